@@ -1,0 +1,1 @@
+"""Knowledge consistency between neural networks: what two trained networks both know."""

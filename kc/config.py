@@ -1,0 +1,286 @@
+"""Every setting, once: name, type, unit, default, what it may not be.
+
+``config.yaml`` and the presets are read into these frozen models; unknown keys are refused with
+the nearest known name. The JSON schema beside this file is generated from here. Imports nothing
+heavy, so that the Snakefile can read it.
+"""
+
+import difflib
+import json
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from kc.errors import SettingsError
+from kc.names import LAYER_NODES, Architecture
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """A frozen group of settings that refuses keys it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class Generated(Section):
+    """Drawn pictures, fine-grained by construction, written in the layout of the real archive."""
+
+    classes: Annotated[int, Field(ge=2, le=200)] = 20
+    images_per_class: Annotated[int, Field(ge=4)] = 60
+    test_share: Share = Field(0.4, description="share of each class's images kept for testing")
+    canvas: Annotated[int, Field(ge=32)] = Field(96, description="side of a drawn picture, px")
+    difficulty: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.5, description="how much pose, light and background vary beside what makes a class"
+    )
+    seed: int = 0
+
+
+class Dataset(Section):
+    """One data set: a layout on disk, and where it comes from."""
+
+    layout: Literal["cub"] = Field("cub", description="the official layout the reader expects")
+    archive: Path | None = Field(
+        None,
+        description="archive or extracted folder, relative to data_root; none: generated pictures",
+    )
+    url: str | None = Field(None, description="where the archive is to be had")
+    md5: Annotated[str, Field(pattern="^[0-9a-f]{32}$")] | None = Field(
+        None, description="checksum of the archive; checked where it is given"
+    )
+    generated: Generated = Generated()
+    size: Annotated[int, Field(ge=16)] = Field(64, description="side of a stored picture, px")
+    seed: int = Field(0, description="of the fixed random order of the rows")
+
+
+class Recipe(Section):
+    """How a classifier is trained. The default is ours for small networks."""
+
+    epochs: Count = 30
+    batch_size: Count = 32
+    learning_rate: Positive = 0.05
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    weight_decay: Annotated[float, Field(ge=0)] = 5e-4
+    schedule: Literal["one_cycle", "step"] = Field(
+        "one_cycle", description="one_cycle: up over the first 30 %, cosine down; step: see below"
+    )
+    step_epochs: Count = Field(60, description="schedule step: epochs between two drops")
+    step_factor: Share = Field(0.3, description="schedule step: factor of each drop")
+    augment: bool = Field(False, description="mirror and shift training pictures")
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    checkpoint_epochs: Count = Field(
+        10, description="epochs between two saved states; a kill costs at most these"
+    )
+
+
+class Network(Section):
+    """The shape of one architecture; the defaults are torchvision's own."""
+
+    width: Annotated[float, Field(gt=0, le=1)] = Field(1.0, description="factor on all channels")
+    head_units: Count | None = Field(
+        None, description="units of the hidden fully connected layers (VGG, AlexNet); none: own"
+    )
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    small_input: bool = Field(
+        False, description="AlexNet: first stride 2, so that 64 px pictures leave a map to look at"
+    )
+    learning_rate: Positive | None = Field(None, description="in place of the recipe's")
+
+
+class Activations(Section):
+    """How features are stored."""
+
+    dtype: Literal["float16", "float32", "bfloat16"] = "float16"
+    compressor: Literal["none", "lz4", "zstd"] = "none"
+    shard_rows: Count = Field(256, description="images in one shard; a kill costs at most one")
+    batch_size: Count = 128
+
+
+class Optimiser(Section):
+    """How g is fitted under the preset ``paper`` (``released`` has its own, fixed)."""
+
+    epochs: Count = 20
+    batch_size: Count = 64
+    learning_rate: Positive = 5e-4
+    gain_learning_rate: Positive = Field(5e-2, description="of q, p = sigmoid(q)")
+    weight_decay: Annotated[float, Field(ge=0)] = Field(0.05, description="decoupled; not on q")
+    closed_form_start: bool = Field(True, description="W(0) starts from the best linear map")
+    validation_share: Share = Field(0.1, description="share of the training images to stop on")
+
+
+class Consistency(Section):
+    """The reconstruction network g and its decomposition."""
+
+    preset: Literal["paper", "released"] = "paper"
+    order: Annotated[int, Field(ge=0, le=5)] = Field(2, description="K, non-linear layers of g")
+    kernel_size: Literal[1, 3, 5] = 3
+    penalty: Annotated[float, Field(ge=0)] | Literal["raw_equivalent"] = Field(
+        0.1,
+        description="lambda on sum p^2; raw_equivalent: the paper's raw lambda / Var(x*)",
+    )
+    optimiser: Optimiser = Optimiser()
+    components: Literal["none", "test", "all"] = Field(
+        "test", description="images whose components are kept on disk; variances need none"
+    )
+    buffer_shards: Count = Field(8, description="shards shuffled together when streaming")
+    memory_gb: Positive = Field(4.0, description="features larger than this are streamed, GB")
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="of the products inside a fit; parts are always made in float32"
+    )
+
+    @model_validator(mode="after")
+    def _released_is_fixed(self) -> Self:
+        if self.preset == "released" and self.penalty == "raw_equivalent":
+            raise ValueError("penalty 'raw_equivalent' is for preset 'paper': 'released' is raw")
+        return self
+
+
+class Stability(Section):
+    """Instability of training: Tables 1 and 2 of [L20]."""
+
+    dataset: str = "birds"
+    layers: dict[Architecture, Annotated[tuple[str, ...], Field(min_length=1)]] = Field(
+        {
+            "alexnet": ("conv4", "conv5"),
+            "vgg16_bn": ("conv4_3", "conv5_3"),
+            "resnet34": ("last_conv",),
+        },
+        description="layers compared, by architecture; a graph node name serves as well",
+    )
+    seeds: Annotated[tuple[int, ...], Field(min_length=2)] = Field(
+        (0, 1, 2), description="case 1: one network each; intervals need three"
+    )
+    half_splits: Annotated[int, Field(ge=0)] = Field(
+        3, description="case 2: random half-splits; intervals need three"
+    )
+    half_images: bool = Field(True, description="fit once more on half the images, as a check")
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError(f"seeds {list(self.seeds)} repeat: each network needs its own")
+        return self
+
+
+class Settings(Section):
+    """The whole of ``config.yaml``."""
+
+    results: Path = Field(Path("results"), description="folder of everything that is made")
+    data_root: Path | None = Field(None, description="folder of the archives")
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    jobs: Literal["architecture", "network"] = Field(
+        "architecture",
+        description="networks trained and recorded in one job: all of an architecture, or one",
+    )
+    datasets: dict[str, Dataset] = {"birds": Dataset()}
+    networks: dict[Architecture, Network] = {}
+    training: Recipe = Recipe()
+    activations: Activations = Activations()
+    consistency: Consistency = Consistency()
+    stability: Stability = Stability()
+
+    @model_validator(mode="after")
+    def _names_resolve(self) -> Self:
+        if self.stability.dataset not in self.datasets:
+            raise ValueError(
+                f"stability.dataset '{self.stability.dataset}' is not among datasets "
+                f"{sorted(self.datasets)}"
+            )
+        for name, dataset in self.datasets.items():
+            if dataset.archive is not None and not dataset.archive.is_absolute():
+                if self.data_root is None:
+                    raise ValueError(
+                        f"datasets.{name}.archive is '{dataset.archive}' but data_root is not "
+                        "set. Cure: --config data_root=FOLDER"
+                    )
+        for architecture, layers in self.stability.layers.items():
+            known = LAYER_NODES[architecture]
+            for layer in layers:
+                if layer not in known and "." not in layer:
+                    raise ValueError(
+                        f"stability.layers.{architecture}: '{layer}' is no layer of "
+                        f"{architecture}{_nearest(layer, known)}; known: {', '.join(known)}, "
+                        "or any graph node such as 'features.3'"
+                    )
+        return self
+
+    def archive_of(self, dataset: str) -> Path | None:
+        """Give the archive's path, or None where the pictures are generated."""
+        archive = self.datasets[dataset].archive
+        if archive is None or archive.is_absolute() or self.data_root is None:
+            return archive
+        return self.data_root / archive
+
+    def network(self, architecture: Architecture) -> Network:
+        """Give an architecture's shape; torchvision's own where none is set."""
+        return self.networks.get(architecture, Network())
+
+
+def load_settings(raw: Mapping[str, Any]) -> Settings:
+    """Check a mapping read from YAML.
+
+    Raises
+    ------
+    SettingsError
+        One line a fault: where, what was got, what was expected, the nearest known name.
+    """
+    try:
+        return Settings.model_validate(dict(raw))
+    except ValidationError as error:
+        faults = "\n".join(f"  {_describe(fault)}" for fault in error.errors())
+        raise SettingsError(
+            f"settings: {error.error_count()} fault(s)\n{faults}\n"
+            "Cure: mend config.yaml, the preset or --config; "
+            "`kc config schema` lists every key with its type."
+        ) from None
+
+
+def json_schema() -> str:
+    """Give the JSON schema of the settings, as it lies in ``kc/settings.schema.json``."""
+    return json.dumps(Settings.model_json_schema(), indent=2) + "\n"
+
+
+def _describe(fault: Any) -> str:
+    location = [str(part) for part in fault["loc"]]
+    where = ".".join(location) or "(whole)"
+    if fault["type"] == "extra_forbidden":
+        known = _keys_at(location[:-1])
+        return f"{where}: unknown key{_nearest(location[-1], known)}"
+    message = fault["msg"].removeprefix("Value error, ")
+    if fault["type"] == "value_error":
+        return f"{where}: {message}"
+    return f"{where}: {message} (got {fault['input']!r})"
+
+
+def _nearest(name: str, known: typing.Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f", did you mean '{close[0]}'?" if close else ""
+
+
+def _keys_at(location: list[str]) -> list[str]:
+    """List the keys a section allows, following a fault's location down the models."""
+    annotation: Any = Settings
+    for part in location:
+        model = _model_in(annotation)
+        if model is not None and part in model.model_fields:
+            annotation = model.model_fields[part].annotation
+        elif typing.get_origin(annotation) is dict:
+            annotation = typing.get_args(annotation)[1]
+    model = _model_in(annotation)
+    return list(model.model_fields) if model else []
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    if typing.get_origin(annotation) in (types.UnionType, typing.Union, Annotated):
+        for part in typing.get_args(annotation):
+            if (found := _model_in(part)) is not None:
+                return found
+    return None

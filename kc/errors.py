@@ -1,0 +1,29 @@
+"""The errors a user can cause or meet. Each message says what, where, expected, got and the cure."""
+
+
+class KCError(Exception):
+    """Anything the user can mend. A traceback that is not a ``KCError`` is a bug of ours."""
+
+
+class SettingsError(KCError):
+    """A setting that is unknown, of the wrong type, or cannot be used with another."""
+
+
+class ImageError(KCError):
+    """An archive, a list or an image that cannot be read as its layout promises."""
+
+
+class NetworkError(KCError):
+    """An unknown network or node, or weights that do not fit."""
+
+
+class StoreError(KCError):
+    """A store that is damaged, incomplete, locked, or does not match another."""
+
+
+class FeatureError(KCError):
+    """Features that g cannot work with: wrong shapes, not finite, too few."""
+
+
+class DeviceError(KCError):
+    """A device was asked for that this machine does not have."""

@@ -1,0 +1,57 @@
+"""How networks, layers and features are spelled, in settings, stores and tables alike."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Literal
+
+Architecture = Literal[
+    "alexnet",
+    "vgg11",
+    "vgg16",
+    "vgg16_bn",
+    "vgg19",
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "resnet101",
+    "resnet152",
+]
+
+_VGG_FC = {"fc1": "classifier.0", "fc2": "classifier.3", "fc3": "classifier.6"}
+_ALEXNET_FC = {"fc1": "classifier.1", "fc2": "classifier.4", "fc3": "classifier.6"}
+
+LAYER_NODES: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        "alexnet": {"conv4": "features.8", "conv5": "features.10", **_ALEXNET_FC},
+        "vgg11": dict(_VGG_FC),
+        "vgg16": {"conv4_3": "features.21", "conv5_2": "features.26", "conv5_3": "features.28"}
+        | _VGG_FC,
+        "vgg16_bn": {"conv4_3": "features.30", "conv5_2": "features.37", "conv5_3": "features.40"}
+        | _VGG_FC,
+        "vgg19": dict(_VGG_FC),
+        "resnet18": {"last_conv": "layer3.1.add"},
+        "resnet34": {"last_conv": "layer3.5.add"},
+        "resnet50": {"last_conv": "layer3.5.add"},
+        "resnet101": {"last_conv": "layer3.22.add"},
+        "resnet152": {"last_conv": "layer3.35.add"},
+    }
+)
+"""Graph node of each named layer, taken before normalisation and ReLU (as the papers' code does)."""
+
+
+def node_of(architecture: str, layer: str) -> str:
+    """Give the graph node of a named layer; a node name is given back as it is."""
+    return LAYER_NODES.get(architecture, {}).get(layer, layer)
+
+
+Subset = Literal["train", "test"]
+SUBSETS: tuple[Subset, Subset] = ("train", "test")
+
+
+def component_names(order: int) -> list[str]:
+    """Spell the components of a decomposition: ``x0 .. xK, xdelta``.
+
+    >>> component_names(2)
+    ['x0', 'x1', 'x2', 'xdelta']
+    """
+    return [f"x{k}" for k in range(order + 1)] + ["xdelta"]

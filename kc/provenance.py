@@ -1,0 +1,129 @@
+"""Keys and hashes: how kc knows that a product was made from these inputs by this code.
+
+A *code hash* covers a module and every ``kc`` module it imports, directly or not, so editing one
+module reruns only what depends on it. It is taken over the syntax tree without docstrings: a
+comment does not cost a night of training. Modules whose effect is counted by value (settings are
+part of every key) or that cannot change a result (errors, the command line) are left out.
+"""
+
+import ast
+import hashlib
+import importlib.metadata
+import json
+import platform
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+PACKAGE_ROOT = Path(__file__).parent
+NOT_COUNTED = frozenset({"kc.config", "kc.errors", "kc.plan", "kc.cli", "kc.provenance"})
+
+
+def code_hash(*entries: str) -> str:
+    """Hash the given modules and all kc modules they import (``kc.consistency.fit`` ...)."""
+    modules: set[str] = set()
+    for entry in entries:
+        modules |= _closure(entry)
+    digest = hashlib.sha256()
+    for module in sorted(modules - NOT_COUNTED):
+        digest.update(f"{module}:{_module_hash(module)}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def product_key(settings: object, inputs: Mapping[str, str], *entries: str) -> str:
+    """Name what a product is made from: settings by value, inputs by digest, code by hash.
+
+    Two runs with equal keys make equal products (up to the machine); a store or a set of
+    weights found under another key is never continued.
+    """
+    text = json.dumps(
+        {"settings": plain(settings), "inputs": dict(inputs), "code": code_hash(*entries)},
+        sort_keys=True,
+        default=str,
+    )
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def plain(value: object) -> Any:
+    """Turn settings (models, paths, tuples) into what JSON can hold."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    if isinstance(value, Path):
+        return str(value)
+    return value
+
+
+def versions() -> dict[str, str]:
+    """List the versions of everything that could change a number, for the cards."""
+    names = ("kc", "torch", "torchvision", "numpy", "zarr", "pillow", "scipy")
+    found = {"python": platform.python_version()}
+    for name in names:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+@cache
+def _closure(module: str) -> frozenset[str]:
+    seen: set[str] = set()
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        if name in seen or name in NOT_COUNTED:
+            continue
+        seen.add(name)
+        waiting.extend(_imports(name))
+    return frozenset(seen)
+
+
+@cache
+def _tree(module: str) -> ast.Module:
+    return ast.parse(_source_path(module).read_text(encoding="utf-8"))
+
+
+def _source_path(module: str) -> Path:
+    parts = module.split(".")[1:]
+    package = PACKAGE_ROOT.joinpath(*parts, "__init__.py")
+    single = PACKAGE_ROOT.joinpath(*parts[:-1], f"{parts[-1]}.py") if parts else package
+    return package if package.is_file() else single
+
+
+def _exists(module: str) -> bool:
+    return module.split(".")[0] == "kc" and _source_path(module).is_file()
+
+
+@cache
+def _imports(module: str) -> frozenset[str]:
+    """Give the kc modules a module imports, wherever in its text."""
+    found: set[str] = set()
+    for node in ast.walk(_tree(module)):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            # `from kc.images import cub` names a module, `from kc.images import Row` does not
+            inner = {f"{node.module}.{alias.name}" for alias in node.names}
+            modules = {name for name in inner if _exists(name)}
+            found.update(modules)
+            if modules != inner:
+                found.add(node.module)
+    return frozenset(name for name in found if _exists(name))
+
+
+@cache
+def _module_hash(module: str) -> str:
+    tree = ast.parse(_source_path(module).read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            body = node.body
+            if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
+                node.body = body[1:]
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
