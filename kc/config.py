@@ -11,7 +11,7 @@ import types
 import typing
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -135,7 +135,7 @@ class Consistency(Section):
     )
 
     @model_validator(mode="after")
-    def _released_is_fixed(self) -> Self:
+    def _released_is_fixed(self) -> "Consistency":
         if self.preset == "released" and self.penalty == "raw_equivalent":
             raise ValueError("penalty 'raw_equivalent' is for preset 'paper': 'released' is raw")
         return self
@@ -162,7 +162,7 @@ class Stability(Section):
     half_images: bool = Field(True, description="fit once more on half the images, as a check")
 
     @model_validator(mode="after")
-    def _distinct(self) -> Self:
+    def _distinct(self) -> "Stability":
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError(f"seeds {list(self.seeds)} repeat: each network needs its own")
         return self
@@ -186,7 +186,7 @@ class Settings(Section):
     stability: Stability = Stability()
 
     @model_validator(mode="after")
-    def _names_resolve(self) -> Self:
+    def _names_resolve(self) -> "Settings":
         if self.stability.dataset not in self.datasets:
             raise ValueError(
                 f"stability.dataset '{self.stability.dataset}' is not among datasets "

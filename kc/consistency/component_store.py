@@ -1,0 +1,78 @@
+"""The components of a fit on disk: (component, image, channel, y, x), float16.
+
+They are checked against the forward pass in float32 before they come here.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kc.config import Consistency
+from kc.consistency.order import Rows
+from kc.names import component_names
+from kc.plan import FitPlan
+from kc.provenance import product_key
+from kc.store import ArraySpec, Store, StoreWriter
+from kc.store.files import read_json
+
+SHARD_ROWS = 256
+DIMS = {3: ("channel", "y", "x"), 2: ("token", "unit"), 1: ("unit",)}
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A component store to be written: where, of which rows, under which key."""
+
+    path: Path
+    key: str
+    rows: Rows
+    """Rows of the target's store, in order."""
+    target: Store
+    spec: ArraySpec
+    names: tuple[str, ...]
+
+    def is_done(self) -> bool:
+        """Say whether the store lies there, made from the same things."""
+        manifest = self.path.with_suffix(".json")
+        return manifest.is_file() and read_json(manifest).get("key") == self.key
+
+    def writer(self) -> StoreWriter:
+        """Open the store for writing."""
+        coordinates = self.target.rows.iloc[self.rows].reset_index(drop=True)
+        return StoreWriter(
+            self.path,
+            self.key,
+            [self.spec],
+            coordinates,
+            SHARD_ROWS,
+            attributes={"component": list(self.names)},
+        )
+
+    def shards(self) -> list[tuple[int, Rows]]:
+        """Give the rows of each shard."""
+        begins = range(0, len(self.rows), SHARD_ROWS)
+        return [(n, self.rows[begin : begin + SHARD_ROWS]) for n, begin in enumerate(begins)]
+
+
+def kept_of(
+    plan: FitPlan, settings: Consistency, fit_key: str, target: Store, out: Path
+) -> Kept | None:
+    """Say what is kept of a fit: nothing, the test images' components, or all."""
+    if settings.components == "none" or not plan.keep:
+        return None
+    subset = target.rows["subset"].to_numpy()
+    chosen = subset == "test" if settings.components == "test" else np.ones(len(subset), bool)
+    rows = np.flatnonzero(chosen).astype(np.int64)
+    shape = tuple(target[plan.target_node].shape[1:])
+    names = tuple(component_names(settings.order))
+    spec = ArraySpec(
+        name="component",
+        dims=("component", "image", *DIMS[len(shape)]),
+        shape=(len(names), len(rows), *shape),
+        dtype="float16",
+    )
+    key = product_key(
+        {"components": settings.components}, {"fit": fit_key}, "kc.consistency.evaluate"
+    )
+    return Kept(out / "components" / f"{plan.name}.zarr", key, rows, target, spec, names)

@@ -1,0 +1,226 @@
+"""Pairs of features of the same images, read from memory or block by block.
+
+Both ways of feeding follow one order (``kc.consistency.order``), so they give the same batches
+and the same weights, bit for bit.
+"""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kc.consistency.net import check_shapes
+from kc.consistency.order import Order, Rows, in_sequence
+from kc.errors import FeatureError
+from kc.store import StoredArray, check_same_images
+
+
+@runtime_checkable
+class Features(Protocol):
+    """What is asked of a feature: shape, dtype and slices of the image axis."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Images first, then the shape of one image's feature."""
+        ...
+
+    def __getitem__(self, index: Any, /) -> Any:
+        """Read images."""
+        ...
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Source and target features of the same images, and how they are fed."""
+
+    source: Features
+    target: Features
+    device: torch.device
+    block_rows: int
+    in_memory: bool
+
+    def __len__(self) -> int:
+        return int(self.target.shape[0])
+
+    @property
+    def source_shape(self) -> tuple[int, ...]:
+        """Shape of one image's source feature."""
+        return tuple(self.source.shape[1:])
+
+    @property
+    def target_shape(self) -> tuple[int, ...]:
+        """Shape of one image's target feature."""
+        return tuple(self.target.shape[1:])
+
+    def batches(self, order: Order) -> Iterator[tuple[Tensor, Tensor]]:
+        """Give source and target of each batch, float32 on the device.
+
+        Raises
+        ------
+        FeatureError
+            A value that is not finite; the row is named.
+        """
+        feed = self._gathered(order) if self.in_memory else self._streamed(order)
+        for (start, stop), (x, y) in zip(pairwise(order.edges), feed, strict=True):
+            rows = order.rows[start:stop]
+            yield self._finish(x, rows, "source"), self._finish(y, rows, "target")
+
+    def in_order(self, rows: Rows, batch: int = 128) -> Iterator[tuple[Tensor, Tensor]]:
+        """Give the rows from first to last."""
+        return self.batches(in_sequence(rows, batch, self.block_rows))
+
+    def _finish(self, values: Tensor, rows: Rows, side: str) -> Tensor:
+        found = values.to(self.device, torch.float32)
+        if not bool(torch.isfinite(found.sum())):
+            _refuse_not_finite(found, rows, side)
+        return found
+
+    def _gathered(self, order: Order) -> Iterator[tuple[Tensor, Tensor]]:
+        rows = torch.from_numpy(order.rows)
+        for start, stop in pairwise(order.edges):
+            taken = rows[start:stop]
+            yield _take(self.source, taken), _take(self.target, taken)
+
+    def _streamed(self, order: Order) -> Iterator[tuple[Tensor, Tensor]]:
+        """Cut batches out of buffers; a batch may begin in one and end in the next."""
+        edges = iter(order.edges[1:].tolist())
+        stop, begun = next(edges), 0
+        parts: list[tuple[Tensor, Tensor]] = []
+        for where, x, y in self._buffers(order):
+            taken, end = 0, begun + len(where)
+            while stop is not None and stop <= end:
+                index = where[taken : stop - begun]
+                yield _join([*parts, (x[index], y[index])])
+                parts, taken, stop = [], stop - begun, next(edges, None)
+            if begun + taken < end:
+                parts.append((x[where[taken:]], y[where[taken:]]))
+            begun = end
+
+    def _buffers(self, order: Order) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Give each buffer's features and where in it the rows lie, in the order of use."""
+        wanted = np.zeros(len(self), dtype=bool)
+        wanted[order.rows] = True
+        begun = 0
+        blocks = self._read_ahead([block for buffer in order.buffers for block in buffer], order)
+        for buffer in order.buffers:
+            held, xs, ys = [], [], []
+            for _ in buffer:
+                start, x, y = next(blocks)
+                kept = np.flatnonzero(wanted[start : start + len(x)])
+                held.append(start + kept)
+                xs.append(x[torch.from_numpy(kept)])
+                ys.append(y[torch.from_numpy(kept)])
+            numbers = np.concatenate(held)
+            rows = order.rows[begun : begun + len(numbers)]
+            begun += len(numbers)
+            sorter = np.argsort(numbers)
+            where = sorter[np.searchsorted(numbers, rows, sorter=sorter)]
+            yield torch.from_numpy(where), torch.cat(xs), torch.cat(ys)
+
+    def _read_ahead(
+        self, blocks: Sequence[int], order: Order
+    ) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """Read block after block, the next one while the last is being used."""
+        with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as reader:
+            ahead = reader.submit(self._block, blocks[0], order.block_rows)
+            for following in blocks[1:]:
+                read = ahead.result()
+                ahead = reader.submit(self._block, following, order.block_rows)
+                yield read
+            yield ahead.result()
+
+    def _block(self, block: int, block_rows: int) -> tuple[int, Tensor, Tensor]:
+        start, stop = block * block_rows, min(len(self), (block + 1) * block_rows)
+        return start, _tensor(self.source[start:stop]), _tensor(self.target[start:stop])
+
+
+def pair_up(
+    source: Any,
+    target: Any,
+    device: torch.device,
+    block_rows: int = 256,
+    memory_gb: float = 4.0,
+) -> Pair:
+    """Check that two features belong together and choose how they are fed.
+
+    Features already in memory, and stored ones below ``memory_gb``, are gathered once (on the
+    device); larger ones are streamed.
+
+    Raises
+    ------
+    FeatureError
+        Different numbers of images, shapes g is not defined for.
+    StoreError
+        Stored layers that list different images.
+    """
+    if isinstance(source, StoredArray) and isinstance(target, StoredArray):
+        check_same_images(source, target)
+    _check_counts(source, target)
+    check_shapes(tuple(source.shape[1:]), tuple(target.shape[1:]))
+    stored = [side for side in (source, target) if isinstance(side, StoredArray)]
+    size = sum(_bytes(side) for side in stored)
+    in_memory = not stored or size <= memory_gb * 1e9
+    if in_memory:
+        fits = device.type == "cpu" or _fits(device, _bytes(source) + _bytes(target))
+        place = device if fits else torch.device("cpu")
+        source, target = (_whole(side).to(place) for side in (source, target))
+    return Pair(source, target, device, block_rows, in_memory)
+
+
+def _check_counts(source: Features, target: Features) -> None:
+    for side, values in (("source", source), ("target", target)):
+        if len(values.shape) not in (2, 3, 4):
+            raise FeatureError(
+                f"{side}: shape {tuple(values.shape)}; expected vectors (n, d), tokens (n, t, d) "
+                "or maps (n, c, h, w)."
+            )
+    if source.shape[0] != target.shape[0]:
+        raise FeatureError(
+            f"source has {source.shape[0]} images, target {target.shape[0]}: row i of both must "
+            "be the same image. Cure: record both layers from the same image store."
+        )
+
+
+def _refuse_not_finite(values: Tensor, rows: Rows, side: str) -> None:
+    good = torch.isfinite(values.flatten(1)).all(1).cpu().numpy()
+    if not good.all():
+        first = int(np.flatnonzero(~good)[0])
+        raise FeatureError(
+            f"{side}: image in row {int(rows[first])} holds NaN or infinity. Cure: check the "
+            "network that made it (float16 overflows at 65504: record with dtype float32)."
+        )
+
+
+def _bytes(values: Any) -> int:
+    size = values.element_size() if isinstance(values, Tensor) else np.dtype(values.dtype).itemsize
+    return int(np.prod(values.shape)) * int(size)
+
+
+def _fits(device: torch.device, size: int) -> bool:
+    free, _ = torch.cuda.mem_get_info(device)
+    return size < 0.5 * free
+
+
+def _whole(values: Any) -> Tensor:
+    return values.detach() if isinstance(values, Tensor) else _tensor(values[:])
+
+
+def _tensor(values: Any) -> Tensor:
+    if isinstance(values, Tensor):
+        return values.detach()
+    return torch.from_numpy(np.require(values, requirements="W"))
+
+
+def _take(values: Any, rows: Tensor) -> Tensor:
+    return values[rows.to(values.device)]  # type: ignore[no-any-return]
+
+
+def _join(parts: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    if len(parts) == 1:
+        return parts[0]
+    return torch.cat([x for x, _ in parts]), torch.cat([y for _, y in parts])

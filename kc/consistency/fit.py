@@ -1,0 +1,210 @@
+"""Fit g: x* from x, stopped on a validation cut of the training images [L20, Eq. (2)]."""
+
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import ArrayLike
+
+from kc.config import Optimiser
+from kc.consistency import start
+from kc.consistency.data import Pair, pair_up
+from kc.consistency.decompose import Normalisation, exact_products
+from kc.consistency.net import ConsistencyNet, match_size
+from kc.consistency.optimise import (
+    RELEASED_EPOCHS,
+    Candidate,
+    Choose,
+    Entry,
+    Recipe,
+    Stage,
+    Training,
+    entry_of,
+    mean_squared_error,
+    offer,
+    optimise,
+    paper_recipe,
+    released_recipe,
+    settle_variance,
+)
+from kc.consistency.order import Rows, cut, rows_of
+from kc.consistency.result import FitResult, check_fitting
+from kc.consistency.variance import Moments
+from kc.errors import FeatureError
+
+DEFAULT = Optimiser.model_validate({})
+SHUT = -20.0
+"""Logit of a gain that lets nothing through: p = 2e-9."""
+OPENINGS = (0.0, -2.0)
+"""Logits tried for the gains at the start: p = 0.5 (the released code's) and p = 0.12, since p
+sinks slowly; W(0) is solved for each and the better objective on the validation cut decides."""
+
+
+def fit(
+    source: Any,
+    target: Any,
+    *,
+    order: int = 2,
+    penalty: float = 0.1,
+    preset: Literal["paper", "released"] = "paper",
+    optimiser: Optimiser | None = None,
+    kernel_size: int = 3,
+    train: ArrayLike | None = None,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+    epochs: int | None = None,
+    choose: Choose = "validation",
+    initial: ConsistencyNet | None = None,
+    block_rows: int = 256,
+    buffer_blocks: int = 8,
+    memory_gb: float = 4.0,
+    precision: Literal["float32", "bfloat16"] = "float32",
+) -> FitResult:
+    """Fit g from ``source`` to ``target``, features of the same images.
+
+    Under ``paper``, W(0) starts in closed form: the best linear map (all gains shut: the
+    history's ``start``), then solved again with the gains open (``OPENINGS``); AdamW trains all,
+    and W(0) is solved once more for the higher orders found (``refit``). Of start, epochs and
+    refit the one with the best objective on the validation cut is kept, so g is never worse there
+    than the linear map. Under ``released``, Adam and the schedule of the authors' code from
+    random weights.
+
+    Parameters
+    ----------
+    source, target
+        Arrays, tensors or stored layers: vectors (n, d), maps (n, c, h, w), tokens (n, t, d).
+    order, kernel_size
+        K, and the side of the convolutions.
+    penalty
+        lambda on sum p^2. Under ``paper`` it counts on normalised features.
+    preset
+        ``paper``: one mean and deviation a layer (of the images g is fitted on, without the
+        validation cut), Sigma over images. ``released``: raw features, Sigma per image.
+    optimiser
+        Of the preset ``paper``; of ``released`` only ``validation_share`` counts.
+    train
+        Mask or indices of the training images; None: all. No other row is looked at.
+    epochs
+        In place of the preset's number.
+    choose
+        ``validation``: keep the best on the validation cut; ``last``: the last epoch.
+    initial
+        A network to train from, in normalised units, in place of fresh weights and closed forms.
+    block_rows, buffer_blocks
+        Rows shuffled as one block, and blocks shuffled together; stored layers above
+        ``memory_gb`` (GB) are read that way, with the same weights to the bit.
+    precision
+        Of the products while training; everything after is float32.
+
+    Raises
+    ------
+    FeatureError
+        Shapes that do not fit, different numbers of images, values that are not finite,
+        constant features, too few images.
+    StoreError
+        Stored layers that list different images.
+    """
+    settings = optimiser or DEFAULT
+    pair = pair_up(source, target, torch.device(device), block_rows, memory_gb)
+    rows = rows_of(train, len(pair))
+    fitted, held = cut(rows, settings.validation_share, seed)
+    with exact_products():
+        units = _units(pair, fitted) if preset == "paper" else Normalisation()
+        net = initial or ConsistencyNet(
+            pair.source_shape,
+            pair.target_shape,
+            order,
+            kernel_size,
+            sigma="dataset" if preset == "paper" else "image",
+            seed=seed,
+        )
+        check_fitting(net, pair)
+        net = net.to(pair.device)
+        task = Training(pair, units, fitted, held, penalty, seed, buffer_blocks, precision)
+        if preset == "paper":
+            recipe = paper_recipe(net, settings, epochs or settings.epochs, choose)
+        else:
+            recipe = released_recipe(net, epochs or RELEASED_EPOCHS, choose)
+        closed = preset == "paper" and settings.closed_form_start and initial is None
+        chosen, history = _search(net, task, recipe, closed)
+        net.load_state_dict(chosen.state)
+        settle_variance(net, task, rows)
+    net.eval()
+    lines = pd.DataFrame([entry.line() for entry in history])
+    return FitResult(net, lines, units, rows, held, chosen.entry, preset, penalty, seed)
+
+
+def _search(
+    net: ConsistencyNet, task: Training, recipe: Recipe, closed: bool
+) -> tuple[Candidate, list[Entry]]:
+    """Start, train and refit; give the candidate to keep and every entry."""
+    first = _start(net, task, closed)
+    trained, entries = optimise(net, task, recipe)
+    history = [first.entry, *entries]
+    if recipe.choose == "last":
+        return trained, history
+    candidates = [first, trained]
+    if closed and net.order > 0:
+        net.load_state_dict(trained.state)
+        candidates.append(_solved(net, task, trained.entry.epoch, "refit"))
+        history.append(candidates[-1].entry)
+    return min(candidates, key=lambda candidate: candidate.entry.objective), history
+
+
+def _start(net: ConsistencyNet, task: Training, closed: bool) -> Candidate:
+    """Offer the start and leave ``net`` where training begins.
+
+    A closed form is offered with its gains shut; training begins with them open.
+    """
+    if not closed:
+        settle_variance(net, task, task.fitted)
+        return _measured(net, task, 0, "start")
+    first = _solved(net, task, 0, "start", SHUT)
+    opened = [_solved(net, task, 0, "start", logit) for logit in OPENINGS]
+    best = min(opened, key=lambda candidate: candidate.entry.objective)
+    net.load_state_dict(best.state)
+    return first
+
+
+def _solved(
+    net: ConsistencyNet, task: Training, epoch: int, stage: Stage, logit: float | None = None
+) -> Candidate:
+    """Solve W(0) in closed form under the present orders above it (all gains at ``logit``)."""
+    if logit is not None:
+        with torch.no_grad():
+            net.logits.fill_(logit)
+    settle_variance(net, task, task.fitted)
+    positions = len(task.fitted) * int(np.prod(net.target_shape)) // net.weights[0].shape[0]
+    start.solve(net, task.in_order(task.fitted), task.in_order(task.held), positions, task.seed)
+    return _measured(net, task, epoch, stage)
+
+
+def _measured(net: ConsistencyNet, task: Training, epoch: int, stage: Stage) -> Candidate:
+    """Offer the present weights and Sigma."""
+    train_mse = mean_squared_error(net, task, task.fitted)
+    return offer(entry_of(net, task, epoch, stage, train_mse), net)
+
+
+def _units(pair: Pair, rows: Rows) -> Normalisation:
+    """Take one mean and one deviation of each layer; the source at the size g sees."""
+    of_source, of_target = Moments(), Moments()
+    for x, y in pair.in_order(rows):
+        axis = 1 if x.ndim == 4 else -1
+        of_source.add(match_size(x, pair.target_shape)[None], axis)
+        of_target.add(y[None], axis)
+    deviations = [float(found.global_variance[0]) ** 0.5 for found in (of_source, of_target)]
+    for side, deviation, found in zip(
+        ("source", "target"), deviations, (of_source, of_target), strict=True
+    ):
+        if deviation <= 1e-7 * max(1.0, abs(float(found.global_mean[0]))):
+            raise FeatureError(
+                f"{side}: the feature is constant over the {len(rows)} images g is fitted on; "
+                "there is nothing to reconstruct. Cure: look at the network, or take another layer."
+            )
+    return Normalisation(
+        float(of_source.global_mean[0]),
+        deviations[0],
+        float(of_target.global_mean[0]),
+        deviations[1],
+    )

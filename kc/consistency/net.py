@@ -1,0 +1,199 @@
+"""The reconstruction network g and its split into orders [L20, Eqs. (1), (3), (4)]."""
+
+import math
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from kc.errors import FeatureError
+
+EPSILON = 1e-5
+"""Added to every standard deviation that divides, as in the released code."""
+
+Shape = tuple[int, ...]
+Sigma = Literal["dataset", "image"]
+
+
+class ConsistencyNet(nn.Module):
+    r"""Reconstruct a target feature x* from a source feature x, order by order.
+
+    .. math::
+        h^{(K)} = W^{(K)} x, \qquad
+        h^{(k)} = W^{(k)} \big[ x + p^{(k+1)} \mathrm{ReLU}(\Sigma_{(k+1)}^{-1/2} h^{(k+1)}) \big],
+        \qquad g(x) = h^{(0)}
+
+    No W has a bias. ``W(1..K)`` keep the source's channels (their output is added to x), only
+    ``W(0)`` leads to the target's. p = sigmoid(q) starts at 0.5 (the released code's choice; the
+    paper's p is free). Sigma divides and never subtracts, and no gradient flows through it.
+
+    Parameters
+    ----------
+    source_shape, target_shape
+        Shape of one image's feature: ``(c, h, w)`` maps, ``(d,)`` vectors, ``(t, d)`` tokens.
+        Maps of another size are resized bilinearly to the target's before anything else.
+    order
+        K, the number of non-linear layers.
+    kernel_size
+        Side of the convolutions on maps (odd); vectors and tokens take linear maps.
+    sigma
+        ``dataset``: one variance per channel, over images and positions; the batch's in training
+        mode, the buffer ``variance`` (1 before any fit) in evaluation. ``image``: the released
+        code's, one spatial standard deviation per image and channel, and x is divided by its own.
+    seed
+        Of the initial weights (PyTorch's default law); None draws from the global generator.
+
+    Raises
+    ------
+    FeatureError
+        Shapes of different or unknown rank, or tokens of different number.
+    """
+
+    variance: Tensor
+
+    def __init__(
+        self,
+        source_shape: Shape,
+        target_shape: Shape,
+        order: int = 2,
+        kernel_size: int = 3,
+        sigma: Sigma = "dataset",
+        seed: int | None = None,
+    ) -> None:
+        super().__init__()
+        check_shapes(source_shape, target_shape)
+        self.source_shape, self.target_shape = tuple(source_shape), tuple(target_shape)
+        self.order, self.kernel_size, self.sigma = order, kernel_size, sigma
+        self.on_maps = len(target_shape) == 3
+        self.channel_axis = 1 if self.on_maps else -1
+        width, target_width = channels_of(source_shape), channels_of(target_shape)
+        kernel = (kernel_size, kernel_size) if self.on_maps else ()
+        generator = None if seed is None else torch.Generator().manual_seed(seed)
+        self.weights = nn.ParameterList(
+            _fresh((target_width if k == 0 else width, width, *kernel), generator)
+            for k in range(order + 1)
+        )
+        self.logits = nn.Parameter(torch.zeros(order))
+        self.register_buffer("variance", torch.ones(order, width))
+        self.batch_variances: dict[int, Tensor] = {}
+
+    @property
+    def gains(self) -> Float[Tensor, " order"]:
+        """The scalars p(1)..p(K), in (0, 1)."""
+        return torch.sigmoid(self.logits)
+
+    def forward(self, x: Float[Tensor, "n *source"]) -> Float[Tensor, "n *target"]:
+        """Give g(x) [L20, Eq. (1)]; in the units the network was fitted in."""
+        x = self.prepare(x)
+        h = self.operate(self.order, x)
+        for k in reversed(range(self.order)):
+            higher = self.gains[k] * torch.relu(h / self._scale(k + 1, h))
+            h = self.operate(k, x + higher)
+        return h
+
+    def components(self, x: Float[Tensor, "n *source"]) -> Float[Tensor, "orders n *target"]:
+        r"""Split g(x) into its orders [L20, Eq. (4)].
+
+        .. math:: x^{(k)} = W^{(0)} \Big( \prod_{j=1}^{k} p^{(j)} A^{(j)} \Sigma_{(j)}^{-1/2}
+            W^{(j)} \Big) x
+
+        The gates A and Sigma are those of one forward pass, so the orders sum to ``self(x)`` up
+        to rounding. ``W(j)`` is applied once, to all branches laid along the image axis.
+        """
+        x = self.prepare(x)
+        branches = self.operate(self.order, x)[None]
+        for k in reversed(range(self.order)):
+            h = branches.sum(0)
+            through = (self.gains[k] * (h > 0)) / self._scale(k + 1, h)
+            inner = torch.cat([x[None], through * branches])
+            applied = self.operate(k, inner.flatten(0, 1))
+            branches = applied.reshape(*inner.shape[:2], *applied.shape[1:])
+        return branches
+
+    def hidden(self, x: Float[Tensor, "n *source"], k: int) -> Float[Tensor, "n *hidden"]:
+        """Give h(k), from which Sigma(k) is taken; orders above k use the present Sigma."""
+        x = self.prepare(x)
+        h = self.operate(self.order, x)
+        for j in reversed(range(k, self.order)):
+            h = self.operate(j, x + self.gains[j] * torch.relu(h / self._scale(j + 1, h)))
+        return h
+
+    def last_input(self, x: Float[Tensor, "n *source"]) -> Float[Tensor, "n *resized"]:
+        """Give what W(0) is applied to: x + x_higher of order 1 (x itself where K = 0)."""
+        u = self.prepare(x)
+        if self.order == 0:
+            return u
+        h = self.hidden(x, 1)
+        return u + self.gains[0] * torch.relu(h / self._scale(1, h))
+
+    def prepare(self, x: Float[Tensor, "n *source"]) -> Float[Tensor, "n *resized"]:
+        """Resize maps to the target's size; with ``sigma="image"`` divide x by its own scale."""
+        x = match_size(x, self.target_shape)
+        return x / image_scale(x) if self.sigma == "image" else x
+
+    def operate(self, k: int, u: Float[Tensor, "n *input"]) -> Float[Tensor, "n *output"]:
+        """Apply the linear operation W(k)."""
+        if self.on_maps:
+            return F.conv2d(u, self.weights[k], padding=self.kernel_size // 2)
+        return F.linear(u, self.weights[k])
+
+    def _scale(self, k: int, h: Tensor) -> Tensor:
+        """Give Sigma(k)^(1/2) + epsilon, without gradient, to be broadcast over h."""
+        if self.sigma == "image":
+            return image_scale(h.detach())
+        if self.training:
+            self.batch_variances[k] = channel_variance(h.detach(), self.channel_axis)
+        variance = self.batch_variances[k] if self.training else self.variance[k - 1]
+        deviation = variance.sqrt() + EPSILON
+        return deviation[:, None, None] if self.on_maps else deviation
+
+
+def check_shapes(source: Shape, target: Shape) -> None:
+    """Refuse features g is not defined for."""
+    if len(source) != len(target) or len(target) not in (1, 2, 3):
+        raise FeatureError(
+            f"g maps vectors (d,), tokens (t, d) or maps (c, h, w) to features of the same kind; "
+            f"got source {tuple(source)} and target {tuple(target)} for one image. "
+            "Cure: compare layers of the same kind, or flatten both."
+        )
+    if len(target) == 2 and source[0] != target[0]:
+        raise FeatureError(
+            f"tokens cannot be resized: source {tuple(source)} has {source[0]} of them, target "
+            f"{tuple(target)} has {target[0]}. Cure: compare layers with equal numbers of tokens."
+        )
+
+
+def channels_of(shape: Shape) -> int:
+    """Give the number of channels (maps) or units (vectors, tokens) of one image's feature."""
+    return shape[0] if len(shape) == 3 else shape[-1]
+
+
+def match_size(x: Float[Tensor, "n *source"], target: Shape) -> Float[Tensor, "n *resized"]:
+    """Resize maps bilinearly to the target's size; the paper does not say what it did."""
+    if len(target) != 3 or tuple(x.shape[-2:]) == tuple(target[-2:]):
+        return x
+    return F.interpolate(x, size=target[-2:], mode="bilinear", align_corners=False)
+
+
+def channel_variance(h: Tensor, channel_axis: int) -> Float[Tensor, " c"]:
+    """Give the variance of each channel over images and positions (divided by the count)."""
+    wide = h.float() if h.dtype in (torch.bfloat16, torch.float16) else h
+    other = [axis for axis in range(h.ndim) if axis != channel_axis % h.ndim]
+    return wide.var(dim=other, correction=0)
+
+
+def image_scale(h: Float[Tensor, "n *shape"]) -> Float[Tensor, "n *scale"]:
+    """Give each image's and channel's deviation over positions (unbiased); 1 for one position."""
+    positions = {2: (), 3: (1,), 4: (2, 3)}[h.ndim]
+    if math.prod(h.shape[axis] for axis in positions) == 1:
+        return torch.ones_like(h)
+    return h.std(dim=positions, correction=1, keepdim=True) + EPSILON
+
+
+def _fresh(shape: Shape, generator: torch.Generator | None) -> nn.Parameter:
+    """Draw a weight as ``nn.Conv2d`` and ``nn.Linear`` do."""
+    weight = torch.empty(shape)
+    nn.init.kaiming_uniform_(weight, a=math.sqrt(5), generator=generator)
+    return nn.Parameter(weight)

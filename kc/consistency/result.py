@@ -1,0 +1,88 @@
+"""A fitted g, and what it makes of features: parts, variances, instability."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pandas as pd
+import torch
+from numpy.typing import ArrayLike
+
+from kc.consistency.data import Pair, pair_up
+from kc.consistency.decompose import Decomposition, Normalisation, blocks, moments
+from kc.consistency.net import ConsistencyNet
+from kc.consistency.optimise import Entry
+from kc.consistency.order import Rows, rows_of
+from kc.consistency.variance import Moments, series
+from kc.errors import FeatureError
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """A fitted g with its units, and what it makes of features."""
+
+    net: ConsistencyNet
+    """In evaluation mode, Sigma settled over all training images."""
+    history: pd.DataFrame
+    """One row a candidate: stage ``start``, each ``epoch``, and the ``refit`` of W(0)."""
+    normalisation: Normalisation
+    train: Rows
+    """Rows g was fitted on, the validation cut among them."""
+    validation: Rows
+    """Rows g was stopped on."""
+    chosen: Entry
+    """The candidate that was kept."""
+    preset: Literal["paper", "released"]
+    penalty: float
+    seed: int
+
+    def decompose(self, source: Any, target: Any, rows: ArrayLike | None = None) -> Decomposition:
+        """Split a target feature into x(0)..x(K) and x(delta), in its own units, on the CPU.
+
+        ``rows`` (mask or indices; None: all) chooses images.
+        """
+        pair, chosen = self._pair(source, target, rows)
+        found = [parts for parts, _ in blocks(self.net, self.normalisation, pair, chosen)]
+        components = torch.cat([parts.components.cpu() for parts in found], dim=1)
+        return Decomposition(components, torch.cat([parts.delta.cpu() for parts in found]))
+
+    def moments(self, source: Any, target: Any, rows: ArrayLike | None = None) -> Moments:
+        """Sum up means and variances of all parts over the rows, in one pass."""
+        pair, chosen = self._pair(source, target, rows)
+        return moments(self.net, self.normalisation, pair, chosen)
+
+    def variances(
+        self,
+        source: Any,
+        target: Any,
+        rows: ArrayLike | None = None,
+        centring: Literal["global", "channel"] = "global",
+    ) -> pd.Series:
+        """Give Var of x0..xK, xdelta and target, and the cross term [L20, Sec. 4.2].
+
+        ``centring="channel"``: about each channel's own mean, as the released code has it.
+        """
+        found = self.moments(source, target, rows)
+        channel = centring == "channel"
+        values = found.channel_variance.mean(1) if channel else found.global_variance
+        return series(values, self.net.order)
+
+    def instability(self, source: Any, target: Any, rows: ArrayLike | None = None) -> float:
+        """Give Var(xdelta) / Var(x*), the share of the target the source does not know."""
+        found = self.variances(source, target, rows)
+        return float(found["xdelta"] / found["target"])
+
+    def _pair(self, source: Any, target: Any, rows: ArrayLike | None) -> tuple[Pair, Rows]:
+        device = self.net.logits.device
+        pair = pair_up(source, target, device)
+        check_fitting(self.net, pair)
+        return pair, rows_of(rows, len(pair))
+
+
+def check_fitting(net: ConsistencyNet, pair: Pair) -> None:
+    """Refuse features of other shapes than the network's."""
+    if (pair.source_shape, pair.target_shape) != (net.source_shape, net.target_shape):
+        raise FeatureError(
+            f"this g leads from {net.source_shape} to {net.target_shape}; got source "
+            f"{pair.source_shape} and target {pair.target_shape}. Cure: pass the layers it was "
+            "fitted on, source first."
+        )

@@ -1,0 +1,120 @@
+"""W(0) in closed form: ridge regression on what it is applied to.
+
+With all gains shut that is the best linear map from source to target, the start of a fit; after
+training it is the last word on W(0), given the higher orders.
+Normal equations of the patches are summed block by block in float64; one eigendecomposition
+serves every ridge strength tried, and the validation cut chooses among them.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from kc.consistency.net import ConsistencyNet
+
+POSITIONS = 131_072
+"""Positions that enter the normal equations at most: beyond, the estimate hardly moves."""
+STRENGTHS = (0.0, 1e-5, 1e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 10.0)
+"""Ridge strengths tried, in units of the mean eigenvalue of the patches' second moments."""
+
+Batches = Iterable[tuple[Tensor, Tensor]]
+
+
+class NormalEquations(NamedTuple):
+    """Second moments of patches u and targets y, means over positions, float64."""
+
+    patches: Float[Tensor, "u u"]
+    cross: Float[Tensor, "u d"]
+    target: float
+    """Mean over positions of the squared norm of y."""
+
+    def error(self, solution: Float[Tensor, "u d"]) -> float:
+        """Give the mean squared error per element of ``u @ solution``."""
+        fitted = (solution * (self.patches @ solution)).sum() - 2 * (solution * self.cross).sum()
+        return float(self.target + fitted) / self.cross.shape[1]
+
+
+@torch.no_grad()
+def normal_equations(
+    net: ConsistencyNet, batches: Batches, positions: int, seed: int
+) -> NormalEquations:
+    """Sum the normal equations of W(0) over batches, in evaluation mode.
+
+    ``positions`` is the number the batches hold; above ``POSITIONS`` of them, each batch gives
+    an equal share, drawn at random by ``seed``.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    patches: Tensor | None = None
+    cross, target, count = torch.zeros(()), 0.0, 0
+    net.eval()
+    for x, y in batches:
+        u, v = _patches(net, net.last_input(x)), _positions(net, y)
+        if positions > POSITIONS:
+            kept = max(1, round(len(u) * POSITIONS / positions))
+            chosen = torch.randperm(len(u), generator=generator)[:kept].to(u.device)
+            u, v = u[chosen], v[chosen]
+        if patches is None:
+            patches = torch.zeros(u.shape[1], u.shape[1], dtype=torch.float64, device=u.device)
+            cross = torch.zeros(u.shape[1], v.shape[1], dtype=torch.float64, device=u.device)
+        patches += u.T @ u
+        cross += u.T @ v
+        target += float(v.double().square().sum())
+        count += len(u)
+    assert patches is not None
+    return NormalEquations(patches / count, cross / count, target / count)
+
+
+def ridge(
+    fitted: NormalEquations, validation: NormalEquations
+) -> tuple[Float[Tensor, "u d"], float, float]:
+    """Solve least squares with the ridge strength that does best on the validation cut.
+
+    Returns
+    -------
+    solution, validation error, strength
+        The strength in units of the mean eigenvalue.
+    """
+    values, vectors = torch.linalg.eigh(fitted.patches)
+    values = values.clamp_min(0)
+    rotated = vectors.T @ fitted.cross
+    # directions that hold nothing but rounding are left out even without a ridge
+    floor = float(values[-1]) * 1e-10
+    best: tuple[Tensor, float, float] | None = None
+    for strength in STRENGTHS:
+        damped = values + strength * values.mean() + floor
+        solution = vectors @ (rotated / damped[:, None])
+        error = validation.error(solution)
+        if best is None or error < best[1]:
+            best = solution, error, strength
+    assert best is not None
+    return best
+
+
+def solve(net: ConsistencyNet, fitted: Batches, held: Batches, positions: int, seed: int) -> float:
+    """Set W(0) to its ridge solution; give the strength the validation cut chose."""
+    of_fitted = normal_equations(net, fitted, positions, seed)
+    solution, _, strength = ridge(of_fitted, normal_equations(net, held, 0, seed))
+    with torch.no_grad():
+        net.weights[0].copy_(as_weight(net, solution))
+    return strength
+
+
+def as_weight(net: ConsistencyNet, solution: Float[Tensor, "u d"]) -> Tensor:
+    """Shape a solution like W(0)."""
+    weight = net.weights[0]
+    return solution.T.reshape(weight.shape).to(weight.dtype)
+
+
+def _patches(net: ConsistencyNet, x: Tensor) -> Float[Tensor, "positions u"]:
+    if not net.on_maps:
+        return x.reshape(-1, x.shape[-1])
+    unfolded = F.unfold(x, net.kernel_size, padding=net.kernel_size // 2)
+    return unfolded.transpose(1, 2).reshape(-1, unfolded.shape[1])
+
+
+def _positions(net: ConsistencyNet, y: Tensor) -> Float[Tensor, "positions d"]:
+    return y.movedim(net.channel_axis, -1).reshape(-1, y.shape[net.channel_axis])

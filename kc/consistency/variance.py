@@ -1,0 +1,74 @@
+"""Variances of parts in one pass: global, as the paper writes it, and per channel."""
+
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from kc.names import component_names
+
+
+class Moments:
+    """Count, mean and squared deviations of each part's channels, merged block by block.
+
+    Float64, by Chan's update: no block's mean is subtracted from another's sum.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.mean = torch.zeros(())
+        self.squares = torch.zeros(())
+
+    def add(self, parts: Float[Tensor, "parts n *shape"], channel_axis: int) -> None:
+        """Take in a block of images; ``channel_axis`` is that of one part."""
+        axis = 2 if channel_axis == 1 and parts.ndim > 3 else parts.ndim - 1
+        rows = parts.double().movedim(axis, 1).flatten(2)
+        mean = rows.mean(2)
+        squares = (rows - mean[..., None]).square().sum(2)
+        count = rows.shape[2]
+        if self.count == 0:
+            self.count, self.mean, self.squares = count, mean, squares
+            return
+        total = self.count + count
+        shift = mean - self.mean
+        self.mean = self.mean + shift * (count / total)
+        self.squares = self.squares + squares + shift.square() * (self.count * count / total)
+        self.count = total
+
+    @property
+    def global_mean(self) -> Float[Tensor, " parts"]:
+        """Mean over images and units."""
+        return self.mean.mean(1)
+
+    @property
+    def global_variance(self) -> Float[Tensor, " parts"]:
+        """Var(z) = E[(z - E[z])^2], one mean over images and units [L20, Sec. 4.2]."""
+        between = (self.mean - self.global_mean[:, None]).square().mean(1)
+        return self.channel_variance.mean(1) + between
+
+    @property
+    def channel_variance(self) -> Float[Tensor, "parts c"]:
+        """Variance of each channel about its own mean; its average is the released centring."""
+        return self.squares / self.count
+
+
+def series(values: Float[Tensor, " parts"], order: int) -> pd.Series:
+    """Name the variances of x0..xK, xdelta and target, and add the cross term.
+
+    The parts need not be uncorrelated: cross = Var(x*) - sum of all Var.
+    """
+    names = [*component_names(order), "target"]
+    numbers = dict(zip(names, values.tolist(), strict=True))
+    numbers["cross"] = numbers["target"] - sum(numbers[name] for name in names[:-1])
+    return pd.Series(numbers, name="variance")
+
+
+def channel_frame(values: Float[Tensor, "parts c"], order: int) -> pd.DataFrame:
+    """List the variance of every channel: component, channel, variance."""
+    names = [*component_names(order), "target"]
+    rows = [
+        (name, channel, variance)
+        for name, line in zip(names, values.tolist(), strict=True)
+        for channel, variance in enumerate(line)
+    ]
+    return pd.DataFrame(rows, columns=["component", "channel", "variance"])

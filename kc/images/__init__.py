@@ -1,0 +1,6 @@
+"""Images: readers of data sets, and the one image store a data set becomes."""
+
+from kc.images.build import build_image_store, open_images
+from kc.images.pixels import normalise
+
+__all__ = ["build_image_store", "normalise", "open_images"]

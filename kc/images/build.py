@@ -1,0 +1,148 @@
+"""From a data set to its image store: one fixed random row order, cropped and resized once."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from kc.config import Dataset
+from kc.errors import ImageError
+from kc.images.archive import Files, FolderFiles, open_files
+from kc.images.cub import read_cub
+from kc.images.decode import decode
+from kc.images.generated import write_generated
+from kc.images.samples import Reader, Sample
+from kc.runtime import derive_seed
+from kc.store import ArraySpec, Store, StoreWriter, open_store
+
+SHARD_ROWS = 256
+"""Images decoded and held at once; a kill costs at most these."""
+READERS: Mapping[str, Reader] = MappingProxyType({"cub": read_cub})
+
+
+def build_image_store(
+    dataset: Dataset, archive: Path | None, out: Path, key: str, mend: str = ""
+) -> dict[str, Any]:
+    """Write a data set's image store, going on where an earlier attempt under ``key`` stopped.
+
+    Parameters
+    ----------
+    dataset
+        Layout, size, seed; and what to draw where there is no archive.
+    archive
+        Archive or extracted folder; none: pictures are drawn into ``NAME-source`` beside ``out``.
+    out
+        The store, ``NAME.zarr``; its manifest is ``NAME.json``.
+    key
+        Name of what the store is made from (``kc.provenance.product_key``).
+    mend
+        Command that makes the store again, for messages.
+
+    Returns
+    -------
+    dict
+        The manifest. Arrays: ``image`` (image, channel, y, x) uint8; ``foreground``
+        (image, y, x) bool where every image has a mask. Coordinates: ``image_id``, ``label``,
+        ``class_name``, ``subset``.
+
+    Raises
+    ------
+    ImageError
+        Whatever is wrong with the archive, its lists, an image or a mask.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with _open_source(dataset, archive, out) as files:
+        samples = ordered(READERS[dataset.layout](files), dataset.seed)
+        masked = _all_masked(samples, files)
+        attributes = {"layout": dataset.layout, "classes": _class_names(samples)}
+        with StoreWriter(
+            out,
+            key,
+            _arrays(len(samples), dataset.size, masked),
+            coordinates(samples),
+            SHARD_ROWS,
+            attributes=attributes,
+            mend=mend,
+        ) as writer:
+            _write_shards(writer, samples, files, dataset.size)
+            return writer.finish()
+
+
+def open_images(path: Path) -> Store:
+    """Open an image store (``.zarr`` or ``.json`` path); its pictures are ``store["image"]``."""
+    return open_store(path)
+
+
+def ordered(samples: Sequence[Sample], seed: int) -> list[Sample]:
+    """Put samples into their fixed random order: a function of their ids and the seed only."""
+    by_id = sorted(samples, key=lambda sample: sample.image_id)
+    rng = np.random.default_rng(derive_seed("rows", seed))
+    return [by_id[index] for index in rng.permutation(len(by_id))]
+
+
+def coordinates(samples: Sequence[Sample]) -> pd.DataFrame:
+    """Give the store's coordinates, one row a sample."""
+    return pd.DataFrame(
+        {
+            "image_id": [sample.image_id for sample in samples],
+            "label": np.array([sample.label for sample in samples], dtype=np.int64),
+            "class_name": [sample.class_name for sample in samples],
+            "subset": [sample.subset for sample in samples],
+        }
+    )
+
+
+@contextmanager
+def _open_source(dataset: Dataset, archive: Path | None, out: Path) -> Iterator[Files]:
+    if archive is None:
+        folder = out.with_name(f"{out.stem}-source")
+        write_generated(dataset.generated, folder)
+        yield FolderFiles(folder)
+    else:
+        with open_files(archive, dataset.url, dataset.md5, spool=out.parent) as files:
+            yield files
+
+
+def _arrays(count: int, size: int, masked: bool) -> list[ArraySpec]:
+    image = ArraySpec("image", ("image", "channel", "y", "x"), (count, 3, size, size), "uint8")
+    foreground = ArraySpec("foreground", ("image", "y", "x"), (count, size, size), "bool")
+    return [image, foreground] if masked else [image]
+
+
+def _all_masked(samples: Sequence[Sample], files: Files) -> bool:
+    bare = [sample.image_id for sample in samples if sample.mask is None]
+    if bare and len(bare) < len(samples):
+        raise ImageError(
+            f"{files.where}: {len(bare)} of {len(samples)} images have no foreground mask, "
+            f"'{min(bare)}' for one. Cure: complete segmentations/, or take it away."
+        )
+    return not bare
+
+
+def _class_names(samples: Sequence[Sample]) -> list[str]:
+    return [name for _, name in sorted({(sample.label, sample.class_name) for sample in samples})]
+
+
+def _write_shards(writer: StoreWriter, samples: Sequence[Sample], files: Files, size: int) -> None:
+    missing = writer.missing()
+    total = sum(len(samples[writer.rows(shard)]) for shard in missing)
+    with tqdm(total=total, desc="images", unit="image", disable=None, delay=10) as bar:
+        for shard in missing:
+            rows = samples[writer.rows(shard)]
+            writer.write(shard, _shard(rows, files, size))
+            bar.update(len(rows))
+
+
+def _shard(samples: Sequence[Sample], files: Files, size: int) -> dict[str, NDArray[Any]]:
+    pixels = [decode(sample, files, size) for sample in samples]
+    arrays: dict[str, NDArray[Any]] = {"image": np.stack([each.image for each in pixels])}
+    masks = [each.foreground for each in pixels if each.foreground is not None]
+    if masks:
+        arrays["foreground"] = np.stack(masks)
+    return arrays

@@ -1,0 +1,1 @@
+"""Tables and figures: frames in, files out. Nothing here computes a result."""

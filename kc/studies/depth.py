@@ -1,0 +1,101 @@
+"""Whether one layer is less stable than another, once the overfitting of g is accounted for.
+
+Deeper layers have fewer positions per weight of g, so g overfits them more: their held-out share
+is too high and their share on g's own images too low. A difference is told only where held-out,
+training and extrapolated shares agree.
+"""
+
+from itertools import pairwise
+from typing import NamedTuple
+
+import pandas as pd
+
+from kc.names import LAYER_NODES, node_of
+from kc.studies.intervals import Estimate, over_fits
+
+
+class Comparison(NamedTuple):
+    """Two layers of one architecture in one case; differences are the second minus the first."""
+
+    case: str
+    network: str
+    first: str
+    second: str
+    test: Estimate
+    train: Estimate
+    extrapolated: Estimate | None
+    """Of the held-out share with the excess from few images, taken as 1 / images, removed."""
+    growth: tuple[float, float] | None
+    """How much the held-out share of each grows on half the images."""
+    positions: tuple[float, float]
+    """Positions per weight of each."""
+
+    @property
+    def sign(self) -> int:
+        """Give +1 where the second is less stable, -1 where the first is, 0 where none can say."""
+        told = (self.test, self.train, self.extrapolated)
+        signs = {found.sign for found in told if found is not None}
+        return signs.pop() if len(signs) == 1 else 0
+
+
+def compare_depths(shares: pd.DataFrame) -> list[Comparison]:
+    """Compare each layer with the next deeper one of the same architecture and case."""
+    found = []
+    for (case, network), group in shares.groupby(["case", "network"], sort=False):
+        layers = by_depth(str(network), list(group["layer"].unique()))
+        found += [
+            _compare(group, str(case), str(network), first, second)
+            for first, second in pairwise(layers)
+        ]
+    return found
+
+
+def by_depth(architecture: str, layers: list[str]) -> list[str]:
+    """Sort layers from shallow to deep; what is no named layer keeps its place at the end."""
+    nodes = list(LAYER_NODES.get(architecture, {}).values())
+    depth = {node: number for number, node in enumerate(nodes)}
+    return sorted(layers, key=lambda layer: depth.get(node_of(architecture, layer), len(nodes)))
+
+
+def _compare(group: pd.DataFrame, case: str, network: str, first: str, second: str) -> Comparison:
+    wide = _wide(group)
+    test, train = (wide[second, of, "all"] - wide[first, of, "all"] for of in ("test", "train"))
+    extrapolated, growth = None, None
+    if "half" in set(group["images"]):
+        near, far = (_excess(wide, layer) for layer in (first, second))
+        extrapolated = _estimate(case, test - (far - near))
+        growth = (float(near.mean()), float(far.mean()))
+    weights = group[group["images"] == "all"].groupby("layer")["positions_per_weight"].mean()
+    return Comparison(
+        case,
+        network,
+        first,
+        second,
+        _estimate(case, test),
+        _estimate(case, train),
+        extrapolated,
+        growth,
+        (float(weights[first]), float(weights[second])),
+    )
+
+
+def _wide(group: pd.DataFrame) -> pd.DataFrame:
+    """Lay the instability out: a row a pair of networks, a column a layer, subset and images."""
+    return group.assign(share=group["xdelta"] / group["target"]).pivot_table(
+        index=["source_network", "target_network"],
+        columns=["layer", "subset", "images"],
+        values="share",
+    )
+
+
+def _excess(wide: pd.DataFrame, layer: str) -> "pd.Series[float]":
+    """Give what half the images add to the held-out share.
+
+    Taken as c / images it is also what the share on all images has too much.
+    """
+    return wide[layer, "test", "half"] - wide[layer, "test", "all"]
+
+
+def _estimate(case: str, values: "pd.Series[float]") -> Estimate:
+    first, second = (list(values.index.get_level_values(level)) for level in (0, 1))
+    return over_fits(case, first, second, list(values))

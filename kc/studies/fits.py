@@ -1,0 +1,134 @@
+"""What fits and networks have left on disk, as frames. The one reader of those formats here."""
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from kc.errors import StoreError
+from kc.names import SUBSETS
+from kc.plan import FitPlan, NetworkPlan
+from kc.store.files import read_json
+
+CURE = "Cure: snakemake --cores 1 stability"
+VARIANCE = {"paper": "variance", "released": "variance_released_centring"}
+"""Column of ``variances.csv`` by preset: one mean for all, or one for each channel."""
+PARTS = r"^x(\d+|delta)$"
+"""Columns of the parts that sum to the feature; ``cross`` is what their variances miss."""
+
+
+def read_fit_card(plan: FitPlan, results: Path) -> dict[str, Any]:
+    """Read a fit's ``card.json``.
+
+    Raises
+    ------
+    StoreError
+        A fit that is not there, or is one of other networks or layers.
+    """
+    path = results / "fits" / plan.name / "card.json"
+    card = _read(path, f"the fit from {plan.source.name} to {plan.target.name}")
+    expected = [
+        (plan.source.name, plan.source_layer),
+        (plan.target.name, plan.target_layer),
+    ]
+    got = [(card[end]["network"], card[end]["layer"]) for end in ("source", "target")]
+    if got != expected or card["images"] != plan.images:
+        raise StoreError(
+            f"{path}: expected the fit from {_spell(expected)} on {plan.images} training images, "
+            f"got that from {_spell(got)} on {card['images']}. Remove {path.parent}, then: {CURE}"
+        )
+    return card
+
+
+def read_variances(plan: FitPlan, preset: str, results: Path) -> pd.DataFrame:
+    """Read a fit's variances: a row a subset, a column a component (x0.., xdelta, cross, target).
+
+    Units: the target feature's own, squared. Under ``released`` each channel has its own mean.
+
+    Raises
+    ------
+    StoreError
+        A file that is missing, lacks a component, or holds what is no finite variance.
+    """
+    path = results / "fits" / plan.name / "variances.csv"
+    if not path.is_file():
+        raise _missing(path, f"the variances of the fit {plan.name}")
+    frame = pd.read_csv(path)
+    wide = frame.pivot_table(
+        index="subset", columns="component", values=VARIANCE[preset], sort=False, dropna=False
+    )
+    needed = ["x0", "xdelta", "cross", "target"]
+    whole = set(needed) <= set(wide.columns) and set(SUBSETS) <= set(wide.index)
+    if not whole or not all(map(math.isfinite, wide.to_numpy().ravel())) or _empty(wide):
+        raise StoreError(
+            f"{path}: expected finite variances of x0.., xdelta, cross and target (above 0) on "
+            f"{' and '.join(SUBSETS)}, got {sorted(map(str, wide.columns))} on "
+            f"{sorted(map(str, wide.index))}. Remove {path.parent}, then: {CURE}"
+        )
+    return wide
+
+
+def read_network_card(plan: NetworkPlan, results: Path) -> dict[str, Any]:
+    """Read a network's ``card.json``.
+
+    Used of it: accuracy {test, train} (top-1 shares), images (trained on), device, seconds, key
+    and digest.
+
+    Raises
+    ------
+    StoreError
+        A network that is not there.
+    """
+    return _read(results / "networks" / plan.name / "card.json", f"the network {plan.name}")
+
+
+def shares_of(fits: Iterable[FitPlan], case: str, results: Path) -> pd.DataFrame:
+    """List a row a fit and subset: who, on which images, and every part's variance.
+
+    Columns: case, network, layer, images, source_network, target_network,
+    positions_per_weight, preset, penalty, resized, subset; variances x0..xK, xdelta, cross,
+    target; and sum, that of x0..xK and xdelta.
+    """
+    rows = []
+    for plan in fits:
+        card = read_fit_card(plan, results)
+        about = {
+            "case": case,
+            "network": plan.target.architecture,
+            "layer": plan.target_layer,
+            "images": plan.images,
+            "source_network": plan.source.name,
+            "target_network": plan.target.name,
+            "positions_per_weight": float(card["positions_per_weight"]),
+            "preset": str(card["preset"]),
+            "penalty": float(card["penalty"]),
+            "resized": bool(card["resized"]),
+        }
+        wide = read_variances(plan, card["preset"], results)
+        rows += [
+            about | {"subset": subset} | {part: float(wide[part][subset]) for part in wide.columns}
+            for subset in SUBSETS[::-1]
+        ]
+    frame = pd.DataFrame(rows)
+    return frame.assign(sum=frame.filter(regex=PARTS).sum(axis=1))
+
+
+def _read(path: Path, what: str) -> dict[str, Any]:
+    if not path.is_file():
+        raise _missing(path, what)
+    card: dict[str, Any] = read_json(path)
+    return card
+
+
+def _missing(path: Path, what: str) -> StoreError:
+    return StoreError(f"{path}: no such file; expected {what}. {CURE}")
+
+
+def _empty(wide: pd.DataFrame) -> bool:
+    return bool((wide["target"] <= 0).any())
+
+
+def _spell(ends: list[tuple[str, str]]) -> str:
+    return " to ".join(f"{network} {layer}" for network, layer in ends)

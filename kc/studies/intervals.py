@@ -1,0 +1,95 @@
+"""Intervals that fit how the numbers depend on each other.
+
+Pairs share networks: what one odd network does shows in all its pairs, so a bootstrap over pairs
+covers about half of what it claims. Networks are what was drawn independently, or half-splits.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+LEAST = 3
+"""Fewer independent networks or half-splits than these give no interval."""
+
+
+class Estimate(NamedTuple):
+    """A mean over pairs with what can be said about its error."""
+
+    mean: float
+    low: float
+    """Lower end of the 95 % interval; NaN where there are too few to say."""
+    high: float
+    n: int
+    """What was drawn independently: networks, or half-splits."""
+    n_pairs: int
+    """Ordered pairs averaged, that is fits."""
+
+    @property
+    def sign(self) -> int:
+        """Give +1 or -1 where the interval leaves out 0, else 0."""
+        return int(self.low > 0) - int(self.high < 0)
+
+
+def over_networks(
+    first: Sequence[str], second: Sequence[str], values: Sequence[float], level: float = 0.95
+) -> Estimate:
+    """Average over pairs of networks, with the jackknife over networks and t(m - 1).
+
+    Parameters
+    ----------
+    first, second
+        The two networks of each pair; every pair among m networks is there.
+    values
+        The pair's number, any unit.
+    level
+        Share of such intervals that should hold the truth.
+
+    Notes
+    -----
+    The mean over pairs is a U-statistic of degree 2. ``theta_k`` is the mean over the pairs
+    without network k; the variance is ``(m - 1) / m * sum (theta_k - mean theta)^2``.
+    """
+    numbers, a, b = np.asarray(values, np.float64), np.asarray(first), np.asarray(second)
+    networks = sorted({*first, *second})
+    m = len(networks)
+    without = [numbers[(a != network) & (b != network)] for network in networks]
+    if m < LEAST or any(len(part) == 0 for part in without):
+        return Estimate(float(numbers.mean()), math.nan, math.nan, m, len(numbers))
+    theta = np.array([part.mean() for part in without])
+    error = math.sqrt((m - 1) / m * float(np.square(theta - theta.mean()).sum()))
+    return _around(float(numbers.mean()), error, m, len(numbers), level)
+
+
+def over_splits(splits: Sequence[str], values: Sequence[float], level: float = 0.95) -> Estimate:
+    """Average over half-splits, with the t interval over the splits' own means.
+
+    The two directions of one split share both networks and count once.
+    """
+    numbers, names = np.asarray(values, np.float64), np.asarray(splits)
+    means = np.array([numbers[names == split].mean() for split in sorted(set(splits))])
+    n = len(means)
+    if n < LEAST:
+        return Estimate(float(means.mean()), math.nan, math.nan, n, len(numbers))
+    error = float(means.std(ddof=1)) / math.sqrt(n)
+    return _around(float(means.mean()), error, n, len(numbers), level)
+
+
+def over_fits(
+    case: str, first: Sequence[str], second: Sequence[str], values: Sequence[float]
+) -> Estimate:
+    """Average over the fits of one case: ``initialization`` over networks, else over half-splits.
+
+    The fits of one half-split are those between the same two networks.
+    """
+    if case == "initialization":
+        return over_networks(first, second, values)
+    splits = ["--".join(sorted(pair)) for pair in zip(first, second, strict=True)]
+    return over_splits(splits, values)
+
+
+def _around(mean: float, error: float, n: int, n_pairs: int, level: float) -> Estimate:
+    half = float(stats.t.ppf((1 + level) / 2, n - 1)) * error
+    return Estimate(mean, mean - half, mean + half, n, n_pairs)

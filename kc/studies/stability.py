@@ -1,0 +1,156 @@
+"""Instability of training: Tables 1 and 2 of [L20, Sec. 4.2].
+
+Instability of A given B is ``Var(x_A^Delta) / Var(x_A)``, x_A reconstructed from x_B.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from kc.names import component_names
+from kc.plan import StabilityPlan, networks_of
+from kc.studies import printed
+from kc.studies.fits import PARTS, read_fit_card, read_network_card, shares_of
+from kc.studies.intervals import Estimate, over_fits
+from kc.studies.stability_notes import table1_notes, table2_notes
+
+GROUP = ["case", "network", "layer", "subset"]
+
+
+@dataclass(frozen=True)
+class StabilityTables:
+    """Both tables and the networks behind them, with what must be said under each."""
+
+    table1: pd.DataFrame
+    table2: pd.DataFrame
+    networks: pd.DataFrame
+    notes: Mapping[str, tuple[str, ...]]
+    """Sentences under a table, by ``table1``, ``table2``, ``networks``."""
+    cards: Mapping[str, Mapping[str, Any]]
+    """Cards of the ``fits`` and ``networks``, by name: where every number comes from."""
+
+
+def stability_tables(plan: StabilityPlan, results: Path) -> StabilityTables:
+    """Make the tables from the fits' and networks' files.
+
+    Parameters
+    ----------
+    plan
+        The fits of both cases.
+    results
+        Folder that holds ``fits/`` and ``networks/``.
+
+    Raises
+    ------
+    StoreError
+        A fit or network that is missing, or is not what its name says.
+    """
+    cases = {"initialization": plan.initialization, "training_data": plan.training_data}
+    shares = pd.concat(
+        [shares_of(fits, case, results) for case, fits in cases.items() if fits],
+        ignore_index=True,
+    )
+    fits = {fit.name: read_fit_card(fit, results) for fit in plan.fits}
+    networks = {
+        network.name: read_network_card(network, results) for network in networks_of(plan.fits)
+    }
+    table1, table2 = _table1(shares), _table2(shares)
+    return StabilityTables(
+        table1,
+        table2,
+        _networks(plan, networks),
+        {
+            "table1": table1_notes(shares),
+            "table2": table2_notes(shares),
+            "networks": (
+                "Accuracies are top-1 shares; the last epoch is kept. images: those trained on.",
+            ),
+        },
+        {"fits": fits, "networks": networks},
+    )
+
+
+def _estimate(group: pd.DataFrame, values: "pd.Series[float]") -> Estimate:
+    """Average over the fits of one case, with the interval that case allows."""
+    case, first, second = group["case"].iloc[0], group["source_network"], group["target_network"]
+    return over_fits(case, list(first), list(second), list(values))
+
+
+def _table1(shares: pd.DataFrame) -> pd.DataFrame:
+    """Average the instability of every case, layer and subset [L20, Table 1]."""
+    rows = []
+    for key, both in shares.groupby(GROUP, sort=False):
+        case, network, layer, subset = map(str, key)
+        group, half = (both[both["images"] == images] for images in ("all", "half"))
+        found = _estimate(group, group["xdelta"] / group["target"])
+        rows.append(
+            {
+                "case": case,
+                "network": network,
+                "layer": layer,
+                "subset": subset,
+                "mean": found.mean,
+                "mean_of_sum": float((group["xdelta"] / group["sum"]).mean()),
+                "ci_low": found.low,
+                "ci_high": found.high,
+                "n": found.n,
+                "n_pairs": found.n_pairs,
+                "paper": printed.TABLE1[case].get((network, layer), math.nan),
+                "positions_per_weight": float(group["positions_per_weight"].mean()),
+                "mean_half_images": float((half["xdelta"] / half["target"]).mean()),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _table2(shares: pd.DataFrame) -> pd.DataFrame:
+    """Average every part's variance over the different-initialisation pairs [L20, Table 2]."""
+    order = len(shares.filter(regex=PARTS).columns) - 2
+    wanted = shares[(shares["case"] == "initialization") & (shares["images"] == "all")]
+    rows = []
+    for key, group in wanted.groupby(GROUP[1:], sort=False):
+        network, layer, subset = map(str, key)
+        for component in [*component_names(order), "cross"]:
+            found = _estimate(group, group[component] / group["target"])
+            part = component != "cross"
+            at = (network, layer)
+            rows.append(
+                {
+                    "component": component,
+                    "network": network,
+                    "layer": layer,
+                    "subset": subset,
+                    "variance": float(group[component].mean()),
+                    "share": found.mean,
+                    "ci_low": found.low,
+                    "ci_high": found.high,
+                    "n": found.n,
+                    "n_pairs": found.n_pairs,
+                    "share_of_sum": float((group[component] / group["sum"]).mean())
+                    if part
+                    else math.nan,
+                    "paper": printed.TABLE2.get(component, {}).get(at, math.nan),
+                    "paper_share_of_sum": printed.share_of_sum(component, at),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _networks(plan: StabilityPlan, cards: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """List what every network that takes part has learnt."""
+    return pd.DataFrame(
+        {
+            "name": network.name,
+            "architecture": network.architecture,
+            "seed": network.seed,
+            "half": network.half,
+            "test_accuracy": cards[network.name]["accuracy"]["test"],
+            "train_accuracy": cards[network.name]["accuracy"]["train"],
+            "images": cards[network.name]["images"],
+        }
+        for network in networks_of(plan.fits)
+    )

@@ -1,0 +1,166 @@
+"""What must be said under Tables 1 and 2, each sentence written from the numbers it is about."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from kc.studies import printed
+from kc.studies.depth import Comparison, compare_depths
+from kc.studies.intervals import LEAST, Estimate, over_fits
+
+CASES = {"initialization": "different initialisations", "training_data": "different training data"}
+
+
+def table1_notes(shares: pd.DataFrame) -> tuple[str, ...]:
+    """Write the notes of Table 1: what n is, depth, presets, the printed reading."""
+    return (
+        *_what_n_is(shares),
+        "Subset train: the images g was fitted on, which the networks have seen too (each half of "
+        "them where training data differ); subset test: images neither has seen. Fits on half "
+        "the images take that half as train. The paper does not say on which images it measured; "
+        "its code reports test images.",
+        *(_sentence(found) for found in compare_depths(shares)),
+        *preset_notes(shares),
+        f"Two readings: mean is Var(xdelta) / Var(x*); mean_of_sum is Var(xdelta) / (sum of the "
+        f"components' variances, xdelta among them). The paper's printed Table 1 equals the "
+        f"second, from its Table 2, within {printed.reading_gap():.4f}.",
+    )
+
+
+def table2_notes(shares: pd.DataFrame) -> tuple[str, ...]:
+    """Write the notes of Table 2: units, the cross term, lambda."""
+    return (
+        "From the pairs of different initialisations, fitted on all training images; "
+        "variance is in the feature's own units squared, averaged over the pairs; share is the "
+        "average of each pair's share of Var(x*), with the jackknife over networks; share_of_sum "
+        "is that of x0..xK and xdelta together, as the paper's column sums.",
+        "cross = Var(x*) - sum of the components' variances: the components need not be "
+        "uncorrelated, so shares of Var(x*) sum to 1 only with it.",
+        "x1, x2, ... depend on lambda, the penalty on the gains p: they must not be compared "
+        "across layers, nor with the paper's, without saying so. "
+        f"lambda here: {_penalties(shares)}.",
+        "The paper's variances are of its own networks' features and units; compare "
+        "share_of_sum with paper_share_of_sum.",
+        *preset_notes(shares),
+    )
+
+
+def preset_notes(shares: pd.DataFrame) -> tuple[str, ...]:
+    """Say what about g departs from the paper's text, as the fits' cards have it."""
+    notes = []
+    presets = set(shares["preset"])
+    if "paper" in presets:
+        notes.append(
+            "Preset paper: x and x* are normalised by one mean and std a layer, Sigma is a "
+            "variance per channel over the training images, p = sigmoid(q), and lambda acts on "
+            f"normalised features: {_penalties(shares)} (the paper, on raw ones: 0.1, and 8.0 for "
+            "AlexNet). The optimiser is ours and stops on a validation cut of the training images."
+        )
+    if "released" in presets:
+        notes.append(
+            "Preset released departs from the paper's text as the authors' code does: x is "
+            "divided by its own std per image and channel, x* is raw, Sigma is taken per image "
+            "and channel, and variances are taken about each channel's own mean."
+        )
+    if shares["resized"].any():
+        notes.append(
+            "Where map sizes differ the source is resized bilinearly to the target's: the paper "
+            "does not say what it did."
+        )
+    return tuple(notes)
+
+
+def _what_n_is(shares: pd.DataFrame) -> list[str]:
+    whole = shares[shares["images"] == "all"]
+    units = {
+        "initialization": (
+            "networks of different seeds, all ordered pairs",
+            "networks",
+            "the jackknife over networks with t(n - 1)",
+        ),
+        "training_data": (
+            "random half-splits, both directions of each",
+            "half-splits",
+            "the t interval over the half-splits' means",
+        ),
+    }
+    notes = []
+    for case, group in whole.groupby("case", sort=False):
+        counts = sorted(
+            {_size(str(case), layer) for _, layer in group.groupby(["network", "layer"])}
+        )
+        what, unit, how = units[str(case)]
+        said = f"Interval, 95 %: {how}; pairs share networks, so pairs are not counted as n."
+        if counts[0] < LEAST:
+            said = f"No interval where n is below {LEAST}: {how} needs {LEAST} {unit}."
+        notes.append(
+            f"{CASES[str(case)].capitalize()} ({case}): n is the number of {what}; here n = "
+            f"{_counts(counts)}. {said}"
+        )
+    return notes
+
+
+def _size(case: str, fits: pd.DataFrame) -> int:
+    ends = list(fits["source_network"]), list(fits["target_network"])
+    return over_fits(case, *ends, list(fits["xdelta"])).n
+
+
+def _sentence(found: Comparison) -> str:
+    """Write what is known of two depths; "less stable" never rests on held-out shares alone."""
+    a, b = found.first, found.second
+    text = (
+        f"{found.network}, {CASES[found.case]}: {b} minus {a} is {_spell(found.test)} on test and "
+        f"{_spell(found.train)} on train. g has {found.positions[0]:.3g} positions per weight in "
+        f"{a} and {found.positions[1]:.3g} in {b}"
+    )
+    if found.growth is None or found.extrapolated is None:
+        text += "; there are no fits on half the images. "
+    else:
+        text += (
+            f"; on half the images the test value grows by {found.growth[0]:+.3f} in {a} and "
+            f"{found.growth[1]:+.3f} in {b}; with that excess taken as 1 / images and removed, "
+            f"{b} minus {a} on test is {_spell(found.extrapolated)}. "
+        )
+    return text + _verdict(found)
+
+
+def _verdict(found: Comparison) -> str:
+    if found.sign != 0:
+        word = "less" if found.sign > 0 else "more"
+        return (
+            f"So {found.second} is {word} stable than {found.first}, and not only through the "
+            "overfitting of g, which raises test and lowers train."
+        )
+    named = {"test": found.test, "train": found.train, "extrapolated test": found.extrapolated}
+    told = {name: value for name, value in named.items() if value is not None}
+    signs = {name: value.sign for name, value in told.items()}
+    if all(value.n < LEAST for value in told.values()):
+        why = f"with n = {found.test.n} there is no interval"
+    elif {1, -1} <= set(signs.values()):
+        why = "the differences contradict each other, as they do where g overfits one layer more"
+    else:
+        open_ones = [name for name, sign in signs.items() if sign == 0]
+        why = f"the interval of the difference on {' and on '.join(open_ones)} holds 0"
+    return f"Whether {found.second} is less stable than {found.first} cannot be told: {why}."
+
+
+def _spell(found: Estimate) -> str:
+    if found.n < LEAST:
+        return f"{found.mean:+.3f}"
+    return f"{found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
+
+
+def _counts(numbers: Sequence[int]) -> str:
+    return " or ".join(map(str, numbers))
+
+
+def _penalties(shares: pd.DataFrame) -> str:
+    """Spell lambda: once where it is the same for all, else by network and layer."""
+    distinct = set(shares["penalty"])
+    if len(distinct) == 1:
+        return f"{distinct.pop():.3g}"
+    spelled = []
+    for (network, layer), group in shares.groupby(["network", "layer"], sort=False):
+        ends = sorted({f"{value:.3g}" for value in group["penalty"]}, key=float)
+        spelled.append(f"{' to '.join(dict.fromkeys((ends[0], ends[-1])))} for {network} {layer}")
+    return ", ".join(spelled)

@@ -1,0 +1,194 @@
+"""fit_pairs from stores to files: what is written, continued, made again, and left alone."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from kc.config import Consistency, Optimiser
+from kc.consistency import products
+from kc.consistency.saved import load_fit
+from kc.errors import StoreError
+from kc.plan import FitPlan, NetworkPlan
+from kc.store import ArraySpec, StoreWriter, open_store
+
+CPU = torch.device("cpu")
+A, B = (NetworkPlan("birds", "alexnet", seed) for seed in (0, 1))
+PLANS = [
+    FitPlan(A, B, "conv4", "conv4", "all", keep=True),
+    FitPlan(A, B, "conv4", "conv4", "half"),
+    FitPlan(B, A, "conv4", "conv4"),
+]
+SETTINGS = Consistency(optimiser=Optimiser(epochs=2))
+
+
+def write_store(path, values, rows):
+    spec = ArraySpec(
+        "features.8", ("image", "channel", "y", "x"), values.shape, "float16", statistics=True
+    )
+    with StoreWriter(path, path.name, [spec], rows, 32) as writer:
+        for number in writer.missing():
+            writer.write(number, {"features.8": values[writer.rows(number)]})
+        writer.finish()
+
+
+@pytest.fixture
+def stores(tmp_path):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(120, 4, 3, 3))
+    y = 1 + 2 * x[:, ::-1] + rng.normal(size=x.shape)
+    rows = pd.DataFrame({"image_id": [f"{n:03d}.jpg" for n in range(120)]})
+    rows["subset"] = np.where(rng.random(120) < 0.6, "train", "test")
+    for name, values in ((A.name, x), (B.name, y)):
+        write_store(tmp_path / "activations" / f"{name}.zarr", values.astype(np.float16), rows)
+    return {n.name: tmp_path / "activations" / f"{n.name}.json" for n in (A, B)}
+
+
+def run(stores, tmp_path, settings=SETTINGS, seed=0, plans=PLANS):
+    products.fit_pairs(plans, stores, settings, seed, tmp_path, CPU)
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """Count the fits that are really made."""
+    made, fit = [], products.fit
+    monkeypatch.setattr(products, "fit", lambda *a, **k: (made.append(k["seed"]), fit(*a, **k))[1])
+    return made
+
+
+def features(stores):
+    return [open_store(stores[n.name])["features.8"][:].astype(np.float32) for n in (A, B)]
+
+
+def test_files_agree_with_the_fit_and_with_each_other(stores, tmp_path):
+    run(stores, tmp_path)
+    folder = tmp_path / "fits" / PLANS[0].name
+    names = {"key.json", "g.safetensors", "history.csv", "card.json"}
+    assert {path.name for path in folder.iterdir()} == names | {
+        "variances.csv",
+        "variances_channels.csv",
+    }
+    card = json.loads((folder / "card.json").read_text())
+    rows = open_store(stores[B.name]).rows
+    train, test = (np.flatnonzero(rows["subset"] == s) for s in ("train", "test"))
+    result, (x, y) = load_fit(folder), features(stores)
+    table = pd.read_csv(folder / "variances.csv").set_index(["subset", "component"])
+    channels = pd.read_csv(folder / "variances_channels.csv")
+    for subset, members in (("train", train), ("test", test)):
+        for centring, column in (
+            ("global", "variance"),
+            ("channel", "variance_released_centring"),
+        ):
+            expected = result.variances(x, y, members, centring)
+            np.testing.assert_allclose(table.loc[subset][column], expected, rtol=1e-5, atol=1e-9)
+        mean = channels[channels["subset"] == subset].groupby("component")["variance"].mean()
+        centred = table.loc[subset]["variance_released_centring"]
+        assert mean["xdelta"] == pytest.approx(centred["xdelta"])
+        share = result.instability(x, y, members)
+        assert card["share_delta"][subset] == pytest.approx(share, rel=1e-5)
+    assert np.array_equal(result.train, train)
+    assert card["rows"] == {"train": len(train), "validation": len(result.validation)}
+    assert card["positions_per_weight"] == pytest.approx(len(train) * 9 / (9 * 4))
+    assert card["chosen"]["validation_objective"] == pytest.approx(
+        result.history["validation_objective"].min()
+    )
+    assert card["penalty"] == 0.1
+    assert card["resized"] is False
+
+
+def test_components_of_the_test_images_are_kept_where_the_plan_says(stores, tmp_path):
+    run(stores, tmp_path)
+    kept = tmp_path / "components"
+    assert {path.stem for path in kept.iterdir()} == {PLANS[0].name}
+    store = open_store(kept / f"{PLANS[0].name}.zarr")
+    rows = open_store(stores[B.name]).rows
+    test = np.flatnonzero(rows["subset"] == "test")
+    assert list(store.rows["image_id"]) == list(rows["image_id"][test])
+    parts = load_fit(tmp_path / "fits" / PLANS[0].name).decompose(*features(stores), test)
+    expected = torch.cat([parts.components, parts.delta[None]])
+    assert store["component"].shape == (4, len(test), 4, 3, 3)
+    np.testing.assert_allclose(store["component"][:], expected.numpy(), atol=5e-3)
+    assert store.attributes["component"] == ["x0", "x1", "x2", "xdelta"]
+
+
+def test_a_half_fit_sees_a_fixed_half_of_the_training_images(stores, tmp_path):
+    run(stores, tmp_path)
+    full, half = (load_fit(tmp_path / "fits" / plan.name) for plan in PLANS[:2])
+    assert len(half.train) == len(full.train) // 2
+    assert set(half.train) < set(full.train)
+
+
+def test_a_second_run_makes_nothing_and_a_killed_one_goes_on(stores, tmp_path, counted):
+    run(stores, tmp_path)
+    assert len(counted) == 3
+    run(stores, tmp_path)
+    assert len(counted) == 3
+    (tmp_path / "fits" / PLANS[2].name / "card.json").unlink()
+    run(stores, tmp_path)
+    assert len(counted) == 4
+
+
+def test_damaged_weights_are_made_again_and_refused_by_load(stores, tmp_path, counted):
+    run(stores, tmp_path)
+    path = tmp_path / "fits" / PLANS[2].name / "g.safetensors"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(StoreError, match=r"no finished fit .*card.json says"):
+        load_fit(path.parent)
+    run(stores, tmp_path)
+    assert len(counted) == 4
+    assert path.read_bytes() == whole
+
+
+def test_a_changed_penalty_refits_and_kept_components_do_not(stores, tmp_path, counted):
+    run(stores, tmp_path)
+    kept_all = SETTINGS.model_copy(update={"components": "all", "memory_gb": 1.0})
+    run(stores, tmp_path, kept_all)
+    assert len(counted) == 3
+    store = open_store(tmp_path / "components" / f"{PLANS[0].name}.zarr")
+    assert len(store.rows) == 120
+    run(stores, tmp_path, SETTINGS.model_copy(update={"penalty": 0.2}))
+    assert len(counted) == 6
+    card = json.loads((tmp_path / "fits" / PLANS[0].name / "card.json").read_text())
+    assert card["penalty"] == 0.2
+
+
+def test_same_seed_same_bytes_and_streaming_changes_none(stores, tmp_path):
+    run(stores, tmp_path / "one")
+    run(stores, tmp_path / "two", SETTINGS.model_copy(update={"memory_gb": 1e-9}))
+    run(stores, tmp_path / "three", seed=1)
+    for plan in PLANS:
+        for name in ("g.safetensors", "history.csv", "variances.csv"):
+            texts = [
+                (tmp_path / n / "fits" / plan.name / name).read_bytes()
+                for n in ("one", "two", "three")
+            ]
+            assert texts[0] == texts[1]
+            assert texts[0] != texts[2]
+
+
+def test_raw_penalties_are_the_papers(stores, tmp_path):
+    _, y = features(stores)
+    train = open_store(stores[B.name]).rows["subset"] == "train"
+    plans = [PLANS[0]]
+    run(stores, tmp_path, SETTINGS.model_copy(update={"penalty": "raw_equivalent"}), plans=plans)
+    result = load_fit(tmp_path / "fits" / PLANS[0].name)
+    assert result.penalty == pytest.approx(8.0 / y[train].astype(np.float64).var(), rel=1e-6)
+    job = products.Job(PLANS[0], Consistency(preset="released"), 0, CPU)
+    assert job.penalty(3.0) == 8.0
+    vgg = NetworkPlan("birds", "vgg16_bn", 0)
+    plan = FitPlan(vgg, vgg, "conv4_3", "conv4_3")
+    assert products.Job(plan, Consistency(preset="released"), 0, CPU).penalty(3.0) == 0.1
+
+
+def test_stores_of_other_images_are_refused(stores, tmp_path):
+    store = open_store(stores[B.name])
+    rows = store.rows.copy()
+    rows.loc[[5, 6], "image_id"] = rows.loc[[6, 5], "image_id"].to_numpy()
+    values = store["features.8"][:]
+    write_store(tmp_path / "other" / f"{B.name}.zarr", values, rows)
+    swapped = stores | {B.name: tmp_path / "other" / f"{B.name}.json"}
+    with pytest.raises(StoreError, match=r"005.jpg"):
+        run(swapped, tmp_path)

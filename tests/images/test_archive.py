@@ -1,0 +1,220 @@
+import bz2
+import gzip
+import hashlib
+import io
+import lzma
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from kc.errors import ImageError
+from kc.images.archive import climbs, open_files
+from kc.images.unpack import Limits, unpack_to
+
+CONTENT = {"a/one.txt": b"one", "a/b/two.bin": bytes(range(256)) * 40, "three": b""}
+
+
+def make_tar(path: Path, mode: str = "w", extra: tuple[tarfile.TarInfo, ...] = ()) -> Path:
+    with tarfile.open(path, mode) as tar:  # type: ignore[call-overload]
+        for name, data in CONTENT.items():
+            member = tarfile.TarInfo(f"./{name}")
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+        for member in extra:
+            tar.addfile(member, io.BytesIO(bytes(member.size)))
+    return path
+
+
+def special(name: str, kind: bytes = tarfile.REGTYPE, link: str = "", size: int = 0):
+    member = tarfile.TarInfo(name)
+    member.type, member.linkname, member.size = kind, link, size
+    return member
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
+def test_archive_and_folder_read_the_same(tmp_path: Path, mode: str) -> None:
+    packed = make_tar(tmp_path / "data.any", mode)
+    folder = tmp_path / "folder"
+    for name, data in CONTENT.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    for where in (packed, folder):
+        with open_files(where, spool=tmp_path) as files:
+            assert files.names() == sorted(CONTENT)
+            assert {name: files.read(name) for name in reversed(files.names())} == CONTENT
+            assert "a/one.txt" in files
+            assert "a" not in files
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data.any", "folder"]
+
+
+def test_unknown_member_is_named(tmp_path: Path) -> None:
+    packed = make_tar(tmp_path / "data.tar")
+    with (
+        open_files(packed) as files,
+        pytest.raises(ImageError, match=r"data\.tar: has no 'a/four'"),
+    ):
+        files.read("a/four")
+    with (
+        open_files(tmp_path) as files,
+        pytest.raises(ImageError, match=r"'four' cannot be read: No such file"),
+    ):
+        files.read("four")
+
+
+def test_folder_refuses_names_that_leave_it(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("x")
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    with open_files(inner) as files:
+        assert "../secret" not in files
+        with pytest.raises(ImageError, match=r"'\.\./secret' leaves the folder; refused"):
+            files.read("../secret")
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("a/b.jpg", False),
+        ("a..b/c", False),
+        ("../a", True),
+        ("a/../../b", True),
+        ("/etc/passwd", True),
+        ("a\\..\\b", True),
+        ("C:/a", True),
+    ],
+)
+def test_climbs(name: str, answer: bool) -> None:
+    assert climbs(name) is answer
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        special("../out.txt"),
+        special("a/../../out.txt"),
+        special("/abs.txt"),
+        special("link", tarfile.SYMTYPE, "../../etc/passwd"),
+        special("link", tarfile.SYMTYPE, "/etc/passwd"),
+        special("hard", tarfile.LNKTYPE, "../outside"),
+        special("device", tarfile.CHRTYPE),
+        special("pipe", tarfile.FIFOTYPE),
+    ],
+    ids=["climbs", "climbs late", "absolute", "symlink", "symlink absolute", "hard", "dev", "fifo"],
+)
+def test_unsafe_members_are_refused(tmp_path: Path, member: tarfile.TarInfo) -> None:
+    packed = make_tar(tmp_path / "data.tgz", "w:gz", (member,))
+    with (
+        pytest.raises(ImageError, match=rf"member '{member.name}' is not safe: .*Nothing was read"),
+        open_files(packed),
+    ):
+        pass
+
+
+def test_inner_links_are_passed_over(tmp_path: Path) -> None:
+    packed = make_tar(tmp_path / "data.tar", "w", (special("a/x", tarfile.SYMTYPE, "one.txt"),))
+    with open_files(packed) as files:
+        assert files.names() == sorted(CONTENT)
+
+
+def test_bombs_are_refused(tmp_path: Path) -> None:
+    packed = make_tar(tmp_path / "data.tgz", "w:gz", (special("zeros", size=300_000),))
+    assert packed.stat().st_size < 10_000
+    with (
+        pytest.raises(ImageError, match=r"unpacks to more than 100,000 bytes; refused"),
+        open_files(packed, limits=Limits(total=100_000)),
+    ):
+        pass
+    with (
+        pytest.raises(ImageError, match=r"'zeros' unpacks to 300,000 bytes, more than 200,000"),
+        open_files(packed, limits=Limits(member=200_000)),
+    ):
+        pass
+    plain = make_tar(tmp_path / "data.tar", "w", (special("zeros", size=300_000),))
+    with (
+        pytest.raises(ImageError, match=r"unpacks to more than 100,000 bytes; refused"),
+        open_files(plain, limits=Limits(total=100_000)),
+    ):
+        pass
+    with open_files(packed, limits=Limits(300_000, 400_000)) as files:
+        assert len(files.read("zeros")) == 300_000
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, bz2.compress, lzma.compress])
+@pytest.mark.parametrize("kept", [0.02, 0.5, 0.93])
+def test_truncated_archives_are_refused(
+    tmp_path: Path, pack: Callable[[bytes], bytes], kept: float
+) -> None:
+    plain = make_tar(tmp_path / "whole.tar").read_bytes()
+    end = plain.rstrip(b"\0").__len__()
+    data = pack(plain)
+    size = int(kept * (end if pack is bytes else len(data)))
+    packed = tmp_path / "data.any"
+    packed.write_bytes(data[:size])
+    with (
+        pytest.raises(ImageError, match=r"data\.any: truncated or no tar archive .*fetch it again"),
+        open_files(packed),
+    ):
+        pass
+
+
+def test_archive_cut_between_members_is_refused(tmp_path: Path) -> None:
+    whole = make_tar(tmp_path / "whole.tar")
+    with tarfile.open(whole) as tar:
+        cut = tar.getmembers()[1].offset
+    short = tmp_path / "short.tar"
+    short.write_bytes(whole.read_bytes()[:cut])
+    with (
+        pytest.raises(ImageError, match=r"truncated .*its end mark is missing"),
+        open_files(short),
+    ):
+        pass
+
+
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    other = tmp_path / "page.tgz"
+    other.write_text("<html>not found</html>" * 100)
+    with pytest.raises(ImageError, match="truncated or no tar archive"), open_files(other):
+        pass
+
+
+def test_missing_archive_says_where_and_how(tmp_path: Path) -> None:
+    where = tmp_path / "cub" / "CUB.tgz"
+    with (
+        pytest.raises(ImageError) as caught,
+        open_files(where, url="https://example.org/CUB.tgz", md5="0" * 32),
+    ):
+        pass
+    text = str(caught.value)
+    assert str(where) in text
+    assert f"looked in {where.parent}" in text
+    assert f"to be had at https://example.org/CUB.tgz (md5 {'0' * 32})" in text
+    assert "--config data_root=FOLDER" in text
+    with (
+        pytest.raises(ImageError, match=r"no archive and no folder there") as bare,
+        open_files(where),
+    ):
+        pass
+    assert "to be had" not in str(bare.value)
+
+
+def test_md5_is_checked_where_given(tmp_path: Path) -> None:
+    packed = make_tar(tmp_path / "data.tar")
+    right = hashlib.md5(packed.read_bytes()).hexdigest()
+    with open_files(packed, md5=right) as files:
+        assert files.names() == sorted(CONTENT)
+    with (
+        pytest.raises(ImageError, match=rf"md5 is {right}, expected {'0' * 32}.*fetch it again"),
+        open_files(packed, md5="0" * 32),
+    ):
+        pass
+
+
+def test_full_disk_is_not_blamed_on_the_archive(tmp_path: Path) -> None:
+    packed = make_tar(tmp_path / "data.tgz", "w:gz")
+    with (
+        Path("/dev/full").open("wb", buffering=0) as full,
+        pytest.raises(ImageError, match=r"no room to unpack it \(No space left on device"),
+    ):
+        unpack_to(packed, gzip.GzipFile, full, Limits())

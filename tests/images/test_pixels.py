@@ -1,0 +1,13 @@
+import numpy as np
+import torch
+
+from kc.images.pixels import normalise
+
+
+def test_normalise_is_imagenets() -> None:
+    images = torch.arange(2 * 3 * 4 * 4, dtype=torch.uint8).reshape(2, 3, 4, 4)
+    mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    expected = (images.numpy() / 255.0 - mean[:, None, None]) / std[:, None, None]
+    result = normalise(images)
+    assert result.dtype == torch.float32
+    np.testing.assert_allclose(result.numpy(), expected, atol=1e-6)

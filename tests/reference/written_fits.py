@@ -1,0 +1,75 @@
+"""Fits and networks as the stages leave them, with shares that are known because they were set."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from kc.plan import FitPlan, NetworkPlan, StabilityPlan, networks_of
+
+ShareOf = Callable[[FitPlan, str], float]
+TARGET = {"train": 4.0, "test": 5.0}
+X1, X2 = 0.2, 0.1
+
+
+def write_results(
+    plan: StabilityPlan, results: Path, share: ShareOf, preset: str = "paper"
+) -> None:
+    """Write all files of a plan; ``share`` gives Var(xdelta) / Var(x*) by fit and subset."""
+    for fit in plan.fits:
+        write_fit(fit, results, share, preset)
+    for network in networks_of(plan.fits):
+        write_network(network, results)
+
+
+def write_fit(fit: FitPlan, results: Path, share: ShareOf, preset: str = "paper") -> None:
+    folder = results / "fits" / fit.name
+    folder.mkdir(parents=True)
+    rows = [row for subset in ("train", "test") for row in variances(subset, share(fit, subset))]
+    names = ["subset", "component", "variance", "variance_released_centring"]
+    pd.DataFrame(rows, columns=names).to_csv(folder / "variances.csv", index=False)
+    (folder / "card.json").write_text(json.dumps(card_of(fit, preset)))
+
+
+def variances(subset: str, share: float) -> list[tuple[str, str, float, float]]:
+    """Give x0 what is left when cross is -0.3; under the released centring all is halved."""
+    target = TARGET[subset]
+    parts = {"x1": X1, "x2": X2, "xdelta": share * target}
+    parts["x0"] = target + 0.3 - sum(parts.values())
+    whole = {**dict(sorted(parts.items())), "target": target, "cross": -0.3}
+    return [(subset, name, value, value / 2) for name, value in whole.items()]
+
+
+def card_of(fit: FitPlan, preset: str = "paper") -> dict[str, Any]:
+    half = fit.images == "half"
+    return {
+        "fit": fit.name,
+        "source": {"network": fit.source.name, "layer": fit.source_layer, "digest": "aa"},
+        "target": {"network": fit.target.name, "layer": fit.target_layer, "digest": "bb"},
+        "images": fit.images,
+        "preset": preset,
+        "penalty": 0.1,
+        "p": [0.4, 0.3],
+        "resized": False,
+        "positions_per_weight": 10.0 if half else 20.0,
+        "seconds": 1.5,
+        "device": "cpu",
+        "digest": "cc",
+        "key": "dd",
+    }
+
+
+def write_network(network: NetworkPlan, results: Path) -> None:
+    folder = results / "networks" / network.name
+    folder.mkdir(parents=True)
+    card = {
+        "accuracy": {"test": 0.6, "train": 0.9},
+        "images": 360 if network.half else 720,
+        "seconds": 12.5,
+        "device": "cpu",
+        "digest": "ee",
+        "key": "ff",
+    }
+    (folder / "card.json").write_text(json.dumps(card))

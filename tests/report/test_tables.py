@@ -1,0 +1,113 @@
+"""Tables as files: full precision in one, readable in two, origin in the fourth."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from kc.report.tables import Column, read_markdown, write_table
+
+FRAME = pd.DataFrame(
+    {
+        "layer": ["conv4_3", "a|b"],
+        "mean": [1 / 3, 0.5],
+        "ci_low": [0.1, float("nan")],
+        "ci_high": [0.7, float("nan")],
+        "n": [3, 2],
+        "paper": [float("nan"), 0.196],
+    }
+)
+NOTES = ["50 % of x_A & y < 3, {set} #1 \\ end~", "second"]
+
+
+def written(stem: Path, frame: pd.DataFrame = FRAME) -> Path:
+    write_table(
+        frame,
+        stem,
+        title="A title",
+        caption="What is shown.",
+        notes=NOTES,
+        provenance={"seconds": 1.5, "where": str(stem)},
+        columns={"mean": Column("mean (%)", ".2f"), "ci_low": Column("", ".1f")},
+    )
+    return stem
+
+
+def test_csv_gives_back_every_bit(tmp_path: Path):
+    stem = written(tmp_path / "deep" / "table")
+    pd.testing.assert_frame_equal(pd.read_csv(stem.with_suffix(".csv")), FRAME, check_exact=True)
+
+
+def test_markdown_has_digits_interval_units_and_notes(tmp_path: Path):
+    text = read_markdown(written(tmp_path / "table"))
+    lines = text.splitlines()
+    assert lines[0] == "### A title"
+    cells = [[cell.strip() for cell in line.split(" | ")] for line in lines[2:6]]
+    assert [cell.strip("| ") for cell in cells[0]] == [
+        "layer", "mean (%)", "95 % interval", "n", "paper",
+    ]  # fmt: skip
+    assert [cell.strip("| ") for cell in cells[2]] == ["conv4_3", "0.33", "[0.1, 0.7]", "3", ""]
+    assert r"a\|b" in lines[5]
+    assert "nan" not in text.lower()
+    assert text.endswith("- second\n")
+
+
+def test_same_frame_gives_the_same_bytes_wherever_it_is_written(tmp_path: Path):
+    a, b = written(tmp_path / "a" / "table"), written(tmp_path / "b" / "table")
+    for suffix in (".csv", ".md", ".tex"):
+        text = a.with_suffix(suffix).read_bytes()
+        assert text == b.with_suffix(suffix).read_bytes()
+        assert str(tmp_path).encode() not in text
+    changed = written(tmp_path / "c" / "table", FRAME.assign(mean=FRAME["mean"] + 1e-15))
+    assert changed.with_suffix(".csv").read_bytes() != a.with_suffix(".csv").read_bytes()
+
+
+def test_latex_is_escaped(tmp_path: Path):
+    text = written(tmp_path / "table").with_suffix(".tex").read_text()
+    assert r"\toprule" in text
+    assert r"conv4\_3" in text
+    assert r"mean (\%)" in text
+    assert r"50 \% of x\_A \& y \textless{} 3, \{set\} \#1 \textbackslash{} end" in text
+    assert text.index(r"\end{table}") < text.index(r"\item{} second")
+    assert r"\begin{tabular}{lrrrr}" in text
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex on this machine")
+def test_latex_compiles(tmp_path: Path):
+    written(tmp_path / "table")
+    (tmp_path / "main.tex").write_text(
+        "\\documentclass{article}\\usepackage{booktabs,adjustbox}\\begin{document}"
+        "\\input{table.tex}\\end{document}"
+    )
+    run = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "main.tex"]
+    assert subprocess.run(run, cwd=tmp_path, capture_output=True, check=False).returncode == 0
+
+
+def test_origin_lies_beside_and_nothing_is_left_over(tmp_path: Path):
+    stem = written(tmp_path / "table")
+    assert json.loads(stem.with_suffix(".json").read_text())["seconds"] == 1.5
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["table.csv", "table.json", "table.md", "table.tex"]
+
+
+def test_a_failed_write_leaves_the_old_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    stem = written(tmp_path / "table")
+    old = stem.with_suffix(".md").read_text()
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match="No space left"):
+        written(stem, FRAME.head(1))
+    assert stem.with_suffix(".md").read_text() == old
+
+
+def test_no_notes_leave_no_empty_list(tmp_path: Path):
+    stem = tmp_path / "table"
+    write_table(FRAME, stem, title="T", caption="", notes=[], provenance={})
+    assert "itemize" not in stem.with_suffix(".tex").read_text()
+    assert stem.with_suffix(".md").read_text().count("\n\n") == 1

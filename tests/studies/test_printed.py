@@ -1,0 +1,53 @@
+"""The typed numbers are the papers' own."""
+
+import os
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from kc.studies import printed
+
+
+def expected(name: str) -> pd.DataFrame:
+    shared = os.environ.get("KC_SHARED", "")
+    path = Path(shared) / "expected" / name
+    if not shared or not path.is_file():
+        pytest.skip(f"KC_SHARED does not name a folder with expected/{name}")
+    return pd.read_csv(path)
+
+
+def test_table1_is_the_papers():
+    frame = expected("liang2020_table1.csv")
+    found = {
+        (case, *layer): value
+        for case, column in printed.TABLE1.items()
+        for layer, value in column.items()
+    }
+    assert found == {(r.case, r.network, r.layer): r.instability for r in frame.itertuples()}
+
+
+def test_table2_is_the_papers():
+    frame = expected("liang2020_table2.csv")
+    found = {
+        (component, *layer): value
+        for component, column in printed.TABLE2.items()
+        for layer, value in column.items()
+    }
+    assert found == {(r.component, r.network, r.layer): r.variance for r in frame.itertuples()}
+
+
+def test_printed_table1_reads_as_a_share_of_the_column_sum():
+    assert 0.001 < printed.reading_gap() < 0.002
+    # the counter-example: a typing error in one value would show
+    assert abs(printed.share_of_sum("xdelta", ("vgg16_bn", "conv5_3")) - 0.169) > 0.02
+
+
+def test_shares_of_a_column_sum_to_one():
+    layer = ("alexnet", "conv5")
+    assert sum(printed.share_of_sum(name, layer) for name in printed.TABLE2) == pytest.approx(1)
+
+
+def test_what_is_not_printed_is_nan():
+    assert pd.isna(printed.share_of_sum("cross", ("alexnet", "conv5")))
+    assert pd.isna(printed.share_of_sum("x0", ("alexnet", "fc1")))

@@ -1,0 +1,273 @@
+"""Tables 1 and 2 from files whose shares are known."""
+
+import json
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from kc.config import load_settings
+from kc.errors import StoreError
+from kc.plan import FitPlan, StabilityPlan, stability_plan
+from kc.studies.stability import StabilityTables, stability_tables
+from tests.reference.written_fits import X1, X2, card_of, write_results
+
+LAYERS = {"vgg16_bn": ["conv4_3", "conv5_3"]}
+TABLE1 = ["case", "network", "layer", "subset", "mean", "mean_of_sum", "ci_low", "ci_high", "n"]
+TABLE2 = ["component", "network", "layer", "subset", "variance", "share", "share_of_sum", "paper"]
+
+
+def plan_of(**study: object) -> StabilityPlan:
+    return stability_plan(load_settings({"stability": {"layers": LAYERS} | study}))
+
+
+def effect(fit: FitPlan) -> float:
+    """What is each network's own, so that an interval has a width."""
+    return 0.002 * sum(sum(map(ord, end.name)) % 5 for end in (fit.source, fit.target))
+
+
+def smooth(fit: FitPlan, subset: str) -> float:
+    """Deeper is higher on test; half the images cost 0.05; train is 0.1 lower."""
+    share = 0.3 + effect(fit) + (0.2 if fit.target_layer == "conv5_3" else 0.0)
+    if subset == "train":
+        return share - 0.1
+    return share + (0.05 if fit.images == "half" else 0.0)
+
+
+def overfitted(fit: FitPlan, subset: str) -> float:
+    """Both layers alike, but g overfits the deeper: test up, train down."""
+    excess = 0.12 if fit.target_layer == "conv5_3" else 0.02
+    share = 0.3 + effect(fit)
+    if subset == "train":
+        return share - excess
+    return share + excess * (2 if fit.images == "half" else 1)
+
+
+def made(tmp_path: Path, share: object = smooth, preset: str = "paper", **study: object):
+    plan = plan_of(**study)
+    write_results(plan, tmp_path, share, preset)  # type: ignore[arg-type]
+    return stability_tables(plan, tmp_path)
+
+
+def row(frame: pd.DataFrame, **wanted: str) -> pd.Series:
+    found = frame[(frame[list(wanted)] == pd.Series(wanted)).all(axis=1)]
+    assert len(found) == 1
+    return found.iloc[0]
+
+
+def test_columns_are_the_contract(tmp_path: Path):
+    tables = made(tmp_path)
+    assert list(tables.table1.columns)[: len(TABLE1)] == TABLE1
+    assert {"n_pairs", "paper", "positions_per_weight", "mean_half_images"} <= set(
+        tables.table1.columns
+    )
+    assert set(TABLE2) <= set(tables.table2.columns)
+    assert len(tables.table1) == 2 * 2 * 2
+    assert len(tables.table2) == 2 * 2 * 5
+
+
+def test_set_shares_come_back(tmp_path: Path):
+    tables = made(tmp_path)
+    plan = plan_of()
+    for case, fits in (
+        ("initialization", plan.initialization),
+        ("training_data", plan.training_data),
+    ):
+        for layer in ("conv4_3", "conv5_3"):
+            for subset, target in (("test", 5.0), ("train", 4.0)):
+                of = [fit for fit in fits if fit.target_layer == layer]
+                shares = [smooth(fit, subset) for fit in of if fit.images == "all"]
+                halves = [smooth(fit, subset) for fit in of if fit.images == "half"]
+                found = row(tables.table1, case=case, layer=layer, subset=subset)
+                mean = sum(shares) / len(shares)
+                assert found["mean"] == pytest.approx(mean)
+                assert found["mean_of_sum"] == pytest.approx(mean * target / (target + 0.3))
+                assert found["mean_half_images"] == pytest.approx(sum(halves) / len(halves))
+                assert (found["n"], found["n_pairs"]) == (3, 6)
+                assert found["positions_per_weight"] == 20
+                assert found["ci_low"] < found["mean"] < found["ci_high"]
+
+
+def test_printed_values_stand_beside(tmp_path: Path):
+    tables = made(tmp_path)
+    assert (
+        row(tables.table1, case="training_data", layer="conv5_3", subset="test")["paper"] == 0.198
+    )
+    found = row(tables.table2, component="x0", layer="conv4_3", subset="train")
+    assert found["paper"] == 1.06
+    assert found["paper_share_of_sum"] == pytest.approx(1.06 / 1.31)
+
+
+def test_parts_with_cross_make_the_whole(tmp_path: Path):
+    table2 = made(tmp_path).table2
+    for _, group in table2.groupby(["layer", "subset"]):
+        assert group["share"].sum() == pytest.approx(1)
+        assert group["share_of_sum"].sum() == pytest.approx(1)
+    found = row(table2, component="x1", layer="conv4_3", subset="test")
+    assert found["variance"] == pytest.approx(X1)
+    assert found["share"] == pytest.approx(X1 / 5)
+    assert row(table2, component="x2", layer="conv4_3", subset="train")[
+        "variance"
+    ] == pytest.approx(X2)
+    assert row(table2, component="cross", layer="conv4_3", subset="test")["share"] < 0
+    assert set(table2["n"]) == {3}
+    assert set(table2["n_pairs"]) == {6}
+
+
+def test_table2_is_of_different_initialisations_only(tmp_path: Path):
+    def share(fit: FitPlan, subset: str) -> float:
+        return 0.6 if fit.target.half else 0.2
+
+    table2 = made(tmp_path, share).table2
+    assert set(table2.loc[table2["component"] == "xdelta", "share"].round(12)) == {0.2}
+
+
+def test_released_takes_its_own_centring(tmp_path: Path):
+    tables = made(tmp_path, preset="released")
+    found = row(tables.table2, component="x1", layer="conv4_3", subset="test")
+    assert found["variance"] == pytest.approx(X1 / 2)
+    assert any("Preset released departs" in note for note in tables.notes["table1"])
+
+
+def test_networks_are_listed_once_each(tmp_path: Path):
+    networks = made(tmp_path).networks
+    assert list(networks.columns) == [
+        "name", "architecture", "seed", "half", "test_accuracy", "train_accuracy", "images",
+    ]  # fmt: skip
+    assert len(networks) == 3 + 6
+    assert networks["name"].is_unique
+    assert set(networks.loc[networks["half"] != "", "images"]) == {360}
+
+
+def test_two_seeds_and_two_splits_have_no_interval_and_say_so(tmp_path: Path):
+    tables = made(tmp_path, seeds=[0, 1], half_splits=2)
+    assert tables.table1[["ci_low", "ci_high"]].isna().all(axis=None)
+    assert sum("No interval where n is below 3" in note for note in tables.notes["table1"]) == 2
+    assert verdict(tables, "different init").endswith("with n = 2 there is no interval.")
+
+
+def test_no_half_splits_leave_case_1(tmp_path: Path):
+    tables = made(tmp_path, half_splits=0, half_images=False)
+    assert set(tables.table1["case"]) == {"initialization"}
+    assert tables.table1["mean_half_images"].isna().all()
+    assert "no fits on half the images" in verdict(tables, "different init")
+
+
+def verdict(tables: StabilityTables, case: str) -> str:
+    found = [note for note in tables.notes["table1"] if f"vgg16_bn, {case}" in note]
+    assert len(found) == 1
+    return found[0]
+
+
+def test_deeper_is_less_stable_where_test_train_and_limit_agree(tmp_path: Path):
+    note = verdict(made(tmp_path), "different initialisations")
+    assert "conv5_3 minus conv4_3 is +0.200" in note
+    assert "20 positions per weight in conv4_3 and 20 in conv5_3" in note
+    assert "grows by +0.050 in conv4_3 and +0.050 in conv5_3" in note
+    assert "So conv5_3 is less stable than conv4_3" in note
+
+
+def test_overfitting_of_g_is_not_told_as_instability(tmp_path: Path):
+    tables = made(tmp_path, overfitted)
+    deep = row(tables.table1, case="initialization", layer="conv5_3", subset="test")
+    shallow = row(tables.table1, case="initialization", layer="conv4_3", subset="test")
+    assert deep["mean"] > shallow["mean"] + 0.05  # a reader of held-out shares would be misled
+    note = verdict(tables, "different initialisations")
+    assert "grows by +0.020 in conv4_3 and +0.120 in conv5_3" in note
+    assert re.search(r"removed, conv5_3 minus conv4_3 on test is [+-]0\.000 ", note)
+    assert "contradict each other" in note
+    assert "So conv5_3" not in note
+    assert "cannot be told: " in note
+
+
+def test_depth_is_that_of_the_network_not_of_the_settings(tmp_path: Path):
+    tables = made(tmp_path, layers={"vgg16_bn": ["conv5_3", "conv4_3"]})
+    assert "conv5_3 minus conv4_3 is +0.200" in verdict(tables, "different initialisations")
+
+
+def test_notes_name_lambda_and_the_printed_reading(tmp_path: Path):
+    notes = made(tmp_path).notes
+    assert any("depend on lambda" in note and "0.1" in note for note in notes["table2"])
+    assert any("printed Table 1 equals the second" in note for note in notes["table1"])
+
+
+def test_a_difference_that_may_be_nothing_is_not_told(tmp_path: Path):
+    def share(fit: FitPlan, subset: str) -> float:
+        wobble = 0.05 * (sum(map(ord, fit.source.name)) % 3 - 1) * (fit.target_layer == "conv5_3")
+        return smooth(fit, subset) + wobble - (0.19 if fit.target_layer == "conv5_3" else 0)
+
+    note = verdict(made(tmp_path, share), "different initialisations")
+    assert "the interval of the difference on test and on train and on extrapolated test" in note
+    assert note.endswith("holds 0.")
+
+
+def test_the_more_stable_layer_is_told_too(tmp_path: Path):
+    def share(fit: FitPlan, subset: str) -> float:
+        return smooth(fit, subset) - (0.35 if fit.target_layer == "conv5_3" else 0)
+
+    note = verdict(made(tmp_path, share), "different initialisations")
+    assert "So conv5_3 is more stable than conv4_3" in note
+
+
+def test_lambda_and_resizing_are_said_by_layer(tmp_path: Path):
+    plan = plan_of()
+    write_results(plan, tmp_path, smooth)
+    for number, fit in enumerate(plan.fits):
+        deep = fit.target_layer == "conv5_3"
+        card = card_of(fit) | {"penalty": 0.2 + number / 1000 if deep else 0.4, "resized": deep}
+        (tmp_path / "fits" / fit.name / "card.json").write_text(json.dumps(card))
+    notes = stability_tables(plan, tmp_path).notes["table1"]
+    assert any("0.4 for vgg16_bn conv4_3, 0.212 to 0.247 for vgg16_bn conv5_3" in n for n in notes)
+    assert any("resized bilinearly" in note for note in notes)
+
+
+def test_missing_fit_is_named_with_its_cure(tmp_path: Path):
+    plan = plan_of()
+    write_results(plan, tmp_path, smooth)
+    path = tmp_path / "fits" / plan.training_data[3].name / "card.json"
+    path.unlink()
+    with pytest.raises(StoreError, match=r"no such file.*the fit from .*snakemake") as caught:
+        stability_tables(plan, tmp_path)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["fits", "networks"])
+def test_missing_file_is_named(tmp_path: Path, name: str):
+    plan = plan_of()
+    write_results(plan, tmp_path, smooth)
+    folder = sorted((tmp_path / name).iterdir())[0]
+    path = folder / ("variances.csv" if name == "fits" else "card.json")
+    path.unlink()
+    with pytest.raises(StoreError, match=r"expected the (variances|network).*snakemake") as caught:
+        stability_tables(plan, tmp_path)
+    assert str(path) in str(caught.value)
+
+
+def test_swapped_source_and_target_are_refused(tmp_path: Path):
+    plan = plan_of()
+    write_results(plan, tmp_path, smooth)
+    fit = plan.initialization[0]
+    swapped = FitPlan(fit.target, fit.source, fit.target_layer, fit.source_layer)
+    path = tmp_path / "fits" / fit.name / "card.json"
+    path.write_text(json.dumps(card_of(swapped)))
+    with pytest.raises(StoreError, match=r"expected the fit from .*seed0 .*got that from .*seed1"):
+        stability_tables(plan, tmp_path)
+
+
+@pytest.mark.parametrize("fault", ["no xdelta", "nan", "no test", "target 0"])
+def test_variances_that_cannot_be_are_refused(tmp_path: Path, fault: str):
+    plan = plan_of()
+    write_results(plan, tmp_path, smooth)
+    path = tmp_path / "fits" / plan.initialization[0].name / "variances.csv"
+    frame = pd.read_csv(path)
+    if fault == "no xdelta":
+        frame = frame[frame["component"] != "xdelta"]
+    elif fault == "no test":
+        frame = frame[frame["subset"] != "test"]
+    else:
+        frame.loc[frame["component"] == "target", "variance"] = 0.0 if "0" in fault else None
+    frame.to_csv(path, index=False)
+    with pytest.raises(StoreError, match="expected finite variances of x0") as caught:
+        stability_tables(plan, tmp_path)
+    assert str(path) in str(caught.value)
