@@ -1,0 +1,262 @@
+"""Open and read a store; every shard is checked against the manifest before it is believed."""
+
+import threading
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+import zarr
+
+from kc.errors import StoreError
+from kc.store.files import file_digest, read_json
+from kc.store.spec import ArraySpec, from_disk
+from kc.store.writer import content_digest, manifest_path
+
+
+class Store:
+    """A finished store: its arrays by name, its rows as a table."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.manifest = _read_manifest(path)
+        self.digest: str = self.manifest["digest"]
+        self.attributes: dict[str, Any] = self.manifest["attributes"]
+        self.mend: str = self.manifest["mend"]
+        self.names: list[str] = sorted(self.manifest["arrays"])
+        self.rows = self._coordinates()
+
+    @property
+    def image_ids(self) -> np.ndarray:
+        """Ids of the images in row order."""
+        return self.rows["image_id"].to_numpy(dtype=object)
+
+    def __getitem__(self, name: str) -> "StoredArray":
+        if name not in self.names:
+            raise StoreError(f"{self.path}: no array '{name}'; there are {self.names}")
+        return StoredArray(self, name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names
+
+    def verify(self) -> list[str]:
+        """Check every shard; one line a damage, none when the store is whole."""
+        damages = []
+        for name in self.names:
+            array = self[name]
+            for shard in range(array.shards):
+                damage = array.damage(shard)
+                if damage:
+                    damages.append(damage)
+        return damages
+
+    def _coordinates(self) -> pd.DataFrame:
+        columns = {}
+        for name, digest in self.manifest["coordinates"].items():
+            file = self.path / name / "c" / "0"
+            if not file.is_file() or file_digest(file) != digest:
+                raise StoreError(
+                    f"{file}: the coordinate '{name}' is missing or damaged. Cure: {self.mend}"
+                )
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                values = zarr.open_array(self.path / name, mode="r")[:]
+            array = np.asarray(values)
+            columns[name] = array.astype(object) if array.dtype.kind == "U" else array
+        return pd.DataFrame(columns)
+
+
+class StoredArray:
+    """One array of a store; slices and index arrays act on the image dimension."""
+
+    def __init__(self, store: Store, name: str) -> None:
+        described = store.manifest["arrays"][name]
+        self.store = store
+        self.name = name
+        self.dims: tuple[str, ...] = tuple(described["dims"])
+        self.shape: tuple[int, ...] = tuple(described["shape"])
+        self.kc_dtype: str = described["dtype"]
+        self.dtype = np.dtype("float32" if self.kc_dtype == "bfloat16" else self.kc_dtype)
+        self.shard_rows: int = store.manifest["shard_rows"]
+        self._spec = ArraySpec(name, self.dims, self.shape, self.kc_dtype)
+        self._digests = [shard["digest"] for shard in described["shards"]]
+        self._statistics: dict[str, Any] = described.get("statistics", {})
+        with zarr.config.set({"array.read_missing_chunks": False}):
+            self._array = zarr.open_array(store.path / name, mode="r")
+        self._checked: set[int] = set()
+        self._guard = threading.Lock()
+
+    def __len__(self) -> int:
+        return self.shape[self._spec.row_axis]
+
+    @property
+    def ndim(self) -> int:
+        """Number of dimensions."""
+        return len(self.shape)
+
+    @property
+    def shards(self) -> int:
+        """Number of shards."""
+        return len(self._digests)
+
+    @property
+    def image_ids(self) -> np.ndarray:
+        """Ids of the images in row order."""
+        return self.store.image_ids
+
+    @property
+    def rows(self) -> pd.DataFrame:
+        """Coordinates of the images."""
+        return self.store.rows
+
+    @property
+    def mean(self) -> float | None:
+        """Mean over images and units, where statistics were kept."""
+        return self._statistics.get("mean")
+
+    @property
+    def std(self) -> float | None:
+        """Standard deviation over images and units, where statistics were kept."""
+        return self._statistics.get("std")
+
+    @property
+    def count(self) -> int | None:
+        """Values per channel behind the statistics."""
+        return self._statistics.get("count")
+
+    @property
+    def channel_mean(self) -> np.ndarray:
+        """Mean per channel."""
+        return np.asarray(self._statistics["channel_mean"])
+
+    @property
+    def channel_std(self) -> np.ndarray:
+        """Standard deviation per channel."""
+        return np.asarray(self._statistics["channel_std"])
+
+    def __getitem__(self, index: int | slice | np.ndarray) -> np.ndarray:
+        if isinstance(index, (int, np.integer)):
+            row = int(index) % len(self)
+            return np.take(self.read(slice(row, row + 1)), 0, axis=self._spec.row_axis)
+        if isinstance(index, slice):
+            start, stop, step = index.indices(len(self))
+            whole = self.read(slice(start, max(start, stop)))
+            return whole[(*([slice(None)] * self._spec.row_axis), slice(None, None, step))]
+        return self._gather(np.asarray(index))
+
+    def read(self, rows: slice) -> np.ndarray:
+        """Read contiguous image rows, after checking the shards they lie in."""
+        start, stop, _ = rows.indices(len(self))
+        for shard in range(start // self.shard_rows, -(-stop // self.shard_rows)):
+            self._check(shard)
+        selection = (*([slice(None)] * self._spec.row_axis), slice(start, stop))
+        try:
+            values = np.asarray(self._array[selection])
+        except (ValueError, RuntimeError, OSError, KeyError) as error:
+            raise StoreError(
+                f"{self.store.path}: '{self.name}' rows {start} to {stop - 1} cannot be read "
+                f"({error}). Cure: {self.store.mend}"
+            ) from error
+        return from_disk(values, self.kc_dtype)
+
+    def damage(self, shard: int) -> str:
+        """Describe what is wrong with a shard; empty when nothing is."""
+        file = self.store.path / self._spec.file_name(shard)
+        first = shard * self.shard_rows
+        last = min(first + self.shard_rows, len(self)) - 1
+        where = f"{file}: shard {shard} of '{self.name}' (image rows {first} to {last})"
+        if not file.is_file():
+            return f"{where} is missing. Cure: {self.store.mend}"
+        if file_digest(file) != self._digests[shard]:
+            return f"{where} is damaged or not the one written. Cure: {self.store.mend}"
+        return ""
+
+    def to_xarray(self, shards_per_chunk: int = 1) -> xr.DataArray:
+        """Give a dask-backed array with image coordinates, chunked by whole shards."""
+        import dask.array as da
+
+        axis = self._spec.row_axis
+        chunks = list(self.shape)
+        chunks[axis] = self.shard_rows * shards_per_chunk
+        data = da.from_array(self._array, chunks=tuple(chunks))
+        if self.kc_dtype == "bfloat16":
+            data = data.map_blocks(from_disk, "bfloat16", dtype=np.float32)
+        coordinates = {name: ("image", self.rows[name].to_numpy()) for name in self.rows}
+        return xr.DataArray(data, dims=self.dims, coords=coordinates, name=self.name)
+
+    def _gather(self, index: np.ndarray) -> np.ndarray:
+        rows = np.flatnonzero(index) if index.dtype == bool else index.astype(np.int64)
+        axis = self._spec.row_axis
+        shape = list(self.shape)
+        shape[axis] = len(rows)
+        out = np.empty(shape, self.dtype)
+        target = (slice(None),) * axis
+        for shard in np.unique(rows // self.shard_rows):
+            start = int(shard) * self.shard_rows
+            block = self.read(slice(start, start + self.shard_rows))
+            here = np.flatnonzero(rows // self.shard_rows == shard)
+            out[(*target, here)] = np.take(block, rows[here] - start, axis=axis)
+        return out
+
+    def _check(self, shard: int) -> None:
+        with self._guard:
+            if shard in self._checked:
+                return
+            damage = self.damage(shard)
+            if damage:
+                raise StoreError(damage)
+            self._checked.add(shard)
+
+
+def open_store(path: Path | str) -> Store:
+    """Open a finished store by its folder (``.zarr``) or its manifest (``.json``).
+
+    Raises
+    ------
+    StoreError
+        Nothing there, unfinished (no manifest), or an edited manifest.
+    """
+    given = Path(path)
+    return Store(given.with_suffix(".zarr") if given.suffix == ".json" else given)
+
+
+def check_same_images(a: Any, b: Any, mend: str = "") -> None:
+    """Refuse two stores (or arrays of stores) whose rows are not the same images.
+
+    Raises
+    ------
+    StoreError
+        Names the first row that differs and both ids.
+    """
+    first, second = a.image_ids, b.image_ids
+    names = " and ".join(str(getattr(s, "store", s).path) for s in (a, b))
+    cure = mend or f"{getattr(a, 'store', a).mend}; both must come from the same image store"
+    if len(first) != len(second):
+        raise StoreError(f"{names}: {len(first)} and {len(second)} images. Cure: {cure}")
+    different = np.flatnonzero(first != second)
+    if len(different):
+        row = int(different[0])
+        raise StoreError(
+            f"{names}: list different images (first difference at row {row}: "
+            f"{first[row]} / {second[row]}). Cure: {cure}"
+        )
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    file = manifest_path(path)
+    if not file.is_file():
+        what = "unfinished: it has no manifest" if path.is_dir() else "not there"
+        raise StoreError(
+            f"{path}: the store is {what} ({file}). Cure: run the workflow again, "
+            "a recording goes on at the first missing shard."
+        )
+    manifest: dict[str, Any] = read_json(file)
+    claimed = manifest.pop("manifest_digest", None)
+    if claimed != content_digest(manifest):
+        raise StoreError(
+            f"{file}: the manifest was edited or damaged. "
+            f"Cure: {manifest.get('mend', 'run the workflow again')}"
+        )
+    return manifest

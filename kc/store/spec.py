@@ -1,0 +1,61 @@
+"""What an array of a store is: names, shape, type, and how it is laid out on disk."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from kc.errors import StoreError
+
+DTYPES = ("float16", "float32", "bfloat16", "float64", "uint8", "bool", "int64")
+
+
+class ArraySpec(NamedTuple):
+    """One array; exactly one of its dimensions is ``image``, the one it is sharded along."""
+
+    name: str
+    dims: tuple[str, ...]
+    shape: tuple[int, ...]
+    dtype: str
+    statistics: bool = False
+
+    @property
+    def row_axis(self) -> int:
+        """Position of the image dimension."""
+        return self.dims.index("image")
+
+    @property
+    def disk_dtype(self) -> np.dtype:
+        """Type on disk: numpy has no bfloat16, so its bits lie there as uint16."""
+        return np.dtype("uint16" if self.dtype == "bfloat16" else self.dtype)
+
+    def file_name(self, shard: int) -> str:
+        """Path of a shard inside the store, as zarr names it."""
+        index = ["0"] * len(self.dims)
+        index[self.row_axis] = str(shard)
+        return "/".join([self.name, "c", *index])
+
+
+def check_spec(spec: ArraySpec) -> None:
+    """Refuse an array the store cannot hold."""
+    if spec.dims.count("image") != 1 or len(spec.dims) != len(spec.shape):
+        raise StoreError(
+            f"array '{spec.name}': dims {spec.dims} with shape {spec.shape}; expected one name "
+            "a dimension and exactly one of them 'image'"
+        )
+    if spec.dtype not in DTYPES:
+        raise StoreError(f"array '{spec.name}': dtype '{spec.dtype}' is not among {DTYPES}")
+
+
+def to_disk(values: np.ndarray, spec: ArraySpec) -> np.ndarray:
+    """Convert to the type on disk (bfloat16: round to nearest even, keep the upper 16 bits)."""
+    if spec.dtype != "bfloat16":
+        return values.astype(spec.disk_dtype, copy=False)
+    bits = values.astype(np.float32).view(np.uint32)
+    return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
+
+
+def from_disk(values: np.ndarray, dtype: str) -> np.ndarray:
+    """Undo :func:`to_disk`; bfloat16 comes back as float32, which holds it exactly."""
+    if dtype != "bfloat16":
+        return values
+    return (values.astype(np.uint32) << 16).view(np.float32)

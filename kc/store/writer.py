@@ -1,0 +1,315 @@
+"""Write a store shard by shard so that a kill at any moment costs one shard and no truth.
+
+Order on disk: key, then array metadata and coordinates, then for each shard its files and, once
+they are whole, a receipt with their digests; the manifest last. A shard without a valid receipt
+does not exist. Another key means start empty.
+"""
+
+import errno
+import hashlib
+import json
+import shutil
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import zarr
+from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, ZstdCodec
+
+from kc.errors import FeatureError, StoreError
+from kc.store.files import file_digest, read_json, write_json_atomic
+from kc.store.lock import lock
+from kc.store.spec import ArraySpec, check_spec, from_disk, to_disk
+from kc.store.statistics import merge_statistics, shard_statistics
+
+CHUNK_ROWS = 16  # inner chunk: what a reader of scattered rows has to take at least
+
+
+def manifest_path(path: Path) -> Path:
+    """Give the manifest beside a store."""
+    return path.with_suffix(".json")
+
+
+class StoreWriter:
+    """Writer of one store; use as a context manager, which holds the lock.
+
+    Parameters
+    ----------
+    path
+        ``NAME.zarr``; the manifest will be ``NAME.json``.
+    key
+        Hash of inputs, settings and code. Shards found under an equal key are checked and
+        kept, anything else is removed.
+    arrays
+        What to store; see :class:`ArraySpec`.
+    coordinates
+        One row an image, in row order; ``image_id`` must be unique.
+    mend
+        Command that makes the store anew, quoted in errors.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        key: str,
+        arrays: Sequence[ArraySpec],
+        coordinates: pd.DataFrame,
+        shard_rows: int,
+        compressor: str = "none",
+        attributes: Mapping[str, Any] | None = None,
+        mend: str = "",
+    ) -> None:
+        self.path = Path(path)
+        self.key = key
+        self.arrays = {spec.name: spec for spec in arrays}
+        self.coordinates = coordinates.reset_index(drop=True)
+        self.shard_rows = shard_rows
+        self.compressor = compressor
+        self.attributes = dict(attributes or {})
+        self.mend = mend or f"rm -r {path} and run the workflow again"
+        self._check()
+
+    @property
+    def shards(self) -> int:
+        """Number of shards of each array."""
+        return -(-len(self.coordinates) // self.shard_rows)
+
+    def __enter__(self) -> "StoreWriter":
+        self._lock = lock(self.path.with_suffix(".zarr.lock"))
+        try:
+            with self._disk():
+                self._open()
+        except BaseException:
+            self._lock.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._lock.close()
+
+    def rows(self, shard: int) -> slice:
+        """Image rows of a shard."""
+        start = shard * self.shard_rows
+        return slice(start, min(start + self.shard_rows, len(self.coordinates)))
+
+    def missing(self) -> list[int]:
+        """List the shards still to write; those found are checked by digest, not by name."""
+        return [shard for shard in range(self.shards) if not self._is_whole(shard)]
+
+    def write(self, shard: int, values: Mapping[str, np.ndarray]) -> None:
+        """Write one whole shard of every array, then its receipt."""
+        if set(values) != set(self.arrays):
+            raise StoreError(
+                f"{self.path}: shard {shard} got arrays {sorted(values)}, "
+                f"expected {sorted(self.arrays)}"
+            )
+        rows = self.rows(shard)
+        receipt: dict[str, Any] = {}
+        with self._disk():
+            self._receipt(shard).unlink(missing_ok=True)
+            for name, spec in self.arrays.items():
+                receipt[name] = self._write_array(spec, shard, rows, values[name])
+            write_json_atomic(self._receipt(shard), receipt)
+
+    def finish(self) -> dict[str, Any]:
+        """Write the manifest, last, and give it."""
+        missing = self.missing()
+        if missing:
+            raise StoreError(
+                f"{self.path}: shards {missing} of {self.shards} are not written; "
+                f"cannot finish. Cure: {self.mend}"
+            )
+        receipts = [read_json(self._receipt(shard)) for shard in range(self.shards)]
+        content = {
+            "arrays": {n: self._describe(s, receipts) for n, s in self.arrays.items()},
+            "attributes": self.attributes,
+            "coordinates": {
+                name: file_digest(self.path / name / "c" / "0") for name in self.coordinates
+            },
+            "rows": len(self.coordinates),
+            "shard_rows": self.shard_rows,
+        }
+        manifest = content | {"digest": content_digest(content), "key": self.key, "mend": self.mend}
+        manifest["manifest_digest"] = content_digest(manifest)
+        with self._disk():
+            write_json_atomic(manifest_path(self.path), manifest)
+        return manifest
+
+    def _check(self) -> None:
+        for spec in self.arrays.values():
+            check_spec(spec)
+            if spec.shape[spec.row_axis] != len(self.coordinates):
+                raise StoreError(
+                    f"{self.path}: '{spec.name}' has {spec.shape[spec.row_axis]} images, the "
+                    f"coordinates {len(self.coordinates)}"
+                )
+        ids = self.coordinates["image_id"]
+        if ids.duplicated().any():
+            twice = ids[ids.duplicated()].iloc[0]
+            raise StoreError(f"{self.path}: image_id '{twice}' stands twice; ids must be unique")
+
+    def _open(self) -> None:
+        """Continue what lies there under an equal key; else start empty."""
+        key_file = self.path / "key.json"
+        found = read_json(key_file).get("key") if key_file.is_file() else None
+        manifest_path(self.path).unlink(missing_ok=True)
+        if found == self.key and (self.path / "ready").is_file():
+            return
+        if self.path.exists():
+            shutil.rmtree(self.path)
+        write_json_atomic(key_file, {"key": self.key})
+        group = zarr.open_group(self.path, mode="a", zarr_format=3)
+        group.attrs.update(self.attributes)
+        for spec in self.arrays.values():
+            self._create(group, spec)
+        for name in self.coordinates:
+            _write_coordinate(group, str(name), self.coordinates[name])
+        (self.path / "ready").write_text("metadata and coordinates are whole\n")
+
+    def _create(self, group: zarr.Group, spec: ArraySpec) -> None:
+        shard = list(spec.shape)
+        shard[spec.row_axis] = self.shard_rows
+        chunk = list(shard)
+        chunk[spec.row_axis] = _chunk_rows(self.shard_rows)
+        compressors: list[Any] = [Crc32cCodec()]
+        if self.compressor == "lz4":
+            compressors.insert(0, BloscCodec(cname="lz4", clevel=5))
+        elif self.compressor == "zstd":
+            compressors.insert(0, ZstdCodec(level=3))
+        group.create_array(
+            spec.name,
+            shape=spec.shape,
+            shards=tuple(shard),
+            chunks=tuple(chunk),
+            dtype=spec.disk_dtype,
+            serializer=BytesCodec(),
+            compressors=compressors,
+            dimension_names=spec.dims,
+            attributes={"kc_dtype": spec.dtype},
+            config={"write_empty_chunks": True},
+        )
+
+    def _write_array(
+        self, spec: ArraySpec, shard: int, rows: slice, values: np.ndarray
+    ) -> dict[str, Any]:
+        expected = list(spec.shape)
+        expected[spec.row_axis] = rows.stop - rows.start
+        if list(values.shape) != expected:
+            raise StoreError(
+                f"{self.path}: '{spec.name}' shard {shard} has shape {tuple(values.shape)}, "
+                f"expected {tuple(expected)}"
+            )
+        stored = self._cast(spec, rows, values)
+        array = zarr.open_array(
+            self.path / spec.name, mode="r+", config={"write_empty_chunks": True}
+        )
+        array[(*([slice(None)] * spec.row_axis), rows)] = stored
+        file = self.path / spec.file_name(shard)
+        receipt: dict[str, Any] = {"bytes": file.stat().st_size, "digest": file_digest(file)}
+        if spec.statistics:
+            receipt["statistics"] = shard_statistics(from_disk(stored, spec.dtype), spec)
+        return receipt
+
+    def _cast(self, spec: ArraySpec, rows: slice, values: np.ndarray) -> np.ndarray:
+        if spec.disk_dtype.kind != "f" and spec.dtype != "bfloat16":
+            return to_disk(values, spec)
+        self._refuse(spec, rows, ~np.isfinite(values), "is not finite (NaN or inf)", "the network")
+        with np.errstate(over="ignore"):
+            stored = to_disk(values, spec)
+        self._refuse(
+            spec,
+            rows,
+            ~np.isfinite(from_disk(stored, spec.dtype)),
+            f"overflows {spec.dtype}",
+            "activations.dtype: set it to float32",
+        )
+        return stored
+
+    def _refuse(self, spec: ArraySpec, rows: slice, bad: np.ndarray, what: str, cure: str) -> None:
+        if bad.any():
+            row = rows.start + int(np.argwhere(bad)[0][spec.row_axis])
+            raise FeatureError(
+                f"{self.path}: '{spec.name}' of image {self.coordinates['image_id'][row]} "
+                f"(row {row}) {what}. Cure: look at {cure}."
+            )
+
+    def _is_whole(self, shard: int) -> bool:
+        path = self._receipt(shard)
+        if not path.is_file():
+            return False
+        try:
+            receipt = read_json(path)
+        except StoreError:
+            return False
+        return set(receipt) == set(self.arrays) and all(
+            file.is_file() and file_digest(file) == receipt[name]["digest"]
+            for name, spec in self.arrays.items()
+            for file in [self.path / spec.file_name(shard)]
+        )
+
+    def _describe(self, spec: ArraySpec, receipts: list[dict[str, Any]]) -> dict[str, Any]:
+        described: dict[str, Any] = {
+            "dims": list(spec.dims),
+            "shape": list(spec.shape),
+            "dtype": spec.dtype,
+            "shards": [
+                {"bytes": r[spec.name]["bytes"], "digest": r[spec.name]["digest"]}
+                for r in receipts
+            ],
+        }
+        if spec.statistics:
+            described["statistics"] = merge_statistics(r[spec.name]["statistics"] for r in receipts)
+        return described
+
+    def _receipt(self, shard: int) -> Path:
+        return self.path / "receipts" / f"{shard:06d}.json"
+
+    @contextmanager
+    def _disk(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            raise StoreError(
+                f"{self.path}: no space left on the disk. What is written is whole; "
+                "cure: make room and run the same command again, it goes on from there."
+            ) from error
+
+
+def content_digest(content: Mapping[str, Any]) -> str:
+    """Hash what a store is, so that equal content has an equal digest."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _chunk_rows(shard_rows: int) -> int:
+    """Inner chunks must divide the shard."""
+    return max(rows for rows in range(1, min(CHUNK_ROWS, shard_rows) + 1) if shard_rows % rows == 0)
+
+
+def _write_coordinate(group: zarr.Group, name: str, values: pd.Series) -> None:
+    numbers = values.to_numpy()
+    data = numbers if numbers.dtype.kind in "iufb" else values.astype(str).to_numpy(dtype="U")
+    with warnings.catch_warnings():
+        # zarr warns that fixed-length strings are not in the v3 text yet; xarray reads them
+        warnings.simplefilter("ignore")
+        array = group.create_array(
+            name,
+            shape=data.shape,
+            chunks=data.shape,
+            dtype=data.dtype,
+            compressors=[Crc32cCodec()],
+            dimension_names=("image",),
+            config={"write_empty_chunks": True},
+        )
+        array[:] = data
