@@ -1,0 +1,87 @@
+"""Dump the features of trained networks to stores: several layers in one forward pass."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from kc.config import Activations
+from kc.images import normalise
+from kc.networks import feature_extractor, load_network
+from kc.provenance import product_key
+from kc.store import ArraySpec, Store, StoreWriter
+from kc.store.files import read_json
+
+_DIMS = {2: ("image", "unit"), 3: ("image", "token", "unit"), 4: ("image", "channel", "y", "x")}
+
+
+def record_networks(
+    networks: Mapping[str, Path],
+    nodes: Sequence[str],
+    images: Store,
+    settings: Activations,
+    out: Path,
+    device: torch.device,
+) -> None:
+    """Record some nodes of each network for every image; memory does not grow with images.
+
+    A recording that was killed goes on at the next missing shard.
+    """
+    for name, folder in networks.items():
+        _record_one(name, folder, nodes, images, settings, out, device)
+
+
+def _record_one(
+    name: str,
+    folder: Path,
+    nodes: Sequence[str],
+    images: Store,
+    settings: Activations,
+    out: Path,
+    device: torch.device,
+) -> None:
+    weights = read_json(folder / "card.json")["digest"]
+    key = product_key(
+        {"settings": settings, "nodes": list(nodes)},
+        {"images": images.digest, "weights": weights},
+        "kc.activations.record",
+    )
+    extractor = feature_extractor(load_network(folder).to(device), nodes)
+    array = images["image"]
+    example = _forward(extractor, torch.from_numpy(array.read(slice(0, 2))), device)
+    specs = [_spec(node, example[node], len(array), settings.dtype) for node in nodes]
+    with StoreWriter(
+        out / f"{name}.zarr",
+        key,
+        specs,
+        images.rows,
+        settings.shard_rows,
+        settings.compressor,
+        {"network": name, "weights": weights, "images": images.digest},
+        mend=f"snakemake --cores 1 --force {out / name}.json",
+    ) as writer:
+        for shard in tqdm(writer.missing(), desc=name, unit="shard", disable=None, leave=False):
+            rows = writer.rows(shard)
+            parts: dict[str, list[np.ndarray]] = {node: [] for node in nodes}
+            for start in range(rows.start, rows.stop, settings.batch_size):
+                stop = min(start + settings.batch_size, rows.stop)
+                batch = torch.from_numpy(array.read(slice(start, stop)))
+                for node, feature in _forward(extractor, batch, device).items():
+                    parts[node].append(feature.float().cpu().numpy())
+            writer.write(shard, {node: np.concatenate(p) for node, p in parts.items()})
+        writer.finish()
+
+
+def _forward(extractor: Any, images: Tensor, device: torch.device) -> dict[str, Tensor]:
+    with torch.inference_mode():
+        features: dict[str, Tensor] = extractor(normalise(images).to(device))
+    return features
+
+
+def _spec(node: str, example: Tensor, images: int, dtype: str) -> ArraySpec:
+    shape = (images, *example.shape[1:])
+    return ArraySpec(node, _DIMS[example.ndim], shape, dtype, statistics=True)

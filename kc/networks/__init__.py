@@ -1,0 +1,16 @@
+"""Build, train and look inside networks."""
+
+from kc.networks.build import build
+from kc.networks.checkpoint import load_network
+from kc.networks.tap import feature_extractor, nodes, record, split
+from kc.networks.train import train_networks
+
+__all__ = [
+    "build",
+    "feature_extractor",
+    "load_network",
+    "nodes",
+    "record",
+    "split",
+    "train_networks",
+]
