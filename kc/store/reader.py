@@ -253,8 +253,8 @@ def _read_manifest(path: Path) -> dict[str, Any]:
             "a recording goes on at the first missing shard."
         )
     manifest: dict[str, Any] = read_json(file)
-    claimed = manifest.pop("manifest_digest", None)
-    if claimed != content_digest(manifest):
+    content = {name: value for name, value in manifest.items() if name != "manifest_digest"}
+    if manifest.get("manifest_digest") != content_digest(content):
         raise StoreError(
             f"{file}: the manifest was edited or damaged. "
             f"Cure: {manifest.get('mend', 'run the workflow again')}"

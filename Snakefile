@@ -1,0 +1,28 @@
+# Knowledge consistency between neural networks. Settings: config.yaml; presets: workflow/presets.
+import sys
+from pathlib import Path
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+configfile: workflow.source_path("config.yaml")
+
+
+sys.path.insert(0, str(Path(workflow.basedir)))
+
+include: "workflow/rules/common.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        rules_of_studies,
+
+
+include: "workflow/rules/images.smk"
+include: "workflow/rules/networks.smk"
+include: "workflow/rules/activations.smk"
+include: "workflow/rules/consistency.smk"
+include: "workflow/rules/studies.smk"

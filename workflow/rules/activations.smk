@@ -1,0 +1,27 @@
+for batch, members in batches(NETWORKS).items():
+
+    rule:
+        name:
+            f"record_{batch}"
+        input:
+            images=f"{RESULTS}/images/{members[0].dataset}.json",
+            networks=[f"{RESULTS}/networks/{network.name}/card.json" for network in members],
+        output:
+            [f"{RESULTS}/activations/{network.name}.json" for network in members],
+        params:
+            root=MODULES,
+            results=RESULTS,
+            device=SETTINGS.device,
+            networks=[network.name for network in members],
+            nodes=nodes_of(members[0], FITS),
+            settings=plain(SETTINGS.activations),
+            code=code_hash("kc.activations.record"),
+        log:
+            f"{RESULTS}/logs/activations/{batch}.log",
+        conda:
+            ENV
+        threads: 1
+        resources:
+            gpu=1,
+        script:
+            "../scripts/activations/record.py"

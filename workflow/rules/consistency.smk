@@ -1,0 +1,36 @@
+# All fits of a pair of networks, both directions and all layers, are one job.
+for pair, members in groupby(sorted(FITS, key=lambda fit: fit.pair), key=lambda fit: fit.pair):
+    fits = list(members)
+    ends = networks_of(fits)
+
+    rule:
+        name:
+            f"fit_{pair}"
+        input:
+            [f"{RESULTS}/activations/{network.name}.json" for network in ends],
+        output:
+            [f"{RESULTS}/fits/{fit.name}/card.json" for fit in fits],
+        params:
+            root=MODULES,
+            results=RESULTS,
+            device=SETTINGS.device,
+            networks=[network.name for network in ends],
+            fits=[
+                plain(fit.__dict__)
+                | {
+                    "source": plain(fit.source.__dict__),
+                    "target": plain(fit.target.__dict__),
+                }
+                for fit in fits
+            ],
+            settings=plain(SETTINGS.consistency),
+            code=code_hash("kc.consistency.products"),
+        log:
+            f"{RESULTS}/logs/fits/{pair}.log",
+        conda:
+            ENV
+        threads: 1
+        resources:
+            gpu=1,
+        script:
+            "../scripts/consistency/fit.py"

@@ -1,0 +1,27 @@
+# One rule a batch, so that every network's card is an output of its own.
+for batch, members in batches(NETWORKS).items():
+
+    rule:
+        name:
+            f"train_{batch}"
+        input:
+            images=f"{RESULTS}/images/{members[0].dataset}.json",
+        output:
+            [f"{RESULTS}/networks/{network.name}/card.json" for network in members],
+        params:
+            root=MODULES,
+            results=RESULTS,
+            device=SETTINGS.device,
+            plans=[plain(network.__dict__) for network in members],
+            shape=plain(SETTINGS.network(members[0].architecture)),
+            recipe=plain(SETTINGS.training),
+            code=code_hash("kc.networks.train"),
+        log:
+            f"{RESULTS}/logs/networks/{batch}.log",
+        conda:
+            ENV
+        threads: 1
+        resources:
+            gpu=1,
+        script:
+            "../scripts/networks/train.py"

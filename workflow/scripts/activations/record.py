@@ -1,0 +1,22 @@
+import sys
+from pathlib import Path
+
+sys.path.insert(0, snakemake.params.root)
+
+from kc.activations import record_networks
+from kc.config import Activations
+from kc.images import open_images
+from kc.job import job
+from kc.runtime import pick_device
+
+p = snakemake.params
+results = Path(p.results)
+with job():
+    record_networks(
+        {name: results / "networks" / name for name in p.networks},
+        p.nodes,
+        open_images(Path(snakemake.input.images)),
+        Activations.model_validate(p.settings),
+        results / "activations",
+        pick_device(p.device),
+    )

@@ -1,0 +1,26 @@
+import sys
+from pathlib import Path
+
+sys.path.insert(0, snakemake.params.root)
+
+from kc.config import Consistency
+from kc.consistency.products import fit_pairs
+from kc.job import job
+from kc.plan import FitPlan, NetworkPlan
+from kc.runtime import pick_device
+
+p = snakemake.params
+results = Path(p.results)
+ends = {"source", "target"}
+with job():
+    fit_pairs(
+        [
+            FitPlan(**{n: NetworkPlan(**v) if n in ends else v for n, v in fit.items()})
+            for fit in p.fits
+        ],
+        {name: results / "activations" / f"{name}.json" for name in p.networks},
+        Consistency.model_validate(p.settings),
+        0,
+        results,
+        pick_device(p.device),
+    )
