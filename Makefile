@@ -1,0 +1,30 @@
+# make setup | tables | demo | test | lint
+PYTHON ?= python3
+BIN := .venv/bin
+RUN := PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores 2 --quiet rules
+
+.PHONY: setup tables demo test lint
+setup: .venv/ready
+
+.venv/ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 12) and "kc needs Python >= 3.12, found " + sys.version.split()[0] + ": set PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[workflow,dev]'
+	touch $@
+
+tables: setup
+	$(RUN)
+	@cat results/tables/*.md
+	@echo "Tables (csv, md, tex, provenance in json): results/tables; figures: results/figures"
+
+demo: setup
+	$(RUN) --configfile workflow/presets/smoke.yaml
+	@cat results-smoke/tables/*.md
+	@echo "Tables: results-smoke/tables; figures: results-smoke/figures"
+
+test: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -q
+
+lint: setup
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+	$(BIN)/snakefmt --check Snakefile workflow

@@ -1,0 +1,61 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from kc.config import json_schema, load_settings
+from kc.errors import SettingsError
+
+ROOT = Path(__file__).parents[1]
+PRESETS = sorted((ROOT / "workflow" / "presets").glob("*.yaml"))
+
+
+def merged(base, over):
+    if not (isinstance(base, dict) and isinstance(over, dict)):
+        return over
+    return base | {key: merged(base.get(key), value) for key, value in over.items()}
+
+
+def default():
+    return yaml.safe_load((ROOT / "config.yaml").read_text())
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda path: path.stem)
+def test_presets_are_valid_and_write_to_folders_of_their_own(preset):
+    raw = merged(default(), yaml.safe_load(preset.read_text()))
+    settings = load_settings(raw | {"data_root": "/somewhere"})
+    assert settings.results != load_settings(default()).results
+
+
+def test_an_unknown_key_names_the_nearest_one():
+    with pytest.raises(SettingsError, match=r"consistency\.penality.*did you mean 'penalty'"):
+        load_settings({"consistency": {"penality": 1}})
+
+
+def test_a_wrong_type_names_the_key_and_what_was_got():
+    with pytest.raises(SettingsError, match=r"training\.epochs: .*integer.*got 'many'"):
+        load_settings({"training": {"epochs": "many"}})
+
+
+def test_an_unknown_layer_names_the_nearest_one():
+    with pytest.raises(SettingsError, match="'conv4_4' is no layer of vgg16_bn.*'conv4_3'"):
+        load_settings({"stability": {"layers": {"vgg16_bn": ["conv4_4"]}}})
+
+
+def test_an_unknown_network_lists_the_known_ones():
+    with pytest.raises(SettingsError, match="vgg16_bn"):
+        load_settings({"stability": {"layers": {"vgg17": ["conv4_3"]}}})
+
+
+def test_an_archive_without_a_folder_to_look_in_is_refused():
+    with pytest.raises(SettingsError, match="data_root is not set"):
+        load_settings({"datasets": {"birds": {"archive": "x.tgz"}}})
+
+
+def test_seeds_may_not_repeat():
+    with pytest.raises(SettingsError, match="repeat"):
+        load_settings({"stability": {"seeds": [1, 1]}})
+
+
+def test_the_schema_file_is_the_one_generated_from_the_models():
+    assert (ROOT / "kc" / "settings.schema.json").read_text() == json_schema()
