@@ -12,6 +12,7 @@ configfile: workflow.source_path("config.yaml")
 
 sys.path.insert(0, str(Path(workflow.basedir)))
 
+
 include: "workflow/rules/common.smk"
 
 

@@ -81,7 +81,7 @@ def split(model: nn.Module, node: str, example: Tensor) -> tuple[nn.Module, nn.M
                 f"node '{node}' does not cut the network: '{around[0].name}' leads around it to "
                 f"'{late.name}'. Cure: take a node all paths go through, such as a block's sum."
             )
-    head, tail = _head(model, before, cut), _tail(model, after, cut)
+    head, tail = _head(model, before, cut), _tail(model, before, after, cut)
     head.train(model.training)
     tail.train(model.training)
     with torch.no_grad():
@@ -108,13 +108,16 @@ def _head(model: nn.Module, before: list[fx.Node], cut: fx.Node) -> nn.Module:
     for node in before:
         copies[node] = graph.node_copy(node, lambda n: copies[n])
     graph.output(copies[cut])
-    graph.eliminate_dead_code()
     return fx.GraphModule(model, graph)
 
 
-def _tail(model: nn.Module, after: list[fx.Node], cut: fx.Node) -> nn.Module:
+def _tail(model: nn.Module, before: list[fx.Node], after: list[fx.Node], cut: fx.Node) -> nn.Module:
     graph = fx.Graph()
     copies = {cut: graph.placeholder("feature")}
+    # parameters fetched early (a class token, say) may be used late
+    for node in before:
+        if node.op == "get_attr" and any(user in after for user in node.users):
+            copies[node] = graph.node_copy(node)
     for node in after:
         if node.op == "output":
             graph.output(copies[node.args[0]])  # type: ignore[index]

@@ -151,7 +151,10 @@ def _train_one(
         "recipe": plain(recipe),
         "image_store": images.digest,
         "images": len(rows),
-        "accuracy": {"test": accuracy(model, test, device), "train": accuracy(model, train, device)},
+        "accuracy": {
+            "test": accuracy(model, test, device),
+            "train": accuracy(model, train, device),
+        },
         "digest": file_digest(folder / "weights.safetensors"),
         "versions": versions(),
         "device": str(device),
@@ -185,9 +188,7 @@ def _load(images: Store, rows: np.ndarray) -> Pictures:
     return Pictures(torch.from_numpy(images["image"][rows]), labels)
 
 
-def _fit(
-    model: nn.Module, train: Pictures, hyper: Hyper, folder: Path, name: str
-) -> pd.DataFrame:
+def _fit(model: nn.Module, train: Pictures, hyper: Hyper, folder: Path, name: str) -> pd.DataFrame:
     optimiser = torch.optim.SGD(
         model.parameters(),
         lr=hyper.learning_rate,
@@ -251,9 +252,7 @@ def _augment(pictures: Tensor, wanted: bool, generator: torch.Generator) -> Tens
     flip = torch.rand(len(pictures), generator=generator) < 0.5
     pictures = torch.where(flip[:, None, None, None], pictures.flip(-1), pictures)
     reach = pictures.shape[-1] // 8
-    top, left = (
-        int(torch.randint(0, 2 * reach + 1, (), generator=generator)) for _ in range(2)
-    )
+    top, left = (int(torch.randint(0, 2 * reach + 1, (), generator=generator)) for _ in range(2))
     padded = F.pad(pictures.float(), [reach] * 4, mode="replicate").to(torch.uint8)
     side = pictures.shape[-1]
     return padded[..., top : top + side, left : left + side]

@@ -263,8 +263,7 @@ class StoreWriter:
             "shape": list(spec.shape),
             "dtype": spec.dtype,
             "shards": [
-                {"bytes": r[spec.name]["bytes"], "digest": r[spec.name]["digest"]}
-                for r in receipts
+                {"bytes": r[spec.name]["bytes"], "digest": r[spec.name]["digest"]} for r in receipts
             ],
         }
         if spec.statistics:

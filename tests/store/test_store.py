@@ -68,6 +68,7 @@ def test_bfloat16_keeps_what_bfloat16_holds(tmp_path):
     assert not np.array_equal(array[:], VALUES)
 
 
+@pytest.mark.filterwarnings("ignore:Object at .* is not recognized")
 def test_xarray_opens_a_store_with_its_coordinates(tmp_path):
     path = fill(tmp_path / "a.zarr")
     with xr.open_zarr(path, consolidated=False) as data:

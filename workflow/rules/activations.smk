@@ -5,9 +5,18 @@ for batch, members in batches(NETWORKS).items():
             f"record_{batch}"
         input:
             images=f"{RESULTS}/images/{members[0].dataset}.json",
-            networks=[f"{RESULTS}/networks/{network.name}/card.json" for network in members],
+            networks=[
+                f"{RESULTS}/networks/{network.name}/card.json" for network in members
+            ],
         output:
             [f"{RESULTS}/activations/{network.name}.json" for network in members],
+        log:
+            f"{RESULTS}/logs/activations/{batch}.log",
+        conda:
+            ENV
+        threads: 1
+        resources:
+            gpu=1,
         params:
             root=MODULES,
             results=RESULTS,
@@ -16,12 +25,5 @@ for batch, members in batches(NETWORKS).items():
             nodes=nodes_of(members[0], FITS),
             settings=plain(SETTINGS.activations),
             code=code_hash("kc.activations.record"),
-        log:
-            f"{RESULTS}/logs/activations/{batch}.log",
-        conda:
-            ENV
-        threads: 1
-        resources:
-            gpu=1,
         script:
             "../scripts/activations/record.py"

@@ -34,4 +34,6 @@ def batches(networks):
             return network.name
         return f"{network.dataset}-{network.architecture}"
 
-    return {key: list(group) for key, group in groupby(sorted(networks, key=name), key=name)}
+    return {
+        key: list(group) for key, group in groupby(sorted(networks, key=name), key=name)
+    }

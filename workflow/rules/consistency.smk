@@ -1,5 +1,7 @@
 # All fits of a pair of networks, both directions and all layers, are one job.
-for pair, members in groupby(sorted(FITS, key=lambda fit: fit.pair), key=lambda fit: fit.pair):
+for pair, members in groupby(
+    sorted(FITS, key=lambda fit: fit.pair), key=lambda fit: fit.pair
+):
     fits = list(members)
     ends = networks_of(fits)
 
@@ -10,6 +12,13 @@ for pair, members in groupby(sorted(FITS, key=lambda fit: fit.pair), key=lambda 
             [f"{RESULTS}/activations/{network.name}.json" for network in ends],
         output:
             [f"{RESULTS}/fits/{fit.name}/card.json" for fit in fits],
+        log:
+            f"{RESULTS}/logs/fits/{pair}.log",
+        conda:
+            ENV
+        threads: 1
+        resources:
+            gpu=1,
         params:
             root=MODULES,
             results=RESULTS,
@@ -25,12 +34,5 @@ for pair, members in groupby(sorted(FITS, key=lambda fit: fit.pair), key=lambda 
             ],
             settings=plain(SETTINGS.consistency),
             code=code_hash("kc.consistency.products"),
-        log:
-            f"{RESULTS}/logs/fits/{pair}.log",
-        conda:
-            ENV
-        threads: 1
-        resources:
-            gpu=1,
         script:
             "../scripts/consistency/fit.py"

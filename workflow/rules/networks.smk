@@ -8,6 +8,13 @@ for batch, members in batches(NETWORKS).items():
             images=f"{RESULTS}/images/{members[0].dataset}.json",
         output:
             [f"{RESULTS}/networks/{network.name}/card.json" for network in members],
+        log:
+            f"{RESULTS}/logs/networks/{batch}.log",
+        conda:
+            ENV
+        threads: 1
+        resources:
+            gpu=1,
         params:
             root=MODULES,
             results=RESULTS,
@@ -16,12 +23,5 @@ for batch, members in batches(NETWORKS).items():
             shape=plain(SETTINGS.network(members[0].architecture)),
             recipe=plain(SETTINGS.training),
             code=code_hash("kc.networks.train"),
-        log:
-            f"{RESULTS}/logs/networks/{batch}.log",
-        conda:
-            ENV
-        threads: 1
-        resources:
-            gpu=1,
         script:
             "../scripts/networks/train.py"

@@ -4,14 +4,14 @@ rule stability:
         [f"{RESULTS}/networks/{network.name}/card.json" for network in NETWORKS],
     output:
         TABLES + FIGURES,
-    params:
-        root=MODULES,
-        settings=plain(SETTINGS),
-        code=code_hash("kc.report.stability"),
     log:
         f"{RESULTS}/logs/stability.log",
     conda:
         ENV
     threads: 1
+    params:
+        root=MODULES,
+        settings=plain(SETTINGS),
+        code=code_hash("kc.report.stability"),
     script:
         "../scripts/studies/stability.py"

@@ -1,0 +1,198 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch.nn import functional as F
+from torchvision import models
+
+from kc.activations import open_store, record_networks
+from kc.config import Activations, Network, Recipe
+from kc.errors import DeviceError, NetworkError
+from kc.images import normalise
+from kc.names import LAYER_NODES
+from kc.networks import build, load_network, record, split, train_networks
+from kc.networks import train as train_module
+from kc.networks.train import half_rows
+from kc.plan import NetworkPlan
+from kc.runtime import pick_device
+from kc.store import ArraySpec, StoreWriter
+
+NARROW = Network(width=0.0625, head_units=16, dropout=0.5, small_input=True)
+CPU = torch.device("cpu")
+RECIPE = Recipe(epochs=4, batch_size=8, learning_rate=0.01, checkpoint_epochs=1)
+
+
+def example(n=2):
+    return torch.rand(n, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture
+def images(tmp_path):
+    rows = pd.DataFrame({"image_id": [f"i{i}" for i in range(40)], "label": np.arange(40) % 4})
+    rows["subset"] = np.where(np.arange(40) % 10 < 6, "train", "test")
+    pixels = np.random.default_rng(0).integers(0, 255, (40, 3, 64, 64), dtype=np.uint8)
+    pixels[np.arange(40), 0] = (rows["label"].to_numpy() * 60)[:, None, None]
+    spec = ArraySpec("image", ("image", "channel", "y", "x"), pixels.shape, "uint8")
+    with StoreWriter(tmp_path / "images.zarr", "k", [spec], rows, 16) as writer:
+        for shard in writer.missing():
+            writer.write(shard, {"image": pixels[writer.rows(shard)]})
+        writer.finish()
+    return open_store(tmp_path / "images.zarr")
+
+
+@pytest.mark.parametrize(
+    ("architecture", "node"),
+    [
+        (architecture, node)
+        for architecture, layers in LAYER_NODES.items()
+        for node in layers.values()
+        if architecture not in ("resnet101", "resnet152")
+    ],
+)
+def test_tail_of_head_is_the_model_bit_for_bit(architecture, node):
+    model = build(architecture, 5, NARROW, seed=1)
+    head, tail = split(model, node, example())
+    feature = head(example())
+    assert torch.equal(tail(feature), model(example()))
+    assert torch.equal(feature, record(model, [node], example())[node])
+    assert not torch.equal(tail(feature + 1), model(example()))
+
+
+def test_in_place_relus_would_overwrite_a_tapped_feature():
+    plain = models.alexnet(num_classes=3).eval()
+    ours = build("alexnet", 3, Network(), seed=0)
+    both = ["features.8", "features.10"]
+    assert record(plain, both, example())["features.8"].min() == 0
+    assert record(ours, both, example())["features.8"].min() < 0
+
+
+def test_a_node_that_paths_lead_around_is_refused():
+    with pytest.raises(NetworkError, match=r"'layer3.0.conv1' does not cut the network"):
+        split(build("resnet18", 3, NARROW, 0), "layer3.0.conv1", example())
+
+
+def test_an_unknown_node_names_its_neighbours():
+    with pytest.raises(NetworkError, match=r"unknown node 'features.300'; nearest: features.30"):
+        record(build("vgg16_bn", 3, NARROW, 0), ["features.300"], example())
+
+
+def test_an_unknown_network_names_its_neighbour():
+    with pytest.raises(NetworkError, match="unknown network 'resnet43', did you mean 'resnet34'"):
+        build("resnet43", 3, NARROW, 0)
+
+
+def test_weights_follow_the_seed_and_leave_the_global_generator_alone():
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    first, again, other = (build("resnet18", 3, NARROW, seed) for seed in (1, 1, 2))
+    assert torch.equal(torch.get_rng_state(), before)
+    for a, b, c in zip(first.parameters(), again.parameters(), other.parameters(), strict=True):
+        assert torch.equal(a, b)
+        assert a.ndim < 2 or not torch.equal(a, c)
+
+
+def test_halves_share_nothing_miss_nothing_and_are_even_in_each_class(images):
+    a, b, c = (half_rows(images.rows, half) for half in ("0a", "0b", "1a"))
+    train = np.flatnonzero(images.rows["subset"] == "train")
+    assert set(a).isdisjoint(b)
+    assert sorted([*a, *b]) == list(train)
+    assert not np.array_equal(a, c)
+    counts = images.rows.loc[a, "label"].value_counts()
+    assert counts.max() - counts.min() <= 1
+
+
+def plan(seed):
+    return NetworkPlan("birds", "resnet18", seed)
+
+
+def train(images, out, seeds=(0,), recipe=RECIPE):
+    train_networks([plan(s) for s in seeds], images, NARROW, recipe, out, CPU)
+
+
+def weights(out, seed=0):
+    return (out / plan(seed).name / "weights.safetensors").read_bytes()
+
+
+def test_same_seed_same_bits_other_seed_other_bits(images, tmp_path):
+    train(images, tmp_path / "a", (0, 1))
+    train(images, tmp_path / "b")
+    assert weights(tmp_path / "a") == weights(tmp_path / "b")
+    assert weights(tmp_path / "a") != weights(tmp_path / "a", 1)
+
+
+def test_an_interrupted_training_ends_with_the_bits_of_an_undisturbed_one(
+    images, tmp_path, monkeypatch
+):
+    train(images, tmp_path / "whole")
+    whole_epoch = train_module._epoch
+
+    def killed(model, pictures, hyper, optimiser, epoch):
+        if epoch == 2:
+            raise KeyboardInterrupt
+        return whole_epoch(model, pictures, hyper, optimiser, epoch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train_module, "_epoch", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train(images, tmp_path / "cut")
+    started = []
+    monkeypatch.setattr(train_module, "_epoch", lambda *a: started.append(a[-1]) or whole_epoch(*a))
+    train(images, tmp_path / "cut")
+    assert started == [2, 3]
+    assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
+
+
+def test_a_trained_network_is_kept_until_its_recipe_changes(images, tmp_path, monkeypatch):
+    train(images, tmp_path)
+    first = weights(tmp_path)
+    (tmp_path / plan(0).name / "card.json").unlink()
+    monkeypatch.setattr(train_module, "_fit", lambda *_: pytest.fail("trained again"))
+    train(images, tmp_path)
+    assert (tmp_path / plan(0).name / "card.json").is_file()
+    monkeypatch.undo()
+    train(images, tmp_path, recipe=RECIPE.model_copy(update={"epochs": 1}))
+    assert weights(tmp_path) != first
+
+
+def test_damaged_weights_are_refused(images, tmp_path):
+    train(images, tmp_path)
+    folder = tmp_path / plan(0).name
+    load_network(folder)
+    (folder / "weights.safetensors").write_bytes(b"x")
+    with pytest.raises(NetworkError, match="not those of card.json"):
+        load_network(folder)
+
+
+def test_a_diverged_training_says_so(images, tmp_path):
+    with pytest.raises(NetworkError, match="diverged.*learning_rate"):
+        train(images, tmp_path, recipe=RECIPE.model_copy(update={"learning_rate": 1e30}))
+
+
+def test_a_missing_gpu_is_an_error():
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(DeviceError, match="sees no GPU"):
+        pick_device("cuda")
+
+
+def test_recorded_features_are_those_of_a_hook_on_the_module(images, tmp_path):
+    train(images, tmp_path / "networks")
+    folder = tmp_path / "networks" / plan(0).name
+    settings = Activations(dtype="float32", shard_rows=16, batch_size=8)
+    for out in (Path("a"), Path("b")):
+        record_networks(
+            {"n": folder}, ["layer3.1.add", "layer2.1.add"], images, settings, tmp_path / out, CPU
+        )
+    stored = open_store(tmp_path / "a" / "n.json")
+    again = open_store(tmp_path / "b" / "n.json")
+    assert stored.digest == again.digest
+    model, seen = load_network(folder), []
+    model.layer3.register_forward_hook(lambda _, __, result: seen.append(result.clone()))
+    with torch.inference_mode():
+        model(normalise(torch.from_numpy(images["image"][:])))
+    feature = torch.from_numpy(stored["layer3.1.add"][:])
+    torch.testing.assert_close(F.relu(feature), seen[0], rtol=1e-4, atol=1e-5)
+    assert feature.min() < 0
+    assert stored["layer2.1.add"].shape[2:] == (8, 8)
