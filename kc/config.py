@@ -237,7 +237,7 @@ def load_settings(raw: Mapping[str, Any]) -> Settings:
         raise SettingsError(
             f"settings: {error.error_count()} fault(s)\n{faults}\n"
             "Cure: mend config.yaml, the preset or --config; "
-            "`kc config schema` lists every key with its type."
+            "kc/settings.schema.json lists every key with its type."
         ) from None
 
 

@@ -1,0 +1,58 @@
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+STAGES = ["store", "images", "networks", "activations", "consistency", "studies", "report"]
+
+
+def snakemake(*arguments, cwd=ROOT):
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", "-n", *arguments]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, env=environment)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_the_default_plans_from_another_folder(tmp_path):
+    code, text = snakemake("stability", "--directory", str(tmp_path))
+    assert code == 0, text
+    assert "train_birds-vgg16_bn" in text
+    assert "Missing output files" in text
+
+
+def test_the_paper_preset_passes_a_dry_run(tmp_path):
+    preset = str(ROOT / "workflow" / "presets" / "paper.yaml")
+    code, text = snakemake(
+        "--directory", str(tmp_path), "--configfile", preset, "--config", "data_root=/data"
+    )
+    assert code == 0, text
+    assert "train_birds-resnet34-half2b" in text
+
+
+def test_a_wrong_key_is_one_clear_error(tmp_path):
+    code, text = snakemake("--directory", str(tmp_path), "--config", "consistancy={order: 1}")
+    assert code != 0
+    assert "consistancy: unknown key, did you mean 'consistency'?" in text
+
+
+def kc_imports(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_imports_only_stages_to_its_left(stage):
+    later = {f"kc.{name}" for name in STAGES[STAGES.index(stage) + 1 :]}
+    files = list((ROOT / "kc" / stage).rglob("*.py"))
+    assert files
+    for file in files:
+        for module in kc_imports(file):
+            assert ".".join(module.split(".")[:2]) not in later, f"{file} imports {module}"
+            assert stage == "store" or module.split(".")[0] != "zarr", f"{file} imports zarr"
