@@ -193,12 +193,12 @@ class Settings(Section):
                 f"{sorted(self.datasets)}"
             )
         for name, dataset in self.datasets.items():
-            if dataset.archive is not None and not dataset.archive.is_absolute():
-                if self.data_root is None:
-                    raise ValueError(
-                        f"datasets.{name}.archive is '{dataset.archive}' but data_root is not "
-                        "set. Cure: --config data_root=FOLDER"
-                    )
+            archive = dataset.archive
+            if archive is not None and not archive.is_absolute() and self.data_root is None:
+                raise ValueError(
+                    f"datasets.{name}.archive is '{archive}' but data_root is not set. "
+                    "Cure: --config data_root=FOLDER"
+                )
         for architecture, layers in self.stability.layers.items():
             known = LAYER_NODES[architecture]
             for layer in layers:

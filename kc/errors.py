@@ -1,4 +1,4 @@
-"""The errors a user can cause or meet. Each message says what, where, expected, got and the cure."""
+"""The errors a user can cause or meet: each says what, where, expected, got and the cure."""
 
 
 class KCError(Exception):

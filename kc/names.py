@@ -36,7 +36,7 @@ LAYER_NODES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "resnet152": {"last_conv": "layer3.35.add"},
     }
 )
-"""Graph node of each named layer, taken before normalisation and ReLU (as the papers' code does)."""
+"""Graph node of each named layer, before normalisation and ReLU (as the papers' code does)."""
 
 
 def node_of(architecture: str, layer: str) -> str:

@@ -38,7 +38,7 @@ def test_a_wrong_type_names_the_key_and_what_was_got():
 
 
 def test_an_unknown_layer_names_the_nearest_one():
-    with pytest.raises(SettingsError, match="'conv4_4' is no layer of vgg16_bn.*'conv4_3'"):
+    with pytest.raises(SettingsError, match=r"'conv4_4' is no layer of vgg16_bn.*'conv4_3'"):
         load_settings({"stability": {"layers": {"vgg16_bn": ["conv4_4"]}}})
 
 

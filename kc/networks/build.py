@@ -2,6 +2,7 @@
 
 import difflib
 import typing
+from itertools import pairwise
 
 import torch
 from torch import nn
@@ -63,9 +64,7 @@ def _shape_head(model: nn.Module, architecture: str, shape: Network) -> None:
     linear = [i for i, module in enumerate(head) if isinstance(module, nn.Linear)]
     channels = (512 if family == "vgg" else 256) * side * side
     units = [channels, shape.head_units, shape.head_units, head[linear[-1]].out_features]
-    for position, (inputs, outputs) in zip(
-        linear, zip(units, units[1:], strict=False), strict=True
-    ):
+    for position, (inputs, outputs) in zip(linear, pairwise(units), strict=True):
         head[position] = nn.Linear(inputs, outputs)
     # the hidden units are counted as asked: only what comes from the maps is narrowed below
     head[linear[0]].keep_out = True

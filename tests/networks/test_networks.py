@@ -166,7 +166,7 @@ def test_damaged_weights_are_refused(images, tmp_path):
 
 
 def test_a_diverged_training_says_so(images, tmp_path):
-    with pytest.raises(NetworkError, match="diverged.*learning_rate"):
+    with pytest.raises(NetworkError, match=r"diverged.*learning_rate"):
         train(images, tmp_path, recipe=RECIPE.model_copy(update={"learning_rate": 1e30}))
 
 

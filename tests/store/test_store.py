@@ -163,7 +163,7 @@ def test_nan_is_refused_and_names_the_image(tmp_path):
 
 
 def test_overflow_is_an_error_and_float32_the_cure(tmp_path):
-    with pytest.raises(FeatureError, match="overflows float16.*float32"):
+    with pytest.raises(FeatureError, match=r"overflows float16.*float32"):
         fill(tmp_path / "a.zarr", VALUES * 1e5, dtype="float16")
 
 
