@@ -161,7 +161,7 @@ def test_damaged_weights_are_refused(images, tmp_path):
     folder = tmp_path / plan(0).name
     load_network(folder)
     (folder / "weights.safetensors").write_bytes(b"x")
-    with pytest.raises(NetworkError, match="not those of card.json"):
+    with pytest.raises(NetworkError, match=r"not those of card\.json"):
         load_network(folder)
 
 
