@@ -87,7 +87,14 @@ def _closure(module: str) -> frozenset[str]:
 
 @cache
 def _tree(module: str) -> ast.Module:
-    return ast.parse(_source_path(module).read_text(encoding="utf-8"))
+    """Parse a module, without its docstrings."""
+    tree = ast.parse(_source_path(module).read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            body = node.body
+            if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
+                node.body = body[1:]
+    return tree
 
 
 def _source_path(module: str) -> Path:
@@ -120,10 +127,4 @@ def _imports(module: str) -> frozenset[str]:
 
 @cache
 def _module_hash(module: str) -> str:
-    tree = ast.parse(_source_path(module).read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
-            body = node.body
-            if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
-                node.body = body[1:]
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+    return hashlib.sha256(ast.dump(_tree(module)).encode()).hexdigest()
