@@ -45,7 +45,11 @@ class Generated(Section):
 class Dataset(Section):
     """One data set: a layout on disk, and where it comes from."""
 
-    layout: Literal["cub"] = Field("cub", description="the official layout the reader expects")
+    layout: Literal["cub", "dogs", "voc", "folder", "mixture"] = Field(
+        "cub",
+        description="how the archive is laid out: CUB-200-2011, Stanford Dogs, Pascal VOC, "
+        "a folder per class, or a mixture of other data sets",
+    )
     archive: Path | None = Field(
         None,
         description="archive or extracted folder, relative to data_root; none: generated pictures",
@@ -56,7 +60,38 @@ class Dataset(Section):
     )
     generated: Generated = Generated()
     size: Annotated[int, Field(ge=16)] = Field(64, description="side of a stored picture, px")
-    seed: int = Field(0, description="of the fixed random order of the rows")
+    seed: int = Field(0, description="of the fixed random order of the rows, and of test_share")
+    parts: tuple[str, ...] = Field(
+        (), description="layout mixture: the data sets mixed, in the order of their labels"
+    )
+    difficult: bool = Field(False, description="layout voc: keep the objects marked difficult")
+    test_share: Share = Field(
+        0.4, description="layout folder without train/ and test/: share of each class tested on"
+    )
+
+    @model_validator(mode="after")
+    def _parts_are_for_mixtures(self) -> "Dataset":
+        if self.layout != "mixture":
+            if self.parts:
+                raise ValueError(
+                    f"parts {list(self.parts)} are for layout 'mixture', not '{self.layout}'"
+                )
+            if self.layout == "folder" and self.archive is None:
+                raise ValueError(
+                    "layout 'folder' needs an archive: pictures are drawn in the layouts cub, "
+                    "dogs and voc only"
+                )
+            return self
+        if len(self.parts) < 2 or len(set(self.parts)) < len(self.parts):
+            raise ValueError(
+                f"layout 'mixture' needs two or more different parts, got {list(self.parts)}"
+            )
+        if self.archive is not None:
+            raise ValueError(
+                f"layout 'mixture' has no archive of its own, got '{self.archive}'. "
+                "Cure: name the data sets it mixes in 'parts'"
+            )
+        return self
 
 
 class Recipe(Section):
@@ -74,6 +109,9 @@ class Recipe(Section):
     step_factor: Share = Field(0.3, description="schedule step: factor of each drop")
     augment: bool = Field(False, description="mirror and shift training pictures")
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    halves_keep_steps: bool = Field(
+        True, description="networks trained on half the images take twice the epochs"
+    )
     checkpoint_epochs: Count = Field(
         10, description="epochs between two saved states; a kill costs at most these"
     )
@@ -91,6 +129,7 @@ class Network(Section):
         False, description="AlexNet: first stride 2, so that 64 px pictures leave a map to look at"
     )
     learning_rate: Positive | None = Field(None, description="in place of the recipe's")
+    epochs: Count | None = Field(None, description="in place of the recipe's")
 
 
 class Activations(Section):
@@ -159,7 +198,9 @@ class Stability(Section):
     half_splits: Annotated[int, Field(ge=0)] = Field(
         3, description="case 2: random half-splits; intervals need three"
     )
-    half_images: bool = Field(True, description="fit once more on half the images, as a check")
+    half_images: bool = Field(
+        True, description="case 1: fit once more on half the images, to see how far g overfits"
+    )
 
     @model_validator(mode="after")
     def _distinct(self) -> "Stability":

@@ -1,21 +1,53 @@
-"""What every script of the workflow does first and what it does with an error of the user's."""
+"""What every script of the workflow does first, and what it does with an error of the user's."""
 
+import logging
 import os
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from kc.errors import KCError
 
+LOG = logging.getLogger("kc")
+
 
 @contextmanager
-def job() -> Iterator[None]:
-    """Fix threads; show a user's error as one message instead of a traceback."""
+def job(log: Sequence[str] = ()) -> Iterator[None]:
+    """Fix threads, keep a log file; show a user's error as one message instead of a traceback.
+
+    Parameters
+    ----------
+    log
+        ``snakemake.log``: the rule's log file, if it has one. Progress bars go to the terminal
+        only; what was done, warnings and tracebacks go here.
+    """
     os.environ.setdefault("GOMP_SPINCOUNT", "0")
     from kc.runtime import use_threads
 
     use_threads(1)
+    if log:
+        _write_to(Path(log[0]))
+    started = time.perf_counter()
     try:
         yield
     except KCError as error:
+        LOG.exception("stopped")
         sys.exit(f"\n{type(error).__name__}: {error}\n")
+    except BaseException:
+        LOG.exception("stopped")
+        raise
+    LOG.info("done in %.1f s", time.perf_counter() - started)
+
+
+def _write_to(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(path, mode="w", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    for name in ("kc", "py.warnings"):
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.INFO)
+        logger.addHandler(handler)
+    logging.captureWarnings(True)
+    LOG.info("process %d, command %s", os.getpid(), " ".join(sys.argv))

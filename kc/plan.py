@@ -96,7 +96,7 @@ def stability_plan(settings: Settings) -> StabilityPlan:
                     for part in "ab"
                 ]
                 for a, b in permutations(halves, 2):
-                    training_data += _fits(a, b, layer, study.half_images)
+                    training_data += _fits(a, b, layer, half_images=False)
     return StabilityPlan(tuple(initialization), tuple(training_data))
 
 

@@ -1,5 +1,6 @@
 """Dump the features of trained networks to stores: several layers in one forward pass."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from kc.provenance import product_key
 from kc.store import ArraySpec, Store, StoreWriter
 from kc.store.files import read_json
 
+LOG = logging.getLogger(__name__)
 _DIMS = {2: ("image", "unit"), 3: ("image", "token", "unit"), 4: ("image", "channel", "y", "x")}
 
 
@@ -64,6 +66,7 @@ def _record_one(
         {"network": name, "weights": weights, "images": images.digest},
         mend=f"snakemake --cores 1 --force {out / name}.json",
     ) as writer:
+        LOG.info("%s: %d of %d shards to record", name, len(writer.missing()), writer.shards)
         for shard in tqdm(writer.missing(), desc=name, unit="shard", disable=None, leave=False):
             rows = writer.rows(shard)
             parts: dict[str, list[np.ndarray]] = {node: [] for node in nodes}

@@ -39,8 +39,8 @@ def evaluate(
     return found
 
 
-def write_variances(found: Mapping[str, Moments], order: int, folder: Path) -> None:
-    """Write ``variances.csv`` (subset, component, both centrings) and one by channel."""
+def write_variances(found: Mapping[str, Moments], order: int, folder: Path) -> list[str]:
+    """Write ``variances.csv`` (subset, component, both centrings) and one by channel; name both."""
     overall, channels = [], []
     for name, moments in found.items():
         columns = {
@@ -53,8 +53,10 @@ def write_variances(found: Mapping[str, Moments], order: int, folder: Path) -> N
         channel = channel_frame(moments.channel_variance, order)
         channel.insert(0, "subset", name)
         channels.append(channel)
-    pd.concat(overall).to_csv(folder / "variances.csv", index=False)
-    pd.concat(channels).to_csv(folder / "variances_channels.csv", index=False)
+    frames = {"variances.csv": overall, "variances_channels.csv": channels}
+    for file, parts in frames.items():
+        pd.concat(parts).to_csv(folder / file, index=False)
+    return list(frames)
 
 
 def _pass(

@@ -1,6 +1,6 @@
 """Fits as files: ``fits/<fit>/`` and, where asked for, ``components/<fit>.zarr``."""
 
-import shutil
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,15 +18,16 @@ from kc.consistency.fit import fit
 from kc.consistency.net import channels_of
 from kc.consistency.order import Rows
 from kc.consistency.result import FitResult
-from kc.consistency.saved import WEIGHTS, load_fit, save_fit
+from kc.consistency.saved import load_fit, save_fit
 from kc.consistency.variance import Moments, series
 from kc.names import SUBSETS
 from kc.plan import FitPlan
 from kc.provenance import product_key, versions
 from kc.runtime import derive_seed
 from kc.store import Store, check_same_images, open_store
-from kc.store.files import file_digest, read_json, write_json_atomic
+from kc.store.product import Product
 
+LOG = logging.getLogger(__name__)
 RAW_PENALTY = {"alexnet": 8.0}
 """The paper's lambda on raw features; 0.1 for every network not named here."""
 
@@ -58,11 +59,12 @@ def fit_pairs(
         check_same_images(source, target)
         key = fit_key(plan, settings, seed, source, target)
         kept = kept_of(plan, settings, key, target, out)
-        if not is_done(out / "fits" / plan.name, key):
+        product = Product(out / "fits" / plan.name, key)
+        if not product.is_done():
             job = Job(plan, settings, seed, device)
-            _make(job, key, source, target, layers, kept, out / "fits" / plan.name)
+            _make(job, product, source, target, layers, kept)
         elif kept is not None and not kept.is_done():
-            result = load_fit(out / "fits" / plan.name, device)
+            result = load_fit(product.folder, device)
             pair = layers.pair(plan, device)
             evaluate(result, pair, {}, kept)
 
@@ -130,33 +132,22 @@ def fit_key(plan: FitPlan, settings: Consistency, seed: int, source: Store, targ
     return product_key(about, inputs, "kc.consistency.fit", "kc.consistency.evaluate")
 
 
-def is_done(folder: Path, key: str) -> bool:
-    """Say whether a finished fit lies there, made from the same things and undamaged."""
-    card, named = folder / "card.json", folder / "key.json"
-    if not (card.is_file() and named.is_file() and read_json(named).get("key") == key):
-        return False
-    weights = folder / WEIGHTS
-    return weights.is_file() and file_digest(weights) == read_json(card).get("digest")
-
-
 def _make(
-    job: Job, key: str, source: Store, target: Store, layers: Layers, kept: Kept | None, out: Path
+    job: Job, product: Product, source: Store, target: Store, layers: Layers, kept: Kept | None
 ) -> None:
     """Fit, evaluate and write one plan; the card comes last."""
     begun = time.monotonic()
-    if out.exists():
-        shutil.rmtree(out)
-    out.mkdir(parents=True)
-    write_json_atomic(out / "key.json", {"key": key})
+    product.start()
     pair = layers.pair(job.plan, job.device)
     subsets = _subsets(target.rows, job)
     result = _fit(job, pair, subsets["train"], layers.block_rows(job.plan))
-    digest = save_fit(result, out)
+    files = save_fit(result, product.folder)
     found = evaluate(result, pair, subsets, kept)
-    write_variances(found, result.net.order, out)
+    files += write_variances(found, result.net.order, product.folder)
     card = _card(job, result, source, target, found)
     seconds = round(time.monotonic() - begun, 2)
-    write_json_atomic(out / "card.json", card | {"key": key, "digest": digest, "seconds": seconds})
+    product.finish(card | {"seconds": seconds}, files)
+    LOG.info("%s: held-out share of x^Delta %.3f", job.plan.name, card["share_delta"]["test"])
 
 
 def _fit(job: Job, pair: Pair, train: Rows, block_rows: int) -> FitResult:

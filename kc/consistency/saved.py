@@ -15,13 +15,17 @@ from kc.consistency.net import ConsistencyNet
 from kc.consistency.optimise import Entry
 from kc.consistency.result import FitResult
 from kc.errors import StoreError
-from kc.store.files import file_digest, read_json
+from kc.store.files import read_json
+from kc.store.product import CARD, damaged_files
 
 WEIGHTS = "g.safetensors"
 
 
-def save_fit(result: FitResult, folder: Path) -> str:
-    """Write ``g.safetensors`` and ``history.csv``; give the digest of the former."""
+HISTORY = "history.csv"
+
+
+def save_fit(result: FitResult, folder: Path) -> list[str]:
+    """Write the weights and the history; give the names of both files."""
     net = result.net
     tensors = {name: value.detach().cpu().contiguous() for name, value in net.state_dict().items()}
     tensors["rows.train"] = torch.from_numpy(result.train)
@@ -41,8 +45,8 @@ def save_fit(result: FitResult, folder: Path) -> str:
     aside = folder / f"{WEIGHTS}.aside"
     save_file(tensors, aside, metadata={"kc": json.dumps(about, sort_keys=True)})
     aside.replace(folder / WEIGHTS)
-    result.history.to_csv(folder / "history.csv", index=False)
-    return str(file_digest(folder / WEIGHTS))
+    result.history.to_csv(folder / HISTORY, index=False)
+    return [WEIGHTS, HISTORY]
 
 
 def load_fit(folder: Path, device: torch.device | str = "cpu") -> FitResult:
@@ -53,17 +57,14 @@ def load_fit(folder: Path, device: torch.device | str = "cpu") -> FitResult:
     StoreError
         A fit that is not finished, or whose weights are not those of its card.
     """
-    path = folder / WEIGHTS
-    digest = (
-        read_json(folder / "card.json").get("digest") if (folder / "card.json").is_file() else None
-    )
-    found = file_digest(path) if path.is_file() else None
-    if digest is None or found != digest:
+    card = read_json(folder / CARD) if (folder / CARD).is_file() else None
+    damaged = [CARD] if card is None else damaged_files(folder, card)
+    if damaged:
         raise StoreError(
-            f"{folder}: no finished fit ({WEIGHTS} has digest {found}, card.json says {digest}). "
+            f"{folder}: no finished fit ({', '.join(damaged)} missing or not the one written). "
             "Cure: delete the folder and run the workflow again."
         )
-    about, tensors = _read(path)
+    about, tensors = _read(folder / WEIGHTS)
     net = ConsistencyNet(
         tuple(about["source_shape"]),
         tuple(about["target_shape"]),
@@ -77,7 +78,7 @@ def load_fit(folder: Path, device: torch.device | str = "cpu") -> FitResult:
     entry = about["chosen"]
     return FitResult(
         net.to(device).eval(),
-        pd.read_csv(folder / "history.csv"),
+        pd.read_csv(folder / HISTORY),
         Normalisation(*about["normalisation"]),
         rows["train"],
         rows["validation"],

@@ -1,8 +1,8 @@
 """torchvision's networks, narrowed where asked, with nothing done in place."""
 
 import difflib
-import typing
 from itertools import pairwise
+from typing import Literal, cast, get_args
 
 import torch
 from torch import nn
@@ -31,7 +31,7 @@ def build(architecture: str, classes: int, shape: Network, seed: int) -> nn.Modu
     seed
         Of the initial weights; torch's own generator is left as it was.
     """
-    known = typing.get_args(Architecture)
+    known = get_args(Architecture)
     if architecture not in known:
         close = difflib.get_close_matches(architecture, known, n=1)
         hint = f", did you mean '{close[0]}'?" if close else ""
@@ -39,37 +39,36 @@ def build(architecture: str, classes: int, shape: Network, seed: int) -> nn.Modu
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = getattr(models, architecture)(weights=None, num_classes=classes)
-        _shape_head(model, architecture, shape)
         _narrow(model, shape.width)
+        _shape_head(model, architecture, shape)
+        narrowed = shape.width < 1 or shape.head_units is not None
         for module in model.modules():
             if isinstance(module, nn.ReLU):
                 module.inplace = False
             if isinstance(module, nn.Dropout):
                 module.p = shape.dropout
-            if isinstance(module, (nn.Conv2d, nn.Linear)):
+            if narrowed and isinstance(module, (nn.Conv2d, nn.Linear)):
                 _initialise(module, architecture)
-    return typing.cast(nn.Module, model.eval())
+    return cast(nn.Module, model.eval())
 
 
 def _shape_head(model: nn.Module, architecture: str, shape: Network) -> None:
+    """Give a small network a small head: fewer hidden units on a smaller pooled map."""
     if architecture == "alexnet" and shape.small_input:
-        first = typing.cast(nn.Sequential, model.features)[0]
+        first = cast(nn.Conv2d, cast(nn.Sequential, model.features)[0])
         first.stride = (2, 2)
     family = "vgg" if architecture.startswith("vgg") else architecture
     if shape.head_units is None or family not in _HEAD_MAP:
         return
     side = _HEAD_MAP[family]
     model.avgpool = nn.AdaptiveAvgPool2d(side)
-    head = typing.cast(nn.Sequential, model.classifier)
-    linear = [i for i, module in enumerate(head) if isinstance(module, nn.Linear)]
-    channels = (512 if family == "vgg" else 256) * side * side
-    units = [channels, shape.head_units, shape.head_units, head[linear[-1]].out_features]
-    for position, (inputs, outputs) in zip(linear, pairwise(units), strict=True):
+    head = cast(nn.Sequential, model.classifier)
+    linears = {i: module for i, module in enumerate(head) if isinstance(module, nn.Linear)}
+    maps = [m for m in model.modules() if isinstance(m, nn.Conv2d)][-1].out_channels
+    classes = list(linears.values())[-1].out_features
+    units = [maps * side * side, shape.head_units, shape.head_units, classes]
+    for position, (inputs, outputs) in zip(linears, pairwise(units), strict=True):
         head[position] = nn.Linear(inputs, outputs)
-    # the hidden units are counted as asked: only what comes from the maps is narrowed below
-    head[linear[0]].keep_out = True
-    head[linear[1]].keep_in = head[linear[1]].keep_out = True
-    head[linear[2]].keep_in = True
 
 
 def _narrow(model: nn.Module, width: float) -> None:
@@ -83,10 +82,9 @@ def _narrow(model: nn.Module, width: float) -> None:
             elif isinstance(child, nn.BatchNorm2d):
                 setattr(parent, name, nn.BatchNorm2d(_scaled(child.num_features, width)))
             elif isinstance(child, nn.Linear):
-                keep_in = getattr(child, "keep_in", False)
-                keep_out = getattr(child, "keep_out", False) or child is linears[-1]
-                inputs = child.in_features if keep_in else _scaled(child.in_features, width)
-                outputs = child.out_features if keep_out else _scaled(child.out_features, width)
+                classes = child.out_features if child is linears[-1] else None
+                inputs = _scaled(child.in_features, width)
+                outputs = classes or _scaled(child.out_features, width)
                 setattr(parent, name, nn.Linear(inputs, outputs))
 
 
@@ -95,9 +93,9 @@ def _narrow_conv(conv: nn.Conv2d, width: float) -> nn.Conv2d:
     return nn.Conv2d(
         inputs,
         _scaled(conv.out_channels, width),
-        typing.cast(tuple[int, int], conv.kernel_size),
-        typing.cast(tuple[int, int], conv.stride),
-        typing.cast(tuple[int, int], conv.padding),
+        cast(tuple[int, int], conv.kernel_size),
+        cast(tuple[int, int], conv.stride),
+        cast(tuple[int, int], conv.padding),
         bias=conv.bias is not None,
     )
 
@@ -107,15 +105,15 @@ def _scaled(channels: int, width: float) -> int:
 
 
 def _initialise(module: nn.Conv2d | nn.Linear, architecture: str) -> None:
-    """Draw weights by the rule of the architecture's constructor, at the narrowed size."""
-    if architecture == "alexnet":
+    """Draw weights: He's rule at the narrowed size; ResNet's head as its constructor does.
+
+    torchvision's own rules for AlexNet (PyTorch's default) and for VGG's head (std 0.01) are made
+    for wide layers: narrowed networks start with a signal that dies on its way up.
+    """
+    if isinstance(module, nn.Linear) and architecture.startswith("resnet"):
         module.reset_parameters()
         return
-    if isinstance(module, nn.Conv2d):
-        nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-    elif architecture.startswith("vgg"):
-        nn.init.normal_(module.weight, 0, 0.01 if module.in_features > 2048 else 0.05)
-    else:
-        module.reset_parameters()
-    if module.bias is not None and not architecture.startswith("resnet"):
+    mode: Literal["fan_in", "fan_out"] = "fan_out" if isinstance(module, nn.Conv2d) else "fan_in"
+    nn.init.kaiming_normal_(module.weight, mode=mode, nonlinearity="relu")
+    if module.bias is not None:
         nn.init.zeros_(module.bias)

@@ -97,7 +97,7 @@ def split(model: nn.Module, node: str, example: Tensor) -> tuple[nn.Module, nn.M
 
 def _trace(model: nn.Module) -> fx.Graph:
     mode = model.training
-    graph = NodePathTracer().trace(model.eval())
+    graph: fx.Graph = NodePathTracer().trace(model.eval())
     model.train(mode)
     return graph
 

@@ -1,7 +1,9 @@
 """Train classifiers on an image store; a run that was killed ends with the same bits."""
 
+import logging
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,7 +24,10 @@ from kc.plan import NetworkPlan
 from kc.provenance import plain, product_key, versions
 from kc.runtime import derive_seed
 from kc.store import Store
-from kc.store.files import file_digest, read_json, write_bytes_atomic, write_json_atomic
+from kc.store.files import write_bytes_atomic
+from kc.store.product import Product
+
+LOG = logging.getLogger(__name__)
 
 
 class Pictures(NamedTuple):
@@ -36,6 +41,7 @@ class Hyper(NamedTuple):
     """What one training run is steered by."""
 
     recipe: Recipe
+    epochs: int
     learning_rate: float
     seed: int
     device: torch.device
@@ -53,7 +59,7 @@ def train_networks(
     classes = int(images.rows["label"].max()) + 1
     for plan in plans:
         key = product_key(
-            {"plan": plan.__dict__, "shape": shape, "recipe": recipe},
+            {"plan": asdict(plan), "shape": shape, "recipe": recipe},
             {"images": images.digest},
             "kc.networks.train",
         )
@@ -98,13 +104,22 @@ def accuracy(model: nn.Module, pictures: Pictures, device: torch.device) -> floa
     return 100 * right / len(pictures.labels)
 
 
+def hyper_of(plan: NetworkPlan, shape: Network, recipe: Recipe, device: torch.device) -> Hyper:
+    """Settle a network's epochs, rate and seed from the recipe and its own exceptions to it."""
+    epochs = shape.epochs or recipe.epochs
+    if plan.half and recipe.halves_keep_steps:
+        epochs *= 2
+    rate = shape.learning_rate or recipe.learning_rate
+    return Hyper(recipe, epochs, rate, derive_seed(plan.name), device)
+
+
 def learning_rate_at(hyper: Hyper, step: int, steps_per_epoch: int) -> float:
     """Give the rate of a step: one cycle (cosine up over 30 %, down after) or steps."""
     recipe = hyper.recipe
     if recipe.schedule == "step":
         drops = step // steps_per_epoch // recipe.step_epochs
         return float(hyper.learning_rate * recipe.step_factor**drops)
-    total = recipe.epochs * steps_per_epoch
+    total = hyper.epochs * steps_per_epoch
     up = max(1, round(0.3 * total))
     if step < up:
         low, high, share = hyper.learning_rate / 25, hyper.learning_rate, step / up
@@ -124,17 +139,15 @@ def _train_one(
     classes: int,
     device: torch.device,
 ) -> None:
-    if _is_done(folder, key):
-        card = read_json(folder / "result.json")
-        write_json_atomic(folder / "card.json", card)
+    product = Product(folder, key)
+    if product.is_done():
+        LOG.info("%s: there already", plan.name)
         return
-    _start(folder, key)
+    product.start()
     started = time.perf_counter()
     rows = training_rows(images.rows, plan.half)
     train = _load(images, rows)
-    hyper = Hyper(
-        recipe, shape.learning_rate or recipe.learning_rate, derive_seed(plan.name), device
-    )
+    hyper = hyper_of(plan, shape, recipe, device)
     model = build(plan.architecture, classes, shape, hyper.seed).to(device)
     history = _fit(model, train, hyper, folder, plan.name)
     test = _load(images, np.flatnonzero((images.rows["subset"] == "test").to_numpy()))
@@ -143,44 +156,26 @@ def _train_one(
     save_file(weights, aside)
     aside.replace(folder / "weights.safetensors")
     write_bytes_atomic(folder / "history.csv", history.to_csv(index=False).encode())
-    card = plain(plan.__dict__) | {
+    card = plain(asdict(plan)) | {
         "name": plan.name,
-        "key": key,
         "classes": classes,
         "shape": plain(shape),
         "recipe": plain(recipe),
+        "epochs": hyper.epochs,
+        "learning_rate": hyper.learning_rate,
         "image_store": images.digest,
         "images": len(rows),
         "accuracy": {
             "test": accuracy(model, test, device),
             "train": accuracy(model, train, device),
         },
-        "digest": file_digest(folder / "weights.safetensors"),
         "versions": versions(),
         "device": str(device),
         "seconds": round(time.perf_counter() - started, 2),
     }
-    write_json_atomic(folder / "result.json", card)
-    write_json_atomic(folder / "card.json", card)
+    product.finish(card, ["weights.safetensors", "history.csv"])
+    LOG.info("%s: test accuracy %.1f %%", plan.name, card["accuracy"]["test"])
     (folder / "state.safetensors").unlink(missing_ok=True)
-
-
-def _is_done(folder: Path, key: str) -> bool:
-    """Whether weights made under this key lie there whole (the card may be gone)."""
-    result, weights = folder / "result.json", folder / "weights.safetensors"
-    if not (result.is_file() and weights.is_file()):
-        return False
-    card = read_json(result)
-    return bool(card["key"] == key and file_digest(weights) == card["digest"])
-
-
-def _start(folder: Path, key: str) -> None:
-    key_file = folder / "key.json"
-    if key_file.is_file() and read_json(key_file).get("key") == key:
-        return
-    for name in ("card.json", "result.json", "weights.safetensors", "state.safetensors"):
-        (folder / name).unlink(missing_ok=True)
-    write_json_atomic(key_file, {"key": key})
 
 
 def _load(images: Store, rows: np.ndarray) -> Pictures:
@@ -197,7 +192,7 @@ def _fit(model: nn.Module, train: Pictures, hyper: Hyper, folder: Path, name: st
     )
     state = folder / "state.safetensors"
     history: list[dict[str, Any]] = load_state(state, model, optimiser) if state.is_file() else []
-    epochs = range(len(history), hyper.recipe.epochs)
+    epochs = range(len(history), hyper.epochs)
     for epoch in tqdm(epochs, desc=name, unit="epoch", disable=None, leave=False):
         history.append(_epoch(model, train, hyper, optimiser, epoch))
         if not np.isfinite(history[-1]["loss"]):
@@ -205,7 +200,7 @@ def _fit(model: nn.Module, train: Pictures, hyper: Hyper, folder: Path, name: st
                 f"{name}: training diverged in epoch {epoch + 1} (loss {history[-1]['loss']}). "
                 f"Cure: lower training.learning_rate (it was {hyper.learning_rate})."
             )
-        if (epoch + 1) % hyper.recipe.checkpoint_epochs == 0 and epoch + 1 < hyper.recipe.epochs:
+        if (epoch + 1) % hyper.recipe.checkpoint_epochs == 0 and epoch + 1 < hyper.epochs:
             save_state(state, model, optimiser, history)
     return pd.DataFrame(history)
 
@@ -219,7 +214,7 @@ def _epoch(
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(train.labels), generator=generator)
     # a last batch of one picture would break batch norm on 1x1 maps
-    batches = [b for b in order.split(hyper.recipe.batch_size) if len(b) > 1]
+    batches = [b for b in torch.split(order, hyper.recipe.batch_size) if len(b) > 1]
     loss_sum, right, seen, rate = 0.0, 0, 0, 0.0
     with torch.random.fork_rng(devices=[hyper.device] if hyper.device.type == "cuda" else []):
         torch.manual_seed(seed)
@@ -232,7 +227,7 @@ def _epoch(
             logits = model(normalise(pictures).to(hyper.device))
             loss = F.cross_entropy(logits, labels, label_smoothing=hyper.recipe.label_smoothing)
             optimiser.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             loss_sum += loss.item() * len(batch)
             right += int((logits.argmax(1) == labels).sum())

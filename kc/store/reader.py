@@ -13,7 +13,7 @@ import zarr
 from kc.errors import StoreError
 from kc.store.files import file_digest, read_json
 from kc.store.spec import ArraySpec, from_disk
-from kc.store.writer import content_digest, manifest_path
+from kc.store.writer import FORMAT, content_digest, manifest_path
 
 
 class Store:
@@ -42,8 +42,12 @@ class Store:
         return name in self.names
 
     def verify(self) -> list[str]:
-        """Check every shard; one line a damage, none when the store is whole."""
+        """Check every shard and description; one line a damage, none when the store is whole."""
         damages = []
+        for name, digest in self.manifest["metadata"].items():
+            damage = self._described(name, digest)
+            if damage:
+                damages.append(damage)
         for name in self.names:
             array = self[name]
             for shard in range(array.shards):
@@ -52,9 +56,23 @@ class Store:
                     damages.append(damage)
         return damages
 
+    def check_metadata(self, folder: str) -> None:
+        """Refuse an array whose description (its ``zarr.json``) is not the one written."""
+        name = f"{folder}/zarr.json"
+        damage = self._described(name, self.manifest["metadata"][name])
+        if damage:
+            raise StoreError(damage)
+
+    def _described(self, name: str, digest: str) -> str:
+        file = self.path / name
+        if file.is_file() and file_digest(file) == digest:
+            return ""
+        return f"{file}: the description is missing or damaged. Cure: {self.mend}"
+
     def _coordinates(self) -> pd.DataFrame:
         columns = {}
         for name, digest in self.manifest["coordinates"].items():
+            self.check_metadata(name)
             file = self.path / name / "c" / "0"
             if not file.is_file() or file_digest(file) != digest:
                 raise StoreError(
@@ -83,6 +101,7 @@ class StoredArray:
         self._spec = ArraySpec(name, self.dims, self.shape, self.kc_dtype)
         self._digests = [shard["digest"] for shard in described["shards"]]
         self._statistics: dict[str, Any] = described.get("statistics", {})
+        store.check_metadata(name)
         with zarr.config.set({"array.read_missing_chunks": False}):
             self._array = zarr.open_array(store.path / name, mode="r")
         self._checked: set[int] = set()
@@ -139,11 +158,12 @@ class StoredArray:
     def __getitem__(self, index: int | slice | np.ndarray) -> np.ndarray:
         if isinstance(index, (int, np.integer)):
             row = int(index) % len(self)
-            return np.take(self.read(slice(row, row + 1)), 0, axis=self._spec.row_axis)
+            one = self.read(slice(row, row + 1))
+            return np.asarray(one.take(0, axis=self._spec.row_axis))
         if isinstance(index, slice):
             start, stop, step = index.indices(len(self))
             whole = self.read(slice(start, max(start, stop)))
-            return whole[(*([slice(None)] * self._spec.row_axis), slice(None, None, step))]
+            return whole[(slice(None),) * self._spec.row_axis + (slice(None, None, step),)]
         return self._gather(np.asarray(index))
 
     def read(self, rows: slice) -> np.ndarray:
@@ -180,7 +200,7 @@ class StoredArray:
         axis = self._spec.row_axis
         chunks = list(self.shape)
         chunks[axis] = self.shard_rows * shards_per_chunk
-        data = da.from_array(self._array, chunks=tuple(chunks))
+        data = da.from_array(self._array, chunks=tuple(chunks))  # type: ignore[no-untyped-call]
         if self.kc_dtype == "bfloat16":
             data = data.map_blocks(from_disk, "bfloat16", dtype=np.float32)
         coordinates = {name: ("image", self.rows[name].to_numpy()) for name in self.rows}
@@ -192,7 +212,7 @@ class StoredArray:
         shape = list(self.shape)
         shape[axis] = len(rows)
         out = np.empty(shape, self.dtype)
-        target = (slice(None),) * axis
+        target: tuple[Any, ...] = (slice(None),) * axis
         for shard in np.unique(rows // self.shard_rows):
             start = int(shard) * self.shard_rows
             block = self.read(slice(start, start + self.shard_rows))
@@ -258,5 +278,10 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         raise StoreError(
             f"{file}: the manifest was edited or damaged. "
             f"Cure: {manifest.get('mend', 'run the workflow again')}"
+        )
+    if manifest.get("format") != FORMAT:
+        raise StoreError(
+            f"{file}: written in format {manifest.get('format')}, this kc reads {FORMAT}. "
+            f"Cure: {manifest['mend']}"
         )
     return manifest

@@ -27,12 +27,19 @@ from kc.store.lock import lock
 from kc.store.spec import ArraySpec, check_spec, from_disk, to_disk
 from kc.store.statistics import merge_statistics, shard_statistics
 
+FORMAT = 2
+"""Of the manifest; readers refuse another one."""
 CHUNK_ROWS = 16  # inner chunk: what a reader of scattered rows has to take at least
 
 
 def manifest_path(path: Path) -> Path:
     """Give the manifest beside a store."""
     return path.with_suffix(".json")
+
+
+def state_path(path: Path) -> Path:
+    """Give the writer's own folder beside a store: lock, key, receipts. Readers need none of it."""
+    return path.with_suffix(".state")
 
 
 class StoreWriter:
@@ -65,6 +72,7 @@ class StoreWriter:
         mend: str = "",
     ) -> None:
         self.path = Path(path)
+        self.state = state_path(self.path)
         self.key = key
         self.arrays = {spec.name: spec for spec in arrays}
         self.coordinates = coordinates.reset_index(drop=True)
@@ -80,7 +88,7 @@ class StoreWriter:
         return -(-len(self.coordinates) // self.shard_rows)
 
     def __enter__(self) -> "StoreWriter":
-        self._lock = lock(self.path.with_suffix(".zarr.lock"))
+        self._lock = lock(self.state / "lock")
         try:
             with self._disk():
                 self._open()
@@ -134,12 +142,19 @@ class StoreWriter:
             "arrays": {n: self._describe(s, receipts) for n, s in self.arrays.items()},
             "attributes": self.attributes,
             "coordinates": {
-                name: file_digest(self.path / name / "c" / "0") for name in self.coordinates
+                str(name): file_digest(self.path / str(name) / "c" / "0")
+                for name in self.coordinates
             },
             "rows": len(self.coordinates),
             "shard_rows": self.shard_rows,
         }
-        manifest = content | {"digest": content_digest(content), "key": self.key, "mend": self.mend}
+        manifest = content | {
+            "format": FORMAT,
+            "digest": content_digest(content),
+            "key": self.key,
+            "mend": self.mend,
+            "metadata": {name: file_digest(self.path / name) for name in self._metadata()},
+        }
         manifest["manifest_digest"] = content_digest(manifest)
         with self._disk():
             write_json_atomic(manifest_path(self.path), manifest)
@@ -160,13 +175,16 @@ class StoreWriter:
 
     def _open(self) -> None:
         """Continue what lies there under an equal key; else start empty."""
-        key_file = self.path / "key.json"
+        key_file, ready = self.state / "key.json", self.state / "ready"
         found = read_json(key_file).get("key") if key_file.is_file() else None
         manifest_path(self.path).unlink(missing_ok=True)
-        if found == self.key and (self.path / "ready").is_file():
+        if found == self.key and ready.is_file() and self.path.is_dir():
             return
-        if self.path.exists():
-            shutil.rmtree(self.path)
+        # the marker goes first: a kill from here on finds a store that is not ready
+        ready.unlink(missing_ok=True)
+        for folder in (self.path, self.state / "receipts"):
+            if folder.exists():
+                shutil.rmtree(folder)
         write_json_atomic(key_file, {"key": self.key})
         group = zarr.open_group(self.path, mode="a", zarr_format=3)
         group.attrs.update(self.attributes)
@@ -174,7 +192,11 @@ class StoreWriter:
             self._create(group, spec)
         for name in self.coordinates:
             _write_coordinate(group, str(name), self.coordinates[name])
-        (self.path / "ready").write_text("metadata and coordinates are whole\n")
+        ready.write_text("metadata and coordinates are whole\n")
+
+    def _metadata(self) -> list[str]:
+        names = [*self.arrays, *map(str, self.coordinates)]
+        return ["zarr.json", *(f"{name}/zarr.json" for name in names)]
 
     def _create(self, group: zarr.Group, spec: ArraySpec) -> None:
         shard = list(spec.shape)
@@ -271,7 +293,7 @@ class StoreWriter:
         return described
 
     def _receipt(self, shard: int) -> Path:
-        return self.path / "receipts" / f"{shard:06d}.json"
+        return self.state / "receipts" / f"{shard:06d}.json"
 
     @contextmanager
     def _disk(self) -> Iterator[None]:

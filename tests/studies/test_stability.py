@@ -1,6 +1,7 @@
 """Tables 1 and 2 from files whose shares are known."""
 
 import json
+import math
 import re
 from pathlib import Path
 
@@ -83,7 +84,10 @@ def test_set_shares_come_back(tmp_path: Path):
                 mean = sum(shares) / len(shares)
                 assert found["mean"] == pytest.approx(mean)
                 assert found["mean_of_sum"] == pytest.approx(mean * target / (target + 0.3))
-                assert found["mean_half_images"] == pytest.approx(sum(halves) / len(halves))
+                if case == "initialization":
+                    assert found["mean_half_images"] == pytest.approx(sum(halves) / len(halves))
+                else:  # the check is made once a layer, in case 1
+                    assert math.isnan(found["mean_half_images"])
                 assert (found["n"], found["n_pairs"]) == (3, 6)
                 assert found["positions_per_weight"] == 20
                 assert found["ci_low"] < found["mean"] < found["ci_high"]
@@ -218,7 +222,9 @@ def test_lambda_and_resizing_are_said_by_layer(tmp_path: Path):
         card = card_of(fit) | {"penalty": 0.2 + number / 1000 if deep else 0.4, "resized": deep}
         (tmp_path / "fits" / fit.name / "card.json").write_text(json.dumps(card))
     notes = stability_tables(plan, tmp_path).notes["table1"]
-    assert any("0.4 for vgg16_bn conv4_3, 0.212 to 0.247 for vgg16_bn conv5_3" in n for n in notes)
+    deep = [0.2 + n / 1000 for n, f in enumerate(plan.fits) if f.target_layer == "conv5_3"]
+    wanted = f"0.4 for vgg16_bn conv4_3, {min(deep):g} to {max(deep):g} for vgg16_bn conv5_3"
+    assert any(wanted in note for note in notes)
     assert any("resized bilinearly" in note for note in notes)
 
 

@@ -1,4 +1,5 @@
 # Settings and plan, read once; what every rule file needs.
+from dataclasses import asdict
 from itertools import groupby
 
 from kc.config import load_settings

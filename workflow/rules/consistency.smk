@@ -24,14 +24,7 @@ for pair, members in groupby(
             results=RESULTS,
             device=SETTINGS.device,
             networks=[network.name for network in ends],
-            fits=[
-                plain(fit.__dict__)
-                | {
-                    "source": plain(fit.source.__dict__),
-                    "target": plain(fit.target.__dict__),
-                }
-                for fit in fits
-            ],
+            fits=[plain(asdict(fit)) for fit in fits],
             settings=plain(SETTINGS.consistency),
             code=code_hash("kc.consistency.products"),
         script:

@@ -19,7 +19,7 @@ for batch, members in batches(NETWORKS).items():
             root=MODULES,
             results=RESULTS,
             device=SETTINGS.device,
-            plans=[plain(network.__dict__) for network in members],
+            plans=[plain(asdict(network)) for network in members],
             shape=plain(SETTINGS.network(members[0].architecture)),
             recipe=plain(SETTINGS.training),
             code=code_hash("kc.networks.train"),

@@ -11,7 +11,7 @@ from kc.runtime import pick_device
 
 p = snakemake.params
 results = Path(p.results)
-with job():
+with job(snakemake.log):
     record_networks(
         {name: results / "networks" / name for name in p.networks},
         p.nodes,

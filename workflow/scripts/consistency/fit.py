@@ -12,7 +12,7 @@ from kc.runtime import pick_device
 p = snakemake.params
 results = Path(p.results)
 ends = {"source", "target"}
-with job():
+with job(snakemake.log):
     fit_pairs(
         [
             FitPlan(**{n: NetworkPlan(**v) if n in ends else v for n, v in fit.items()})

@@ -11,7 +11,7 @@ from kc.plan import NetworkPlan
 from kc.runtime import pick_device
 
 p = snakemake.params
-with job():
+with job(snakemake.log):
     train_networks(
         [NetworkPlan(**plan) for plan in p.plans],
         open_images(Path(snakemake.input.images)),
