@@ -8,8 +8,8 @@ where it lies. Every member is judged before the first is read.
 import hashlib
 import tarfile
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Protocol, cast, runtime_checkable
 
@@ -78,6 +78,47 @@ class TarFiles:
         file = self._tar.extractfile(self._members[name])
         assert file is not None, "only regular files are indexed"
         return file.read()
+
+
+class JoinedFiles:
+    """Several sources read as one, e.g. the archives a data set comes in; the first has its way."""
+
+    def __init__(self, where: Path, parts: Sequence[Files]) -> None:
+        self.where = where
+        self._parts = parts
+
+    def names(self) -> list[str]:
+        """List all files, sorted, with ``/`` between folders."""
+        return sorted({name for part in self._parts for name in part.names()})
+
+    def __contains__(self, name: str) -> bool:
+        return any(name in part for part in self._parts)
+
+    def read(self, name: str) -> bytes:
+        """Read one file whole."""
+        for part in self._parts:
+            if name in part:
+                return part.read(name)
+        raise ImageError(f"{self.where}: has no '{name}', nor have the archives in it.")
+
+
+@contextmanager
+def open_folder_of(
+    where: Path, archives: Sequence[str], spool: Path | None = None, limits: Limits | None = None
+) -> Iterator[Files]:
+    """Open a folder together with those of the named archives that lie in it.
+
+    Raises
+    ------
+    ImageError
+        As :func:`open_files`.
+    """
+    with ExitStack() as opened:
+        found = [where / name for name in archives if (where / name).is_file()]
+        inner = [
+            opened.enter_context(open_files(each, None, None, spool, limits)) for each in found
+        ]
+        yield JoinedFiles(where, [FolderFiles(where), *inner])
 
 
 @contextmanager

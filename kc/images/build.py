@@ -12,18 +12,28 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from kc.config import Dataset
-from kc.errors import ImageError
-from kc.images.archive import Files, FolderFiles, open_files
+from kc.images.archive import Files, FolderFiles, open_files, open_folder_of
 from kc.images.cub import read_cub
 from kc.images.decode import decode
+from kc.images.dogs import ARCHIVES, read_dogs
+from kc.images.folder import read_folder
 from kc.images.generated import write_generated
 from kc.images.samples import Reader, Sample
+from kc.images.voc import read_voc
 from kc.runtime import derive_seed
 from kc.store import ArraySpec, Store, StoreWriter, open_store
 
 SHARD_ROWS = 256
 """Images decoded and held at once; a kill costs at most these."""
-READERS: Mapping[str, Reader] = MappingProxyType({"cub": read_cub})
+
+
+def _read_birds(files: Files, dataset: Dataset) -> list[Sample]:  # noqa: ARG001
+    return [sample._replace(superclass="bird") for sample in read_cub(files)]
+
+
+READERS: Mapping[str, Reader] = MappingProxyType(
+    {"cub": _read_birds, "dogs": read_dogs, "voc": read_voc, "folder": read_folder}
+)
 
 
 def build_image_store(
@@ -48,8 +58,8 @@ def build_image_store(
     -------
     dict
         The manifest. Arrays: ``image`` (image, channel, y, x) uint8; ``foreground``
-        (image, y, x) bool where every image has a mask. Coordinates: ``image_id``, ``label``,
-        ``class_name``, ``subset``.
+        (image, y, x) bool where any image has a mask, all False for those without. Coordinates:
+        ``image_id``, ``label``, ``class_name``, ``subset``, ``superclass``, ``has_foreground``.
 
     Raises
     ------
@@ -58,14 +68,14 @@ def build_image_store(
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     with _open_source(dataset, archive, out) as files:
-        samples = ordered(READERS[dataset.layout](files), dataset.seed)
-        masked = _all_masked(samples, files)
-        attributes = {"layout": dataset.layout, "classes": _class_names(samples)}
+        samples = ordered(READERS[dataset.layout](files, dataset), dataset.seed)
+        rows = coordinates(samples)
+        attributes = {"layout": dataset.layout, "classes": class_names(rows)}
         with StoreWriter(
             out,
             key,
-            _arrays(len(samples), dataset.size, masked),
-            coordinates(samples),
+            image_arrays(len(rows), dataset.size, bool(rows["has_foreground"].any())),
+            rows,
             SHARD_ROWS,
             attributes=attributes,
             mend=mend,
@@ -81,7 +91,12 @@ def open_images(path: Path) -> Store:
 
 def ordered(samples: Sequence[Sample], seed: int) -> list[Sample]:
     """Put samples into their fixed random order: a function of their ids and the seed only."""
-    by_id = sorted(samples, key=lambda sample: sample.image_id)
+    return [samples[index] for index in row_order([sample.image_id for sample in samples], seed)]
+
+
+def row_order(image_ids: Sequence[str], seed: int) -> list[int]:
+    """Give the places of ids in their fixed random order, whatever order they come in."""
+    by_id = sorted(range(len(image_ids)), key=lambda index: image_ids[index])
     rng = np.random.default_rng(derive_seed("rows", seed))
     return [by_id[index] for index in rng.permutation(len(by_id))]
 
@@ -94,39 +109,36 @@ def coordinates(samples: Sequence[Sample]) -> pd.DataFrame:
             "label": np.array([sample.label for sample in samples], dtype=np.int64),
             "class_name": [sample.class_name for sample in samples],
             "subset": [sample.subset for sample in samples],
+            "superclass": [sample.superclass for sample in samples],
+            "has_foreground": np.array([sample.mask is not None for sample in samples], dtype=bool),
         }
     )
+
+
+def image_arrays(count: int, size: int, masked: bool) -> list[ArraySpec]:
+    """Describe the arrays of an image store of ``count`` pictures of ``size`` px."""
+    image = ArraySpec("image", ("image", "channel", "y", "x"), (count, 3, size, size), "uint8")
+    foreground = ArraySpec("foreground", ("image", "y", "x"), (count, size, size), "bool")
+    return [image, foreground] if masked else [image]
+
+
+def class_names(rows: pd.DataFrame) -> list[str]:
+    """List the names of the classes by their label."""
+    return [str(name) for name in rows.groupby("label")["class_name"].first()]
 
 
 @contextmanager
 def _open_source(dataset: Dataset, archive: Path | None, out: Path) -> Iterator[Files]:
     if archive is None:
         folder = out.with_name(f"{out.stem}-source")
-        write_generated(dataset.generated, folder)
+        write_generated(dataset.layout, dataset.generated, folder)
         yield FolderFiles(folder)
+    elif dataset.layout == "dogs" and archive.is_dir():
+        with open_folder_of(archive, ARCHIVES, spool=out.parent) as files:
+            yield files
     else:
         with open_files(archive, dataset.url, dataset.md5, spool=out.parent) as files:
             yield files
-
-
-def _arrays(count: int, size: int, masked: bool) -> list[ArraySpec]:
-    image = ArraySpec("image", ("image", "channel", "y", "x"), (count, 3, size, size), "uint8")
-    foreground = ArraySpec("foreground", ("image", "y", "x"), (count, size, size), "bool")
-    return [image, foreground] if masked else [image]
-
-
-def _all_masked(samples: Sequence[Sample], files: Files) -> bool:
-    bare = [sample.image_id for sample in samples if sample.mask is None]
-    if bare and len(bare) < len(samples):
-        raise ImageError(
-            f"{files.where}: {len(bare)} of {len(samples)} images have no foreground mask, "
-            f"'{min(bare)}' for one. Cure: complete segmentations/, or take it away."
-        )
-    return not bare
-
-
-def _class_names(samples: Sequence[Sample]) -> list[str]:
-    return [name for _, name in sorted({(sample.label, sample.class_name) for sample in samples})]
 
 
 def _write_shards(writer: StoreWriter, samples: Sequence[Sample], files: Files, size: int) -> None:
@@ -135,14 +147,17 @@ def _write_shards(writer: StoreWriter, samples: Sequence[Sample], files: Files, 
     with tqdm(total=total, desc="images", unit="image", disable=None, delay=10) as bar:
         for shard in missing:
             rows = samples[writer.rows(shard)]
-            writer.write(shard, _shard(rows, files, size))
+            writer.write(shard, _shard(rows, files, size, "foreground" in writer.arrays))
             bar.update(len(rows))
 
 
-def _shard(samples: Sequence[Sample], files: Files, size: int) -> dict[str, NDArray[Any]]:
+def _shard(
+    samples: Sequence[Sample], files: Files, size: int, masked: bool
+) -> dict[str, NDArray[Any]]:
     pixels = [decode(sample, files, size) for sample in samples]
     arrays: dict[str, NDArray[Any]] = {"image": np.stack([each.image for each in pixels])}
-    masks = [each.foreground for each in pixels if each.foreground is not None]
-    if masks:
+    if masked:
+        unknown = np.zeros((size, size), dtype=bool)
+        masks = [unknown if each.foreground is None else each.foreground for each in pixels]
         arrays["foreground"] = np.stack(masks)
     return arrays

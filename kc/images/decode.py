@@ -16,6 +16,7 @@ OVERHANG = 1.5
 MASK_THRESHOLD = 128
 """Official masks average several drawers: foreground is where half of them say so."""
 
+_INDEXED = ("P", "L")
 _UNDECODABLE = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError)
 
 
@@ -45,14 +46,15 @@ def decode(sample: Sample, files: Files, size: int) -> Pixels:
     image = np.ascontiguousarray(np.asarray(resized).transpose(2, 0, 1))
     if sample.mask is None:
         return Pixels(image, None)
-    mask = _open(sample.mask, sample, files).convert("L")
+    mask = _open(sample.mask, sample, files)
     if mask.size != picture.size:
         raise ImageError(
             f"{files.where}: mask '{sample.mask}' has {_spell(mask.size)} px, its picture "
             f"'{sample.file}' {_spell(picture.size)}. Cure: fetch the masks of this archive."
         )
-    small = mask.crop(crop).resize((size, size), Image.Resampling.NEAREST)
-    return Pixels(image, np.asarray(small) >= MASK_THRESHOLD)
+    inside = Image.fromarray(_inside(mask, sample, files))
+    small = inside.crop(crop).resize((size, size), Image.Resampling.NEAREST)
+    return Pixels(image, np.asarray(small))
 
 
 def crop_box(sample: Sample, size: tuple[int, int], files: Files) -> tuple[int, int, int, int]:
@@ -70,6 +72,19 @@ def crop_box(sample: Sample, size: tuple[int, int], files: Files) -> tuple[int, 
     x = min(max(round(left), 0), width - 1)
     y = min(max(round(top), 0), height - 1)
     return (x, y, max(min(round(right), width), x + 1), max(min(round(bottom), height), y + 1))
+
+
+def _inside(mask: Image.Image, sample: Sample, files: Files) -> NDArray[np.bool_]:
+    """Tell which pixels of the whole mask are the sample's."""
+    if sample.mask_value is None:
+        return np.asarray(mask.convert("L")) >= MASK_THRESHOLD
+    if mask.mode not in _INDEXED:
+        raise ImageError(
+            f"{files.where}: mask '{sample.mask}' is a picture of mode {mask.mode}, expected one "
+            "number a pixel (a PNG with a palette, or grey). Cure: fetch the official masks."
+        )
+    inside: NDArray[np.bool_] = np.asarray(mask) == sample.mask_value
+    return inside
 
 
 def _open(name: str, sample: Sample, files: Files) -> Image.Image:

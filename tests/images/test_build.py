@@ -127,7 +127,7 @@ def test_bad_picture_in_the_middle_is_named(layout: Path, tmp_path: Path) -> Non
     assert not (tmp_path / "cub.json").exists()
 
 
-def test_masks_for_some_images_only_are_refused(birds: Path, tmp_path: Path) -> None:
+def test_masks_of_some_images_only(birds: Path, tmp_path: Path) -> None:
     source = birds.with_name("birds-source")
     folder = tmp_path / "birds"
     folder.mkdir()
@@ -137,8 +137,14 @@ def test_masks_for_some_images_only_are_refused(birds: Path, tmp_path: Path) -> 
     (folder / "segmentations").mkdir()
     for mask in masks[:-1]:
         (folder / "segmentations" / mask.name).symlink_to(mask)
-    with pytest.raises(ImageError, match=r"5 of 20 images have no foreground mask, '004\."):
-        build_image_store(BIRDS, folder, tmp_path / "birds.zarr", "key")
+    build_image_store(BIRDS, folder, tmp_path / "birds.zarr", "key")
+    store, whole = open_images(tmp_path / "birds.zarr"), open_images(birds)
+    known = store.rows["has_foreground"].to_numpy()
+    assert known.sum() == 15
+    np.testing.assert_array_equal(known, store.rows["label"] != 3)
+    assert not store["foreground"][:][~known].any()
+    np.testing.assert_array_equal(store["foreground"][:][known], whole["foreground"][:][known])
+    assert whole.rows["has_foreground"].all()
 
 
 def test_missing_archive_names_the_cure(tmp_path: Path) -> None:

@@ -6,12 +6,14 @@ import pytest
 from PIL import Image
 
 from kc.config import Generated
-from kc.images import generated
+from kc.images import generated, write_cub
 from kc.images.archive import FolderFiles
 from kc.images.cub import read_cub
 from kc.images.decode import crop_box, decode
-from kc.images.generated import class_folder, draw, write_generated
+from kc.images.drawn_files import training_images
+from kc.images.generated import write_generated
 from kc.images.samples import Sample
+from kc.images.write_cub import class_folder, draw_bird
 
 TINY = Generated(classes=5, images_per_class=5, canvas=40, seed=1)
 
@@ -19,7 +21,7 @@ TINY = Generated(classes=5, images_per_class=5, canvas=40, seed=1)
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("generated") / "birds-source"
-    write_generated(TINY, folder)
+    write_generated("cub", TINY, folder)
     return folder
 
 
@@ -41,7 +43,7 @@ def test_reader_recovers_labels_and_subsets(folder: Path) -> None:
 def test_reader_recovers_pictures_boxes_and_masks(folder: Path) -> None:
     files = FolderFiles(folder)
     for k, sample in enumerate(read(folder)):
-        painting = draw(TINY, k // 5, k % 5)
+        painting = draw_bird(TINY, k // 5, k % 5)
         assert sample.mask is not None
         mask = np.asarray(Image.open(folder / sample.mask)) >= 128
         np.testing.assert_array_equal(mask, painting.foreground)
@@ -69,8 +71,8 @@ def test_cropped_mask_touches_all_sides_after_resizing(folder: Path) -> None:
 
 
 def test_same_seed_same_bytes_another_seed_others(folder: Path, tmp_path: Path) -> None:
-    write_generated(TINY, tmp_path / "again")
-    write_generated(TINY.model_copy(update={"seed": 2}), tmp_path / "other")
+    write_generated("cub", TINY, tmp_path / "again")
+    write_generated("cub", TINY.model_copy(update={"seed": 2}), tmp_path / "other")
     names = [path.relative_to(folder) for path in sorted(folder.rglob("*.jpg"))]
     for name in names:
         assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes()
@@ -83,32 +85,32 @@ def test_same_seed_same_bytes_another_seed_others(folder: Path, tmp_path: Path) 
 
 def test_picture_does_not_depend_on_how_many_are_drawn() -> None:
     more = TINY.model_copy(update={"classes": 12, "images_per_class": 9})
-    np.testing.assert_array_equal(draw(TINY, 4, 2).image, draw(more, 4, 2).image)
+    np.testing.assert_array_equal(draw_bird(TINY, 4, 2).image, draw_bird(more, 4, 2).image)
     assert class_folder(TINY, 4) == class_folder(more, 4)
-    assert (draw(TINY, 4, 2).image != draw(TINY, 4, 3).image).any()
+    assert (draw_bird(TINY, 4, 2).image != draw_bird(TINY, 4, 3).image).any()
 
 
 @pytest.mark.parametrize(("share", "tested"), [(0.01, 1), (0.5, 2), (0.99, 3)])
 def test_every_class_keeps_both_subsets(share: float, tested: int) -> None:
     settings = TINY.model_copy(update={"test_share": share, "images_per_class": 4})
-    assert len(generated._training_images(settings, 0)) == 4 - tested
+    assert len(training_images(settings, 0)) == 4 - tested
 
 
 def test_whole_folder_is_not_drawn_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise AssertionError("drawn again")
 
-    monkeypatch.setattr(generated, "_draw_all", refuse)
-    write_generated(TINY, folder)
+    monkeypatch.setattr(write_cub, "_draw_all", refuse)
+    write_generated("cub", TINY, folder)
     with pytest.raises(AssertionError, match="drawn again"):
-        write_generated(TINY.model_copy(update={"difficulty": 0.4}), folder)
+        write_generated("cub", TINY.model_copy(update={"difficulty": 0.4}), folder)
 
 
 @pytest.mark.parametrize("fault", ["flipped", "lost", "card", "no card", "other card"])
 def test_damaged_folder_is_drawn_anew(tmp_path: Path, fault: str) -> None:
     settings = TINY.model_copy(update={"classes": 2, "images_per_class": 4})
     folder = tmp_path / "source"
-    write_generated(settings, folder)
+    write_generated("cub", settings, folder)
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     victim, card = sorted(folder.rglob("*.jpg"))[3], folder / generated.CARD
     match fault:
@@ -122,7 +124,7 @@ def test_damaged_folder_is_drawn_anew(tmp_path: Path, fault: str) -> None:
             card.unlink()
         case "other card":
             card.write_text(json.dumps({"key": "0", "digest": "0"}))
-    write_generated(settings, folder)
+    write_generated("cub", settings, folder)
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
@@ -137,13 +139,13 @@ def test_killed_drawing_leaves_nothing_that_reads_as_complete(
         count += 1
         if count > 3:
             raise KeyboardInterrupt
-        return draw(settings, number, index)
+        return draw_bird(settings, number, index)
 
     with monkeypatch.context() as patch:
-        patch.setattr(generated, "draw", die)
+        patch.setattr(write_cub, "draw_bird", die)
         with pytest.raises(KeyboardInterrupt):
-            write_generated(TINY, folder)
+            write_generated("cub", TINY, folder)
     assert not folder.exists()
-    write_generated(TINY, folder)
+    write_generated("cub", TINY, folder)
     assert len(read(folder)) == 25
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
