@@ -1,0 +1,82 @@
+"""How far the weights have travelled, and how far until an image's concepts were richest."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from kc.concepts.metrics import Interval, over_images
+from kc.errors import NetworkError
+
+
+class WeightDistance:
+    r"""Cumulative weight distance, kept while training [C20, Eq. (4)].
+
+    .. math:: \sum_{k=1}^{m} \|w_k - w_{k-1}\| / \|w_0\|
+
+    Two readings: as printed, give all parameters and call :meth:`update` once an epoch; as
+    released, give the analysed layer's weight and call it after each step. Distances have no
+    unit. Memory: one copy of the parameters given.
+
+    Parameters
+    ----------
+    parameters
+        The tensors that training changes in place; read when made (w_0) and at each update.
+    resumed
+        ``(initial, total)`` of a :attr:`state` saved right after an update, with the weights of
+        that moment loaded already.
+    """
+
+    def __init__(
+        self, parameters: Iterable[Tensor], resumed: tuple[float, float] | None = None
+    ) -> None:
+        self._parameters = list(parameters)
+        self._last = [p.detach().clone() for p in self._parameters]
+        self.initial, self.total = resumed or (_norm(self._last), 0.0)
+        if self.initial == 0:
+            raise NetworkError(
+                f"weight distance: the initial weights ({len(self._last)} tensors) are all 0, so "
+                "nothing can be divided by their norm. Cure: choose a layer that has weights"
+            )
+
+    def update(self) -> float:
+        """Add the way since the last update; give the sum so far."""
+        now = [p.detach() for p in self._parameters]
+        way = _norm([new - old for new, old in zip(now, self._last, strict=True)])
+        for new, old in zip(now, self._last, strict=True):
+            old.copy_(new)
+        self.total += way / self.initial
+        return self.total
+
+    @property
+    def state(self) -> tuple[float, float]:
+        """What a resumed training needs beside the weights: ``(initial, total)``."""
+        return self.initial, self.total
+
+
+class LearningSpeed(NamedTuple):
+    """How far the weights travel until images show most concepts [C20, Eq. (4)]."""
+
+    d_mean: Interval
+    d_std: Interval
+    """A variance, as printed: low means that concepts are learned simultaneously."""
+
+
+def learning_speed(distance: Float[Tensor, " m"], richest: Int[Tensor, " n"]) -> LearningSpeed:
+    """Average the distance at each image's richest checkpoint, and take its variance.
+
+    Parameters
+    ----------
+    distance
+        Cumulative weight distance at the checkpoints, no unit.
+    richest
+        Row of each image's richest checkpoint (:func:`kc.concepts.richest_checkpoint`).
+    """
+    travelled = distance[richest]
+    return LearningSpeed(over_images(travelled), over_images(travelled, "variance"))
+
+
+def _norm(tensors: list[Tensor]) -> float:
+    """Norm of all tensors as one vector, summed in float64."""
+    return float(sum(float(t.double().square().sum()) for t in tensors) ** 0.5)

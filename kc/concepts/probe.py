@@ -1,0 +1,102 @@
+"""What noise on the grid's cells does to a feature: its MSE and the gradient for sigma."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from einops import rearrange, reduce
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from kc.concepts.noise import Noise
+
+
+class Response(NamedTuple):
+    """How far the feature of each image moved."""
+
+    mse: Float[Tensor, " n"]
+    """E (f(x + sigma eps) - f(x))^2, over draws and the feature's elements."""
+    gradient: Float[Tensor, "n grid grid"]
+    """d mse / d sigma; zeros where it was not asked for."""
+
+
+class Probe:
+    """A layer with the images it is asked about, on one device.
+
+    ``head`` maps (n, 3, h, w) to the feature before its ReLU, in eval mode; ``relu`` applies it.
+    """
+
+    def __init__(
+        self,
+        head: nn.Module,
+        images: Float[Tensor, "n 3 h w"],
+        seeds: Sequence[int],
+        noise: Noise,
+        max_batch: int,
+        relu: bool = True,
+    ) -> None:
+        assert not head.training, "dropout and batch norm would answer at random"
+        self.head, self.images, self.seeds, self.noise = head, images, seeds, noise
+        self.max_batch, self.relu = max_batch, relu
+        with torch.no_grad():
+            self.clean = torch.cat([self._feature(part) for part in torch.split(images, max_batch)])
+
+    def respond(
+        self,
+        rows: Sequence[int],
+        sigma: Float[Tensor, "k grid grid"],
+        steps: Sequence[int],
+        draws: int,
+        gradient: bool = True,
+    ) -> Response:
+        """Disturb images ``rows`` by their sigma, each with the noise of its own step."""
+        spread = enlarge(sigma, self.images.shape[-2], self.images.shape[-1])
+        pairs = zip(rows, steps, strict=True)
+        noise = torch.stack([self.noise(self.seeds[row], step, draws) for row, step in pairs])
+        at = torch.tensor(rows, device=self.images.device)
+        images, clean = self.images[at, None], self.clean[at, None]
+        mse = sigma.new_zeros(len(rows))
+        slope = torch.zeros_like(spread)
+        for eps in torch.split(noise, max(1, self.max_batch // len(rows)), dim=1):
+            disturbed = torch.addcmul(images, spread[:, None, None], eps)
+            squares, pull = self._moved(disturbed, clean, gradient)
+            mse += squares / draws
+            if gradient:
+                slope += reduce(pull * eps, "k d c h w -> k h w", "sum") / draws
+        return Response(mse, shrink(slope, sigma.shape[-1]))
+
+    def _moved(self, disturbed: Tensor, clean: Tensor, gradient: bool) -> tuple[Tensor, Tensor]:
+        """Sum over draws of the MSE of each image, and its gradient for the disturbed images."""
+        count = disturbed.shape[1]
+        flat = rearrange(disturbed, "k d c h w -> (k d) c h w").requires_grad_(gradient)
+        with torch.set_grad_enabled(gradient):
+            feature = rearrange(self._feature(flat), "(k d) u -> k d u", d=count)
+            squares = (feature - clean).square().mean(2).sum(1)
+        if not gradient:
+            return squares, disturbed
+        # asked for the images alone, autograd leaves out the gradients of all weights
+        (pull,) = torch.autograd.grad(squares.sum(), flat)
+        return squares.detach(), rearrange(pull, "(k d) c h w -> k d c h w", d=count)
+
+    def _feature(self, images: Tensor) -> Tensor:
+        feature = self.head(images).flatten(1)
+        return torch.relu(feature) if self.relu else feature
+
+
+def enlarge(cells: Float[Tensor, "k grid grid"], height: int, width: int) -> Tensor:
+    """Repeat each cell over its pixels, nearest, also where the grid does not divide the side."""
+    down, across = _cell_of(cells, height), _cell_of(cells, width)
+    return cells[:, down][:, :, across]
+
+
+def shrink(pixels: Float[Tensor, "k h w"], grid: int) -> Float[Tensor, "k grid grid"]:
+    """Sum pixels by cell: the adjoint of :func:`enlarge`, by products, the same on every run."""
+    cells = torch.eye(grid, dtype=pixels.dtype, device=pixels.device)
+    down = cells[:, _cell_of(cells[None], pixels.shape[1])]
+    across = cells[:, _cell_of(cells[None], pixels.shape[2])]
+    return down @ pixels @ across.T
+
+
+def _cell_of(cells: Tensor, side: int) -> Tensor:
+    grid = cells.shape[-1]
+    return torch.arange(side, device=cells.device) * grid // side

@@ -1,0 +1,91 @@
+"""Settings of the entropy search, and its three presets."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from kc.errors import SettingsError
+
+START = 0.01
+"""Noise at which s_f is taken and every search starts, in ImageNet-normalised units."""
+
+
+@dataclass(frozen=True)
+class EntropySettings:
+    """How sigma is searched for one image and layer [C20, Eqs. (1), (2)].
+
+    The defaults are the released code's. Noise levels are in ImageNet-normalised units, entropies
+    in nats.
+    """
+
+    search: Literal["path", "bound"] = "path"
+    """``path``: gradient descent stopped early, as released; ``bound``: MSE <= tau, as printed."""
+    grid: int = 16
+    """Cells on a side; one sigma each."""
+    steps: int = 80
+    """Gradient steps at most (path), water-filling rounds (bound)."""
+    draws: int = 96
+    """Fresh noise draws a step."""
+    scale_draws: int = 96
+    """Draws behind s_f."""
+    antithetic: bool = False
+    """Second half of the draws: the first half with the sign turned."""
+    integrator: Literal["euler", "exponential"] = "euler"
+    """``euler``: plain SGD; ``exponential``: the same flow, exact while MSE stays quadratic."""
+    learning_rate: float = 1e-4
+    memory: float = 0.0
+    """Weight of earlier steps in the gradient of the MSE; 0: each step forgets the last."""
+    entropy_weight: float = 7.0
+    """lambda; 7 for VGG and AlexNet, 6 for ResNets."""
+    boost_step: int = 60
+    """From this step on lambda is larger, unless the target was passed: then the search ends."""
+    boost: float = 1.5
+    target: float = -2.8
+    """Mean entropy of the sigma that is kept."""
+    stop: Literal["step", "crossing"] = "step"
+    """``step``: nearest of the steps seen; ``crossing``: at the target, log sigma interpolated."""
+    tau: float = 1.5
+    """search ``bound``: MSE allowed, in s_f. The paper gives no value; Ma et al.'s code has 1.5."""
+    sigma_min: float = 0.001
+    sigma_max: float = 1.0
+    max_batch: int = 96
+    """Images x draws in one forward pass."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be searched with."""
+        for name in ("grid", "steps", "draws", "scale_draws", "max_batch"):
+            if getattr(self, name) < 1:
+                raise SettingsError(
+                    f"entropy.{name}: expected at least 1, got {getattr(self, name)}. "
+                    "Cure: leave it out for the preset's value"
+                )
+        if self.antithetic and (self.draws % 2 or self.scale_draws % 2):
+            raise SettingsError(
+                f"entropy.draws: antithetic noise comes in pairs, got {self.draws} draws and "
+                f"{self.scale_draws} scale_draws. Cure: even numbers, or antithetic: false"
+            )
+
+
+_PRESETS: dict[str, EntropySettings] = {
+    "released": EntropySettings(),
+    "paper": EntropySettings(search="bound", steps=40),
+    "fast": EntropySettings(
+        steps=10,
+        draws=16,
+        scale_draws=64,
+        antithetic=True,
+        integrator="exponential",
+        learning_rate=8e-4,
+        boost_step=8,
+        stop="crossing",
+    ),
+}
+
+
+def preset(name: str, architecture: str, max_batch: int = 96) -> EntropySettings:
+    """Give a preset for an architecture: lambda is 6 for ResNets, else 7."""
+    if name not in _PRESETS:
+        raise SettingsError(
+            f"entropy.preset: expected one of {', '.join(_PRESETS)}, got '{name}'. Cure: name one"
+        )
+    weight = 6.0 if architecture.startswith("resnet") else 7.0
+    return replace(_PRESETS[name], entropy_weight=weight, max_batch=max_batch)
