@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from kc.errors import SettingsError
@@ -57,6 +58,9 @@ class Dataset(Section):
     url: str | None = Field(None, description="where the archive is to be had")
     md5: Annotated[str, Field(pattern="^[0-9a-f]{32}$")] | None = Field(
         None, description="checksum of the archive; checked where it is given"
+    )
+    images: Count | None = Field(
+        None, description="images the archive holds, for 'kc plan' before it is at hand"
     )
     generated: Generated = Generated()
     size: Annotated[int, Field(ge=16)] = Field(64, description="side of a stored picture, px")
@@ -258,9 +262,18 @@ class Settings(Section):
             return archive
         return self.data_root / archive
 
+    def of_study(self, study: str) -> "Settings":
+        """Give the settings one study depends on: other studies' sections at their defaults."""
+        others = {name: STUDIES[name]() for name in STUDIES if name != study}
+        return self.model_copy(update=others)
+
     def network(self, architecture: Architecture) -> Network:
         """Give an architecture's shape; torchvision's own where none is set."""
         return self.networks.get(architecture, Network())
+
+
+STUDIES: Mapping[str, type[Section]] = {"stability": Stability}
+"""The sections that belong to one study each; every other section may concern all."""
 
 
 def load_settings(raw: Mapping[str, Any]) -> Settings:
@@ -278,8 +291,34 @@ def load_settings(raw: Mapping[str, Any]) -> Settings:
         raise SettingsError(
             f"settings: {error.error_count()} fault(s)\n{faults}\n"
             "Cure: mend config.yaml, the preset or --config; "
-            "kc/settings.schema.json lists every key with its type."
+            "'kc config schema' lists every key with its type."
         ) from None
+
+
+def read_settings(files: Iterable[Path], over: Mapping[str, Any] | None = None) -> Settings:
+    """Read YAML files, each merged deeply over those before it, as Snakemake does; then ``over``.
+
+    Raises
+    ------
+    SettingsError
+        A file that is missing or no YAML mapping, or any faulty setting.
+    """
+    raw: dict[str, Any] = {}
+    for file in files:
+        try:
+            found = yaml.safe_load(file.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise SettingsError(f"{file}: not readable as YAML ({error})") from None
+        if not isinstance(found, dict):
+            raise SettingsError(f"{file}: expected a mapping of settings, got {found!r:.60}")
+        raw = _merged(raw, found)
+    return load_settings(_merged(raw, dict(over or {})))
+
+
+def _merged(base: Any, over: Any) -> Any:
+    if not (isinstance(base, dict) and isinstance(over, dict)):
+        return over
+    return base | {key: _merged(base.get(key), value) for key, value in over.items()}
 
 
 def json_schema() -> str:

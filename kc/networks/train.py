@@ -148,7 +148,9 @@ def _train_one(
     rows = training_rows(images.rows, plan.half)
     train = _load(images, rows)
     hyper = hyper_of(plan, shape, recipe, device)
-    model = build(plan.architecture, classes, shape, hyper.seed).to(device)
+    model = build(plan.architecture, classes, shape, hyper.seed)
+    # a third faster for narrow networks on a CPU, and what tensor cores want
+    model = model.to(memory_format=torch.channels_last).to(device)
     history = _fit(model, train, hyper, folder, plan.name)
     test = _load(images, np.flatnonzero((images.rows["subset"] == "test").to_numpy()))
     weights = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
@@ -224,7 +226,8 @@ def _epoch(
                 group["lr"] = rate
             pictures = _augment(train.images[batch], hyper.recipe.augment, generator)
             labels = train.labels[batch].to(hyper.device)
-            logits = model(normalise(pictures).to(hyper.device))
+            batched = normalise(pictures).to(hyper.device, memory_format=torch.channels_last)
+            logits = model(batched)
             loss = F.cross_entropy(logits, labels, label_smoothing=hyper.recipe.label_smoothing)
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]

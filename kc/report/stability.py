@@ -21,8 +21,8 @@ COLUMNS: Mapping[str, Column] = {
     "share": Column("share of Var(x*)", ".3f"),
     "share_of_sum": Column("share of sum", ".3f"),
     "paper_share_of_sum": Column("paper's share of sum", ".3f"),
-    "test_accuracy": Column("test accuracy (top-1)", ".3f"),
-    "train_accuracy": Column("train accuracy (top-1)", ".3f"),
+    "test_accuracy": Column("test accuracy (top-1, %)", ".1f"),
+    "train_accuracy": Column("train accuracy (top-1, %)", ".1f"),
     "images": Column("training images"),
 }
 CAPTIONS = {

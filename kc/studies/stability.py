@@ -67,7 +67,7 @@ def stability_tables(plan: StabilityPlan, results: Path) -> StabilityTables:
             "table1": table1_notes(shares),
             "table2": table2_notes(shares),
             "networks": (
-                "Accuracies are top-1 shares; the last epoch is kept. images: those trained on.",
+                "Accuracies are top-1, in percent; the last epoch is kept.",
             ),
         },
         {"fits": fits, "networks": networks},

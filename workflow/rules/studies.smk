@@ -11,7 +11,7 @@ rule stability:
     threads: 1
     params:
         root=MODULES,
-        settings=plain(SETTINGS),
+        settings=plain(SETTINGS.of_study("stability")),
         code=code_hash("kc.report.stability"),
     script:
         "../scripts/studies/stability.py"

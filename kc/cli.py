@@ -1,0 +1,139 @@
+"""The command ``kc``: look at stores, check them, plan a run. Everything else is Snakemake's."""
+
+import functools
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kc.config import json_schema, read_settings
+from kc.errors import KCError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+store = typer.Typer(no_args_is_help=True, help="Image, activation and component stores.")
+images = typer.Typer(no_args_is_help=True, help="Image stores.")
+config = typer.Typer(no_args_is_help=True, help="Settings.")
+app.add_typer(store, name="store")
+app.add_typer(images, name="images")
+app.add_typer(config, name="config")
+
+StorePath = Annotated[Path, typer.Argument(help="the store (NAME.zarr) or its manifest")]
+ConfigFiles = Annotated[
+    list[Path] | None,
+    typer.Option("--configfile", help="a preset, merged over config.yaml; may be repeated"),
+]
+
+
+def _clear[**P, R](command: Callable[P, R]) -> Callable[P, R]:
+    """Show what the user can mend as one message, without a traceback; exit with 2."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except KCError as error:
+            typer.echo(f"{type(error).__name__}: {error}", err=True)
+            raise typer.Exit(2) from None
+
+    return run
+
+
+@store.command("info")
+@_clear
+def store_info(
+    path: StorePath,
+    row: Annotated[int | None, typer.Option(help="say which image this row is")] = None,
+) -> None:
+    """Say what a store holds, from what it was made, and which image a row is."""
+    from kc.store import open_store
+
+    opened = open_store(path)
+    if row is not None:
+        if not 0 <= row < len(opened.rows):
+            raise KCError(f"{path}: no row {row}; there are rows 0 to {len(opened.rows) - 1}.")
+        about = opened.rows.iloc[row]
+        for name in ["image_id", *about.index.drop("image_id")]:
+            typer.echo(f"{name}: {about[name]}")
+        return
+    typer.echo(f"{opened.path}: {len(opened.rows)} images, digest {opened.digest}")
+    for name in opened.names:
+        array = opened[name]
+        size = sum(shard["bytes"] for shard in opened.manifest["arrays"][name]["shards"])
+        shape = " x ".join(map(str, array.shape))
+        dims = ", ".join(array.dims)
+        shards = f"{array.shards} shards of {array.shard_rows} images, {_spell_bytes(float(size))}"
+        typer.echo(f"  {name}: {shape} ({dims}) {array.kc_dtype}, {shards}")
+    for name, value in opened.attributes.items():
+        typer.echo(f"  {name}: {json.dumps(value) if not isinstance(value, str) else value}")
+
+
+@store.command("verify")
+@_clear
+def store_verify(path: StorePath) -> None:
+    """Check every shard against the manifest; one line a damage; exit with 1 if there is one."""
+    from kc.store import open_store
+
+    damages = open_store(path).verify()
+    for damage in damages:
+        typer.echo(damage, err=True)
+    if damages:
+        raise typer.Exit(1)
+    typer.echo(f"{path}: whole")
+
+
+@images.command("info")
+@_clear
+def images_info(path: StorePath) -> None:
+    """Count an image store's images by class and subset."""
+    from kc.images import open_images
+
+    rows = open_images(path).rows
+    counts = rows.groupby(["label", "class_name", "subset"]).size().unstack(fill_value=0)
+    typer.echo(counts.reset_index().to_string(index=False))
+    subsets = ", ".join(f"{n} {name}" for name, n in rows["subset"].value_counts().items())
+    typer.echo(f"{path}: {len(rows)} images of {rows['label'].nunique()} classes: {subsets}")
+
+
+@config.command("schema")
+def config_schema() -> None:
+    """Print the JSON schema of the settings."""
+    typer.echo(json_schema(), nl=False)
+
+
+@config.command("check")
+@_clear
+def config_check(files: Annotated[list[Path], typer.Argument(help="config.yaml, presets")]) -> None:
+    """Check settings, each file merged over those before it."""
+    read_settings(files)
+    typer.echo("the settings are valid")
+
+
+@app.command("plan")
+@_clear
+def plan(
+    configfile: ConfigFiles = None,
+    data_root: Annotated[Path, typer.Option(help="folder of the archives")] = Path("data"),
+    base: Annotated[Path, typer.Option(help="the default settings")] = Path("config.yaml"),
+) -> None:
+    """Estimate what a run will make: products, bytes on disk, jobs. Makes and reads nothing."""
+    from kc.plan import stability_plan
+    from kc.report.estimate import estimate
+
+    settings = read_settings([base, *(configfile or [])], {"data_root": str(data_root)})
+    found = estimate(settings, stability_plan(settings).fits)
+    shown = found.assign(bytes=found["bytes"].astype(float).map(_spell_bytes))
+    typer.echo(shown.to_string(index=False))
+    total = _spell_bytes(float(found["bytes"].sum()))
+    jobs, on_gpu = found["jobs"].sum(), found["gpu_jobs"].sum()
+    typer.echo(f"{total} on disk, {jobs} jobs, {on_gpu} may use a GPU")
+
+
+def _spell_bytes(size: float) -> str:
+    """Spell a number of bytes with three digits."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} TB"

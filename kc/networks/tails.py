@@ -1,0 +1,327 @@
+"""Train what lies above a tap on fixed features: a network's own, or parts of g(x)."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
+from tqdm import tqdm
+
+from kc.errors import NetworkError
+from kc.runtime import derive_seed
+
+BLOCK = 256
+
+
+@runtime_checkable
+class Features(Protocol):
+    """Features that come batch by batch: held in memory, or made when they are asked for."""
+
+    def __len__(self) -> int:
+        """Count the images."""
+        ...
+
+    def batch(self, rows: np.ndarray) -> Tensor:
+        """Give float32 features (n, ...) of some rows, in the tapped layer's own units.
+
+        Made without gradients, but outside :func:`torch.inference_mode`, whose tensors cannot be
+        trained on.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class HeldFeatures:
+    """Features in memory, in any float type."""
+
+    values: Float[Tensor, "n *feature"]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def batch(self, rows: np.ndarray) -> Tensor:
+        """Give float32 features of some rows."""
+        return self.values[torch.from_numpy(rows)].float()
+
+
+class RefineRecipe(NamedTuple):
+    """Adam, its rate log-spaced by epoch: from trained weights on [L20, App. A]."""
+
+    epochs: int = 100
+    batch_size: int = 64
+    first_rate: float = 1e-5
+    last_rate: float = 1e-7
+    weight_decay: float = 1e-4
+
+
+class FreshRecipe(NamedTuple):
+    """SGD, its rate up over 30 % of the steps and down after: for classifiers from scratch."""
+
+    epochs: int = 30
+    batch_size: int = 64
+    peak_rate: float = 0.02
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+
+
+TailRecipe = RefineRecipe | FreshRecipe
+
+
+class TailResult(NamedTuple):
+    """A trained tail and how it got there."""
+
+    tail: nn.Module
+    """In eval mode, on the device it was trained on; the last epoch's weights."""
+    history: pd.DataFrame
+    """One row an epoch: epoch, loss, train_accuracy (percent), learning_rate."""
+
+
+def train_tail(
+    tail: nn.Module,
+    features: Features,
+    labels: Int[Tensor, " n"],
+    recipe: TailRecipe,
+    seed: int,
+    device: torch.device,
+) -> TailResult:
+    """Train a copy of a tail on fixed features; nothing below the tap is touched.
+
+    The number of epochs is fixed and the last epoch is kept. The order of the rows, and dropout,
+    come from the seed alone: tails trained under one seed see the same images in the same batches.
+    Batch norm trains as usual; a last batch of one image is left out, since it would break it.
+
+    Raises
+    ------
+    NetworkError
+        Features, labels and tail do not fit each other, or training diverged.
+    """
+    check_fit(tail, features, labels)
+    model = copy.deepcopy(tail).to(device)
+    batches = len(_order(len(labels), recipe.batch_size, seed))
+    optimiser, schedule = _steering(model, recipe, batches)
+    history: list[dict[str, Any]] = []
+    for epoch in tqdm(range(recipe.epochs), "tail", unit="epoch", disable=None, delay=10):
+        order = _order(len(labels), recipe.batch_size, derive_seed("tail rows", seed, epoch))
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            torch.manual_seed(derive_seed("tail", seed, epoch))
+            found = _epoch(model, features, labels, order, optimiser, schedule)
+        history.append({"epoch": epoch + 1} | found)
+        if not np.isfinite(found["loss"]):
+            raise NetworkError(
+                f"tail: training diverged in epoch {epoch + 1} (loss {found['loss']}). Cure: "
+                f"lower the tail's learning rate (it was {found['learning_rate']:.3g})."
+            )
+    return TailResult(model.eval(), pd.DataFrame(history))
+
+
+def train_tails(
+    tail: nn.Module,
+    features: Mapping[str, Features],
+    labels: Int[Tensor, " n"],
+    recipe: TailRecipe,
+    seed: int,
+    device: torch.device,
+) -> dict[str, TailResult]:
+    """Train one copy of a tail on each set of features: same start, same batches, same dropout."""
+    return {
+        name: train_tail(tail, some, labels, recipe, seed, device)
+        for name, some in features.items()
+    }
+
+
+def held(features: Features) -> HeldFeatures:
+    """Make all features once and keep them, as float32 on the CPU.
+
+    Worth it wherever they fit: a tail reads them in every epoch, and making partial sums of g(x)
+    costs more than the tail's own pass.
+    """
+    return HeldFeatures(torch.cat([features.batch(rows).cpu() for rows in _blocks(features)]))
+
+
+def predictions(tail: nn.Module, features: Features) -> Int[np.ndarray, " n"]:
+    """Give each image's first choice, in eval mode, on the device the tail lies on."""
+    tail.eval()
+    device = _device(tail)
+    with torch.inference_mode():
+        chosen = [tail(features.batch(r).to(device)).argmax(1).cpu() for r in _blocks(features)]
+    return torch.cat(chosen).numpy()
+
+
+def correct(tail: nn.Module, features: Features, labels: Tensor) -> Bool[np.ndarray, " n"]:
+    """Say of each image whether its first choice is its label, for paired bootstraps."""
+    return np.asarray(predictions(tail, features) == labels.cpu().numpy())
+
+
+def accuracy(tail: nn.Module, features: Features, labels: Tensor) -> float:
+    """Share of images whose first choice is their label, in percent."""
+    return float(100 * correct(tail, features, labels).mean())
+
+
+def fresh_tail(tail: nn.Module, seed: int) -> nn.Module:
+    """Copy a tail and draw its weights anew by each module's own rule, e.g. ``nn.Linear``'s.
+
+    Torch's own generator is left as it was. (For AlexNet these rules are
+    :func:`kc.networks.build`'s; VGGs and ResNets start their convolutions otherwise there.)
+
+    Raises
+    ------
+    NetworkError
+        A module holds parameters but no rule to draw them by.
+    """
+    fresh = copy.deepcopy(tail)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for name, module in fresh.named_modules():
+            if hasattr(module, "reset_parameters"):
+                module.reset_parameters()
+            elif any(True for _ in module.parameters(recurse=False)):
+                raise NetworkError(
+                    f"tail: '{name or type(module).__name__}' holds parameters and no "
+                    "reset_parameters() to draw them anew by. Cure: cut the network above it."
+                )
+    return fresh
+
+
+def subset_head(model: nn.Module, classes: Sequence[int]) -> nn.Module:
+    """Copy a network or tail and keep some classes' rows of its last linear layer, in order.
+
+    Logit i of the copy is logit ``classes[i]`` of the model; see :func:`subset_labels`.
+
+    Raises
+    ------
+    NetworkError
+        There is no linear layer, or a class is unknown or named twice.
+    """
+    smaller = copy.deepcopy(model)
+    linears = [module for module in smaller.modules() if isinstance(module, nn.Linear)]
+    if not linears:
+        raise NetworkError("subset of classes: the network has no linear layer to take rows of")
+    last = linears[-1]
+    rows = list(classes)
+    if not rows or len(set(rows)) != len(rows) or not set(rows) <= set(range(last.out_features)):
+        raise NetworkError(
+            f"subset of classes: got {rows}, expected one or more different classes out of "
+            f"0 to {last.out_features - 1}"
+        )
+    last.weight = nn.Parameter(last.weight.detach()[rows])
+    if last.bias is not None:
+        last.bias = nn.Parameter(last.bias.detach()[rows])
+    last.out_features = len(rows)
+    return smaller
+
+
+def subset_labels(labels: Int[Tensor, " n"], classes: Sequence[int]) -> Int[Tensor, " n"]:
+    """Turn classes into the logits of :func:`subset_head`: places in ``classes``."""
+    place = {name: i for i, name in enumerate(classes)}
+    strange = sorted(set(labels.tolist()) - set(place))
+    if strange:
+        raise NetworkError(
+            f"subset of classes: labels {strange} are not among the classes kept, {list(classes)}. "
+            "Cure: take the rows of these classes only."
+        )
+    return torch.tensor([place[name] for name in labels.tolist()], dtype=torch.int64)
+
+
+def check_fit(tail: nn.Module, features: Features, labels: Tensor) -> None:
+    """Refuse features or labels a tail cannot be trained on, before anything is spent."""
+    if len(features) != len(labels) or len(labels) < 2:
+        raise NetworkError(
+            f"tail: {len(features)} features and {len(labels)} labels, expected as many of one as "
+            "of the other, and two or more"
+        )
+    if not any(True for _ in tail.parameters()):
+        raise NetworkError(
+            "tail: there is nothing above the tap to train. Cure: cut at an earlier layer."
+        )
+    sample = features.batch(np.arange(2)).to(_device(tail))
+    was = tail.training
+    try:
+        with torch.no_grad():
+            classes = tail.eval()(sample).shape[1]
+    except RuntimeError as error:
+        raise NetworkError(
+            f"tail: it cannot take features of shape {tuple(sample.shape[1:])} ({error}). Cure: "
+            "features must have the channels of the layer it was cut at; set networks.*.width so."
+        ) from None
+    finally:
+        tail.train(was)
+    if not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+        raise NetworkError(
+            f"tail: labels go from {int(labels.min())} to {int(labels.max())}, expected 0 to "
+            f"{classes - 1} for its {classes} logits"
+        )
+
+
+def _steering(
+    model: nn.Module, recipe: TailRecipe, batches: int
+) -> tuple[torch.optim.Optimizer, LRScheduler]:
+    decay = recipe.weight_decay
+    if isinstance(recipe, RefineRecipe):
+        adam = torch.optim.Adam(model.parameters(), lr=recipe.first_rate, weight_decay=decay)
+        ratio, last = recipe.last_rate / recipe.first_rate, max(1, recipe.epochs - 1)
+        return adam, LambdaLR(adam, lambda step: ratio ** (step // batches / last))
+    sgd = torch.optim.SGD(
+        model.parameters(), lr=recipe.peak_rate, momentum=recipe.momentum, weight_decay=decay
+    )
+    # from peak/25 up and down to peak/10^4, as kc.networks.train does
+    return sgd, OneCycleLR(
+        sgd,
+        max_lr=recipe.peak_rate,
+        total_steps=recipe.epochs * batches,
+        cycle_momentum=False,
+        div_factor=25,
+        final_div_factor=400,
+    )
+
+
+def _epoch(
+    model: nn.Module,
+    features: Features,
+    labels: Tensor,
+    order: Sequence[np.ndarray],
+    optimiser: torch.optim.Optimizer,
+    schedule: LRScheduler,
+) -> dict[str, float]:
+    model.train()
+    device = _device(model)
+    loss_sum, right, seen, rate = 0.0, 0, 0, 0.0
+    for rows in order:
+        wanted = labels[torch.from_numpy(rows)].to(device)
+        logits = model(features.batch(rows).to(device))
+        loss = F.cross_entropy(logits, wanted)
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        rate = float(schedule.get_last_lr()[0])
+        schedule.step()
+        loss_sum += loss.item() * len(rows)
+        right += int((logits.argmax(1) == wanted).sum())
+        seen += len(rows)
+    return {
+        "loss": loss_sum / seen,
+        "train_accuracy": 100 * right / seen,
+        "learning_rate": rate,
+    }
+
+
+def _order(rows: int, batch_size: int, seed: int) -> list[np.ndarray]:
+    order = np.random.default_rng(seed).permutation(rows)
+    batches = np.split(order, range(batch_size, rows, batch_size))
+    return [batch for batch in batches if len(batch) > 1]
+
+
+def _blocks(features: Features) -> list[np.ndarray]:
+    return np.split(np.arange(len(features)), range(BLOCK, len(features), BLOCK))
+
+
+def _device(tail: nn.Module) -> torch.device:
+    # above the last layer's tap nothing is left but its input
+    first = next(tail.parameters(), None)
+    return torch.device("cpu") if first is None else first.device

@@ -1,0 +1,135 @@
+"""What a run will take, before it is made: products, bytes, jobs."""
+
+from collections.abc import Iterable
+from math import prod
+
+import pandas as pd
+import torch
+from torch import nn
+
+from kc.config import Settings
+from kc.errors import SettingsError
+from kc.networks import build, record
+from kc.plan import FitPlan, NetworkPlan, networks_of, nodes_of
+from kc.store.spec import ArraySpec
+
+GENERATED_BYTES_PER_PIXEL = 0.82
+"""Of a drawn JPEG and its mask, measured on the default's 1,200 pictures of 96 px."""
+CLASSES = 200
+"""Of CUB-200-2011, the paper's; the last layer is a small part of any network."""
+TEST_SHARE = 0.5
+"""Share of an archive's images held for testing where it is not known before reading it."""
+
+
+def estimate(settings: Settings, fits: Iterable[FitPlan]) -> pd.DataFrame:
+    """Give a row a kind of product: how many, their bytes on disk, jobs and GPU jobs.
+
+    Raises
+    ------
+    SettingsError
+        A data set whose number of images is not known.
+    """
+    wanted = list(fits)
+    networks = networks_of(wanted)
+    shapes = {network: feature_shapes(settings, network, wanted) for network in networks}
+    datasets = sorted({network.dataset for network in networks})
+    images = {name: images_of(settings, name) for name in datasets}
+    jobs = len(networks)
+    if settings.jobs == "architecture":
+        jobs = len({(network.dataset, network.architecture) for network in networks})
+    kept = [fit for fit in wanted if fit.keep and settings.consistency.components != "none"]
+    rows = [
+        ("images", len(datasets), sum(_image_bytes(settings, n, images[n]) for n in datasets)),
+        ("networks", len(networks), sum(4 * _parameters(settings, n) for n in networks)),
+        ("activations", len(networks), sum(_stored(settings, shapes, n, images) for n in networks)),
+        ("fits", len(wanted), sum(4 * _weights(settings, shapes, fit) for fit in wanted)),
+        ("components", len(kept), sum(_kept(settings, shapes, fit, images) for fit in kept)),
+    ]
+    counts = {"images": len(datasets), "networks": jobs, "activations": jobs}
+    counts["fits"] = len({fit.pair for fit in wanted})
+    frame = pd.DataFrame(rows, columns=["product", "count", "bytes"])
+    frame["jobs"] = [counts.get(name, 0) for name in frame["product"]]
+    frame["gpu_jobs"] = frame["jobs"].where(frame["product"] != "images", 0)
+    return frame
+
+
+def images_of(settings: Settings, dataset: str) -> int:
+    """Give a data set's number of images: drawn, or as the settings say."""
+    about = settings.datasets[dataset]
+    if about.images is not None:
+        return about.images
+    if about.archive is None:
+        return about.generated.classes * about.generated.images_per_class
+    raise SettingsError(
+        f"datasets.{dataset}.images is not set and its pictures lie in an archive, which "
+        "'kc plan' does not open. Cure: set it to the number of images the archive holds."
+    )
+
+
+def feature_shapes(
+    settings: Settings, network: NetworkPlan, fits: Iterable[FitPlan]
+) -> dict[str, tuple[int, ...]]:
+    """Give the shape of each recorded node for one image, without computing or holding any."""
+    size = settings.datasets[network.dataset].size
+    model = _shapes_only(settings, network)
+    found = record(model, nodes_of(network, fits), torch.empty(2, 3, size, size, device="meta"))
+    return {node: tuple(feature.shape[1:]) for node, feature in found.items()}
+
+
+def _shapes_only(settings: Settings, network: NetworkPlan) -> nn.Module:
+    with torch.device("meta"):
+        return build(network.architecture, CLASSES, settings.network(network.architecture), 0)
+
+
+def _parameters(settings: Settings, network: NetworkPlan) -> int:
+    model = _shapes_only(settings, network)
+    return sum(value.numel() for value in model.state_dict().values())
+
+
+def _image_bytes(settings: Settings, name: str, count: int) -> int:
+    about = settings.datasets[name]
+    stored = count * 3 * about.size**2
+    if about.archive is not None:
+        return stored
+    drawn = count * about.generated.canvas**2 * GENERATED_BYTES_PER_PIXEL
+    return round(stored + count * about.size**2 + drawn)
+
+
+def _stored(
+    settings: Settings,
+    shapes: dict[NetworkPlan, dict[str, tuple[int, ...]]],
+    network: NetworkPlan,
+    images: dict[str, int],
+) -> int:
+    """Count the bytes of an activation store; shards are written whole."""
+    about = settings.activations
+    shards = -(-images[network.dataset] // about.shard_rows)
+    item = ArraySpec("", ("image",), (1,), about.dtype).disk_dtype.itemsize
+    units = sum(prod(shape) for shape in shapes[network].values())
+    return shards * about.shard_rows * units * item
+
+
+def _weights(
+    settings: Settings,
+    shapes: dict[NetworkPlan, dict[str, tuple[int, ...]]],
+    fit: FitPlan,
+) -> int:
+    source = shapes[fit.source][fit.source_node][0]
+    target = shapes[fit.target][fit.target_node][0]
+    per_pair = settings.consistency.kernel_size**2
+    return per_pair * source * (settings.consistency.order * source + target)
+
+
+def _kept(
+    settings: Settings,
+    shapes: dict[NetworkPlan, dict[str, tuple[int, ...]]],
+    fit: FitPlan,
+    images: dict[str, int],
+) -> int:
+    about = settings.datasets[fit.target.dataset]
+    share = 1.0
+    if settings.consistency.components == "test":
+        share = about.generated.test_share if about.archive is None else TEST_SHARE
+    units = prod(shapes[fit.target][fit.target_node])
+    parts = settings.consistency.order + 2
+    return round(2 * parts * units * images[fit.target.dataset] * share)
