@@ -1,0 +1,353 @@
+"""Pictures of feature maps: which filters and images are shown, and how they are drawn."""
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any, NamedTuple
+
+import matplotlib as mpl
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.textpath import TextPath
+
+from kc.errors import FeatureError
+from kc.report.figures import STYLE
+
+WEAK = 0.01
+"""A channel is weak whose variance is below this share of the median channel's."""
+CHOICE = (
+    "Filters are those with the largest share of the part's variance in that of the whole (each "
+    "about the channel's own mean; channels whose variance is below "
+    f"{100 * WEAK:g} % of the median channel's are left out). Images are those with the largest "
+    "mean square of the part's map of that filter. Ties go to the lower number."
+)
+"""What :func:`choose_filters` and :func:`choose_images` do, for a figure's caption."""
+SCALE = (
+    "All maps of one filter share one colour scale, centred at 0, in the feature's units. Maps are "
+    "enlarged bilinearly to the image's size and laid over the image in grey."
+)
+"""How :func:`feature_maps` draws, for a figure's caption."""
+
+COLOURS = "RdBu_r"
+OPACITY = 0.72
+SMALL = 8
+"""Points; heads are 1 larger."""
+# inches
+CELL, GAP, GROUP_GAP, MARGIN, HEAD = 1.15, 0.06, 0.16, 0.08, 0.28
+BAR, BAR_GAP, BAR_LABELS = 0.09, 0.1, 0.66
+TITLE, LINE = 1.1, 0.152
+SLACK = 0.97
+"""Text fitted to the pixels (PNG) may be wider than its outlines, which are measured."""
+
+
+class Panel(NamedTuple):
+    """One column of maps."""
+
+    title: str
+    """As the column's head shows it, e.g. ``x*`` or ``x$^{(0)}$``."""
+    maps: np.ndarray
+    """(rows, h, w), floating point: one map an image, of the row's filter."""
+
+
+def feature_maps(
+    images: UInt8[np.ndarray, "rows 3 y x"],
+    panels: Sequence[Panel],
+    row_titles: Sequence[str],
+    filters: Int[np.ndarray, " titles"],
+    *,
+    caption: str,
+) -> Figure:
+    r"""Draw a row an image: the image, then each panel's map of the row's filter over it.
+
+    All maps of one filter share one scale, :math:`\pm\max|.|` over every panel and row that shows
+    it, in the feature's units. Rows of one filter that follow each other share a colour bar.
+
+    Parameters
+    ----------
+    images
+        (rows, 3, y, x), uint8, RGB.
+    panels
+        Columns, left to right; maps are (rows, h, w) of any size and enlarged to (y, x).
+    row_titles
+        What stands left of each row; broken into lines at blanks.
+    filters
+        (rows,): the filter (channel) each row shows.
+    caption
+        Printed under the picture, wrapped at blanks (mathtext with blanks in it may be broken).
+
+    Raises
+    ------
+    FeatureError
+        Panels that hold no maps, or not one a row, or values that are not finite; images, titles
+        and filters of different numbers.
+    """
+    _check_rows(images, panels, row_titles, filters)
+    limits = _limits(panels, filters)
+    with mpl.rc_context(STYLE):
+        titles = ["\n".join(_wrap(title, TITLE)) for title in row_titles]
+        page = _page(images.shape[2:], len(panels), titles, filters, caption)
+        figure = Figure(figsize=page.size)
+        FigureCanvasAgg(figure)
+        for begin, end in _runs(filters):
+            number = int(filters[begin])
+            for row in range(begin, end):
+                line = page.cells(figure, row, 1 + len(panels))
+                line[0].imshow(images[row].transpose(1, 2, 0))
+                line[0].set_ylabel(titles[row], rotation=0, ha="right", va="center", fontsize=SMALL)
+                for axes, panel in zip(line[1:], panels, strict=True):
+                    _overlay(axes, images[row], panel.maps[row], limits[number])
+                if row == 0:
+                    _heads(line, ["image", *(panel.title for panel in panels)])
+            _colour_bar(figure, line[1].images[1], page.bar(figure, begin, end), number)
+        figure.text(
+            MARGIN / page.size[0], MARGIN / page.size[1], "\n".join(page.caption), va="bottom",
+            fontsize=SMALL, linespacing=1.25,
+        )  # fmt: skip
+    return figure
+
+
+def choose_filters(
+    whole: Float[np.ndarray, "..."], part: Float[np.ndarray, "..."], count: int
+) -> Int[np.ndarray, " count"]:
+    r"""Take the filters that are most of all the part's: largest Var(part) / Var(whole) first.
+
+    .. math:: \mathrm{share}_c = \mathrm{Var}(x^{part}_c) / \mathrm{Var}(x_c)
+
+    with each channel's variance about its own mean over images and positions. Channels whose
+    Var(whole) is 0, or below 1 % of the median channel's, are left out: their share says nothing.
+
+    Parameters
+    ----------
+    whole, part
+        (n, c, h, w), floating point, in the same units: e.g. x* and x^Delta.
+    count
+        How many filters to give.
+
+    Raises
+    ------
+    FeatureError
+        Features without maps, different shapes, values that are not finite, or fewer channels
+        than asked for.
+    """
+    _refuse_vectors(whole, "whole")
+    if whole.shape != part.shape:
+        raise FeatureError(
+            f"part: shape {part.shape}; expected the whole's, {whole.shape}. "
+            "Cure: pass the same images and the same layer of both."
+        )
+    of_whole, of_part = _channel_variances(whole, "whole"), _channel_variances(part, "part")
+    live = (of_whole > 0) & (of_whole >= WEAK * np.median(of_whole))
+    if not 0 <= count <= live.sum():
+        raise FeatureError(
+            f"count: {count} filters asked for; {live.sum()} of {len(live)} channels vary enough "
+            "to be shown. Cure: ask for fewer."
+        )
+    share = np.full(len(live), -np.inf)
+    share[live] = of_part[live] / of_whole[live]
+    return np.argsort(-share, kind="stable")[:count]
+
+
+def choose_images(
+    part: Float[np.ndarray, "..."], channel: int, count: int
+) -> Int[np.ndarray, " count"]:
+    """Take the images in which a filter's map of the part has the largest mean square.
+
+    Parameters
+    ----------
+    part
+        (n, c, h, w), floating point: e.g. x^Delta of the images to choose from.
+    channel
+        The filter, 0 to c - 1.
+    count
+        How many images to give, as rows of ``part``, strongest first.
+
+    Raises
+    ------
+    FeatureError
+        Features without maps, no such filter, values that are not finite, or fewer images than
+        asked for.
+    """
+    _refuse_vectors(part, "part")
+    if not 0 <= channel < part.shape[1]:
+        raise FeatureError(f"channel: {channel}; expected 0 to {part.shape[1] - 1}, as part has.")
+    if not 0 <= count <= len(part):
+        raise FeatureError(
+            f"count: {count} images asked for; part has {len(part)}. Cure: ask for fewer."
+        )
+    strength = np.square(part[:, channel].astype(np.float64)).mean((1, 2))
+    _refuse_not_finite(strength, f"part, channel {channel}")
+    return np.argsort(-strength, kind="stable")[:count]
+
+
+def enlarge(
+    grid: Float[np.ndarray, "h w"], height: int, width: int
+) -> Float[np.ndarray, "height width"]:
+    """Bring a map to (height, width) pixels, bilinearly; each value keeps its place's centre."""
+    values = torch.from_numpy(grid.astype(np.float64))[None, None]
+    large = torch.nn.functional.interpolate(values, (height, width), mode="bilinear")
+    return np.asarray(large[0, 0])
+
+
+class _Page(NamedTuple):
+    """Where everything stands; inches, from the upper left corner."""
+
+    size: tuple[float, float]
+    cell: tuple[float, float]
+    left: float
+    """Of the first column."""
+    bar_left: float
+    tops: list[float]
+    caption: list[str]
+
+    def axes(self, figure: Figure, x: float, y: float, width: float, height: float) -> Axes:
+        across, down = self.size
+        return figure.add_axes((x / across, 1 - (y + height) / down, width / across, height / down))
+
+    def cells(self, figure: Figure, row: int, count: int) -> list[Axes]:
+        """Open the axes of one row, bare."""
+        places = [self.left + (CELL + GAP) * column for column in range(count)]
+        found = [self.axes(figure, x, self.tops[row], *self.cell) for x in places]
+        for axes in found:
+            axes.set_xticks([])
+            axes.set_yticks([])
+            axes.spines["bottom"].set_visible(False)
+        return found
+
+    def bar(self, figure: Figure, begin: int, end: int) -> Axes:
+        """Open the axes of the colour bar beside rows begin to end - 1."""
+        height = self.tops[end - 1] + self.cell[1] - self.tops[begin]
+        inset = min(0.1 * height, 0.12)
+        return self.axes(figure, self.bar_left, self.tops[begin] + inset, BAR, height - 2 * inset)
+
+
+def _page(
+    shape: tuple[int, ...],
+    panels: int,
+    titles: Sequence[str],
+    filters: Int[np.ndarray, " rows"],
+    caption: str,
+) -> _Page:
+    cell = CELL * shape[0] / shape[1]
+    words = [_inches(line) for title in titles for line in title.split("\n")]
+    left = 2 * MARGIN + max(words)
+    bar_left = left + (CELL + GAP) * (1 + panels) - GAP + BAR_GAP
+    across = bar_left + BAR + BAR_LABELS
+    steps = np.where(np.diff(filters) != 0, GROUP_GAP, GAP) + cell
+    tops = HEAD + np.concatenate([[0.0], np.cumsum(steps)])
+    lines = [
+        line
+        for paragraph in caption.splitlines()
+        for line in _wrap(paragraph, SLACK * (across - 2 * MARGIN))
+    ]
+    down = float(tops[-1]) + cell + 2 * MARGIN + LINE * len(lines)
+    return _Page((across, down), (CELL, cell), left, bar_left, tops.tolist(), lines)
+
+
+def _wrap(text: str, width: float) -> list[str]:
+    """Break a text at blanks so that no line is wider than ``width`` inches, words apart."""
+    lines: list[str] = []
+    for word in text.split():
+        if lines and _inches(f"{lines[-1]} {word}") <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return lines
+
+
+def _inches(text: str) -> float:
+    """Measure one line of small text as it is drawn, mathtext too."""
+    return float(TextPath((0, 0), text, size=SMALL).get_extents().width) / 72 if text else 0.0
+
+
+def _limits(panels: Sequence[Panel], filters: Int[np.ndarray, " rows"]) -> dict[int, float]:
+    """Give each filter's largest |value| over all its maps; 1 where there is nothing but 0."""
+    largest = np.max([np.abs(panel.maps).max((1, 2)) for panel in panels], axis=0)
+    return {int(f): float(largest[filters == f].max()) or 1.0 for f in np.unique(filters)}
+
+
+def _runs(filters: Int[np.ndarray, " rows"]) -> list[tuple[int, int]]:
+    """Give first row and end of rows that follow each other and show one filter."""
+    groups = [list(group) for _, group in groupby(range(len(filters)), lambda row: filters[row])]
+    return [(group[0], group[-1] + 1) for group in groups]
+
+
+def _overlay(
+    axes: Axes,
+    image: UInt8[np.ndarray, "3 y x"],
+    grid: Float[np.ndarray, "h w"],
+    limit: float,
+) -> None:
+    """Draw the image in pale grey and the map over it."""
+    luma = np.tensordot([0.299, 0.587, 0.114], image / 255, 1)
+    axes.imshow(luma, cmap="gray", vmin=-0.6, vmax=1.1)
+    large = enlarge(grid, *luma.shape)
+    axes.imshow(large, cmap=COLOURS, vmin=-limit, vmax=limit, alpha=OPACITY)
+
+
+def _heads(line: Sequence[Axes], heads: Sequence[str]) -> None:
+    for axes, head in zip(line, heads, strict=True):
+        axes.set_title(head, fontsize=SMALL + 1, pad=4)
+
+
+def _colour_bar(figure: Figure, drawn: Any, axes: Axes, number: int) -> None:
+    limit = drawn.get_clim()[1]
+    bar = figure.colorbar(drawn, cax=axes, ticks=[-limit, 0, limit])
+    shown = np.format_float_positional(limit, precision=3, fractional=False, trim="-")
+    bar.ax.set_yticklabels([f"\N{MINUS SIGN}{shown}", "0", shown], fontsize=SMALL)
+    bar.ax.tick_params(length=2, pad=2)
+    bar.outline.set_visible(False)
+    axes.set_ylabel(f"filter {number}", fontsize=SMALL, labelpad=1)
+
+
+def _channel_variances(values: Float[np.ndarray, "..."], name: str) -> Float[np.ndarray, " c"]:
+    """Take one channel at a time: float16 features need not be held in float64 as a whole."""
+    found = [values[:, c].astype(np.float64).var() for c in range(values.shape[1])]
+    variances = np.asarray(found, np.float64)
+    _refuse_not_finite(variances, name)
+    return variances
+
+
+def _check_rows(
+    images: np.ndarray,
+    panels: Sequence[Panel],
+    row_titles: Sequence[str],
+    filters: np.ndarray,
+) -> None:
+    counts = {"row_titles": len(row_titles), "filters": len(filters)}
+    for name, count in counts.items():
+        if count != len(images):
+            raise FeatureError(
+                f"{name}: {count} for {len(images)} images; expected one a row. "
+                "Cure: repeat a filter for each image that shows it."
+            )
+    if not panels or not len(images):
+        raise FeatureError(
+            f"{len(images)} images, {len(panels)} panels; expected at least one of each."
+        )
+    for panel in panels:
+        if panel.maps.ndim != 3 or len(panel.maps) != len(images):
+            raise FeatureError(
+                f"panel '{panel.title}': shape {panel.maps.shape}; expected maps "
+                f"({len(images)}, h, w), one an image. Vectors and tokens have no map. "
+                "Cure: take a convolutional layer, and one channel of each image."
+            )
+        _refuse_not_finite(panel.maps, f"panel '{panel.title}'")
+
+
+def _refuse_vectors(values: np.ndarray, name: str) -> None:
+    if values.ndim != 4 or not values.size:
+        raise FeatureError(
+            f"{name}: shape {values.shape}; expected feature maps (n, c, h, w), none of them 0. "
+            "Vectors and tokens have no map. Cure: take a convolutional layer."
+        )
+
+
+def _refuse_not_finite(values: np.ndarray, name: str) -> None:
+    if not np.isfinite(values).all():
+        raise FeatureError(
+            f"{name}: holds NaN or infinity. Cure: check the features (float16 overflows at "
+            "65504: keep them as float32)."
+        )
