@@ -3,10 +3,11 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from kc.concepts.metrics import Interval, over_images
+from kc.concepts.intervals import Interval, over_images
 from kc.errors import NetworkError
 
 
@@ -16,8 +17,8 @@ class WeightDistance:
     .. math:: \sum_{k=1}^{m} \|w_k - w_{k-1}\| / \|w_0\|
 
     Two readings: as printed, give all parameters and call :meth:`update` once an epoch; as
-    released, give the analysed layer's weight and call it after each step. Distances have no
-    unit. Memory: one copy of the parameters given.
+    released, give the analysed layer's weight alone and call it after each step. Distances have
+    no unit. Memory: one copy of the parameters given.
 
     Parameters
     ----------
@@ -26,6 +27,11 @@ class WeightDistance:
     resumed
         ``(initial, total)`` of a :attr:`state` saved right after an update, with the weights of
         that moment loaded already.
+
+    Raises
+    ------
+    NetworkError
+        The weights are all 0 at the start, or there are none: nothing to divide by.
     """
 
     def __init__(
@@ -64,12 +70,17 @@ class LearningSpeed(NamedTuple):
 
 
 def learning_speed(distance: Float[Tensor, " m"], richest: Int[Tensor, " n"]) -> LearningSpeed:
-    """Average the distance at each image's richest checkpoint, and take its variance.
+    r"""Average the distance at each image's richest checkpoint, and take its variance.
+
+    .. math:: D_{mean} = E_I \Big[ \sum_{k=1}^{\hat m(I)} \|w_k - w_{k-1}\| / \|w_0\| \Big], \quad
+              D_{std} = Var_I [\ldots]
+
+    [C20, Eq. (4)]; small values mean that concepts are learned quickly and simultaneously.
 
     Parameters
     ----------
     distance
-        Cumulative weight distance at the checkpoints, no unit.
+        Cumulative weight distance at the m checkpoints, no unit.
     richest
         Row of each image's richest checkpoint (:func:`kc.concepts.richest_checkpoint`).
     """
@@ -79,4 +90,5 @@ def learning_speed(distance: Float[Tensor, " m"], richest: Int[Tensor, " n"]) ->
 
 def _norm(tensors: list[Tensor]) -> float:
     """Norm of all tensors as one vector, summed in float64."""
-    return float(sum(float(t.double().square().sum()) for t in tensors) ** 0.5)
+    norms = [torch.linalg.vector_norm(t, dtype=torch.float64) for t in tensors]
+    return float(torch.stack(norms).norm()) if norms else 0.0

@@ -13,7 +13,7 @@ from kc.concepts.path import walk
 from kc.concepts.probe import Probe
 from kc.concepts.settings import START, EntropySettings
 from kc.concepts.units import entropy_of
-from kc.errors import FeatureError
+from kc.errors import FeatureError, ImageError
 
 _SCALE_STEP = -1
 
@@ -67,8 +67,16 @@ def pixel_entropy(
     ------
     FeatureError
         The feature is not finite.
+    ImageError
+        The images have fewer pixels on a side than the grid has cells.
     """
     assert len(seeds) == len(images), "one seed an image"
+    if min(images.shape[2:]) < settings.grid:
+        raise ImageError(
+            f"entropy: images of {images.shape[2]} x {images.shape[3]} pixels have none for some "
+            f"cells of the grid; expected at least {settings.grid} x {settings.grid}. "
+            "Cure: larger pictures, or a smaller entropy.grid"
+        )
     images = images.to(device)
     shape = (3, images.shape[2], images.shape[3])
     noise = noise or gaussian(shape, settings.antithetic, device, images.dtype)

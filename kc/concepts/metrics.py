@@ -4,17 +4,12 @@ import math
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from scipy import stats
 from torch import Tensor
 
-from kc.concepts.probe import shrink
+from kc.concepts.intervals import Interval, over_images
 from kc.errors import SettingsError
-
-LEAST = 3
-"""Fewer images than these give no interval."""
 
 
 class Counts(NamedTuple):
@@ -23,37 +18,37 @@ class Counts(NamedTuple):
     foreground: Bool[Tensor, "n grid grid"]
     """S(I): foreground cells that are concepts."""
     n_fg: Int[Tensor, " n"]
+    """Cells in the foreground that are concepts."""
     n_bg: Int[Tensor, " n"]
+    """Cells in the background that are."""
     ratio: Float[Tensor, " n"]
     """N_fg / (N_fg + N_bg), 0 where there is no concept; lambda is its mean."""
     usable: Bool[Tensor, " n"]
     """Images with an entropy map and a level to compare with; the others count no concept."""
 
 
-class Interval(NamedTuple):
-    """A number over images with its 95 % interval."""
+class Summary(NamedTuple):
+    """The columns of Tables 2 and 3 that one checkpoint fills, over its usable images."""
 
-    value: float
-    low: float
-    """NaN where there are too few images to say."""
-    high: float
-    n_images: int
+    n_fg: Interval
+    n_bg: Interval
+    lambda_ratio: Interval
+    """lambda = E[N_fg / (N_fg + N_bg)] [C20, Eq. (3)]."""
 
 
-def foreground_cells(mask: Bool[Tensor, "n h w"], grid: int = 16) -> Bool[Tensor, "n grid grid"]:
-    """Call a cell foreground where at least half of its pixels are.
+class Selection(NamedTuple):
+    """The images that the released code would keep."""
 
-    The paper does not say how its masks came to the grid.
-    """
-    pixels = mask.double()
-    return shrink(pixels, grid) >= 0.5 * shrink(torch.ones_like(pixels), grid)
+    kept: Bool[Tensor, " n"]
+    dropped: float
+    """Share of all images that it drops; NaN where there are no images."""
 
 
 def count_concepts(
     H: Float[Tensor, "n grid grid"],
     foreground: Bool[Tensor, "n grid grid"],
     threshold: float,
-    level: Literal["image", "dataset"] = "image",
+    level: Literal["image", "released"] = "image",
 ) -> Counts:
     r"""Count the cells that the layer keeps much of [C20, Eq. (3)].
 
@@ -64,12 +59,14 @@ def count_concepts(
     ----------
     H
         Entropy maps, nats; NaN where an image was skipped.
+    foreground
+        Lambda_fg (:func:`kc.concepts.foreground_cells`); all other cells are Lambda_bg.
     threshold
-        b: 0.25 for AlexNet, 0.2 for others.
+        b, nats: 0.25 for AlexNet, 0.2 for others.
     level
-        Hbar over the background of the ``image``, as printed; or, as released, over those of the
-        whole ``dataset``: the mean of the images' means. An image that is all foreground has no
-        level of its own and is not usable by the first reading.
+        Hbar over the background of the ``image``, as printed; or, as ``released``, the mean of
+        that over the images of this checkpoint. An image that is all foreground has no level of
+        its own and is usable by the second reading only.
     """
     own = background_mean(H, foreground)
     bar = own if level == "image" else own.nanmean().expand_as(own)
@@ -77,21 +74,43 @@ def count_concepts(
     usable = ~(bar.isnan() | H.isnan().flatten(1).any(1))
     n_fg = (concept & foreground).sum((1, 2))
     n_bg = (concept & ~foreground).sum((1, 2))
-    ratio = n_fg / (n_fg + n_bg).clamp(min=1)
+    ratio = n_fg.double() / (n_fg + n_bg).clamp(min=1)
     return Counts(concept & foreground, n_fg, n_bg, ratio, usable)
+
+
+def summarise(counts: Counts) -> Summary:
+    """Average N_fg, N_bg and the ratio over usable images [C20, Eq. (3)], with 95 % intervals."""
+    use = counts.usable
+    return Summary(*(over_images(x[use]) for x in (counts.n_fg, counts.n_bg, counts.ratio)))
 
 
 def background_mean(
     H: Float[Tensor, "*m n grid grid"], foreground: Bool[Tensor, "n grid grid"]
 ) -> Float[Tensor, "*m n"]:
     """Hbar: the mean of H over the background, NaN where there is none."""
-    return H.where(~foreground, torch.nan).flatten(-2).nanmean(-1).where(_whole(H), torch.nan)
+    behind = H.double().where(~foreground, torch.nan).flatten(-2)
+    return behind.nanmean(-1).where(_whole(H), torch.nan)
 
 
 def richest_checkpoint(n_fg: Int[Tensor, "m n"], epochs: Sequence[int]) -> Int[Tensor, " n"]:
-    """Give the row of the checkpoint with most foreground concepts, for each image.
+    r"""Give the row of the checkpoint with most foreground concepts, for each image.
 
-    m_hat = arg max_k N_k^fg(I) [C20, Sec. 3.3]; the earliest on ties; epoch 0 left out.
+    .. math:: \hat m = \arg\max_k N_k^{fg}(I)
+
+    [C20, Sec. 3.3], among the checkpoints after epoch 0, the earliest on ties: an image that never
+    shows a concept has its richest checkpoint first of all.
+
+    Parameters
+    ----------
+    n_fg
+        Foreground concepts at each of m checkpoints.
+    epochs
+        The m checkpoints' epochs, rising.
+
+    Raises
+    ------
+    SettingsError
+        The epochs do not rise, or none is after 0.
     """
     rows = _trained(epochs)
     # the first of equals: argmax alone does not promise it
@@ -107,58 +126,40 @@ def kept_share(
 
     .. math:: \rho = \|S_M(I)\| / \|\bigcup_{j=1}^M S_j(I)\|
 
-    [C20, Eq. (5)], epoch 0 left out; NaN where nothing was ever learned. A low rho means detours.
+    [C20, Eq. (5)], epoch 0 left out; NaN where nothing was ever learned, so that
+    :func:`kc.concepts.over_images` averages over the others. A low rho means detours.
+
+    Parameters
+    ----------
+    concepts
+        S_j(I), ``Counts.foreground`` of each of m checkpoints. Leave out images that are not
+        usable at one of them: their set would read as empty.
+    epochs
+        The m checkpoints' epochs, rising.
+
+    Raises
+    ------
+    SettingsError
+        The epochs do not rise, or none is after 0.
     """
     learned = concepts[_trained(epochs)]
     union = learned.any(0).sum((1, 2))
-    return torch.where(union > 0, learned[-1].sum((1, 2)) / union, torch.nan)
+    return torch.where(union > 0, learned[-1].sum((1, 2)).double() / union, torch.nan)
 
 
 def effective(
     H: Float[Tensor, "late n grid grid"], foreground: Bool[Tensor, "n grid grid"]
-) -> Bool[Tensor, " n"]:
+) -> Selection:
     """Select images whose background entropy is not below the foreground's at late checkpoints.
 
-    The released code keeps only these. That selects in favour of the claim, so it is off by
-    default, and the share it would drop is printed. An image without foreground or background
-    is not selected.
+    As the released code does, for H (nats) of each late checkpoint. It selects in favour of the
+    claim: do without it unless asked, and print the share it drops. An image without foreground
+    or background, or skipped, is dropped.
     """
     background = background_mean(H, foreground)
     front = background_mean(H, ~foreground)
-    return (background >= front).all(0)
-
-
-def over_images(
-    values: Float[Tensor, " n"], statistic: Literal["mean", "variance"] = "mean"
-) -> Interval:
-    """Average over images, or take their variance, with the jackknife and t(n - 1).
-
-    NaN values are left out. For the mean the jackknife is the t interval. The interval says
-    nothing about training's randomness: all values are one network's.
-    """
-    numbers = values.double().cpu().numpy()
-    numbers = numbers[~np.isnan(numbers)]
-    n = len(numbers)
-    if n == 0:
-        return Interval(math.nan, math.nan, math.nan, 0)
-    value = float(numbers.mean() if statistic == "mean" else numbers.var())
-    if n < LEAST:
-        return Interval(value, math.nan, math.nan, n)
-    theta = _without_one(numbers, statistic)
-    error = math.sqrt((n - 1) / n * float(np.square(theta - theta.mean()).sum()))
-    half = float(stats.t.ppf(0.975, n - 1)) * error
-    return Interval(value, value - half, value + half, n)
-
-
-def _without_one(numbers: np.ndarray, statistic: str) -> np.ndarray:
-    """Give the statistic without each of the numbers in turn."""
-    n = len(numbers)
-    away = numbers - numbers.mean()
-    mean = -away / (n - 1)
-    if statistic == "mean":
-        return mean
-    result: np.ndarray = (np.square(away).sum() - np.square(away)) / (n - 1) - np.square(mean)
-    return result
+    kept = (background >= front).all(0)
+    return Selection(kept, 1 - float(kept.double().mean()) if len(kept) else math.nan)
 
 
 def _whole(H: Tensor) -> Tensor:

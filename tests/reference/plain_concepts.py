@@ -3,6 +3,7 @@
 Shares no code with kc: loops over cells and images, closed forms for a linear layer. Slow.
 """
 
+import itertools
 import math
 
 import numpy as np
@@ -78,4 +79,55 @@ def kept(sets: list[list[set[tuple[int, int]]]]) -> list[float]:
     for image in range(len(sets[0])):
         union = set().union(*(checkpoint[image] for checkpoint in sets))
         result.append(len(sets[-1][image]) / len(union) if union else math.nan)
+    return result
+
+
+def richest(n_fg: list[list[int]], epochs: list[int]) -> list[int]:
+    """Give the checkpoint of most concepts of each image; ``n_fg[checkpoint][image]``."""
+    result = []
+    for image in range(len(n_fg[0])):
+        best = -1
+        for row, epoch in enumerate(epochs):
+            if epoch > 0 and (best < 0 or n_fg[row][image] > n_fg[best][image]):
+                best = row
+        result.append(best)
+    return result
+
+
+def travelled(weights: list[list[np.ndarray]]) -> list[float]:
+    """Give sum ||w_k - w_(k-1)|| / ||w_0|| up to each k; ``weights[k]`` are all tensors."""
+    start = math.sqrt(sum(float(x) ** 2 for w in weights[0] for x in w.flat))
+    result = [0.0]
+    for old, new in itertools.pairwise(weights):
+        squares = [
+            (float(y) - float(x)) ** 2
+            for a, b in zip(old, new, strict=True)
+            for x, y in zip(a.flat, b.flat, strict=True)
+        ]
+        result.append(result[-1] + math.sqrt(sum(squares)) / start)
+    return result
+
+
+def cells(mask: np.ndarray, grid: int) -> np.ndarray:
+    """Call a cell foreground where at least half of its pixels are, pixel by pixel."""
+    height, width = mask.shape
+    inside, every = np.zeros((grid, grid), int), np.zeros((grid, grid), int)
+    for y in range(height):
+        for x in range(width):
+            at = y * grid // height, x * grid // width
+            every[at] += 1
+            inside[at] += bool(mask[y, x])
+    return 2 * inside >= every
+
+
+def selected(entropy: np.ndarray, foreground: np.ndarray) -> list[bool]:
+    """Tell which images have Hbar_bg >= Hbar_fg throughout; ``entropy[checkpoint, image]``."""
+    result = []
+    for image, front in enumerate(foreground):
+        keep = bool(front.any() and not front.all())
+        for h in entropy[:, image]:
+            inside = [h[i] for i in np.ndindex(h.shape) if front[i]]
+            outside = [h[i] for i in np.ndindex(h.shape) if not front[i]]
+            keep = keep and sum(outside) / len(outside) >= sum(inside) / len(inside)
+        result.append(keep)
     return result
