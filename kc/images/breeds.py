@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kc.images.quadrupeds import MARKS, Beast, Build, Coat
+from kc.images.beasts import MARKS, Beast, Build, Coat
 from kc.runtime import derive_seed
 
 BREEDS_PER_GROUP = 4

@@ -6,12 +6,13 @@ varies. The shade of its colours is the scene's.
 
 import numpy as np
 
+from kc.images.beasts import Beast, Build, Coat, Head, head_of
 from kc.images.birds import Part, Posture, bird_parts
 from kc.images.breeds import COATS, breed
 from kc.images.curves import blob, ribbon, shifted
 from kc.images.dog_painting import dog_parts, stance
 from kc.images.outlines import Points, direction, disc, oval
-from kc.images.quadrupeds import Beast, Build, Coat, Head, head_of, quadruped_parts
+from kc.images.quadrupeds import quadruped_parts
 from kc.images.species import species
 from kc.images.tones import darker
 
@@ -159,7 +160,9 @@ def person(rng: np.random.Generator, difficulty: float) -> list[Part]:
         Part("hair", disc(shifted(face, -0.03, -0.08), 0.35), hair),
         Part("face", oval(shifted(face, 0.03, 0.03), 0.31, 0.26, 90.0), skin),
         *(Part("eye", disc(shifted(face, x, 0.0), 0.045), (30, 26, 28)) for x in (-0.06, 0.16)),
-        Part("mouth", _thin(*(shifted(face, x, 0.17) for x in (0.0, 0.12)), 0.02), (150, 70, 66)),
+        Part(
+            "mouth", _thin(shifted(face, 0.0, 0.17), shifted(face, 0.12, 0.17), 0.02), (150, 70, 66)
+        ),
     ]
 
 

@@ -45,4 +45,4 @@ def ring(centre: Points, radius: float, half: float) -> Points:
 
 def shifted(points: Points, x: float, y: float) -> Points:
     """Move a point, (2,), or an outline, (corners, 2)."""
-    return points + np.array([x, y])
+    return np.asarray(points + np.array([x, y]))

@@ -2,12 +2,13 @@
 
 import numpy as np
 
+from kc.images.beasts import MARKS, Build, Stance
 from kc.images.birds import Part
 from kc.images.breeds import Breed
 from kc.images.figures import extent, moved, paint_parts, turned
 from kc.images.ground import ground
 from kc.images.painting import MARGIN, SUPERSAMPLE, Painting
-from kc.images.quadrupeds import MARKS, Build, Stance, quadruped_parts
+from kc.images.quadrupeds import quadruped_parts
 from kc.images.scenery import background, cover, light
 from kc.images.tones import own_shade
 

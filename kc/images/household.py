@@ -63,6 +63,7 @@ def diningtable(rng: np.random.Generator, _: float) -> list[Part]:
     """Draw a laid table."""
     wood, wide = _one(rng, WOODS), rng.uniform(1.5, 2.0)
     top = np.array([(-wide, 0.0), (-wide + 0.45, -0.5), (wide - 0.45, -0.5), (wide, 0.0)])
+    cover = mix(wood, _one(rng, (WHITE, *CLOTHS)), 0.1 if rng.random() < 0.5 else 0.85)
     dishes = rng.uniform(-wide + 0.7, wide - 0.7, 3)
     legs = ((-wide + 0.5, 0.75, 0.35), (wide - 0.5, 0.75, 0.35), (-wide + 0.15, 1.15, 0.12),
             (wide - 0.15, 1.15, 0.12))  # fmt: skip
@@ -71,7 +72,7 @@ def diningtable(rng: np.random.Generator, _: float) -> list[Part]:
             Part("leg", box(x - 0.09, -0.1, x + 0.09, low), darker(wood, shade))
             for x, low, shade in legs
         ),
-        Part("top", top, mix(wood, _one(rng, (WHITE, *CLOTHS)), 0.1 if rng.random() < 0.5 else 0.85)),
+        Part("top", top, cover),
         Part("edge", box(-wide, 0.0, wide, 0.16), darker(wood, 0.2)),
         *(Part("plate", oval(np.array([x, -0.24]), 0.27, 0.1, 0.0), WHITE) for x in dishes),
         Part(

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 Points = NDArray[np.float64]
 """(2,) for one point, (corners, 2) for a polygon."""
+_TURN = np.linspace(0, 2 * np.pi, 28, endpoint=False)[:, None]
+_COS, _SIN = np.cos(_TURN), np.sin(_TURN)
 
 
 class Frame(NamedTuple):
@@ -45,12 +47,9 @@ def disc(centre: Points, radius: float) -> Points:
 
 def oval(centre: Points, length: float, width: float, tilt: float) -> Points:
     """Trace an ellipse whose long axis is ``tilt`` degrees over the horizontal."""
-    turn = np.linspace(0, 2 * np.pi, 28, endpoint=False)
     axis = direction(tilt)
     side = np.array([axis[1], -axis[0]])
-    return np.asarray(
-        centre + length * np.cos(turn)[:, None] * axis + width * np.sin(turn)[:, None] * side
-    )
+    return np.asarray(centre + length * _COS * axis + width * _SIN * side)
 
 
 def line(start: Points, end: Points, half: float) -> Points:

@@ -1,121 +1,32 @@
 """The drawn four-legged animals: outlines of one's parts, as polygons, in the order of painting.
 
-An animal stands and looks to the right, x right and y down, in units of half its trunk's length;
-the trunk's centre is the origin. What makes a breed or a kind is its build, coat, ears and marks;
-the stance is an individual's.
+An animal stands and looks to the right. What makes a breed or a kind is its build, coat, ears and
+marks; the stance is an individual's.
 """
-
-from typing import NamedTuple
 
 import numpy as np
 
+from kc.images.beasts import MARKS, Beast, Build, Head, Stance, head_of
 from kc.images.birds import Part
 from kc.images.curves import blob, box, ribbon
-from kc.images.outlines import Frame, Points, direction, disc, oval
-from kc.images.species import Colour
+from kc.images.heads import ear_parts, face_parts
+from kc.images.outlines import Points, direction, disc, oval
 from kc.images.tones import darker, mix
-
-MARKS = (
-    "saddle",
-    "belt",
-    "patches",
-    "spots",
-    "brindle",
-    "bib",
-    "socks",
-    "tail_tip",
-    "blaze",
-    "dark_muzzle",
-    "dark_ears",
-    "eye_patch",
-)
-
-
-class Build(NamedTuple):
-    """Proportions; lengths in units of half a trunk's length, angles in degrees."""
-
-    depth: float
-    """Half the trunk's height at the chest."""
-    tuck: float
-    """How far the belly is drawn up before the hind legs, 0 to 1."""
-    leg: float
-    leg_width: float
-    neck: float
-    neck_angle: float
-    neck_width: float
-    head: float
-    muzzle: float
-    muzzle_depth: float
-    ear: float
-    tail: float
-    tail_width: float
-    tail_angle: float
-    """Of the tail's root over the horizontal."""
-    tail_curl: float
-    """How far the tail bends up and forward to its tip."""
-    fringe: float
-    """Length of the hair under the belly."""
-
-
-class Coat(NamedTuple):
-    """Colours."""
-
-    base: Colour
-    dark: Colour
-    light: Colour
-    nose: Colour = (30, 26, 28)
-
-
-class Beast(NamedTuple):
-    """An animal but for its stance."""
-
-    build: Build
-    coat: Coat
-    ears: str
-    """``pricked``, ``dropped`` or ``folded``."""
-    marks: frozenset[str]
-    """Members of ``MARKS``."""
-
-
-class Stance(NamedTuple):
-    """How one individual holds itself; angles in degrees over the usual."""
-
-    neck: float = 0.0
-    head: float = 0.0
-    tail: float = 0.0
-    stride: float = 12.0
-    """Swing of the legs."""
-
-
-class Head(NamedTuple):
-    """Where the head is, and its axes (unit vectors)."""
-
-    at: Points
-    look: Points
-    up: Points
 
 
 def quadruped_parts(beast: Beast, stance: Stance) -> list[Part]:
     """List an animal's parts, back to front."""
     head = head_of(beast.build, stance)
     parts = [
-        *_ear(head, beast, far=True),
+        *ear_parts(head, beast, far=True),
         *_legs(beast, stance, far=True),
         *_tail(beast, stance),
         *_trunk(head, beast),
         *_legs(beast, stance, far=False),
-        *_face(head, beast),
-        *_ear(head, beast, far=False),
+        *face_parts(head, beast),
+        *ear_parts(head, beast, far=False),
     ]
     return [part for part in parts if part.name not in MARKS or part.name in beast.marks]
-
-
-def head_of(build: Build, stance: Stance) -> Head:
-    """Find the head of an animal that holds itself so."""
-    rise = direction(build.neck_angle + stance.neck)
-    look = direction(stance.head - 10)
-    at = np.array([0.78, -0.45 * build.depth]) + rise * (build.neck + 0.5 * build.head)
-    return Head(at, look, np.array([look[1], -look[0]]))
 
 
 def _tail(beast: Beast, stance: Stance) -> list[Part]:
@@ -176,7 +87,7 @@ def _trunk(head: Head, beast: Beast) -> list[Part]:
     parts = [Part("body", outline, coat.base), Part("body", neck, coat.base)]
     if build.fringe:
         parts.append(Part("body", _fringe(build), darker(coat.base, 0.12)))
-    return [*parts, *_trunk_marks(build, coat)]
+    return [*parts, *_trunk_marks(beast)]
 
 
 def _fringe(build: Build) -> Points:
@@ -185,17 +96,15 @@ def _fringe(build: Build) -> Points:
     return np.concatenate([np.stack([xs, low], axis=1), [[0.9, 0.0], [-0.7, 0.0]]])
 
 
-def _trunk_marks(build: Build, coat: Coat) -> list[Part]:
-    d = build.depth
+def _trunk_marks(beast: Beast) -> list[Part]:
+    d, coat = beast.build.depth, beast.coat
     parts = [Part("saddle", oval(np.array([-0.12, -0.75 * d]), 0.82, 0.85 * d, 3.0), coat.dark,
                   "body")]  # fmt: skip
     for x, y, size in ((-0.62, -0.5, 0.34), (0.22, -0.2, 0.3), (0.86, -0.9, 0.28)):
         patch = oval(np.array([x, y * d]), size, 1.1 * size, 30.0)
         parts.append(Part("patches", patch, coat.dark, "body"))
-    for row, y in enumerate((-0.72, -0.3, 0.12, 0.54)):
-        for x in np.arange(-0.9, 1.0, 0.3):
-            spot = disc(np.array([x + 0.15 * (row % 2), y * d]), 0.068)
-            parts.append(Part("spots", spot, coat.dark, "body", 0.95))
+    if "spots" in beast.marks:  # many small parts: not traced to be left out
+        parts.extend(_spots(beast))
     for x in np.arange(-0.9, 1.0, 0.26):
         stripe = np.array([(x, -1.1 * d), (x + 0.1, -1.1 * d), (x + 0.02, d), (x - 0.05, d)])
         parts.append(Part("brindle", stripe, coat.dark, "body", 0.8))
@@ -206,3 +115,13 @@ def _trunk_marks(build: Build, coat: Coat) -> list[Part]:
         Part("belt", belt, coat.light, "body"),
         Part("bib", chest, coat.light, "body"),
     ]
+
+
+def _spots(beast: Beast) -> list[Part]:
+    d = beast.build.depth
+    return [
+        Part("spots", disc(np.array([x + 0.15 * (row % 2), y * d]), 0.068), beast.coat.dark, "body",
+             0.95)
+        for row, y in enumerate((-0.72, -0.3, 0.12, 0.54))
+        for x in np.arange(-0.9, 1.0, 0.3)
+    ]  # fmt: skip

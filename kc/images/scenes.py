@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from PIL import Image
 
-from kc.images import quadrupeds, species
+from kc.images import beasts, species
 from kc.images.birds import Part
 from kc.images.figures import Extent, extent, moved, paint_parts, turned
 from kc.images.ground import land, shadow
@@ -21,7 +21,7 @@ FAR_AWAY = 0.07
 """Share of objects that are drawn at under half their size."""
 TRIES = 3
 """Places tried for an object; the one that hides least is taken."""
-_MARKS = frozenset((*quadrupeds.MARKS, *species.MARKS))
+_MARKS = frozenset((*beasts.MARKS, *species.MARKS))
 
 
 class Thing(NamedTuple):

@@ -51,7 +51,7 @@ def write_dogs(settings: Generated, folder: Path) -> None:
 
 
 def breed_folder(settings: Generated, number: int) -> str:
-    """Spell the folder of class ``number`` (from 0) as Stanford Dogs does: ``n90000001-Fen_spitz``."""
+    """Spell the folder of a class (from 0) as Stanford Dogs does: ``n90000001-Fen_spitz``."""
     return f"n{FIRST_ID + number}-{breed(number, settings.seed).name}"
 
 
