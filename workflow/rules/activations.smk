@@ -19,7 +19,7 @@ for batch, members in batches(NETWORKS).items():
             gpu=1,
         params:
             root=MODULES,
-            results=RESULTS,
+            results=results_folder,
             device=SETTINGS.device,
             networks=[network.name for network in members],
             nodes=nodes_of(members[0], FITS),

@@ -27,6 +27,11 @@ FIGURES = [f"{RESULTS}/figures/table1.{suffix}" for suffix in ("png", "svg")]
 rules_of_studies = TABLES + FIGURES
 
 
+def results_folder(wildcards):
+    """Give scripts the folder that every product's path is made from."""
+    return RESULTS
+
+
 def batches(networks):
     """Group networks into the jobs that train and record them: name -> networks."""
 

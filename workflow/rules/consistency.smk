@@ -21,7 +21,7 @@ for pair, members in groupby(
             gpu=1,
         params:
             root=MODULES,
-            results=RESULTS,
+            results=results_folder,
             device=SETTINGS.device,
             networks=[network.name for network in ends],
             fits=[plain(asdict(fit)) for fit in fits],

@@ -8,7 +8,7 @@ rule images:
     threads: 1
     params:
         root=MODULES,
-        results=RESULTS,
+        results=results_folder,
         settings=lambda wildcards: plain(SETTINGS.datasets[wildcards.dataset]),
         archive=lambda wildcards: str(SETTINGS.archive_of(wildcards.dataset) or ""),
         code=code_hash("kc.images.build"),

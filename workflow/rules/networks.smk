@@ -17,7 +17,7 @@ for batch, members in batches(NETWORKS).items():
             gpu=1,
         params:
             root=MODULES,
-            results=RESULTS,
+            results=results_folder,
             device=SETTINGS.device,
             plans=[plain(asdict(network)) for network in members],
             shape=plain(SETTINGS.network(members[0].architecture)),

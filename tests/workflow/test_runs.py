@@ -1,0 +1,145 @@
+"""The workflow as a user runs it, on a data set that takes seconds, in a copy of the project."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kc.activations import open_store
+
+ROOT = Path(__file__).parents[2]
+TINY = """
+results: out
+datasets: {birds: {size: 32, generated: {classes: 3, images_per_class: 20, canvas: 48}}}
+networks: {resnet18: {width: 0.125}}
+training: {epochs: 4, batch_size: 8, learning_rate: 0.01}
+activations: {shard_rows: 8}
+consistency: {order: 1, optimiser: {epochs: 2, batch_size: 8}}
+stability: {layers: {resnet18: [last_conv]}, seeds: [0, 1], half_splits: 0, half_images: false}
+"""
+RULES = ("images", "train_birds-resnet18", "record_birds-resnet18", "fit_", "stability")
+
+
+class Project:
+    """A copy of the project, and a folder elsewhere that results are written to."""
+
+    def __init__(self, root: Path, elsewhere: Path) -> None:
+        self.root, self.elsewhere = root, elsewhere
+
+    def run(self, *arguments):
+        command = [
+            *(sys.executable, "-m", "snakemake", *arguments, "--directory", str(self.elsewhere)),
+            *("--snakefile", str(self.root / "Snakefile"), "--configfile", "tiny.yaml"),
+        ]
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        done = subprocess.run(
+            command, cwd=self.root, capture_output=True, text=True, env=environment, check=False
+        )
+        text = done.stdout + done.stderr
+        assert done.returncode == 0, text
+        return text
+
+    def jobs(self, *arguments):
+        """Tell which of the rules a dry run would run."""
+        lines = self.run("stability", "-n", *arguments).splitlines()
+        named = [line.split()[1].rstrip(":") for line in lines if line.startswith("rule ")]
+        return [rule for rule in RULES if any(name.startswith(rule) for name in named)]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    root = tmp_path_factory.mktemp("project")
+    for name in ("kc", "workflow", "envs"):
+        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("Snakefile", "config.yaml"):
+        shutil.copy(ROOT / name, root / name)
+    (root / "profiles").symlink_to("workflow/profiles")
+    (root / "tiny.yaml").write_text(TINY)
+    made = Project(root, tmp_path_factory.mktemp("elsewhere"))
+    made.text = made.run("stability", "--cores", "2")
+    return made
+
+
+def tables(project, results="out"):
+    folder = project.elsewhere / results / "tables"
+    return {p.name: p.read_bytes() for p in folder.iterdir() if p.suffix != ".json"}
+
+
+def test_a_run_makes_every_product_in_the_folder_asked_for(project):
+    for name in ("images/birds.json", "networks/birds-resnet18-seed1/card.json"):
+        assert (project.elsewhere / "out" / name).is_file()
+    assert {"table1.csv", "table2.md", "networks.tex"} <= set(tables(project))
+    assert not (project.root / "out").exists()
+    seconds = json.loads((project.elsewhere / "out/tables/table1.json").read_text())["seconds"]
+    assert seconds["networks"] > 0
+
+
+def test_a_second_run_does_nothing(project):
+    assert "Nothing to be done" in project.run("stability", "--cores", "2")
+
+
+def test_the_profile_beside_the_snakefile_is_in_force(project):
+    # without its cores a run is refused
+    assert "Nothing to be done" in project.run("stability")
+
+
+@pytest.mark.parametrize(
+    ("module", "addition", "again"),
+    [
+        ("kc/images/cub.py", "# a comment changes nothing\n", []),
+        ("kc/report/tables.py", "LIMIT = 1\n", ["stability"]),
+        ("kc/consistency/variance.py", "LIMIT = 1\n", ["fit_", "stability"]),
+        ("kc/activations/record.py", "LIMIT = 1\n", list(RULES[2:])),
+        ("kc/networks/train.py", "LIMIT = 1\n", list(RULES[1:])),
+        ("kc/images/cub.py", "LIMIT = 1\n", list(RULES)),
+    ],
+)
+def test_editing_a_module_reruns_what_depends_on_it(project, module, addition, again):
+    path = project.root / module
+    before = path.read_text()
+    path.write_text(before + addition)
+    try:
+        assert project.jobs() == again
+    finally:
+        path.write_text(before)
+
+
+@pytest.mark.parametrize(
+    ("setting", "again"),
+    [
+        ("stability={half_images: false}", []),
+        ("consistency={penalty: 0.2}", ["fit_", "stability"]),
+        ("activations={batch_size: 4}", list(RULES[2:])),
+        ("training={epochs: 3}", list(RULES[1:])),
+    ],
+)
+def test_changing_a_setting_reruns_what_depends_on_it(project, setting, again):
+    assert project.jobs("--config", setting) == again
+
+
+def test_a_changed_setting_never_passes_the_old_store_on(project):
+    """As after a kill between the last shard and the manifest."""
+    results = shutil.copytree(project.elsewhere / "out", project.elsewhere / "killed")
+    manifest = results / "activations" / "birds-resnet18-seed0.json"
+    before = open_store(manifest)["layer3.1.add"].kc_dtype
+    for path in results.glob("activations/*.json"):
+        path.unlink()
+    target = str(manifest.relative_to(project.elsewhere))
+    setting = ("--config", "results=killed", "activations={dtype: float32}")
+    project.run(target, "--cores", "2", *setting)
+    assert before == "float16"
+    assert open_store(manifest)["layer3.1.add"].kc_dtype == "float32"
+
+
+def test_the_same_seeds_make_the_same_tables_and_others_other_ones(project):
+    project.run("stability", "--cores", "1", "--config", "results=again")
+    assert tables(project, "again") == tables(project)
+    project.run(
+        "stability", "--cores", "2", "--config", "results=other", "stability={seeds: [3, 4]}"
+    )
+    for name, content in tables(project).items():
+        assert tables(project, "other")[name] != content, name
