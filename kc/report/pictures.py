@@ -248,12 +248,17 @@ def _page(
 
 def _wrap(text: str, width: float) -> list[str]:
     """Break a text at blanks so that no line is wider than ``width`` inches, words apart."""
+    blank = _inches("o o") - 2 * _inches("o")
     lines: list[str] = []
+    used = 0.0
     for word in text.split():
-        if lines and _inches(f"{lines[-1]} {word}") <= width:
+        needed = _inches(word)
+        if lines and used + blank + needed <= width:
             lines[-1] += f" {word}"
+            used += blank + needed
         else:
             lines.append(word)
+            used = needed
     return lines
 
 

@@ -59,11 +59,11 @@ def bars(figure: Figure) -> list[Axes]:
 
 
 def built() -> tuple[np.ndarray, np.ndarray]:
-    """Channel 0: none of the part; 1: half; 2: all; 3: dead in both; 4: nearly dead, all part."""
+    """Channel 0: no part; 1: a third, but strong; 2: all part; 3: dead; 4: all part, too weak."""
     common, own = smooth((40, 5, 4, 4), 3), smooth((40, 5, 4, 4), 4)
-    strength = np.array([0, 1, 1, 0, 1e-3]).reshape(1, 5, 1, 1)
+    strength = np.array([0, 3, 1, 0, 1e-3]).reshape(1, 5, 1, 1)
     part = own * strength
-    whole = part + common * np.array([1, 1, 0, 0, 0]).reshape(1, 5, 1, 1)
+    whole = part + common * np.array([1, 4, 0, 0, 0]).reshape(1, 5, 1, 1)
     return whole, part
 
 
@@ -78,6 +78,14 @@ def test_a_weak_channel_that_is_lifted_over_the_threshold_is_taken():
     whole[:, 4] *= 1e3
     part[:, 4] *= 1e3
     assert set(choose_filters(whole, part, 2).tolist()) == {2, 4}
+
+
+def test_a_dead_channel_is_left_out_where_most_are_dead():
+    whole = np.zeros((6, 5, 3, 3))
+    whole[:, 3] = smooth((6, 3, 3))
+    assert choose_filters(whole, 0.1 * whole, 1).tolist() == [3]
+    with pytest.raises(FeatureError, match="2 filters asked for; 1 of 5 channels"):
+        choose_filters(whole, whole, 2)
 
 
 def test_a_channels_mean_does_not_count():
@@ -195,11 +203,18 @@ def test_columns_hold_the_image_and_the_enlarged_maps():
     first = figure.axes[:3]
     assert [axes.get_title() for axes in first] == ["image", "x*", "x$^\\Delta$"]
     assert all(not axes.get_title() for axes in figure.axes[3:])
-    np.testing.assert_array_equal(first[0].images[0].get_array(), images()[0].transpose(1, 2, 0))
-    for axes, panel in zip(first[1:], panels(), strict=True):
-        under, over = axes.images
-        assert under.get_array().shape == over.get_array().shape == (20, 30)
-        np.testing.assert_array_equal(over.get_array(), enlarge(panel.maps[0], 20, 30))
+    shown = [axes for axes in figure.axes if len(axes.images) == 1]
+    for row, (axes, maps) in enumerate(zip(shown, overlays(figure), strict=True)):
+        picture = images()[row].transpose(1, 2, 0)
+        np.testing.assert_array_equal(axes.images[0].get_array(), picture)
+        assert axes.get_ylabel().replace("\n", " ") == TITLES[row]
+        for over, panel in zip(maps, panels(), strict=True):
+            under, map_shown = over.images
+            grey = picture @ [0.299, 0.587, 0.114] / 255
+            np.testing.assert_allclose(under.get_array(), grey)
+            assert map_shown.get_array().shape == (20, 30)
+            np.testing.assert_array_equal(map_shown.get_array(), enlarge(panel.maps[row], 20, 30))
+            assert 0 < map_shown.get_alpha() < 1
 
 
 def test_enlarging_keeps_a_ramp_and_the_corners():

@@ -1,0 +1,147 @@
+"""Curves: a line a layer (or network), told apart by colour, marker and line style."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from pandas.api.types import is_integer_dtype
+
+from kc.errors import SettingsError
+from kc.report.figures import STYLE
+
+LINES: tuple[Mapping[str, Any], ...] = (
+    {"color": "#0072B2", "marker": "o", "linestyle": "-"},
+    {"color": "#D55E00", "marker": "s", "linestyle": "--"},
+    {"color": "#009E73", "marker": "^", "linestyle": "-."},
+    {"color": "#CC79A7", "marker": "D", "linestyle": ":"},
+    {"color": "#000000", "marker": "v", "linestyle": (0, (5, 1))},
+    {"color": "#56B4E9", "marker": "P", "linestyle": (0, (3, 1, 1, 1))},
+    {"color": "#E69F00", "marker": "X", "linestyle": (0, (1, 1))},
+)
+"""Okabe and Ito's palette but for its yellow, which is too pale for a line on white."""
+ALONE: Mapping[str, Any] = {"color": "0.35", "marker": "o", "linestyle": "-"}
+WIDTH, HEIGHT, LEGEND_LINE = 3.5, 2.55, 0.2
+"""Inches: of a panel, and what a line of the legend adds."""
+
+
+def curves_figure(
+    frame: pd.DataFrame,
+    x: str,
+    y: str,
+    hue: str,
+    *,
+    xlabel: str,
+    ylabel: str,
+    labels: Mapping[Any, str],
+    y2: str | None = None,
+    y2label: str = "",
+) -> Figure:
+    """Draw column ``y`` against ``x``, a line a value of ``hue``; ``y2`` in a panel beside it.
+
+    E.g. [L20, Fig. 4]: Var(x^Delta) / Var(x*) against the removed share of the parameters, a line
+    a layer; beside it the accuracy. The left panel's axis takes in 0, as it shows a share; the
+    right one fits its values. Where ``y2`` is the same for every line (an accuracy does not depend
+    on the layer), it is drawn once, in grey.
+
+    Parameters
+    ----------
+    frame
+        A row a point: ``x`` and ``y`` numbers, in the units of the labels. Points without a value
+        (NaN) are left out. Lines stand in the order in which ``hue`` first comes.
+    labels
+        What the legend calls a value of ``hue``; one that is not listed keeps its own name.
+
+    Raises
+    ------
+    SettingsError
+        A column the frame lacks, no rows or rows of no line, more lines than can be told apart, or
+        two points of one line at one x.
+    """
+    shown = [y] if y2 is None else [y, y2]
+    _check(frame, x, shown, hue)
+    values = list(frame[hue].unique())
+    names = [labels.get(value, str(value)) for value in values]
+    columns = _columns(names, WIDTH * len(shown))
+    with mpl.rc_context(STYLE):
+        height = HEIGHT + LEGEND_LINE * -(-len(names) // columns)
+        figure = Figure(figsize=(WIDTH * len(shown), height))
+        FigureCanvasAgg(figure)
+        panels = figure.subplots(1, len(shown), squeeze=False)[0]
+        for axes, column, label in zip(panels, shown, (ylabel, y2label), strict=False):
+            points = frame[[x, hue, column]].dropna()
+            if column == y2 and _is_shared(points, len(values)):
+                _line(axes, points.drop_duplicates(x), x, column, ALONE)
+            else:
+                for value, style in zip(values, LINES, strict=False):
+                    _line(axes, points[points[hue] == value], x, column, style)
+            _dress(axes, xlabel, label, is_integer_dtype(frame[x]))
+        low, high = panels[0].get_ylim()
+        panels[0].set_ylim(low if frame[y].min() < 0 else 0, max(high, 0))
+        figure.legend(
+            panels[0].lines, names, loc="outside lower center", ncols=columns, frameon=False,
+            handlelength=2.8,
+        )  # fmt: skip
+        figure.set_layout_engine("constrained")
+    return figure
+
+
+def _is_shared(points: pd.DataFrame, lines: int) -> bool:
+    """Say whether each of several lines has the same value at every x; columns x, hue, value."""
+    x, _, column = points.columns
+    at = points.groupby(x)[column]
+    return lines > 1 and bool((at.min() == at.max()).all() and (at.size() == lines).all())
+
+
+def _line(axes: Axes, points: pd.DataFrame, x: str, y: str, style: Mapping[str, Any]) -> None:
+    points = points.sort_values(x)
+    axes.plot(
+        points[x], points[y], markersize=6.5, linewidth=1.4, markeredgecolor="white",
+        markeredgewidth=0.5, clip_on=False, zorder=3, **style,
+    )  # fmt: skip
+
+
+def _dress(axes: Axes, xlabel: str, title: str, whole: bool) -> None:
+    """Label a panel; ``whole``: ticks at whole numbers only."""
+    axes.set_xlabel(xlabel)
+    axes.set_title(title, loc="left", fontsize=9)
+    if whole:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(axis="y", color="0.85", linewidth=0.6)
+    axes.tick_params(axis="y", length=0)
+
+
+def _columns(names: list[str], width: float) -> int:
+    """Fit the legend's columns to ``width`` inches, by its longest name."""
+    return max(1, min(len(names), int(width / (0.07 * max(map(len, names)) + 0.65))))
+
+
+def _check(frame: pd.DataFrame, x: str, shown: list[str], hue: str) -> None:
+    missing = [name for name in (x, hue, *shown) if name not in frame]
+    if missing:
+        raise SettingsError(
+            f"columns {missing} are not in the frame, which has {list(frame.columns)}. "
+            "Cure: name columns it has."
+        )
+    if frame.empty or frame[hue].isna().any():
+        raise SettingsError(
+            f"{len(frame)} rows, {frame[hue].isna().sum()} of them without a {hue}; expected at "
+            "least one, and each of a line. Cure: drop the others, or record what is missing."
+        )
+    lines = frame[hue].nunique()
+    if lines > len(LINES):
+        raise SettingsError(
+            f"{hue}: {lines} lines; at most {len(LINES)} can be told apart. "
+            "Cure: draw fewer at a time."
+        )
+    twice = frame[frame.duplicated([hue, x])]
+    if len(twice):
+        first = twice.iloc[0]
+        raise SettingsError(
+            f"two points of {hue} '{first[hue]}' at {x} {first[x]}; expected one. "
+            "Cure: average them first, or draw one network at a time."
+        )
