@@ -150,7 +150,7 @@ def person(rng: np.random.Generator, difficulty: float) -> list[Part]:
     parts.append(Part("trunk", trunk, shirt))
     for side, turn in zip((-1, 1), arms, strict=True):
         shoulder = np.array([0.34 * side, -0.98])
-        hand = shoulder + 1.0 * direction(min(max(turn, -80), 80) + side * 12 - 90)
+        hand = shoulder + 1.0 * direction(min(max(turn, -80.0), 80.0) + side * 12 - 90)
         parts.append(Part("arm", _thin(shoulder, hand, 0.1), darker(shirt, 0.16)))
         parts.append(Part("hand", disc(hand, 0.12), skin))
     face = neck + np.array([0.02, -0.36])

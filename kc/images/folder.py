@@ -32,13 +32,14 @@ def read_folder(files: Files, dataset: Dataset) -> list[Sample]:
     Raises
     ------
     ImageError
-        There is no picture, one lies in no class folder, the test folder is missing, a class has
-        no training image.
+        There is no picture, one lies in no class folder, train/ or test/ is missing or has other
+        folders beside it, a class has no training image.
     """
     pictures = _pictures(files)
     depth = _common_depth(pictures)
     inner = [picture[depth:] for picture in pictures]
     given = {parts[0] for parts in inner}
+    _check_unmixed(files, given)
     if given <= set(_SUBSETS):
         chosen = _given_subsets(files, inner, given)
     else:
@@ -88,6 +89,16 @@ def _common_depth(pictures: Sequence[Parts]) -> int:
     ):
         depth += 1
     return depth
+
+
+def _check_unmixed(files: Files, given: set[str]) -> None:
+    """Refuse class folders beside train/ and test/; a lone ``train`` may be a class (of VOC's)."""
+    others = sorted(given - set(_SUBSETS))
+    if others and "train" in given and given & {"test", "val"}:
+        raise ImageError(
+            f"{files.where}: '{others[0]}' lies beside train/ and {max(given & {'test', 'val'})}/. "
+            "Expected either these or class folders. Cure: move it away."
+        )
 
 
 def _given_subsets(

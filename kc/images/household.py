@@ -26,7 +26,7 @@ def bottle(rng: np.random.Generator, _: float) -> list[Part]:
     outline = np.array([*half, *((-x, y) for x, y in reversed(half))])
     return [
         Part("glass", outline, glass),
-        Part("label", box(-1, 0.1, 1, 0.95), _one(rng, (WHITE, *CLOTHS)), "glass"),
+        Part("label", box(-1.0, 0.1, 1.0, 0.95), _one(rng, (WHITE, *CLOTHS)), "glass"),
         Part(
             "shine",
             ribbon(np.array([(-0.3, -0.3), (-0.32, 1.4)]), (0.06, 0.06)),

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from kc.errors import ImageError
 from kc.images import build
-from kc.store import Store, StoredArray, StoreWriter
+from kc.store import ArraySpec, Store, StoredArray, StoreWriter
 
 
 class _Origin(NamedTuple):
@@ -41,8 +41,8 @@ def build_mixture_store(
     Returns
     -------
     dict
-        The manifest. Arrays and coordinates are those of an image store; ``foreground`` is there
-        where all parts have it, else ``has_foreground`` is False throughout.
+        The manifest. Arrays and coordinates are those of an image store: ``foreground`` is there
+        where any part has it, all False for the images of the others.
 
     Raises
     ------
@@ -50,8 +50,8 @@ def build_mixture_store(
         The parts' pictures differ in size.
     """
     size = _common_size(parts)
-    masked = all("foreground" in store for store in parts.values())
-    rows, origins = _mixed_rows(parts, seed, masked)
+    masked = any("foreground" in store for store in parts.values())
+    rows, origins = _mixed_rows(parts, seed)
     attributes = {"layout": "mixture", "parts": list(parts), "classes": build.class_names(rows)}
     out.parent.mkdir(parents=True, exist_ok=True)
     with StoreWriter(
@@ -78,9 +78,7 @@ def _common_size(parts: Mapping[str, Store]) -> int:
     return next(iter(sizes.values()))
 
 
-def _mixed_rows(
-    parts: Mapping[str, Store], seed: int, masked: bool
-) -> tuple[pd.DataFrame, list[_Origin]]:
+def _mixed_rows(parts: Mapping[str, Store], seed: int) -> tuple[pd.DataFrame, list[_Origin]]:
     frames = []
     origins: list[_Origin] = []
     offset = 0
@@ -88,7 +86,6 @@ def _mixed_rows(
         frame = store.rows.copy()
         frame["image_id"] = f"{name}/" + frame["image_id"].astype(str)
         frame["label"] += offset
-        frame["has_foreground"] &= masked
         offset = int(frame["label"].max()) + 1
         frames.append(frame)
         origins += [_Origin(name, row) for row in range(len(frame))]
@@ -101,16 +98,32 @@ def _write_shards(
     writer: StoreWriter, parts: Mapping[str, Store], origins: Sequence[_Origin]
 ) -> None:
     # opened once: a stored array checks each of its shards the first time it is read
-    arrays = {name: {part: parts[part][name] for part in parts} for name in writer.arrays}
+    arrays = {
+        name: {part: store[name] for part, store in parts.items() if name in store}
+        for name in writer.arrays
+    }
     missing = writer.missing()
     total = sum(len(origins[writer.rows(shard)]) for shard in missing)
     with tqdm(total=total, desc="mixing", unit="image", disable=None, delay=10) as bar:
         for shard in missing:
             here = origins[writer.rows(shard)]
-            writer.write(shard, {name: _gather(arrays[name], here) for name in arrays})
+            values = {
+                name: _gather(arrays[name], here, writer.arrays[name]) for name in writer.arrays
+            }
+            writer.write(shard, values)
             bar.update(len(here))
 
 
-def _gather(arrays: Mapping[str, StoredArray], origins: Sequence[_Origin]) -> NDArray[Any]:
-    """Read rows one by one: a shard of the mixture is scattered over all shards of the parts."""
-    return np.stack([arrays[origin.part][origin.row] for origin in origins])
+def _gather(
+    arrays: Mapping[str, StoredArray], origins: Sequence[_Origin], spec: ArraySpec
+) -> NDArray[Any]:
+    """Collect the rows of one shard; those of a part without this array stay 0.
+
+    Row by row: they are scattered over all shards of the parts, and an index array would read
+    each of these whole, for every shard of the mixture.
+    """
+    values = np.zeros((len(origins), *spec.shape[1:]), dtype=spec.dtype)
+    for place, (part, row) in enumerate(origins):
+        if part in arrays:
+            values[place] = arrays[part][row]
+    return values

@@ -50,7 +50,7 @@ def _legs(beast: Beast, stance: Stance, *, far: bool) -> list[Part]:
     for hind, hip, turn in ((True, -0.74, -swing), (False, 0.66, swing)):
         parts.extend(Part(name, points, shade) for points in _leg(build, hip, turn, hind))
     foot = build.depth * 0.6 + build.leg
-    sock = box(-3, foot - 0.42 * build.leg, 3, foot + 1)
+    sock = box(-3.0, foot - 0.42 * build.leg, 3.0, foot + 1)
     return [*parts, Part("socks", sock, darker(coat.light, 0.28 if far else 0.0), name)]
 
 

@@ -67,7 +67,7 @@ def bicycle(rng: np.random.Generator, _: float) -> list[Part]:
 
 
 def _spokes(hub: Points, radius: float) -> list[Part]:
-    ends = (radius * direction(angle) for angle in (15, 75, 135))
+    ends = (radius * direction(angle) for angle in (15.0, 75.0, 135.0))
     return [Part("spoke", line(hub - end, hub + end, 0.015), STEEL) for end in ends]
 
 
@@ -147,7 +147,7 @@ def motorbike(rng: np.random.Generator, _: float) -> list[Part]:
     tone = _paint(rng)
     back, front = np.array([-1.05, 0.0]), np.array([1.15, 0.0])
     exhaust = np.array([(0.2, 0.16), (-0.6, 0.24), (-1.5, 0.1)])
-    guard = front + 0.68 * np.array([direction(angle) for angle in (20, 60, 100, 140)])
+    guard = front + 0.68 * np.array([direction(angle) for angle in (20.0, 60.0, 100.0, 140.0)])
     tank = blob(((-0.25, -0.6), (0.1, -0.88), (0.6, -0.8), (0.62, -0.5), (0.0, -0.36)))
     seat = blob(((-1.3, -0.78), (-0.7, -0.68), (-0.15, -0.72), (-0.2, -0.5), (-1.1, -0.56)))
     return [

@@ -1,10 +1,12 @@
 """Drawn scenes, written in the layout of Pascal VOC 2007; every picture has its masks.
 
 Each kind is drawn ``images_per_class`` times, the share ``test_share`` of them in ``val``; objects
-are dealt to pictures of one to four. Picture k is drawn from a seed derived from (seed, k).
+are dealt to pictures of one to four. Picture k is drawn from a seed derived from (seed, k). What is
+hidden or tiny is marked difficult, but for the first training picture of each kind: readers pass
+over difficult objects, and every kind needs one to be trained on.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,7 +28,7 @@ CROWD = (0.30, 0.35, 0.20, 0.15)
 """Shares of pictures with one, two, three and four objects."""
 HIDDEN = 0.5
 """Share of an object that shows, under which it is difficult."""
-TINY = 0.14
+TINY = 0.2
 """Longer side of a box, of the picture's, under which an object is difficult."""
 
 
@@ -42,9 +44,11 @@ def write_voc(settings: Generated, folder: Path) -> None:
     """Draw all scenes into ``folder``: pictures, annotations, masks and lists."""
     root = folder / "VOCdevkit" / YEAR
     plans = planned(settings)
+    firsts = _first_pictures(plans)
     with tqdm(plans, desc="drawing scenes", unit="image", disable=None, delay=10) as bar:
         for number, plan in enumerate(bar):
-            _write_one(settings, number, plan, root)
+            spared = {kind for kind in plan.kinds if firsts.get(kind) == number}
+            _write_one(settings, number, plan, root, spared)
     for task in ("Main", "Segmentation"):
         for name, subsets in (
             ("train", ["train"]),
@@ -85,7 +89,18 @@ def _dealt(names: Sequence[str], rng: np.random.Generator) -> list[list[str]]:
     return hands
 
 
-def _write_one(settings: Generated, number: int, plan: _Plan, root: Path) -> None:
+def _first_pictures(plans: Sequence[_Plan]) -> dict[str, int]:
+    """Find the number of the first training picture of each kind."""
+    firsts: dict[str, int] = {}
+    for number, plan in enumerate(plans):
+        for kind in plan.kinds if plan.subset == "train" else ():
+            firsts.setdefault(kind, number)
+    return firsts
+
+
+def _write_one(
+    settings: Generated, number: int, plan: _Plan, root: Path, spared: Collection[str]
+) -> None:
     name = _id(number)
     scene = draw_scene(settings, number, plan.kinds)
     save_picture(scene.image, root / "JPEGImages" / f"{name}.jpg")
@@ -93,15 +108,18 @@ def _write_one(settings: Generated, number: int, plan: _Plan, root: Path) -> Non
     values = [list(KINDS).index(thing.kind) + 1 for thing in scene.things]
     save_mask(objects, root / "SegmentationObject" / f"{name}.png")
     save_mask(class_map(objects, values), root / "SegmentationClass" / f"{name}.png")
-    listed = [_annotated(thing, settings.canvas) for thing in scene.things]
+    listed = [_annotated(each, settings.canvas, each.kind in spared) for each in scene.things]
     text = annotation_xml(YEAR, f"{name}.jpg", settings.canvas, listed, segmented=True)
     file = root / "Annotations" / f"{name}.xml"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(text, encoding="utf-8")
 
 
-def _annotated(thing: Thing, canvas: int) -> AnnotatedObject:
-    """Describe what shows of an object; corners count from 1, the last pixel included."""
+def _annotated(thing: Thing, canvas: int, spared: bool) -> AnnotatedObject:
+    """Describe what shows of an object; corners count from 1, the last pixel included.
+
+    ``spared``: it is not difficult, whatever shows of it.
+    """
     box = box_of(thing.visible)
     shown = int(thing.visible.sum()) / thing.whole
     longer = max(box.right - box.left, box.bottom - box.top)
@@ -109,7 +127,7 @@ def _annotated(thing: Thing, canvas: int) -> AnnotatedObject:
         name=thing.kind,
         corners=Box(box.left + 1, box.top + 1, box.right, box.bottom),
         truncated=thing.cut or shown < 0.95,
-        difficult=shown < HIDDEN or longer < TINY * canvas,
+        difficult=not spared and (shown < HIDDEN or longer < TINY * canvas),
     )
 
 
