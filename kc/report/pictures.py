@@ -91,6 +91,8 @@ def feature_maps(
         page = _page(images.shape[2:], len(panels), titles, filters, caption)
         figure = Figure(figsize=page.size)
         FigureCanvasAgg(figure)
+        # else matplotlib merges map and image in an SVG and takes the opacity twice: paler maps
+        figure.suppressComposite = True
         for begin, end in _runs(filters):
             number = int(filters[begin])
             for row in range(begin, end):

@@ -1,5 +1,8 @@
 """Feature maps as pictures: built filters and images are found, scales are shared, files repeat."""
 
+import base64
+import re
+from io import BytesIO
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -7,6 +10,7 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 
 from kc.errors import FeatureError
 from kc.report.figures import write_figure
@@ -270,6 +274,26 @@ def test_the_same_input_gives_the_same_bytes(tmp_path: Path):
         assert first != third
         assert len(first) > 5000
     assert plt.get_fignums() == []
+
+
+def test_png_and_svg_show_the_same_colours(tmp_path: Path):
+    ones = np.ones((1, 2, 2))
+    about = {"row_titles": ["a"], "filters": np.array([0]), "caption": ""}
+    grey = np.full((1, 3, 8, 8), 100, np.uint8)
+    figure = feature_maps(grey, [Panel("x", ones)], **about)
+    write_figure(figure, tmp_path / "one")
+    png = np.asarray(Image.open(tmp_path / "one.png").convert("RGB")).astype(float)
+    across, down = figure.axes[1].get_position().get_points().mean(0)
+    printed = png[round((1 - down) * png.shape[0]), round(across * png.shape[1])]
+    drawn_in_svg = re.findall(r'base64,([^"]+)"', (tmp_path / "one.svg").read_text())
+    _, under, over, _ = (
+        np.asarray(Image.open(BytesIO(base64.b64decode(image))).convert("RGBA")).astype(float)
+        for image in drawn_in_svg
+    )
+    assert under[5, 5, 3] == 255
+    opacity = over[5, 5, 3] / 255
+    blended = opacity * over[5, 5, :3] + (1 - opacity) * under[5, 5, :3]
+    np.testing.assert_allclose(blended, printed, atol=3)
 
 
 def test_the_input_is_left_as_it_was():
