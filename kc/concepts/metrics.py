@@ -89,7 +89,7 @@ def background_mean(
 ) -> Float[Tensor, "*m n"]:
     """Hbar: the mean of H over the background, NaN where there is none."""
     behind = H.double().where(~foreground, torch.nan).flatten(-2)
-    return behind.nanmean(-1).where(_whole(H), torch.nan)
+    return behind.nanmean(-1)
 
 
 def richest_checkpoint(n_fg: Int[Tensor, "m n"], epochs: Sequence[int]) -> Int[Tensor, " n"]:
@@ -160,10 +160,6 @@ def effective(
     front = background_mean(H, ~foreground)
     kept = (background >= front).all(0)
     return Selection(kept, 1 - float(kept.double().mean()) if len(kept) else math.nan)
-
-
-def _whole(H: Tensor) -> Tensor:
-    return ~H.isnan().flatten(-2).any(-1)
 
 
 def _trained(epochs: Sequence[int]) -> list[int]:

@@ -8,6 +8,7 @@ from einops import rearrange, reduce
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from kc.concepts.gradient import QuickGradient
 from kc.concepts.noise import Noise
 
 
@@ -24,6 +25,7 @@ class Probe:
     """A layer with the images it is asked about, on one device.
 
     ``head`` maps (n, 3, h, w) to the feature before its ReLU, in eval mode; ``relu`` applies it.
+    On a CPU its images are laid out channels last, where pooling is ten times as fast.
     """
 
     def __init__(
@@ -38,6 +40,9 @@ class Probe:
         assert not head.training, "dropout and batch norm would answer at random"
         self.head, self.images, self.seeds, self.noise = head, images, seeds, noise
         self.max_batch, self.relu = max_batch, relu
+        self.layout = (
+            torch.channels_last if images.device.type == "cpu" else torch.contiguous_format
+        )
         with torch.no_grad():
             self.clean = torch.cat([self._feature(part) for part in torch.split(images, max_batch)])
 
@@ -68,8 +73,11 @@ class Probe:
     def _moved(self, disturbed: Tensor, clean: Tensor, gradient: bool) -> tuple[Tensor, Tensor]:
         """Sum over draws of the MSE of each image, and its gradient for the disturbed images."""
         count = disturbed.shape[1]
-        flat = rearrange(disturbed, "k d c h w -> (k d) c h w").requires_grad_(gradient)
-        with torch.set_grad_enabled(gradient):
+        flat = rearrange(disturbed, "k d c h w -> (k d) c h w").contiguous(
+            memory_format=self.layout
+        )
+        flat.requires_grad_(gradient)
+        with torch.set_grad_enabled(gradient), QuickGradient():
             feature = rearrange(self._feature(flat), "(k d) u -> k d u", d=count)
             squares = (feature - clean).square().mean(2).sum(1)
         if not gradient:
@@ -79,7 +87,7 @@ class Probe:
         return squares.detach(), rearrange(pull, "(k d) c h w -> k d c h w", d=count)
 
     def _feature(self, images: Tensor) -> Tensor:
-        feature = self.head(images).flatten(1)
+        feature = self.head(images.contiguous(memory_format=self.layout)).flatten(1)
         return torch.relu(feature) if self.relu else feature
 
 

@@ -72,6 +72,17 @@ def test_released_path_is_its_plain_recursion(spread: float, steps: int) -> None
         np.testing.assert_allclose(_sigma(entropy), seen[nearest], rtol=1e-9)
 
 
+def test_target_passed_on_the_way_ends_the_search_though_entropy_fell_again() -> None:
+    def louder(seed: int, step: int, draws: int) -> Tensor:
+        return _exact(seed, step, draws) * (3 if step >= 30 else 1)
+
+    head, _ = _linear()
+    for target, steps in ((-2.8, 60), (-1.0, 80)):
+        settings = replace(EXACT, target=target)
+        result = pixel_entropy(head, _pictures(1), settings, [1], CPU, False, louder)
+        assert result.steps.tolist() == [steps]
+
+
 def _sigmas(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
     """Record the sigma of every step; the first is that of s_f."""
     seen: list[np.ndarray] = []
@@ -160,6 +171,22 @@ def test_bound_is_the_water_filling_optimum(tau: float) -> None:
     for entropy in result.H:
         np.testing.assert_allclose(_sigma(entropy), best, rtol=1e-3)
         assert entropy.mean() > math.log(0.01) + plain.HALF_LOG
+
+
+def test_bound_averages_noise_away_over_its_rounds() -> None:
+    head, cost = _linear(1.0)
+    best = np.log(plain.water(cost, 1.5e-4 * cost.sum()))
+
+    def error(steps: int) -> float:
+        settings = replace(EXACT, search="bound", steps=steps, draws=32, scale_draws=SIZE)
+        found = pixel_entropy(head, _pictures(4), settings, [1, 2, 3, 4], CPU, False)
+        away = np.log(_sigma(found.H)) - best
+        away -= away.mean((1, 2), keepdims=True)  # the last scaling and s_f have noise of their own
+        return float(np.sqrt(np.square(away).mean()))
+
+    few, many = error(4), error(64)
+    assert many < 0.4 * few  # sixteen times the noise seen: a quarter of the error
+    assert many < 0.05
 
 
 def test_bound_beats_the_uniform_noise_of_the_same_mse_on_a_network() -> None:
