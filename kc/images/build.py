@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from kc.config import Dataset
+from kc.errors import ImageError
 from kc.images.archive import Files, FolderFiles, open_files, open_folder_of
 from kc.images.cub import read_cub
 from kc.images.decode import decode
@@ -64,8 +65,14 @@ def build_image_store(
     Raises
     ------
     ImageError
-        Whatever is wrong with the archive, its lists, an image or a mask.
+        Whatever is wrong with the archive, its lists, an image or a mask; or the layout is
+        ``mixture`` (see :func:`kc.images.mixture.build_mixture_store`).
     """
+    if dataset.layout not in READERS:
+        raise ImageError(
+            f"{out}: layout '{dataset.layout}' has no pictures of its own, expected one of "
+            f"{', '.join(READERS)}. Cure: kc.images.build_mixture_store, from its parts' stores."
+        )
     out.parent.mkdir(parents=True, exist_ok=True)
     with _open_source(dataset, archive, out) as files:
         samples = ordered(READERS[dataset.layout](files, dataset), dataset.seed)

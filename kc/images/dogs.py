@@ -92,13 +92,14 @@ def _read_mat(files: Files, name: str) -> tuple[list[str], list[str], list[int]]
     pictures, annotations, numbers = columns
     proper = len({len(column) for column in columns}) == 1
     proper = proper and all(isinstance(each, str) for each in pictures + annotations)
-    if not (proper and all(isinstance(each, int) for each in numbers)):
+    # MATLAB saves numbers as floats unless told otherwise
+    if not (proper and all(isinstance(each, int | float) and each % 1 == 0 for each in numbers)):
         raise ImageError(
             f"{files.where}: {name}: expected file_list and annotation_list (names) and labels "
             f"(whole numbers), of one length; got {len(pictures)}, {len(annotations)} and "
             f"{len(numbers)} of them. Cure: fetch lists.tar again."
         )
-    return pictures, annotations, numbers
+    return pictures, annotations, [int(each) for each in numbers]
 
 
 def _check_unique(files: Files, rows: Sequence[_Row]) -> None:

@@ -9,7 +9,8 @@ from PIL import Image, ImageChops, ImageDraw
 
 from kc.images.birds import Part, Posture, bird_parts, feet
 from kc.images.scenery import background, cover, light, twig
-from kc.images.species import MARKS, Colour, Shape, Species
+from kc.images.species import MARKS, Shape, Species
+from kc.images.tones import shifted_colour
 
 SUPERSAMPLE = 3
 MARGIN = 0.03
@@ -56,16 +57,11 @@ def _plumage(parts: list[Part], rng: np.random.Generator, difficulty: float) -> 
     wear = {mark: 1 - difficulty * rng.random() for mark in MARKS}
     return [
         part._replace(
-            colour=_shifted(part.colour, shift),
+            colour=shifted_colour(part.colour, shift),
             strength=part.strength * wear.get(part.name, 1.0),
         )
         for part in parts
     ]
-
-
-def _shifted(colour: Colour, shift: NDArray[np.float64]) -> Colour:
-    red, green, blue = np.clip(np.rint(np.asarray(colour) + shift), 0, 255).astype(int).tolist()
-    return (red, green, blue)
 
 
 def _place(
@@ -98,7 +94,11 @@ def _perch(picture: Image.Image, at: NDArray[np.float64], rng: np.random.Generat
 
 
 def _paint_parts(picture: Image.Image, parts: list[Part]) -> Image.Image:
-    """Paint the parts in order; give the mask of the whole bird."""
+    """Paint the parts in order; give the mask of the whole bird.
+
+    As :func:`kc.images.figures.paint_parts`, which is newer and rounds one corner in thousands
+    another way: with it, birds drawn by earlier versions would not be drawn again byte for byte.
+    """
     groups: dict[str, Image.Image] = {}
     bird = Image.new("L", picture.size)
     for part in parts:

@@ -28,13 +28,14 @@ def own_shade(
     wear = {name: 1 - difficulty * rng.random() for name in sorted(worn)}
     return [
         part._replace(
-            colour=_shifted(part.colour, shift),
+            colour=shifted_colour(part.colour, shift),
             strength=part.strength * wear.get(part.name, 1.0),
         )
         for part in parts
     ]
 
 
-def _shifted(colour: Colour, shift: NDArray[np.float64]) -> Colour:
+def shifted_colour(colour: Colour, shift: NDArray[np.float64]) -> Colour:
+    """Add ``shift``, (3,), to a colour."""
     red, green, blue = np.clip(np.rint(np.asarray(colour) + shift), 0, 255).astype(int).tolist()
     return (red, green, blue)

@@ -143,6 +143,12 @@ def test_missing_archive_of_lists(packed: Path, tmp_path: Path) -> None:
         build_image_store(DOGS, packed, tmp_path / "dogs.zarr", "key")
 
 
+def test_class_numbers_saved_as_floats(dogs: Path) -> None:
+    before = by_id(dogs)
+    write_list(dogs / "train_list.mat", TRAIN, labels=np.array([[9.0], [4.0], [9.0]]))
+    assert by_id(dogs) == before
+
+
 def test_lists_in_a_folder_of_their_own(dogs: Path) -> None:
     (dogs / "lists").mkdir()
     for name in ("train_list.mat", "test_list.mat"):
@@ -196,6 +202,7 @@ def test_list_that_is_no_mat(dogs: Path, content: bytes | None) -> None:
     [
         {"labels": np.array([[1], [2]])},
         {"labels": np.array([[1.5], [2.0], [1.5]])},
+        {"labels": np.array([[np.nan], [2.0], [1.0]])},
         {"file_list": np.array([[1], [2], [3]])},
         {"annotation_list": cells(["a", 3, "c"])},
     ],

@@ -115,3 +115,11 @@ def test_sizes_that_differ_are_refused(parts: dict[str, Store], tmp_path: Path) 
     ):
         build_mixture_store(uneven, 0, tmp_path / "mixed.zarr", "key")
     assert not (tmp_path / "mixed.json").exists()
+
+
+def test_mixture_is_not_read_from_an_archive(tmp_path: Path) -> None:
+    dataset = Dataset(layout="mixture", parts=("dogs", "birds"))
+    with pytest.raises(
+        ImageError, match=r"layout 'mixture' has no pictures of its own, .*build_mixture_store"
+    ):
+        build_image_store(dataset, None, tmp_path / "mixed.zarr", "key")
