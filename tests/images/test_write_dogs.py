@@ -65,6 +65,7 @@ def test_lists_are_spelled_as_the_official_ones(folder: Path) -> None:
     found = scipy.io.loadmat(folder / "train_list.mat")
     assert found["file_list"].shape == found["annotation_list"].shape == (15, 1)
     assert (found["labels"].shape, found["labels"].dtype) == ((15, 1), np.uint8)
+    assert set(found["labels"].ravel().tolist()) == {1, 2, 3, 4, 5}
     name = found["annotation_list"][0, 0].item()
     assert found["file_list"][0, 0].item() == f"{name}.jpg"
     assert (folder / "Annotation" / name).is_file()
