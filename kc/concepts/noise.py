@@ -9,7 +9,9 @@ from torch import Tensor
 from kc.runtime import derive_seed
 
 Noise = Callable[[int, int, int], Tensor]
-"""``noise(seed of the image, step, draws)`` gives eps, (draws, 3, h, w), unit variance."""
+"""``noise(seed of the image, step, draws)`` gives eps, (draws, 3, h, w), unit variance.
+
+:func:`random_signs` gives signs of a feature, (draws, units), in the same way."""
 
 
 def image_seed(image_id: str, seed: int = 0) -> int:
@@ -17,9 +19,7 @@ def image_seed(image_id: str, seed: int = 0) -> int:
     return derive_seed("entropy", seed, image_id)
 
 
-def gaussian(
-    shape: tuple[int, int, int], antithetic: bool, device: torch.device, dtype: torch.dtype
-) -> Noise:
+def gaussian(shape: tuple[int, int, int], device: torch.device, dtype: torch.dtype) -> Noise:
     """Give standard normal noise, independent per pixel and colour [C20, Sec. 3.1].
 
     Drawn on the device, so a GPU's draws are others than a CPU's. Step -1 is the noise of s_f.
@@ -27,8 +27,17 @@ def gaussian(
 
     def draw(seed: int, step: int, draws: int) -> Float[Tensor, "draws 3 h w"]:
         generator = torch.Generator(device).manual_seed(derive_seed(seed, step))
-        fresh = draws // 2 if antithetic else draws
-        eps = torch.randn((fresh, *shape), generator=generator, device=device, dtype=dtype)
-        return torch.cat([eps, -eps]) if antithetic else eps
+        return torch.randn((draws, *shape), generator=generator, device=device, dtype=dtype)
+
+    return draw
+
+
+def random_signs(units: int, device: torch.device, dtype: torch.dtype) -> Noise:
+    """Give signs for the elements of a feature, (draws, units), -1 or 1 with even odds."""
+
+    def draw(seed: int, step: int, draws: int) -> Float[Tensor, "draws units"]:
+        generator = torch.Generator(device).manual_seed(derive_seed("signs", seed, step))
+        bits = torch.randint(0, 2, (draws, units), generator=generator, device=device)
+        return bits.to(dtype) * 2 - 1
 
     return draw

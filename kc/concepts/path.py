@@ -27,7 +27,6 @@ class _Walk:
     def __init__(self, count: int, like: Tensor, settings: EntropySettings) -> None:
         shape = (count, settings.grid, settings.grid)
         self.sigma = torch.full(shape, START, dtype=like.dtype, device=like.device)
-        self.slope = torch.zeros_like(self.sigma)
         self.kept = self.sigma.clone()
         self.before = self.sigma.clone()
         line = like.new_zeros(count)
@@ -72,7 +71,7 @@ def _advance(
     response = probe.respond([rows[i] for i in at.tolist()], sigma, steps.tolist(), settings.draws)
     mean = entropy_of(sigma).mean((1, 2))
     crossed = _keep(state, at, sigma, response.mse, mean, settings)
-    slope = _remember(state, at, response.gradient / scale[at, None, None], sigma, settings)
+    slope = response.gradient / scale[at, None, None]
     state.sigma[at] = move(sigma, slope, state.weight[at], settings)
     state.step[at] = steps + 1
     boosting = steps + 1 == settings.boost_step
@@ -103,19 +102,6 @@ def _keep(
     state.mse[at] = torch.where(nearer, mse, state.mse[at])
     state.kept[at] = torch.where(nearer[:, None, None], sigma, state.kept[at])
     return crossed
-
-
-def _remember(
-    state: _Walk, at: Tensor, slope: Tensor, sigma: Tensor, settings: EntropySettings
-) -> Tensor:
-    """Average slope / sigma, which hardly changes along the path, over the steps so far."""
-    if settings.memory == 0:
-        return slope
-    count = state.step[at, None, None]
-    # 1, 1 / (1 + m), 1 / (1 + m + m^2), ...: each step's weight in an average that fades by m
-    share = (1 - settings.memory) / (1 - settings.memory ** (count + 1))
-    state.slope[at] = torch.lerp(state.slope[at], slope / sigma, share.to(slope.dtype))
-    return state.slope[at] * sigma
 
 
 def move(

@@ -1,7 +1,7 @@
 """What noise on the grid's cells does to a feature: its MSE and the gradient for sigma."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from einops import rearrange, reduce
@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from kc.concepts.gradient import QuickGradient
-from kc.concepts.noise import Noise
+from kc.concepts.noise import Noise, random_signs
 
 
 class Response(NamedTuple):
@@ -36,6 +36,7 @@ class Probe:
         noise: Noise,
         max_batch: int,
         relu: bool = True,
+        slope: Literal["noise", "projection"] = "noise",
     ) -> None:
         assert not head.training, "dropout and batch norm would answer at random"
         self.head, self.images, self.seeds, self.noise = head, images, seeds, noise
@@ -45,6 +46,8 @@ class Probe:
         )
         with torch.no_grad():
             self.clean = torch.cat([self._feature(part) for part in torch.split(images, max_batch)])
+        self.slope = slope
+        self.signs = random_signs(self.clean.shape[1], images.device, images.dtype)
 
     def respond(
         self,
@@ -54,36 +57,61 @@ class Probe:
         draws: int,
         gradient: bool = True,
     ) -> Response:
-        """Disturb images ``rows`` by their sigma, each with the noise of its own step."""
+        r"""Disturb images ``rows`` by their sigma, each with the noise of its own step.
+
+        The gradient for sigma of cell g, with Price's theorem, U elements of the feature and
+        pixels j of the cell, each colour apart:
+
+        .. math:: \frac{\partial MSE}{\partial\sigma_g} = \frac{2\sigma_g}{U} \sum_{j \in g}
+            E_\epsilon \sum_u \Big[ (\partial_j f_u)^2
+            + (f_u(x') - f_u(x)) \, \partial_j^2 f_u \Big]
+
+        ``noise`` estimates all of it, from (d MSE / d x'_j) eps_j, whose noise is that of all other
+        pixels. ``projection`` drops the second term, which is zero for a linear layer, and takes
+        the first from random signs v: E_v (sum_u v_u d_j f_u)^2, at the disturbed image.
+        """
         spread = enlarge(sigma, self.images.shape[-2], self.images.shape[-1])
-        pairs = zip(rows, steps, strict=True)
-        noise = torch.stack([self.noise(self.seeds[row], step, draws) for row, step in pairs])
         at = torch.tensor(rows, device=self.images.device)
         images, clean = self.images[at, None], self.clean[at, None]
         mse = sigma.new_zeros(len(rows))
         slope = torch.zeros_like(spread)
-        for eps in torch.split(noise, max(1, self.max_batch // len(rows)), dim=1):
+        projected = gradient and self.slope == "projection"
+        noise = self._drawn(self.noise, rows, steps, draws)
+        signs = self._drawn(self.signs, rows, steps, draws) if projected else None
+        room = max(1, self.max_batch // len(rows))
+        for first in range(0, draws, room):
+            now = slice(first, first + room)
+            eps, v = noise[:, now], None if signs is None else signs[:, now]
             disturbed = torch.addcmul(images, spread[:, None, None], eps)
-            squares, pull = self._moved(disturbed, clean, gradient)
+            squares, pull = self._moved(disturbed, clean, v, gradient)
             mse += squares / draws
-            if gradient:
+            if projected:
+                total = reduce(pull.square(), "k d c h w -> k h w", "sum")
+                slope += total * spread * (2 / (draws * clean.shape[2]))
+            elif gradient:
                 slope += reduce(pull * eps, "k d c h w -> k h w", "sum") / draws
         return Response(mse, shrink(slope, sigma.shape[-1]))
 
-    def _moved(self, disturbed: Tensor, clean: Tensor, gradient: bool) -> tuple[Tensor, Tensor]:
-        """Sum over draws of the MSE of each image, and its gradient for the disturbed images."""
+    def _drawn(
+        self, draw: Noise, rows: Sequence[int], steps: Sequence[int], draws: int
+    ) -> Float[Tensor, "k draws ..."]:
+        pairs = zip(rows, steps, strict=True)
+        return torch.stack([draw(self.seeds[row], step, draws) for row, step in pairs])
+
+    def _moved(
+        self, disturbed: Tensor, clean: Tensor, signs: Tensor | None, gradient: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Sum over draws of the MSE of each image, and what is pulled back to the pixels."""
         count = disturbed.shape[1]
-        flat = rearrange(disturbed, "k d c h w -> (k d) c h w").contiguous(
-            memory_format=self.layout
-        )
-        flat.requires_grad_(gradient)
+        flat = rearrange(disturbed, "k d c h w -> (k d) c h w").requires_grad_(gradient)
         with torch.set_grad_enabled(gradient), QuickGradient():
             feature = rearrange(self._feature(flat), "(k d) u -> k d u", d=count)
             squares = (feature - clean).square().mean(2).sum(1)
+            pulled = squares.sum() if signs is None else (feature * signs).sum()
         if not gradient:
             return squares, disturbed
         # asked for the images alone, autograd leaves out the gradients of all weights
-        (pull,) = torch.autograd.grad(squares.sum(), flat)
+        (pull,) = torch.autograd.grad(pulled, flat)
         return squares.detach(), rearrange(pull, "(k d) c h w -> k d c h w", d=count)
 
     def _feature(self, images: Tensor) -> Tensor:

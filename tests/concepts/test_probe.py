@@ -1,0 +1,91 @@
+"""Both estimates of the slope: what they are on average, and how noisy."""
+
+import pytest
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+
+from kc.concepts.noise import gaussian, random_signs
+from kc.concepts.probe import Probe
+
+CPU = torch.device("cpu")
+GRID, SIDE = 4, 8
+SIZE = 3 * SIDE * SIDE
+
+
+def _probe(head: nn.Module, images: Tensor, slope: str, relu: bool = False) -> Probe:
+    noise = gaussian((3, SIDE, SIDE), CPU, torch.float64)
+    return Probe(head.eval(), images, range(len(images)), noise, 1000, relu, slope)
+
+
+def _images(count: int) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(count, 3, SIDE, SIDE, generator=generator, dtype=torch.float64)
+
+
+def _linear(units: int = 10) -> nn.Module:
+    generator = torch.Generator().manual_seed(1)
+    head = nn.Sequential(nn.Flatten(), nn.Linear(SIZE, units)).double()
+    head[1].weight.data = torch.randn(units, SIZE, generator=generator, dtype=torch.float64)
+    return head
+
+
+def _by_cell(pixels: Tensor) -> Tensor:
+    """Sum (3, side, side) by cell."""
+    return rearrange(pixels, "c (y a) (x b) -> y x (c a b)", y=GRID, x=GRID).sum(-1)
+
+
+@pytest.mark.parametrize("slope", ["noise", "projection"])
+def test_slope_of_a_linear_layer_is_its_closed_form(slope: str) -> None:
+    head, sigma = _linear(), torch.rand(2, GRID, GRID).double() * 0.1 + 0.02
+    response = _probe(head, _images(2), slope).respond([1, 0], sigma, [0, 0], 30000)
+    cost = _by_cell(head[1].weight.square().sum(0).reshape(3, SIDE, SIDE)) / 10
+    torch.testing.assert_close(response.gradient, 2 * sigma * cost, rtol=0.04, atol=0)
+    torch.testing.assert_close(response.mse, (sigma.square() * cost).sum((1, 2)), rtol=0.02, atol=0)
+
+
+def test_projection_is_far_less_noisy_at_the_same_draws() -> None:
+    head, sigma = _linear(), torch.full((1, GRID, GRID), 0.01, dtype=torch.float64)
+
+    def spread(slope: str) -> float:
+        probe = _probe(head, _images(1), slope)
+        seen = [probe.respond([0], sigma, [step], 8).gradient for step in range(60)]
+        return float((torch.cat(seen).std(0) / torch.cat(seen).mean(0)).mean())
+
+    noisy, quiet = spread("noise"), spread("projection")
+    assert quiet < 0.5 * noisy
+
+
+class _Square(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.flatten(1).square()
+
+
+def test_projection_leaves_out_the_curvature() -> None:
+    # f = x^2: MSE = mean of 4 x^2 s^2 + 3 s^4, of whose slope 4 s^3 are curvature
+    images, sigma = _images(1), torch.full((1, GRID, GRID), 0.5, dtype=torch.float64)
+    straight = _by_cell(8 * images[0].square() * 0.5) / SIZE
+    each = SIZE / GRID**2 * 0.5**3 / SIZE
+    for slope, cubes in (("noise", 12), ("projection", 8)):
+        found = _probe(_Square(), images, slope).respond([0], sigma, [0], 60000).gradient
+        torch.testing.assert_close(found[0], straight + cubes * each, rtol=0.03, atol=0)
+    assert (4 * each / (straight + 12 * each)).min() > 0.05
+
+
+def test_relu_that_is_shut_adds_nothing() -> None:
+    head = _linear()
+    head[1].bias.data = torch.where(torch.arange(10) < 5, 1e3, -1e3).double()
+    sigma = torch.full((1, GRID, GRID), 0.01, dtype=torch.float64)
+    found = _probe(head, _images(1), "projection", relu=True).respond([0], sigma, [0], 20000)
+    cost = _by_cell(head[1].weight[:5].square().sum(0).reshape(3, SIDE, SIDE)) / 10
+    torch.testing.assert_close(found.gradient[0], 2 * 0.01 * cost, rtol=0.05, atol=0)
+
+
+def test_signs_are_fair_fresh_and_of_the_seed() -> None:
+    draw = random_signs(30, CPU, torch.float64)
+    signs = draw(1, 0, 5000)
+    assert signs.unique().tolist() == [-1, 1]
+    assert (signs.T @ signs / 5000 - torch.eye(30)).abs().max() < 0.07
+    assert torch.equal(draw(1, 0, 5000), signs)
+    assert not torch.equal(draw(1, 1, 5000), signs)
+    assert not torch.equal(draw(2, 0, 5000), signs)
