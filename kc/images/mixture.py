@@ -1,6 +1,8 @@
 """Mixtures: the image stores of several data sets copied into one, every image once."""
 
 from collections.abc import Mapping, Sequence
+from itertools import batched
+from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +14,9 @@ from tqdm import tqdm
 from kc.errors import ImageError
 from kc.images import build
 from kc.store import ArraySpec, Store, StoredArray, StoreWriter
+
+HELD = 512 << 20
+"""Bytes gathered at once: all shards of the parts are read once for so much of the mixture."""
 
 
 class _Origin(NamedTuple):
@@ -27,7 +32,8 @@ def build_mixture_store(
     """Write the store of a mixture, going on where an earlier attempt under ``key`` stopped.
 
     Labels follow each other in the order of the parts, an id becomes ``PART/ID``, and rows are
-    put into one fixed random order, as every image store's are. One shard is held at a time.
+    put into one fixed random order, as every image store's are. ``HELD`` bytes are held at a time;
+    a kill costs at most these.
 
     Parameters
     ----------
@@ -103,27 +109,29 @@ def _write_shards(
         for name in writer.arrays
     }
     missing = writer.missing()
+    specs = writer.arrays.values()
+    bytes_per_row = sum(np.dtype(each.dtype).itemsize * prod(each.shape[1:]) for each in specs)
+    together = max(HELD // (bytes_per_row * writer.shard_rows), 1)
     total = sum(len(origins[writer.rows(shard)]) for shard in missing)
     with tqdm(total=total, desc="mixing", unit="image", disable=None, delay=10) as bar:
-        for shard in missing:
-            here = origins[writer.rows(shard)]
-            values = {
-                name: _gather(arrays[name], here, writer.arrays[name]) for name in writer.arrays
-            }
-            writer.write(shard, values)
+        for shards in batched(missing, together):
+            here = [origin for shard in shards for origin in origins[writer.rows(shard)]]
+            values = {spec.name: _gather(arrays[spec.name], here, spec) for spec in specs}
+            start = 0
+            for shard in shards:
+                stop = start + len(origins[writer.rows(shard)])
+                writer.write(shard, {name: values[name][start:stop] for name in values})
+                start = stop
             bar.update(len(here))
 
 
 def _gather(
     arrays: Mapping[str, StoredArray], origins: Sequence[_Origin], spec: ArraySpec
 ) -> NDArray[Any]:
-    """Collect the rows of one shard; those of a part without this array stay 0.
-
-    Row by row: they are scattered over all shards of the parts, and an index array would read
-    each of these whole, for every shard of the mixture.
-    """
+    """Collect rows, reading each part's shards once; rows of a part without this array stay 0."""
     values = np.zeros((len(origins), *spec.shape[1:]), dtype=spec.dtype)
-    for place, (part, row) in enumerate(origins):
-        if part in arrays:
-            values[place] = arrays[part][row]
+    for part, array in arrays.items():
+        places = [place for place, origin in enumerate(origins) if origin.part == part]
+        if places:
+            values[places] = array[np.array([origins[place].row for place in places])]
     return values

@@ -87,6 +87,7 @@ def test_killed_mixture_goes_on_at_the_next_shard(
     parts: dict[str, Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(build, "SHARD_ROWS", 8)
+    monkeypatch.setattr(mixture, "HELD", 1)  # one shard at a time
     out, gathered = tmp_path / "mixed.zarr", []
     gather = mixture._gather
 
@@ -104,6 +105,7 @@ def test_killed_mixture_goes_on_at_the_next_shard(
         gathered[:] = ["before"]
         build_mixture_store(parts, 0, out, "key")
     assert gathered[1:] == ["image", "foreground"] * 2
+    monkeypatch.setattr(mixture, "HELD", 3 * 8 * 4 * 24 * 24)  # three shards: the fourth alone
     build_mixture_store(parts, 0, tmp_path / "whole.zarr", "key")
     assert open_images(out).digest == open_images(tmp_path / "whole.zarr").digest
 
