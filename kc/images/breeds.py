@@ -6,6 +6,7 @@ telling them apart means looking at parts, as it does for real dogs. A breed dep
 and the seed only, never on how many classes there are.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -67,6 +68,7 @@ EPITHETS = (
 )  # fmt: skip
 
 
+@lru_cache(maxsize=256)
 def breed(number: int, seed: int) -> Breed:
     """Give the breed of class ``number`` (from 0)."""
     group, member = divmod(number, BREEDS_PER_GROUP)
