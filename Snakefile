@@ -19,7 +19,7 @@ include: "workflow/rules/common.smk"
 rule all:
     default_target: True
     input:
-        rules_of_studies,
+        [outputs(study) for study in PLANS],
 
 
 include: "workflow/rules/images.smk"

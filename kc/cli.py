@@ -113,16 +113,21 @@ def config_check(files: Annotated[list[Path], typer.Argument(help="config.yaml, 
 @app.command("plan")
 @_clear
 def plan(
+    study: Annotated[list[str] | None, typer.Argument(help="studies; none: all")] = None,
     configfile: ConfigFiles = None,
     data_root: Annotated[Path, typer.Option(help="folder of the archives")] = Path("data"),
     base: Annotated[Path, typer.Option(help="the default settings")] = Path("config.yaml"),
 ) -> None:
     """Estimate what a run will make: products, bytes on disk, jobs. Makes and reads nothing."""
-    from kc.plan import stability_plan
+    from kc.config import STUDIES
     from kc.report.estimate import estimate
+    from kc.study_plans import plan_of
 
     settings = read_settings([base, *(configfile or [])], {"data_root": str(data_root)})
-    found = estimate(settings, stability_plan(settings).fits)
+    if unknown := sorted(set(study or []) - set(STUDIES)):
+        raise KCError(f"no study '{unknown[0]}'; there are {', '.join(STUDIES)}.")
+    plans = [plan_of(settings, name) for name in study or STUDIES]
+    found = estimate(settings, plans)
     shown = found.assign(bytes=found["bytes"].astype(float).map(_spell_bytes))
     typer.echo(shown.to_string(index=False))
     total = _spell_bytes(float(found["bytes"].sum()))

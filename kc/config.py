@@ -14,20 +14,23 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from kc.errors import SettingsError
 from kc.names import LAYER_NODES, Architecture
-
-Share = Annotated[float, Field(gt=0, lt=1)]
-Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
-
-
-class Section(BaseModel):
-    """A frozen group of settings that refuses keys it does not know."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+from kc.sections import Count, Positive, Section, Share
+from kc.study_config import (
+    BornAgain,
+    Compression,
+    CrossTask,
+    Diagnosis,
+    Orders,
+    Pictures,
+    Redundancy,
+    Refinement,
+    Stability,
+    Tails,
+)
 
 
 class Generated(Section):
@@ -184,35 +187,6 @@ class Consistency(Section):
         return self
 
 
-class Stability(Section):
-    """Instability of training: Tables 1 and 2 of [L20]."""
-
-    dataset: str = "birds"
-    layers: dict[Architecture, Annotated[tuple[str, ...], Field(min_length=1)]] = Field(
-        {
-            "alexnet": ("conv4", "conv5"),
-            "vgg16_bn": ("conv4_3", "conv5_3"),
-            "resnet34": ("last_conv",),
-        },
-        description="layers compared, by architecture; a graph node name serves as well",
-    )
-    seeds: Annotated[tuple[int, ...], Field(min_length=2)] = Field(
-        (0, 1, 2), description="case 1: one network each; intervals need three"
-    )
-    half_splits: Annotated[int, Field(ge=0)] = Field(
-        3, description="case 2: random half-splits; intervals need three"
-    )
-    half_images: bool = Field(
-        True, description="case 1: fit once more on half the images, to see how far g overfits"
-    )
-
-    @model_validator(mode="after")
-    def _distinct(self) -> "Stability":
-        if len(set(self.seeds)) != len(self.seeds):
-            raise ValueError(f"seeds {list(self.seeds)} repeat: each network needs its own")
-        return self
-
-
 class Settings(Section):
     """The whole of ``config.yaml``."""
 
@@ -228,15 +202,19 @@ class Settings(Section):
     training: Recipe = Recipe()
     activations: Activations = Activations()
     consistency: Consistency = Consistency()
+    tails: Tails = Tails()
+    pictures: Pictures = Pictures()
     stability: Stability = Stability()
+    diagnosis: Diagnosis = Diagnosis()
+    refinement: Refinement = Refinement()
+    redundancy: Redundancy = Redundancy()
+    compression: Compression = Compression()
+    born_again: BornAgain = BornAgain()
+    cross_task: CrossTask = CrossTask()
+    orders: Orders = Orders()
 
     @model_validator(mode="after")
     def _names_resolve(self) -> "Settings":
-        if self.stability.dataset not in self.datasets:
-            raise ValueError(
-                f"stability.dataset '{self.stability.dataset}' is not among datasets "
-                f"{sorted(self.datasets)}"
-            )
         for name, dataset in self.datasets.items():
             archive = dataset.archive
             if archive is not None and not archive.is_absolute() and self.data_root is None:
@@ -244,12 +222,19 @@ class Settings(Section):
                     f"datasets.{name}.archive is '{archive}' but data_root is not set. "
                     "Cure: --config data_root=FOLDER"
                 )
-        for architecture, layers in self.stability.layers.items():
+        for name, about in self.datasets.items():
+            for part in about.parts:
+                if part not in self.datasets or self.datasets[part].parts:
+                    raise ValueError(
+                        f"datasets.{name}.parts: '{part}' is no data set to mix"
+                        f"{_nearest(part, self.datasets)}; datasets: {', '.join(self.datasets)}"
+                    )
+        for where, architecture, layers in _layers_named(self):
             known = LAYER_NODES[architecture]
             for layer in layers:
                 if layer not in known and "." not in layer:
                     raise ValueError(
-                        f"stability.layers.{architecture}: '{layer}' is no layer of "
+                        f"{where}: '{layer}' is no layer of "
                         f"{architecture}{_nearest(layer, known)}; known: {', '.join(known)}, "
                         "or any graph node such as 'features.3'"
                     )
@@ -264,7 +249,7 @@ class Settings(Section):
 
     def of_study(self, study: str) -> "Settings":
         """Give the settings one study depends on: other studies' sections at their defaults."""
-        others = {name: STUDIES[name]() for name in STUDIES if name != study}
+        others = {name: kind() for name, kind in STUDIES.items() if name != study}
         return self.model_copy(update=others)
 
     def network(self, architecture: Architecture) -> Network:
@@ -272,8 +257,34 @@ class Settings(Section):
         return self.networks.get(architecture, Network())
 
 
-STUDIES: Mapping[str, type[Section]] = {"stability": Stability}
+STUDIES: Mapping[str, type[Section]] = types.MappingProxyType(
+    {
+        "stability": Stability,
+        "diagnosis": Diagnosis,
+        "refinement": Refinement,
+        "redundancy": Redundancy,
+        "compression": Compression,
+        "born_again": BornAgain,
+        "cross_task": CrossTask,
+        "orders": Orders,
+    }
+)
 """The sections that belong to one study each; every other section may concern all."""
+
+
+def _layers_named(settings: Settings) -> Iterable[tuple[str, Architecture, tuple[str, ...]]]:
+    """Give every place layers are named in, for checks."""
+    for name in STUDIES:
+        section = getattr(settings, name)
+        layers = getattr(section, "layers", ())
+        if isinstance(layers, Mapping):
+            for architecture, some in layers.items():
+                yield f"{name}.layers.{architecture}", architecture, some
+        elif layers:
+            yield f"{name}.layers", section.architecture, layers
+    about = settings.diagnosis
+    yield "diagnosis.weak_layer", about.weak, (about.weak_layer,)
+    yield "diagnosis.strong_layer", about.strong, (about.strong_layer,)
 
 
 def load_settings(raw: Mapping[str, Any]) -> Settings:

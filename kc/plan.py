@@ -1,14 +1,12 @@
-"""What must be trained, recorded and fitted: the names of products, and what each study needs.
+"""The products of the workflow by name: networks, and fits between two of them.
 
-Pure bookkeeping over the settings, so that the Snakefile can read it without torch.
+Pure bookkeeping, so that the Snakefile can read it without torch.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from itertools import permutations
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from kc.config import Settings
 from kc.names import Architecture, node_of
 
 
@@ -21,12 +19,40 @@ class NetworkPlan:
     seed: int
     half: str = ""
     """Half of the training images it sees, e.g. ``0a`` and ``0b``; empty: all of them."""
+    task: Literal["class", "superclass"] = "class"
+    """What it tells apart."""
+    removed: float = 0.0
+    """Share of its weights pruned away; it starts from the network with none removed."""
+    generation: int = 1
+    """Of a chain of born-again networks: each is taught by the one before."""
 
     @property
     def name(self) -> str:
         """Name of the network's folder and of its activation store."""
         member = f"half{self.half}" if self.half else f"seed{self.seed}"
+        if self.task != "class":
+            member += f"-{self.task}"
+        if self.removed:
+            member += f"-pruned{100 * self.removed:g}"
+        if self.generation > 1:
+            member += f"-generation{self.generation}"
         return f"{self.dataset}-{self.architecture}-{member}"
+
+    @property
+    def origin(self) -> "NetworkPlan | None":
+        """The network this one is made from (the unpruned one) or taught by; none: from scratch."""
+        if self.removed:
+            return replace(self, removed=0.0)
+        if self.generation > 1:
+            return replace(self, generation=self.generation - 1)
+        return None
+
+    @property
+    def kind(self) -> str:
+        """How it is made: ``plain``, ``pruned`` or ``born_again``."""
+        if self.removed:
+            return "pruned"
+        return "born_again" if self.generation > 1 else "plain"
 
 
 @dataclass(frozen=True, order=True)
@@ -39,6 +65,8 @@ class FitPlan:
     target_layer: str
     images: Literal["all", "half"] = "all"
     """Training images g is fitted on; ``half``: the check on overfitting."""
+    only: str = ""
+    """Superclass whose images alone it is fitted and tested on; empty: all."""
     keep: bool = False
     """Whether the components are worth disk (the setting says of which images)."""
 
@@ -49,6 +77,7 @@ class FitPlan:
         if self.target_layer != self.source_layer:
             layers += f"-to-{self.target_layer}"
         tail = "--half" if self.images == "half" else ""
+        tail += f"--only-{self.only}" if self.only else ""
         return f"{self.source.name}--{self.target.name}--{layers}{tail}"
 
     @property
@@ -67,39 +96,6 @@ class FitPlan:
         return "--".join(sorted((self.source.name, self.target.name)))
 
 
-@dataclass(frozen=True)
-class StabilityPlan:
-    """The fits of Tables 1 and 2, by case."""
-
-    initialization: tuple[FitPlan, ...]
-    training_data: tuple[FitPlan, ...]
-
-    @property
-    def fits(self) -> tuple[FitPlan, ...]:
-        """All fits of both cases."""
-        return self.initialization + self.training_data
-
-
-def stability_plan(settings: Settings) -> StabilityPlan:
-    """Pair networks as [L20, Sec. 4.2]: case 1 all ordered pairs of seeds, case 2 halves."""
-    study = settings.stability
-    initialization: list[FitPlan] = []
-    training_data: list[FitPlan] = []
-    for architecture, layers in study.layers.items():
-        networks = [NetworkPlan(study.dataset, architecture, seed) for seed in study.seeds]
-        for layer in layers:
-            for number, (a, b) in enumerate(permutations(networks, 2)):
-                initialization += _fits(a, b, layer, study.half_images, keep=number == 0)
-            for index in range(study.half_splits):
-                halves = [
-                    NetworkPlan(study.dataset, architecture, index, f"{index}{part}")
-                    for part in "ab"
-                ]
-                for a, b in permutations(halves, 2):
-                    training_data += _fits(a, b, layer, half_images=False)
-    return StabilityPlan(tuple(initialization), tuple(training_data))
-
-
 def networks_of(fits: Iterable[FitPlan]) -> list[NetworkPlan]:
     """List the networks that take part in the fits, each once, in order."""
     return sorted({network for fit in fits for network in (fit.source, fit.target)})
@@ -112,9 +108,37 @@ def nodes_of(network: NetworkPlan, fits: Iterable[FitPlan]) -> list[str]:
     return sorted(nodes)
 
 
-def _fits(
-    source: NetworkPlan, target: NetworkPlan, layer: str, half_images: bool, keep: bool = False
-) -> list[FitPlan]:
-    full = FitPlan(source, target, layer, layer, "all", keep)
-    half = FitPlan(source, target, layer, layer, "half")
-    return [full, half] if half_images else [full]
+def with_origins(networks: Iterable[NetworkPlan]) -> list[NetworkPlan]:
+    """List the networks and all those they are made from, each once, in order."""
+    found: set[NetworkPlan] = set()
+    for network in networks:
+        step: NetworkPlan | None = network
+        while step is not None:
+            found.add(step)
+            step = step.origin
+    return sorted(found)
+
+
+def merged(fits: Iterable[FitPlan]) -> list[FitPlan]:
+    """List the fits, each once, in order; kept where any study wants it kept."""
+    found: dict[str, FitPlan] = {}
+    for fit in fits:
+        known = found.get(fit.name, fit)
+        found[fit.name] = replace(fit, keep=fit.keep or known.keep)
+    return sorted(found.values())
+
+
+def batches(
+    networks: Iterable[NetworkPlan], jobs: Literal["architecture", "network"]
+) -> dict[str, list[NetworkPlan]]:
+    """Group networks into the jobs that make them, by the job's name.
+
+    ``architecture``: all of one kind and architecture on one data set; born-again networks, each
+    taught by the one before, are then one job. ``network``: one each.
+    """
+    found: dict[str, list[NetworkPlan]] = {}
+    for network in sorted(networks):
+        name = f"{network.dataset}-{network.architecture}"
+        name += "" if network.kind == "plain" else f"-{network.kind}"
+        found.setdefault(network.name if jobs == "network" else name, []).append(network)
+    return found

@@ -19,7 +19,12 @@ from typing import Any
 from pydantic import BaseModel
 
 PACKAGE_ROOT = Path(__file__).parent
-NOT_COUNTED = frozenset({"kc.config", "kc.errors", "kc.plan", "kc.cli", "kc.provenance"})
+NOT_COUNTED = frozenset(
+    {
+        *("kc.config", "kc.sections", "kc.study_config"),
+        *("kc.errors", "kc.plan", "kc.study_plans", "kc.cli", "kc.provenance"),
+    }
+)
 
 
 def code_hash(*entries: str) -> str:

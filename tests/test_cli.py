@@ -117,7 +117,7 @@ def test_settings_that_are_no_mapping_are_refused(tmp_path, content, told):
 
 def test_the_papers_plan_counts_bytes_by_hand():
     preset = ROOT / "workflow" / "presets" / "paper.yaml"
-    found = run("plan", "--configfile", preset, "--base", ROOT / "config.yaml")
+    found = run("plan", "stability", "--configfile", preset, "--base", ROOT / "config.yaml")
     assert found.exit_code == 0, found.output
     rows = {line.split()[0]: line.split()[1:] for line in found.output.splitlines()[1:6]}
     # 3 architectures, each 3 seeds and 3 pairs of halves; 11,788 pictures of 224 px in 3 colours
@@ -128,6 +128,6 @@ def test_the_papers_plan_counts_bytes_by_hand():
 def test_a_plan_needs_the_number_of_images(tmp_path):
     preset = tmp_path / "mine.yaml"
     preset.write_text("datasets: {birds: {archive: x.tgz}}\n")
-    found = run("plan", "--configfile", preset, "--base", ROOT / "config.yaml")
+    found = run("plan", "stability", "--configfile", preset, "--base", ROOT / "config.yaml")
     assert found.exit_code == 2
     assert "datasets.birds.images is not set" in found.output

@@ -8,14 +8,12 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from kc.concepts.bound import fill
-from kc.concepts.noise import Noise, gaussian
+from kc.concepts.noise import SCALE_STEP, Noise, gaussian
 from kc.concepts.path import walk
 from kc.concepts.probe import Probe
 from kc.concepts.settings import START, EntropySettings
 from kc.concepts.units import entropy_of
 from kc.errors import FeatureError, ImageError
-
-_SCALE_STEP = -1
 
 
 class EntropyResult(NamedTuple):
@@ -80,7 +78,9 @@ def pixel_entropy(
     images = images.to(device)
     shape = (3, images.shape[2], images.shape[3])
     noise = noise or gaussian(shape, device, images.dtype)
-    probe = Probe(head, images, seeds, noise, settings.max_batch, relu, settings.slope)
+    probe = Probe(
+        head, images, seeds, noise, settings.max_batch, relu, settings.slope, settings.fresh
+    )
     scale = _scale(probe, settings)
     rows = (scale > 0).nonzero().flatten()
     H = torch.full((len(images), settings.grid, settings.grid), torch.nan, dtype=images.dtype)
@@ -101,7 +101,7 @@ def _scale(probe: Probe, settings: EntropySettings) -> Float[Tensor, " n"]:
     cells = probe.images.new_full((room, settings.grid, settings.grid), START)
     parts = []
     for rows in torch.split(torch.arange(len(probe.images)), room):
-        steps = [_SCALE_STEP] * len(rows)
+        steps = [SCALE_STEP] * len(rows)
         part = probe.respond(
             rows.tolist(), cells[: len(rows)], steps, settings.scale_draws, gradient=False
         )

@@ -14,6 +14,10 @@ Noise = Callable[[int, int, int], Tensor]
 :func:`random_signs` gives signs of a feature, (draws, units), in the same way."""
 
 
+SCALE_STEP = -1
+"""The step whose noise s_f is taken with."""
+
+
 def image_seed(image_id: str, seed: int = 0) -> int:
     """Seed an image by its id: every network and checkpoint meets the same noise on it."""
     return derive_seed("entropy", seed, image_id)
@@ -22,7 +26,7 @@ def image_seed(image_id: str, seed: int = 0) -> int:
 def gaussian(shape: tuple[int, int, int], device: torch.device, dtype: torch.dtype) -> Noise:
     """Give standard normal noise, independent per pixel and colour [C20, Sec. 3.1].
 
-    Drawn on the device, so a GPU's draws are others than a CPU's. Step -1 is the noise of s_f.
+    Drawn on the device, so a GPU's draws are others than a CPU's. Step -1 is that of s_f.
     """
 
     def draw(seed: int, step: int, draws: int) -> Float[Tensor, "draws 3 h w"]:

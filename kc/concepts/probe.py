@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from kc.concepts.gradient import QuickGradient
-from kc.concepts.noise import Noise, random_signs
+from kc.concepts.noise import SCALE_STEP, Noise, random_signs
 
 
 class Response(NamedTuple):
@@ -37,6 +37,7 @@ class Probe:
         max_batch: int,
         relu: bool = True,
         slope: Literal["noise", "projection"] = "noise",
+        fresh: bool = True,
     ) -> None:
         assert not head.training, "dropout and batch norm would answer at random"
         self.head, self.images, self.seeds, self.noise = head, images, seeds, noise
@@ -46,7 +47,7 @@ class Probe:
         )
         with torch.no_grad():
             self.clean = torch.cat([self._feature(part) for part in torch.split(images, max_batch)])
-        self.slope = slope
+        self.slope, self.fresh = slope, fresh
         self.signs = random_signs(self.clean.shape[1], images.device, images.dtype)
 
     def respond(
@@ -67,8 +68,9 @@ class Probe:
             + (f_u(x') - f_u(x)) \, \partial_j^2 f_u \Big]
 
         ``noise`` estimates all of it, from (d MSE / d x'_j) eps_j, whose noise is that of all other
-        pixels. ``projection`` drops the second term, which is zero for a linear layer, and takes
-        the first from random signs v: E_v (sum_u v_u d_j f_u)^2, at the disturbed image.
+        pixels. ``projection`` takes the first term from random signs v, as E_v (sum_u v_u d_j f_u)^2
+        at the disturbed image, and for the second scales all cells alike, so that
+        sum_g sigma_g d MSE / d sigma_g = 2 MSE. Both are exact where the MSE is quadratic in sigma.
         """
         spread = enlarge(sigma, self.images.shape[-2], self.images.shape[-1])
         at = torch.tensor(rows, device=self.images.device)
@@ -76,7 +78,8 @@ class Probe:
         mse = sigma.new_zeros(len(rows))
         slope = torch.zeros_like(spread)
         projected = gradient and self.slope == "projection"
-        noise = self._drawn(self.noise, rows, steps, draws)
+        moments = steps if self.fresh else [SCALE_STEP] * len(rows)
+        noise = self._drawn(self.noise, rows, moments, draws)
         signs = self._drawn(self.signs, rows, steps, draws) if projected else None
         room = max(1, self.max_batch // len(rows))
         for first in range(0, draws, room):
@@ -87,10 +90,14 @@ class Probe:
             mse += squares / draws
             if projected:
                 total = reduce(pull.square(), "k d c h w -> k h w", "sum")
-                slope += total * spread * (2 / (draws * clean.shape[2]))
+                slope += total * spread
             elif gradient:
                 slope += reduce(pull * eps, "k d c h w -> k h w", "sum") / draws
-        return Response(mse, shrink(slope, sigma.shape[-1]))
+        cells = shrink(slope, sigma.shape[-1])
+        if projected:
+            tiny = torch.finfo(cells.dtype).tiny
+            cells *= (2 * mse / (cells * sigma).sum((1, 2)).clamp(min=tiny))[:, None, None]
+        return Response(mse, cells)
 
     def _drawn(
         self, draw: Noise, rows: Sequence[int], steps: Sequence[int], draws: int

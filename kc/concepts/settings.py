@@ -29,8 +29,10 @@ class EntropySettings:
     """Draws behind s_f."""
     slope: Literal["noise", "projection"] = "noise"
     """Gradient of the MSE for sigma, from each draw: ``noise``, by autograd through x'; or
-    ``projection``, of x' on random signs, which leaves out the layer's curvature
-    (:meth:`kc.concepts.probe.Probe.respond`) and is far less noisy."""
+    ``projection`` of x' on random signs, far less noisy and true for layers that are linear near
+    the image (:meth:`kc.concepts.probe.Probe.respond`)."""
+    fresh: bool = True
+    """New draws at each step; else those of s_f at all, so that MSE / s_f is hardly noisy."""
     integrator: Literal["euler", "exponential"] = "euler"
     """``euler``: plain SGD; ``exponential``: the same flow, exact while MSE stays quadratic."""
     learning_rate: float = 1e-4
@@ -58,6 +60,12 @@ class EntropySettings:
                     f"entropy.{name}: expected at least 1, got {getattr(self, name)}. "
                     "Cure: leave it out for the preset's value"
                 )
+        if not self.fresh and self.draws != self.scale_draws:
+            raise SettingsError(
+                f"entropy.scale_draws: expected {self.draws}, as many as entropy.draws, since "
+                f"fresh is false and they are the same; got {self.scale_draws}. "
+                "Cure: set both alike, or fresh: true"
+            )
 
 
 _PRESETS: dict[str, EntropySettings] = {
@@ -66,8 +74,9 @@ _PRESETS: dict[str, EntropySettings] = {
     "fast": EntropySettings(
         steps=10,
         draws=8,
-        scale_draws=64,
+        scale_draws=8,
         slope="projection",
+        fresh=False,
         integrator="exponential",
         learning_rate=8e-4,
         boost_step=8,

@@ -6,11 +6,10 @@ They are checked against the forward pass in float32 before they come here.
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from kc.config import Consistency
 from kc.consistency.order import Rows
-from kc.names import component_names
+from kc.images.rows import rows_in
+from kc.names import Subset, component_names
 from kc.plan import FitPlan
 from kc.provenance import product_key
 from kc.store import ArraySpec, Store, StoreWriter
@@ -61,9 +60,8 @@ def kept_of(
     """Say what is kept of a fit: nothing, the test images' components, or all."""
     if settings.components == "none" or not plan.keep:
         return None
-    subset = target.rows["subset"].to_numpy()
-    chosen = subset == "test" if settings.components == "test" else np.ones(len(subset), bool)
-    rows = np.flatnonzero(chosen).astype(np.int64)
+    subset: Subset | None = "test" if settings.components == "test" else None
+    rows = rows_in(target.rows, subset, plan.only)
     shape = tuple(target[plan.target_node].shape[1:])
     names = tuple(component_names(settings.order))
     spec = ArraySpec(

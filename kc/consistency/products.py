@@ -20,6 +20,8 @@ from kc.consistency.order import Rows
 from kc.consistency.result import FitResult
 from kc.consistency.saved import load_fit, save_fit
 from kc.consistency.variance import Moments, series
+from kc.errors import FeatureError
+from kc.images.rows import rows_in
 from kc.names import SUBSETS
 from kc.plan import FitPlan
 from kc.provenance import product_key, versions
@@ -127,6 +129,7 @@ def fit_key(plan: FitPlan, settings: Consistency, seed: int, source: Store, targ
         "name": plan.name,
         "nodes": (plan.source_node, plan.target_node),
         "images": plan.images,
+        "only": plan.only,
     }
     inputs = {"source": source.digest, "target": target.digest}
     return product_key(about, inputs, "kc.consistency.fit", "kc.consistency.evaluate")
@@ -178,10 +181,13 @@ def _fit(job: Job, pair: Pair, train: Rows, block_rows: int) -> FitResult:
 
 def _subsets(rows: pd.DataFrame, job: Job) -> dict[str, Rows]:
     """Give the rows of each subset; ``train`` are those g sees (half of them: a fixed half)."""
-    subset = rows["subset"].to_numpy()
-    found: dict[str, Rows] = {
-        name: np.flatnonzero(subset == name).astype(np.int64) for name in SUBSETS
-    }
+    found: dict[str, Rows] = {name: rows_in(rows, name, job.plan.only) for name in SUBSETS}
+    if min(map(len, found.values())) == 0:
+        known = ", ".join(sorted(set(rows["superclass"]))) if "superclass" in rows else "none"
+        raise FeatureError(
+            f"{job.plan.name}: no training or no test image is of superclass '{job.plan.only}'; "
+            f"the data set's superclasses: {known}."
+        )
     if job.plan.images == "half":
         rng = np.random.default_rng(derive_seed("half-images", job.base_seed))
         train = rng.permutation(found["train"])
@@ -206,6 +212,7 @@ def _card(
         | {"node": plan.target_node, "shape": list(net.target_shape), "digest": target.digest},
         "resized": net.on_maps and net.source_shape[1:] != net.target_shape[1:],
         "images": plan.images,
+        "only": plan.only,
         "preset": result.preset,
         "penalty": result.penalty,
         "p": net.gains.tolist(),

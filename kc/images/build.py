@@ -1,5 +1,6 @@
 """From a data set to its image store: one fixed random row order, cropped and resized once."""
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,7 @@ from kc.images.samples import Reader, Sample
 from kc.images.voc import read_voc
 from kc.runtime import derive_seed
 from kc.store import ArraySpec, Store, StoreWriter, open_store
+from kc.store.files import file_digest
 
 SHARD_ROWS = 256
 """Images decoded and held at once; a kill costs at most these."""
@@ -89,6 +91,19 @@ def build_image_store(
         ) as writer:
             _write_shards(writer, samples, files, dataset.size)
             return writer.finish()
+
+
+def source_digest(archive: Path) -> str:
+    """Hash what a store is made from: an archive's bytes, a folder's names and sizes.
+
+    A folder may hold a hundred thousand files, so their bytes are not read for it. A path that
+    is not there has no digest; the reader says so better.
+    """
+    if archive.is_file():
+        return file_digest(archive)
+    files = sorted(path for path in archive.rglob("*") if path.is_file())
+    listed = "".join(f"{path.relative_to(archive)} {path.stat().st_size}\n" for path in files)
+    return hashlib.sha256(listed.encode()).hexdigest()[:32]
 
 
 def open_images(path: Path) -> Store:

@@ -2,10 +2,11 @@
 
 from kc.networks.build import build
 from kc.networks.checkpoint import load_network
+from kc.networks.products import Training, train_networks
 from kc.networks.tap import feature_extractor, nodes, record, split
-from kc.networks.train import train_networks
 
 __all__ = [
+    "Training",
     "build",
     "feature_extractor",
     "load_network",

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from kc.errors import NetworkError
 from kc.runtime import derive_seed
+from kc.study_config import Fresh, Refine
 
 BLOCK = 256
 
@@ -51,27 +52,7 @@ class HeldFeatures:
         return self.values[torch.from_numpy(rows)].float()
 
 
-class RefineRecipe(NamedTuple):
-    """Adam, its rate log-spaced by epoch: from trained weights on [L20, App. A]."""
-
-    epochs: int = 100
-    batch_size: int = 64
-    first_rate: float = 1e-5
-    last_rate: float = 1e-7
-    weight_decay: float = 1e-4
-
-
-class FreshRecipe(NamedTuple):
-    """SGD, its rate up over 30 % of the steps and down after: for classifiers from scratch."""
-
-    epochs: int = 30
-    batch_size: int = 64
-    peak_rate: float = 0.02
-    momentum: float = 0.9
-    weight_decay: float = 1e-4
-
-
-TailRecipe = RefineRecipe | FreshRecipe
+TailRecipe = Refine | Fresh
 
 
 class TailResult(NamedTuple):
@@ -263,7 +244,7 @@ def _steering(
     model: nn.Module, recipe: TailRecipe, batches: int
 ) -> tuple[torch.optim.Optimizer, LRScheduler]:
     decay = recipe.weight_decay
-    if isinstance(recipe, RefineRecipe):
+    if isinstance(recipe, Refine):
         adam = torch.optim.Adam(model.parameters(), lr=recipe.first_rate, weight_decay=decay)
         ratio, last = recipe.last_rate / recipe.first_rate, max(1, recipe.epochs - 1)
         return adam, LambdaLR(adam, lambda step: ratio ** (step // batches / last))

@@ -1,33 +1,22 @@
-"""Train classifiers on an image store; a run that was killed ends with the same bits."""
+"""Train a classifier; a run that was killed ends with the same bits."""
 
-import logging
-import time
-from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from kc.config import Network, Recipe
+from kc.config import Recipe
 from kc.errors import NetworkError
 from kc.images import normalise
-from kc.networks.build import build
 from kc.networks.checkpoint import load_state, save_state
-from kc.plan import NetworkPlan
-from kc.provenance import plain, product_key, versions
+from kc.networks.distil import born_again_loss
 from kc.runtime import derive_seed
-from kc.store import Store
-from kc.store.files import write_bytes_atomic
-from kc.store.product import Product
-
-LOG = logging.getLogger(__name__)
+from kc.study_config import Distillation
 
 
 class Pictures(NamedTuple):
@@ -47,48 +36,12 @@ class Hyper(NamedTuple):
     device: torch.device
 
 
-def train_networks(
-    plans: Sequence[NetworkPlan],
-    images: Store,
-    shape: Network,
-    recipe: Recipe,
-    out: Path,
-    device: torch.device,
-) -> None:
-    """Train each network that is not there yet under its key; card.json is written last."""
-    classes = int(images.rows["label"].max()) + 1
-    for plan in plans:
-        key = product_key(
-            {"plan": asdict(plan), "shape": shape, "recipe": recipe},
-            {"images": images.digest},
-            "kc.networks.train",
-        )
-        folder = out / plan.name
-        _train_one(plan, images, shape, recipe, folder, key, classes, device)
+class Teacher(NamedTuple):
+    """A trained network that teaches another one."""
 
-
-def half_rows(rows: pd.DataFrame, half: str) -> np.ndarray:
-    """Pick one random half, per class, of the training rows.
-
-    ``half`` is ``<split><part>``, e.g. ``0a``: parts a and b of a split share no image and
-    together hold them all [L20, Sec. 4.2].
-    """
-    split, part = half[:-1], half[-1]
-    generator = np.random.default_rng(derive_seed("half", split))
-    train = rows[rows["subset"] == "train"]
-    chosen: list[int] = []
-    for turn, (_, group) in enumerate(train.groupby("label", sort=True)):
-        order = generator.permutation(group.index.to_numpy())
-        middle = (len(order) + turn % 2) // 2
-        chosen.extend(order[:middle] if part == "a" else order[middle:])
-    return np.sort(np.asarray(chosen, dtype=np.int64))
-
-
-def training_rows(rows: pd.DataFrame, half: str) -> np.ndarray:
-    """Give the rows a network is trained on."""
-    if half:
-        return half_rows(rows, half)
-    return np.flatnonzero((rows["subset"] == "train").to_numpy())
+    network: nn.Module
+    """In eval mode, on the training device."""
+    distillation: Distillation
 
 
 def accuracy(model: nn.Module, pictures: Pictures, device: torch.device) -> float:
@@ -102,15 +55,6 @@ def accuracy(model: nn.Module, pictures: Pictures, device: torch.device) -> floa
                 (model(batch).argmax(1).cpu() == pictures.labels[start : start + 256]).sum()
             )
     return 100 * right / len(pictures.labels)
-
-
-def hyper_of(plan: NetworkPlan, shape: Network, recipe: Recipe, device: torch.device) -> Hyper:
-    """Settle a network's epochs, rate and seed from the recipe and its own exceptions to it."""
-    epochs = shape.epochs or recipe.epochs
-    if plan.half and recipe.halves_keep_steps:
-        epochs *= 2
-    rate = shape.learning_rate or recipe.learning_rate
-    return Hyper(recipe, epochs, rate, derive_seed(plan.name), device)
 
 
 def learning_rate_at(hyper: Hyper, step: int, steps_per_epoch: int) -> float:
@@ -129,63 +73,26 @@ def learning_rate_at(hyper: Hyper, step: int, steps_per_epoch: int) -> float:
     return float(low + (high - low) * (1 - np.cos(np.pi * share)) / 2)
 
 
-def _train_one(
-    plan: NetworkPlan,
-    images: Store,
-    shape: Network,
-    recipe: Recipe,
+def train(
+    model: nn.Module,
+    pictures: Pictures,
+    hyper: Hyper,
     folder: Path,
-    key: str,
-    classes: int,
-    device: torch.device,
-) -> None:
-    product = Product(folder, key)
-    if product.is_done():
-        LOG.info("%s: there already", plan.name)
-        return
-    product.start()
-    started = time.perf_counter()
-    rows = training_rows(images.rows, plan.half)
-    train = _load(images, rows)
-    hyper = hyper_of(plan, shape, recipe, device)
-    model = build(plan.architecture, classes, shape, hyper.seed)
-    # a third faster for narrow networks on a CPU, and what tensor cores want
-    model = model.to(memory_format=torch.channels_last).to(device)
-    history = _fit(model, train, hyper, folder, plan.name)
-    test = _load(images, np.flatnonzero((images.rows["subset"] == "test").to_numpy()))
-    weights = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
-    aside = folder / "weights.safetensors.part"
-    save_file(weights, aside)
-    aside.replace(folder / "weights.safetensors")
-    write_bytes_atomic(folder / "history.csv", history.to_csv(index=False).encode())
-    card = plain(asdict(plan)) | {
-        "name": plan.name,
-        "classes": classes,
-        "shape": plain(shape),
-        "recipe": plain(recipe),
-        "epochs": hyper.epochs,
-        "learning_rate": hyper.learning_rate,
-        "image_store": images.digest,
-        "images": len(rows),
-        "accuracy": {
-            "test": accuracy(model, test, device),
-            "train": accuracy(model, train, device),
-        },
-        "versions": versions(),
-        "device": str(device),
-        "seconds": round(time.perf_counter() - started, 2),
-    }
-    product.finish(card, ["weights.safetensors", "history.csv"])
-    LOG.info("%s: test accuracy %.1f %%", plan.name, card["accuracy"]["test"])
-    (folder / "state.safetensors").unlink(missing_ok=True)
+    name: str,
+    teacher: Teacher | None = None,
+) -> pd.DataFrame:
+    """Train a network in place; the states a restart goes on from lie in ``folder``.
 
+    Returns
+    -------
+    DataFrame
+        One row an epoch: epoch, loss, train_accuracy (percent), learning_rate.
 
-def _load(images: Store, rows: np.ndarray) -> Pictures:
-    labels = torch.from_numpy(images.rows["label"].to_numpy()[rows].astype(np.int64))
-    return Pictures(torch.from_numpy(images["image"][rows]), labels)
-
-
-def _fit(model: nn.Module, train: Pictures, hyper: Hyper, folder: Path, name: str) -> pd.DataFrame:
+    Raises
+    ------
+    NetworkError
+        Training diverged.
+    """
     optimiser = torch.optim.SGD(
         model.parameters(),
         lr=hyper.learning_rate,
@@ -196,7 +103,7 @@ def _fit(model: nn.Module, train: Pictures, hyper: Hyper, folder: Path, name: st
     history: list[dict[str, Any]] = load_state(state, model, optimiser) if state.is_file() else []
     epochs = range(len(history), hyper.epochs)
     for epoch in tqdm(epochs, desc=name, unit="epoch", disable=None, leave=False):
-        history.append(_epoch(model, train, hyper, optimiser, epoch))
+        history.append(_epoch(model, pictures, hyper, optimiser, epoch, teacher))
         if not np.isfinite(history[-1]["loss"]):
             raise NetworkError(
                 f"{name}: training diverged in epoch {epoch + 1} (loss {history[-1]['loss']}). "
@@ -208,7 +115,12 @@ def _fit(model: nn.Module, train: Pictures, hyper: Hyper, folder: Path, name: st
 
 
 def _epoch(
-    model: nn.Module, train: Pictures, hyper: Hyper, optimiser: torch.optim.SGD, epoch: int
+    model: nn.Module,
+    train: Pictures,
+    hyper: Hyper,
+    optimiser: torch.optim.SGD,
+    epoch: int,
+    teacher: Teacher | None,
 ) -> dict[str, Any]:
     """One pass; every random choice comes from (seed, epoch), so a restart changes nothing."""
     model.train()
@@ -228,7 +140,7 @@ def _epoch(
             labels = train.labels[batch].to(hyper.device)
             batched = normalise(pictures).to(hyper.device, memory_format=torch.channels_last)
             logits = model(batched)
-            loss = F.cross_entropy(logits, labels, label_smoothing=hyper.recipe.label_smoothing)
+            loss = _loss(logits, labels, batched, hyper.recipe, teacher)
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
@@ -241,6 +153,17 @@ def _epoch(
         "train_accuracy": 100 * right / seen,
         "learning_rate": rate,
     }
+
+
+def _loss(
+    logits: Tensor, labels: Tensor, batched: Tensor, recipe: Recipe, teacher: Teacher | None
+) -> Tensor:
+    if teacher is None:
+        return F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
+    with torch.no_grad():
+        wanted = teacher.network(batched)
+    about = teacher.distillation
+    return born_again_loss(logits, wanted, labels, about.weight, about.tau)
 
 
 def _augment(pictures: Tensor, wanted: bool, generator: torch.Generator) -> Tensor:

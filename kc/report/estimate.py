@@ -10,8 +10,9 @@ from torch import nn
 from kc.config import Settings
 from kc.errors import SettingsError
 from kc.networks import build, record
-from kc.plan import FitPlan, NetworkPlan, networks_of, nodes_of
+from kc.plan import FitPlan, NetworkPlan, batches, merged, networks_of, nodes_of, with_origins
 from kc.store.spec import ArraySpec
+from kc.study_plans import StudyPlan, datasets_of
 
 GENERATED_BYTES_PER_PIXEL = 0.82
 """Of a drawn JPEG and its mask, measured on the default's 1,200 pictures of 96 px."""
@@ -21,7 +22,7 @@ TEST_SHARE = 0.5
 """Share of an archive's images held for testing where it is not known before reading it."""
 
 
-def estimate(settings: Settings, fits: Iterable[FitPlan]) -> pd.DataFrame:
+def estimate(settings: Settings, plans: Iterable[StudyPlan]) -> pd.DataFrame:
     """Give a row a kind of product: how many, their bytes on disk, jobs and GPU jobs.
 
     Raises
@@ -29,24 +30,27 @@ def estimate(settings: Settings, fits: Iterable[FitPlan]) -> pd.DataFrame:
     SettingsError
         A data set whose number of images is not known.
     """
-    wanted = list(fits)
-    networks = networks_of(wanted)
-    shapes = {network: feature_shapes(settings, network, wanted) for network in networks}
-    datasets = sorted({network.dataset for network in networks})
+    studies = list(plans)
+    fits = merged(fit for plan in studies for fit in plan.fits)
+    networks = with_origins(network for plan in studies for network in plan.networks)
+    recorded = networks_of(fits)
+    shapes = {network: feature_shapes(settings, network, fits) for network in recorded}
+    datasets = datasets_of(settings, networks)
     images = {name: images_of(settings, name) for name in datasets}
-    jobs = len(networks)
-    if settings.jobs == "architecture":
-        jobs = len({(network.dataset, network.architecture) for network in networks})
-    kept = [fit for fit in wanted if fit.keep and settings.consistency.components != "none"]
+    kept = [fit for fit in fits if fit.keep and settings.consistency.components != "none"]
     rows = [
         ("images", len(datasets), sum(_image_bytes(settings, n, images[n]) for n in datasets)),
         ("networks", len(networks), sum(4 * _parameters(settings, n) for n in networks)),
-        ("activations", len(networks), sum(_stored(settings, shapes, n, images) for n in networks)),
-        ("fits", len(wanted), sum(4 * _weights(settings, shapes, fit) for fit in wanted)),
+        ("activations", len(recorded), sum(_stored(settings, shapes, n, images) for n in recorded)),
+        ("fits", len(fits), sum(4 * _weights(settings, shapes, fit) for fit in fits)),
         ("components", len(kept), sum(_kept(settings, shapes, fit, images) for fit in kept)),
     ]
-    counts = {"images": len(datasets), "networks": jobs, "activations": jobs}
-    counts["fits"] = len({fit.pair for fit in wanted})
+    counts = {
+        "images": len(datasets),
+        "networks": len(batches(networks, settings.jobs)),
+        "activations": len(batches(recorded, settings.jobs)),
+        "fits": len({fit.pair for fit in fits}),
+    }
     frame = pd.DataFrame(rows, columns=["product", "count", "bytes"])
     frame["jobs"] = [counts.get(name, 0) for name in frame["product"]]
     frame["gpu_jobs"] = frame["jobs"].where(frame["product"] != "images", 0)
@@ -56,6 +60,8 @@ def estimate(settings: Settings, fits: Iterable[FitPlan]) -> pd.DataFrame:
 def images_of(settings: Settings, dataset: str) -> int:
     """Give a data set's number of images: drawn, or as the settings say."""
     about = settings.datasets[dataset]
+    if about.parts:
+        return sum(images_of(settings, part) for part in about.parts)
     if about.images is not None:
         return about.images
     if about.archive is None:
@@ -89,7 +95,7 @@ def _parameters(settings: Settings, network: NetworkPlan) -> int:
 def _image_bytes(settings: Settings, name: str, count: int) -> int:
     about = settings.datasets[name]
     stored = count * 3 * about.size**2
-    if about.archive is not None:
+    if about.archive is not None or about.parts:
         return stored
     drawn = count * about.generated.canvas**2 * GENERATED_BYTES_PER_PIXEL
     return round(stored + count * about.size**2 + drawn)

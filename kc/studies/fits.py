@@ -34,7 +34,7 @@ def read_fit_card(plan: FitPlan, results: Path) -> dict[str, Any]:
         (plan.target.name, plan.target_layer),
     ]
     got = [(card[end]["network"], card[end]["layer"]) for end in ("source", "target")]
-    if got != expected or card["images"] != plan.images:
+    if got != expected or (card["images"], card["only"]) != (plan.images, plan.only):
         raise StoreError(
             f"{path}: expected the fit from {_spell(expected)} on {plan.images} training images, "
             f"got that from {_spell(got)} on {card['images']}. Remove {path.parent}, then: {CURE}"

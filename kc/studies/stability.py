@@ -12,11 +12,11 @@ from typing import Any
 import pandas as pd
 
 from kc.names import component_names
-from kc.plan import StabilityPlan, networks_of
 from kc.studies import printed
 from kc.studies.fits import PARTS, read_fit_card, read_network_card, shares_of
 from kc.studies.intervals import Estimate, over_fits
 from kc.studies.stability_notes import table1_notes, table2_notes
+from kc.study_plans import StudyPlan
 
 GROUP = ["case", "network", "layer", "subset"]
 
@@ -34,7 +34,7 @@ class StabilityTables:
     """Cards of the ``fits`` and ``networks``, by name: where every number comes from."""
 
 
-def stability_tables(plan: StabilityPlan, results: Path) -> StabilityTables:
+def stability_tables(plan: StudyPlan, results: Path) -> StabilityTables:
     """Make the tables from the fits' and networks' files.
 
     Parameters
@@ -49,15 +49,12 @@ def stability_tables(plan: StabilityPlan, results: Path) -> StabilityTables:
     StoreError
         A fit or network that is missing, or is not what its name says.
     """
-    cases = {"initialization": plan.initialization, "training_data": plan.training_data}
     shares = pd.concat(
-        [shares_of(fits, case, results) for case, fits in cases.items() if fits],
+        [shares_of(fits, case, results) for case, fits in plan.cases.items() if fits],
         ignore_index=True,
     )
     fits = {fit.name: read_fit_card(fit, results) for fit in plan.fits}
-    networks = {
-        network.name: read_network_card(network, results) for network in networks_of(plan.fits)
-    }
+    networks = {network.name: read_network_card(network, results) for network in plan.networks}
     table1, table2 = _table1(shares), _table2(shares)
     return StabilityTables(
         table1,
@@ -66,9 +63,7 @@ def stability_tables(plan: StabilityPlan, results: Path) -> StabilityTables:
         {
             "table1": table1_notes(shares),
             "table2": table2_notes(shares),
-            "networks": (
-                "Accuracies are top-1, in percent; the last epoch is kept.",
-            ),
+            "networks": ("Accuracies are top-1, in percent; the last epoch is kept.",),
         },
         {"fits": fits, "networks": networks},
     )
@@ -140,7 +135,7 @@ def _table2(shares: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _networks(plan: StabilityPlan, cards: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+def _networks(plan: StudyPlan, cards: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
     """List what every network that takes part has learnt."""
     return pd.DataFrame(
         {
@@ -152,5 +147,5 @@ def _networks(plan: StabilityPlan, cards: Mapping[str, Mapping[str, Any]]) -> pd
             "train_accuracy": cards[network.name]["accuracy"]["train"],
             "images": cards[network.name]["images"],
         }
-        for network in networks_of(plan.fits)
+        for network in plan.networks
     )

@@ -324,7 +324,7 @@ def test_crossing_stops_at_the_target_between_two_steps(spread: float, slope: st
     slow = 1e-4 * GRID**2 / 256
     settings = replace(preset("fast", "alexnet"), grid=GRID, learning_rate=8 * slow, slope=slope)
     draws = SIZE if slope == "noise" else 4000
-    settings = replace(settings, draws=draws, scale_draws=draws)
+    settings = replace(settings, draws=draws, scale_draws=draws, fresh=slope == "noise")
     noise = _exact if slope == "noise" else None
     result = pixel_entropy(head, _pictures(1), settings, [1], CPU, False, noise)
     assert result.H.mean() == pytest.approx(-2.8, abs=1e-9)
@@ -349,3 +349,5 @@ def test_presets_differ_in_lambda_by_family() -> None:
 def test_settings_refuse_what_cannot_be_searched_with() -> None:
     with pytest.raises(SettingsError, match=r"entropy.draws: expected at least 1, got 0"):
         EntropySettings(draws=0)
+    with pytest.raises(SettingsError, match=r"entropy.scale_draws: expected 8, .* got 96"):
+        EntropySettings(draws=8, fresh=False)

@@ -61,15 +61,33 @@ class _Square(nn.Module):
         return x.flatten(1).square()
 
 
-def test_projection_leaves_out_the_curvature() -> None:
-    # f = x^2: MSE = mean of 4 x^2 s^2 + 3 s^4, of whose slope 4 s^3 are curvature
+def test_projection_knows_curvature_only_by_its_total() -> None:
+    # f = x^2: MSE = mean of 4 x^2 s^2 + 3 s^4
     images, sigma = _images(1), torch.full((1, GRID, GRID), 0.5, dtype=torch.float64)
-    straight = _by_cell(8 * images[0].square() * 0.5) / SIZE
-    each = SIZE / GRID**2 * 0.5**3 / SIZE
-    for slope, cubes in (("noise", 12), ("projection", 8)):
-        found = _probe(_Square(), images, slope).respond([0], sigma, [0], 60000).gradient
-        torch.testing.assert_close(found[0], straight + cubes * each, rtol=0.03, atol=0)
-    assert (4 * each / (straight + 12 * each)).min() > 0.05
+    squares, fourth = _by_cell(images[0].square()) / SIZE, 1 / GRID**2 * 0.5**3
+    exact = 8 * squares * 0.5 + 12 * fourth
+    shape = 8 * squares * 0.5 + 8 * fourth
+    total = 2 * (4 * squares * 0.25 + 3 * fourth * 0.5).sum()
+    projected = shape * total / (shape * 0.5).sum()
+    for slope, expected in (("noise", exact), ("projection", projected)):
+        found = _probe(_Square(), images, slope).respond([0], sigma, [0], 60000).gradient[0]
+        torch.testing.assert_close(found, expected, rtol=0.03, atol=0)
+    assert (exact / projected).min() > 1.05
+
+
+def test_noise_that_is_not_fresh_takes_the_scale_s_draws() -> None:
+    sigma = torch.full((1, GRID, GRID), 0.01, dtype=torch.float64)
+    noise = gaussian((3, SIDE, SIDE), CPU, torch.float64)
+    same, fresh = (
+        Probe(_linear().eval(), _images(1), [0], noise, 1000, False, "projection", fresh)
+        for fresh in (False, True)
+    )
+    scale = fresh.respond([0], sigma, [-1], 8, gradient=False).mse
+    mse = [same.respond([0], 3 * sigma, [step], 8).mse for step in (0, 5)]
+    torch.testing.assert_close(mse, [9 * scale, 9 * scale])
+    assert (fresh.respond([0], 3 * sigma, [0], 8).mse / scale - 9).abs() > 0.1
+    slopes = [same.respond([0], sigma, [step], 8).gradient for step in (0, 5)]
+    assert not torch.allclose(*slopes, rtol=1e-3)  # the signs are fresh
 
 
 def test_relu_that_is_shut_adds_nothing() -> None:

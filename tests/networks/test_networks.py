@@ -1,3 +1,5 @@
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +14,14 @@ from kc.config import Activations, Network, Recipe
 from kc.errors import DeviceError, NetworkError
 from kc.images import normalise
 from kc.names import LAYER_NODES
-from kc.networks import build, load_network, record, split, train_networks
+from kc.networks import Training, build, load_network, products, record, split, train_networks
 from kc.networks import train as train_module
-from kc.networks.train import half_rows
+from kc.networks.products import half_rows
+from kc.networks.prune import removed_share
 from kc.plan import NetworkPlan
 from kc.runtime import pick_device
 from kc.store import ArraySpec, StoreWriter
+from kc.study_config import Distillation, Retraining
 
 NARROW = Network(width=0.0625, head_units=16, dropout=0.5, small_input=True)
 CPU = torch.device("cpu")
@@ -31,6 +35,8 @@ def example(n=2):
 @pytest.fixture
 def images(tmp_path):
     rows = pd.DataFrame({"image_id": [f"i{i}" for i in range(40)], "label": np.arange(40) % 4})
+    rows["class_name"] = [f"class {label}" for label in rows["label"]]
+    rows["superclass"] = np.where(rows["label"] < 2, "bird", "dog")
     rows["subset"] = np.where(np.arange(40) % 10 < 6, "train", "test")
     pixels = np.random.default_rng(0).integers(0, 255, (40, 3, 64, 64), dtype=np.uint8)
     pixels[np.arange(40), 0] = (rows["label"].to_numpy() * 60)[:, None, None]
@@ -107,8 +113,13 @@ def plan(seed):
     return NetworkPlan("birds", "resnet18", seed)
 
 
+def training(recipe=RECIPE):
+    retraining = Retraining(epochs=2, learning_rate=0.005)
+    return Training(NARROW, recipe, retraining, Distillation())
+
+
 def train(images, out, seeds=(0,), recipe=RECIPE):
-    train_networks([plan(s) for s in seeds], images, NARROW, recipe, out, CPU)
+    train_networks([plan(s) for s in seeds], images, training(recipe), out, CPU)
 
 
 def weights(out, seed=0):
@@ -128,17 +139,17 @@ def test_an_interrupted_training_ends_with_the_bits_of_an_undisturbed_one(
     train(images, tmp_path / "whole")
     whole_epoch = train_module._epoch
 
-    def killed(model, pictures, hyper, optimiser, epoch):
-        if epoch == 2:
+    def killed(*arguments):
+        if arguments[4] == 2:
             raise KeyboardInterrupt
-        return whole_epoch(model, pictures, hyper, optimiser, epoch)
+        return whole_epoch(*arguments)
 
     with monkeypatch.context() as patch:
         patch.setattr(train_module, "_epoch", killed)
         with pytest.raises(KeyboardInterrupt):
             train(images, tmp_path / "cut")
     started = []
-    monkeypatch.setattr(train_module, "_epoch", lambda *a: started.append(a[-1]) or whole_epoch(*a))
+    monkeypatch.setattr(train_module, "_epoch", lambda *a: started.append(a[4]) or whole_epoch(*a))
     train(images, tmp_path / "cut")
     assert started == [2, 3]
     assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
@@ -148,12 +159,69 @@ def test_a_trained_network_is_kept_until_its_recipe_changes(images, tmp_path, mo
     train(images, tmp_path)
     first = weights(tmp_path)
     (tmp_path / plan(0).name / "card.json").unlink()
-    monkeypatch.setattr(train_module, "_fit", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(products, "train", lambda *_: pytest.fail("trained again"))
     train(images, tmp_path)
     assert (tmp_path / plan(0).name / "card.json").is_file()
     monkeypatch.undo()
     train(images, tmp_path, recipe=RECIPE.model_copy(update={"epochs": 1}))
     assert weights(tmp_path) != first
+
+
+def made(images, out, *plans, **changes):
+    train_networks(plans, images, training()._replace(**changes), out, CPU)
+    return [load_network(out / each.name) for each in plans]
+
+
+def test_a_pruned_network_starts_from_the_whole_one_and_keeps_its_zeros(images, tmp_path):
+    whole, pruned = made(images, tmp_path, plan(0), replace(plan(0), removed=0.8))
+    assert removed_share(whole) < 0.01
+    assert removed_share(pruned) == pytest.approx(0.8, abs=1e-3)
+    card = json.loads((tmp_path / replace(plan(0), removed=0.8).name / "card.json").read_text())
+    assert card["removed_share"] == removed_share(pruned)
+    assert card["epochs"] == 2
+    # what is left was trained on, not kept as it was
+    left = pruned.conv1.weight != 0
+    assert not torch.equal(pruned.conv1.weight[left], whole.conv1.weight[left])
+
+
+def test_a_pruned_network_without_the_whole_one_is_refused(images, tmp_path):
+    with pytest.raises(NetworkError, match=r"the network to start from.*is missing"):
+        made(images, tmp_path, replace(plan(0), removed=0.8))
+
+
+def test_another_whole_network_makes_another_pruned_one(images, tmp_path):
+    pruned = replace(plan(0), removed=0.5)
+    made(images, tmp_path, plan(0), pruned)
+    before = json.loads((tmp_path / pruned.name / "card.json").read_text())["key"]
+    recipe = RECIPE.model_copy(update={"epochs": 3})
+    made(images, tmp_path, plan(0), pruned, recipe=recipe)
+    assert json.loads((tmp_path / pruned.name / "card.json").read_text())["key"] != before
+
+
+def test_each_generation_is_taught_by_the_one_before(images, tmp_path):
+    first, second, third = (replace(plan(0), generation=number) for number in (1, 2, 3))
+    assert third.origin == second
+    assert first.origin is None
+    _, taught, _ = made(images, tmp_path / "a", first, second, third)
+    _, alone = made(images, tmp_path / "b", first, second, distillation=Distillation(weight=0))
+    assert not torch.equal(taught.fc.weight, alone.fc.weight)
+    card = json.loads((tmp_path / "a" / third.name / "card.json").read_text())
+    assert card["origin"] == second.name
+
+
+def test_a_network_of_superclasses_tells_them_apart_and_nothing_else(images, tmp_path):
+    (network,) = made(images, tmp_path, replace(plan(0), task="superclass"))
+    assert network.fc.out_features == 2
+    card = json.loads(
+        (tmp_path / replace(plan(0), task="superclass").name / "card.json").read_text()
+    )
+    assert card["class_names"] == ["bird", "dog"]
+
+
+def test_one_superclass_is_no_task(images, tmp_path):
+    images.rows["superclass"] = "bird"
+    with pytest.raises(NetworkError, match=r"tell superclasses apart.*Cure"):
+        made(images, tmp_path, replace(plan(0), task="superclass"))
 
 
 def test_damaged_weights_are_refused(images, tmp_path):

@@ -13,9 +13,7 @@ from kc.errors import NetworkError
 from kc.names import LAYER_NODES
 from kc.networks import build, record, split
 from kc.networks.tails import (
-    FreshRecipe,
     HeldFeatures,
-    RefineRecipe,
     accuracy,
     correct,
     fresh_tail,
@@ -26,11 +24,12 @@ from kc.networks.tails import (
     train_tail,
     train_tails,
 )
+from kc.study_config import Fresh, Refine
 
 NARROW = Network(width=0.0625, head_units=16, dropout=0.3, small_input=True)
 CPU = torch.device("cpu")
-QUICK = RefineRecipe(epochs=20, batch_size=16, first_rate=0.1, last_rate=0.01)
-ONCE = RefineRecipe(epochs=1, batch_size=8, first_rate=1e-2, last_rate=1e-3)
+QUICK = Refine(epochs=20, batch_size=16, first_rate=0.1, last_rate=0.01)
+ONCE = Refine(epochs=1, batch_size=8, first_rate=1e-2, last_rate=1e-3)
 CASES = [(a, n) for a in ("alexnet", "vgg16_bn", "resnet34") for n in LAYER_NODES[a].values()]
 
 
@@ -101,7 +100,7 @@ def test_the_untrained_tail_on_own_features_gives_the_networks_logits_bit_for_bi
     np.testing.assert_array_equal(predictions(tail, own), logits.argmax(1))
 
 
-@pytest.mark.parametrize("recipe", [ONCE, FreshRecipe(epochs=2, batch_size=4)])
+@pytest.mark.parametrize("recipe", [ONCE, Fresh(epochs=2, batch_size=4)])
 @pytest.mark.parametrize(
     ("architecture", "node"),
     [("alexnet", "features.8"), ("vgg16_bn", "features.40"), ("resnet34", "layer3.5.add")],
@@ -124,7 +123,7 @@ def test_training_changes_every_weight_above_the_tap_in_a_copy_only(architecture
 
 
 @pytest.mark.parametrize(
-    "recipe", [QUICK, FreshRecipe(epochs=30, batch_size=16, peak_rate=0.5)], ids=["adam", "sgd"]
+    "recipe", [QUICK, Fresh(epochs=30, batch_size=16, peak_rate=0.5)], ids=["adam", "sgd"]
 )
 def test_a_head_whose_classes_are_turned_learns_them(recipe):
     own, labels = blobs()
@@ -146,7 +145,7 @@ def test_features_that_know_nothing_of_the_labels_teach_nothing():
 
 def test_the_papers_recipe_leaves_a_good_tail_good():
     own, labels = blobs()
-    found = train_tail(linear(), own, labels, RefineRecipe(), 0, CPU)
+    found = train_tail(linear(), own, labels, Refine(), 0, CPU)
     assert accuracy(found.tail, own, labels) >= accuracy(linear(), own, labels)
     assert 0 < (found.tail[0].weight - linear()[0].weight).abs().max() < 0.01
     rates = found.history["learning_rate"]
@@ -156,7 +155,7 @@ def test_the_papers_recipe_leaves_a_good_tail_good():
 
 def test_one_step_is_adams_with_the_decay_in_the_gradient():
     own, labels = blobs(8)
-    recipe = RefineRecipe(1, 8, first_rate=0.1, last_rate=0.01, weight_decay=0.3)
+    recipe = Refine(epochs=1, batch_size=8, first_rate=0.1, last_rate=0.01, weight_decay=0.3)
     found = train_tail(linear(turn=1), own, labels, recipe, 0, CPU)
     x, w = own.values.double(), linear(turn=1)[0].weight.detach().double()
     wrong = torch.softmax(x @ w.T, 1) - F.one_hot(labels, 4)
@@ -167,7 +166,7 @@ def test_one_step_is_adams_with_the_decay_in_the_gradient():
 
 def test_sgd_goes_up_for_a_third_and_down_after():
     own, labels = blobs(32)
-    recipe = FreshRecipe(epochs=20, batch_size=8, peak_rate=0.2)
+    recipe = Fresh(epochs=20, batch_size=8, peak_rate=0.2)
     rates = train_tail(linear(), own, labels, recipe, 0, CPU).history["learning_rate"].to_numpy()
     top = int(rates.argmax())
     assert top == 5
@@ -177,7 +176,7 @@ def test_sgd_goes_up_for_a_third_and_down_after():
     assert (np.diff(rates[top:]) < 0).all()
 
 
-@pytest.mark.parametrize("recipe", [ONCE, FreshRecipe(epochs=2, batch_size=4)])
+@pytest.mark.parametrize("recipe", [ONCE, Fresh(epochs=2, batch_size=4)])
 def test_same_seed_same_bits_other_seed_other_bits(recipe):
     _, tail, own = cut("alexnet", "features.8")
     torch.manual_seed(9)
@@ -224,7 +223,7 @@ def test_stored_half_precision_comes_as_float32():
 def test_batch_norm_trains_and_is_spared_a_batch_of_one():
     own, labels = blobs(9)
     tail = nn.Sequential(nn.BatchNorm1d(4), nn.Linear(4, 4))
-    recipe = RefineRecipe(epochs=3, batch_size=4, first_rate=1e-3, last_rate=1e-4)
+    recipe = Refine(epochs=3, batch_size=4, first_rate=1e-3, last_rate=1e-4)
     found = train_tail(tail, own, labels, recipe, 0, CPU)
     assert found.tail[0].num_batches_tracked == 6
     np.testing.assert_allclose(found.history["learning_rate"], np.geomspace(1e-3, 1e-4, 3))
@@ -352,6 +351,6 @@ def test_a_tail_of_nothing_is_not_trained():
 
 def test_a_diverged_training_says_so():
     own, labels = blobs()
-    recipe = FreshRecipe(epochs=10, batch_size=16, peak_rate=1e38)
+    recipe = Fresh(epochs=10, batch_size=16, peak_rate=1e38)
     with pytest.raises(NetworkError, match=r"diverged in epoch \d+.*lower the tail's learning"):
         train_tail(linear(), own, labels, recipe, 0, CPU)

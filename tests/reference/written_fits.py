@@ -7,20 +7,19 @@ from typing import Any
 
 import pandas as pd
 
-from kc.plan import FitPlan, NetworkPlan, StabilityPlan, networks_of
+from kc.plan import FitPlan, NetworkPlan
+from kc.study_plans import StudyPlan
 
 ShareOf = Callable[[FitPlan, str], float]
 TARGET = {"train": 4.0, "test": 5.0}
 X1, X2 = 0.2, 0.1
 
 
-def write_results(
-    plan: StabilityPlan, results: Path, share: ShareOf, preset: str = "paper"
-) -> None:
+def write_results(plan: StudyPlan, results: Path, share: ShareOf, preset: str = "paper") -> None:
     """Write all files of a plan; ``share`` gives Var(xdelta) / Var(x*) by fit and subset."""
     for fit in plan.fits:
         write_fit(fit, results, share, preset)
-    for network in networks_of(plan.fits):
+    for network in plan.networks:
         write_network(network, results)
 
 
@@ -49,6 +48,7 @@ def card_of(fit: FitPlan, preset: str = "paper") -> dict[str, Any]:
         "source": {"network": fit.source.name, "layer": fit.source_layer, "digest": "aa"},
         "target": {"network": fit.target.name, "layer": fit.target_layer, "digest": "bb"},
         "images": fit.images,
+        "only": fit.only,
         "preset": preset,
         "penalty": 0.1,
         "p": [0.4, 0.3],

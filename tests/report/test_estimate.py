@@ -4,8 +4,9 @@ import torch
 
 from kc.config import load_settings
 from kc.networks import build, record
-from kc.plan import networks_of, nodes_of, stability_plan
+from kc.plan import networks_of, nodes_of
 from kc.report.estimate import estimate, feature_shapes
+from kc.study_plans import plan_of
 
 RAW = {
     "datasets": {"birds": {"size": 64, "generated": {"classes": 3, "images_per_class": 30}}},
@@ -18,7 +19,7 @@ RAW = {
 
 def test_shapes_are_those_a_real_pass_gives():
     settings = load_settings(RAW)
-    fits = stability_plan(settings).fits
+    fits = plan_of(settings, "stability").fits
     network = networks_of(fits)[0]
     model = build("resnet34", 3, settings.network("resnet34"), 0)
     found = record(model, nodes_of(network, fits), torch.rand(2, 3, 64, 64))
@@ -29,9 +30,10 @@ def test_shapes_are_those_a_real_pass_gives():
 
 def test_bytes_of_stores_are_counted_by_whole_shards():
     settings = load_settings(RAW)
-    fits = stability_plan(settings).fits
+    plan = plan_of(settings, "stability")
+    fits = plan.fits
     shapes = feature_shapes(settings, networks_of(fits)[0], fits)
-    table = estimate(settings, fits).set_index("product")
+    table = estimate(settings, [plan]).set_index("product")
     networks = len(networks_of(fits))
     # 90 images fill 3 shards of 32; float16
     assert table.loc["activations", "bytes"] == networks * 96 * 2 * sum(map(prod, shapes.values()))

@@ -9,10 +9,11 @@ import pytest
 
 from kc.config import Settings, load_settings
 from kc.errors import StoreError
-from kc.plan import FitPlan, stability_plan
+from kc.plan import FitPlan
 from kc.report.figures import stability_figure, write_figure
-from kc.report.stability import write_stability
+from kc.report.stability import write
 from kc.studies.stability import stability_tables
+from kc.study_plans import plan_of
 from tests.reference.written_fits import write_results
 
 TABLES = ("table1", "table2", "networks")
@@ -27,14 +28,14 @@ def share(fit: FitPlan, subset: str) -> float:
 def settings_in(folder: Path, **changed: object) -> Settings:
     raw = {"results": folder, "networks": {"vgg16_bn": {"width": 0.125}}} | changed
     settings = load_settings(raw)
-    write_results(stability_plan(settings), folder, share)
+    write_results(plan_of(settings, "stability"), folder, share)
     return settings
 
 
 def test_all_files_are_written_and_the_same_again(tmp_path: Path):
     settings = settings_in(tmp_path / "a")
-    write_stability(settings)
-    write_stability(settings_in(tmp_path / "b"))
+    write(settings)
+    write(settings_in(tmp_path / "b"))
     for name in TABLES:
         for suffix in ("csv", "md", "tex"):
             path = tmp_path / "a" / "tables" / f"{name}.{suffix}"
@@ -49,17 +50,17 @@ def test_all_files_are_written_and_the_same_again(tmp_path: Path):
 
 def test_numbers_go_through_unchanged(tmp_path: Path):
     settings = settings_in(tmp_path)
-    write_stability(settings)
+    write(settings)
     found = pd.read_csv(tmp_path / "tables" / "table1.csv")
-    expected = stability_tables(stability_plan(settings), tmp_path).table1
+    expected = stability_tables(plan_of(settings, "stability"), tmp_path).table1
     pd.testing.assert_frame_equal(found, expected, check_exact=True)
 
 
 def test_origin_says_where_every_number_comes_from(tmp_path: Path):
     settings = settings_in(tmp_path)
-    write_stability(settings)
+    write(settings)
     about = json.loads((tmp_path / "tables" / "table1.json").read_text())
-    fits = stability_plan(settings).fits
+    fits = plan_of(settings, "stability").fits
     assert set(about["fits"]) == {fit.name for fit in fits}
     assert about["fits"][fits[0].name]["source"] == "aa"
     assert about["fits"][fits[0].name]["target"] == "bb"
@@ -70,7 +71,7 @@ def test_origin_says_where_every_number_comes_from(tmp_path: Path):
 
 
 def test_what_is_not_the_papers_is_said(tmp_path: Path):
-    write_stability(settings_in(tmp_path, consistency={"order": 2, "kernel_size": 1}))
+    write(settings_in(tmp_path, consistency={"order": 2, "kernel_size": 1}))
     text = (tmp_path / "tables" / "table1.md").read_text()
     assert "generated pictures (birds), 64 px" in text
     assert "vgg16_bn 0.125" in text
@@ -79,15 +80,15 @@ def test_what_is_not_the_papers_is_said(tmp_path: Path):
 
 def test_a_missing_fit_leaves_no_table(tmp_path: Path):
     settings = settings_in(tmp_path)
-    (tmp_path / "fits" / stability_plan(settings).fits[-1].name / "card.json").unlink()
+    (tmp_path / "fits" / plan_of(settings, "stability").fits[-1].name / "card.json").unlink()
     with pytest.raises(StoreError, match="no such file"):
-        write_stability(settings)
+        write(settings)
     assert not (tmp_path / "tables").exists()
 
 
 def test_figure_shows_each_mean_once_and_closes(tmp_path: Path):
     settings = settings_in(tmp_path)
-    table1 = stability_tables(stability_plan(settings), tmp_path).table1
+    table1 = stability_tables(plan_of(settings, "stability"), tmp_path).table1
     figure = stability_figure(table1)
     assert [axes.get_title(loc="left") for axes in figure.axes] == [
         "Different initialisations",
@@ -111,5 +112,5 @@ def test_figure_shows_each_mean_once_and_closes(tmp_path: Path):
 def test_figure_without_intervals_or_printed_values(tmp_path: Path):
     study = {"seeds": [0, 1], "half_splits": 0, "layers": {"resnet18": ["last_conv"]}}
     settings = settings_in(tmp_path, stability=study)
-    write_stability(settings)
+    write(settings)
     assert (tmp_path / "figures" / "table1.png").is_file()

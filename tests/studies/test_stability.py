@@ -10,8 +10,9 @@ import pytest
 
 from kc.config import load_settings
 from kc.errors import StoreError
-from kc.plan import FitPlan, StabilityPlan, stability_plan
+from kc.plan import FitPlan
 from kc.studies.stability import StabilityTables, stability_tables
+from kc.study_plans import StudyPlan, plan_of
 from tests.reference.written_fits import X1, X2, card_of, write_results
 
 LAYERS = {"vgg16_bn": ["conv4_3", "conv5_3"]}
@@ -19,8 +20,8 @@ TABLE1 = ["case", "network", "layer", "subset", "mean", "mean_of_sum", "ci_low",
 TABLE2 = ["component", "network", "layer", "subset", "variance", "share", "share_of_sum", "paper"]
 
 
-def plan_of(**study: object) -> StabilityPlan:
-    return stability_plan(load_settings({"stability": {"layers": LAYERS} | study}))
+def planned(**study: object) -> StudyPlan:
+    return plan_of(load_settings({"stability": {"layers": LAYERS} | study}), "stability")
 
 
 def effect(fit: FitPlan) -> float:
@@ -46,7 +47,7 @@ def overfitted(fit: FitPlan, subset: str) -> float:
 
 
 def made(tmp_path: Path, share: object = smooth, preset: str = "paper", **study: object):
-    plan = plan_of(**study)
+    plan = planned(**study)
     write_results(plan, tmp_path, share, preset)  # type: ignore[arg-type]
     return stability_tables(plan, tmp_path)
 
@@ -70,10 +71,10 @@ def test_columns_are_the_contract(tmp_path: Path):
 
 def test_set_shares_come_back(tmp_path: Path):
     tables = made(tmp_path)
-    plan = plan_of()
+    plan = planned()
     for case, fits in (
-        ("initialization", plan.initialization),
-        ("training_data", plan.training_data),
+        ("initialization", plan.cases["initialization"]),
+        ("training_data", plan.cases["training_data"]),
     ):
         for layer in ("conv4_3", "conv5_3"):
             for subset, target in (("test", 5.0), ("train", 4.0)):
@@ -215,7 +216,7 @@ def test_the_more_stable_layer_is_told_too(tmp_path: Path):
 
 
 def test_lambda_and_resizing_are_said_by_layer(tmp_path: Path):
-    plan = plan_of()
+    plan = planned()
     write_results(plan, tmp_path, smooth)
     for number, fit in enumerate(plan.fits):
         deep = fit.target_layer == "conv5_3"
@@ -229,9 +230,9 @@ def test_lambda_and_resizing_are_said_by_layer(tmp_path: Path):
 
 
 def test_missing_fit_is_named_with_its_cure(tmp_path: Path):
-    plan = plan_of()
+    plan = planned()
     write_results(plan, tmp_path, smooth)
-    path = tmp_path / "fits" / plan.training_data[3].name / "card.json"
+    path = tmp_path / "fits" / plan.cases["training_data"][3].name / "card.json"
     path.unlink()
     with pytest.raises(StoreError, match=r"no such file.*the fit from .*snakemake") as caught:
         stability_tables(plan, tmp_path)
@@ -240,7 +241,7 @@ def test_missing_fit_is_named_with_its_cure(tmp_path: Path):
 
 @pytest.mark.parametrize("name", ["fits", "networks"])
 def test_missing_file_is_named(tmp_path: Path, name: str):
-    plan = plan_of()
+    plan = planned()
     write_results(plan, tmp_path, smooth)
     folder = sorted((tmp_path / name).iterdir())[0]
     path = folder / ("variances.csv" if name == "fits" else "card.json")
@@ -251,9 +252,9 @@ def test_missing_file_is_named(tmp_path: Path, name: str):
 
 
 def test_swapped_source_and_target_are_refused(tmp_path: Path):
-    plan = plan_of()
+    plan = planned()
     write_results(plan, tmp_path, smooth)
-    fit = plan.initialization[0]
+    fit = plan.cases["initialization"][0]
     swapped = FitPlan(fit.target, fit.source, fit.target_layer, fit.source_layer)
     path = tmp_path / "fits" / fit.name / "card.json"
     path.write_text(json.dumps(card_of(swapped)))
@@ -263,9 +264,9 @@ def test_swapped_source_and_target_are_refused(tmp_path: Path):
 
 @pytest.mark.parametrize("fault", ["no xdelta", "nan", "no test", "target 0"])
 def test_variances_that_cannot_be_are_refused(tmp_path: Path, fault: str):
-    plan = plan_of()
+    plan = planned()
     write_results(plan, tmp_path, smooth)
-    path = tmp_path / "fits" / plan.initialization[0].name / "variances.csv"
+    path = tmp_path / "fits" / plan.cases["initialization"][0].name / "variances.csv"
     frame = pd.read_csv(path)
     if fault == "no xdelta":
         frame = frame[frame["component"] != "xdelta"]

@@ -1,4 +1,6 @@
-for batch, members in batches(NETWORKS).items():
+RECORDED = networks_of(FITS)
+
+for batch, members in batches(RECORDED, SETTINGS.jobs).items():
 
     rule:
         name:
@@ -22,7 +24,7 @@ for batch, members in batches(NETWORKS).items():
             results=results_folder,
             device=SETTINGS.device,
             networks=[network.name for network in members],
-            nodes=nodes_of(members[0], FITS),
+            nodes=sorted({node for member in members for node in nodes_of(member, FITS)}),
             settings=plain(SETTINGS.activations),
             code=code_hash("kc.activations.record"),
         script:

@@ -1,30 +1,26 @@
-# Settings and plan, read once; what every rule file needs.
+# Settings and plans, read once; what every rule file needs.
 from dataclasses import asdict
 from itertools import groupby
 
 from kc.config import load_settings
 from kc.errors import KCError
-from kc.plan import networks_of, nodes_of, stability_plan
+from kc.plan import batches, merged, networks_of, nodes_of, with_origins
 from kc.provenance import code_hash, plain
+from kc.study_outputs import outputs_of
+from kc.study_plans import plans
 
 try:
     SETTINGS = load_settings(config)
+    PLANS = plans(SETTINGS)
 except KCError as error:
     raise WorkflowError(str(error)) from None
 
 RESULTS = str(SETTINGS.results)
-STABILITY = stability_plan(SETTINGS)
-FITS = STABILITY.fits
-NETWORKS = networks_of(FITS)
+FITS = merged(fit for plan in PLANS.values() for fit in plan.fits)
+NETWORKS = with_origins(network for plan in PLANS.values() for network in plan.networks)
+KEPT = [fit for fit in FITS if fit.keep and SETTINGS.consistency.components != "none"]
 MODULES = str(Path(workflow.basedir))
 ENV = str(Path(workflow.basedir) / "envs" / "torch.yaml")
-TABLES = [
-    f"{RESULTS}/tables/{name}.{suffix}"
-    for name in ("table1", "table2", "networks")
-    for suffix in ("csv", "md", "tex", "json")
-]
-FIGURES = [f"{RESULTS}/figures/table1.{suffix}" for suffix in ("png", "svg")]
-rules_of_studies = TABLES + FIGURES
 
 
 def results_folder(wildcards):
@@ -32,14 +28,6 @@ def results_folder(wildcards):
     return RESULTS
 
 
-def batches(networks):
-    """Group networks into the jobs that train and record them: name -> networks."""
-
-    def name(network):
-        if SETTINGS.jobs == "network":
-            return network.name
-        return f"{network.dataset}-{network.architecture}"
-
-    return {
-        key: list(group) for key, group in groupby(sorted(networks, key=name), key=name)
-    }
+def outputs(study):
+    """List the files a study's rule makes."""
+    return [f"{RESULTS}/{name}" for name in outputs_of(SETTINGS, study, PLANS[study])]

@@ -12,6 +12,7 @@ for pair, members in groupby(
             [f"{RESULTS}/activations/{network.name}.json" for network in ends],
         output:
             [f"{RESULTS}/fits/{fit.name}/card.json" for fit in fits],
+            [f"{RESULTS}/components/{fit.name}.json" for fit in fits if fit in KEPT],
         log:
             f"{RESULTS}/logs/fits/{pair}.log",
         conda:

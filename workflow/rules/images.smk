@@ -1,16 +1,21 @@
-rule images:
-    output:
-        f"{RESULTS}/images/{{dataset}}.json",
-    log:
-        f"{RESULTS}/logs/images/{{dataset}}.log",
-    conda:
-        ENV
-    threads: 1
-    params:
-        root=MODULES,
-        results=results_folder,
-        settings=lambda wildcards: plain(SETTINGS.datasets[wildcards.dataset]),
-        archive=lambda wildcards: str(SETTINGS.archive_of(wildcards.dataset) or ""),
-        code=code_hash("kc.images.build"),
-    script:
-        "../scripts/images/build.py"
+for dataset, about in SETTINGS.datasets.items():
+
+    rule:
+        name:
+            f"images_{dataset}"
+        input:
+            parts=[f"{RESULTS}/images/{part}.json" for part in about.parts],
+        output:
+            f"{RESULTS}/images/{dataset}.json",
+        log:
+            f"{RESULTS}/logs/images/{dataset}.log",
+        conda:
+            ENV
+        threads: 1
+        params:
+            root=MODULES,
+            settings=plain(about),
+            archive=str(SETTINGS.archive_of(dataset) or ""),
+            code=code_hash("kc.images.mixture" if about.parts else "kc.images.build"),
+        script:
+            "../scripts/images/build.py"

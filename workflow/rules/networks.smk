@@ -1,11 +1,28 @@
+def training_of(network):
+    """Give what a network is trained under; a kind's own settings for that kind only."""
+    about = {
+        "shape": SETTINGS.network(network.architecture),
+        "recipe": SETTINGS.training,
+    }
+    if network.kind == "pruned":
+        about["retraining"] = SETTINGS.compression.retraining
+    if network.kind == "born_again":
+        about["distillation"] = SETTINGS.born_again.distillation
+    return plain(about)
+
+
 # One rule a batch, so that every network's card is an output of its own.
-for batch, members in batches(NETWORKS).items():
+for batch, members in batches(NETWORKS, SETTINGS.jobs).items():
 
     rule:
         name:
             f"train_{batch}"
         input:
             images=f"{RESULTS}/images/{members[0].dataset}.json",
+            origins=[
+                f"{RESULTS}/networks/{origin.name}/card.json"
+                for origin in sorted({n.origin for n in members if n.origin} - {*members})
+            ],
         output:
             [f"{RESULTS}/networks/{network.name}/card.json" for network in members],
         log:
@@ -20,8 +37,7 @@ for batch, members in batches(NETWORKS).items():
             results=results_folder,
             device=SETTINGS.device,
             plans=[plain(asdict(network)) for network in members],
-            shape=plain(SETTINGS.network(members[0].architecture)),
-            recipe=plain(SETTINGS.training),
-            code=code_hash("kc.networks.train"),
+            training=training_of(members[0]),
+            code=code_hash("kc.networks.products"),
         script:
             "../scripts/networks/train.py"

@@ -1,17 +1,33 @@
-rule stability:
-    input:
-        [f"{RESULTS}/fits/{fit.name}/card.json" for fit in FITS],
-        [f"{RESULTS}/networks/{network.name}/card.json" for network in NETWORKS],
-    output:
-        TABLES + FIGURES,
-    log:
-        f"{RESULTS}/logs/stability.log",
-    conda:
-        ENV
-    threads: 1
-    params:
-        root=MODULES,
-        settings=plain(SETTINGS.of_study("stability")),
-        code=code_hash("kc.report.stability"),
-    script:
-        "../scripts/studies/stability.py"
+# One rule a study: its tables and figures.
+for study, plan in PLANS.items():
+
+    rule:
+        name:
+            study
+        input:
+            [f"{RESULTS}/fits/{fit.name}/card.json" for fit in plan.fits],
+            [f"{RESULTS}/networks/{network.name}/card.json" for network in plan.networks],
+            [
+                f"{RESULTS}/activations/{network.name}.json"
+                for network in networks_of(plan.fits)
+                if plan.stores
+            ],
+            [
+                f"{RESULTS}/components/{fit.name}.json"
+                for fit in KEPT
+                if plan.pictures and fit.name in {own.name for own in plan.fits if own.keep}
+            ],
+        output:
+            outputs(study),
+        log:
+            f"{RESULTS}/logs/{study}.log",
+        conda:
+            ENV
+        threads: 1
+        params:
+            root=MODULES,
+            study=study,
+            settings=plain(SETTINGS.of_study(study)),
+            code=code_hash(f"kc.report.{study}"),
+        script:
+            "../scripts/studies/study.py"

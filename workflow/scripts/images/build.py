@@ -4,17 +4,22 @@ from pathlib import Path
 sys.path.insert(0, snakemake.params.root)
 
 from kc.config import Dataset
-from kc.images import build_image_store
+from kc.images import build_image_store, build_mixture_store, open_images, source_digest
 from kc.job import job
 from kc.provenance import product_key
-from kc.store.files import file_digest
 
 p = snakemake.params
 dataset = Dataset.model_validate(p.settings)
 archive = Path(p.archive) if p.archive else None
-inputs = {"archive": file_digest(archive)} if archive and archive.is_file() else {}
-out = Path(p.results) / "images" / f"{snakemake.wildcards.dataset}.zarr"
+out = Path(snakemake.output[0]).with_suffix(".zarr")
+mend = f"snakemake --cores 1 --force {snakemake.output[0]}"
 with job(snakemake.log):
-    key = product_key({"dataset": dataset, "archive": p.archive}, inputs, "kc.images.build")
-    mend = f"snakemake --cores 1 --force {snakemake.output[0]}"
-    build_image_store(dataset, archive, out, key, mend)
+    if dataset.parts:
+        parts = {Path(path).stem: open_images(Path(path)) for path in snakemake.input.parts}
+        inputs = {name: part.digest for name, part in parts.items()}
+        key = product_key({"dataset": dataset}, inputs, "kc.images.mixture")
+        build_mixture_store(parts, dataset.seed, out, key, mend)
+    else:
+        inputs = {} if archive is None else {"archive": source_digest(archive)}
+        key = product_key({"dataset": dataset, "archive": p.archive}, inputs, "kc.images.build")
+        build_image_store(dataset, archive, out, key, mend)

@@ -1,0 +1,47 @@
+"""Born-again networks as files: table, curve, and pictures of blind spots."""
+
+from pathlib import Path
+
+from kc.config import Settings
+from kc.report.components import draw_components
+from kc.report.curves import curves_figure
+from kc.report.figures import write_figure
+from kc.report.origin import origin, setting_notes
+from kc.report.tables import Column, write_table
+from kc.report.wording import INCONSISTENCY, ONE_CHAIN
+from kc.studies.born_again import born_again_table
+from kc.study_plans import plan_of
+
+
+def write(settings: Settings) -> None:
+    """Write ``tables/born_again`` and ``figures/fig4_born_again*`` under the results folder."""
+    plan = plan_of(settings, "born_again")
+    study, results = settings.born_again, Path(settings.results)
+    table = born_again_table(settings, plan)
+    notes = [
+        f"Generation 1 is trained on labels, each later one on labels and, with weight "
+        f"{study.distillation.weight:g}, on the one before it (temperature "
+        f"{study.distillation.tau:g}), from a new seed.",
+        f"x*: the feature of generation {study.generations}; x: that of the generation in the row.",
+        "The paper does not print which layer it looked at.",
+        ONE_CHAIN,
+        *setting_notes(settings, plan.networks),
+    ]
+    write_table(
+        table,
+        results / "tables" / "born_again",
+        title="Born-again networks: blind spots by generation",
+        caption=f"Variance of generation {study.generations}'s feature that an earlier one cannot "
+        "give through g, test images [L20, Fig. 4, right].",
+        notes=notes,
+        provenance=origin(settings, "born_again", plan),
+        columns={**INCONSISTENCY, "top1_last": Column("last generation's top-1 (%)", ".1f")},
+    )
+    figure = curves_figure(
+        table, "generation", "share", "layer",
+        xlabel="generation", ylabel="Var(x$^\\Delta$) / Var(x*)",
+        labels={layer: layer for layer in study.layers}, y2="top1", y2label="top-1 (%)",
+    )  # fmt: skip
+    write_figure(figure, results / "figures" / "fig4_born_again")
+    what = "Blind spots of generation 1: x$^\\Delta$ is what the last generation knows beyond it."
+    draw_components(settings, "born_again", plan, "parts", what)

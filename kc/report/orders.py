@@ -1,0 +1,11 @@
+"""Pictures of the components by order [L20, Fig. 1]."""
+
+from kc.config import Settings
+from kc.report.components import draw_components
+from kc.study_plans import plan_of
+
+
+def write(settings: Settings) -> None:
+    """Write ``figures/fig1_*`` under the results folder."""
+    what = "Components by order: x* = x$^{(0)}$ + ... + x$^{(K)}$ + x$^\\Delta$."
+    draw_components(settings, "orders", plan_of(settings, "orders"), "orders", what)

@@ -1,0 +1,132 @@
+"""What tails are fed with: stored features, and partial sums of g(x) made from them.
+
+The sums are made again from the source's store, not read from component stores: that moves one
+source feature an image where the components are K + 2 features, kept of test images only and in
+float16. What fits in ``memory_gb`` is made once and held; else batch by batch.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import Tensor, nn
+
+from kc.config import Settings
+from kc.consistency.decompose import exact_products
+from kc.consistency.result import FitResult
+from kc.consistency.saved import load_fit
+from kc.images.rows import rows_in
+from kc.names import SUBSETS, Subset
+from kc.networks import load_network, split
+from kc.networks.tails import Features, held
+from kc.plan import FitPlan, NetworkPlan
+from kc.runtime import pick_device
+from kc.store import Store, StoredArray, check_same_images, open_store
+
+
+@dataclass(frozen=True)
+class StoredRows:
+    """Some rows of a stored layer."""
+
+    array: StoredArray
+    rows: Int[np.ndarray, " n"]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def batch(self, rows: np.ndarray) -> Tensor:
+        """Give float32 features of some of the rows."""
+        return torch.from_numpy(np.asarray(self.array[self.rows[rows]])).float()
+
+
+@dataclass(frozen=True)
+class PartialSums:
+    """x(0) + .. + x(upto) of some rows, in the target's own units [L20, Table 3]."""
+
+    fit: FitResult
+    source: StoredRows
+    upto: int
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def batch(self, rows: np.ndarray) -> Tensor:
+        """Give float32 partial sums of some of the rows, on the fit's device."""
+        units, net = self.fit.normalisation, self.fit.net
+        x = self.source.batch(rows).to(net.logits.device)
+        with torch.no_grad(), exact_products():
+            parts = net.components(units.source(x))[: self.upto + 1].sum(0)
+        return parts * units.target_std + units.target_mean
+
+
+def sum_name(upto: int) -> str:
+    """Spell a partial sum.
+
+    >>> sum_name(2)
+    'x0+x1+x2'
+    """
+    return "+".join(f"x{k}" for k in range(upto + 1))
+
+
+class Layer(NamedTuple):
+    """One layer of a trained network: its features, and what lies above it."""
+
+    tail: nn.Module
+    rows: Mapping[Subset, StoredRows]
+    labels: Mapping[Subset, Tensor]
+
+
+class Bench:
+    """Opens what studies with tails read: stores, tails, fits."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.results = Path(settings.results)
+        self.device = pick_device(settings.device)
+
+    def layer(self, network: NetworkPlan, node: str, only: str = "") -> Layer:
+        """Open a layer; ``only`` leaves the images of one superclass."""
+        store = self.store(network)
+        model = load_network(self.results / "networks" / network.name)
+        size = self.settings.datasets[network.dataset].size
+        tail = split(model, node, torch.zeros(2, 3, size, size))[1]
+        labels = torch.from_numpy(store.rows["label"].to_numpy(np.int64))
+        rows = {subset: rows_in(store.rows, subset, only) for subset in SUBSETS}
+        return Layer(
+            tail.to(self.device),
+            {subset: StoredRows(store[node], chosen) for subset, chosen in rows.items()},
+            {subset: labels[torch.from_numpy(chosen)] for subset, chosen in rows.items()},
+        )
+
+    def store(self, network: NetworkPlan) -> Store:
+        """Open a network's activation store."""
+        return open_store(self.results / "activations" / f"{network.name}.json")
+
+    def fit(self, plan: FitPlan) -> FitResult:
+        """Load a fit, after making sure that its two stores list the same images."""
+        check_same_images(self.store(plan.source), self.store(plan.target))
+        return load_fit(self.results / "fits" / plan.name, self.device)
+
+    def sums(self, fit: FitResult, source: Layer, upto: int) -> dict[Subset, Features]:
+        """Give partial sums of both subsets, held where they fit in memory."""
+        return {
+            subset: self.reach(PartialSums(fit, rows, upto), fit.net.target_shape)
+            for subset, rows in source.rows.items()
+        }
+
+    def raw(self, layer: Layer) -> dict[Subset, Features]:
+        """Give a layer's own features of both subsets, held where they fit in memory."""
+        return {
+            subset: self.reach(rows, tuple(rows.array.shape[1:]))
+            for subset, rows in layer.rows.items()
+        }
+
+    def reach(self, features: Features, shape: tuple[int, ...]) -> Features:
+        """Hold features in memory (float32) where they fit in ``consistency.memory_gb``."""
+        size = 4 * len(features) * prod(shape)
+        return held(features) if size <= self.settings.consistency.memory_gb * 1e9 else features

@@ -1,0 +1,74 @@
+"""How well a tail reads features: its own network's, and those g makes of another's."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from kc.names import Subset
+from kc.networks.tails import (
+    Features,
+    TailRecipe,
+    correct,
+    subset_head,
+    subset_labels,
+    train_tail,
+)
+from kc.plan import FitPlan
+from kc.runtime import derive_seed
+from kc.studies.features import Bench, Layer, sum_name
+
+
+def read_by_b(bench: Bench, plan: FitPlan, sums: Sequence[int]) -> dict[str, np.ndarray]:
+    """Let tails read A's and B's features, and B's tail also what A gives of them [L20, App. A].
+
+    All are trained further from their trained weights, by one recipe, on the same batches. Where
+    the fit is for one superclass, tails keep the last layer's rows of its classes.
+
+    Parameters
+    ----------
+    plan
+        A (source) reconstructs B (target).
+    sums
+        Partial sums read: k stands for x(0) + .. + x(k).
+
+    Returns
+    -------
+    dict
+        By features (``A``, ``B``, ``x0``, ``x0+x1``, ...): whether each test image is told right.
+    """
+    a = bench.layer(plan.source, plan.source_node, plan.only)
+    b = bench.layer(plan.target, plan.target_node, plan.only)
+    fit = bench.fit(plan)
+    recipe = bench.settings.tails.refine
+    found = {
+        "A": told(bench, a.tail, bench.raw(a), a.labels, recipe),
+        "B": told(bench, b.tail, bench.raw(b), b.labels, recipe),
+    }
+    for upto in sums:
+        features = bench.sums(fit, a, upto)
+        found[sum_name(upto)] = told(bench, b.tail, features, b.labels, recipe)
+    return found
+
+
+def told(
+    bench: Bench,
+    tail: nn.Module,
+    features: Mapping[Subset, Features],
+    labels: Mapping[Subset, Tensor],
+    recipe: TailRecipe,
+) -> np.ndarray:
+    """Train a copy of a tail on the training images; say of each test image if it is told right.
+
+    A tail of more classes than occur keeps the rows of those that do.
+    """
+    classes = sorted(set(torch.cat(list(labels.values())).tolist()))
+    smaller = subset_head(tail, classes)
+    wanted = {subset: subset_labels(values, classes) for subset, values in labels.items()}
+    seed = derive_seed("tail", bench.settings.tails.seed)
+    trained = train_tail(smaller, features["train"], wanted["train"], recipe, seed, bench.device)
+    return correct(trained.tail, features["test"], wanted["test"])
+
+
+__all__ = ["Layer", "read_by_b", "told"]
