@@ -68,8 +68,8 @@ class Probe:
             + (f_u(x') - f_u(x)) \, \partial_j^2 f_u \Big]
 
         ``noise`` estimates all of it, from (d MSE / d x'_j) eps_j, whose noise is that of all other
-        pixels. ``projection`` takes the first term from random signs v, as E_v (sum_u v_u d_j f_u)^2
-        at the disturbed image, and for the second scales all cells alike, so that
+        pixels. ``projection`` takes the first term from random signs v at the disturbed image, as
+        E_v (sum_u v_u d_j f_u)^2, and for the second scales all cells alike, so that
         sum_g sigma_g d MSE / d sigma_g = 2 MSE. Both are exact where the MSE is quadratic in sigma.
         """
         spread = enlarge(sigma, self.images.shape[-2], self.images.shape[-1])

@@ -73,8 +73,8 @@ _PRESETS: dict[str, EntropySettings] = {
     "paper": EntropySettings(search="bound", steps=40),
     "fast": EntropySettings(
         steps=10,
-        draws=8,
-        scale_draws=8,
+        draws=12,
+        scale_draws=12,
         slope="projection",
         fresh=False,
         integrator="exponential",

@@ -37,10 +37,10 @@ def _by_cell(pixels: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("slope", ["noise", "projection"])
 def test_slope_of_a_linear_layer_is_its_closed_form(slope: str) -> None:
-    head, sigma = _linear(), torch.rand(2, GRID, GRID).double() * 0.1 + 0.02
+    head, sigma = _linear(), 0.02 + 0.1 * _images(1)[0, :2, :GRID, :GRID].abs()
     response = _probe(head, _images(2), slope).respond([1, 0], sigma, [0, 0], 30000)
     cost = _by_cell(head[1].weight.square().sum(0).reshape(3, SIDE, SIDE)) / 10
-    torch.testing.assert_close(response.gradient, 2 * sigma * cost, rtol=0.04, atol=0)
+    torch.testing.assert_close(response.gradient, 2 * sigma * cost, rtol=0.06, atol=0)
     torch.testing.assert_close(response.mse, (sigma.square() * cost).sum((1, 2)), rtol=0.02, atol=0)
 
 
