@@ -24,7 +24,7 @@ class EntropySettings:
     steps: int = 80
     """Gradient steps at most (path), water-filling rounds (bound)."""
     draws: int = 96
-    """Fresh noise draws a step."""
+    """Noise draws a step."""
     scale_draws: int = 96
     """Draws behind s_f."""
     slope: Literal["noise", "projection"] = "noise"
@@ -32,7 +32,7 @@ class EntropySettings:
     ``projection`` of x' on random signs, far less noisy and true for layers that are linear near
     the image (:meth:`kc.concepts.probe.Probe.respond`)."""
     fresh: bool = True
-    """New draws at each step; else those of s_f at all, so that MSE / s_f is hardly noisy."""
+    """New draws at each step; else those of s_f at all steps, so that MSE / s_f is hardly noisy."""
     integrator: Literal["euler", "exponential"] = "euler"
     """``euler``: plain SGD; ``exponential``: the same flow, exact while MSE stays quadratic."""
     learning_rate: float = 1e-4
@@ -86,7 +86,29 @@ _PRESETS: dict[str, EntropySettings] = {
 
 
 def preset(name: str, architecture: str, max_batch: int = 96) -> EntropySettings:
-    """Give a preset for an architecture: lambda is 6 for ResNets, else 7."""
+    """Give a preset for an architecture: lambda is 6 for ResNets, else 7.
+
+    ``released``
+        The released code's search.
+    ``fast``
+        The same path in 10 steps of 12 draws. On AlexNet 1/4 and VGG-11 1/8 (trained, fc1, 64 px)
+        it takes a 70th of the time; its maps correlate with ``released`` by 0.99, as two runs of
+        ``released`` with other noise do, and N_fg stays within 2.5 %, their own noise.
+    ``paper``
+        The printed search [C20, Eq. (1)], tau = 1.5 s_f.
+
+    Parameters
+    ----------
+    architecture
+        Its name; ResNets are told by theirs.
+    max_batch
+        Images x draws in one forward pass: what the device's memory bears.
+
+    Raises
+    ------
+    SettingsError
+        There is no preset of this name.
+    """
     if name not in _PRESETS:
         raise SettingsError(
             f"entropy.preset: expected one of {', '.join(_PRESETS)}, got '{name}'. Cure: name one"

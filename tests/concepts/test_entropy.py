@@ -337,6 +337,38 @@ def test_crossing_stops_at_the_target_between_two_steps(spread: float, slope: st
     assert np.abs(np.log(optimum / seen[nearest])).max() > 0.2  # and not where it leads
 
 
+def test_fast_follows_released_on_a_network_as_closely_as_other_noise_does() -> None:
+    class Window(nn.Module):
+        """Look hardest at the middle, so that maps have a shape beside noise."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = _network()
+
+        def forward(self, x: Tensor) -> Tensor:
+            along = torch.linspace(-1, 1, 20, dtype=x.dtype).square()
+            return self.network(x * torch.exp(-1.5 * (along[:, None] + along)))
+
+    head, images = Window().eval(), _pictures(2, 20)
+    # the flow of 256 cells on a grid of 4 x 4
+    scaled = {"grid": 4, "learning_rate": 1e-4 / 16}
+
+    def search(settings: EntropySettings, seed: int) -> Tensor:
+        return pixel_entropy(head, images, settings, [seed, seed + 1], CPU).H
+
+    released = replace(preset("released", "alexnet"), **scaled)
+    fast = replace(preset("fast", "alexnet"), **scaled | {"learning_rate": 8e-4 / 16})
+    first, second, quick = search(released, 1), search(released, 3), search(fast, 5)
+
+    def apart(one: Tensor, other: Tensor) -> float:
+        return float((one - other).square().mean().sqrt() / one.std())
+
+    assert apart(first, quick) < 0.2
+    # six times the draws bring it nearer: what is left is not a bias
+    more = replace(fast, draws=72, scale_draws=72)
+    assert apart((first + second) / 2, search(more, 5)) < apart(first, quick)
+
+
 def test_presets_differ_in_lambda_by_family() -> None:
     assert preset("released", "vgg16").entropy_weight == 7
     assert preset("released", "resnet50", max_batch=12).entropy_weight == 6
