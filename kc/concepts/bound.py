@@ -11,7 +11,7 @@ from kc.concepts.probe import Probe
 from kc.concepts.settings import START, EntropySettings
 
 _HALVINGS = 16
-"""Of the last scaling's bracket [1/32, 32]: log sigma is then right to 1e-4."""
+"""Of the last scaling's bracket [1/1024, 32]: log sigma is then right to 2e-4."""
 
 
 def fill(
@@ -77,9 +77,12 @@ def pour(
 def _scale_to(
     probe: Probe, rows: list[int], limit: Tensor, sigma: Tensor, settings: EntropySettings
 ) -> tuple[Tensor, Tensor]:
-    """Scale sigma by one factor an image so that MSE comes to the limit from below."""
+    """Scale sigma by one factor an image so that MSE comes to the limit from below.
+
+    The least factor takes every sigma near its smallest, which keeps the bound whatever was poured.
+    """
     steps = [settings.steps] * len(rows)
-    low, high = torch.full_like(limit, 1 / 32).log(), torch.full_like(limit, 32).log()
+    low, high = torch.full_like(limit, 1 / 1024).log(), torch.full_like(limit, 32).log()
 
     def at(factor: Tensor) -> tuple[Tensor, Tensor]:
         scaled = sigma * factor.exp()[:, None, None]

@@ -211,6 +211,20 @@ def test_bound_beats_the_uniform_noise_of_the_same_mse_on_a_network() -> None:
     assert (result.H[:, 1:3, 1:3].amax((1, 2)) < result.H[:, ::3, ::3].amin((1, 2))).all()
 
 
+def test_paper_preset_holds_its_bound_and_beats_uniform_noise() -> None:
+    settings = replace(preset("paper", "alexnet"), grid=10)
+    head, images = _network(), _pictures(2, 20)
+    result = pixel_entropy(head, images, settings, [1, 2], CPU)
+    uniform = math.log(0.01 * math.sqrt(1.5)) + plain.HALF_LOG
+    assert (result.mse <= 1.5 * result.s_f).all()
+    np.testing.assert_allclose(result.mse, 1.5 * result.s_f, rtol=0.01)
+    assert (result.H.mean((1, 2)) > uniform).all()
+    # costs from few draws of noise are below 0 in places, whose sigma leaves nothing for others
+    noisy = pixel_entropy(head, images, replace(settings, slope="noise", draws=4), [1, 2], CPU)
+    assert (noisy.mse <= 1.5 * noisy.s_f).all()
+    assert (noisy.H.mean((1, 2)) < uniform).all()
+
+
 @pytest.mark.parametrize("search", ["path", "bound"])
 def test_scale_of_the_weights_changes_nothing(search: str) -> None:
     settings = replace(EXACT, search=search, steps=20)
