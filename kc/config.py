@@ -105,6 +105,9 @@ class Recipe(Section):
     """How a classifier is trained. The default is ours for small networks."""
 
     epochs: Count = 30
+    dataset_epochs: dict[str, Count] = Field(
+        {}, description="epochs by data set, in place of epochs"
+    )
     batch_size: Count = 32
     learning_rate: Positive = 0.05
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
@@ -134,6 +137,11 @@ class Network(Section):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
     small_input: bool = Field(
         False, description="AlexNet: first stride 2, so that 64 px pictures leave a map to look at"
+    )
+    weights: str | None = Field(
+        None,
+        description="pretrained weights to start from: imagenet (torchvision's, in torch's cache) "
+        "or a file; none: from scratch",
     )
     learning_rate: Positive | None = Field(None, description="in place of the recipe's")
     epochs: Count | None = Field(None, description="in place of the recipe's")

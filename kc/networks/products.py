@@ -17,13 +17,14 @@ from kc.config import Network, Recipe
 from kc.errors import NetworkError
 from kc.networks.build import build
 from kc.networks.checkpoint import load_network
+from kc.networks.pretrained import load_pretrained, weights_file
 from kc.networks.prune import apply_masks, bake, removed_share, solve
 from kc.networks.train import Hyper, Pictures, Teacher, accuracy, train
 from kc.plan import NetworkPlan
 from kc.provenance import plain, product_key, versions
 from kc.runtime import derive_seed
 from kc.store import Store
-from kc.store.files import read_json, write_bytes_atomic
+from kc.store.files import file_digest, read_json, write_bytes_atomic
 from kc.store.product import Product
 from kc.study_config import Distillation, Retraining
 
@@ -72,6 +73,9 @@ def train_networks(
         inputs = {"images": images.digest}
         if plan.origin is not None:
             inputs["origin"] = _origin_digest(plan.origin, out)
+        if training.shape.weights is not None:
+            file = weights_file(plan.architecture, training.shape.weights)
+            inputs["weights"] = file_digest(file)
         about = {"plan": asdict(plan)} | training.of(plan)
         key = product_key(about, inputs, "kc.networks.products")
         product = Product(out / plan.name, key)
@@ -133,7 +137,7 @@ def hyper_of(plan: NetworkPlan, training: Training, device: torch.device) -> Hyp
         about = training.retraining
         seed = derive_seed(plan.name)
         return Hyper(recipe, about.epochs, about.learning_rate, seed, device)
-    epochs = shape.epochs or recipe.epochs
+    epochs = recipe.dataset_epochs.get(plan.dataset) or shape.epochs or recipe.epochs
     if plan.half and recipe.halves_keep_steps:
         epochs *= 2
     rate = shape.learning_rate or recipe.learning_rate
@@ -193,9 +197,12 @@ def _prepared(
         about = found._asdict()
     else:
         model = build(plan.architecture, classes, training.shape, hyper.seed)
+        if training.shape.weights is not None:
+            file = weights_file(plan.architecture, training.shape.weights)
+            about["fresh"] = load_pretrained(model, plan.architecture, file)
     if plan.kind == "born_again" and origin is not None:
         teacher = Teacher(origin.to(hyper.device), training.distillation)
-        about = {"distillation": plain(training.distillation)}
+        about["distillation"] = plain(training.distillation)
     if plan.origin is not None:
         about["origin"] = plan.origin.name
     # a third faster for narrow networks on a CPU, and what tensor cores want

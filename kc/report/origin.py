@@ -60,7 +60,9 @@ def setting_notes(settings: Settings, networks: Iterable[NetworkPlan]) -> tuple[
     if narrow:
         spelled = ", ".join(f"{name} {width:g}" for name, width in narrow.items())
         notes.append(f"Networks are narrower than the paper's; factor on channels: {spelled}.")
-    notes.append("Networks are trained from scratch, without ImageNet weights.")
+    scratch = [name for name in sorted(widths) if settings.network(name).weights is None]
+    if scratch:
+        notes.append(f"Trained from scratch, without ImageNet weights: {', '.join(scratch)}.")
     if settings.training.augment:
         notes.append("Networks are trained with augmentation; the paper's are not.")
     g = settings.consistency

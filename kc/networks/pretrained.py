@@ -1,0 +1,98 @@
+"""ImageNet weights where the user has them: found in torch's cache or given as a file."""
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torchvision import models
+
+from kc.errors import NetworkError
+
+
+def weights_file(architecture: str, weights: str) -> Path:
+    """Give the file of pretrained weights; nothing is downloaded.
+
+    Parameters
+    ----------
+    weights
+        ``imagenet``: torchvision's ``IMAGENET1K_V1`` in torch's cache; else a file's path.
+
+    Raises
+    ------
+    NetworkError
+        The file is not there; says how to get it.
+    """
+    if weights != "imagenet":
+        path = Path(weights)
+        if not path.is_file():
+            raise NetworkError(
+                f"networks.{architecture}.weights: no file '{path}'. Cure: give the path of a "
+                "state dict (.pth or .safetensors), or 'imagenet'"
+            )
+        return path
+    url = str(models.get_model_weights(architecture)["IMAGENET1K_V1"].url)
+    path = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
+    if not path.is_file():
+        raise NetworkError(
+            f"networks.{architecture}.weights is 'imagenet', but '{path}' is not there. Cure: "
+            f"fetch {url} into that folder, or set weights: null to train from scratch"
+        )
+    return path
+
+
+def load_pretrained(model: nn.Module, architecture: str, file: Path) -> list[str]:
+    """Put pretrained weights into a network; the last layer, of other classes, stays as it is.
+
+    Returns
+    -------
+    list
+        Names of the tensors that were kept fresh: those of the last linear layer.
+
+    Raises
+    ------
+    NetworkError
+        The file is no state dict of this network, at this width.
+    """
+    found = _read(file)
+    own = model.state_dict()
+    last = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)][-1]
+    fresh = [name for name in own if name.startswith(f"{last}.")]
+    wanted = {name: value for name, value in own.items() if name not in fresh}
+    missing = sorted(set(wanted) - set(found))
+    extra = sorted(set(found) - set(own))
+    shapes = [
+        f"{name} {tuple(found[name].shape)} for {tuple(value.shape)}"
+        for name, value in wanted.items()
+        if name in found and found[name].shape != value.shape
+    ]
+    if missing or extra or shapes:
+        raise NetworkError(
+            f"{file}: not the weights of this {architecture}. Missing: {_some(missing)}; left "
+            f"over: {_some(extra)}; of another shape: {_some(shapes)}. Cure: weights need "
+            f"networks.{architecture} at width 1, head_units null and small_input false"
+        )
+    model.load_state_dict({name: found[name] for name in wanted}, strict=False)
+    return fresh
+
+
+def _read(file: Path) -> dict[str, Tensor]:
+    try:
+        if file.suffix == ".safetensors":
+            return load_file(file)
+        found = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise NetworkError(
+            f"{file}: not readable as weights ({type(error).__name__}: {str(error)[:200]}). Cure: "
+            "a state dict of tensors alone, as torch.save(model.state_dict()) writes it"
+        ) from None
+    if not isinstance(found, dict) or not all(isinstance(v, Tensor) for v in found.values()):
+        raise NetworkError(
+            f"{file}: holds {type(found).__name__}, expected a state dict of tensors alone"
+        )
+    return found
+
+
+def _some(names: list[str]) -> str:
+    shown = ", ".join(names[:4]) or "none"
+    return shown if len(names) <= 4 else f"{shown} and {len(names) - 4} more"
