@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import permutations
 from types import MappingProxyType
+from typing import Any
 
 from kc.config import STUDIES, Settings
 from kc.errors import SettingsError
 from kc.names import Architecture
 from kc.plan import FitPlan, NetworkPlan, networks_of
+from kc.study_config import Redundancy
 
 
 @dataclass(frozen=True)
@@ -46,19 +48,30 @@ def plan_of(settings: Settings, study: str) -> StudyPlan:
     Raises
     ------
     SettingsError
-        A data set the study names is none of those described.
+        A data set the study names is none of those described, or it has no layers or tasks.
     """
-    section = getattr(settings, study)
-    tasks = getattr(section, "tasks", {})
-    for dataset in [task.dataset for task in tasks.values()] or [section.dataset]:
+    for where, dataset in _datasets_named(getattr(settings, study)).items():
         if dataset not in settings.datasets:
             close = difflib.get_close_matches(dataset, settings.datasets, n=1)
             hint = f", did you mean '{close[0]}'?" if close else ";"
             raise SettingsError(
-                f"{study}.dataset '{dataset}' is not among datasets{hint} known: "
+                f"{study}.{where} '{dataset}' is not among datasets{hint} known: "
                 f"{', '.join(sorted(settings.datasets))}"
             )
-    return _PLANS[study](settings)
+    plan = _PLANS[study](settings)
+    if not plan.networks:
+        raise SettingsError(
+            f"{study}: its layers or tasks are empty, so there is nothing to do. Cure: name one "
+            "or more, or leave the key out to have the default"
+        )
+    return plan
+
+
+def _datasets_named(section: Any) -> dict[str, str]:
+    """Give the data sets a study's settings name, by the key they stand under."""
+    if isinstance(section, Redundancy):
+        return {f"tasks.{name}.dataset": task.dataset for name, task in section.tasks.items()}
+    return {"dataset": section.dataset}
 
 
 def plans(settings: Settings) -> dict[str, StudyPlan]:

@@ -51,3 +51,42 @@ def test_shares_of_a_column_sum_to_one():
 def test_what_is_not_printed_is_nan():
     assert pd.isna(printed.share_of_sum("cross", ("alexnet", "conv5")))
     assert pd.isna(printed.share_of_sum("x0", ("alexnet", "fc1")))
+
+
+def test_table3_is_the_papers():
+    frame = expected("liang2020_table3.csv")
+    found = {
+        (features, *layer): value
+        for features, column in printed.TABLE3.items()
+        for layer, value in column.items()
+    }
+    assert found == {(r.features, r.network, r.layer): r.top1 for r in frame.itertuples()}
+    for r in frame.itertuples():
+        assert printed.table3(r.features, r.network, r.layer) == r.top1
+
+
+def test_table4_is_the_papers():
+    frame = expected("liang2020_table4.csv")
+    for r in frame.itertuples():
+        assert printed.table4(r.features, r.network, r.layer, r.task) == r.top1
+    values = [v for column in printed.TABLE4.values() for some in column.values() for v in some]
+    assert len(values) == len(frame)
+
+
+def test_the_diagnosis_is_the_papers():
+    frame = expected("liang2020_section4.1.csv").set_index("features")["top1"]
+    weak, strong = frame["AlexNet alone"], frame["ResNet-34 alone"]
+    assert (printed.diagnosis("alexnet"), printed.diagnosis("resnet34")) == (weak, strong)
+    assert printed.diagnosis("raw x_A") == frame["raw xA"]
+    assert printed.diagnosis("g(x_B)") == frame["g(xB) = xA without unreliable features"]
+    # what is printed of blind spots is that same difference, so it stands in no row of its own
+    gain = frame["gain of g(xA)+blind spots over raw xA"]
+    assert round(strong - weak, 1) == gain
+    assert pd.isna(printed.diagnosis("g(x_A) + blind spots"))
+
+
+def test_what_has_no_row_in_the_paper_is_nan():
+    assert pd.isna(printed.table3("x0", "alexnet", "conv5"))
+    assert pd.isna(printed.table3("x3", "vgg16_bn", "conv4_3"))
+    assert pd.isna(printed.table4("x0", "vgg16_bn", "conv4_3", "mix_cub"))
+    assert pd.isna(printed.table4("A", "vgg16_bn", "conv4_3", "mine"))
