@@ -17,7 +17,7 @@ from jaxtyping import Int
 from torch import Tensor, nn
 
 from kc.config import Settings
-from kc.consistency.decompose import exact_products
+from kc.consistency.decompose import decompose
 from kc.consistency.result import FitResult
 from kc.consistency.saved import load_fit
 from kc.images.rows import rows_in
@@ -56,12 +56,12 @@ class PartialSums:
         return len(self.source)
 
     def batch(self, rows: np.ndarray) -> Tensor:
-        """Give float32 partial sums of some of the rows, on the fit's device."""
-        units, net = self.fit.normalisation, self.fit.net
+        """Give float32 partial sums of some of the rows, on the fit's device, checked as made."""
+        net = self.fit.net
         x = self.source.batch(rows).to(net.logits.device)
-        with torch.no_grad(), exact_products():
-            parts = net.components(units.source(x))[: self.upto + 1].sum(0)
-        return parts * units.target_std + units.target_mean
+        no_target = x.new_zeros((len(x), *net.target_shape))
+        parts = decompose(net, self.fit.normalisation, x, no_target)
+        return parts.components[: self.upto + 1].sum(0)
 
 
 def sum_name(upto: int) -> str:
@@ -95,7 +95,7 @@ class Bench:
         model = load_network(self.results / "networks" / network.name)
         size = self.settings.datasets[network.dataset].size
         tail = split(model, node, torch.zeros(2, 3, size, size))[1]
-        labels = torch.from_numpy(store.rows["label"].to_numpy(np.int64))
+        labels = torch.from_numpy(store.rows["label"].to_numpy(np.int64, copy=True))
         rows = {subset: rows_in(store.rows, subset, only) for subset in SUBSETS}
         return Layer(
             tail.to(self.device),

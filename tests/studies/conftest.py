@@ -1,0 +1,83 @@
+"""A whole small pipeline, made once: pictures, networks, features, fits."""
+
+import pytest
+import torch
+
+from kc.activations import record_networks
+from kc.config import Settings, load_settings
+from kc.consistency.products import fit_pairs
+from kc.images import build_image_store, build_mixture_store, open_images
+from kc.networks import Training, train_networks
+from kc.plan import FitPlan, NetworkPlan, batches, merged, networks_of, nodes_of
+from kc.study_plans import plan_of
+
+CPU = torch.device("cpu")
+MADE = ("diagnosis", "refinement", "redundancy", "orders")
+DRAWN = {"classes": 3, "images_per_class": 20, "canvas": 64}
+NARROW = {"width": 0.125, "head_units": 16, "dropout": 0.1, "small_input": True}
+TINY = {
+    "device": "cpu",
+    "datasets": {
+        "birds": {"generated": DRAWN},
+        "dogs": {"layout": "dogs", "generated": DRAWN | {"classes": 2}},
+        "mix": {"layout": "mixture", "parts": ["birds", "dogs"]},
+    },
+    "networks": {
+        "alexnet": NARROW | {"epochs": 8, "learning_rate": 0.02},
+        "resnet18": {"width": 0.125, "epochs": 2},
+    },
+    "training": {"batch_size": 16},
+    "activations": {"dtype": "float32", "shard_rows": 64},
+    "consistency": {"penalty": 0, "optimiser": {"epochs": 2}},  # a penalty would shut all orders
+    "tails": {"refine": {"epochs": 2, "first_rate": 1e-3, "last_rate": 1e-4}}
+    | {"fresh": {"epochs": 2}},
+    "diagnosis": {"dataset": "mix", "strong": "resnet18"},
+    "refinement": {"dataset": "mix", "layers": {"alexnet": ["conv5"]}},
+    "redundancy": {
+        "tasks": {"mix_dogs": {"dataset": "mix", "superclass": "dog"}},
+        "layers": {"alexnet": ["conv5"]},
+    },
+    "orders": {"dataset": "mix", "layers": {"alexnet": ["conv5"]}},
+}
+A, B = (NetworkPlan("mix", "alexnet", seed) for seed in (0, 1))
+SELF = FitPlan(A, A, "conv5", "conv5")
+"""Of a network from itself: g can give all."""
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Settings whose results folder holds all that the studies of ``MADE`` read."""
+    results = tmp_path_factory.mktemp("tiny") / "results"
+    settings = load_settings(TINY | {"results": results})
+    _make_images(settings)
+    fits = merged([SELF, *(fit for study in MADE for fit in plan_of(settings, study).fits)])
+    networks = networks_of(fits)
+    images = open_images(results / "images" / "mix.json")
+    for members in batches(networks, "architecture").values():
+        training = Training(
+            settings.network(members[0].architecture),
+            settings.training,
+            settings.compression.retraining,
+            settings.born_again.distillation,
+        )
+        train_networks(members, images, training, results / "networks", CPU)
+    for network in networks:
+        record_networks(
+            {network.name: results / "networks" / network.name},
+            nodes_of(network, fits),
+            images,
+            settings.activations,
+            results / "activations",
+            CPU,
+        )
+    stores = {n.name: results / "activations" / f"{n.name}.json" for n in networks}
+    fit_pairs(fits, stores, settings.consistency, 0, results, CPU)
+    return settings
+
+
+def _make_images(settings: Settings) -> None:
+    folder = settings.results / "images"
+    for name in ("birds", "dogs"):
+        build_image_store(settings.datasets[name], None, folder / f"{name}.zarr", "key")
+    parts = {name: open_images(folder / f"{name}.json") for name in ("birds", "dogs")}
+    build_mixture_store(parts, 0, folder / "mix.zarr", "key")
