@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from kc.compare_cli import add_commands
 from kc.config import json_schema, read_settings
 from kc.errors import KCError
 
@@ -133,6 +134,9 @@ def plan(
     total = _spell_bytes(float(found["bytes"].sum()))
     jobs, on_gpu = found["jobs"].sum(), found["gpu_jobs"].sum()
     typer.echo(f"{total} on disk, {jobs} jobs, {on_gpu} may use a GPU")
+
+
+add_commands(app, _clear)
 
 
 def _spell_bytes(size: float) -> str:

@@ -1,0 +1,147 @@
+"""Which layers of a user's network can be tapped, and one of them as a function of pictures."""
+
+import re
+import warnings
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+import xxhash
+from torch import Tensor, nn
+
+from kc.errors import KCError, NetworkError
+from kc.networks import feature_extractor, nodes
+from kc.own.networks import OwnNetwork
+
+Shape = tuple[int, ...]
+RANKS = (2, 3, 4)
+"""Vectors, tokens and maps, with the images before them."""
+
+
+class Tap(NamedTuple):
+    """One layer of one network."""
+
+    node: str
+    extract: Callable[[Tensor], Tensor]
+    """From normalised pictures to the feature."""
+    module: nn.Module
+    """What has to be moved to a device for that."""
+    shape: Shape
+    """Of one image's feature."""
+    digest: str
+    """Of everything the feature depends on but the picture: weights, modules, graph."""
+
+
+def layers_of(network: OwnNetwork, size: int = 224) -> list[tuple[str, Shape]]:
+    """List the nodes that can be tapped, in order, with the shape of one image's feature.
+
+    Raises
+    ------
+    NetworkError
+        The network cannot be traced, or takes no pictures of this size.
+    """
+    names = _traced(network, nodes)
+    extractor = _traced(network, lambda model: feature_extractor(model, names))
+    features = _forward(network, extractor, _example(network, size))
+    return [(name, tuple(features[name].shape[1:])) for name in names[1:] if _is(features[name])]
+
+
+def tap(network: OwnNetwork, node: str, size: int) -> Tap:
+    """Look into a network at a node (its name in :func:`layers_of`).
+
+    Whatever runs after the node is left out, so ReLUs that work in place overwrite nothing.
+
+    Raises
+    ------
+    NetworkError
+        No such node (the nearest are named), it gives no feature, or as :func:`layers_of`.
+    """
+    extractor: Any = _traced(network, lambda model: feature_extractor(model, [node]))
+    example = _example(network, size)
+    feature = _forward(network, extractor, example)[node]
+    if not _is(feature):
+        got = f"of shape {tuple(feature.shape)}" if isinstance(feature, Tensor) else ""
+        raise NetworkError(
+            f"{network.name}: node '{node}' gives a {type(feature).__name__} {got}; expected "
+            "(n, units), (n, tokens, units) or (n, channels, y, x). Cure: 'kc layers' lists others."
+        )
+    _check_trace(network, example)
+    digest = _digest(network.model, str(extractor.code))
+    return Tap(node, lambda x: extractor(x)[node], extractor, tuple(feature.shape[1:]), digest)
+
+
+def _traced[R](network: OwnNetwork, trace: Callable[[nn.Module], R]) -> R:
+    """Trace the network; torchvision's word on training mode does not matter here."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            return trace(network.model)
+    except KCError:
+        raise
+    # tracing runs the user's own forward
+    except Exception as error:
+        raise NetworkError(
+            f"{network.name}: torch.fx cannot trace it ({type(error).__name__}: {error}). Its "
+            "forward branches on values, or calls what takes no symbols. Cure: wrap that part in "
+            "a function marked with torch.fx.wrap."
+        ) from error
+
+
+def _forward(network: OwnNetwork, model: Any, example: Tensor) -> Any:
+    try:
+        with torch.inference_mode():
+            return model(example)
+    except Exception as error:
+        size = example.shape[-1]
+        raise NetworkError(
+            f"{network.name}: does not take pictures of {size} px ({type(error).__name__}: "
+            f"{error}). Cure: the size it was made for, with --size."
+        ) from error
+
+
+def _check_trace(network: OwnNetwork, example: Tensor) -> None:
+    """Refuse a network whose graph is not the whole of it.
+
+    What works in place on a value nobody takes (``F.relu_(x)`` on a line of its own) is lost in
+    the graph of an extractor.
+    """
+    last = _traced(network, nodes)[-1]
+    extractor = _traced(network, lambda model: feature_extractor(model, [last]))
+    traced = _forward(network, extractor, example)[last]
+    plain = _forward(network, network.model.eval(), example)
+    comparable = _is(traced) and isinstance(plain, Tensor) and plain.shape == traced.shape
+    if comparable and not torch.allclose(traced, plain, rtol=1e-3, atol=1e-5, equal_nan=True):
+        raise NetworkError(
+            f"{network.name}: its graph as torch.fx traces it gives other outputs than the network "
+            "(a line such as F.relu_(x), whose result is not used, is lost). Cure: write "
+            "x = F.relu(x)."
+        )
+
+
+def _example(network: OwnNetwork, size: int) -> Tensor:
+    """Draw two pictures, where the network lies."""
+    drawn = torch.randn((2, 3, size, size), generator=torch.Generator().manual_seed(0))
+    weight = next(network.model.parameters(), drawn)
+    return drawn.to(weight.device)
+
+
+def _is(value: object) -> bool:
+    """Tell features from sizes, tuples and parameters."""
+    return (
+        isinstance(value, Tensor)
+        and value.is_floating_point()
+        and value.ndim in RANKS
+        and len(value) == 2
+        and value[0].numel() > 0
+    )
+
+
+def _digest(model: nn.Module, code: str) -> str:
+    found = xxhash.xxh3_128()
+    found.update(code.encode())
+    found.update(re.sub(r"0x[0-9a-f]+", "", repr(model)).encode())
+    for name, value in (model.state_dict() | dict(model.named_buffers())).items():
+        found.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        whole = value.detach().cpu().contiguous().reshape(-1)
+        found.update(whole.view(torch.uint8).numpy().tobytes())
+    return str(found.hexdigest())
