@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from kc.config import Settings
 from kc.images import open_images
+from kc.images.rows import rows_in
 from kc.plan import FitPlan
 from kc.report.figures import write_figure
 from kc.report.pictures import CHOICE, SCALE, Panel, choose_filters, choose_images, feature_maps
@@ -53,7 +54,8 @@ def component_figure(settings: Settings, fit: FitPlan, columns: Columns, what: s
     results, wanted = Path(settings.results), settings.pictures
     store = open_store(results / "components" / f"{fit.name}.json")
     array = store["component"]
-    values = array[: min(LOOKED_AT, len(array))].astype(np.float32)
+    looked_at = rows_in(store.rows, "test")[:LOOKED_AT]
+    values = array[looked_at].astype(np.float32)
     parts, delta, whole = values[:-1], values[-1], values.sum(0)
     chosen = choose_filters(whole, delta, wanted.filters)
     images = np.concatenate([choose_images(delta, int(c), wanted.images) for c in chosen])
@@ -64,7 +66,7 @@ def component_figure(settings: Settings, fit: FitPlan, columns: Columns, what: s
     else:
         shown |= {"g(x)": parts.sum(0)}
     shown |= {r"x$^\Delta$": delta}
-    ids = [str(image_id) for image_id in store.rows["image_id"].to_numpy()[images]]
+    ids = [str(image_id) for image_id in store.rows["image_id"].to_numpy()[looked_at[images]]]
     return feature_maps(
         _pixels(results / "images" / f"{fit.target.dataset}.json", ids),
         [Panel(title, maps[images, filters]) for title, maps in shown.items()],

@@ -1,0 +1,61 @@
+"""Component and image stores as the stages leave them, holding what the test wants."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from kc.plan import FitPlan
+from kc.store import ArraySpec, StoreWriter
+
+SIZE = 12
+"""Side of a picture, px."""
+
+
+def names(count: int) -> list[str]:
+    return [f"class/bird {number:02d}.jpg" for number in range(count)]
+
+
+def colour(image_id: str) -> np.ndarray:
+    """Give each picture one colour of its own, known from its id alone."""
+    number = int(image_id.split()[1][:2])
+    return np.array([10 * number % 256, 255 - 10 * number % 256, 7 * number % 256], dtype=np.uint8)
+
+
+def write_images(dataset: str, results: Path, ids: Sequence[str]) -> None:
+    pixels = np.stack([np.broadcast_to(colour(i)[:, None, None], (3, SIZE, SIZE)) for i in ids])
+    spec = ArraySpec("image", ("image", "channel", "y", "x"), pixels.shape, "uint8")
+    _write(results / "images" / f"{dataset}.zarr", spec, pixels, ids, ["test"] * len(ids))
+
+
+def write_components(
+    fit: FitPlan,
+    results: Path,
+    values: np.ndarray,
+    ids: Sequence[str],
+    subsets: Sequence[str] | None = None,
+) -> None:
+    """Write x(0)..x(K), xdelta; ``values`` is (component, image, channel, y, x)."""
+    dims = ("component", "image", "channel", "y", "x")
+    spec = ArraySpec("component", dims, values.shape, "float16")
+    path = results / "components" / f"{fit.name}.zarr"
+    _write(path, spec, values, ids, subsets or ["test"] * len(ids))
+
+
+def noise(images: int, channels: int = 6, seed: int = 0) -> np.ndarray:
+    """Give three orders and xdelta without anything to see in them."""
+    shape = (4, images, channels, 3, 3)
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float16)
+
+
+def _write(
+    path: Path, spec: ArraySpec, values: np.ndarray, ids: Sequence[str], subsets: Sequence[str]
+) -> None:
+    rows = pd.DataFrame({"image_id": list(ids), "subset": list(subsets)})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with StoreWriter(path, "key", [spec], rows, 4) as writer:
+        for shard in writer.missing():
+            part = (slice(None),) * spec.row_axis + (writer.rows(shard),)
+            writer.write(shard, {spec.name: np.ascontiguousarray(values[part])})
+        writer.finish()
