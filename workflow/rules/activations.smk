@@ -24,7 +24,9 @@ for batch, members in batches(RECORDED, SETTINGS.jobs).items():
             results=results_folder,
             device=SETTINGS.device,
             networks=[network.name for network in members],
-            nodes=sorted({node for member in members for node in nodes_of(member, FITS)}),
+            nodes=sorted(
+                {node for member in members for node in nodes_of(member, FITS)}
+            ),
             settings=plain(SETTINGS.activations),
             code=code_hash("kc.activations.record"),
         script:

@@ -29,5 +29,8 @@ def results_folder(wildcards):
 
 
 def outputs(study):
-    """List the files a study's rule makes."""
-    return [f"{RESULTS}/{name}" for name in outputs_of(SETTINGS, study, PLANS[study])]
+    """List the files a study's rule makes; tables and figures go into Snakemake's report."""
+    about = {"caption": f"{MODULES}/workflow/report/{study}.rst", "category": study}
+    files = [f"{RESULTS}/{name}" for name in outputs_of(SETTINGS, study, PLANS[study])]
+    shown = (".csv", ".png")
+    return [report(f, **about) if f.endswith(shown) else f for f in files]

@@ -21,7 +21,9 @@ for batch, members in batches(NETWORKS, SETTINGS.jobs).items():
             images=f"{RESULTS}/images/{members[0].dataset}.json",
             origins=[
                 f"{RESULTS}/networks/{origin.name}/card.json"
-                for origin in sorted({n.origin for n in members if n.origin} - {*members})
+                for origin in sorted(
+                    {n.origin for n in members if n.origin} - {*members}
+                )
             ],
         output:
             [f"{RESULTS}/networks/{network.name}/card.json" for network in members],

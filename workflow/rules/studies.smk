@@ -6,7 +6,10 @@ for study, plan in PLANS.items():
             study
         input:
             [f"{RESULTS}/fits/{fit.name}/card.json" for fit in plan.fits],
-            [f"{RESULTS}/networks/{network.name}/card.json" for network in plan.networks],
+            [
+                f"{RESULTS}/networks/{network.name}/card.json"
+                for network in plan.networks
+            ],
             [
                 f"{RESULTS}/activations/{network.name}.json"
                 for network in networks_of(plan.fits)
@@ -15,7 +18,8 @@ for study, plan in PLANS.items():
             [
                 f"{RESULTS}/components/{fit.name}.json"
                 for fit in KEPT
-                if plan.pictures and fit.name in {own.name for own in plan.fits if own.keep}
+                if plan.pictures
+                and fit.name in {own.name for own in plan.fits if own.keep}
             ],
         output:
             outputs(study),

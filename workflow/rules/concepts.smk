@@ -1,0 +1,125 @@
+# Visual concepts in knowledge distillation: networks, entropy maps, tables and figures.
+from kc.concepts_config import (
+    TABLES as CONCEPT_TABLES,
+    concept_batches,
+    concept_figures,
+    concept_networks,
+    layers_seen,
+)
+from kc.study_outputs import FIGURE, TABLE
+
+CONCEPTS = SETTINGS.concepts
+CONCEPT_NETWORKS = concept_networks(CONCEPTS)
+CONCEPT_IMAGES = f"{RESULTS}/images/{CONCEPTS.dataset}.json"
+if CONCEPTS.dataset not in SETTINGS.datasets:
+    raise WorkflowError(
+        f"concepts.dataset '{CONCEPTS.dataset}' is not among datasets; known: "
+        f"{', '.join(sorted(SETTINGS.datasets))}"
+    )
+
+
+def concept_cards(networks):
+    """List the cards of trained networks."""
+    return [
+        f"{RESULTS}/concepts/networks/{network.name}/card.json" for network in networks
+    ]
+
+
+def concept_maps(networks):
+    """List the manifests of the networks' entropy maps."""
+    return [
+        f"{RESULTS}/concepts/maps/{network.maps(layer)}.json"
+        for network in networks
+        for layer in layers_seen(network, CONCEPTS)
+    ]
+
+
+for batch, members in concept_batches(CONCEPT_NETWORKS, SETTINGS.jobs).items():
+
+    rule:
+        name:
+            f"train_concepts_{batch}"
+        input:
+            images=CONCEPT_IMAGES,
+            teachers=concept_cards(
+                {
+                    n.teacher: None
+                    for n in members
+                    if n.teacher and n.teacher not in members
+                }
+            ),
+        output:
+            concept_cards(members),
+        log:
+            f"{RESULTS}/logs/concepts/train/{batch}.log",
+        conda:
+            ENV
+        threads: 1
+        resources:
+            gpu=1,
+        params:
+            root=MODULES,
+            results=results_folder,
+            device=SETTINGS.device,
+            plans=[plain(asdict(network)) for network in members],
+            shape=plain(SETTINGS.network(members[0].architecture)),
+            lessons=plain(CONCEPTS.training),
+            layers=list(CONCEPTS.layers),
+            code=code_hash("kc.concepts.networks"),
+        script:
+            "../scripts/concepts/train.py"
+
+    rule:
+        name:
+            f"map_concepts_{batch}"
+        input:
+            concept_cards(members),
+            images=CONCEPT_IMAGES,
+        output:
+            concept_maps(members),
+        log:
+            f"{RESULTS}/logs/concepts/maps/{batch}.log",
+        conda:
+            ENV
+        threads: 1
+        resources:
+            gpu=1,
+        params:
+            root=MODULES,
+            results=results_folder,
+            device=SETTINGS.device,
+            plans=[plain(asdict(network)) for network in members],
+            settings=plain(CONCEPTS),
+            code=code_hash("kc.concepts.maps"),
+        script:
+            "../scripts/concepts/maps.py"
+
+
+rule concepts:
+    input:
+        concept_cards(CONCEPT_NETWORKS),
+        concept_maps(CONCEPT_NETWORKS),
+        CONCEPT_IMAGES,
+    output:
+        [
+            f"{RESULTS}/tables/{name}.{suffix}"
+            for name in CONCEPT_TABLES
+            for suffix in TABLE
+        ],
+        [
+            f"{RESULTS}/figures/{name}.{suffix}"
+            for name in concept_figures(CONCEPTS)
+            for suffix in FIGURE
+        ],
+    log:
+        f"{RESULTS}/logs/concepts.log",
+    conda:
+        ENV
+    threads: 1
+    params:
+        root=MODULES,
+        study="concepts",
+        settings=plain(SETTINGS.of_study("concepts")),
+        code=code_hash("kc.report.concepts"),
+    script:
+        "../scripts/studies/study.py"

@@ -1,0 +1,25 @@
+import sys
+from pathlib import Path
+
+sys.path.insert(0, snakemake.params.root)
+
+from kc.concepts.networks import Given, train_concept_networks
+from kc.concepts_config import ConceptNetwork, Lessons
+from kc.config import Network
+from kc.images import open_images
+from kc.job import job
+from kc.runtime import pick_device
+
+p = snakemake.params
+with job(snakemake.log):
+    train_concept_networks(
+        [ConceptNetwork(**plan) for plan in p.plans],
+        Given(
+            open_images(Path(snakemake.input.images)),
+            Network.model_validate(p.shape),
+            Lessons.model_validate(p.lessons),
+            tuple(p.layers),
+        ),
+        Path(p.results) / "concepts" / "networks",
+        pick_device(p.device),
+    )
