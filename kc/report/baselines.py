@@ -6,7 +6,14 @@ from pathlib import Path
 import pandas as pd
 
 from kc.config import Settings
-from kc.consistency.baselines import MEASURES, MINIBATCH, NAMES, READINGS, WIDTH
+from kc.consistency.baselines import (
+    MEASURES,
+    MINIBATCH,
+    NAMES,
+    PATCHES,
+    READINGS,
+    WIDTH,
+)
 from kc.report.origin import origin, setting_notes
 from kc.report.tables import Column, write_table
 from kc.report.wording import INCONSISTENCY
@@ -44,6 +51,7 @@ def write(settings: Settings) -> None:
         columns={
             **INCONSISTENCY,
             "test_images": Column("test images"),
+            PATCHES: Column("missed by the best linear map, patches", ".3f"),
             MINIBATCH: Column("CKA by minibatch, flattened", ".3f"),
             **{
                 f"{name}_{reading}": Column(f"{HEADERS[name]}, {reading}", ".3f")
@@ -63,10 +71,11 @@ def _what_is_measured() -> list[str]:
         "CKA is debiased (HSIC_1), exact over all rows; by minibatch it is averaged over batches "
         "of 256 images (Nguyen et al. 2021). SVCCA keeps 99 % of each feature's variance. PWCCA "
         "weights by the units of the feature of lower rank, the target's where they are equal.",
-        "The best linear map is least squares with an intercept, fitted on all training images "
-        "(from one position to the same one, or from image to image); its number is Var of what "
-        "it misses / Var(x*), test images, to be held against Var(xdelta) / Var(x*). g sees 3x3 "
-        "neighbourhoods, so at positions it may be better without being non-linear.",
+        "The best linear map is least squares with an intercept, fitted on all training images: "
+        "from one position to the same one (positions), from the neighbourhood that one "
+        "convolution of g sees (patches), or from image to image (flattened). Its number is Var "
+        "of what it misses / Var(x*), test images, to be held against Var(xdelta) / Var(x*); what "
+        "g gives beyond patches is of its higher orders: not linear, or from farther away.",
         "Unchanged by orthogonal maps and scaling: CKA, Procrustes, SVCCA, mean CCA; by any "
         "invertible linear map: mean CCA alone; PWCCA: by scaling alone. None of them has a "
         "direction but PWCCA's weights and the linear map, and none says what is shared.",

@@ -30,7 +30,7 @@ def baselines_table(settings: Settings, plan: StudyPlan) -> pd.DataFrame:
     Parameters
     ----------
     settings
-        Of it: results, device, ``consistency.memory_gb``.
+        Of it: results, device, consistency's ``memory_gb`` and ``kernel_size``.
     plan
         Fits by the study they are of; a fit of several studies is compared once.
 
@@ -101,6 +101,7 @@ def _measured(bench: Bench, fit: FitPlan) -> dict[str, Any]:
         rows["train"],
         rows["test"],
         device=bench.device,
+        kernel_size=bench.settings.consistency.kernel_size,
         block_rows=source[fit.source_node].shard_rows,
         memory_gb=bench.settings.consistency.memory_gb,
     )

@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy.stats import ortho_group
 
-from kc.consistency.baselines import MEASURES, MINIBATCH, NAMES, similarities
+from kc.consistency.baselines import MEASURES, MINIBATCH, NAMES, PATCHES, similarities
 from kc.consistency.order import in_sequence
 from kc.consistency.similarity import linear_cka, svcca, whiten
 from kc.consistency.similarity_moments import joint_moments
@@ -77,6 +77,36 @@ def test_a_source_of_another_size_is_resized_for_positions_and_not_flattened():
         assert found[f"{name}_positions"] == pytest.approx(value, rel=1e-5), name
     for name, value in expected(x, y, plain.flattened).items():
         assert found[f"{name}_flattened"] == pytest.approx(value, rel=1e-5), name
+
+
+@pytest.mark.parametrize("side", [1, 3, 5])
+def test_patches_are_the_neighbourhoods_of_a_convolution(side):
+    """The target is a convolution of the source: patches miss the noise, positions more."""
+    rng = np.random.default_rng(0)
+    x = torch.from_numpy(rng.normal(size=(N, 3, 5, 5)).astype(np.float32))
+    weight = torch.from_numpy(rng.normal(size=(4, 3, 3, 3)).astype(np.float32))
+    y = torch.nn.functional.conv2d(x, weight, padding=1).numpy()
+    y = y + 2 * rng.normal(size=y.shape).astype(np.float32)
+    found = compared(x, y, kernel_size=side, block=50)
+    rows = [plain.patches(x.numpy()[s], side) for s in (TRAIN, TEST)]
+    targets = [plain.positions(y[s]) for s in (TRAIN, TEST)]
+    wanted = plain.linear_share(rows[0], targets[0], rows[1], targets[1])
+    assert found[PATCHES] == pytest.approx(wanted, rel=1e-6)
+    if side == 1:
+        assert found[PATCHES] == found["linear_share_positions"]
+    else:
+        assert found[PATCHES] == pytest.approx(4 / y.var(), abs=0.02)
+        assert found["linear_share_positions"] > 0.7
+
+
+@pytest.mark.parametrize("source", [(5,), (4, 5)])
+def test_vectors_and_tokens_have_no_neighbours(source):
+    x, y = pair(12, source, (*source[:-1], 6))
+    found = compared(x, y)
+    assert found[PATCHES] == found["linear_share_positions"]
+    if len(source) == 1:
+        for name in MEASURES:
+            assert found[f"{name}_flattened"] == found[f"{name}_positions"]
 
 
 def test_blocked_is_unblocked():
@@ -272,7 +302,7 @@ def test_svcca_keeps_the_directions_it_is_told_to():
 
 
 def test_columns_say_what_is_a_row():
-    assert all(name.endswith(("_positions", "_flattened")) for name in NAMES)
+    assert all(name.endswith(("_positions", "_patches", "_flattened")) for name in NAMES)
     assert {f"{name}_positions" for name in (*LIKE, "linear_share")} < set(NAMES)
 
 

@@ -16,6 +16,21 @@ def positions(values):
     return np.array(rows, np.float64)
 
 
+def patches(values, side):
+    """Rows of neighbourhoods, zeros beyond the border."""
+    n, _, h, w = values.shape
+    reach = side // 2
+    wide = np.pad(values.astype(np.float64), ((0, 0), (0, 0), (reach, reach), (reach, reach)))
+    return np.array(
+        [
+            wide[i, :, a : a + side, b : b + side].ravel()
+            for i in range(n)
+            for a in range(h)
+            for b in range(w)
+        ]
+    )
+
+
 def flattened(values):
     return np.array([image.ravel() for image in values], np.float64)
 
