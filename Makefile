@@ -1,4 +1,5 @@
 # make setup | tables | demo | test | lint
+SHELL := bash
 PYTHON ?= python3
 BIN := .venv/bin
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores 2 --quiet rules
@@ -18,8 +19,8 @@ tables: setup
 	@echo "Tables (csv, md, tex, provenance in json): results/tables; figures: results/figures"
 
 demo: setup
-	$(RUN) --configfile workflow/presets/smoke.yaml
-	@cat results-smoke/tables/*.md
+	$(RUN) stability orders --configfile workflow/presets/smoke.yaml
+	@cat results-smoke/tables/{table1,table2,networks}.md
 	@echo "Tables: results-smoke/tables; figures: results-smoke/figures"
 
 test: setup

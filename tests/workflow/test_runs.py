@@ -87,6 +87,13 @@ def test_the_profile_beside_the_snakefile_is_in_force(project):
     assert "Nothing to be done" in project.run("stability")
 
 
+def test_snakemakes_report_shows_tables_and_figures(project):
+    project.run("stability", "--report", str(project.elsewhere / "report.html"))
+    page = (project.elsewhere / "report.html").read_text()
+    assert "table1.csv" in page
+    assert "Instability of training" in page
+
+
 @pytest.mark.parametrize(
     ("module", "addition", "again"),
     [
