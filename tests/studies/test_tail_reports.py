@@ -1,0 +1,57 @@
+"""All files of the studies that read features, from a small real pipeline."""
+
+import importlib
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from kc.config import Settings
+from kc.study_outputs import outputs_of
+from kc.study_plans import plan_of
+
+STUDIES = ("diagnosis", "refinement", "redundancy", "orders")
+TABLE = {"diagnosis": "diagnosis", "refinement": "table3", "redundancy": "table4"}
+
+
+def fresh(settings: Settings, folder: Path, **changed: object) -> Settings:
+    """Give a results folder that holds what was made, and no table yet."""
+    for name in ("images", "networks", "activations", "fits", "components"):
+        (folder / name).symlink_to(settings.results / name)
+    return settings.model_copy(update={"results": folder} | changed)
+
+
+def write(settings: Settings, study: str) -> None:
+    importlib.import_module(f"kc.report.{study}").write(settings)
+
+
+def written(folder: Path) -> set[str]:
+    made = [path for name in ("tables", "figures") for path in (folder / name).glob("*")]
+    return {str(path.relative_to(folder)) for path in made}
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_what_is_written_is_what_the_rule_expects(tiny: Settings, tmp_path: Path, study: str):
+    settings = fresh(tiny, tmp_path)
+    write(settings, study)
+    plan = plan_of(settings, study)
+    assert written(tmp_path) == set(outputs_of(settings, study, plan))
+    if study in TABLE:
+        about = json.loads((tmp_path / "tables" / f"{TABLE[study]}.json").read_text())
+        assert set(about["fits"]) == {fit.name for fit in plan.fits}
+        assert set(about["networks"]) == {network.name for network in plan.networks}
+        frame = pd.read_csv(tmp_path / "tables" / f"{TABLE[study]}.csv")
+        assert {"features", "top1", "ci_low", "ci_high", "n", "paper"} <= set(frame.columns)
+        text = (tmp_path / "tables" / f"{TABLE[study]}.md").read_text()
+        assert "the bootstrap over test images, paired for gains" in text
+        assert "generated pictures (mix), 64 px" in text
+
+
+@pytest.mark.parametrize("study", ["diagnosis", "orders"])
+def test_without_components_nothing_is_drawn(tiny: Settings, tmp_path: Path, study: str):
+    none = tiny.consistency.model_copy(update={"components": "none"})
+    settings = fresh(tiny, tmp_path, consistency=none)
+    write(settings, study)
+    assert written(tmp_path) == set(outputs_of(settings, study, plan_of(settings, study)))
+    assert not (tmp_path / "figures").exists()
