@@ -20,6 +20,7 @@ from kc.errors import SettingsError
 from kc.names import LAYER_NODES, Architecture
 from kc.sections import Count, Positive, Section, Share
 from kc.study_config import (
+    Baselines,
     BornAgain,
     Compression,
     CrossTask,
@@ -220,6 +221,7 @@ class Settings(Section):
     born_again: BornAgain = BornAgain()
     cross_task: CrossTask = CrossTask()
     orders: Orders = Orders()
+    baselines: Baselines = Baselines()
 
     @model_validator(mode="after")
     def _names_resolve(self) -> "Settings":
@@ -275,6 +277,7 @@ STUDIES: Mapping[str, type[Section]] = types.MappingProxyType(
         "born_again": BornAgain,
         "cross_task": CrossTask,
         "orders": Orders,
+        "baselines": Baselines,
     }
 )
 """The sections that belong to one study each; every other section may concern all."""

@@ -1,6 +1,6 @@
 """Settings of the studies: one section each, read by the rule of that name."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
@@ -167,13 +167,14 @@ class Orders(Section):
     seeds: tuple[int, int] = (0, 1)
 
 
-StudyName = Literal[
-    "stability",
-    "diagnosis",
-    "refinement",
-    "redundancy",
-    "compression",
-    "born_again",
-    "cross_task",
-    "orders",
-]
+class Baselines(Section):
+    """The measures others use, beside every pair of the studies named."""
+
+    studies: Annotated[tuple[str, ...], Field(min_length=1)] = (
+        "stability",
+        "diagnosis",
+        "refinement",
+        "compression",
+        "born_again",
+        "cross_task",
+    )

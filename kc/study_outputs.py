@@ -19,6 +19,7 @@ TABLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "born_again": ("born_again",),
         "cross_task": ("cross_task",),
         "orders": (),
+        "baselines": ("baselines",),
     }
 )
 PLOTS: Mapping[str, tuple[str, ...]] = MappingProxyType(

@@ -15,7 +15,7 @@ from kc.config import STUDIES, Settings
 from kc.errors import SettingsError
 from kc.names import Architecture
 from kc.plan import FitPlan, NetworkPlan, networks_of
-from kc.study_config import Redundancy
+from kc.study_config import Baselines, Redundancy
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def _datasets_named(section: Any) -> dict[str, str]:
     """Give the data sets a study's settings name, by the key they stand under."""
     if isinstance(section, Redundancy):
         return {f"tasks.{name}.dataset": task.dataset for name, task in section.tasks.items()}
-    return {"dataset": section.dataset}
+    return {} if isinstance(section, Baselines) else {"dataset": section.dataset}
 
 
 def plans(settings: Settings) -> dict[str, StudyPlan]:
@@ -197,6 +197,20 @@ def _orders(settings: Settings) -> StudyPlan:
     return StudyPlan({"orders": tuple(replace(fit, keep=True) for fit in fits)}, pictures=True)
 
 
+def _baselines(settings: Settings) -> StudyPlan:
+    """Take the pairs of other studies that were fitted on all training images."""
+    cases = {}
+    for name in settings.baselines.studies:
+        known = [study for study in _PLANS if study != "baselines"]
+        if name not in known:
+            raise SettingsError(
+                f"baselines.studies: no study '{name}'; there are {', '.join(known)}"
+            )
+        fits = plan_of(settings, name).fits
+        cases[name] = tuple(fit for fit in fits if fit.images == "all" and not fit.only)
+    return StudyPlan(cases, stores=True)
+
+
 _PLANS: Mapping[str, Callable[[Settings], StudyPlan]] = MappingProxyType(
     {
         "stability": _stability,
@@ -207,5 +221,6 @@ _PLANS: Mapping[str, Callable[[Settings], StudyPlan]] = MappingProxyType(
         "born_again": _born_again,
         "cross_task": _cross_task,
         "orders": _orders,
+        "baselines": _baselines,
     }
 )

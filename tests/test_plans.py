@@ -46,6 +46,8 @@ EXPECTED = {
     "born_again": (5, 8),
     "cross_task": (2, 4),
     "orders": (2, 1),
+    # those on all images of the others but redundancy and orders; two stand in two studies
+    "baselines": (40, 88),
 }
 
 
@@ -53,7 +55,7 @@ EXPECTED = {
 def test_networks_and_fits_of_a_study_by_number(study: str):
     plan = plan_of(default(), study)
     assert (len(plan.networks), len(plan.fits)) == EXPECTED[study]
-    assert len({fit.name for fit in plan.fits}) == len(plan.fits)
+    assert len({fit.name for fit in plan.fits}) == len(plan.fits) - 2 * (study == "baselines")
     for fit in plan.fits:
         assert fit.source in plan.networks
         assert fit.target in plan.networks
@@ -169,13 +171,13 @@ def test_networks_shared_between_studies_are_trained_once():
         ("mix", "resnet18"): 2,
     }
     alone = sum(len(plan.networks) for plan in plans(default()).values())
-    assert alone == 58  # what it would be without sharing
+    assert alone == 58 + 40  # what it would be without sharing
 
 
 def test_fits_shared_between_studies_are_made_once():
     fits = all_fits(default())
     # refinement finds conv4_3 and resnet34, orders its one fit, among those of stability
-    assert sum(number for _, number in EXPECTED.values()) == 128
+    assert sum(number for _, number in EXPECTED.values()) == 128 + 88
     assert len(fits) == len({fit.name for fit in fits}) == 125
 
 
@@ -346,7 +348,7 @@ def test_an_unknown_data_set_is_one_clear_error(over: dict[str, object], told: s
     with pytest.raises(SettingsError, match=told):
         plans(settings)
     (study,) = over
-    for name in set(STUDIES) - {study}:
+    for name in set(STUDIES) - {study, "baselines"}:
         plan_of(settings, name)  # the others do not mind
 
 
@@ -362,3 +364,9 @@ def test_a_study_of_nothing_is_one_clear_error(over: dict[str, object]):
     )
     with pytest.raises(SettingsError, match=rf"{study}: .*{key}.*Cure: "):
         plan_of(settings, study)
+
+
+@pytest.mark.parametrize("name", ["stabilty", "baselines"])
+def test_baselines_of_an_unknown_study_is_one_clear_error(name: str):
+    with pytest.raises(SettingsError, match=rf"no study '{name}'; there are stability, "):
+        plan_of(default(baselines={"studies": [name]}), "baselines")
