@@ -44,6 +44,7 @@ def node_of(architecture: str, layer: str) -> str:
     return LAYER_NODES.get(architecture, {}).get(layer, layer)
 
 
+Task = Literal["class", "superclass", "both"]
 Subset = Literal["train", "test"]
 SUBSETS: tuple[Subset, Subset] = ("train", "test")
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from kc.names import Architecture, node_of
+from kc.names import Architecture, Task, node_of
 
 
 @dataclass(frozen=True, order=True)
@@ -19,8 +19,8 @@ class NetworkPlan:
     seed: int
     half: str = ""
     """Half of the training images it sees, e.g. ``0a`` and ``0b``; empty: all of them."""
-    task: Literal["class", "superclass"] = "class"
-    """What it tells apart."""
+    task: Task = "class"
+    """What it tells apart; ``both``: one head for each."""
     removed: float = 0.0
     """Share of its weights pruned away; it starts from the network with none removed."""
     generation: int = 1

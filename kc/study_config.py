@@ -1,6 +1,6 @@
 """Settings of the studies: one section each, read by the rule of that name."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -153,6 +153,9 @@ class BornAgain(Section):
 class CrossTask(Section):
     """What networks of two tasks share: A tells all classes, B only superclasses [L20, Fig. 5]."""
 
+    task: Literal["superclass", "both"] = Field(
+        "superclass", description="of B; both: a head for classes and one for superclasses"
+    )
     dataset: str = "mix"
     architecture: Architecture = "vgg16_bn"
     layers: Annotated[tuple[str, ...], Field(min_length=1)] = ("conv4_3", "conv5_3")

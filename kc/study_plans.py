@@ -183,7 +183,7 @@ def _born_again(settings: Settings) -> StudyPlan:
 def _cross_task(settings: Settings) -> StudyPlan:
     study = settings.cross_task
     a = NetworkPlan(study.dataset, study.architecture, study.seed)
-    b = NetworkPlan(study.dataset, study.architecture, study.seed, task="superclass")
+    b = NetworkPlan(study.dataset, study.architecture, study.seed, task=study.task)
     cases = {
         name: tuple(FitPlan(*ends, layer, layer, keep=True) for layer in study.layers)
         for name, ends in (("b_from_a", (a, b)), ("a_from_b", (b, a)))

@@ -19,7 +19,7 @@ from kc.networks.build import build
 from kc.networks.checkpoint import load_network
 from kc.networks.pretrained import load_pretrained, weights_file
 from kc.networks.prune import apply_masks, bake, removed_share, solve
-from kc.networks.train import Hyper, Pictures, Teacher, accuracy, train
+from kc.networks.train import Hyper, Pictures, Teacher, accuracy_by_head, train
 from kc.plan import NetworkPlan
 from kc.provenance import plain, product_key, versions
 from kc.runtime import derive_seed
@@ -110,38 +110,44 @@ def training_rows(rows: pd.DataFrame, half: str) -> np.ndarray:
     return np.flatnonzero((rows["subset"] == "train").to_numpy())
 
 
-def labels_of(rows: pd.DataFrame, plan: NetworkPlan) -> tuple[np.ndarray, list[str]]:
-    """Give each image's label under a network's task, and the names of the labels.
+def labels_of(rows: pd.DataFrame, plan: NetworkPlan) -> tuple[np.ndarray, list[list[str]]]:
+    """Give each image's label under a network's task, (n, heads), and the labels' names by head.
 
     Raises
     ------
     NetworkError
-        The task is ``superclass`` and the images have fewer than two.
+        The task is to tell superclasses apart and the images have fewer than two.
     """
-    if plan.task == "class":
-        names = rows.groupby("label")["class_name"].first()
-        return rows["label"].to_numpy(np.int64), [str(name) for name in names]
-    found = sorted(set(rows["superclass"]))
-    if len(found) < 2:
-        raise NetworkError(
-            f"{plan.name}: its task is to tell superclasses apart; data set '{plan.dataset}' has "
-            f"{found}. Cure: take a mixture, or Pascal VOC"
-        )
-    return rows["superclass"].map(found.index).to_numpy(np.int64), found
+    columns, names = [], []
+    if plan.task in ("class", "both"):
+        columns.append(rows["label"].to_numpy(np.int64))
+        names.append([str(name) for name in rows.groupby("label")["class_name"].first()])
+    if plan.task in ("superclass", "both"):
+        found = sorted(set(rows["superclass"]))
+        if len(found) < 2:
+            raise NetworkError(
+                f"{plan.name}: its task is to tell superclasses apart; data set '{plan.dataset}' "
+                f"has {found}. Cure: take a mixture, or Pascal VOC"
+            )
+        columns.append(rows["superclass"].map(found.index).to_numpy(np.int64))
+        names.append(found)
+    return np.stack(columns, axis=1), names
 
 
-def hyper_of(plan: NetworkPlan, training: Training, device: torch.device) -> Hyper:
+def hyper_of(
+    plan: NetworkPlan, training: Training, heads: tuple[int, ...], device: torch.device
+) -> Hyper:
     """Settle a network's epochs, rate and seed from the recipe and its own exceptions to it."""
     shape, recipe = training.shape, training.recipe
     if plan.kind == "pruned":
         about = training.retraining
         seed = derive_seed(plan.name)
-        return Hyper(recipe, about.epochs, about.learning_rate, seed, device)
+        return Hyper(recipe, heads, about.epochs, about.learning_rate, seed, device)
     epochs = recipe.dataset_epochs.get(plan.dataset) or shape.epochs or recipe.epochs
     if plan.half and recipe.halves_keep_steps:
         epochs *= 2
     rate = shape.learning_rate or recipe.learning_rate
-    return Hyper(recipe, epochs, rate, derive_seed(plan.name), device)
+    return Hyper(recipe, heads, epochs, rate, derive_seed(plan.name), device)
 
 
 def _make(
@@ -152,28 +158,29 @@ def _make(
     labels, names = labels_of(images.rows, plan)
     rows = training_rows(images.rows, plan.half)
     pictures = _load(images, rows, labels)
-    hyper = hyper_of(plan, training, device)
-    model, teacher, about = _prepared(plan, training, hyper, len(names), folder.parent)
+    hyper = hyper_of(plan, training, tuple(map(len, names)), device)
+    model, teacher, about = _prepared(plan, training, hyper, folder.parent)
     history = train(model, pictures, hyper, folder, plan.name, teacher)
     if plan.kind == "pruned":
         bake(model)
         about["removed_share"] = removed_share(model)
     _save(model, history, folder)
     test = _load(images, np.flatnonzero((images.rows["subset"] == "test").to_numpy()), labels)
+    tested, trained = (
+        accuracy_by_head(model, part, hyper.heads, device) for part in (test, pictures)
+    )
     card = plain(asdict(plan)) | {
         "name": plan.name,
-        "classes": len(names),
-        "class_names": names,
+        "classes": sum(hyper.heads),
+        "heads": names,
         "shape": plain(training.shape),
         "recipe": plain(training.recipe),
         "epochs": hyper.epochs,
         "learning_rate": hyper.learning_rate,
         "image_store": images.digest,
         "images": len(rows),
-        "accuracy": {
-            "test": accuracy(model, test, device),
-            "train": accuracy(model, pictures, device),
-        },
+        "accuracy": {"test": tested[0], "train": trained[0]},
+        "accuracy_by_head": {"test": tested, "train": trained},
         "versions": versions(),
         "device": str(device),
         "seconds": round(time.perf_counter() - started, 2),
@@ -184,7 +191,7 @@ def _make(
 
 
 def _prepared(
-    plan: NetworkPlan, training: Training, hyper: Hyper, classes: int, out: Path
+    plan: NetworkPlan, training: Training, hyper: Hyper, out: Path
 ) -> tuple[nn.Module, Teacher | None, dict[str, Any]]:
     """Give the network to train, who teaches it, and what the card says about both."""
     about: dict[str, Any] = {}
@@ -196,7 +203,7 @@ def _prepared(
         apply_masks(model, found.s_conv, found.s_fc)
         about = found._asdict()
     else:
-        model = build(plan.architecture, classes, training.shape, hyper.seed)
+        model = build(plan.architecture, sum(hyper.heads), training.shape, hyper.seed)
         if training.shape.weights is not None:
             file = weights_file(plan.architecture, training.shape.weights)
             about["fresh"] = load_pretrained(model, plan.architecture, file)

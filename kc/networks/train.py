@@ -1,5 +1,6 @@
 """Train a classifier; a run that was killed ends with the same bits."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,12 +25,15 @@ class Pictures(NamedTuple):
 
     images: Tensor
     labels: Tensor
+    """(n, heads): a label for each of the network's heads."""
 
 
 class Hyper(NamedTuple):
     """What one training run is steered by."""
 
     recipe: Recipe
+    heads: tuple[int, ...]
+    """Classes of each head; their logits lie one behind another."""
     epochs: int
     learning_rate: float
     seed: int
@@ -45,16 +49,29 @@ class Teacher(NamedTuple):
 
 
 def accuracy(model: nn.Module, pictures: Pictures, device: torch.device) -> float:
-    """Share of pictures whose class is the network's first choice, in percent."""
+    """Share of pictures whose label, (n,), is the network's first choice, in percent."""
+    one = Pictures(pictures.images, pictures.labels[:, None])
+    return accuracy_by_head(model, one, (), device)[0]
+
+
+def accuracy_by_head(
+    model: nn.Module, pictures: Pictures, heads: Sequence[int], device: torch.device
+) -> list[float]:
+    """Share of pictures whose label is a head's first choice, in percent, by head."""
     model.eval()
-    right = 0
+    right = torch.zeros(max(1, len(heads)))
     with torch.inference_mode():
         for start in range(0, len(pictures.labels), 256):
-            batch = normalise(pictures.images[start : start + 256]).to(device)
-            right += int(
-                (model(batch).argmax(1).cpu() == pictures.labels[start : start + 256]).sum()
-            )
-    return 100 * right / len(pictures.labels)
+            logits = model(normalise(pictures.images[start : start + 256]).to(device))
+            chosen = first_choices(logits, heads).cpu()
+            right += (chosen == pictures.labels[start : start + 256]).sum(0)
+    return (100 * right / len(pictures.labels)).tolist()
+
+
+def first_choices(logits: Tensor, heads: Sequence[int]) -> Tensor:
+    """Give the first choice of each head, (n, heads); no sizes: of one head."""
+    sizes = list(heads) or [logits.shape[1]]
+    return torch.stack([part.argmax(1) for part in torch.split(logits, sizes, dim=1)], dim=1)
 
 
 def learning_rate_at(hyper: Hyper, step: int, steps_per_epoch: int) -> float:
@@ -86,7 +103,7 @@ def train(
     Returns
     -------
     DataFrame
-        One row an epoch: epoch, loss, train_accuracy (percent), learning_rate.
+        One row an epoch: epoch, loss, train_accuracy (percent, of the first head), learning_rate.
 
     Raises
     ------
@@ -140,12 +157,12 @@ def _epoch(
             labels = train.labels[batch].to(hyper.device)
             batched = normalise(pictures).to(hyper.device, memory_format=torch.channels_last)
             logits = model(batched)
-            loss = _loss(logits, labels, batched, hyper.recipe, teacher)
+            loss = _loss(logits, labels, batched, hyper, teacher)
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             loss_sum += loss.item() * len(batch)
-            right += int((logits.argmax(1) == labels).sum())
+            right += int((first_choices(logits, hyper.heads) == labels)[:, 0].sum())
             seen += len(batch)
     return {
         "epoch": epoch + 1,
@@ -156,14 +173,21 @@ def _epoch(
 
 
 def _loss(
-    logits: Tensor, labels: Tensor, batched: Tensor, recipe: Recipe, teacher: Teacher | None
+    logits: Tensor, labels: Tensor, batched: Tensor, hyper: Hyper, teacher: Teacher | None
 ) -> Tensor:
+    """Sum the heads' losses; a teacher's is that of the first."""
+    parts = torch.split(logits, list(hyper.heads), dim=1)
+    smoothing = hyper.recipe.label_smoothing
     if teacher is None:
-        return F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
+        losses = [
+            F.cross_entropy(part, labels[:, head], label_smoothing=smoothing)
+            for head, part in enumerate(parts)
+        ]
+        return torch.stack(losses).sum()
     with torch.no_grad():
         wanted = teacher.network(batched)
     about = teacher.distillation
-    return born_again_loss(logits, wanted, labels, about.weight, about.tau)
+    return born_again_loss(logits, wanted, labels[:, 0], about.weight, about.tau)
 
 
 def _augment(pictures: Tensor, wanted: bool, generator: torch.Generator) -> Tensor:

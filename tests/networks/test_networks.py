@@ -215,7 +215,20 @@ def test_a_network_of_superclasses_tells_them_apart_and_nothing_else(images, tmp
     card = json.loads(
         (tmp_path / replace(plan(0), task="superclass").name / "card.json").read_text()
     )
-    assert card["class_names"] == ["bird", "dog"]
+    assert card["heads"] == [["bird", "dog"]]
+
+
+def test_a_network_of_both_tasks_has_a_head_for_each(images, tmp_path):
+    recipe = RECIPE.model_copy(update={"epochs": 12})
+    (network,) = made(images, tmp_path, replace(plan(0), task="both"), recipe=recipe)
+    assert network.fc.out_features == 4 + 2
+    card = json.loads((tmp_path / replace(plan(0), task="both").name / "card.json").read_text())
+    assert [len(names) for names in card["heads"]] == [4, 2]
+    classes, superclasses = card["accuracy_by_head"]["train"]
+    # chance is 25 and 50 %: both heads have learnt
+    assert classes > 60
+    assert superclasses > 75
+    assert card["accuracy"]["train"] == classes
 
 
 def test_one_superclass_is_no_task(images, tmp_path):
