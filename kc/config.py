@@ -258,7 +258,12 @@ class Settings(Section):
         return self.data_root / archive
 
     def of_study(self, study: str) -> "Settings":
-        """Give the settings one study depends on: other studies' sections at their defaults."""
+        """Give the settings one study depends on: other studies' sections at their defaults.
+
+        Baselines stand beside other studies' pairs, so they depend on all.
+        """
+        if study == "baselines":
+            return self
         others = {name: kind() for name, kind in STUDIES.items() if name != study}
         return self.model_copy(update=others)
 

@@ -59,3 +59,11 @@ def test_seeds_may_not_repeat():
 
 def test_the_schema_file_is_the_one_generated_from_the_models():
     assert (ROOT / "kc" / "settings.schema.json").read_text() == json_schema()
+
+
+def test_a_study_depends_on_its_own_section_and_baselines_on_all():
+    changed = load_settings({"stability": {"half_splits": 1}, "orders": {"seeds": [1, 2]}})
+    plain = load_settings({"orders": {"seeds": [1, 2]}})
+    assert changed.of_study("orders") == plain.of_study("orders")
+    assert changed.of_study("stability") != plain.of_study("stability")
+    assert changed.of_study("baselines") != plain.of_study("baselines")

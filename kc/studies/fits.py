@@ -12,7 +12,6 @@ from kc.names import SUBSETS
 from kc.plan import FitPlan, NetworkPlan
 from kc.store.files import read_json
 
-CURE = "Cure: snakemake --cores 1 stability"
 VARIANCE = {"paper": "variance", "released": "variance_released_centring"}
 """Column of ``variances.csv`` by preset: one mean for all, or one for each channel."""
 PARTS = r"^x(\d+|delta)$"
@@ -36,8 +35,9 @@ def read_fit_card(plan: FitPlan, results: Path) -> dict[str, Any]:
     got = [(card[end]["network"], card[end]["layer"]) for end in ("source", "target")]
     if got != expected or (card["images"], card["only"]) != (plan.images, plan.only):
         raise StoreError(
-            f"{path}: expected the fit from {_spell(expected)} on {plan.images} training images, "
-            f"got that from {_spell(got)} on {card['images']}. Remove {path.parent}, then: {CURE}"
+            f"{path}: expected the fit from {_spell(expected)} on {_images(plan.images, plan.only)}"
+            f", got that from {_spell(got)} on {_images(card['images'], card['only'])}. "
+            f"{_cure(path)}"
         )
     return card
 
@@ -65,7 +65,7 @@ def read_variances(plan: FitPlan, preset: str, results: Path) -> pd.DataFrame:
         raise StoreError(
             f"{path}: expected finite variances of x0.., xdelta, cross and target (above 0) on "
             f"{' and '.join(SUBSETS)}, got {sorted(map(str, wide.columns))} on "
-            f"{sorted(map(str, wide.index))}. Remove {path.parent}, then: {CURE}"
+            f"{sorted(map(str, wide.index))}. {_cure(path)}"
         )
     return wide
 
@@ -73,7 +73,7 @@ def read_variances(plan: FitPlan, preset: str, results: Path) -> pd.DataFrame:
 def read_network_card(plan: NetworkPlan, results: Path) -> dict[str, Any]:
     """Read a network's ``card.json``.
 
-    Used of it: accuracy {test, train} (top-1 shares), images (trained on), device, seconds, key
+    Used of it: accuracy {test, train} (top-1, percent), images (trained on), device, seconds, key
     and digest.
 
     Raises
@@ -122,8 +122,16 @@ def _read(path: Path, what: str) -> dict[str, Any]:
     return card
 
 
+def _cure(path: Path) -> str:
+    return f"Cure: snakemake --cores 1 --force {path.parent / 'card.json'}"
+
+
+def _images(images: str, only: str) -> str:
+    return f"{images} training images" + (f" of superclass '{only}'" if only else "")
+
+
 def _missing(path: Path, what: str) -> StoreError:
-    return StoreError(f"{path}: no such file; expected {what}. {CURE}")
+    return StoreError(f"{path}: no such file; expected {what}. {_cure(path)}")
 
 
 def _empty(wide: pd.DataFrame) -> bool:
