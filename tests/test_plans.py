@@ -46,7 +46,7 @@ EXPECTED = {
     "born_again": (5, 8),
     "cross_task": (2, 4),
     "orders": (2, 1),
-    "baselines": (9, 10),  # diagnosis, refinement and cross_task
+    "baselines": (7, 6),  # diagnosis and refinement
 }
 
 
@@ -170,13 +170,13 @@ def test_networks_shared_between_studies_are_trained_once():
         ("mix", "resnet18"): 2,
     }
     alone = sum(len(plan.networks) for plan in plans(default()).values())
-    assert alone == 58 + 9  # what it would be without sharing
+    assert alone == 58 + 7  # what it would be without sharing
 
 
 def test_fits_shared_between_studies_are_made_once():
     fits = all_fits(default())
     # refinement finds conv4_3 and resnet34, orders its one fit, among those of stability
-    assert sum(number for _, number in EXPECTED.values()) == 128 + 10
+    assert sum(number for _, number in EXPECTED.values()) == 128 + 6
     assert len(fits) == len({fit.name for fit in fits}) == 125
 
 
