@@ -79,7 +79,7 @@ def load_into(model: nn.Module, state: State, file: Path) -> None:
 
 def unprefixed(state: State, own: Mapping[str, Tensor]) -> State:
     """Take off prefixes that all names in the file have and none of the network's own."""
-    while True:
+    while state:
         spare = [
             prefix
             for prefix in PREFIXES
@@ -87,8 +87,9 @@ def unprefixed(state: State, own: Mapping[str, Tensor]) -> State:
             and not any(name.startswith(prefix) for name in own)
         ]
         if not spare:
-            return state
+            break
         state = {name.removeprefix(spare[0]): value for name, value in state.items()}
+    return state
 
 
 def _read(file: Path) -> Any:

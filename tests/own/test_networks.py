@@ -102,6 +102,13 @@ def test_a_mismatch_lists_what_is_missing_left_over_and_of_another_shape(nets, t
         read_network(f"{nets}:tiny", tmp_path / "w.pt")
 
 
+def test_an_empty_state_dict_is_a_mismatch_too():
+    with pytest.raises(
+        NetworkError, match=r"w: not .*: 2 missing in the file \(weight, bias\)\. C"
+    ):
+        load_into(nn.Linear(2, 2), {}, Path("w"))
+
+
 def test_long_lists_of_a_mismatch_are_cut(nets, tmp_path):
     torch.save({f"w{k}": torch.ones(1) for k in range(9)}, tmp_path / "w.pt")
     with pytest.raises(NetworkError, match=r"9 left over \(w0, w1, w2, w3, w4, w5, and 3 more\)"):
