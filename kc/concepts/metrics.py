@@ -25,6 +25,8 @@ class Counts(NamedTuple):
     """N_fg / (N_fg + N_bg), 0 where there is no concept; lambda is its mean."""
     usable: Bool[Tensor, " n"]
     """Images with an entropy map and a level to compare with; the others count no concept."""
+    background: Bool[Tensor, "n grid grid"]
+    """Cells behind the object that are concepts."""
 
 
 class Summary(NamedTuple):
@@ -75,7 +77,7 @@ def count_concepts(
     n_fg = (concept & foreground).sum((1, 2))
     n_bg = (concept & ~foreground).sum((1, 2))
     ratio = n_fg.double() / (n_fg + n_bg).clamp(min=1)
-    return Counts(concept & foreground, n_fg, n_bg, ratio, usable)
+    return Counts(concept & foreground, n_fg, n_bg, ratio, usable, concept & ~foreground)
 
 
 def summarise(counts: Counts) -> Summary:

@@ -1,0 +1,210 @@
+"""Teacher, students and baseline as files: ``concepts/networks/<name>/``."""
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from kc.concepts.architectures import build_with_head, fc_node
+from kc.concepts.samples import class_names, load_pictures
+from kc.concepts.training import (
+    STATE,
+    Course,
+    checkpoint_file,
+    distillation_lesson,
+    label_lesson,
+    load_checkpoint,
+    save_weights,
+    train_to_checkpoints,
+)
+from kc.concepts_config import ROLES, ConceptNetwork, Lessons
+from kc.config import Network
+from kc.errors import NetworkError, StoreError
+from kc.images import normalise
+from kc.networks import split
+from kc.networks.pretrained import weights_file
+from kc.networks.tails import HeldFeatures, train_tail
+from kc.networks.train import Pictures, accuracy
+from kc.provenance import plain, product_key, versions
+from kc.runtime import derive_seed
+from kc.store import Store
+from kc.store.files import file_digest, read_json, write_bytes_atomic
+from kc.store.product import Product, damaged_files
+
+LOG = logging.getLogger(__name__)
+
+
+class Given(NamedTuple):
+    """What networks of one architecture are made from."""
+
+    images: Store
+    shape: Network
+    lessons: Lessons
+    layers: tuple[str, ...]
+    """Layers whose weight distance is kept, of teacher and baseline."""
+
+
+def train_concept_networks(
+    plans: Sequence[ConceptNetwork], given: Given, out: Path, device: torch.device
+) -> None:
+    """Train each network that is not there yet under its key; card.json is written last.
+
+    A student comes after its teacher, which is among ``plans`` or lies in ``out``.
+
+    Raises
+    ------
+    NetworkError
+        Training diverged, or a teacher is missing or damaged.
+    """
+    for plan in sorted(plans, key=lambda plan: ROLES.index(plan.role)):
+        inputs = {"images": given.images.digest}
+        if plan.teacher is not None:
+            inputs["teacher"] = read_card(plan.teacher, out)["digest"]
+        if plan.role == "teacher" and given.shape.weights is not None:
+            inputs["weights"] = file_digest(weights_file(plan.architecture, given.shape.weights))
+        layers = (plan.layer,) if plan.layer else given.layers
+        about = {"plan": asdict(plan), "shape": given.shape, "lessons": given.lessons}
+        about |= {"layers": layers}
+        product = Product(out / plan.name, product_key(about, inputs, "kc.concepts.networks"))
+        if product.is_done():
+            LOG.info("%s: there already", plan.name)
+        else:
+            product.start()
+            _make(plan, given._replace(layers=layers), product, device)
+
+
+def read_card(plan: ConceptNetwork, folder: Path) -> dict[str, Any]:
+    """Read a network's card; its files are those it was written for.
+
+    Raises
+    ------
+    NetworkError
+        The network is missing or damaged.
+    """
+    path = folder / plan.name / "card.json"
+    try:
+        card: dict[str, Any] = read_json(path)
+    except StoreError:
+        raise NetworkError(
+            f"{path}: the network '{plan.name}' is not there. Cure: snakemake --cores 1 {path}"
+        ) from None
+    damaged = damaged_files(path.parent, card)
+    if damaged:
+        raise NetworkError(
+            f"{path.parent}: {', '.join(damaged)} missing or not those of card.json. "
+            f"Cure: rm -r {path.parent} and run the workflow again"
+        )
+    return card
+
+
+def load_at(plan: ConceptNetwork, folder: Path, epoch: int | None) -> nn.Module:
+    """Load a network as it was after an epoch, or in the end (none), in eval mode on the CPU."""
+    card = read_card(plan, folder)
+    shape = Network.model_validate(card["shape"])
+    model = build_with_head(plan.architecture, len(card["class_names"]), shape, seed=0)
+    name = "weights.safetensors" if epoch is None else checkpoint_file(epoch)
+    return load_checkpoint(model, folder / plan.name / name)
+
+
+def head_of(model: nn.Module, architecture: str, layer: str, side: int) -> nn.Module:
+    """Give what leads from pictures of ``side`` px to a layer's output, before its ReLU."""
+    device = next(model.parameters()).device
+    return split(model, fc_node(architecture, layer), torch.zeros(2, 3, side, side, device=device))[
+        0
+    ]
+
+
+def initial(plan: ConceptNetwork, classes: int, given: Given) -> nn.Module:
+    """Build a network as training finds it: student and baseline alike, bit for bit."""
+    of_teacher, of_others = given.lessons.seeds
+    seed = of_teacher if plan.role == "teacher" else of_others
+    seed = derive_seed("concepts", plan.dataset, plan.architecture, seed)
+    pretrained = plan.role == "teacher"
+    return build_with_head(plan.architecture, classes, given.shape, seed, pretrained)
+
+
+def _make(plan: ConceptNetwork, given: Given, product: Product, device: torch.device) -> None:
+    started = time.perf_counter()
+    folder, lessons = product.folder, given.lessons
+    names = class_names(given.images, lessons.classes)
+    pictures = load_pictures(given.images, "train", lessons.classes)
+    # a third faster for narrow networks on a CPU, and what tensor cores want
+    model = initial(plan, len(names), given).to(memory_format=torch.channels_last).to(device)
+    layers = {layer: _weight(model, plan, layer) for layer in given.layers}
+    side = pictures.images.shape[-1]
+    lesson = label_lesson(model)
+    if plan.teacher is not None:
+        teacher = load_at(plan.teacher, folder.parent, None).to(device)
+        heads = [head_of(one, plan.architecture, plan.layer, side) for one in (model, teacher)]
+        lesson = distillation_lesson(*heads)
+    course = Course(plan.name, lessons, _rate(plan, lessons), derive_seed(plan.name), device)
+    history = train_to_checkpoints(model, lesson, pictures, course, layers, folder)
+    if plan.teacher is not None:
+        _teach_above(model, plan, pictures, lessons, device)
+    save_weights(model, folder / "weights.safetensors")
+    write_bytes_atomic(folder / "history.csv", history.to_csv(index=False).encode())
+    test = load_pictures(given.images, "test", lessons.classes)
+    card = asdict(plan) | {
+        "name": plan.name,
+        "class_names": names,
+        "shape": plain(given.shape),
+        "lessons": plain(lessons),
+        "layers": list(given.layers),
+        "image_store": given.images.digest,
+        "images": len(pictures.labels),
+        "accuracy": {
+            "test": accuracy(model, test, device),
+            "train": accuracy(model, pictures, device),
+        },
+        "versions": versions(),
+        "device": str(device),
+        "seconds": round(time.perf_counter() - started, 2),
+    }
+    kept = [checkpoint_file(epoch) for epoch in lessons.checkpoints]
+    product.finish(card, ["weights.safetensors", "history.csv", *kept])
+    LOG.info("%s: test accuracy %.1f %%", plan.name, card["accuracy"]["test"])
+    (folder / STATE).unlink(missing_ok=True)
+
+
+def read_history(plan: ConceptNetwork, folder: Path) -> pd.DataFrame:
+    """Read what :func:`kc.concepts.training.train_to_checkpoints` gave, a row an epoch from 0."""
+    return pd.read_csv(folder / plan.name / "history.csv", float_precision="round_trip")
+
+
+def _rate(plan: ConceptNetwork, lessons: Lessons) -> float:
+    if plan.role == "student":
+        return next(rate for layer, rate in lessons.distil_rates.items() if layer == plan.layer)
+    return lessons.teacher_rate if plan.role == "teacher" else lessons.baseline_rate
+
+
+def _weight(model: nn.Module, plan: ConceptNetwork, layer: str) -> Tensor:
+    weight = model.get_submodule(fc_node(plan.architecture, layer)).weight
+    assert isinstance(weight, Tensor)
+    return weight
+
+
+def _teach_above(
+    model: nn.Module,
+    plan: ConceptNetwork,
+    pictures: Pictures,
+    lessons: Lessons,
+    device: torch.device,
+) -> None:
+    """Train the layers above the target on labels, everything up to it fixed [C20, Sec. 4.1]."""
+    side = pictures.images.shape[-1]
+    node = fc_node(plan.architecture, plan.layer)
+    head, tail = split(model.eval(), node, torch.zeros(2, 3, side, side, device=device))
+    if not any(True for _ in tail.parameters()):
+        return
+    with torch.no_grad():
+        parts = torch.split(pictures.images, 256)
+        features = torch.cat([head(normalise(part).to(device)).cpu() for part in parts])
+    seed = derive_seed("concepts above", plan.name)
+    found = train_tail(tail, HeldFeatures(features), pictures.labels, lessons.above, seed, device)
+    model.load_state_dict(found.tail.state_dict(), strict=False)

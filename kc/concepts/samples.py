@@ -1,0 +1,93 @@
+"""Which pictures networks are trained on, and which ones concepts are counted in."""
+
+import difflib
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from einops import rearrange
+from jaxtyping import Bool, Int
+
+from kc.concepts.foreground import foreground_cells
+from kc.errors import ImageError, SettingsError
+from kc.images.rows import rows_in
+from kc.names import Subset
+from kc.networks.train import Pictures
+from kc.store import Store
+
+
+class Measured(NamedTuple):
+    """The pictures looked at."""
+
+    rows: Int[np.ndarray, " n"]
+    """In the image store."""
+    ids: list[str]
+    foreground: Bool[torch.Tensor, "n grid grid"]
+    """Cells on the object."""
+
+
+def class_names(images: Store, classes: tuple[str, ...]) -> list[str]:
+    """Give the names of the classes told apart, by label: those named, or all.
+
+    Raises
+    ------
+    SettingsError
+        A class is not among the data set's.
+    """
+    known = list(images.rows.groupby("label")["class_name"].first())
+    for name in classes:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f", did you mean '{close[0]}'?" if close else ";"
+            raise SettingsError(
+                f"concepts.training.classes: '{name}' is no class of {images.path}{hint} "
+                f"known: {', '.join(known)}"
+            )
+    return [str(name) for name in (classes or known)]
+
+
+def load_pictures(images: Store, subset: Subset, classes: tuple[str, ...]) -> Pictures:
+    """Read the pictures of a subset that are of some classes; labels number these."""
+    names = class_names(images, classes)
+    rows = _rows_of(images, subset, names)
+    labels = [names.index(name) for name in images.rows["class_name"].iloc[rows]]
+    return Pictures(torch.from_numpy(images["image"][rows]), torch.tensor(labels))
+
+
+def measured_pictures(
+    images: Store, classes: tuple[str, ...], count: int, grid: int = 16
+) -> Measured:
+    """Take the first training pictures, in the store's random order, that show object and ground.
+
+    A picture is of use where at least one cell of the grid is foreground and at least one is not;
+    this is settled before any network is looked at.
+
+    Raises
+    ------
+    ImageError
+        The data set has no masks, or none of its training pictures is of use.
+    """
+    if "foreground" not in images:
+        raise ImageError(
+            f"{images.path}: no picture has a mask of its foreground, so concepts on the object "
+            "cannot be told from those on the background (CUB-200-2011 without its segmentations "
+            "is cropped to the bird's box and shows no ground at all). Cure: set concepts.dataset "
+            "to a data set with masks, or add the segmentations to the archive"
+        )
+    rows = _rows_of(images, "train", class_names(images, classes))
+    rows = rows[images.rows["has_foreground"].to_numpy(bool)[rows]]
+    cells = foreground_cells(torch.from_numpy(images["foreground"][rows]), grid).flatten(1)
+    mixed = (cells.any(1) & ~cells.all(1)).numpy()
+    if not mixed.any():
+        raise ImageError(
+            f"{images.path}: of {len(rows)} training pictures with a mask none shows both object "
+            f"and background on a grid of {grid} x {grid}. Cure: crop wider than the object's box"
+        )
+    kept = np.flatnonzero(mixed)[:count]
+    ids = [str(name) for name in images.image_ids[rows[kept]]]
+    return Measured(rows[kept], ids, rearrange(cells[kept], "n (y x) -> n y x", y=grid))
+
+
+def _rows_of(images: Store, subset: Subset, names: list[str]) -> Int[np.ndarray, " n"]:
+    rows = rows_in(images.rows, subset)
+    return rows[images.rows["class_name"].iloc[rows].isin(names).to_numpy()]

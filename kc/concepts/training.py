@@ -1,0 +1,220 @@
+"""Train a network, or what lies below one of its layers, and keep it at chosen epochs."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+import torch
+from jaxtyping import Float, Int
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from kc.concepts.distance import WeightDistance
+from kc.concepts_config import Lessons
+from kc.errors import NetworkError
+from kc.images import normalise
+from kc.networks.checkpoint import load_state, save_state
+from kc.networks.train import Pictures, _augment
+from kc.runtime import derive_seed
+
+STATE = "state.safetensors"
+ALL = "all"
+"""Name of the distance over all parameters."""
+
+
+class Lesson(NamedTuple):
+    """What is learned."""
+
+    part: nn.Module
+    """What is trained: the model, or its layers up to one."""
+    loss: Callable[[Tensor, Tensor], Float[Tensor, ""]]
+    """Of normalised pictures and their labels."""
+
+
+class Course(NamedTuple):
+    """How one network is trained."""
+
+    name: str
+    lessons: Lessons
+    rate: float
+    """At the first epoch."""
+    seed: int
+    device: torch.device
+
+
+def label_lesson(model: nn.Module) -> Lesson:
+    """Teach the whole network from labels."""
+    return Lesson(model, lambda pictures, labels: F.cross_entropy(model(pictures), labels))
+
+
+def distillation_lesson(head: nn.Module, teacher: nn.Module) -> Lesson:
+    r"""Teach the layers up to one from a teacher's output there [C20, Sec. 4.1].
+
+    .. math:: \mathrm{loss} = \mathrm{MSE}(f_S(x), f_T(x))
+
+    before the ReLU; labels are not looked at. ``teacher`` is in eval mode. Differs from the
+    paper's ||f_T - f_S||^2 by a constant factor, the number of units.
+    """
+
+    def loss(pictures: Tensor, labels: Int[Tensor, " n"]) -> Float[Tensor, ""]:  # noqa: ARG001
+        with torch.no_grad():
+            wanted = teacher(pictures)
+        return F.mse_loss(head(pictures), wanted)
+
+    return Lesson(head, loss)
+
+
+def checkpoint_file(epoch: int) -> str:
+    """Name the file of an epoch's weights."""
+    return f"checkpoint-{epoch:03d}.safetensors"
+
+
+def load_checkpoint(model: nn.Module, file: Path) -> nn.Module:
+    """Put a checkpoint's weights into a network, in eval mode."""
+    model.load_state_dict(load_file(file))
+    return model.eval()
+
+
+def train_to_checkpoints(
+    model: nn.Module,
+    lesson: Lesson,
+    pictures: Pictures,
+    course: Course,
+    layers: Mapping[str, Tensor],
+    folder: Path,
+) -> pd.DataFrame:
+    """Train a part of ``model`` in place; keep the model at the listed epochs in ``folder``.
+
+    A run that was killed goes on at the last checkpoint and ends with the same bits.
+
+    Parameters
+    ----------
+    layers
+        Weights of single layers, by name, whose distance is summed step by step, as released;
+        that over all parameters is summed epoch by epoch, as printed [C20, Eq. (4)].
+
+    Returns
+    -------
+    DataFrame
+        A row an epoch, from 0: epoch, loss, learning_rate, and for each of ``layers`` and ``all``
+        the distance so far and the norm it is divided by (``distance_NAME``, ``norm_NAME``).
+
+    Raises
+    ------
+    NetworkError
+        Training diverged.
+    """
+    lessons = course.lessons
+    optimiser = torch.optim.SGD(
+        lesson.part.parameters(),
+        lr=course.rate,
+        momentum=lessons.momentum,
+        weight_decay=lessons.weight_decay,
+    )
+    state = folder / STATE
+    history: list[dict[str, Any]] = load_state(state, model, optimiser) if state.is_file() else []
+    measured: dict[str, list[Tensor]] = {name: [weight] for name, weight in layers.items()}
+    ways = _ways({ALL: [*model.parameters()]} | measured, history)
+    if not history:
+        history.append(_row(0, float("nan"), float("nan"), ways))
+        _keep(model, 0, lessons, folder)
+    each_step = [ways[name] for name in layers]
+    todo = range(len(history) - 1, lessons.epochs)
+    for epoch in tqdm(todo, desc=course.name, unit="epoch", disable=None, leave=False):
+        rate = rate_at(course, epoch)
+        loss = _epoch(lesson, pictures, course, optimiser, epoch, each_step)
+        ways[ALL].update()
+        history.append(_row(epoch + 1, loss, rate, ways))
+        if not torch.tensor(loss).isfinite():
+            raise NetworkError(
+                f"{course.name}: training diverged in epoch {epoch + 1} (loss {loss}). "
+                f"Cure: lower its rate in concepts.training (it was {course.rate})."
+            )
+        if _keep(model, epoch + 1, lessons, folder):
+            save_state(state, model, optimiser, history)
+    return pd.DataFrame(history)
+
+
+def rate_at(course: Course, epoch: int) -> float:
+    """Give the rate of an epoch, from 0: log-spaced from ``rate`` to ``rate * rate_fall``."""
+    last = max(1, course.lessons.epochs - 1)
+    return float(course.rate * course.lessons.rate_fall ** (epoch / last))
+
+
+def _epoch(
+    lesson: Lesson,
+    pictures: Pictures,
+    course: Course,
+    optimiser: torch.optim.SGD,
+    epoch: int,
+    each_step: list[WeightDistance],
+) -> float:
+    """One pass; every random choice comes from (seed, epoch), so a restart changes nothing."""
+    lesson.part.train()
+    for group in optimiser.param_groups:
+        group["lr"] = rate_at(course, epoch)
+    seed = derive_seed("concepts epoch", course.seed, epoch)
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(pictures.labels), generator=generator)
+    loss_sum, seen = 0.0, 0
+    device = course.device
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        for batch in torch.split(order, course.lessons.batch_size):
+            if len(batch) < 2:  # batch norm on 1x1 maps
+                continue
+            shown = _augment(pictures.images[batch], course.lessons.augment, generator)
+            batched = normalise(shown).to(device, memory_format=torch.channels_last)
+            loss = lesson.loss(batched, pictures.labels[batch].to(device))
+            optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            for way in each_step:
+                way.update()
+            loss_sum += loss.item() * len(batch)
+            seen += len(batch)
+    lesson.part.eval()
+    return loss_sum / seen
+
+
+def _ways(
+    parameters: Mapping[str, list[Tensor]], history: list[dict[str, Any]]
+) -> dict[str, WeightDistance]:
+    """Start the distances, or go on with those of the last row."""
+    if not history:
+        return {name: WeightDistance(some) for name, some in parameters.items()}
+    last = history[-1]
+    return {
+        name: WeightDistance(some, (last[f"norm_{name}"], last[f"distance_{name}"]))
+        for name, some in parameters.items()
+    }
+
+
+def _row(
+    epoch: int, loss: float, rate: float, ways: Mapping[str, WeightDistance]
+) -> dict[str, Any]:
+    row = {"epoch": epoch, "loss": loss, "learning_rate": rate}
+    for name, way in ways.items():
+        row[f"norm_{name}"], row[f"distance_{name}"] = way.state
+    return row
+
+
+def _keep(model: nn.Module, epoch: int, lessons: Lessons, folder: Path) -> bool:
+    """Write a checkpoint where one is due, whole or not at all."""
+    if epoch not in lessons.checkpoints:
+        return False
+    save_weights(model, folder / checkpoint_file(epoch))
+    return True
+
+
+def save_weights(model: nn.Module, file: Path) -> None:
+    """Write a network's weights and buffers aside, then rename."""
+    weights = {
+        name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()
+    }
+    aside = file.with_suffix(".part")
+    save_file(weights, aside)
+    aside.replace(file)

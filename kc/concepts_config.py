@@ -1,0 +1,169 @@
+"""The concepts study: its settings, and the products it is made of, by name; without torch."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from kc.names import Architecture
+from kc.sections import Count, Positive, Section, Share
+from kc.study_config import Fresh
+
+FC = Literal["fc1", "fc2", "fc3"]
+"""Fully connected layers, from below."""
+Family = Literal["alexnet", "vgg", "resnet"]
+Role = Literal["teacher", "student", "baseline"]
+ROLES: tuple[Role, ...] = ("teacher", "student", "baseline")
+"""In the order they are made and shown."""
+TABLES = ("concepts_table2", "concepts_table3")
+
+
+class Lessons(Section):
+    """How teacher, student and baseline are trained; the defaults are for small networks."""
+
+    epochs: Count = 30  # [C20]: 150
+    checkpoints: tuple[int, ...] = Field(
+        # released: 0, 2, 5, 10, 15, 20, 25, 30, 40, 50, 70, 90, 110, 130, 150
+        (0, 1, 2, 5, 10, 20, 30),
+        description="epochs whose weights are kept and looked at; the last is 'epochs'",
+    )
+    classes: tuple[str, ...] = Field(
+        (), description="names of the classes told apart; none: all of the data set"
+    )
+    batch_size: Count = 32  # released: 64
+    # released: 1e-3 from ImageNet weights, 1e-2 from scratch; ResNets ten times that
+    teacher_rate: Positive = 0.02
+    baseline_rate: Positive = 0.02
+    distil_rates: dict[FC, Positive] = Field(
+        # released: 1e-4 for fc1, 1e-3 for fc2 and fc3
+        {"fc1": 0.01, "fc2": 0.01, "fc3": 0.003},
+        description="of the student, by the layer whose output it imitates",
+    )
+    rate_fall: Share = Field(0.1, description="last rate over first; log-spaced over the epochs")
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    augment: bool = Field(True, description="mirror and shift training pictures")
+    above: Fresh = Field(
+        # released: 100 epochs
+        Fresh(epochs=20, batch_size=32),
+        description="of the student's layers above, on labels, once those below are fixed",
+    )
+    seeds: tuple[int, int] = Field(
+        (0, 1), description="of the teacher, and of student and baseline, which start alike"
+    )
+
+    @model_validator(mode="after")
+    def _checkpoints_rise_to_the_end(self) -> "Lessons":
+        found = list(self.checkpoints)
+        if found != sorted(set(found)) or not found or found[0] < 0 or found[-1] != self.epochs:
+            raise ValueError(
+                f"checkpoints {found} must rise, from 0 or later to the last epoch, {self.epochs}"
+            )
+        return self
+
+
+class Concepts(Section):
+    """Visual concepts in knowledge distillation: Tables 2 and 3 of [C20]."""
+
+    dataset: str = Field("objects", description="a data set with masks of the foreground")
+    # [C20]: alexnet, vgg11, vgg16, vgg19, resnet50, resnet101, resnet152
+    architectures: Annotated[tuple[Architecture, ...], Field(min_length=1)] = ("alexnet", "vgg11")
+    layers: Annotated[tuple[FC, ...], Field(min_length=1)] = ("fc1", "fc2", "fc3")
+    training: Lessons = Lessons()
+    images: Count = Field(40, description="training images looked at; released: 50 of 500")
+    entropy: Literal["fast", "released", "paper"] = Field(
+        "fast", description="preset of the entropy search; fast: released's path, fewer steps"
+    )
+    max_batch: Count = Field(96, description="images x draws in one pass: what memory bears")
+    seed: int = Field(0, description="of the noise")
+    thresholds: dict[Family, Positive] = Field(
+        {"alexnet": 0.25, "vgg": 0.2, "resnet": 0.2}, description="b, nats"
+    )
+    level: Literal["image", "released"] = Field(
+        "image", description="Hbar of the image's background, or its mean over images as released"
+    )
+    effective: bool = Field(
+        False,
+        description="released: leave out images whose background has less entropy than the "
+        "foreground at late checkpoints; this selects in favour of the claim",
+    )
+
+    def threshold(self, architecture: str) -> float:
+        """Give b, nats, of an architecture's family."""
+        return next(b for name, b in self.thresholds.items() if architecture.startswith(name))
+
+    @model_validator(mode="after")
+    def _families_have_what_they_need(self) -> "Concepts":
+        for architecture in self.architectures:
+            if not any(architecture.startswith(name) for name in self.thresholds):
+                raise ValueError(f"thresholds has none for {architecture}")
+        for layer in self.layers:
+            if layer not in self.training.distil_rates:
+                raise ValueError(f"training.distil_rates has none for {layer}")
+        return self
+
+
+@dataclass(frozen=True)
+class ConceptNetwork:
+    """One network of the study."""
+
+    dataset: str
+    architecture: Architecture
+    role: Role
+    layer: str = ""
+    """Layer whose output a student imitates; students only."""
+
+    @property
+    def name(self) -> str:
+        """Name of its folder under ``concepts/networks``."""
+        tail = f"-{self.layer}" if self.layer else ""
+        return f"{self.dataset}-{self.architecture}-{self.role}{tail}"
+
+    @property
+    def teacher(self) -> "ConceptNetwork | None":
+        """The network a student imitates."""
+        if self.role != "student":
+            return None
+        return ConceptNetwork(self.dataset, self.architecture, "teacher")
+
+    def maps(self, layer: str) -> str:
+        """Name of the store of one layer's maps, under ``concepts/maps``."""
+        return f"{self.name}--{layer}"
+
+
+def concept_networks(settings: Concepts) -> list[ConceptNetwork]:
+    """List the study's networks: a teacher, its students, a baseline, for each architecture."""
+    found = []
+    for architecture in settings.architectures:
+        for role in ROLES:
+            layers = settings.layers if role == "student" else ("",)
+            found += [
+                ConceptNetwork(settings.dataset, architecture, role, layer) for layer in layers
+            ]
+    return found
+
+
+def layers_seen(network: ConceptNetwork, settings: Concepts) -> tuple[str, ...]:
+    """Give the layers a network is looked at in: a student's own, the others' all."""
+    return (network.layer,) if network.layer else settings.layers
+
+
+def concept_batches(
+    networks: Iterable[ConceptNetwork], jobs: Literal["architecture", "network"]
+) -> dict[str, list[ConceptNetwork]]:
+    """Group networks into jobs by name: all of an architecture, or one each."""
+    found: dict[str, list[ConceptNetwork]] = {}
+    for network in networks:
+        whole = f"{network.dataset}-{network.architecture}"
+        found.setdefault(whole if jobs == "architecture" else network.name, []).append(network)
+    return found
+
+
+def concept_figures(settings: Concepts) -> list[str]:
+    """Name the study's figures: a map figure a network and layer, a curve figure a network."""
+    found = []
+    for architecture in settings.architectures:
+        found += [f"concepts_maps_{architecture}_{layer}" for layer in settings.layers]
+        found.append(f"concepts_distance_{architecture}")
+    return found

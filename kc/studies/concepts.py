@@ -1,0 +1,295 @@
+"""Concepts of teacher, student and baseline: Tables 2 and 3, and the hypotheses, of [C20]."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import pandas as pd
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from kc.concepts import (
+    Counts,
+    Interval,
+    count_concepts,
+    effective,
+    kept_share,
+    learning_speed,
+    over_images,
+    richest_checkpoint,
+    summarise,
+)
+from kc.concepts.maps import Maps, read_maps
+from kc.concepts.networks import read_history
+from kc.concepts.samples import Measured, measured_pictures
+from kc.concepts.training import ALL
+from kc.concepts_config import ConceptNetwork, Concepts, Role
+from kc.errors import StoreError
+from kc.images import open_images
+from kc.names import Architecture
+from kc.studies.printed_concepts import (
+    TABLE2,
+    TABLE2_MEASURES,
+    TABLE3,
+    TABLE3_MEASURES,
+    Cell,
+    printed,
+)
+
+LETTERS: dict[Role, str] = {"teacher": "T", "student": "S", "baseline": "B"}
+PAIR: tuple[Role, Role] = ("student", "baseline")
+CLAIMS: Mapping[str, int] = MappingProxyType(
+    {
+        "n_fg": 1,
+        "n_bg": -1,
+        "lambda_ratio": 1,
+        "d_mean": -1,
+        "d_std": -1,
+        "d_mean_released": -1,
+        "d_std_released": -1,
+        "rho": 1,
+    }
+)
+"""Sign of student minus baseline that [C20] claims."""
+LATE = 2 / 3
+"""Checkpoints after this share of the epochs are late; what the released code takes is not told."""
+
+
+class Seen(NamedTuple):
+    """One layer of one network over training, in the n images that all its rivals can be read in.
+
+    The first dimension of everything is the checkpoint, those before training included.
+    """
+
+    role: Role
+    epochs: tuple[int, ...]
+    H: Float[Tensor, "m n grid grid"]
+    counts: tuple[Counts, ...]
+    distance: Float[Tensor, " m"]
+    """Over all parameters, summed by epoch [C20, Eq. (4)]; no unit."""
+    distance_released: Float[Tensor, " m"]
+    """Of the layer's weight, summed by step."""
+
+    @property
+    def n_fg(self) -> Int[Tensor, "m n"]:
+        """Foreground concepts."""
+        return torch.stack([counts.n_fg for counts in self.counts])
+
+    @property
+    def concepts(self) -> Bool[Tensor, "m n grid grid"]:
+        """Foreground cells that are concepts."""
+        return torch.stack([counts.foreground for counts in self.counts])
+
+    @property
+    def richest(self) -> Int[Tensor, " n"]:
+        """Row of each image's richest checkpoint."""
+        return richest_checkpoint(self.n_fg, self.epochs)
+
+
+class Difference(NamedTuple):
+    """One network minus another (student minus baseline), paired over the images of both."""
+
+    network: str
+    layer: str
+    measure: str
+    claim: int
+    """Sign that [C20] claims."""
+    found: Interval
+
+    @property
+    def sign(self) -> int:
+        """Give +1 or -1 where the interval leaves out 0, else 0."""
+        return int(self.found.low > 0) - int(self.found.high < 0)
+
+
+class LayerView(NamedTuple):
+    """One layer of teacher, student and baseline."""
+
+    network: Architecture
+    layer: str
+    seen: dict[Role, Seen]
+    measured: Measured
+    """The images that are left, the same for all three."""
+    unusable: int
+    """Images left out: skipped by the search, or without a level, for one of the networks."""
+    dropped: dict[Role, float]
+    """Share of the usable images that the released selection would drop."""
+
+
+def view_layer(about: Concepts, results: Path, network: Architecture, layer: str) -> LayerView:
+    """Read the maps of one layer of teacher, student and baseline and count concepts in them.
+
+    Raises
+    ------
+    StoreError
+        Maps are missing, damaged or of other images.
+    ImageError
+        The data set has no foreground.
+    """
+    images = open_images(results / "images" / f"{about.dataset}.json")
+    measured = measured_pictures(images, about.training.classes, about.images)
+    maps: dict[Role, Maps] = {}
+    histories: dict[Role, pd.DataFrame] = {}
+    for role in LETTERS:
+        plan = ConceptNetwork(about.dataset, network, role, layer if role == "student" else "")
+        maps[role] = read_maps(plan, layer, results / "concepts" / "maps")
+        _check_images(maps[role], measured, results / "concepts" / "maps" / plan.maps(layer))
+        histories[role] = read_history(plan, results / "concepts" / "networks")
+    return layer_view(about, network, layer, measured, maps, histories)
+
+
+def layer_view(
+    about: Concepts,
+    network: Architecture,
+    layer: str,
+    measured: Measured,
+    maps: Mapping[Role, Maps],
+    histories: Mapping[Role, pd.DataFrame],
+) -> LayerView:
+    """Count concepts in the maps of teacher, student and baseline.
+
+    Images that are not usable at every checkpoint after epoch 0 in all three are left out, so that
+    no set of concepts is empty only for want of a map, and rows are of the same images.
+    """
+    front, threshold = measured.foreground, about.threshold(network)
+    usable = torch.ones(len(front), dtype=torch.bool)
+    for found in maps.values():
+        for epoch, H in zip(found.epochs, found.H, strict=True):
+            if epoch > 0:
+                usable &= count_concepts(H, front, threshold, about.level).usable
+    kept, dropped = usable.clone(), {}
+    for role, found in maps.items():
+        late = [row for row, e in enumerate(found.epochs) if e >= LATE * found.epochs[-1]]
+        selection = effective(found.H[late][:, usable], front[usable])
+        dropped[role] = selection.dropped
+        if about.effective:
+            kept[usable] &= selection.kept
+    seen = {}
+    for role, found in maps.items():
+        H = found.H[:, kept]
+        counts = tuple(count_concepts(one, front[kept], threshold, about.level) for one in H)
+        rows = histories[role].set_index("epoch").loc[list(found.epochs)]
+        ways = [torch.tensor(rows[f"distance_{name}"].to_numpy(float)) for name in (ALL, layer)]
+        seen[role] = Seen(role, found.epochs, H, counts, *ways)
+    chosen = kept.nonzero().flatten()
+    left = Measured(
+        measured.rows[chosen.numpy()], [measured.ids[i] for i in chosen.tolist()], front[kept]
+    )
+    return LayerView(network, layer, seen, left, int((~usable).sum()), dropped)
+
+
+def views(about: Concepts, results: Path) -> list[LayerView]:
+    """Read every network and layer of the study; see :func:`view_layer`."""
+    return [
+        view_layer(about, results, network, layer)
+        for network in about.architectures
+        for layer in about.layers
+    ]
+
+
+def concepts_table2(dataset: str, found: Sequence[LayerView]) -> pd.DataFrame:
+    """Make Table 2: concepts of T, S and B at the last checkpoint [C20, Eq. (3)].
+
+    Columns: dataset, network, layer, role, n_fg, n_bg, lambda_ratio, each with _low and _high,
+    n_images, and the printed paper_n_fg and paper_lambda_ratio.
+    """
+    rows = []
+    for view in found:
+        for role, seen in view.seen.items():
+            row = _named(dataset, view, role) | _last(seen)
+            rows.append(row | _paper(row, TABLE2, TABLE2_MEASURES))
+    return pd.DataFrame(rows)
+
+
+def concepts_table3(dataset: str, found: Sequence[LayerView]) -> pd.DataFrame:
+    """Make Table 3: concepts, learning speed and detours of S and B [C20, Eqs. (3) to (5)].
+
+    Columns: dataset, network, layer, role, n_fg, n_bg, lambda_ratio (last checkpoint), d_mean,
+    d_std (all parameters by epoch), d_mean_released, d_std_released (the layer's weight by step),
+    rho, each with _low and _high; n_images, n_rho (images that ever show a foreground concept),
+    dropped (share that the released selection would drop); printed values as paper_*.
+    """
+    rows = []
+    for view in found:
+        for role in PAIR:
+            seen = view.seen[role]
+            row = _named(dataset, view, role) | _last(seen)
+            for tail, distance in _distances(seen).items():
+                speed = learning_speed(distance, seen.richest)
+                row |= _ends(f"d_mean{tail}", speed.d_mean) | _ends(f"d_std{tail}", speed.d_std)
+            rho = over_images(kept_share(seen.concepts, seen.epochs))
+            row |= _ends("rho", rho)
+            row |= {"n_rho": rho.n_images, "dropped": view.dropped[role]}
+            rows.append(row | _paper(row, TABLE3, TABLE3_MEASURES))
+    return pd.DataFrame(rows)
+
+
+def differences(view: LayerView, pair: tuple[Role, Role] = PAIR) -> list[Difference]:
+    r"""Hold one network against another, image by image, for the three hypotheses of [C20].
+
+    Means (N_fg, N_bg, lambda, D_mean, rho) are paired over images, with the t interval. For D_std
+    it is that of :math:`(v_S - E v_S)^2 - (v_B - E v_B)^2`, whose mean is the difference of
+    the variances.
+    """
+    one, other = (_by_image(view.seen[role]) for role in pair)
+    found = []
+    for measure, claim in CLAIMS.items():
+        away = over_images(one[measure] - other[measure])
+        found.append(Difference(view.network, view.layer, measure, claim, away))
+    return found
+
+
+def _by_image(seen: Seen) -> dict[str, Tensor]:
+    """Give every measure image by image; NaN where it has none."""
+    last = seen.counts[-1]
+    values = {"n_fg": last.n_fg.double(), "n_bg": last.n_bg.double(), "lambda_ratio": last.ratio}
+    for tail, distance in _distances(seen).items():
+        travelled = distance[seen.richest]
+        values[f"d_mean{tail}"] = travelled
+        values[f"d_std{tail}"] = (travelled - travelled.mean()).square()
+    return values | {"rho": kept_share(seen.concepts, seen.epochs)}
+
+
+def _distances(seen: Seen) -> dict[str, Tensor]:
+    return {"": seen.distance, "_released": seen.distance_released}
+
+
+def _named(dataset: str, view: LayerView, role: Role) -> dict[str, Any]:
+    return {
+        "dataset": dataset,
+        "network": view.network,
+        "layer": view.layer,
+        "role": LETTERS[role],
+    }
+
+
+def _last(seen: Seen) -> dict[str, Any]:
+    """Give the columns of the last checkpoint."""
+    summary = summarise(seen.counts[-1])
+    row: dict[str, Any] = {}
+    for name, interval in summary._asdict().items():
+        row |= _ends(name, interval)
+    return row | {"n_images": summary.n_fg.n_images}
+
+
+def _ends(name: str, interval: Interval) -> dict[str, float]:
+    return {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}
+
+
+def _paper(
+    row: Mapping[str, Any],
+    table: Mapping[Cell, Mapping[str, float]],
+    measures: Sequence[str],
+) -> dict[str, float]:
+    cell = (row["dataset"], row["network"], row["layer"], row["role"])
+    return {f"paper_{name}": printed(table, cell, name) for name in measures}
+
+
+def _check_images(maps: Maps, measured: Measured, path: Path) -> None:
+    if maps.ids != measured.ids:
+        raise StoreError(
+            f"{path}.zarr: holds maps of {len(maps.ids)} images that are not the "
+            f"{len(measured.ids)} the settings choose. Cure: snakemake --cores 1 {path}.json"
+        )

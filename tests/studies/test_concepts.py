@@ -1,0 +1,248 @@
+"""Tables 2 and 3 of [C20] from hand-made maps, against the slow plain version."""
+
+import math
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor
+
+from kc.concepts.maps import Maps
+from kc.concepts.samples import Measured
+from kc.concepts_config import ROLES, Concepts, Role, concept_figures, concept_networks
+from kc.config import Settings, load_settings
+from kc.errors import StoreError
+from kc.images import build_image_store, open_images
+from kc.report.concepts import HYPOTHESES, hypothesis_notes
+from kc.studies.concepts import (
+    CLAIMS,
+    LayerView,
+    _check_images,
+    concepts_table2,
+    concepts_table3,
+    differences,
+    layer_view,
+)
+from kc.studies.printed_concepts import TABLE2, TABLE3, printed, printed_dataset
+from tests.reference import plain_concepts as plain
+
+EPOCHS, COUNT, GRID, B = (0, 2, 5, 9), 8, 16, 0.25
+ABOUT = Concepts(architectures=("alexnet",), layers=("fc1",))
+
+
+def foreground() -> Tensor:
+    return torch.rand(COUNT, GRID, GRID, generator=torch.Generator().manual_seed(5)) < 0.4
+
+
+def random_maps(role: Role, sharper: float = 0.0) -> Maps:
+    """Maps of noise; ``sharper`` lowers the entropy of the object from checkpoint to checkpoint."""
+    generator = torch.Generator().manual_seed(ROLES.index(role))
+    H = torch.randn(len(EPOCHS), COUNT, GRID, GRID, generator=generator) * 0.3 - 2.8
+    H -= sharper * foreground() * torch.arange(len(EPOCHS))[:, None, None, None]
+    return Maps(EPOCHS, [f"i{n}" for n in range(COUNT)], H, "digest")
+
+
+def history(role: Role) -> pd.DataFrame:
+    epochs = np.arange(10)
+    pace = {"teacher": 1.0, "student": 0.5, "baseline": 2.0}[role]
+    return pd.DataFrame(
+        {"epoch": epochs, "distance_all": pace * epochs, "distance_fc1": 10 * pace * epochs}
+    )
+
+
+def view_of(maps: dict[Role, Maps], about: Concepts = ABOUT) -> LayerView:
+    measured = Measured(np.arange(COUNT), maps["teacher"].ids, foreground())
+    return layer_view(about, "alexnet", "fc1", measured, maps, {r: history(r) for r in ROLES})
+
+
+@pytest.fixture
+def maps() -> dict[Role, Maps]:
+    return {role: random_maps(role) for role in ROLES}
+
+
+def plain_counts(H: Tensor, front: Tensor) -> tuple[list[int], list[int], list[float]]:
+    return plain.counts(H.double().numpy(), front.numpy(), B, "image")
+
+
+def plain_sets(H: Tensor, front: Tensor) -> list[list[set[tuple[int, int]]]]:
+    """Concept cells on the object, by checkpoint and image, cell by cell."""
+    found = []
+    for epoch in H.double().numpy():
+        sets = []
+        for h, inside in zip(epoch, front.numpy(), strict=True):
+            bar = h[~inside].mean()
+            sets.append({i for i in np.ndindex(h.shape) if inside[i] and bar - h[i] > B})
+        found.append(sets)
+    return found
+
+
+def test_table2_counts_at_the_last_checkpoint(maps: dict[Role, Maps]):
+    frame = concepts_table2("objects", [view_of(maps)])
+    assert frame["role"].tolist() == ["T", "S", "B"]
+    for role, (_, row) in zip(ROLES, frame.iterrows(), strict=True):
+        fg, bg, ratio = plain_counts(maps[role].H[-1], foreground())
+        assert row["n_fg"] == pytest.approx(np.mean(fg))
+        assert row["n_bg"] == pytest.approx(np.mean(bg))
+        assert row["lambda_ratio"] == pytest.approx(np.mean(ratio))
+        assert row["n_fg_low"] < row["n_fg"] < row["n_fg_high"]
+        assert row["n_images"] == COUNT
+    needed = {"dataset", "network", "layer", "role", "n_fg", "lambda_ratio", "n_images"}
+    ends = {f"{n}_{e}" for n in ("n_fg", "lambda_ratio") for e in ("low", "high")}
+    assert needed | ends | {"paper_n_fg", "paper_lambda_ratio"} <= set(frame.columns)
+
+
+def test_table3_equals_the_plain_version(maps: dict[Role, Maps]):
+    frame = concepts_table3("objects", [view_of(maps)])
+    assert frame["role"].tolist() == ["S", "B"]
+    for role, (_, row) in zip(("student", "baseline"), frame.iterrows(), strict=True):
+        H = maps[role].H
+        n_fg = [plain_counts(h, foreground())[0] for h in H]
+        richest = plain.richest(n_fg, list(EPOCHS))
+        way = history(role).set_index("epoch")
+        for tail, name in (("", "all"), ("_released", "fc1")):
+            gone = way.loc[[EPOCHS[k] for k in richest], f"distance_{name}"].to_numpy(float)
+            assert row[f"d_mean{tail}"] == pytest.approx(gone.mean())
+            assert row[f"d_std{tail}"] == pytest.approx(gone.var())
+        rho = plain.kept(plain_sets(H[1:], foreground()))
+        assert row["rho"] == pytest.approx(np.nanmean(rho))
+        assert row["n_rho"] == COUNT
+        late = plain.selected(H[3:].double().numpy(), foreground().numpy())
+        assert row["dropped"] == pytest.approx(1 - np.mean(late))
+    for name in ("n_fg", "n_bg", "lambda_ratio", "d_mean", "d_std", "rho"):
+        assert {name, f"{name}_low", f"{name}_high", f"paper_{name}"} <= set(frame.columns)
+
+
+def test_nothing_dropped_is_no_detour(maps: dict[Role, Maps]):
+    held = maps["student"].H[-1:].expand(len(EPOCHS), -1, -1, -1).clone()
+    still = maps | {"student": maps["student"]._replace(H=held)}
+    frame = concepts_table3("objects", [view_of(still)])
+    assert frame["rho"].iloc[0] == 1
+    assert frame["rho"].iloc[1] < 1
+    assert frame["d_mean"].iloc[0] == 0.5 * EPOCHS[1]  # on ties the earliest after epoch 0
+    assert frame["d_std"].iloc[0] == 0
+
+
+def test_an_image_without_a_map_somewhere_is_left_out_everywhere(maps: dict[Role, Maps]):
+    torn = {role: found._replace(H=found.H.clone()) for role, found in maps.items()}
+    torn["baseline"].H[2, 3] = torch.nan
+    torn["teacher"].H[0, 4] = torch.nan  # before training: of no account
+    view = view_of(torn)
+    assert view.unusable == 1
+    assert view.measured.ids == [f"i{n}" for n in range(COUNT) if n != 3]
+    for frame in (concepts_table2("objects", [view]), concepts_table3("objects", [view])):
+        assert set(frame["n_images"]) == {COUNT - 1}
+    rest = [n for n in range(COUNT) if n != 3]
+    sets = plain_sets(maps["student"].H[1:, rest], foreground()[rest])
+    rho = concepts_table3("objects", [view])["rho"].iloc[0]
+    assert rho == pytest.approx(np.nanmean(plain.kept(sets)))
+
+
+def test_the_released_selection_is_off_unless_asked_for(maps: dict[Role, Maps]):
+    off = view_of(maps)
+    on = view_of(maps, ABOUT.model_copy(update={"effective": True}))
+    chosen = [
+        all(keep)
+        for keep in zip(
+            *(plain.selected(maps[r].H[3:].double().numpy(), foreground().numpy()) for r in ROLES),
+            strict=True,
+        )
+    ]
+    assert 0 < sum(chosen) < COUNT
+    assert on.measured.ids == [f"i{n}" for n in range(COUNT) if chosen[n]]
+    assert len(off.measured.ids) == COUNT
+    assert on.dropped == off.dropped
+
+
+def test_differences_are_paired_and_signed_as_they_are(maps: dict[Role, Maps]):
+    better = maps | {"student": random_maps("student", sharper=0.2)}
+    view = view_of(better)
+    frame = concepts_table3("objects", [view]).set_index("role")
+    found = {each.measure: each for each in differences(view)}
+    assert set(found) == set(CLAIMS)
+    for name, each in found.items():
+        gap = frame.loc["S", name] - frame.loc["B", name]
+        assert each.found.value == pytest.approx(gap, rel=1e-9, abs=1e-12)
+        assert each.found.low < each.found.value < each.found.high
+    assert found["n_fg"].sign == found["lambda_ratio"].sign == 1
+    note = hypothesis_notes([view])[0]
+    assert "as claimed in 1 of 1" in note
+    swapped = better | {"student": better["baseline"], "baseline": better["student"]}
+    other = {each.measure: each for each in differences(view_of(swapped))}
+    assert other["n_fg"].found.value == pytest.approx(-found["n_fg"].found.value)
+    assert other["n_fg"].sign == -1
+    assert "the opposite in 1" in hypothesis_notes([view_of(swapped)])[0]
+
+
+def test_every_claim_is_answered_in_a_note():
+    assert {measure for _, measures in HYPOTHESES for measure in measures} == set(CLAIMS)
+
+
+def test_alike_networks_leave_the_claims_open(maps: dict[Role, Maps]):
+    alike = maps | {"student": maps["baseline"]}
+    found = differences(view_of(alike))
+    assert {each.sign for each in found if "d_" not in each.measure} == {0}
+
+
+def test_maps_of_other_images_are_refused(maps: dict[Role, Maps]):
+    measured = Measured(np.arange(2), ["a", "b"], foreground()[:2])
+    with pytest.raises(StoreError, match=r"maps of 8 images that are not the 2 .*--cores 1 m.json"):
+        _check_images(maps["teacher"], measured, Path("m"))
+
+
+def test_printed_values_are_the_papers():
+    folder = Path(os.environ.get("KC_SHARED", "")) / "expected"
+    if "KC_SHARED" not in os.environ or not folder.is_dir():
+        pytest.skip("KC_SHARED does not name a folder with expected/")
+    for table, name in ((TABLE2, "cheng2020_table2"), (TABLE3, "cheng2020_table3")):
+        frame = pd.read_csv(folder / f"{name}.csv").drop(columns="note", errors="ignore")
+        keys = ["dataset", "network", "layer", "role"]
+        assert len(frame) == len(table)
+        for row in frame.to_dict("records"):
+            cell = tuple(row.pop(key) for key in keys)
+            assert dict(table[cell]) == row
+    assert printed(TABLE3, ("objects", "vgg11", "fc1", "S"), "rho") == 0.56  # CUB's
+    assert printed(TABLE3, ("det", "vgg11", "fc1", "S"), "rho") == 0.50
+    assert math.isnan(printed(TABLE3, ("det", "vgg11", "fc3", "S"), "rho"))
+    assert (printed_dataset("det"), printed_dataset("objects")) == ("det", "cub")
+
+
+@pytest.mark.skipif("concepts" not in Settings.model_fields, reason="the section is not wired yet")
+def test_the_study_writes_all_its_files(tmp_path: Path):
+    from kc.concepts.maps import map_networks
+    from kc.concepts.networks import Given, train_concept_networks
+    from kc.report.concepts import write
+
+    settings = load_settings(
+        {
+            "results": tmp_path,
+            "datasets": {
+                "objects": {"layout": "voc", "generated": {"classes": 3, "images_per_class": 8}}
+            },
+            "networks": {"alexnet": {"width": 0.0625, "head_units": 16, "small_input": True}},
+            "concepts": {
+                "architectures": ["alexnet"],
+                "layers": ["fc1"],
+                "images": 3,
+                "training": {"epochs": 2, "checkpoints": [0, 1, 2], "above": {"epochs": 1}},
+            },
+        }
+    )
+    about, cpu = settings.concepts, torch.device("cpu")  # type: ignore[attr-defined]
+    build_image_store(settings.datasets["objects"], None, tmp_path / "images/objects.zarr", "key")
+    images = open_images(tmp_path / "images" / "objects.json")
+    folder = tmp_path / "concepts"
+    plans = concept_networks(about)
+    given = Given(images, settings.network("alexnet"), about.training, about.layers)
+    train_concept_networks(plans, given, folder / "networks", cpu)
+    map_networks(plans, images, about, folder / "networks", folder / "maps", cpu)
+    write(settings)
+    for name in concept_figures(about):
+        assert (tmp_path / "figures" / f"{name}.png").stat().st_size > 10_000
+    frame = pd.read_csv(tmp_path / "tables" / "concepts_table3.csv")
+    assert frame["role"].tolist() == ["S", "B"]
+    text = (tmp_path / "tables" / "concepts_table3.md").read_text()
+    for number in (1, 2, 3):
+        assert f"Hypothesis {number} " in text
