@@ -174,7 +174,7 @@ def _make(plan: ConceptNetwork, given: Given, product: Product, device: torch.de
 
 def read_history(plan: ConceptNetwork, folder: Path) -> pd.DataFrame:
     """Read what :func:`kc.concepts.training.train_to_checkpoints` gave, a row an epoch from 0."""
-    return pd.read_csv(folder / plan.name / "history.csv", float_precision="round_trip")
+    return pd.read_csv(folder / plan.name / "history.csv")
 
 
 def _rate(plan: ConceptNetwork, lessons: Lessons) -> float:

@@ -1,0 +1,260 @@
+"""Teacher, student and baseline: what is trained, on what, and what a kill costs."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from kc.concepts import networks as products
+from kc.concepts import training
+from kc.concepts.architectures import build_with_head, fc_node
+from kc.concepts.networks import (
+    Given,
+    head_of,
+    initial,
+    load_at,
+    read_card,
+    read_history,
+    train_concept_networks,
+)
+from kc.concepts.samples import load_pictures
+from kc.concepts.training import Course, checkpoint_file, rate_at
+from kc.concepts_config import ConceptNetwork, Concepts, Lessons, concept_batches, concept_networks
+from kc.config import Network
+from kc.errors import NetworkError, SettingsError
+from kc.images import normalise
+from kc.store import Store
+from kc.study_config import Fresh
+from tests.reference import plain_concepts as plain
+
+CPU = torch.device("cpu")
+SHAPE = Network(width=0.0625, head_units=16, dropout=0.5, small_input=True)
+LESSONS = Lessons(
+    epochs=4, checkpoints=(0, 1, 2, 3, 4), batch_size=8, above=Fresh(epochs=2, batch_size=8)
+)
+TEACHER, BASELINE = (ConceptNetwork("objects", "alexnet", role) for role in ("teacher", "baseline"))
+STUDENT = ConceptNetwork("objects", "alexnet", "student", "fc2")
+LAYERS = ("fc1", "fc2")
+BELOW = ("features.", "classifier.1.", "classifier.4.")
+"""Up to the student's target, fc2."""
+
+
+def given(images: Store, lessons: Lessons = LESSONS) -> Given:
+    return Given(images, SHAPE, lessons, LAYERS)
+
+
+def make(images: Store, out: Path, *plans: ConceptNetwork, lessons: Lessons = LESSONS) -> None:
+    train_concept_networks(plans, given(images, lessons), out, CPU)
+
+
+def weights(out: Path, plan: ConceptNetwork, epoch: int | None = None) -> dict[str, Tensor]:
+    name = "weights.safetensors" if epoch is None else checkpoint_file(epoch)
+    return load_file(out / plan.name / name)
+
+
+def files(out: Path, plan: ConceptNetwork) -> dict[str, bytes]:
+    names = ["history.csv", *(file.name for file in (out / plan.name).glob("*.safetensors"))]
+    return {name: (out / plan.name / name).read_bytes() for name in names}
+
+
+def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> dict[str, bool]:
+    return {name: torch.equal(a[name], b[name]) for name in a}
+
+
+def test_student_and_baseline_start_alike_and_the_teacher_does_not(
+    make_images: Callable[..., Store], tmp_path: Path
+):
+    make(make_images(), tmp_path / "out", STUDENT, TEACHER, BASELINE)
+    student, baseline, teacher = (
+        weights(tmp_path / "out", plan, 0) for plan in (STUDENT, BASELINE, TEACHER)
+    )
+    assert all(same(student, baseline).values())
+    assert not any(same(student, teacher)[name] for name in student if name.endswith("weight"))
+    fresh = initial(BASELINE, 3, given(make_images())).state_dict()
+    assert all(same(baseline, fresh).values())
+
+
+def test_labels_change_nothing_up_to_the_target_and_much_above(
+    make_images: Callable[..., Store], tmp_path: Path
+):
+    straight, shuffled = make_images(), make_images("other", shuffled=True)
+    make(straight, tmp_path / "a", TEACHER, STUDENT)
+    shutil.copytree(tmp_path / "a" / TEACHER.name, tmp_path / "b" / TEACHER.name)
+    make(shuffled, tmp_path / "b", STUDENT)
+    for epoch in LESSONS.checkpoints:
+        a, b = (weights(tmp_path / name, STUDENT, epoch) for name in "ab")
+        assert all(same(a, b).values())
+    a, b = (weights(tmp_path / name, STUDENT) for name in "ab")
+    below = {name for name in a if name.startswith(BELOW)}
+    assert 0 < len(below) < len(a)
+    assert {name for name, alike in same(a, b).items() if alike} == below
+    first = weights(tmp_path / "a", STUDENT, 0)
+    last = weights(tmp_path / "a", STUDENT, LESSONS.epochs)
+    assert {name for name, alike in same(first, last).items() if not alike} == below
+    assert all(torch.equal(last[name], a[name]) for name in below)
+
+
+def test_a_student_comes_nearer_to_its_teacher(make_images: Callable[..., Store], tmp_path: Path):
+    images = make_images()
+    lessons = LESSONS.model_copy(update={"augment": False, "epochs": 12, "checkpoints": (0, 12)})
+    make(images, tmp_path, TEACHER, STUDENT, lessons=lessons)
+    pictures = normalise(load_pictures(images, "train", ()).images)
+
+    def away(epoch: int) -> float:
+        models = [load_at(TEACHER, tmp_path, None), load_at(STUDENT, tmp_path, epoch)]
+        with torch.no_grad():
+            seen = [head_of(model, "alexnet", "fc2", 64).eval()(pictures) for model in models]
+        assert seen[0].min() < 0  # before the ReLU
+        return float(F.mse_loss(*seen))
+
+    assert away(12) < 0.9 * away(0)
+
+
+def test_checkpoints_are_those_listed(make_images: Callable[..., Store], tmp_path: Path):
+    lessons = LESSONS.model_copy(update={"checkpoints": (1, 4)})
+    make(make_images(), tmp_path, BASELINE, lessons=lessons)
+    folder = tmp_path / BASELINE.name
+    kept = {file.name for file in folder.glob("checkpoint-*")}
+    assert kept == {"checkpoint-001.safetensors", "checkpoint-004.safetensors"}
+    last = weights(tmp_path, BASELINE, 4)
+    assert all(same(last, weights(tmp_path, BASELINE)).values())
+    assert not (folder / training.STATE).exists()
+    assert set(read_card(BASELINE, tmp_path)["files"]) == kept | {
+        "weights.safetensors",
+        "history.csv",
+    }
+
+
+def test_distances_are_those_of_the_checkpoints(make_images: Callable[..., Store], tmp_path: Path):
+    make(make_images(), tmp_path, BASELINE)
+    history = read_history(BASELINE, tmp_path)
+    assert history["epoch"].tolist() == [0, 1, 2, 3, 4]
+    names = [name for name, _ in initial(BASELINE, 3, given(make_images())).named_parameters()]
+    states = [weights(tmp_path, BASELINE, epoch) for epoch in range(5)]
+    path = [[state[name].numpy() for name in names] for state in states]
+    np.testing.assert_allclose(history["distance_all"], plain.travelled(path), rtol=1e-6)
+    by_epoch = plain.travelled([[state["classifier.1.weight"].numpy()] for state in states])
+    by_step = history["distance_fc1"].to_numpy()
+    assert by_step[0] == 0
+    assert (by_step[1:] > 1.01 * np.array(by_epoch[1:])).all()  # a way with detours is longer
+    first = states[0]["classifier.1.weight"].double().norm()
+    assert history["norm_fc1"][0] == pytest.approx(float(first), rel=1e-6)
+
+
+@pytest.mark.parametrize("plan", [STUDENT, BASELINE], ids=["student", "baseline"])
+def test_a_killed_training_ends_with_the_bits_of_an_undisturbed_one(
+    plan: ConceptNetwork,
+    make_images: Callable[..., Store],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    images, lessons = make_images(), LESSONS.model_copy(update={"checkpoints": (0, 2, 4)})
+    make(images, tmp_path / "whole", TEACHER, plan, lessons=lessons)
+    make(images, tmp_path / "torn", TEACHER, lessons=lessons)
+    whole_epoch, seen = training._epoch, []
+
+    def torn(*args):
+        seen.append(args[4])
+        if len(seen) == 4:  # the epoch after the second checkpoint's successor
+            raise KeyboardInterrupt
+        return whole_epoch(*args)
+
+    monkeypatch.setattr(training, "_epoch", torn)
+    with pytest.raises(KeyboardInterrupt):
+        make(images, tmp_path / "torn", plan, lessons=lessons)
+    assert not (tmp_path / "torn" / plan.name / "card.json").exists()
+    make(images, tmp_path / "torn", plan, lessons=lessons)
+    assert seen == [0, 1, 2, 3, 2, 3]
+    assert files(tmp_path / "torn", plan) == files(tmp_path / "whole", plan)
+
+
+def test_what_is_there_is_not_made_again(
+    make_images: Callable[..., Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    images = make_images()
+    make(images, tmp_path, TEACHER)
+
+    def never(*args):
+        raise AssertionError("made again")
+
+    monkeypatch.setattr(products, "_make", never)
+    make(images, tmp_path, TEACHER)
+    (tmp_path / TEACHER.name / checkpoint_file(2)).write_bytes(b"")
+    with pytest.raises(AssertionError, match="made again"):
+        make(images, tmp_path, TEACHER)
+    (tmp_path / TEACHER.name / "card.json").write_text('{"files": {"history.csv": ""}}')
+    with pytest.raises(NetworkError, match=r"history.csv missing or not those of card.json"):
+        read_card(TEACHER, tmp_path)
+
+
+def test_a_student_without_its_teacher_is_refused(
+    make_images: Callable[..., Store], tmp_path: Path
+):
+    with pytest.raises(NetworkError, match=r"'objects-alexnet-teacher' is not there. Cure: snake"):
+        make(make_images(), tmp_path, STUDENT)
+
+
+def test_a_rate_that_is_too_high_is_named(make_images: Callable[..., Store], tmp_path: Path):
+    lessons = LESSONS.model_copy(update={"baseline_rate": 1e9})
+    with pytest.raises(NetworkError, match=r"diverged in epoch \d .*Cure: lower its rate"):
+        make(make_images(), tmp_path, BASELINE, lessons=lessons)
+
+
+def test_rates_fall_by_a_decade():
+    course = Course("n", Lessons(), 0.02, 0, CPU)
+    rates = [rate_at(course, epoch) for epoch in range(Lessons().epochs)]
+    assert rates[0] == 0.02
+    assert rates[-1] == pytest.approx(0.002)
+    assert np.allclose(np.diff(np.log(rates)), np.log(0.1) / (len(rates) - 1))
+
+
+@pytest.mark.parametrize("architecture", ["alexnet", "vgg11", "resnet18"])
+def test_every_network_has_three_layers_to_look_at(architecture: str):
+    example = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    model = build_with_head(architecture, 5, SHAPE, seed=1)
+    sizes = [tuple(head_of(model, architecture, fc, 64)(example).shape) for fc in LAYERS]
+    assert sizes == [(2, 16), (2, 16)]
+    logits = head_of(model, architecture, "fc3", 64)(example)
+    assert torch.equal(logits, model(example))
+    again = build_with_head(architecture, 5, SHAPE, seed=1).state_dict()
+    assert all(same(model.state_dict(), again).values())
+    linear = model.get_submodule(fc_node(architecture, "fc1"))
+    assert isinstance(linear, nn.Linear)
+
+
+def test_classes_may_be_chosen_by_name(make_images: Callable[..., Store]):
+    pictures = load_pictures(make_images(), "train", ("class2", "class0"))
+    assert sorted(set(pictures.labels.tolist())) == [0, 1]
+    red = pictures.images.float().mean((2, 3)).argmax(1)  # class k is bright in colour k
+    assert torch.equal(red, torch.where(pictures.labels == 0, 2, 0))
+    with pytest.raises(SettingsError, match=r"'clas1' is no class of .* did you mean 'class1'"):
+        load_pictures(make_images(), "train", ("clas1",))
+
+
+def test_settings_that_cannot_be_are_refused():
+    with pytest.raises(ValueError, match=r"checkpoints \[0, 5, 2\] must rise"):
+        Lessons(epochs=2, checkpoints=(0, 5, 2))
+    with pytest.raises(ValueError, match=r"to the last epoch, 9"):
+        Lessons(epochs=9, checkpoints=(0, 5))
+    with pytest.raises(ValueError, match="thresholds has none for vgg11"):
+        Concepts(thresholds={"alexnet": 0.25})
+    with pytest.raises(ValueError, match=r"distil_rates has none for fc2"):
+        Concepts(training=Lessons(distil_rates={"fc1": 0.1}))
+
+
+def test_networks_are_a_teacher_its_students_and_a_baseline():
+    plans = concept_networks(Concepts(architectures=("vgg11",)))
+    assert [plan.name for plan in plans] == [
+        "objects-vgg11-teacher",
+        *(f"objects-vgg11-student-fc{k}" for k in (1, 2, 3)),
+        "objects-vgg11-baseline",
+    ]
+    assert [plan.teacher for plan in plans] == [None, *[plans[0]] * 3, None]
+    assert list(concept_batches(plans, "architecture")) == ["objects-vgg11"]
+    assert list(concept_batches(plans, "network")) == [plan.name for plan in plans]
