@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from kc.concepts_config import Concepts
 from kc.errors import SettingsError
 from kc.names import LAYER_NODES, Architecture
 from kc.sections import Count, Positive, Section, Share
@@ -222,6 +223,7 @@ class Settings(Section):
     cross_task: CrossTask = CrossTask()
     orders: Orders = Orders()
     baselines: Baselines = Baselines()
+    concepts: Concepts = Concepts()
 
     @model_validator(mode="after")
     def _names_resolve(self) -> "Settings":
@@ -264,7 +266,8 @@ class Settings(Section):
         """
         if study == "baselines":
             return self
-        others = {name: kind() for name, kind in STUDIES.items() if name != study}
+        sections: dict[str, type[Section]] = {**STUDIES, "concepts": Concepts}
+        others = {name: kind() for name, kind in sections.items() if name != study}
         return self.model_copy(update=others)
 
     def network(self, architecture: Architecture) -> Network:

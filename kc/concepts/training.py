@@ -116,8 +116,9 @@ def train_to_checkpoints(
     )
     state = folder / STATE
     history: list[dict[str, Any]] = load_state(state, model, optimiser) if state.is_file() else []
-    measured: dict[str, list[Tensor]] = {name: [weight] for name, weight in layers.items()}
-    ways = _ways({ALL: [*model.parameters()]} | measured, history)
+    watched: dict[str, list[Tensor]] = {ALL: [*model.parameters()]}
+    watched |= {name: [weight] for name, weight in layers.items()}
+    ways = _ways(watched, history)
     if not history:
         history.append(_row(0, float("nan"), float("nan"), ways))
         _keep(model, 0, lessons, folder)

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-STAGES = ["store", "images", "networks", "activations", "consistency", "studies", "report"]
+STAGES = [
+    *("store", "images", "networks", "activations", "consistency"),
+    *("concepts", "own", "studies", "report"),
+]
 
 
 def snakemake(*arguments, cwd=ROOT):

@@ -2,6 +2,7 @@
 from dataclasses import asdict
 from itertools import groupby
 
+from kc.concepts_config import layers_seen
 from kc.config import load_settings
 from kc.errors import KCError
 from kc.plan import batches, merged, networks_of, nodes_of, with_origins
@@ -34,3 +35,19 @@ def outputs(study):
     files = [f"{RESULTS}/{name}" for name in outputs_of(SETTINGS, study, PLANS[study])]
     shown = (".csv", ".png")
     return [report(f, **about) if f.endswith(shown) else f for f in files]
+
+
+def concept_cards(networks):
+    """List the cards of trained networks."""
+    return [
+        f"{RESULTS}/concepts/networks/{network.name}/card.json" for network in networks
+    ]
+
+
+def concept_maps(networks):
+    """List the manifests of the networks' entropy maps."""
+    return [
+        f"{RESULTS}/concepts/maps/{network.maps(layer)}.json"
+        for network in networks
+        for layer in layers_seen(network, SETTINGS.concepts)
+    ]

@@ -4,7 +4,6 @@ from kc.concepts_config import (
     concept_batches,
     concept_figures,
     concept_networks,
-    layers_seen,
 )
 from kc.study_outputs import FIGURE, TABLE
 
@@ -16,22 +15,6 @@ if CONCEPTS.dataset not in SETTINGS.datasets:
         f"concepts.dataset '{CONCEPTS.dataset}' is not among datasets; known: "
         f"{', '.join(sorted(SETTINGS.datasets))}"
     )
-
-
-def concept_cards(networks):
-    """List the cards of trained networks."""
-    return [
-        f"{RESULTS}/concepts/networks/{network.name}/card.json" for network in networks
-    ]
-
-
-def concept_maps(networks):
-    """List the manifests of the networks' entropy maps."""
-    return [
-        f"{RESULTS}/concepts/maps/{network.maps(layer)}.json"
-        for network in networks
-        for layer in layers_seen(network, CONCEPTS)
-    ]
 
 
 for batch, members in concept_batches(CONCEPT_NETWORKS, SETTINGS.jobs).items():
