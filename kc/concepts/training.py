@@ -17,7 +17,7 @@ from kc.concepts_config import Lessons
 from kc.errors import NetworkError
 from kc.images import normalise
 from kc.networks.checkpoint import load_state, save_state
-from kc.networks.train import Pictures, _augment
+from kc.networks.train import Pictures, augment
 from kc.runtime import derive_seed
 
 STATE = "state.safetensors"
@@ -167,7 +167,7 @@ def _epoch(
         for batch in torch.split(order, course.lessons.batch_size):
             if len(batch) < 2:  # batch norm on 1x1 maps
                 continue
-            shown = _augment(pictures.images[batch], course.lessons.augment, generator)
+            shown = augment(pictures.images[batch], course.lessons.augment, generator)
             batched = normalise(shown).to(device, memory_format=torch.channels_last)
             loss = lesson.loss(batched, pictures.labels[batch].to(device))
             optimiser.zero_grad()

@@ -153,7 +153,7 @@ def _epoch(
             rate = learning_rate_at(hyper, epoch * len(batches) + step, len(batches))
             for group in optimiser.param_groups:
                 group["lr"] = rate
-            pictures = _augment(train.images[batch], hyper.recipe.augment, generator)
+            pictures = augment(train.images[batch], hyper.recipe.augment, generator)
             labels = train.labels[batch].to(hyper.device)
             batched = normalise(pictures).to(hyper.device, memory_format=torch.channels_last)
             logits = model(batched)
@@ -190,7 +190,7 @@ def _loss(
     return born_again_loss(logits, wanted, labels[:, 0], about.weight, about.tau)
 
 
-def _augment(pictures: Tensor, wanted: bool, generator: torch.Generator) -> Tensor:
+def augment(pictures: Tensor, wanted: bool, generator: torch.Generator) -> Tensor:
     """Mirror half of the pictures and shift the batch by up to an eighth, edges repeated."""
     if not wanted:
         return pictures
