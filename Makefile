@@ -2,7 +2,7 @@
 SHELL := bash
 PYTHON ?= python3
 BIN := .venv/bin
-RUN := PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores 2 --quiet rules
+RUN := PATH="$(CURDIR)/$(BIN):$$PATH" snakemake
 
 .PHONY: setup tables demo test lint
 setup: .venv/ready
@@ -14,12 +14,12 @@ setup: .venv/ready
 	touch $@
 
 tables: setup
-	$(RUN)
+	$(RUN) --cores 2 --quiet rules
 	@cat results/tables/*.md
 	@echo "Tables (csv, md, tex, provenance in json): results/tables; figures: results/figures"
 
 demo: setup
-	$(RUN) stability orders --configfile workflow/presets/smoke.yaml
+	$(RUN) stability orders --cores 2 --quiet rules --configfile workflow/presets/smoke.yaml
 	@cat results-smoke/tables/{table1,table2,networks}.md
 	@echo "Tables: results-smoke/tables; figures: results-smoke/figures"
 
