@@ -20,7 +20,6 @@ from kc.concepts.training import (
     distillation_lesson,
     label_lesson,
     load_checkpoint,
-    save_weights,
     train_to_checkpoints,
 )
 from kc.concepts_config import ROLES, ConceptNetwork, Lessons
@@ -28,6 +27,7 @@ from kc.config import Network
 from kc.errors import NetworkError, StoreError
 from kc.images import normalise
 from kc.networks import split
+from kc.networks.checkpoint import save_weights
 from kc.networks.pretrained import weights_file
 from kc.networks.tails import HeldFeatures, train_tail
 from kc.networks.train import Pictures, accuracy

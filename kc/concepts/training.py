@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 import torch
 from jaxtyping import Float, Int
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
@@ -16,7 +16,7 @@ from kc.concepts.distance import WeightDistance
 from kc.concepts_config import Lessons
 from kc.errors import NetworkError
 from kc.images import normalise
-from kc.networks.checkpoint import load_state, save_state
+from kc.networks.checkpoint import load_state, save_state, save_weights
 from kc.networks.train import Pictures, augment
 from kc.runtime import derive_seed
 
@@ -209,13 +209,3 @@ def _keep(model: nn.Module, epoch: int, lessons: Lessons, folder: Path) -> bool:
         return False
     save_weights(model, folder / checkpoint_file(epoch))
     return True
-
-
-def save_weights(model: nn.Module, file: Path) -> None:
-    """Write a network's weights and buffers aside, then rename."""
-    weights = {
-        name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()
-    }
-    aside = file.with_suffix(".part")
-    save_file(weights, aside)
-    aside.replace(file)

@@ -15,6 +15,14 @@ from kc.networks.build import build
 from kc.store.files import file_digest, read_json
 
 
+def save_weights(model: nn.Module, file: Path) -> None:
+    """Write a network's weights and buffers aside, then rename."""
+    weights = {n: value.detach().cpu().contiguous() for n, value in model.state_dict().items()}
+    aside = file.with_suffix(".part")
+    save_file(weights, aside)
+    aside.replace(file)
+
+
 def save_state(
     path: Path, model: nn.Module, optimiser: torch.optim.SGD, history: list[dict[str, Any]]
 ) -> None:

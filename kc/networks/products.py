@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import torch
-from safetensors.torch import save_file
 from torch import nn
 
 from kc.config import Network, Recipe
 from kc.errors import NetworkError
+from kc.images.rows import rows_in
 from kc.networks.build import build
-from kc.networks.checkpoint import load_network
+from kc.networks.checkpoint import load_network, save_weights
 from kc.networks.pretrained import load_pretrained, weights_file
 from kc.networks.prune import apply_masks, bake, removed_share, solve
 from kc.networks.train import Hyper, Pictures, Teacher, accuracy_by_head, train
@@ -105,9 +105,7 @@ def half_rows(rows: pd.DataFrame, half: str) -> np.ndarray:
 
 def training_rows(rows: pd.DataFrame, half: str) -> np.ndarray:
     """Give the rows a network is trained on."""
-    if half:
-        return half_rows(rows, half)
-    return np.flatnonzero((rows["subset"] == "train").to_numpy())
+    return half_rows(rows, half) if half else rows_in(rows, "train")
 
 
 def labels_of(rows: pd.DataFrame, plan: NetworkPlan) -> tuple[np.ndarray, list[list[str]]]:
@@ -138,16 +136,15 @@ def hyper_of(
     plan: NetworkPlan, training: Training, heads: tuple[int, ...], device: torch.device
 ) -> Hyper:
     """Settle a network's epochs, rate and seed from the recipe and its own exceptions to it."""
-    shape, recipe = training.shape, training.recipe
+    shape, recipe, seed = training.shape, training.recipe, derive_seed(plan.name)
     if plan.kind == "pruned":
         about = training.retraining
-        seed = derive_seed(plan.name)
         return Hyper(recipe, heads, about.epochs, about.learning_rate, seed, device)
     epochs = recipe.dataset_epochs.get(plan.dataset) or shape.epochs or recipe.epochs
     if plan.half and recipe.halves_keep_steps:
         epochs *= 2
     rate = shape.learning_rate or recipe.learning_rate
-    return Hyper(recipe, heads, epochs, rate, derive_seed(plan.name), device)
+    return Hyper(recipe, heads, epochs, rate, seed, device)
 
 
 def _make(
@@ -164,8 +161,9 @@ def _make(
     if plan.kind == "pruned":
         bake(model)
         about["removed_share"] = removed_share(model)
-    _save(model, history, folder)
-    test = _load(images, np.flatnonzero((images.rows["subset"] == "test").to_numpy()), labels)
+    save_weights(model, folder / "weights.safetensors")
+    write_bytes_atomic(folder / "history.csv", history.to_csv(index=False).encode())
+    test = _load(images, rows_in(images.rows, "test"), labels)
     tested, trained = (
         accuracy_by_head(model, part, hyper.heads, device) for part in (test, pictures)
     )
@@ -215,14 +213,6 @@ def _prepared(
     # a third faster for narrow networks on a CPU, and what tensor cores want
     model = model.to(memory_format=torch.channels_last).to(hyper.device)
     return model, teacher, about
-
-
-def _save(model: nn.Module, history: pd.DataFrame, folder: Path) -> None:
-    weights = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
-    aside = folder / "weights.safetensors.part"
-    save_file(weights, aside)
-    aside.replace(folder / "weights.safetensors")
-    write_bytes_atomic(folder / "history.csv", history.to_csv(index=False).encode())
 
 
 def _load(images: Store, rows: np.ndarray, labels: np.ndarray) -> Pictures:

@@ -17,7 +17,7 @@ from kc.networks.tails import (
 )
 from kc.plan import FitPlan
 from kc.runtime import derive_seed
-from kc.studies.features import Bench, Layer, sum_name
+from kc.studies.features import Bench, sum_name
 
 
 def read_by_b(bench: Bench, plan: FitPlan, sums: Sequence[int]) -> dict[str, np.ndarray]:
@@ -69,6 +69,3 @@ def told(
     seed = derive_seed("tail", bench.settings.tails.seed)
     trained = train_tail(smaller, features["train"], wanted["train"], recipe, seed, bench.device)
     return correct(trained.tail, features["test"], wanted["test"])
-
-
-__all__ = ["Layer", "read_by_b", "told"]
