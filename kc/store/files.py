@@ -29,8 +29,7 @@ def write_bytes_atomic(path: Path, content: bytes) -> None:
 
 def write_json_atomic(path: Path, content: Any) -> None:
     """Write sorted, indented JSON in one step."""
-    text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-    write_bytes_atomic(path, text.encode())
+    write_bytes_atomic(path, spell_json(content))
 
 
 def read_json(path: Path) -> Any:
@@ -42,13 +41,32 @@ def read_json(path: Path) -> Any:
         The file is missing or is not JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_bytes()
     except FileNotFoundError:
         raise StoreError(f"{path}: no such file") from None
+    return parse_json(text, str(path))
+
+
+def parse_json(text: bytes, where: str) -> Any:
+    """Read JSON that lay at ``where``.
+
+    Raises
+    ------
+    StoreError
+        It is not JSON.
+    """
+    try:
+        return json.loads(text.decode("utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise StoreError(
-            f"{path}: not readable as JSON ({error}). Cure: remove it and run the workflow again."
+            f"{where}: not readable as JSON ({error}). Cure: remove it and run the workflow again."
         ) from None
+
+
+def spell_json(content: Any) -> bytes:
+    """Spell sorted, indented JSON."""
+    text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    return text.encode()
 
 
 def file_digest(path: Path) -> str:

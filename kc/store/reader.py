@@ -11,17 +11,18 @@ import xarray as xr
 import zarr
 
 from kc.errors import StoreError
-from kc.store.files import file_digest, read_json
+from kc.store.place import Place, locate, read_json_at
 from kc.store.spec import ArraySpec, from_disk
-from kc.store.writer import FORMAT, content_digest, manifest_path
+from kc.store.writer import FORMAT, content_digest
 
 
 class Store:
     """A finished store: its arrays by name, its rows as a table."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.manifest = _read_manifest(path)
+    def __init__(self, path: Path | str) -> None:
+        self.place, self.name = locate(path)
+        self.path = self.place.where(f"{self.name}.zarr")
+        self.manifest = _read_manifest(self.place, self.name)
         self.digest: str = self.manifest["digest"]
         self.attributes: dict[str, Any] = self.manifest["attributes"]
         self.mend: str = self.manifest["mend"]
@@ -63,24 +64,33 @@ class Store:
         if damage:
             raise StoreError(damage)
 
+    def file(self, name: str) -> str:
+        """Name a file of the arrays in the store's place."""
+        return f"{self.name}.zarr/{name}"
+
+    def open_array(self, name: str) -> zarr.Array[Any]:
+        """Give zarr's view of an array; nothing it reads has been checked."""
+        return zarr.open_array(self.place.zarr(), path=self.file(name), mode="r")
+
     def _described(self, name: str, digest: str) -> str:
-        file = self.path / name
-        if file.is_file() and file_digest(file) == digest:
+        file = self.file(name)
+        if self.place.digest(file) == digest:
             return ""
-        return f"{file}: the description is missing or damaged. Cure: {self.mend}"
+        return f"{self.place.where(file)}: the description is missing or damaged. Cure: {self.mend}"
 
     def _coordinates(self) -> pd.DataFrame:
         columns = {}
         for name, digest in self.manifest["coordinates"].items():
             self.check_metadata(name)
-            file = self.path / name / "c" / "0"
-            if not file.is_file() or file_digest(file) != digest:
+            file = self.file(f"{name}/c/0")
+            if self.place.digest(file) != digest:
                 raise StoreError(
-                    f"{file}: the coordinate '{name}' is missing or damaged. Cure: {self.mend}"
+                    f"{self.place.where(file)}: the coordinate '{name}' is missing or damaged. "
+                    f"Cure: {self.mend}"
                 )
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                values = zarr.open_array(self.path / name, mode="r")[:]
+                values = self.open_array(name)[:]
             array = np.asarray(values)
             columns[name] = array.astype(object) if array.dtype.kind == "U" else array
         return pd.DataFrame(columns)
@@ -103,7 +113,7 @@ class StoredArray:
         self._statistics: dict[str, Any] = described.get("statistics", {})
         store.check_metadata(name)
         with zarr.config.set({"array.read_missing_chunks": False}):
-            self._array = zarr.open_array(store.path / name, mode="r")
+            self._array = store.open_array(name)
         self._checked: set[int] = set()
         self._guard = threading.Lock()
 
@@ -183,13 +193,15 @@ class StoredArray:
 
     def damage(self, shard: int) -> str:
         """Describe what is wrong with a shard; empty when nothing is."""
-        file = self.store.path / self._spec.file_name(shard)
+        file = self.store.file(self._spec.file_name(shard))
         first = shard * self.shard_rows
         last = min(first + self.shard_rows, len(self)) - 1
-        where = f"{file}: shard {shard} of '{self.name}' (image rows {first} to {last})"
-        if not file.is_file():
+        path = self.store.place.where(file)
+        where = f"{path}: shard {shard} of '{self.name}' (image rows {first} to {last})"
+        digest = self.store.place.digest(file)
+        if not digest:
             return f"{where} is missing. Cure: {self.store.mend}"
-        if file_digest(file) != self._digests[shard]:
+        if digest != self._digests[shard]:
             return f"{where} is damaged or not the one written. Cure: {self.store.mend}"
         return ""
 
@@ -238,8 +250,7 @@ def open_store(path: Path | str) -> Store:
     StoreError
         Nothing there, unfinished (no manifest), or an edited manifest.
     """
-    given = Path(path)
-    return Store(given.with_suffix(".zarr") if given.suffix == ".json" else given)
+    return Store(path)
 
 
 def check_same_images(a: Any, b: Any, mend: str = "") -> None:
@@ -264,15 +275,15 @@ def check_same_images(a: Any, b: Any, mend: str = "") -> None:
         )
 
 
-def _read_manifest(path: Path) -> dict[str, Any]:
-    file = manifest_path(path)
-    if not file.is_file():
-        what = "unfinished: it has no manifest" if path.is_dir() else "not there"
+def _read_manifest(place: Place, name: str) -> dict[str, Any]:
+    file = place.where(f"{name}.json")
+    if not place.has(f"{name}.json"):
+        what = "unfinished: it has no manifest" if place.has(f"{name}.zarr") else "not there"
         raise StoreError(
-            f"{path}: the store is {what} ({file}). Cure: run the workflow again, "
-            "a recording goes on at the first missing shard."
+            f"{place.where(name)}.zarr: the store is {what} ({file}). Cure: run the workflow "
+            "again, a recording goes on at the first missing shard."
         )
-    manifest: dict[str, Any] = read_json(file)
+    manifest: dict[str, Any] = read_json_at(place, f"{name}.json")
     content = {name: value for name, value in manifest.items() if name != "manifest_digest"}
     if manifest.get("manifest_digest") != content_digest(content):
         raise StoreError(

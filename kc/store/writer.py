@@ -8,7 +8,6 @@ does not exist. Another key means start empty.
 import errno
 import hashlib
 import json
-import shutil
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,24 +21,14 @@ import zarr
 from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, ZstdCodec
 
 from kc.errors import FeatureError, StoreError
-from kc.store.files import file_digest, read_json, write_json_atomic
-from kc.store.lock import lock
+from kc.store.files import spell_json
+from kc.store.place import locate, read_json_at
 from kc.store.spec import ArraySpec, check_spec, from_disk, to_disk
 from kc.store.statistics import merge_statistics, shard_statistics
 
 FORMAT = 2
 """Of the manifest; readers refuse another one."""
 CHUNK_ROWS = 16  # inner chunk: what a reader of scattered rows has to take at least
-
-
-def manifest_path(path: Path) -> Path:
-    """Give the manifest beside a store."""
-    return path.with_suffix(".json")
-
-
-def state_path(path: Path) -> Path:
-    """Give the writer's own folder beside a store: lock, key, receipts. Readers need none of it."""
-    return path.with_suffix(".state")
 
 
 class StoreWriter:
@@ -72,7 +61,7 @@ class StoreWriter:
         mend: str = "",
     ) -> None:
         self.path = Path(path)
-        self.state = state_path(self.path)
+        self.place, self.name = locate(path)
         self.key = key
         self.arrays = {spec.name: spec for spec in arrays}
         self.coordinates = coordinates.reset_index(drop=True)
@@ -88,7 +77,7 @@ class StoreWriter:
         return -(-len(self.coordinates) // self.shard_rows)
 
     def __enter__(self) -> "StoreWriter":
-        self._lock = lock(self.state / "lock")
+        self._lock = self.place.lock(self._own("lock"))
         try:
             with self._disk():
                 self._open()
@@ -124,10 +113,10 @@ class StoreWriter:
         rows = self.rows(shard)
         receipt: dict[str, Any] = {}
         with self._disk():
-            self._receipt(shard).unlink(missing_ok=True)
+            self.place.delete(self._receipt(shard))
             for name, spec in self.arrays.items():
                 receipt[name] = self._write_array(spec, shard, rows, values[name])
-            write_json_atomic(self._receipt(shard), receipt)
+            self.place.write(self._receipt(shard), spell_json(receipt))
 
     def finish(self) -> dict[str, Any]:
         """Write the manifest, last, and give it."""
@@ -137,13 +126,12 @@ class StoreWriter:
                 f"{self.path}: shards {missing} of {self.shards} are not written; "
                 f"cannot finish. Cure: {self.mend}"
             )
-        receipts = [read_json(self._receipt(shard)) for shard in range(self.shards)]
+        receipts = [read_json_at(self.place, self._receipt(shard)) for shard in range(self.shards)]
         content = {
             "arrays": {n: self._describe(s, receipts) for n, s in self.arrays.items()},
             "attributes": self.attributes,
             "coordinates": {
-                str(name): file_digest(self.path / str(name) / "c" / "0")
-                for name in self.coordinates
+                str(name): self.place.digest(self._file(f"{name}/c/0")) for name in self.coordinates
             },
             "rows": len(self.coordinates),
             "shard_rows": self.shard_rows,
@@ -153,11 +141,11 @@ class StoreWriter:
             "digest": content_digest(content),
             "key": self.key,
             "mend": self.mend,
-            "metadata": {name: file_digest(self.path / name) for name in self._metadata()},
+            "metadata": {name: self.place.digest(self._file(name)) for name in self._metadata()},
         }
         manifest["manifest_digest"] = content_digest(manifest)
         with self._disk():
-            write_json_atomic(manifest_path(self.path), manifest)
+            self.place.write(f"{self.name}.json", spell_json(manifest))
         return manifest
 
     def _check(self) -> None:
@@ -175,24 +163,24 @@ class StoreWriter:
 
     def _open(self) -> None:
         """Continue what lies there under an equal key; else start empty."""
-        key_file, ready = self.state / "key.json", self.state / "ready"
-        found = read_json(key_file).get("key") if key_file.is_file() else None
-        manifest_path(self.path).unlink(missing_ok=True)
-        if found == self.key and ready.is_file() and self.path.is_dir():
+        key_file, ready = self._own("key.json"), self._own("ready")
+        found = read_json_at(self.place, key_file).get("key") if self.place.has(key_file) else None
+        self.place.delete(f"{self.name}.json")
+        if found == self.key and self.place.has(ready) and self.place.has(self._file("zarr.json")):
             return
         # the marker goes first: a kill from here on finds a store that is not ready
-        ready.unlink(missing_ok=True)
-        for folder in (self.path, self.state / "receipts"):
-            if folder.exists():
-                shutil.rmtree(folder)
-        write_json_atomic(key_file, {"key": self.key})
-        group = zarr.open_group(self.path, mode="a", zarr_format=3)
+        for old in (ready, f"{self.name}.zarr", self._own("receipts")):
+            self.place.delete(old)
+        self.place.write(key_file, spell_json({"key": self.key}))
+        group = zarr.open_group(
+            self.place.zarr(), path=f"{self.name}.zarr", mode="a", zarr_format=3
+        )
         group.attrs.update(self.attributes)
         for spec in self.arrays.values():
             self._create(group, spec)
         for name in self.coordinates:
             _write_coordinate(group, str(name), self.coordinates[name])
-        ready.write_text("metadata and coordinates are whole\n")
+        self.place.write(ready, b"metadata and coordinates are whole\n")
 
     def _metadata(self) -> list[str]:
         names = [*self.arrays, *map(str, self.coordinates)]
@@ -233,11 +221,17 @@ class StoreWriter:
             )
         stored = self._cast(spec, rows, values)
         array = zarr.open_array(
-            self.path / spec.name, mode="r+", config={"write_empty_chunks": True}
+            self.place.zarr(),
+            path=self._file(spec.name),
+            mode="r+",
+            config={"write_empty_chunks": True},
         )
         array[(*([slice(None)] * spec.row_axis), rows)] = stored
-        file = self.path / spec.file_name(shard)
-        receipt: dict[str, Any] = {"bytes": file.stat().st_size, "digest": file_digest(file)}
+        file = self._file(spec.file_name(shard))
+        receipt: dict[str, Any] = {
+            "bytes": self.place.size(file),
+            "digest": self.place.digest(file),
+        }
         if spec.statistics:
             receipt["statistics"] = shard_statistics(from_disk(stored, spec.dtype), spec)
         return receipt
@@ -266,17 +260,16 @@ class StoreWriter:
             )
 
     def _is_whole(self, shard: int) -> bool:
-        path = self._receipt(shard)
-        if not path.is_file():
+        name = self._receipt(shard)
+        if not self.place.has(name):
             return False
         try:
-            receipt = read_json(path)
+            receipt = read_json_at(self.place, name)
         except StoreError:
             return False
         return set(receipt) == set(self.arrays) and all(
-            file.is_file() and file_digest(file) == receipt[name]["digest"]
+            self.place.digest(self._file(spec.file_name(shard))) == receipt[name]["digest"]
             for name, spec in self.arrays.items()
-            for file in [self.path / spec.file_name(shard)]
         )
 
     def _describe(self, spec: ArraySpec, receipts: list[dict[str, Any]]) -> dict[str, Any]:
@@ -292,8 +285,16 @@ class StoreWriter:
             described["statistics"] = merge_statistics(r[spec.name]["statistics"] for r in receipts)
         return described
 
-    def _receipt(self, shard: int) -> Path:
-        return self.state / "receipts" / f"{shard:06d}.json"
+    def _file(self, name: str) -> str:
+        """Name a file of the arrays in the store's place."""
+        return f"{self.name}.zarr/{name}"
+
+    def _own(self, name: str) -> str:
+        """Name a file of the writer's own in the store's place."""
+        return f"{self.name}.state/{name}"
+
+    def _receipt(self, shard: int) -> str:
+        return self._own(f"receipts/{shard:06d}.json")
 
     @contextmanager
     def _disk(self) -> Iterator[None]:

@@ -185,7 +185,7 @@ def test_a_full_disk_damages_nothing(tmp_path, monkeypatch):
     with writer(path) as store:
         store.write(0, {"conv": VALUES[:SHARD]})
         with monkeypatch.context() as patch:
-            patch.setattr("kc.store.writer.write_json_atomic", full)
+            patch.setattr("kc.store.place.write_bytes_atomic", full)
             with pytest.raises(StoreError, match="no space left"):
                 store.write(1, {"conv": VALUES[SHARD : 2 * SHARD]})
         assert store.missing() == [1, 2]

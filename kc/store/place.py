@@ -1,0 +1,137 @@
+"""Where a store lies: the few operations it needs of a folder.
+
+A store ``NAME`` is three things in one place: ``NAME.zarr`` (the arrays), ``NAME.json`` (the
+manifest) and ``NAME.state`` (the writer's own: lock, key, receipts; readers need none of it).
+"""
+
+import shutil
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from zarr.abc.store import Store as ZarrStore
+from zarr.storage import LocalStore
+
+from kc.errors import StoreError
+from kc.store.files import file_digest, parse_json, write_bytes_atomic
+from kc.store.lock import lock
+
+SUFFIXES = (".zarr", ".json", ".state")
+
+
+@runtime_checkable
+class Closing(Protocol):
+    """Something to give back."""
+
+    def close(self) -> None:
+        """Give it back."""
+        ...
+
+
+@runtime_checkable
+class Place(Protocol):
+    """A folder of files; names are relative to it, with slashes."""
+
+    def where(self, name: str) -> str:
+        """Spell a file's full path, for messages."""
+        ...
+
+    def has(self, name: str) -> bool:
+        """Say whether a file or a folder lies there."""
+        ...
+
+    def read(self, name: str) -> bytes:
+        """Read a file; ``FileNotFoundError`` where there is none."""
+        ...
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file, whole or not at all."""
+        ...
+
+    def delete(self, name: str) -> None:
+        """Remove a file or a whole folder, where it is there."""
+        ...
+
+    def digest(self, name: str) -> str:
+        """Give the digest of a file as it lies there; empty where there is none."""
+        ...
+
+    def size(self, name: str) -> int:
+        """Give a file's bytes."""
+        ...
+
+    def zarr(self) -> ZarrStore:
+        """Give zarr's view of the place."""
+        ...
+
+    def lock(self, name: str) -> Closing:
+        """Take a lock that one process at a time can hold; :class:`StoreError` if one does."""
+        ...
+
+
+class Folder:
+    """A folder of a file system."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def where(self, name: str) -> str:
+        """Spell a path."""
+        return str(self.root / name)
+
+    def has(self, name: str) -> bool:
+        """Look for a file or a folder."""
+        return (self.root / name).exists()
+
+    def read(self, name: str) -> bytes:
+        """Read a file."""
+        return (self.root / name).read_bytes()
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write aside and rename."""
+        write_bytes_atomic(self.root / name, content)
+
+    def delete(self, name: str) -> None:
+        """Remove a file or a folder."""
+        path = self.root / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+    def digest(self, name: str) -> str:
+        """Hash a file block by block."""
+        path = self.root / name
+        return file_digest(path) if path.is_file() else ""
+
+    def size(self, name: str) -> int:
+        """Ask the file system."""
+        return (self.root / name).stat().st_size
+
+    def zarr(self) -> ZarrStore:
+        """Give zarr's local store."""
+        return LocalStore(self.root)
+
+    def lock(self, name: str) -> Closing:
+        """Take the kernel's lock."""
+        return lock(self.root / name)
+
+
+def read_json_at(place: Place, name: str) -> Any:
+    """Read JSON.
+
+    Raises
+    ------
+    StoreError
+        The file is missing or is not JSON.
+    """
+    try:
+        return parse_json(place.read(name), place.where(name))
+    except FileNotFoundError:
+        raise StoreError(f"{place.where(name)}: no such file") from None
+
+
+def locate(path: Path | str) -> tuple[Place, str]:
+    """Give a store's place and its name there, from the path of any of its three parts."""
+    given = Path(path)
+    name = given.stem if given.suffix in SUFFIXES else given.name
+    return Folder(given.parent), name
