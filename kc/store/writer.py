@@ -239,9 +239,13 @@ class StoreWriter:
     def _cast(self, spec: ArraySpec, rows: slice, values: np.ndarray) -> np.ndarray:
         if spec.disk_dtype.kind != "f" and spec.dtype != "bfloat16":
             return to_disk(values, spec)
-        self._refuse(spec, rows, ~np.isfinite(values), "is not finite (NaN or inf)", "the network")
+        # rounding keeps order, and min and max keep NaN: two values tell of all
+        extremes = np.array([values.min(), values.max()])
         with np.errstate(over="ignore"):
-            stored = to_disk(values, spec)
+            stored, rounded = to_disk(values, spec), to_disk(extremes, spec)
+        if np.isfinite([extremes, from_disk(rounded, spec.dtype)]).all():
+            return stored
+        self._refuse(spec, rows, ~np.isfinite(values), "is not finite (NaN or inf)", "the network")
         self._refuse(
             spec,
             rows,
