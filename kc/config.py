@@ -34,6 +34,9 @@ from kc.study_config import (
     Tails,
 )
 
+Synset = Annotated[str, Field(pattern="^n[0-9]{8}$")]
+"""A noun of WordNet 3.0, as ImageNet numbers it."""
+
 
 class Generated(Section):
     """Drawn pictures, fine-grained by construction, written in the layout of the real archive."""
@@ -51,10 +54,10 @@ class Generated(Section):
 class Dataset(Section):
     """One data set: a layout on disk, and where it comes from."""
 
-    layout: Literal["cub", "dogs", "voc", "folder", "mixture"] = Field(
+    layout: Literal["cub", "dogs", "voc", "det", "folder", "mixture"] = Field(
         "cub",
         description="how the archive is laid out: CUB-200-2011, Stanford Dogs, Pascal VOC, "
-        "a folder per class, or a mixture of other data sets",
+        "ILSVRC DET, a folder per class, or a mixture of other data sets",
     )
     archive: Path | None = Field(
         None,
@@ -73,10 +76,34 @@ class Dataset(Section):
     parts: tuple[str, ...] = Field(
         (), description="layout mixture: the data sets mixed, in the order of their labels"
     )
+    crop: Annotated[float, Field(ge=1)] = Field(
+        1.0, description="what is kept of a picture: the object's box, widened by this factor"
+    )
+    box_foreground: bool = Field(
+        False, description="an object without a mask has its box for foreground; wants crop above 1"
+    )
     difficult: bool = Field(False, description="layout voc: keep the objects marked difficult")
+    synsets: dict[Synset, str] = Field(
+        {}, description="layout det: WordNet synsets kept, each with a name; none: all"
+    )
     test_share: Share = Field(
         0.4, description="layout folder without train/ and test/: share of each class tested on"
     )
+
+    @model_validator(mode="after")
+    def _crops_have_boxes(self) -> "Dataset":
+        if self.layout in ("folder", "mixture") and (self.crop > 1 or self.box_foreground):
+            raise ValueError(
+                f"crop and box_foreground are about boxes, which layout '{self.layout}' has none of"
+            )
+        if self.box_foreground and self.crop == 1:
+            raise ValueError(
+                "box_foreground needs a crop above 1: a crop to the box shows nothing beside it. "
+                "Cure: crop: 1.2, as [C20] has for VOC, or 1.5, as for DET"
+            )
+        if self.synsets and self.layout != "det":
+            raise ValueError(f"synsets are for layout 'det', not '{self.layout}'")
+        return self
 
     @model_validator(mode="after")
     def _parts_are_for_mixtures(self) -> "Dataset":
@@ -88,7 +115,7 @@ class Dataset(Section):
             if self.layout == "folder" and self.archive is None:
                 raise ValueError(
                     "layout 'folder' needs an archive: pictures are drawn in the layouts cub, "
-                    "dogs and voc only"
+                    "dogs, voc and det only"
                 )
             return self
         if len(self.parts) < 2 or len(set(self.parts)) < len(self.parts):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from kc.concepts.architectures import build_with_head, fc_node
-from kc.concepts.samples import class_names, load_pictures
+from kc.concepts.samples import class_names, load_pictures, measured_pictures
 from kc.concepts.training import (
     STATE,
     Course,
@@ -61,7 +61,10 @@ def train_concept_networks(
     ------
     NetworkError
         Training diverged, or a teacher is missing or damaged.
+    ImageError
+        The data set has no foreground: concepts could not be counted in what is trained.
     """
+    measured_pictures(given.images, given.lessons.classes, 1)
     for plan in sorted(plans, key=lambda plan: ROLES.index(plan.role)):
         inputs = {"images": given.images.digest}
         if plan.teacher is not None:

@@ -72,7 +72,8 @@ def measured_pictures(
             f"{images.path}: no picture has a mask of its foreground, so concepts on the object "
             "cannot be told from those on the background (CUB-200-2011 without its segmentations "
             "is cropped to the bird's box and shows no ground at all). Cure: set concepts.dataset "
-            "to a data set with masks, or add the segmentations to the archive"
+            "to a data set with masks, put segmentations.tgz beside CUB_200_2011.tgz, or have "
+            "boxes serve: datasets.NAME.crop 1.5 and box_foreground true"
         )
     rows = _rows_of(images, "train", class_names(images, classes))
     rows = rows[images.rows["has_foreground"].to_numpy(bool)[rows]]

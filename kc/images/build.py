@@ -14,10 +14,10 @@ from tqdm import tqdm
 
 from kc.config import Dataset
 from kc.errors import ImageError
+from kc.images import cub, dogs
 from kc.images.archive import Files, FolderFiles, open_files, open_folder_of
-from kc.images.cub import read_cub
-from kc.images.decode import decode
-from kc.images.dogs import ARCHIVES, read_dogs
+from kc.images.decode import decode, has_foreground
+from kc.images.det import read_det
 from kc.images.folder import read_folder
 from kc.images.generated import write_generated
 from kc.images.samples import Reader, Sample
@@ -31,12 +31,22 @@ SHARD_ROWS = 256
 
 
 def _read_birds(files: Files, dataset: Dataset) -> list[Sample]:  # noqa: ARG001
-    return [sample._replace(superclass="bird") for sample in read_cub(files)]
+    return [sample._replace(superclass="bird") for sample in cub.read_cub(files)]
 
 
 READERS: Mapping[str, Reader] = MappingProxyType(
-    {"cub": _read_birds, "dogs": read_dogs, "voc": read_voc, "folder": read_folder}
+    {
+        "cub": _read_birds,
+        "dogs": dogs.read_dogs,
+        "voc": read_voc,
+        "det": read_det,
+        "folder": read_folder,
+    }
 )
+ARCHIVES: Mapping[str, Sequence[str]] = MappingProxyType(
+    {"cub": cub.ARCHIVES, "dogs": dogs.ARCHIVES}
+)
+"""Archives a layout is spread over: a folder that holds some of them is read with them."""
 
 
 def build_image_store(
@@ -61,7 +71,7 @@ def build_image_store(
     -------
     dict
         The manifest. Arrays: ``image`` (image, channel, y, x) uint8; ``foreground``
-        (image, y, x) bool where any image has a mask, all False for those without. Coordinates:
+        (image, y, x) bool where any image's is known, all False for the others. Coordinates:
         ``image_id``, ``label``, ``class_name``, ``subset``, ``superclass``, ``has_foreground``.
 
     Raises
@@ -78,7 +88,7 @@ def build_image_store(
     out.parent.mkdir(parents=True, exist_ok=True)
     with _open_source(dataset, archive, out) as files:
         samples = ordered(READERS[dataset.layout](files, dataset), dataset.seed)
-        rows = coordinates(samples)
+        rows = coordinates(samples, dataset.box_foreground)
         attributes = {"layout": dataset.layout, "classes": class_names(rows)}
         with StoreWriter(
             out,
@@ -89,7 +99,7 @@ def build_image_store(
             attributes=attributes,
             mend=mend,
         ) as writer:
-            _write_shards(writer, samples, files, dataset.size)
+            _write_shards(writer, samples, files, dataset)
             return writer.finish()
 
 
@@ -123,8 +133,9 @@ def row_order(image_ids: Sequence[str], seed: int) -> list[int]:
     return [by_id[index] for index in rng.permutation(len(by_id))]
 
 
-def coordinates(samples: Sequence[Sample]) -> pd.DataFrame:
+def coordinates(samples: Sequence[Sample], box_foreground: bool = False) -> pd.DataFrame:
     """Give the store's coordinates, one row a sample."""
+    known = [has_foreground(sample, box_foreground) for sample in samples]
     return pd.DataFrame(
         {
             "image_id": [sample.image_id for sample in samples],
@@ -132,7 +143,7 @@ def coordinates(samples: Sequence[Sample]) -> pd.DataFrame:
             "class_name": [sample.class_name for sample in samples],
             "subset": [sample.subset for sample in samples],
             "superclass": [sample.superclass for sample in samples],
-            "has_foreground": np.array([sample.mask is not None for sample in samples], dtype=bool),
+            "has_foreground": np.array(known, dtype=bool),
         }
     )
 
@@ -155,28 +166,31 @@ def _open_source(dataset: Dataset, archive: Path | None, out: Path) -> Iterator[
         folder = out.with_name(f"{out.stem}-source")
         write_generated(dataset.layout, dataset.generated, folder)
         yield FolderFiles(folder)
-    elif dataset.layout == "dogs" and archive.is_dir():
-        with open_folder_of(archive, ARCHIVES, spool=out.parent) as files:
+    elif dataset.layout in ARCHIVES and archive.is_dir():
+        with open_folder_of(archive, ARCHIVES[dataset.layout], spool=out.parent) as files:
             yield files
     else:
         with open_files(archive, dataset.url, dataset.md5, spool=out.parent) as files:
             yield files
 
 
-def _write_shards(writer: StoreWriter, samples: Sequence[Sample], files: Files, size: int) -> None:
+def _write_shards(
+    writer: StoreWriter, samples: Sequence[Sample], files: Files, dataset: Dataset
+) -> None:
     missing = writer.missing()
     total = sum(len(samples[writer.rows(shard)]) for shard in missing)
     with tqdm(total=total, desc="images", unit="image", disable=None, delay=10) as bar:
         for shard in missing:
             rows = samples[writer.rows(shard)]
-            writer.write(shard, _shard(rows, files, size, "foreground" in writer.arrays))
+            writer.write(shard, _shard(rows, files, dataset, "foreground" in writer.arrays))
             bar.update(len(rows))
 
 
 def _shard(
-    samples: Sequence[Sample], files: Files, size: int, masked: bool
+    samples: Sequence[Sample], files: Files, dataset: Dataset, masked: bool
 ) -> dict[str, NDArray[Any]]:
-    pixels = [decode(sample, files, size) for sample in samples]
+    size, about = dataset.size, (dataset.crop, dataset.box_foreground)
+    pixels = [decode(sample, files, size, *about) for sample in samples]
     arrays: dict[str, NDArray[Any]] = {"image": np.stack([each.image for each in pixels])}
     if masked:
         unknown = np.zeros((size, size), dtype=bool)

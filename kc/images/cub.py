@@ -16,6 +16,8 @@ from kc.images.archive import Files, climbs
 from kc.images.samples import Box, Sample
 from kc.names import Subset
 
+ARCHIVES = ("CUB_200_2011.tgz", "segmentations.tgz")
+"""The two official downloads; the lists and pictures, and the masks."""
 ROOTS = ("CUB_200_2011/", "")
 LISTS = (
     "images.txt",

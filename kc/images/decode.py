@@ -29,11 +29,20 @@ class Pixels(NamedTuple):
     """(size, size), where a mask is known"""
 
 
-def decode(sample: Sample, files: Files, size: int) -> Pixels:
+def decode(
+    sample: Sample, files: Files, size: int, crop: float = 1.0, box_foreground: bool = False
+) -> Pixels:
     """Decode a picture (and mask), crop to the box, resize to ``size`` x ``size``.
 
     The aspect is not kept [L20, Sec. 4]. Greyscale becomes three equal colours. The picture is
     resized bilinearly with antialiasing, the mask by nearest neighbour.
+
+    Parameters
+    ----------
+    crop
+        Factor by which the box is widened before, see :func:`crop_box`.
+    box_foreground
+        A sample with a box and no mask has the box for its foreground.
 
     Raises
     ------
@@ -41,24 +50,31 @@ def decode(sample: Sample, files: Files, size: int) -> Pixels:
         A file does not decode, the mask has another size, the box is outside the picture.
     """
     picture = _open(sample.file, sample, files).convert("RGB")
-    crop = crop_box(sample, picture.size, files)
-    resized = picture.crop(crop).resize((size, size), Image.Resampling.BILINEAR)
+    kept = crop_box(sample, picture.size, files, crop)
+    resized = picture.crop(kept).resize((size, size), Image.Resampling.BILINEAR)
     image = np.ascontiguousarray(np.asarray(resized).transpose(2, 0, 1))
-    if sample.mask is None:
+    if not has_foreground(sample, box_foreground):
         return Pixels(image, None)
-    mask = _open(sample.mask, sample, files)
-    if mask.size != picture.size:
-        raise ImageError(
-            f"{files.where}: mask '{sample.mask}' has {_spell(mask.size)} px, its picture "
-            f"'{sample.file}' {_spell(picture.size)}. Cure: fetch the masks of this archive."
-        )
-    inside = Image.fromarray(_inside(mask, sample, files))
-    small = inside.crop(crop).resize((size, size), Image.Resampling.NEAREST)
+    inside = Image.fromarray(_foreground(sample, picture.size, files))
+    small = inside.crop(kept).resize((size, size), Image.Resampling.NEAREST)
     return Pixels(image, np.asarray(small))
 
 
-def crop_box(sample: Sample, size: tuple[int, int], files: Files) -> tuple[int, int, int, int]:
-    """Give the box in whole px inside a picture of ``size`` (width, height), 1 px at least."""
+def has_foreground(sample: Sample, box_foreground: bool) -> bool:
+    """Tell whether a sample's foreground is known: it has a mask, or else a box that serves."""
+    return sample.mask is not None or (box_foreground and sample.box is not None)
+
+
+def crop_box(
+    sample: Sample, size: tuple[int, int], files: Files, widened: float = 1.0
+) -> tuple[int, int, int, int]:
+    """Give the box in whole px inside a picture of ``size`` (width, height), 1 px at least.
+
+    Parameters
+    ----------
+    widened
+        Factor on its width and height, about its centre; what leaves the picture is cut off.
+    """
     width, height = size
     if sample.box is None:
         return (0, 0, width, height)
@@ -69,9 +85,30 @@ def crop_box(sample: Sample, size: tuple[int, int], files: Files) -> tuple[int, 
             f"{right:g}, y {top:g} to {bottom:g}) is outside its picture of {_spell(size)} px. "
             "Cure: mend the line, or fetch the archive the lists belong to."
         )
-    x = min(max(round(left), 0), width - 1)
-    y = min(max(round(top), 0), height - 1)
-    return (x, y, max(min(round(right), width), x + 1), max(min(round(bottom), height), y + 1))
+    aside, above = (widened - 1) / 2 * (right - left), (widened - 1) / 2 * (bottom - top)
+    x = min(max(round(left - aside), 0), width - 1)
+    y = min(max(round(top - above), 0), height - 1)
+    end_x, end_y = min(round(right + aside), width), min(round(bottom + above), height)
+    return (x, y, max(end_x, x + 1), max(end_y, y + 1))
+
+
+def _foreground(sample: Sample, size: tuple[int, int], files: Files) -> NDArray[np.bool_]:
+    """Tell which pixels of a whole picture of ``size`` are the sample's: by its mask, or its box.
+
+    The box is that of :func:`crop_box`, so a crop that is not widened is all foreground.
+    """
+    if sample.mask is None:
+        x, y, end_x, end_y = crop_box(sample, size, files)
+        inside = np.zeros(size[::-1], dtype=bool)
+        inside[y:end_y, x:end_x] = True
+        return inside
+    mask = _open(sample.mask, sample, files)
+    if mask.size != size:
+        raise ImageError(
+            f"{files.where}: mask '{sample.mask}' has {_spell(mask.size)} px, its picture "
+            f"'{sample.file}' {_spell(size)}. Cure: fetch the masks of this archive."
+        )
+    return _inside(mask, sample, files)
 
 
 def _inside(mask: Image.Image, sample: Sample, files: Files) -> NDArray[np.bool_]:

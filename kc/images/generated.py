@@ -1,8 +1,8 @@
 """The generated data sets, each written as a folder in the layout of a real one.
 
 One reader then reads both: drawn birds as CUB-200-2011, drawn dogs as Stanford Dogs, drawn scenes
-as Pascal VOC. Every picture is drawn from a seed of its own, derived from the settings' seed and
-from what and which it is.
+as Pascal VOC or ILSVRC DET. Every picture is drawn from a seed of its own, derived from the
+settings' seed and from what and which it is.
 """
 
 import shutil
@@ -16,6 +16,7 @@ import xxhash
 from kc.config import Generated
 from kc.errors import SettingsError, StoreError
 from kc.images.write_cub import write_cub
+from kc.images.write_det import write_det
 from kc.images.write_dogs import write_dogs
 from kc.images.write_voc import write_voc
 from kc.provenance import product_key
@@ -24,7 +25,7 @@ from kc.store.files import file_digest, read_json, write_json_atomic
 CARD = "card.json"
 """Key and digest of the folder; a folder without one is not complete."""
 WRITERS: Mapping[str, Callable[[Generated, Path], None]] = MappingProxyType(
-    {"cub": write_cub, "dogs": write_dogs, "voc": write_voc}
+    {"cub": write_cub, "dogs": write_dogs, "voc": write_voc, "det": write_det}
 )
 
 

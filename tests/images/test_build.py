@@ -99,11 +99,11 @@ def test_killed_build_goes_on_at_the_next_shard(
     out = tmp_path / "birds.zarr"
     decoded: list[str] = []
 
-    def counting(sample, files, size):
+    def counting(sample, files, size, *about):
         if len(decoded) == 14:
             raise KeyboardInterrupt
         decoded.append(sample.image_id)
-        return decode(sample, files, size)
+        return decode(sample, files, size, *about)
 
     monkeypatch.setattr(build_module, "decode", counting)
     with pytest.raises(KeyboardInterrupt):
@@ -112,7 +112,7 @@ def test_killed_build_goes_on_at_the_next_shard(
     with monkeypatch.context() as patch:
         rest: list[str] = []
         patch.setattr(
-            build_module, "decode", lambda s, f, n: (rest.append(s.image_id), decode(s, f, n))[1]
+            build_module, "decode", lambda s, *of: (rest.append(s.image_id), decode(s, *of))[1]
         )
         build_image_store(BIRDS, None, out, "key")
     assert rest == ids(birds)[12:]

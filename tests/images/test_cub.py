@@ -1,4 +1,5 @@
 import shutil
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -6,7 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from kc.concepts.samples import measured_pictures
+from kc.config import Dataset
 from kc.errors import ImageError
+from kc.images import build_image_store, open_images
 from kc.images.archive import FolderFiles
 from kc.images.cub import read_cub
 from kc.images.decode import crop_box, decode
@@ -255,3 +259,27 @@ def test_list_that_is_no_text(layout: Path) -> None:
     (layout / "CUB_200_2011/images.txt").write_bytes(b"1 \xff\xfe.jpg\n")
     with pytest.raises(ImageError, match=r"CUB_200_2011/images\.txt is not UTF-8 text"):
         by_id(layout)
+
+
+def test_the_two_downloads_side_by_side_are_read_as_one(layout: Path, tmp_path: Path) -> None:
+    write_mask(layout, "001.Auk/Auk_0001.jpg")
+    folder = tmp_path / "downloads"
+    folder.mkdir()
+    for name in ("CUB_200_2011", "segmentations"):
+        with tarfile.open(folder / f"{name}.tgz", "w:gz") as tar:
+            tar.add(layout / name, name)
+    about = Dataset(layout="cub", size=32)
+    build_image_store(about, folder, tmp_path / "cub.zarr", "key")
+    store = open_images(tmp_path / "cub.zarr")
+    found = measured_pictures(store, (), 4)
+    assert found.ids == ["001.Auk/Auk_0001.jpg"]  # the only one with a mask; its box is all of it
+    # rows 5 to 8 of 16, columns 5 to 11 of 20: cells 5 to 8, and 4 to 9 (4.0 to 9.6)
+    rows, columns = found.foreground[0].any(1), found.foreground[0].any(0)
+    assert rows.nonzero().flatten().tolist() == [5, 6, 7, 8]
+    assert columns.nonzero().flatten().tolist() == [4, 5, 6, 7, 8, 9]
+    (folder / "segmentations.tgz").unlink()
+    build_image_store(about, folder, tmp_path / "bare.zarr", "key")
+    with pytest.raises(
+        ImageError, match=r"CUB-200-2011 without its segmentations is cropped to .* shows no ground"
+    ):
+        measured_pictures(open_images(tmp_path / "bare.zarr"), (), 4)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from kc.concepts.samples import measured_pictures
 from kc.config import Dataset
 from kc.errors import ImageError
 from kc.images import build_image_store, open_images
@@ -177,6 +178,65 @@ def test_store_knows_which_images_have_foreground(voc: Path, tmp_path: Path) -> 
     assert not store["foreground"][:][~known].any()
     assert store.attributes["classes"] == ["bus", "dog"]
     assert set(store.rows["superclass"]) == {"animal", "vehicle"}
+
+
+def plain_cells(inside: np.ndarray, kept: tuple[int, ...], size: int) -> np.ndarray:
+    """Foreground cells, pixel by pixel: cut, resize to the nearest, count by cell."""
+    left, top, right, bottom = kept
+    shares = np.zeros((16, 16, 2))
+    for y, x in np.ndindex(size, size):
+        down = top + int((y + 0.5) / size * (bottom - top))
+        across = left + int((x + 0.5) / size * (right - left))
+        shares[y * 16 // size, x * 16 // size] += inside[down, across], 1
+    return 2 * shares[..., 0] >= shares[..., 1]
+
+
+def test_a_wider_crop_has_the_mask_or_else_the_box_for_foreground(tmp_path: Path) -> None:
+    """Boxes of 80 px at 1.2: 8 px more on every side, unless the border of 96 px comes first."""
+    root = tmp_path / "voc" / "VOCdevkit" / "VOC2008"
+    objects = {
+        "1": (("dog", 0, (9, 9, 88, 88)), ("bus", 0, (1, 17, 20, 96))),  # masked
+        "2": (("dog", 0, (1, 1, 80, 80)), ("bus", 0, (57, 81, 96, 96))),  # not
+    }
+    for name in ("JPEGImages", "Annotations", "ImageSets/Main", "SegmentationObject"):
+        (root / name).mkdir(parents=True)
+    for image_id, some in objects.items():
+        Image.fromarray(np.full((96, 96, 3), 90, dtype=np.uint8)).save(
+            root / f"JPEGImages/{image_id}.jpg"
+        )
+        (root / f"Annotations/{image_id}.xml").write_text(annotation(some))
+    (root / "ImageSets/Main/train.txt").write_text("1\n2\n")
+    (root / "ImageSets/Main/val.txt").write_text("")
+    mask = np.tril(np.ones((96, 96), dtype=np.uint8))
+    mask[:, :12] = 2
+    mask[40] = 255
+    Image.fromarray(mask).save(root / "SegmentationObject/1.png")
+    boxes = np.zeros((2, 96, 96), dtype=bool)
+    boxes[0, :80, :80] = True
+    boxes[1, 80:, 56:] = True
+    expected = {
+        "1#0": plain_cells(mask == 1, (0, 0, 96, 96), 60),
+        "1#1": plain_cells(mask == 2, (0, 8, 22, 96), 60),
+        "2#0": plain_cells(boxes[0], (0, 0, 88, 88), 60),
+        "2#1": plain_cells(boxes[1], (52, 78, 96, 96), 60),
+    }
+    about = Dataset(layout="voc", crop=1.2, box_foreground=True, size=60)
+    build_image_store(about, tmp_path / "voc", tmp_path / "voc.zarr", "key")
+    store = open_images(tmp_path / "voc.zarr")
+    assert store.rows["has_foreground"].all()
+    found = measured_pictures(store, (), 10)
+    assert set(found.ids) == set(expected)
+    for image_id, cells in zip(found.ids, found.foreground.numpy(), strict=True):
+        np.testing.assert_array_equal(cells, expected[image_id], err_msg=image_id)
+        assert 0 < cells.mean() < 1
+    build_image_store(
+        about.model_copy(update={"box_foreground": False}),
+        tmp_path / "voc",
+        tmp_path / "masks.zarr",
+        "key",
+    )
+    known = open_images(tmp_path / "masks.zarr").rows.set_index("image_id")["has_foreground"]
+    assert set(known.index[known]) == {"1#0", "1#1"}
 
 
 def test_without_masks_there_is_no_foreground(voc: Path, tmp_path: Path) -> None:

@@ -211,5 +211,7 @@ def test_masks_of_both_sorts_agree(folder: Path) -> None:
 
 
 def test_layout_that_cannot_be_drawn(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"'folder' cannot be drawn, only cub, dogs, voc can\."):
+    with pytest.raises(
+        SettingsError, match=r"'folder' cannot be drawn, only cub, dogs, voc, det can\."
+    ):
         write_generated("folder", TINY, tmp_path / "source")
