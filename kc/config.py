@@ -234,6 +234,9 @@ class Settings(Section):
         "architecture",
         description="networks trained and recorded in one job: all of an architecture, or one",
     )
+    scatter: Count = Field(
+        1, description="jobs that share a recording, each whole shards of it; then one gathers"
+    )
     datasets: dict[str, Dataset] = {"birds": Dataset()}
     networks: dict[Architecture, Network] = {}
     training: Recipe = Recipe()

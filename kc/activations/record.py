@@ -16,9 +16,13 @@ from kc.networks import feature_extractor, load_network
 from kc.provenance import product_key
 from kc.store import ArraySpec, Store, StoreWriter
 from kc.store.files import read_json
+from kc.store.part import WHOLE, Part
 
 LOG = logging.getLogger(__name__)
 _DIMS = {2: ("image", "unit"), 3: ("image", "token", "unit"), 4: ("image", "channel", "y", "x")}
+
+type Recorded = dict[str, dict[str, dict[str, str]]]
+"""Digest of what lies on disk, by network, shard and node."""
 
 
 def record_networks(
@@ -28,13 +32,18 @@ def record_networks(
     settings: Activations,
     out: Path,
     device: torch.device,
-) -> None:
+    part: Part = WHOLE,
+) -> Recorded:
     """Record some nodes of each network for every image; memory does not grow with images.
 
-    A recording that was killed goes on at the next missing shard.
+    A recording that was killed goes on at the next missing shard. Jobs that record a part each
+    may run at the same time; the one that owns the whole then finds their shards, checks them,
+    records what is missing still, and writes the manifests.
     """
-    for name, folder in networks.items():
-        _record_one(name, folder, nodes, images, settings, out, device)
+    return {
+        name: _record_one(name, folder, nodes, images, settings, out, device, part)
+        for name, folder in networks.items()
+    }
 
 
 def _record_one(
@@ -45,7 +54,8 @@ def _record_one(
     settings: Activations,
     out: Path,
     device: torch.device,
-) -> None:
+    part: Part,
+) -> dict[str, dict[str, str]]:
     weights = read_json(folder / "card.json")["digest"]
     key = product_key(
         {"settings": settings, "nodes": list(nodes)},
@@ -56,7 +66,7 @@ def _record_one(
     array = images["image"]
     example = _forward(extractor, torch.from_numpy(array.read(slice(0, 2))), device)
     specs = [_spec(node, example[node], len(array), settings.dtype) for node in nodes]
-    with StoreWriter(
+    store = StoreWriter(
         out / f"{name}.zarr",
         key,
         specs,
@@ -65,7 +75,11 @@ def _record_one(
         settings.compressor,
         {"network": name, "weights": weights, "images": images.digest},
         mend=f"snakemake --cores 1 --force {out / name}.json",
-    ) as writer:
+        part=part,
+    )
+    if not store.owned:
+        return {}
+    with store as writer:
         LOG.info("%s: %d of %d shards to record", name, len(writer.missing()), writer.shards)
         for shard in tqdm(writer.missing(), desc=name, unit="shard", disable=None, leave=False):
             rows = writer.rows(shard)
@@ -76,7 +90,9 @@ def _record_one(
                 for node, feature in _forward(extractor, batch, device).items():
                     parts[node].append(feature.float().cpu().numpy())
             writer.write(shard, {node: np.concatenate(p) for node, p in parts.items()})
-        writer.finish()
+        if part == WHOLE:
+            writer.finish()
+        return writer.digests()
 
 
 def _forward(extractor: Any, images: Tensor, device: torch.device) -> dict[str, Tensor]:

@@ -48,7 +48,9 @@ def estimate(settings: Settings, plans: Iterable[StudyPlan]) -> pd.DataFrame:
     counts = {
         "images": len(datasets),
         "networks": len(batches(networks, settings.jobs)),
-        "activations": len(batches(recorded, settings.jobs)),
+        # parts and the job that gathers them
+        "activations": len(batches(recorded, settings.jobs))
+        * (settings.scatter + (settings.scatter > 1)),
         "fits": len({fit.pair for fit in fits}),
     }
     frame = pd.DataFrame(rows, columns=["product", "count", "bytes"])

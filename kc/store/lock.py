@@ -1,4 +1,4 @@
-"""One writer a store: a lock that the kernel lets go of when its owner dies."""
+"""A lock that the kernel lets go of when its owner dies."""
 
 import fcntl
 import json

@@ -47,6 +47,10 @@ class Place(Protocol):
         """Write a file, whole or not at all."""
         ...
 
+    def names(self, folder: str) -> list[str]:
+        """List what lies in a folder, by name; nothing where there is none."""
+        ...
+
     def delete(self, name: str) -> None:
         """Remove a file or a whole folder, where it is there."""
         ...
@@ -89,6 +93,11 @@ class Folder:
     def write(self, name: str, content: bytes) -> None:
         """Write aside and rename."""
         write_bytes_atomic(self.root / name, content)
+
+    def names(self, folder: str) -> list[str]:
+        """List a folder."""
+        path = self.root / folder
+        return sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
 
     def delete(self, name: str) -> None:
         """Remove a file or a folder."""

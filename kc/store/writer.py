@@ -22,6 +22,8 @@ from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, ZstdCodec
 
 from kc.errors import FeatureError, StoreError
 from kc.store.files import spell_json
+from kc.store.owners import own, refuse_others, through_the_door
+from kc.store.part import WHOLE, Part
 from kc.store.place import locate, read_json_at
 from kc.store.spec import ArraySpec, check_spec, from_disk, to_disk
 from kc.store.statistics import merge_statistics, shard_statistics
@@ -32,7 +34,10 @@ CHUNK_ROWS = 16  # inner chunk: what a reader of scattered rows has to take at l
 
 
 class StoreWriter:
-    """Writer of one store; use as a context manager, which holds the lock.
+    """Writer of one store, or of a part of it; use as a context manager, which holds the lock.
+
+    Several processes may write one store, each a part of its own; one that owns the whole of it
+    then finds their shards and writes the manifest. Which of them wrote a shard leaves no trace.
 
     Parameters
     ----------
@@ -47,6 +52,8 @@ class StoreWriter:
         One row an image, in row order; ``image_id`` must be unique.
     mend
         Command that makes the store anew, quoted in errors.
+    part
+        The shards this writer owns; only the owner of all can finish the store.
     """
 
     def __init__(
@@ -59,6 +66,7 @@ class StoreWriter:
         compressor: str = "none",
         attributes: Mapping[str, Any] | None = None,
         mend: str = "",
+        part: Part = WHOLE,
     ) -> None:
         self.path = Path(path)
         self.place, self.name = locate(path)
@@ -70,6 +78,7 @@ class StoreWriter:
         self.attributes = dict(attributes or {})
         self.mend = mend or f"rm -r {path} and run the workflow again"
         self._check()
+        self.owned = part.shards(self.shards)
 
     @property
     def shards(self) -> int:
@@ -77,13 +86,14 @@ class StoreWriter:
         return -(-len(self.coordinates) // self.shard_rows)
 
     def __enter__(self) -> "StoreWriter":
-        self._lock = self.place.lock(self._own("lock"))
-        try:
-            with self._disk():
-                self._open()
-        except BaseException:
-            self._lock.close()
-            raise
+        state = f"{self.name}.state"
+        with self._disk(), through_the_door(self.place, state):
+            goes_on = self._is_begun()
+            refuse_others(self.place, state, self.owned if goes_on else None)
+            self.place.delete(f"{self.name}.json")
+            if not goes_on:
+                self._begin()
+            self._lock = own(self.place, state, self.owned)
         return self
 
     def __exit__(
@@ -100,11 +110,12 @@ class StoreWriter:
         return slice(start, min(start + self.shard_rows, len(self.coordinates)))
 
     def missing(self) -> list[int]:
-        """List the shards still to write; those found are checked by digest, not by name."""
-        return [shard for shard in range(self.shards) if not self._is_whole(shard)]
+        """List the shards owned and still to write; those found are checked by digest."""
+        return [shard for shard in self.owned if not self._is_whole(shard)]
 
     def write(self, shard: int, values: Mapping[str, np.ndarray]) -> None:
         """Write one whole shard of every array, then its receipt."""
+        assert shard in self.owned
         if set(values) != set(self.arrays):
             raise StoreError(
                 f"{self.path}: shard {shard} got arrays {sorted(values)}, "
@@ -118,8 +129,17 @@ class StoreWriter:
                 receipt[name] = self._write_array(spec, shard, rows, values[name])
             self.place.write(self._receipt(shard), spell_json(receipt))
 
+    def digests(self) -> dict[str, dict[str, str]]:
+        """Give the digest of each array's file, by shard, of the shards owned."""
+        receipts = {n: read_json_at(self.place, self._receipt(n)) for n in self.owned}
+        return {
+            str(shard): {name: receipt[name]["digest"] for name in sorted(receipt)}
+            for shard, receipt in receipts.items()
+        }
+
     def finish(self) -> dict[str, Any]:
         """Write the manifest, last, and give it."""
+        assert len(self.owned) == self.shards
         missing = self.missing()
         if missing:
             raise StoreError(
@@ -161,13 +181,17 @@ class StoreWriter:
             twice = ids[ids.duplicated()].iloc[0]
             raise StoreError(f"{self.path}: image_id '{twice}' stands twice; ids must be unique")
 
-    def _open(self) -> None:
-        """Continue what lies there under an equal key; else start empty."""
+    def _is_begun(self) -> bool:
+        """Whether a store lies there under an equal key, its metadata and coordinates whole."""
         key_file, ready = self._own("key.json"), self._own("ready")
         found = read_json_at(self.place, key_file).get("key") if self.place.has(key_file) else None
-        self.place.delete(f"{self.name}.json")
-        if found == self.key and self.place.has(ready) and self.place.has(self._file("zarr.json")):
-            return
+        return bool(
+            found == self.key and self.place.has(ready) and self.place.has(self._file("zarr.json"))
+        )
+
+    def _begin(self) -> None:
+        """Start empty: what another key left there is removed."""
+        key_file, ready = self._own("key.json"), self._own("ready")
         # the marker goes first: a kill from here on finds a store that is not ready
         for old in (ready, f"{self.name}.zarr", self._own("receipts")):
             self.place.delete(old)
@@ -239,13 +263,9 @@ class StoreWriter:
     def _cast(self, spec: ArraySpec, rows: slice, values: np.ndarray) -> np.ndarray:
         if spec.disk_dtype.kind != "f" and spec.dtype != "bfloat16":
             return to_disk(values, spec)
-        # rounding keeps order, and min and max keep NaN: two values tell of all
-        extremes = np.array([values.min(), values.max()])
-        with np.errstate(over="ignore"):
-            stored, rounded = to_disk(values, spec), to_disk(extremes, spec)
-        if np.isfinite([extremes, from_disk(rounded, spec.dtype)]).all():
-            return stored
         self._refuse(spec, rows, ~np.isfinite(values), "is not finite (NaN or inf)", "the network")
+        with np.errstate(over="ignore"):
+            stored = to_disk(values, spec)
         self._refuse(
             spec,
             rows,

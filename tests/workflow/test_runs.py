@@ -142,6 +142,22 @@ def test_a_changed_setting_never_passes_the_old_store_on(project):
     assert open_store(manifest)["layer3.1.add"].kc_dtype == "float32"
 
 
+def test_a_scattered_recording_gives_the_store_of_a_single_job(project):
+    results = shutil.copytree(project.elsewhere / "out", project.elsewhere / "scattered")
+    shutil.rmtree(results / "activations")
+    target = "scattered/activations/birds-resnet18-seed0.json"
+    text = project.run(target, "--cores", "2", "--config", "results=scattered", "scatter=3")
+    assert "rule record_birds-resnet18-2-of-3" in text
+    single, scattered = (
+        open_store(project.elsewhere / name / "activations/birds-resnet18-seed0.json")
+        for name in ("out", "scattered")
+    )
+    assert scattered.verify() == []
+    assert scattered.digest == single.digest
+    log = results / "logs/activations/birds-resnet18.log"
+    assert "birds-resnet18-seed0: 0 of 8 shards to record" in log.read_text()
+
+
 def test_the_same_seeds_make_the_same_tables_and_others_other_ones(project):
     project.run("stability", "--cores", "1", "--config", "results=again")
     assert tables(project, "again") == tables(project)

@@ -1,33 +1,52 @@
+# Where a recording is scattered, each part's job records whole shards of the stores. The last job
+# is the one there is without parts: it finds their shards, checks them and writes the manifests.
 RECORDED = networks_of(FITS)
 
-for batch, members in batches(RECORDED, SETTINGS.jobs).items():
 
-    rule:
-        name:
-            f"record_{batch}"
-        input:
-            images=f"{RESULTS}/images/{members[0].dataset}.json",
-            networks=[
-                f"{RESULTS}/networks/{network.name}/card.json" for network in members
-            ],
-        output:
-            [f"{RESULTS}/activations/{network.name}.json" for network in members],
-        log:
-            f"{RESULTS}/logs/activations/{batch}.log",
-        conda:
-            ENV
-        threads: 1
-        resources:
-            gpu=1,
-        params:
-            root=MODULES,
-            results=results_folder,
-            device=SETTINGS.device,
-            networks=[network.name for network in members],
-            nodes=sorted(
-                {node for member in members for node in nodes_of(member, FITS)}
-            ),
-            settings=plain(SETTINGS.activations),
-            code=code_hash("kc.activations.record"),
-        script:
-            "../scripts/activations/record.py"
+def recordings(batch, members):
+    """Give a batch's jobs: name, part of the stores it owns, parts it waits for, what it leaves."""
+    count = SETTINGS.scatter
+    folder = f"{RESULTS}/activations"
+    parts = [f"{folder}/parts/{batch}-{i}-of-{count}.json" for i in range(count)]
+    if count == 1:
+        parts = []
+    for index, part in enumerate(parts):
+        yield f"{batch}-{index}-of-{count}", (index, count), [], [part]
+    yield batch, (0, 1), parts, [f"{folder}/{network.name}.json" for network in members]
+
+
+for batch, members in batches(RECORDED, SETTINGS.jobs).items():
+    for name, part, parts, made in recordings(batch, members):
+
+        rule:
+            name:
+                f"record_{name}"
+            input:
+                parts,
+                images=f"{RESULTS}/images/{members[0].dataset}.json",
+                networks=[
+                    f"{RESULTS}/networks/{network.name}/card.json"
+                    for network in members
+                ],
+            output:
+                made,
+            log:
+                f"{RESULTS}/logs/activations/{name}.log",
+            conda:
+                ENV
+            threads: 1
+            resources:
+                gpu=1,
+            params:
+                root=MODULES,
+                results=results_folder,
+                device=SETTINGS.device,
+                networks=[network.name for network in members],
+                nodes=sorted(
+                    {node for member in members for node in nodes_of(member, FITS)}
+                ),
+                settings=plain(SETTINGS.activations),
+                part=part,
+                code=code_hash("kc.activations.record"),
+            script:
+                "../scripts/activations/record.py"

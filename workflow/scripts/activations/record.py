@@ -8,15 +8,21 @@ from kc.config import Activations
 from kc.images import open_images
 from kc.job import job
 from kc.runtime import pick_device
+from kc.store.files import write_json_atomic
+from kc.store.part import Part
 
 p = snakemake.params
 results = Path(p.results)
+part = Part(*p.part)
 with job(snakemake.log):
-    record_networks(
+    recorded = record_networks(
         {name: results / "networks" / name for name in p.networks},
         p.nodes,
         open_images(Path(snakemake.input.images)),
         Activations.model_validate(p.settings),
         results / "activations",
         pick_device(p.device),
+        part,
     )
+    if part.of > 1:
+        write_json_atomic(Path(snakemake.output[0]), recorded)
