@@ -11,7 +11,8 @@ import xarray as xr
 import zarr
 
 from kc.errors import StoreError
-from kc.store.place import Place, locate, read_json_at
+from kc.store.place import Folder, Place, locate, read_json_at
+from kc.store.plain_shard import PlainShards, plain_shards
 from kc.store.spec import ArraySpec, from_disk
 from kc.store.writer import FORMAT, content_digest
 
@@ -114,6 +115,8 @@ class StoredArray:
         store.check_metadata(name)
         with zarr.config.set({"array.read_missing_chunks": False}):
             self._array = store.open_array(name)
+        local = isinstance(store.place, Folder)
+        self._plain = plain_shards(self._array, self._spec.row_axis) if local else None
         self._checked: set[int] = set()
         self._guard = threading.Lock()
 
@@ -179,11 +182,13 @@ class StoredArray:
     def read(self, rows: slice) -> np.ndarray:
         """Read contiguous image rows, after checking the shards they lie in."""
         start, stop, _ = rows.indices(len(self))
-        for shard in range(start // self.shard_rows, -(-stop // self.shard_rows)):
-            self._check(shard)
-        selection = (*([slice(None)] * self._spec.row_axis), slice(start, stop))
         try:
-            values = np.asarray(self._array[selection])
+            values = self._whole_shards(start, stop)
+            if values is None:
+                for shard in range(start // self.shard_rows, -(-stop // self.shard_rows)):
+                    self._check(shard)
+                selection = (*([slice(None)] * self._spec.row_axis), slice(start, stop))
+                values = np.asarray(self._array[selection])
         except (ValueError, RuntimeError, OSError, KeyError) as error:
             raise StoreError(
                 f"{self.store.path}: '{self.name}' rows {start} to {stop - 1} cannot be read "
@@ -191,19 +196,45 @@ class StoredArray:
             ) from error
         return from_disk(values, self.kc_dtype)
 
+    def _whole_shards(self, start: int, stop: int) -> np.ndarray | None:
+        """Read rows that are whole shards; None where they are not, or lie in another layout."""
+        ends = stop == len(self) or stop % self.shard_rows == 0
+        if self._plain is None or start % self.shard_rows or not ends or stop <= start:
+            return None
+        values = np.empty((stop - start, *self.shape[1:]), self._spec.disk_dtype)
+        for begin in range(start, stop, self.shard_rows):
+            part = values[begin - start : begin - start + self.shard_rows]
+            self._read_shard(self._plain, begin // self.shard_rows, part)
+        return values
+
+    def _read_shard(self, layout: PlainShards, shard: int, out: np.ndarray) -> None:
+        """Fill ``out`` with a shard; its first reading is its check."""
+        known = shard in self._checked
+        file = Path(self.store.place.where(self.store.file(self._spec.file_name(shard))))
+        try:
+            digest = layout.read(file, out, hashed=not known)
+        except (OSError, ValueError):
+            self._check(shard)  # says better what is wrong, where it is damaged
+            raise
+        if not known and digest != self._digests[shard]:
+            raise StoreError(self._damaged(shard))
+        self._checked.add(shard)
+
     def damage(self, shard: int) -> str:
         """Describe what is wrong with a shard; empty when nothing is."""
-        file = self.store.file(self._spec.file_name(shard))
+        digest = self.store.place.digest(self.store.file(self._spec.file_name(shard)))
+        if not digest:
+            return f"{self._where(shard)} is missing. Cure: {self.store.mend}"
+        return "" if digest == self._digests[shard] else self._damaged(shard)
+
+    def _damaged(self, shard: int) -> str:
+        return f"{self._where(shard)} is damaged or not the one written. Cure: {self.store.mend}"
+
+    def _where(self, shard: int) -> str:
+        path = self.store.place.where(self.store.file(self._spec.file_name(shard)))
         first = shard * self.shard_rows
         last = min(first + self.shard_rows, len(self)) - 1
-        path = self.store.place.where(file)
-        where = f"{path}: shard {shard} of '{self.name}' (image rows {first} to {last})"
-        digest = self.store.place.digest(file)
-        if not digest:
-            return f"{where} is missing. Cure: {self.store.mend}"
-        if digest != self._digests[shard]:
-            return f"{where} is damaged or not the one written. Cure: {self.store.mend}"
-        return ""
+        return f"{path}: shard {shard} of '{self.name}' (image rows {first} to {last})"
 
     def to_xarray(self, shards_per_chunk: int = 1) -> xr.DataArray:
         """Give a dask-backed array with image coordinates, chunked by whole shards."""

@@ -121,6 +121,8 @@ def test_damage_is_found_and_named_by_verify_and_by_the_reader(tmp_path, damage)
     assert "make it again" in found[-1]
     with pytest.raises(StoreError, match=r"shard 1 of 'conv' \(image rows 8 to 15\)"):
         open_store(path)["conv"][10:12]
+    with pytest.raises(StoreError, match=r"shard 1 of 'conv' \(image rows 8 to 15\)"):
+        open_store(path)["conv"][8:16]
     if damage != "swap":
         np.testing.assert_array_equal(open_store(path)["conv"][:8], VALUES[:8])
 

@@ -1,0 +1,93 @@
+"""Whole shards read around zarr: the same values, the same refusals."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import zarr
+
+from kc.errors import StoreError
+from kc.store import ArraySpec, StoreWriter, open_store
+from kc.store.plain_shard import PlainShards, plain_shards
+
+ROWS, SHARD = 109, 48  # three chunks a shard; the last shard holds one whole and one broken chunk
+
+
+def write(path, dtype="float32", compressor="none", dims=("image", "channel")):
+    shape = tuple(ROWS if name == "image" else 6 for name in dims)
+    values = np.random.default_rng(0).normal(0, 3, shape).astype(np.float32)
+    spec = ArraySpec("a", dims, shape, dtype)
+    rows = pd.DataFrame({"image_id": [f"{i}" for i in range(ROWS)]})
+    with StoreWriter(path, "k", [spec], rows, SHARD, compressor) as writer:
+        for shard in writer.missing():
+            where = (*([slice(None)] * spec.row_axis), writer.rows(shard))
+            writer.write(shard, {"a": values[where]})
+        writer.finish()
+    return path
+
+
+def shards(path, row_axis=0):
+    return plain_shards(zarr.open_array(path / "a", mode="r"), row_axis)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "bfloat16", "uint8", "bool"])
+def test_whole_shards_hold_what_zarr_reads(tmp_path, dtype):
+    path = write(tmp_path / "a.zarr", dtype)
+    assert shards(path) is not None
+    array, parts = open_store(path)["a"], open_store(path)["a"]
+    # no slice of the second one is a whole shard, so zarr reads it
+    expected = np.concatenate([parts[i : i + 1] for i in range(ROWS)])
+    for rows in (slice(0, 48), slice(48, 96), slice(96, 109), slice(0, 109), slice(48, 109)):
+        found = array[rows]
+        assert found.dtype == expected.dtype
+        np.testing.assert_array_equal(found, expected[rows])
+        found[:] = 0  # one's own copy
+
+
+@pytest.mark.parametrize(
+    ("compressor", "dims"),
+    [("lz4", ("image", "channel")), ("zstd", ("image", "channel")), ("none", ("part", "image"))],
+)
+def test_other_layouts_are_left_to_zarr(tmp_path, compressor, dims):
+    path = write(tmp_path / "a.zarr", compressor=compressor, dims=dims)
+    assert shards(path, dims.index("image")) is None
+    whole, array = open_store(path)["a"][:], open_store(path)["a"]
+    one_by_one = [array[i : i + 1] for i in range(ROWS)]
+    np.testing.assert_array_equal(whole, np.concatenate(one_by_one, axis=dims.index("image")))
+
+
+def test_a_shard_is_hashed_once_and_found_damaged_at_the_first_reading(tmp_path, monkeypatch):
+    path = write(tmp_path / "a.zarr")
+    asked = []
+    read = PlainShards.read
+
+    def listen(self, file, out, hashed):
+        asked.append(hashed)
+        return read(self, file, out, hashed)
+
+    monkeypatch.setattr(PlainShards, "read", listen)
+    array = open_store(path)["a"]
+    _ = array[:48], array[:48]
+    assert asked == [True, False]
+    file = path / "a" / "c" / "2" / "0"
+    for position in (0, 16 * 24 + 2, -30):  # a value, a chunk's CRC, the index
+        content = bytearray(file.read_bytes())
+        content[position] ^= 1
+        file.write_bytes(content)
+        with pytest.raises(StoreError, match=r"shard 2 of 'a' \(image rows 96 to 108\) is damaged"):
+            open_store(path)["a"][96:109]
+        content[position] ^= 1
+        file.write_bytes(content)
+    assert open_store(path)["a"][96:109].any()
+
+
+def test_chunks_in_another_order_are_not_taken_for_rows(tmp_path):
+    path = write(tmp_path / "a.zarr")
+    file = path / "a" / "c" / "0" / "0"
+    content = bytearray(file.read_bytes())
+    first, second = slice(-52, -36), slice(-36, -20)  # entries of the index
+    content[first], content[second] = content[second], content[first]
+    file.write_bytes(content)
+    layout = shards(path)
+    assert layout is not None
+    with pytest.raises(ValueError, match="do not lie in order"):
+        layout.read(file, np.empty((48, 6), np.float32), hashed=False)
