@@ -1,31 +1,30 @@
-"""``kc compare`` and ``kc layers``: your own networks, and what of a comparison people look at."""
+"""``kc compare`` and ``kc layers``: your own networks, your own features."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
-    import numpy as np
-    from matplotlib.figure import Figure
-
-    from kc.own import CompareSettings, Comparison
+    from kc.own import CompareSettings, OwnArrays, OwnNetwork
 
 SPEC = (
     "a torchvision or timm name (resnet18), or path/file.py:function, called without arguments, "
     "whose file is run"
 )
 WEIGHTS = "its state dict (.pt, .pth, .th, .safetensors)"
-Spec = Annotated[str, typer.Option(help=SPEC)]
+Spec = Annotated[str, typer.Option(help=f"{SPEC}; or features: FILE.npy, FILE.zarr, FILE.h5:NAME")]
 Weights = Annotated[Path | None, typer.Option(help=WEIGHTS)]
-Node = Annotated[str, typer.Option(help="node of its graph, as 'kc layers' lists them")]
+Node = Annotated[
+    str | None,
+    typer.Option(help="node of its graph, as 'kc layers' lists them, or array of a file"),
+]
+Ids = Annotated[
+    Path | None, typer.Option(help="ids of the rows of features, one a line, where they have any")
+]
 Colours = tuple[float, float, float]
-
-LOOKED_AT = 2**24
-"""Values of one component that filters and images of a picture are chosen from, at most."""
-FILTERS, IMAGES = 4, 3
-"""Filters of a picture, and images of each."""
 
 
 def add_commands(app: typer.Typer, clear: Callable[..., Any]) -> None:
@@ -51,122 +50,104 @@ def layers_command(
 def compare_command(
     a: Spec,
     b: Spec,
-    layer_a: Node,
-    layer_b: Node,
-    images: Annotated[
-        Path, typer.Option(help="folder (or tar) of pictures, in class folders or not")
-    ],
     out: Annotated[Path, typer.Option(help="folder of all that is made; a killed run goes on")],
+    layer_a: Node = None,
+    layer_b: Node = None,
+    layers: Annotated[
+        str | None,
+        typer.Option(help="of both: all, or names with commas: every one against every other one"),
+    ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(help="folder (or tar) of pictures, in class folders or not"),
+    ] = None,
     weights_a: Weights = None,
     weights_b: Weights = None,
+    ids_a: Ids = None,
+    ids_b: Ids = None,
     size: Annotated[int, typer.Option(help="side pictures are resized to, px")] = 64,
     order: Annotated[int, typer.Option(help="K, non-linear layers of g")] = 2,
     epochs: Annotated[int | None, typer.Option(help="of each fit; none: the default's")] = None,
+    tokens: Annotated[str, typer.Option(help="of a transformer: all, patches or class")] = "all",
+    align: Annotated[
+        str,
+        typer.Option(
+            help="layers of different kinds: pool (means over positions and tokens), grid (tokens "
+            "on their grid), auto (grid where both have one)"
+        ),
+    ] = "auto",
     mean: Annotated[Colours | None, typer.Option(help="of each colour; none: ImageNet's")] = None,
     std: Annotated[Colours | None, typer.Option(help="of each colour; none: ImageNet's")] = None,
     dtype: Annotated[str, typer.Option(help="features are stored as")] = "float16",
     seed: Annotated[int, typer.Option(help="of split, fits and weights nobody gave")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
 ) -> None:
-    """Compare a layer of two networks of your own: what of each does the other not know?
+    """Compare layers of two networks of your own: what of each does the other not know?
 
     Reconstructs each layer from the other on training images and writes, for test images, which
-    share of its variance is missing: OUT/tables/compare.* and, for maps, OUT/figures/*.
+    share of its variance is missing: OUT/tables/compare.* and, for maps, OUT/figures/*. With
+    --layers (or several names in --layer-a, --layer-b): OUT/tables/matrix.*, OUT/figures/matrix.*.
     """
-    from kc.own import compare, read_network
-    from kc.report.tables import read_markdown
+    from kc.own import compare, compare_layers
+    from kc.report.comparison import write_comparison
+    from kc.report.matrix import write_matrix
     from kc.runtime import use_threads
 
     use_threads(1)
-    about = {"size": size, "order": order, "epochs": epochs, "mean": mean, "std": std}
-    settings = _settings(about | {"dtype": dtype, "seed": seed})
+    about: dict[str, Any] = {
+        "size": size,
+        "order": order,
+        "epochs": epochs,
+        "mean": mean,
+        "std": std,
+    }
+    about |= {"mean": mean, "std": std, "tokens": tokens, "align": align}
+    about |= {"dtype": dtype, "seed": seed}
+    settings = _settings(about)
     # with one seed for both, two untrained networks of a name would be one
-    first, second = read_network(a, weights_a, seed), read_network(b, weights_b, seed + 1)
-    found = compare(first, second, layer_a, layer_b, images, out, settings, device)
-    write_report(found, out)
-    typer.echo(read_markdown(out / "tables" / "compare"))
+    first, second = _side(a, weights_a, ids_a, seed), _side(b, weights_b, ids_b, seed + 1)
+    of_a, of_b = _choice(layers or layer_a), _choice(layers or layer_b)
+    if layers or any(choice == "all" or isinstance(choice, list) for choice in (of_a, of_b)):
+        say = partial(typer.echo, err=True)
+        matrix = compare_layers(first, second, of_a, of_b, images, out, settings, device, say)
+        write_matrix(matrix, out)
+        made = ["matrix"]
+    else:
+        found = compare(first, second, layer_a, layer_b, images, out, settings, device)
+        write_comparison(found, out)
+        made = ["compare", "peers"]
+    _show(out, made)
+
+
+def _show(out: Path, tables: list[str]) -> None:
+    """Print the tables, and where everything is."""
+    from kc.report.tables import read_markdown
+
+    for name in tables:
+        typer.echo(read_markdown(out / "tables" / name))
     for made in ("tables", "figures"):
         if (out / made).is_dir():
             typer.echo(f"{made}: {out / made}")
 
 
-def write_report(found: "Comparison", out: Path) -> None:
-    """Write the table (csv, md, tex, json) and a picture of each direction (png, svg)."""
-    from kc.report.figures import write_figure
-    from kc.report.tables import Column, write_table
+def _side(spec: str, weights: Path | None, ids: Path | None, seed: int) -> "OwnNetwork | OwnArrays":
+    from kc.errors import SettingsError
+    from kc.own import is_arrays, read_arrays, read_network
 
-    shares = {name: Column(name, ".3f") for name in map(str, found.shares)}
-    write_table(
-        found.shares,
-        out / "tables" / "compare",
-        title="What one layer knows of the other",
-        caption=_sentence(found),
-        notes=found.notes,
-        provenance=found.provenance,
-        columns=shares
-        | {
-            "xdelta": Column("xdelta: share the source does not give", ".3f"),
-            "positions_per_weight": Column("positions per weight of g", ".1f"),
-        },
-    )
-    for name, store in found.components.items():
-        write_figure(_figure(found, name, store), out / "figures" / name)
+    if not is_arrays(spec):
+        if ids is not None:
+            raise SettingsError(f"--ids {ids}: '{spec}' is a network; ids are for features' rows.")
+        return read_network(spec, weights, seed)
+    if weights is not None:
+        raise SettingsError(f"--weights {weights}: '{spec}' holds features, not a network.")
+    return read_arrays(spec, ids)
 
 
-def _sentence(found: "Comparison") -> str:
-    """Say the two held-out shares in words."""
-    held = found.shares[found.shares["subset"] == "test"]
-    parts = [
-        f"{100 * share:.1f} % of the variance of {target}'s layer cannot be had from {source}'s"
-        for target, source, share in zip(
-            held["target"], held["source"], held["xdelta"], strict=True
-        )
-    ]
-    return f"On test images, {'; '.join(parts)}."
-
-
-def _figure(found: "Comparison", name: str, path: Path) -> "Figure":
-    """Draw the filters of the target that have the largest share of what the source lacks."""
-    import numpy as np
-
-    from kc.report.pictures import CHOICE, SCALE, Panel, choose_filters, choose_images, feature_maps
-    from kc.store import open_store
-
-    store = open_store(path)
-    array = store["component"]
-    each = int(np.prod(array.shape[2:]))
-    values = array[: max(1, min(len(array), LOOKED_AT // each))].astype(np.float32)
-    parts, delta, whole = values[:-1], values[-1], values.sum(0)
-    chosen = choose_filters(whole, delta, min(FILTERS, _live(whole)))
-    shown_of = min(IMAGES, len(delta))
-    rows = np.concatenate([choose_images(delta, int(c), shown_of) for c in chosen])
-    filters = np.repeat(chosen, shown_of)
-    panels = {"x*": whole}
-    panels |= {f"x$^{{({k})}}$": part for k, part in enumerate(parts)}
-    panels |= {r"x$^\Delta$": delta}
-    ids = store.rows["image_id"].to_numpy()[rows]
-    at = {image_id: row for row, image_id in enumerate(found.images.image_ids)}
-    target, _, source = name.partition("-from-")
-    layers = found.provenance["networks"]
-    return feature_maps(
-        np.stack([found.images["image"][at[image_id]] for image_id in ids]),
-        [Panel(title, maps[rows, filters]) for title, maps in panels.items()],
-        [f"filter {c} {image_id}" for c, image_id in zip(filters, ids, strict=True)],
-        filters,
-        caption=f"x^Delta: what {target} has and {source} does not give. x*: "
-        f"{layers[target]['layer']} of {layers[target]['name']}; x: {layers[source]['layer']} of "
-        f"{layers[source]['name']}; test images. {CHOICE} {SCALE}",
-    )
-
-
-def _live(whole: "np.ndarray") -> int:
-    """Count the channels that vary enough to be shown."""
-    import numpy as np
-
-    from kc.report.pictures import WEAK
-
-    variances = whole.astype(np.float64).var((0, 2, 3))
-    return int(((variances > 0) & (variances >= WEAK * np.median(variances))).sum())
+def _choice(given: str | None) -> str | list[str] | None:
+    """Read a layer, several with commas between, or ``all``."""
+    if given is None or "," not in given:
+        return given
+    return [name.strip() for name in given.split(",") if name.strip()]
 
 
 def _settings(given: dict[str, Any]) -> "CompareSettings":
@@ -183,7 +164,7 @@ def _settings(given: dict[str, Any]) -> "CompareSettings":
     from kc.own import CompareSettings
 
     optimiser = {} if given["epochs"] is None else {"epochs": given["epochs"]}
-    about = {name: given[name] for name in ("size", "mean", "std", "seed")}
+    about = {name: given[name] for name in ("size", "mean", "std", "seed", "tokens", "align")}
     try:
         return CompareSettings.model_validate(
             {name: value for name, value in about.items() if value is not None}

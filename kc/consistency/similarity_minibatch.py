@@ -1,7 +1,7 @@
 """Linear CKA by minibatch, for features too wide for a matrix of their units."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from jaxtyping import Float
@@ -39,6 +39,29 @@ def minibatch_cka(batches: Iterable[tuple[Tensor, Tensor]]) -> float:
         sums += torch.stack([hsic1(k, k), hsic1(k, l), hsic1(l, l)]).cpu()
     xx, xy, yy = sums.tolist()
     return xy / math.sqrt(xx * yy) if min(xx, yy) > 0 else math.nan
+
+
+@torch.no_grad()
+def cka_matrix(
+    batches: Iterable[tuple[Sequence[Tensor], Sequence[Tensor]]],
+) -> Float[Tensor, "a b"]:
+    """Give :func:`minibatch_cka` of each of some features with each of others.
+
+    ``batches``: of each minibatch, the features of both kinds, ``(n, *shape)``, n at least 4. Each
+    feature's kernel is made once a batch, whatever it is compared with.
+    """
+    own, across = None, None
+    for sides in batches:
+        kernels = [[_gram(x) for x in side] for side in sides]
+        squares = [torch.stack([hsic1(k, k) for k in side]).cpu() for side in kernels]
+        products = torch.stack([hsic1(x, y) for x in kernels[0] for y in kernels[1]]).cpu()
+        products = products.reshape(len(kernels[0]), len(kernels[1]))
+        own = squares if own is None else [old + new for old, new in zip(own, squares, strict=True)]
+        across = products if across is None else across + products
+    assert own is not None
+    assert across is not None
+    of_first, of_second = (torch.where(side > 0, side, torch.nan) for side in own)
+    return across / (of_first[:, None] * of_second[None]).sqrt()
 
 
 def hsic1(k: Float[Tensor, "n n"], l: Float[Tensor, "n n"]) -> Float[Tensor, ""]:  # noqa: E741

@@ -1,27 +1,27 @@
 """Two networks, a layer of each, a folder of pictures: what each layer knows of the other."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
+import torch
 
 from kc.consistency.net import check_shapes
-from kc.images.rows import rows_in
 from kc.names import SUBSETS, component_names
+from kc.own import notes
 from kc.own.fits import Fitted, fit_direction
-from kc.own.layers import Tap, tap
-from kc.own.networks import OwnNetwork
-from kc.own.pictures import build_pictures
-from kc.own.record import record_layer
+from kc.own.forms import Form, align
+from kc.own.peers import peers_of
 from kc.own.settings import CompareSettings
+from kc.own.sides import Comparable, Rows, Side, open_side, pair_rows, store_side
 from kc.provenance import code_hash, plain, versions
 from kc.runtime import pick_device
-from kc.store import Store
+from kc.store import Store, StoredArray
 
-ENOUGH = 10.0
-"""Positions per weight of g below which a warning is due."""
 DEFAULT = CompareSettings()
+DIRECTIONS = (("a", "b"), ("b", "a"))
+"""Source and target."""
 
 
 class Comparison(NamedTuple):
@@ -29,42 +29,45 @@ class Comparison(NamedTuple):
 
     shares: pd.DataFrame
     """One row a direction and subset: shares of Var(target) by order, counts, gains."""
+    peers: pd.DataFrame
+    """One row a direction, test images: what other measures say
+    (:data:`kc.consistency.baselines.NAMES`)."""
     notes: tuple[str, ...]
-    """What the numbers are of; warnings first. They hold no path."""
+    """What the shares are of; warnings first. They hold no path."""
+    peer_notes: tuple[str, ...]
+    """What the other measures are of."""
     components: dict[str, Path]
     """Component store of each direction, where the layers are maps."""
-    images: Store
+    images: Store | None
+    """The pictures; None where both features were made elsewhere."""
     provenance: dict[str, Any]
 
 
-class _Side(NamedTuple):
-    letter: str
-    network: OwnNetwork
-    tapped: Tap
-
-    def note(self) -> str:
-        shape = " x ".join(map(str, self.tapped.shape))
-        return (
-            f"{self.letter}: {self.network.name}, weights: {self.network.weights}; layer "
-            f"{self.tapped.node} ({shape})."
-        )
-
-
 def compare(
-    a: OwnNetwork,
-    b: OwnNetwork,
-    layer_a: str,
-    layer_b: str,
-    images: Path | str,
-    out: Path | str,
+    a: Comparable,
+    b: Comparable,
+    layer_a: str | None = None,
+    layer_b: str | None = None,
+    images: Path | str | None = None,
+    out: Path | str = "compared",
     settings: CompareSettings = DEFAULT,
     device: str = "auto",
 ) -> Comparison:
     """Reconstruct each layer from the other and say what share of it cannot be had.
 
-    Everything lies in ``out``: ``pictures.zarr``, ``activations/``, ``fits/``, ``components/``.
-    A run that was killed goes on from there; what was made from other settings, pictures or
-    weights is made anew.
+    Everything lies in ``out``: ``pictures.zarr``, ``activations/``, ``fits/``, ``peers/``,
+    ``components/``. A run that was killed goes on from there; what was made from other settings,
+    pictures or weights is made anew.
+
+    Parameters
+    ----------
+    a, b
+        Any ``nn.Module`` that takes pictures ``(n, 3, size, size)``,
+        :func:`kc.own.read_network`'s, or features made elsewhere (:func:`kc.own.read_arrays`).
+    layer_a, layer_b
+        Nodes as :func:`kc.own.layers_of` lists them, or arrays of a file (None: the only one).
+    images
+        Folder or archive of pictures; None where both sides are features.
 
     Raises
     ------
@@ -72,49 +75,55 @@ def compare(
         No such layer (the nearest are named), or a network that cannot be traced, or takes no
         pictures of this size.
     ImageError
-        Too few pictures, or one that does not decode.
+        No pictures, too few, or one that does not decode.
     FeatureError
-        Layers g cannot lead between, values that are not finite.
+        Layers that cannot be brought to one kind, rows that do not match, values that are not
+        finite.
     """
     folder, chosen = Path(out), pick_device(device)
-    sides = [
-        _Side("a", a, tap(a, layer_a, settings.size)),
-        _Side("b", b, tap(b, layer_b, settings.size)),
-    ]
-    check_shapes(sides[0].tapped.shape, sides[1].tapped.shape)
-    store = build_pictures(Path(images), folder / "pictures.zarr", settings)
-    recorded = {
-        side.letter: record_layer(
-            side.tapped, store, settings, folder / "activations" / f"{side.letter}.zarr", chosen
-        )
-        for side in sides
-    }
+    sides = [open_side("a", a, layer_a, settings), open_side("b", b, layer_b, settings)]
+    names = {side.letter: next(iter(side.layers)) for side in sides}
+    forms = _forms(sides, names, settings)
+    rows = pair_rows(sides, images, settings, folder)
+    stored = {}
+    for side in sides:
+        name, form = names[side.letter], forms[side.letter]
+        store = store_side(side, {name: [form]}, rows, settings, folder, chosen)
+        stored[side.letter] = store[name + form.suffix]
     fits = {
         (source, target): fit_direction(
-            f"{target}-from-{source}",
-            recorded[source],
-            recorded[target],
-            settings,
-            folder,
-            chosen,
+            f"{target}-from-{source}", stored[source], stored[target], settings, folder, chosen
         )
-        for source, target in (("a", "b"), ("b", "a"))
+        for source, target in DIRECTIONS
     }
     shares = _shares(fits, settings.consistency.order)
+    peers = _peers(stored, settings, folder, chosen)
+    about = {letter: (names[letter], forms[letter]) for letter in names}
     return Comparison(
         shares,
-        _notes(sides, fits, shares, store, settings),
+        peers,
+        (
+            *_warnings(fits),
+            *(side.note(names[side.letter]) for side in sides),
+            *notes.of_forms(sides, about),
+            notes.of_rows(sides, rows, settings),
+            notes.READING,
+            notes.of_fit(settings),
+            notes.ONE_PAIR,
+            *_resized(fits),
+        ),
+        notes.of_peers(peers),
         {f.card["fit"]: f.components for f in fits.values() if f.components is not None},
-        store,
+        rows.images,
         {
-            "images": {"source": str(images), "digest": store.digest, "rows": len(store.rows)},
+            "images": origin_of(rows, images),
             "networks": {
                 side.letter: {
-                    "name": side.network.name,
-                    "weights": side.network.weights,
-                    "layer": side.tapped.node,
-                    "digest": side.tapped.digest,
-                    "activations": recorded[side.letter].store.digest,
+                    "name": side.name,
+                    "weights": side.weights,
+                    "layer": names[side.letter],
+                    "form": forms[side.letter].suffix.removeprefix("@"),
+                    "activations": stored[side.letter].store.digest,
                 }
                 for side in sides
             },
@@ -127,69 +136,58 @@ def compare(
     )
 
 
-def _shares(fits: dict[tuple[str, str], Fitted], order: int) -> pd.DataFrame:
+def origin_of(rows: Rows, images: Path | str | None) -> dict[str, Any]:
+    """Say which pictures, or how many rows, a comparison is of."""
+    if rows.images is None:
+        return {"rows": len(rows.table)}
+    return {"source": str(images), "digest": rows.images.digest, "rows": len(rows.table)}
+
+
+def _forms(
+    sides: Sequence[Side], names: Mapping[str, str], settings: CompareSettings
+) -> dict[str, Form]:
+    layers = [side.layers[names[side.letter]] for side in sides]
+    forms = align(layers[0], layers[1], settings.tokens, settings.align)
+    shapes = [form.shape(layer.shape) for form, layer in zip(forms, layers, strict=True)]
+    check_shapes(*shapes)
+    return {side.letter: form for side, form in zip(sides, forms, strict=True)}
+
+
+def _shares(fits: Mapping[tuple[str, str], Fitted], order: int) -> pd.DataFrame:
     """Give one row a direction and subset, held-out images first."""
     rows = []
     for (source, target), fitted in fits.items():
         card = fitted.card
         for subset in reversed(SUBSETS):
-            part = fitted.variances[fitted.variances["subset"] == subset]
-            variance = part.set_index("component")["variance"]
             row: dict[str, Any] = {"target": target, "source": source, "subset": subset}
-            for name in ("xdelta", *component_names(order)[:-1], "cross"):
-                row[name] = float(variance[name] / variance["target"])
+            row |= fitted.shares(subset, ("xdelta", *component_names(order)[:-1], "cross"))
             row["images"] = card["rows"][subset]
             row["positions_per_weight"] = float(card["positions_per_weight"])
             rows.append(row | {f"p{k}": p for k, p in enumerate(card["p"], start=1)})
     return pd.DataFrame(rows)
 
 
-def _notes(
-    sides: Sequence[_Side],
-    fits: dict[tuple[str, str], Fitted],
-    shares: pd.DataFrame,
-    store: Store,
-    settings: CompareSettings,
-) -> tuple[str, ...]:
-    counts = " and ".join(f"{len(rows_in(store.rows, name))} {name}" for name in SUBSETS)
-    notes = [
-        *_warnings(fits, shares),
-        *(side.note() for side in sides),
-        f"Images: {counts}, {settings.size} px, minus {_spell(settings.mean)}, over "
-        f"{_spell(settings.std)}.",
-        "Shares are of the variance of the target's feature; x^(0) is what a linear map of the "
-        "source gives, x^(k) what k non-linear layers add, xdelta what the source does not give. "
-        "The parts may be correlated: cross is what their sum misses of 1.",
-        "g is fitted and stopped on training images; test images are read once, at the end. How "
-        "the parts fall to x^(1) and above depends on lambda "
-        f"({settings.consistency.penalty:g}); do not compare them across layers.",
-        "One pair of networks: how far another seed would differ is not told by these numbers.",
-    ]
-    if any(fitted.card["resized"] for fitted in fits.values()):
-        notes.append("The maps differ in size: the source's is resized bilinearly to the target's.")
-    return tuple(notes)
+def _peers(
+    stored: Mapping[str, StoredArray], settings: CompareSettings, out: Path, device: torch.device
+) -> pd.DataFrame:
+    rows = []
+    for source, target in DIRECTIONS:
+        name = f"{target}-from-{source}"
+        found = peers_of(name, stored[source], stored[target], settings, out, device)
+        rows.append({"target": target, "source": source} | found.to_dict())
+    return pd.DataFrame(rows)
 
 
-def _warnings(fits: dict[tuple[str, str], Fitted], shares: pd.DataFrame) -> list[str]:
+def _warnings(fits: Mapping[tuple[str, str], Fitted]) -> list[str]:
     """Say where images are too few for the layer's width, with the numbers."""
     found = []
     for (source, target), fitted in fits.items():
-        card = fitted.card
-        if card["positions_per_weight"] >= ENOUGH:
-            continue
-        of = shares[shares["target"] == target].set_index("subset")["xdelta"]
-        each, weights = card["positions_per_image"], card["weights_per_channel"]
-        needed = -(-ENOUGH * weights // each)
-        found.append(
-            f"Warning: too few images for the width of this layer. From {source} to {target}, g "
-            f"has {weights} weights for each channel and {card['rows']['train']} x {each} "
-            f"positions to fit them on: {card['positions_per_weight']:.1f} a weight, at least "
-            f"{ENOUGH:g} are wanted ({needed:.0f} training images). What g learns by heart fails "
-            f"on test images, so the test share is too high: {of['test']:.3f}, on training images "
-            f"{of['train']:.3f}."
-        )
-    return found
+        of = {subset: fitted.shares(subset, ["xdelta"])["xdelta"] for subset in SUBSETS}
+        found.append(notes.too_few(f"From {source} to {target}", fitted.card, of))
+    return [warning for warning in found if warning is not None]
 
 
-def _spell(colours: Sequence[float]) -> str:
-    return f"({', '.join(f'{value:g}' for value in colours)})"
+def _resized(fits: Mapping[tuple[str, str], Fitted]) -> list[str]:
+    if not any(fitted.card["resized"] for fitted in fits.values()):
+        return []
+    return ["The maps differ in size: the source's is resized bilinearly to the target's."]

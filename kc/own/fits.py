@@ -1,6 +1,7 @@
 """One direction of a comparison as files: g, its variances, and the components pictures need."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +25,7 @@ from kc.runtime import derive_seed
 from kc.store import ArraySpec, StoredArray
 from kc.store.files import read_json
 from kc.store.product import CARD, Product
+from kc.store.writer import content_digest
 
 PICTURED = 512
 """Test images whose components are kept: the store's first, which are a random sample."""
@@ -38,6 +40,12 @@ class Fitted(NamedTuple):
     components: Path | None
     """Their store, where they are kept."""
 
+    def shares(self, subset: str, names: Sequence[str]) -> dict[str, float]:
+        """Give shares of the target's variance by part."""
+        part = self.variances[self.variances["subset"] == subset]
+        variance = part.set_index("component")["variance"]
+        return {name: float(variance[name] / variance["target"]) for name in names}
+
 
 def fit_direction(
     name: str,
@@ -46,10 +54,12 @@ def fit_direction(
     settings: CompareSettings,
     out: Path,
     device: torch.device,
+    pictured: bool = True,
 ) -> Fitted:
     """Fit g from source to target on the training images and evaluate it on both subsets.
 
-    What lies there under the same key is not made again.
+    What lies there under the same key is not made again. ``pictured``: keep the components of
+    some test images, where the layers are maps.
 
     Raises
     ------
@@ -57,10 +67,10 @@ def fit_direction(
         Layers of different kinds, constant features, too few images.
     """
     about = settings.consistency.model_dump(mode="json", exclude={"components", "memory_gb"})
-    inputs = {"source": source.store.digest, "target": target.store.digest}
+    inputs = {"source": digest_of(source), "target": digest_of(target)}
     key = product_key({"fit": about, "seed": settings.seed, "name": name}, inputs, "kc.own.fits")
     product = Product(out / "fits" / name, key)
-    kept = _kept(name, key, target, settings, out)
+    kept = _kept(name, key, target, settings, out) if pictured else None
     if not product.is_done():
         _make(name, product, _pair(source, target, settings, device), target, settings, kept)
     elif kept is not None and not kept.is_done():
@@ -68,6 +78,14 @@ def fit_direction(
         evaluate(load_fit(product.folder, device), pair, {}, kept)
     variances = pd.read_csv(product.folder / "variances.csv")
     return Fitted(read_json(product.folder / CARD), variances, None if kept is None else kept.path)
+
+
+def digest_of(array: StoredArray) -> str:
+    """Hash one array of a store: other layers beside it cost no fit."""
+    manifest = array.store.manifest
+    return content_digest(
+        {"array": manifest["arrays"][array.name], "rows": manifest["coordinates"]}
+    )
 
 
 def _pair(

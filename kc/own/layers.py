@@ -1,35 +1,38 @@
-"""Which layers of a user's network can be tapped, and one of them as a function of pictures."""
+"""Which layers of a user's network can be tapped, and some of them as a function of pictures."""
 
 import re
 import warnings
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple, NoReturn
 
 import torch
 import xxhash
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from kc.errors import KCError, NetworkError
 from kc.networks import feature_extractor, nodes
+from kc.own.forms import Layer, Shape
 from kc.own.networks import OwnNetwork
 
-Shape = tuple[int, ...]
 RANKS = (2, 3, 4)
 """Vectors, tokens and maps, with the images before them."""
 
 
 class Tap(NamedTuple):
-    """One layer of one network."""
+    """Some layers of one network."""
 
-    node: str
-    extract: Callable[[Tensor], Tensor]
-    """From normalised pictures to the feature."""
+    layers: dict[str, Layer]
+    """By node."""
+    extract: Callable[[Tensor], dict[str, Tensor]]
+    """From normalised pictures to the features, by node."""
     module: nn.Module
     """What has to be moved to a device for that."""
-    shape: Shape
-    """Of one image's feature."""
     digest: str
-    """Of everything the feature depends on but the picture: weights, modules, graph."""
+    """Of everything the features depend on but the picture: weights, modules, graph."""
+    bytes_each: int
+    """What one picture's features take in all modules, float32: more than is held at any time."""
 
 
 def layers_of(network: OwnNetwork, size: int = 224) -> list[tuple[str, Shape]]:
@@ -46,28 +49,94 @@ def layers_of(network: OwnNetwork, size: int = 224) -> list[tuple[str, Shape]]:
     return [(name, tuple(features[name].shape[1:])) for name in names[1:] if _is(features[name])]
 
 
-def tap(network: OwnNetwork, node: str, size: int) -> Tap:
-    """Look into a network at a node (its name in :func:`layers_of`).
+def distinct_layers(network: OwnNetwork, size: int) -> list[str]:
+    """List the nodes of :func:`layers_of` without those that only hand on what came in.
 
-    Whatever runs after the node is left out, so ReLUs that work in place overwrite nothing.
+    Dropout in eval mode and identities give what the layer before gave, and so would their fits.
+    """
+    names = [name for name, _ in layers_of(network, size)]
+    extractor = _untouched(network, names)
+    features = _forward(network, extractor, _example(network, size))
+    kept: list[str] = []
+    for name in names:
+        if not (kept and torch.equal(features[name], features[kept[-1]])):
+            kept.append(name)
+    return kept
+
+
+def tap(network: OwnNetwork, wanted: Sequence[str], size: int) -> Tap:
+    """Look into a network at some nodes (their names in :func:`layers_of`), in one pass.
+
+    Whatever runs after the last node is left out, and features are copied as they are made, so
+    ReLUs that work in place overwrite nothing.
 
     Raises
     ------
     NetworkError
         No such node (the nearest are named), it gives no feature, or as :func:`layers_of`.
     """
-    extractor: Any = _traced(network, lambda model: feature_extractor(model, [node]))
+    extractor = _untouched(network, wanted)
     example = _example(network, size)
-    feature = _forward(network, extractor, example)[node]
-    if not _is(feature):
-        got = f"of shape {tuple(feature.shape)}" if isinstance(feature, Tensor) else ""
-        raise NetworkError(
-            f"{network.name}: node '{node}' gives a {type(feature).__name__} {got}; expected "
-            "(n, units), (n, tokens, units) or (n, channels, y, x). Cure: 'kc layers' lists others."
-        )
+    with _counted(extractor) as sizes:
+        features = _forward(network, extractor, example)
+    for node in wanted:
+        if not _is(features[node]):
+            _refuse(network, node, features[node])
     _check_trace(network, example)
+    told = told_prefix(network.model)
+    layers = {node: Layer(node, tuple(features[node].shape[1:]), told) for node in wanted}
     digest = _digest(network.model, str(extractor.code))
-    return Tap(node, lambda x: extractor(x)[node], extractor, tuple(feature.shape[1:]), digest)
+    return Tap(layers, extractor, extractor, digest, max(1, sum(sizes) // len(example)))
+
+
+def told_prefix(model: nn.Module) -> int | None:
+    """Give the number of tokens before those of the patches, where a transformer tells it."""
+    # timm's name, and torchvision's
+    number = getattr(model, "num_prefix_tokens", None)
+    if isinstance(number, int):
+        return number
+    return 1 if isinstance(getattr(model, "class_token", None), nn.Parameter) else None
+
+
+def _untouched(network: OwnNetwork, wanted: Sequence[str]) -> Any:
+    """Trace an extractor that copies each feature as it is made."""
+    extractor: Any = _traced(network, lambda model: feature_extractor(model, wanted))
+    output = next(node for node in extractor.graph.nodes if node.op == "output")
+    copies = {}
+    for name, node in output.args[0].items():
+        with extractor.graph.inserting_after(node):
+            copies[name] = extractor.graph.call_function(_copied, (node,))
+    output.args = (copies,)
+    extractor.recompile()
+    return extractor
+
+
+def _copied(value: object) -> object:
+    return value.clone() if isinstance(value, Tensor) else value
+
+
+@contextmanager
+def _counted(model: nn.Module) -> Iterator[list[int]]:
+    """Count the bytes of what each module gives, as float32."""
+    sizes: list[int] = []
+
+    def count(_: nn.Module, __: object, given: object) -> None:
+        sizes.extend(4 * part.numel() for part in tree_leaves(given) if isinstance(part, Tensor))
+
+    handles = [module.register_forward_hook(count) for module in model.modules()]
+    try:
+        yield sizes
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _refuse(network: OwnNetwork, node: str, feature: object) -> NoReturn:
+    got = f"of shape {tuple(feature.shape)}" if isinstance(feature, Tensor) else ""
+    raise NetworkError(
+        f"{network.name}: node '{node}' gives a {type(feature).__name__} {got}; expected "
+        "(n, units), (n, tokens, units) or (n, channels, y, x). Cure: 'kc layers' lists others."
+    )
 
 
 def _traced[R](network: OwnNetwork, trace: Callable[[nn.Module], R]) -> R:

@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from kc.config import Activations, Consistency
 from kc.images.pixels import IMAGENET_MEAN, IMAGENET_STD
+from kc.own.forms import Align, Tokens
 from kc.sections import Positive, Section, Share
 
 
@@ -23,6 +24,14 @@ class CompareSettings(Section):
         0.4, description="share of the pictures tested on, where there are no train/ and test/"
     )
     seed: int = Field(0, description="of the split, the order of the rows, and the fits")
+    tokens: Tokens = Field(
+        "all", description="of a transformer: all tokens, those of patches, or the class token"
+    )
+    align: Align = Field(
+        "auto",
+        description="layers of different kinds: means over positions and tokens (pool), or tokens "
+        "on their grid (grid); auto: grid where both have one",
+    )
     activations: Activations = Activations()
     consistency: Consistency = Consistency()
 

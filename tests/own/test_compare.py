@@ -148,8 +148,9 @@ def test_a_layer_too_wide_for_the_images_is_a_warning_with_numbers(nets, photos,
 
 def test_layers_g_cannot_lead_between(nets, photos, tmp_path):
     a = read_network(f"{nets}:tiny")
-    with pytest.raises(FeatureError, match=r"got source \(4, 4, 4\) and target \(4,\)"):
-        compare(a, a, "conv3", "mean", photos, tmp_path / "out", SETTINGS)
+    grid = SETTINGS.model_copy(update={"align": "grid"})
+    with pytest.raises(FeatureError, match=r"'mean' \(4\) cannot be laid on a grid: exp"):
+        compare(a, a, "conv3", "mean", photos, tmp_path / "out", grid)
     assert not (tmp_path / "out").exists()
 
 

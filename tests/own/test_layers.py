@@ -29,15 +29,18 @@ def test_resnets_sums_and_vits_tokens_are_listed():
 
 def test_a_relu_that_works_in_place_overwrites_nothing(nets):
     network = read_network(f"{nets}:tiny")
-    tapped = tap(network, "conv1", 16)
+    tapped = tap(network, ["conv1", "relu", "conv3"], 16)
     with torch.inference_mode():
-        assert torch.equal(tapped.extract(PICTURE), network.model.conv1(PICTURE))
-        assert float(tapped.extract(PICTURE).min()) < 0
+        found = tapped.extract(PICTURE)
+        before = network.model.conv1(PICTURE)
+        assert float(before.min()) < 0
+        assert torch.equal(found["conv1"], before)
+        assert torch.equal(found["relu"], before.relu())
 
 
 def test_the_digest_follows_weights_and_code_and_nothing_else(nets):
     def digest(seed=0, function="tiny", node="conv3"):
-        return tap(read_network(f"{nets}:{function}", seed=seed), node, 16).digest
+        return tap(read_network(f"{nets}:{function}", seed=seed), [node], 16).digest
 
     assert digest() == digest()
     assert len({digest(), digest(seed=1), digest(function="wide"), digest(node="conv2")}) == 4
@@ -48,12 +51,12 @@ def test_the_digest_follows_weights_and_code_and_nothing_else(nets):
 
 def test_a_wrong_node_names_its_nearest(nets):
     with pytest.raises(NetworkError, match=r"unknown node 'conv4'; nearest: conv\d, .*8? nodes"):
-        tap(read_network(f"{nets}:tiny"), "conv4", 16)
+        tap(read_network(f"{nets}:tiny"), ["conv4"], 16)
 
 
 def test_a_node_that_gives_no_feature():
     with pytest.raises(NetworkError, match=r"vit_b_16: node 'getattr' gives a Size ; expected"):
-        tap(read_network("vit_b_16"), "getattr", 224)
+        tap(read_network("vit_b_16"), ["getattr"], 224)
 
 
 def test_a_network_that_branches_on_values(nets):
@@ -65,7 +68,7 @@ def test_a_network_that_branches_on_values(nets):
 
 def test_a_graph_that_is_not_the_whole_network(nets):
     with pytest.raises(NetworkError, match=r"nets\.py:forgetful: its graph .* gives other outputs"):
-        tap(read_network(f"{nets}:forgetful"), "mean", 16)
+        tap(read_network(f"{nets}:forgetful"), ["mean"], 16)
 
 
 def test_pictures_too_small_for_the_network():

@@ -12,7 +12,7 @@ from kc.own.pictures import build_pictures
 from tests.own.noise import write
 
 SETTINGS = CompareSettings(size=16)
-SPLIT = [f"{part}/{k}.png" for part, count in (("train", 12), ("test", 3)) for k in range(count)]
+SPLIT = [f"{part}/{k}.png" for part, count in (("train", 12), ("test", 4)) for k in range(count)]
 
 
 def build(root, tmp_path, settings=SETTINGS):
@@ -126,7 +126,7 @@ def test_nothing_to_read(tmp_path):
 @pytest.mark.parametrize(
     ("names", "told"),
     [
-        ([f"{k}.png" for k in range(6)], "4 to fit g on and 2 to test it on; expected 10 and 2"),
+        ([f"{k}.png" for k in range(6)], "4 to fit g on and 2 to test it on; expected 10 and 4"),
         (["1.png"], "1 to fit g on and 0 to test"),
         ([*(f"train/{k}.png" for k in range(12)), "test/1.png"], "12 to fit g on and 1 to test"),
     ],

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from kc.own import CompareSettings, read_network
+from kc.own.forms import Form
 from kc.own.layers import tap
 from kc.own.pictures import build_pictures
-from kc.own.record import record_layer
+from kc.own.record import record_layers
 
 NETS = Path(__file__).parent / "cifar_resnet.py"
 CIFAR = CompareSettings(size=32)
@@ -27,10 +28,10 @@ def test_cifars_networks_are_as_good_as_they_should_be(tmp_path, name):
     if weights is None:
         pytest.skip(f"{folder} holds no {name}")
     images = build_pictures(folder / "cifar10_subset.tgz", tmp_path / "pictures.zarr", CIFAR)
-    logits = record_layer(
-        tap(read_network(f"{NETS}:{name}", weights), "linear", 32), images, CIFAR,
-        tmp_path / "logits.zarr", torch.device("cpu"),
-    )  # fmt: skip
+    logits = record_layers(
+        tap(read_network(f"{NETS}:{name}", weights), ["linear"], 32), {"linear": [Form()]}, images,
+        CIFAR, tmp_path / "logits.zarr", torch.device("cpu"),
+    )["linear"]  # fmt: skip
     test = (images.rows["subset"] == "test").to_numpy()
     right = logits[:].argmax(1) == images.rows["label"].to_numpy()
     assert 0.78 < right[test].mean() < 0.84

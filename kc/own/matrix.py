@@ -1,0 +1,264 @@
+"""Many layers of one side against many of the other: shares in both directions, and CKA."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from kc.consistency.net import check_shapes
+from kc.errors import FeatureError
+from kc.images.rows import rows_in
+from kc.names import SUBSETS, component_names
+from kc.own import notes
+from kc.own.compare import DEFAULT, DIRECTIONS, origin_of
+from kc.own.estimate import Work, check_space, measured_rate, seconds_of, spell_seconds
+from kc.own.fits import fit_direction
+from kc.own.forms import Form, align
+from kc.own.peers import cka_of_all
+from kc.own.record import specs_of
+from kc.own.settings import CompareSettings
+from kc.own.sides import Choice, Comparable, Side, open_side, pair_rows, store_side
+from kc.provenance import code_hash, plain, versions
+from kc.runtime import pick_device
+from kc.store import Store
+
+
+class Matrix(NamedTuple):
+    """What came out, for a table and a picture."""
+
+    table: pd.DataFrame
+    """One row a pair of layers."""
+    notes: tuple[str, ...]
+    provenance: dict[str, Any]
+
+
+class _Cell(NamedTuple):
+    layers: tuple[str, str]
+    forms: tuple[Form, Form]
+    shapes: tuple[tuple[int, ...], tuple[int, ...]]
+
+    def array(self, letter: str) -> str:
+        at = "ab".index(letter)
+        return self.layers[at] + self.forms[at].suffix
+
+    def name(self, source: str, target: str) -> str:
+        """Name a fit's folder."""
+        spelled = f"{target}.{self.array(target)}-from-{source}.{self.array(source)}"
+        return re.sub(r"[^A-Za-z0-9._@-]", "_", spelled)
+
+    def work(self, source: str, target: str) -> Work:
+        return Work(self.shapes["ab".index(source)], self.shapes["ab".index(target)])
+
+
+def compare_layers(
+    a: Comparable,
+    b: Comparable,
+    layers_a: Choice = "all",
+    layers_b: Choice = "all",
+    images: Path | str | None = None,
+    out: Path | str = "compared",
+    settings: CompareSettings = DEFAULT,
+    device: str = "auto",
+    say: Callable[[str], None] = tqdm.write,
+) -> Matrix:
+    """Reconstruct every layer of each side from every layer of the other.
+
+    All layers of a network are recorded in one pass. A run that was killed goes on at the next
+    fit. ``say`` is told, before the first fit, how many there are and how long they may take.
+
+    Parameters
+    ----------
+    layers_a, layers_b
+        Some nodes, or ``all`` (those that only hand on what came in are left out).
+
+    Raises
+    ------
+    NetworkError, ImageError, FeatureError
+        As :func:`kc.own.compare`; pairs that cannot be brought to one kind are left out, unless
+        there are no others.
+    StoreError
+        Features of more bytes than the disk has.
+    """
+    folder, chosen = Path(out), pick_device(device)
+    sides = [open_side("a", a, layers_a, settings), open_side("b", b, layers_b, settings)]
+    cells, left_out = _cells(sides, settings)
+    rows = pair_rows(sides, images, settings, folder)
+    count = len(rows_in(rows.table, "train"))
+    wanted = {side.letter: _wanted(side.letter, cells) for side in sides}
+    size = _check_size(sides, wanted, len(rows.table), settings, folder)
+    rate = measured_rate(chosen)
+    plan = [
+        (cell, source, target, seconds_of(cell.work(source, target), count, settings, rate))
+        for cell in cells
+        for source, target in DIRECTIONS
+    ]
+    total = sum(seconds for *_, seconds in plan)
+    say(
+        f"{len(plan)} fits ({len(sides[0].layers)} x {len(sides[1].layers)} layers, both ways"
+        f"{f', {left_out} pairs left out' if left_out else ''}): about {spell_seconds(total)} "
+        f"on {chosen.type}, {size / 1e9:.2f} GB of features. A killed run goes on."
+    )
+    stores = {
+        side.letter: store_side(side, wanted[side.letter], rows, settings, folder, chosen)
+        for side in sides
+    }
+    measured: dict[tuple[str, str], dict[str, Any]] = {cell.layers: _about(cell) for cell in cells}
+    warned: list[str] = []
+    layout = "{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
+    with tqdm(total=total, bar_format=layout, disable=None) as bar:
+        for number, (cell, source, target, seconds) in enumerate(plan, start=1):
+            name = cell.name(source, target)
+            bar.set_description_str(f"fit {number} of {len(plan)}: {name}")
+            fitted = fit_direction(
+                name,
+                stores[source][cell.array(source)],
+                stores[target][cell.array(target)],
+                settings,
+                folder,
+                chosen,
+                pictured=False,
+            )
+            measured[cell.layers] |= _shares(fitted.shares, target, settings.consistency.order)
+            shares = {s: fitted.shares(s, ["xdelta"])["xdelta"] for s in SUBSETS}
+            warned += [name] if notes.too_few("", fitted.card, shares) else []
+            bar.update(seconds)
+    cka = _cka(sides, wanted, stores, folder, chosen)
+    for layers, row in measured.items():
+        row["cka"] = cka[layers]
+    return Matrix(
+        pd.DataFrame(list(measured.values())),
+        (
+            *_too_few(warned, len(plan)),
+            *(_note(side) for side in sides),
+            notes.of_rows(sides, rows, settings),
+            "xdelta_b: share of Var(b's layer) that a's layer does not give, test images; xdelta_a "
+            "the other way round; _train: on training images. x0: what a linear map gives.",
+            notes.of_fit(settings),
+            "cka: linear CKA, debiased, averaged over batches of 256 test images, flattened "
+            "features as stored; it has no direction.",
+            *([f"{left_out} pairs could not be brought to one kind."] if left_out else []),
+            notes.ONE_PAIR,
+        ),
+        {
+            "images": origin_of(rows, images),
+            "networks": {
+                side.letter: {
+                    "name": side.name,
+                    "weights": side.weights,
+                    "layers": list(side.layers),
+                    "activations": stores[side.letter].digest,
+                }
+                for side in sides
+            },
+            "settings": plain(settings),
+            "fits": len(plan),
+            "code": code_hash("kc.own.matrix"),
+            "versions": versions(),
+            "device": str(chosen),
+        },
+    )
+
+
+def _cells(sides: Sequence[Side], settings: CompareSettings) -> tuple[list[_Cell], int]:
+    """Pair all layers; those that cannot be brought to one kind are counted and left out."""
+    found, refused = [], []
+    for first in sides[0].layers.values():
+        for second in sides[1].layers.values():
+            try:
+                forms = align(first, second, settings.tokens, settings.align)
+                shapes = forms[0].shape(first.shape), forms[1].shape(second.shape)
+                check_shapes(*shapes)
+                found.append(_Cell((first.name, second.name), forms, shapes))
+            except FeatureError as error:
+                refused.append(error)
+    if not found:
+        raise refused[0]
+    return found, len(refused)
+
+
+def _wanted(letter: str, cells: Sequence[_Cell]) -> dict[str, list[Form]]:
+    """Gather the forms each layer is stored in."""
+    at, found = "ab".index(letter), dict[str, list[Form]]()
+    for cell in cells:
+        forms = found.setdefault(cell.layers[at], [])
+        if cell.forms[at] not in forms:
+            forms.append(cell.forms[at])
+    return found
+
+
+def _check_size(
+    sides: Sequence[Side],
+    wanted: Mapping[str, Mapping[str, list[Form]]],
+    rows: int,
+    settings: CompareSettings,
+    out: Path,
+) -> int:
+    specs = [
+        spec
+        for side in sides
+        for spec in specs_of(
+            {name: layer.shape for name, layer in side.layers.items()},
+            wanted[side.letter],
+            rows,
+            settings.activations.dtype,
+        )
+    ]
+    return check_space(specs, out)
+
+
+def _about(cell: _Cell) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for letter, layer, form, shape in zip("ab", cell.layers, cell.forms, cell.shapes, strict=True):
+        found[f"layer_{letter}"] = layer
+        found[f"form_{letter}"] = form.suffix.removeprefix("@") or "own"
+        found[f"shape_{letter}"] = " x ".join(map(str, shape))
+    return found
+
+
+def _shares(
+    shares: Callable[[str, Sequence[str]], dict[str, float]], target: str, order: int
+) -> dict[str, float]:
+    names = ("xdelta", *component_names(order)[:-1])
+    held = {f"{name}_{target}": value for name, value in shares("test", names).items()}
+    return held | {f"xdelta_{target}_train": shares("train", ["xdelta"])["xdelta"]}
+
+
+def _cka(
+    sides: Sequence[Side],
+    wanted: Mapping[str, Mapping[str, list[Form]]],
+    stores: Mapping[str, Store],
+    out: Path,
+    device: Any,
+) -> dict[tuple[str, str], float]:
+    """Compare each layer in the form that holds most of it; by layer of a and of b."""
+    arrays = []
+    for side in sides:
+        of_side = wanted[side.letter]
+        widest = {
+            name: max(forms, key=lambda form: np.prod(form.shape(side.layers[name].shape)))
+            for name, forms in of_side.items()
+        }
+        arrays.append({name: name + form.suffix for name, form in widest.items()})
+    names = [list(some.values()) for some in arrays]
+    found = cka_of_all(stores["a"], stores["b"], (names[0], names[1]), out, device)
+    pairs = product(arrays[0], arrays[1])
+    return dict(zip(pairs, found.to_numpy().ravel().tolist(), strict=True))
+
+
+def _note(side: Side) -> str:
+    return f"{side.letter}: {side.name}, {side.weights}; {len(side.layers)} layers."
+
+
+def _too_few(warned: Sequence[str], fits: int) -> list[str]:
+    if not warned:
+        return []
+    return [
+        f"Warning: too few images for the width of {len(warned)} of {fits} fits (fewer than "
+        f"{notes.ENOUGH:g} positions for a weight of g): their test shares are too high. "
+        "Hold them against xdelta on training images."
+    ]

@@ -1,0 +1,106 @@
+"""The measures others use beside the share of x^Delta, from the same stores, once each."""
+
+import math
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from kc.consistency.baselines import NAMES, similarities
+from kc.consistency.similarity_minibatch import cka_matrix
+from kc.images.rows import rows_in
+from kc.own.fits import digest_of
+from kc.own.settings import CompareSettings
+from kc.provenance import product_key
+from kc.store import Store, StoredArray
+from kc.store.product import Product
+
+WIDTH = 1024
+"""Units a flattened feature may have: beyond, the best linear map and its kin take longer than g,
+and images are too few for them."""
+MINIBATCH = 256
+
+
+def peers_of(
+    name: str,
+    source: StoredArray,
+    target: StoredArray,
+    settings: CompareSettings,
+    out: Path,
+    device: torch.device,
+) -> "pd.Series[float]":
+    """Give :func:`kc.consistency.baselines.similarities` of one direction, measured on test images.
+
+    What lies there under the same key is not measured again.
+    """
+    about = {
+        "width": WIDTH,
+        "kernel_size": settings.consistency.kernel_size,
+    }
+    inputs = {"source": digest_of(source), "target": digest_of(target)}
+    product = Product(
+        out / "peers" / name, product_key(about, inputs, "kc.consistency.baselines", "kc.own.peers")
+    )
+    if not product.is_done():
+        begun = time.monotonic()
+        product.start()
+        found = similarities(
+            source,
+            target,
+            rows_in(target.rows, "train"),
+            rows_in(target.rows, "test"),
+            device=device,
+            width=WIDTH,
+            kernel_size=settings.consistency.kernel_size,
+            block_rows=source.shard_rows,
+            memory_gb=settings.consistency.memory_gb,
+        )
+        found.rename_axis("measure").to_csv(product.folder / "peers.csv")
+        seconds = round(time.monotonic() - begun, 2)
+        product.finish({"seconds": seconds, "device": str(device)}, ["peers.csv"])
+    values = pd.read_csv(product.folder / "peers.csv", index_col="measure")["similarity"]
+    return values.reindex(list(NAMES))
+
+
+def cka_of_all(
+    first: Store,
+    second: Store,
+    names: tuple[list[str], list[str]],
+    out: Path,
+    device: torch.device,
+) -> pd.DataFrame:
+    """Give CKA by minibatch of every layer of one store with every one of another, test images.
+
+    Layers are read once each, flattened, in the form they are stored in: CKA asks for no common
+    form. Rows of the result are the first store's layers.
+    """
+    inputs = {"first": first.digest, "second": second.digest}
+    product = Product(out / "peers" / "matrix", product_key(names, inputs, "kc.own.peers"))
+    if not product.is_done():
+        product.start()
+        found = cka_matrix(_batches(first, second, names, device))
+        frame = pd.DataFrame(found.numpy(), index=names[0], columns=names[1])
+        frame.to_csv(product.folder / "cka.csv")
+        product.finish({"device": str(device)}, ["cka.csv"])
+    return pd.read_csv(product.folder / "cka.csv", index_col=0)
+
+
+def _batches(
+    first: Store, second: Store, names: tuple[list[str], list[str]], device: torch.device
+) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
+    rows = rows_in(first.rows, "test")
+    # a rest of fewer than four rows has no unbiased estimate
+    count = max(1, math.ceil((len(rows) - 3) / MINIBATCH))
+    edges = list(pairwise([*(MINIBATCH * k for k in range(count)), len(rows)]))
+    arrays = [[first[name] for name in names[0]], [second[name] for name in names[1]]]
+    for start, stop in tqdm(edges, desc="CKA", unit="batch", disable=None):
+        of_first, of_second = (
+            [torch.from_numpy(array[rows[start:stop]]).to(device) for array in some]
+            for some in arrays
+        )
+        yield of_first, of_second
