@@ -20,7 +20,6 @@ from kc.own.settings import CompareSettings
 from kc.provenance import product_key
 from kc.store import Store, StoredArray, StoreWriter, open_store
 from kc.store.foreign import open_foreign
-from kc.store.writer import manifest_path
 
 SPEC = re.compile(r"(?P<path>.+(?P<suffix>\.npy|\.zarr|\.h5|\.hdf5))(:(?P<only>.+))?")
 
@@ -79,7 +78,7 @@ def read_arrays(spec: str, ids: Path | None = None) -> OwnArrays:
     names, subsets = None, None
     if parsed["suffix"] == ".npy":
         found = _from_npy(path)
-    elif parsed["suffix"] == ".zarr" and manifest_path(path).is_file():
+    elif parsed["suffix"] == ".zarr" and _is_kcs(path):
         store = open_store(path)
         found = {name: store[name] for name in store.names}
         names = store.image_ids
@@ -90,6 +89,14 @@ def read_arrays(spec: str, ids: Path | None = None) -> OwnArrays:
         found = _from_hdf5(path)
     arrays = OwnArrays(path.name, _chosen(path, found, only), path, names, subsets)
     return arrays if ids is None else _with_ids(arrays, ids)
+
+
+def _is_kcs(path: Path) -> bool:
+    """Tell a store of kc's, by the manifest beside it."""
+    manifest = path.with_suffix(".json")
+    if path.suffix != ".zarr" or not manifest.is_file():
+        return False
+    return "manifest_digest" in manifest.read_text(encoding="utf-8", errors="replace")
 
 
 def _from_npy(path: Path) -> dict[str, Any]:
@@ -224,8 +231,7 @@ def import_arrays(
 
 def _digest(path: Path) -> str:
     """Hash the bytes of a file; of a folder, names and sizes, or a store's own manifest."""
-    manifest = manifest_path(path)
-    return source_digest(manifest if path.is_dir() and manifest.is_file() else path)
+    return source_digest(path.with_suffix(".json") if _is_kcs(path) else path)
 
 
 def _held(arrays: OwnArrays, names: Mapping[str, Layer], memory_gb: float) -> dict[str, Any]:
