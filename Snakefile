@@ -20,6 +20,7 @@ rule all:
     default_target: True
     input:
         [outputs(study) for study in PLANS],
+        f"{RESULTS}/report/index.html",
 
 
 include: "workflow/rules/images.smk"
@@ -28,3 +29,4 @@ include: "workflow/rules/activations.smk"
 include: "workflow/rules/consistency.smk"
 include: "workflow/rules/studies.smk"
 include: "workflow/rules/concepts.smk"
+include: "workflow/rules/report.smk"

@@ -1,15 +1,13 @@
 """Pictures of the components of kept fits, one file a fit."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from kc.config import Settings
-from kc.images import open_images
+from kc.images.by_id import pictures_by_id
 from kc.images.rows import rows_in
 from kc.plan import FitPlan
 from kc.report.figures import write_figure
@@ -68,16 +66,10 @@ def component_figure(settings: Settings, fit: FitPlan, columns: Columns, what: s
     shown |= {r"x$^\Delta$": delta}
     ids = [str(image_id) for image_id in store.rows["image_id"].to_numpy()[looked_at[images]]]
     return feature_maps(
-        _pixels(results / "images" / f"{fit.target.dataset}.json", ids),
+        pictures_by_id(results / "images" / f"{fit.target.dataset}.json", ids),
         [Panel(title, maps[images, filters]) for title, maps in shown.items()],
         [f"filter {c} {name}" for c, name in zip(filters, ids, strict=True)],
         filters,
         caption=f"{what} x*: {fit.target_layer} of {fit.target.name}; x: {fit.source_layer} of "
         f"{fit.source.name}; test images. {CHOICE} {SCALE}",
     )
-
-
-def _pixels(path: Path, ids: Sequence[str]) -> NDArray[np.uint8]:
-    store = open_images(path)
-    at = {str(image_id): row for row, image_id in enumerate(store.image_ids)}
-    return np.stack([store["image"][at[image_id]] for image_id in ids])

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import matplotlib as mpl
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -141,7 +141,7 @@ def choose_filters(
             "Cure: pass the same images and the same layer of both."
         )
     of_whole, of_part = _channel_variances(whole, "whole"), _channel_variances(part, "part")
-    live = (of_whole > 0) & (of_whole >= WEAK * np.median(of_whole))
+    live = live_channels(of_whole)
     if not 0 <= count <= live.sum():
         raise FeatureError(
             f"count: {count} filters asked for; {live.sum()} of {len(live)} channels vary enough "
@@ -150,6 +150,11 @@ def choose_filters(
     share = np.full(len(live), -np.inf)
     share[live] = of_part[live] / of_whole[live]
     return np.argsort(-share, kind="stable")[:count]
+
+
+def live_channels(variances: Float[np.ndarray, " c"]) -> Bool[np.ndarray, " c"]:
+    """Say which channels vary enough to be shown: not 0, nor below 1 % of the median's."""
+    return np.asarray((variances > 0) & (variances >= WEAK * np.median(variances)))
 
 
 def choose_images(

@@ -1,5 +1,6 @@
 # Settings and plans, read once; what every rule file needs.
 from dataclasses import asdict
+from hashlib import sha256
 from itertools import groupby
 
 from kc.concepts_config import layers_seen
@@ -29,12 +30,25 @@ def results_folder(wildcards):
     return RESULTS
 
 
+def caption(study):
+    """Name the file that says what a study's tables and figures show."""
+    return f"{MODULES}/workflow/report/{study}.rst"
+
+
+def reported(study, files):
+    """Put tables and figures among files under the results folder into Snakemake's report."""
+    kinds = {".csv": "tables", ".png": "figures"}
+    found = []
+    for path in [f"{RESULTS}/{name}" for name in files]:
+        kind, about = kinds.get(Path(path).suffix), caption(study)
+        shown = report(path, caption=about, category=study, subcategory=kind)
+        found.append(shown if kind else path)
+    return found
+
+
 def outputs(study):
-    """List the files a study's rule makes; tables and figures go into Snakemake's report."""
-    about = {"caption": f"{MODULES}/workflow/report/{study}.rst", "category": study}
-    files = [f"{RESULTS}/{name}" for name in outputs_of(SETTINGS, study, PLANS[study])]
-    shown = (".csv", ".png")
-    return [report(f, **about) if f.endswith(shown) else f for f in files]
+    """List the files a study's rule makes."""
+    return reported(study, outputs_of(SETTINGS, study, PLANS[study]))
 
 
 def concept_cards(networks):

@@ -84,16 +84,18 @@ rule concepts:
         concept_maps(CONCEPT_NETWORKS),
         CONCEPT_IMAGES,
     output:
-        [
-            f"{RESULTS}/tables/{name}.{suffix}"
-            for name in CONCEPT_TABLES
-            for suffix in TABLE
-        ],
-        [
-            f"{RESULTS}/figures/{name}.{suffix}"
-            for name in concept_figures(CONCEPTS)
-            for suffix in FIGURE
-        ],
+        reported(
+            "concepts",
+            [f"tables/{name}.{suffix}" for name in CONCEPT_TABLES for suffix in TABLE],
+        ),
+        reported(
+            "concepts",
+            [
+                f"figures/{name}.{suffix}"
+                for name in concept_figures(CONCEPTS)
+                for suffix in FIGURE
+            ],
+        ),
     log:
         f"{RESULTS}/logs/concepts.log",
     conda:

@@ -1,0 +1,77 @@
+"""A written table's Markdown as the parts of a page: headings and numbers as they were written."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from kc.errors import StoreError
+from kc.report.tables import read_markdown
+
+
+class WrittenTable(NamedTuple):
+    """What :func:`kc.report.tables.write_table` wrote, to be shown."""
+
+    title: str
+    table: str
+    """HTML, what is written in it escaped; columns of printed values have the class ``paper``."""
+    caption: str
+    notes: tuple[str, ...]
+
+
+def read_table(stem: Path) -> WrittenTable:
+    """Read a written table's ``.md``.
+
+    Raises
+    ------
+    StoreError
+        The file is missing, or is not a title, a table, a caption and notes.
+    """
+    try:
+        text = read_markdown(stem)
+    except FileNotFoundError:
+        raise StoreError(
+            f"{stem.with_suffix('.md')}: no such file. Cure: run the study that writes it."
+        ) from None
+    # stars and underscores are the formulas' own: no emphasis
+    reader = MarkdownIt("zero").enable(["heading", "table", "list"])
+    tokens = reader.parse(text)
+    kinds = [token.type for token in tokens]
+    if kinds[:1] != ["heading_open"] or kinds.count("table_open") != 1:
+        raise StoreError(
+            f"{stem.with_suffix('.md')}: expected a title and one table, as write_table writes "
+            "them. Cure: remove it and run its study again."
+        )
+    begin, end = kinds.index("table_open"), kinds.index("table_close") + 1
+    table = tokens[begin:end]
+    _mark_printed(table)
+    after = tokens[end:]
+    items = [_listed(after, place) for place, token in enumerate(after) if token.type == "inline"]
+    return WrittenTable(
+        tokens[1].content,
+        reader.renderer.render(table, reader.options, {}),
+        " ".join(content for content, listed in items if not listed),
+        tuple(content for content, listed in items if listed),
+    )
+
+
+def _listed(tokens: Sequence[Token], place: int) -> tuple[str, bool]:
+    """Give a text and whether it is an item of a list."""
+    return tokens[place].content, tokens[place].level > 1
+
+
+def _mark_printed(table: Sequence[Token]) -> None:
+    """Give heads and cells of columns of printed values a class of their own."""
+    column, printed = 0, set()
+    for token, inner in pairwise(table):
+        if token.type == "tr_open":
+            column = 0
+        elif token.type in ("th_open", "td_open"):
+            if token.type == "th_open" and inner.content.startswith("paper"):
+                printed.add(column)
+            if column in printed:
+                token.attrJoin("class", "paper")
+            column += 1

@@ -1,0 +1,171 @@
+"""A page of tables, figures and a feature viewer that opens from disk, without a server.
+
+``index.html`` and beside it ``index_files/``: nothing else, nothing from elsewhere.
+"""
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib as mpl
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from PIL import Image
+
+from kc.errors import StoreError
+from kc.report.markdown import WrittenTable, read_table
+from kc.report.pictures import COLOURS
+from kc.report.viewer import Shown, View, write_index, write_view
+from kc.store.files import read_json, write_bytes_atomic
+
+FILES = "index_files"
+"""Folder beside the page that holds all else; its content is replaced."""
+ASSETS = ("page.css", "page.js", "viewer.js", "maps.js")
+COPIED = ("csv", "json")
+"""Of each table, beside what is shown."""
+DEFAULT = Shown()
+
+
+class Drawing(NamedTuple):
+    """A figure of a page."""
+
+    stem: Path
+    """Path without suffix, as :func:`kc.report.figures.write_figure` takes it."""
+    caption: str
+    """What it shows, also for those who do not see it."""
+
+
+class Section(NamedTuple):
+    """Tables and figures under one heading."""
+
+    name: str
+    """In links; letters, digits, ``_`` and ``-``; the page's only one of that name."""
+    title: str
+    about: str
+    """A sentence or two under the title."""
+    tables: Sequence[Path]
+    """Paths without suffix, as :func:`kc.report.tables.write_table` takes them."""
+    figures: Sequence[Drawing]
+
+
+class _Table(NamedTuple):
+    name: str
+    content: WrittenTable
+
+
+class _Origin(NamedTuple):
+    """What some tables were made from."""
+
+    tables: tuple[str, ...]
+    content: Mapping[str, Any]
+
+
+def write_page(
+    folder: Path,
+    *,
+    title: str,
+    lead: str,
+    sections: Sequence[Section],
+    views: Sequence[View],
+    shown: Shown = DEFAULT,
+) -> Path:
+    """Write ``folder/index.html`` and ``folder/index_files/``; what that held before is removed.
+
+    The same inputs give the same bytes. The folder can be moved, and opens with a double click.
+
+    Parameters
+    ----------
+    folder
+        Is made; other files in it are left alone.
+    title, lead
+        Heading of the page, and a sentence or two under it: the answer, if there is one.
+    sections
+        Written tables (``.md``, ``.csv`` and ``.json`` of each are read) and figures (``.png``),
+        in the page's order. Origins (``.json``) are shown under Provenance.
+    views
+        Fits of the feature viewer; none: the page has no viewer.
+    shown
+        How many images and filters of each fit the viewer shows.
+
+    Returns
+    -------
+    Path
+        Of the page.
+
+    Raises
+    ------
+    StoreError
+        A table, component store or image store that is missing or damaged.
+    FeatureError
+        Components that cannot be shown.
+    """
+    files = folder / FILES
+    shutil.rmtree(files, ignore_errors=True)
+    files.mkdir(parents=True)
+    tables = {
+        section.name: [_Table(stem.name, read_table(stem)) for stem in section.tables]
+        for section in sections
+    }
+    stems = [stem for section in sections for stem in section.tables]
+    for stem in stems:  # read_table has seen that the table was written
+        for suffix in COPIED:
+            shutil.copyfile(stem.with_suffix(f".{suffix}"), files / f"{stem.name}.{suffix}")
+    drawn = [drawing.stem for section in sections for drawing in section.figures]
+    sizes = {stem.name: _copy_figure(stem, files) for stem in drawn}
+    entries = [write_view(view, files, shown) for view in views]
+    if entries:
+        write_index(entries, _colours(), files / "views.js")
+    environment = Environment(
+        loader=PackageLoader("kc.report"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters["spelled"] = _spelled
+    for name in ASSETS:
+        source = environment.loader.get_source(environment, name)[0]  # type: ignore[union-attr]
+        (files / name).write_text(source, encoding="utf-8")
+    text = environment.get_template("page.html").render(
+        title=title,
+        lead=lead,
+        sections=sections,
+        tables=tables,
+        sizes=sizes,
+        origins=_origins(stems),
+        views=entries,
+        files=FILES,
+    )
+    page = folder / "index.html"
+    write_bytes_atomic(page, text.encode())
+    return page
+
+
+def _copy_figure(stem: Path, files: Path) -> tuple[int, int]:
+    """Copy a figure; give width and height, so that the page keeps its place while it loads."""
+    try:
+        shutil.copyfile(stem.with_suffix(".png"), files / f"{stem.name}.png")
+    except FileNotFoundError:
+        raise StoreError(
+            f"{stem.with_suffix('.png')}: no such file. Cure: run the study that draws it."
+        ) from None
+    with Image.open(files / f"{stem.name}.png") as picture:
+        return picture.size
+
+
+def _colours() -> list[int]:
+    """Give the colours of the figures' maps, 256 times red, green, blue."""
+    colours = mpl.colormaps[COLOURS](np.arange(256))[:, :3]
+    return [int(value) for value in np.rint(255 * colours).ravel()]
+
+
+def _origins(stems: Sequence[Path]) -> list[_Origin]:
+    """Read where tables come from; those that share an origin stand together."""
+    found: dict[str, tuple[list[str], Mapping[str, Any]]] = {}
+    for stem in stems:
+        content = read_json(stem.with_suffix(".json"))
+        found.setdefault(json.dumps(content, sort_keys=True), ([], content))[0].append(stem.name)
+    return [_Origin(tuple(names), content) for names, content in found.values()]
+
+
+def _spelled(value: object) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)

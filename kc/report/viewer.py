@@ -1,0 +1,285 @@
+"""Data of a page's feature viewer: 8-bit maps of some filters and images of each fit.
+
+A page opened from disk may neither fetch a file nor read the pixels of a picture, so maps are
+scripts that call ``kcData(name, value)``, each loaded when it is first looked at; pictures are
+sprite sheets.
+"""
+
+import base64
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from io import BytesIO
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int, UInt8
+from PIL import Image
+
+from kc.consistency.variance import Moments
+from kc.errors import FeatureError
+from kc.images.by_id import pictures_by_id
+from kc.images.rows import rows_in
+from kc.report.pictures import live_channels
+from kc.store import StoredArray, open_store
+
+LEVELS = 127
+"""A map's values are whole numbers from -LEVELS to LEVELS, in units of its largest over LEVELS."""
+BLOCK_BYTES = 2**24
+"""Components read at a time, as stored."""
+SCRIPT_BYTES = 2**20
+"""Maps in one script, before base64; whole filters, one at least."""
+VIEW_BYTES = 2**24
+"""Maps of one view; where maps are large, fewer images are shown."""
+FEWEST = 8
+"""Images shown at least."""
+THUMBNAIL = 128
+"""Side of a picture in a sprite sheet at most, px."""
+COLUMNS = 10
+"""Pictures in a row of a sprite sheet."""
+
+
+@dataclass(frozen=True)
+class View:
+    """A fit to be looked at: x* of one layer, split into what x of another gives of it."""
+
+    pair: str
+    """The two networks, as the page's first choice names them, e.g. ``resnet20 to resnet44``."""
+    layer: str
+    """The two layers, as its second choice names them."""
+    components: Path
+    """Component store (``.zarr`` or ``.json``); its name, without suffix, is the view's in links,
+    so it must be the page's only one of that name."""
+    images: Path
+    """Image store that its images come from."""
+    about: str = ""
+    """A sentence on what x and x* are, and what x^Delta stands for."""
+
+    @property
+    def name(self) -> str:
+        """Name of the view in links and file names."""
+        return self.components.stem
+
+
+class Shown(NamedTuple):
+    """How much of each fit the viewer shows."""
+
+    images: int = 50
+    """Test images: the store's first, which are a random sample."""
+    filters: int = 64
+    """Filters: where there are more, half of them those with the largest share of x^Delta, half
+    those with the smallest."""
+
+
+class _Measured(NamedTuple):
+    """Of all test images, before anything is chosen."""
+
+    images: int
+    variances: Float[np.ndarray, "parts c"]
+    """Of each channel about its own mean: x0 .. xK, xdelta, x*."""
+    shares: dict[str, float]
+    """Of Var(x*), one global mean, as the tables have it; with ``cross``."""
+    delta_mean: Float[np.ndarray, " c"]
+
+
+def write_view(view: View, folder: Path, shown: Shown) -> dict[str, Any]:
+    """Write the scripts and pictures of a view into ``folder``; give its entry in the index.
+
+    Memory holds one block of components and the maps of the images shown. Vectors are shown as
+    maps of one place; tokens as their square grid (a class token before it is left out), else as
+    a line.
+
+    Raises
+    ------
+    FeatureError
+        The store keeps no test images, or no channel varies.
+    StoreError
+        A store that is missing or damaged, or pictures that are not those of the components.
+    """
+    store = open_store(view.components)
+    array = store["component"]
+    names = [str(name) for name in store.attributes["component"]]
+    rows = rows_in(store.rows, "test")
+    if not len(rows):
+        raise FeatureError(f"{view.components}: keeps no test images, so there is nothing to show.")
+    found = _measure(array, rows, names)
+    live = live_channels(found.variances[-1])
+    with np.errstate(invalid="ignore"):
+        share = found.variances[-2] / found.variances[-1]
+    channels = choose_ends(share, live, shown.filters)
+    each = len(channels) * int(np.prod(array.shape)) // (array.shape[1] * len(live))
+    looked_at = rows[: min(shown.images, max(FEWEST, VIEW_BYTES // each))]
+    maps = _maps_of(array, looked_at, channels)
+    levels, largest = quantise(maps)
+    scripts = _write_maps(view.name, levels, folder)
+    about = store.rows.iloc[looked_at]
+    entry = {"name": view.name, "pair": view.pair, "layer": view.layer, "about": view.about}
+    meta = entry | {
+        "components": names,
+        "shares": found.shares,
+        "counted": found.images,
+        "channels": len(live),
+        "weak": int((~live).sum()),
+        "map": list(maps.shape[3:]),
+        "images": _image_names(about),
+        "sprite": _write_sprite(view.images, [i["id"] for i in _image_names(about)], folder),
+        "filters": _filter_rows(found, channels, largest, maps),
+        "scripts": scripts,
+    }
+    _write_script(folder / f"{view.name}.js", view.name, meta)
+    return entry | {"xdelta": found.shares["xdelta"]}
+
+
+def choose_ends(
+    share: Float[np.ndarray, " c"], live: Bool[np.ndarray, " c"], count: int
+) -> Int[np.ndarray, " chosen"]:
+    """Rank the live channels by share, largest first; of more than ``count`` keep both ends."""
+    ranked = np.flatnonzero(live)[np.argsort(-share[live], kind="stable")]
+    if len(ranked) <= count:
+        return ranked
+    return np.concatenate([ranked[: -(-count // 2)], ranked[len(ranked) - count // 2 :]])
+
+
+def quantise(
+    maps: Float[np.ndarray, "filters parts n h w"],
+) -> tuple[UInt8[np.ndarray, "filters parts n h w"], Float[np.ndarray, "filters parts"]]:
+    """Turn each filter's part into bytes and the value 127 stands for.
+
+    ``(byte - 128) * largest / 127`` is within ``largest / 254`` of the value.
+    """
+    largest = np.abs(maps).max((2, 3, 4))
+    unit = np.where(largest > 0, largest, 1)[:, :, None, None, None] / LEVELS
+    return (np.rint(maps / unit) + LEVELS + 1).astype(np.uint8), largest
+
+
+def write_index(entries: Sequence[Mapping[str, Any]], colours: Sequence[int], path: Path) -> None:
+    """Write the script that lists the views and the colours of maps (RGB, smallest first)."""
+    _write_script(path, "views", {"views": list(entries), "colours": list(colours)})
+
+
+def _measure(array: StoredArray, rows: np.ndarray, names: Sequence[str]) -> _Measured:
+    moments = Moments()
+    for block in _blocks(array, rows):
+        moments.add(torch.from_numpy(np.concatenate([block, block.sum(0, keepdims=True)])), 1)
+    whole = float(moments.global_variance[-1])
+    if not moments.channel_variance[-1].any():
+        raise FeatureError(f"{array.store.path}: no channel of x* varies over the test images.")
+    shares = {
+        name: float(value) / whole
+        for name, value in zip(names, moments.global_variance[:-1], strict=True)
+    }
+    return _Measured(
+        len(rows),
+        moments.channel_variance.numpy(),
+        shares | {"cross": 1 - sum(shares.values())},
+        moments.mean[len(names) - 1].numpy(),
+    )
+
+
+def _blocks(array: StoredArray, rows: np.ndarray) -> Iterator[Float[np.ndarray, "parts n c h w"]]:
+    """Read the rows in order, a few at a time; rows between them are skipped."""
+    each = int(np.prod(array.shape)) // len(array) * array.dtype.itemsize
+    step = max(1, BLOCK_BYTES // each)
+    for begin in range(0, len(array), step):
+        here = rows[(rows >= begin) & (rows < begin + step)]
+        if len(here):
+            values = array.read(slice(begin, min(begin + step, len(array))))
+            yield as_maps(values[:, here - begin].astype(np.float32), array.dims)
+
+
+def as_maps(
+    values: Float[np.ndarray, "parts n ..."], dims: Sequence[str]
+) -> Float[np.ndarray, "parts n c h w"]:
+    """Lay features out as maps: vectors in one place, tokens on their grid or in a line."""
+    if dims[-1] != "unit":
+        return values
+    if dims[-2] != "token":
+        return values[..., None, None]
+    tokens = values.shape[2]
+    for first in (0, 1):
+        side = round((tokens - first) ** 0.5)
+        if side > 1 and side**2 == tokens - first:
+            grid = values[:, :, first:].reshape(*values.shape[:2], side, side, -1)
+            return np.moveaxis(grid, -1, 2)
+    return np.moveaxis(values, -1, 2)[:, :, :, None]
+
+
+def _maps_of(
+    array: StoredArray, rows: np.ndarray, channels: np.ndarray
+) -> Float[np.ndarray, "filters parts n h w"]:
+    blocks = [block[:, :, channels] for block in _blocks(array, rows)]
+    return np.moveaxis(np.concatenate(blocks, axis=1), 2, 0)
+
+
+def _filter_rows(
+    found: _Measured, channels: np.ndarray, largest: np.ndarray, maps: np.ndarray
+) -> list[dict[str, Any]]:
+    """Say of each filter what share each part and, of x^Delta, each image has.
+
+    An image's share is the mean square of its x^Delta about the filter's mean over Var(x*), so
+    that the mean over all test images is the filter's share.
+    """
+    rows = []
+    for place, channel in enumerate(channels):
+        whole = found.variances[-1, channel]
+        away = np.square(maps[place, -1] - found.delta_mean[channel]).mean((1, 2)) / whole
+        rows.append(
+            {
+                "channel": int(channel),
+                "variance": _rounded(float(whole)),
+                "shares": [_rounded(v) for v in (found.variances[:-1, channel] / whole).tolist()],
+                "largest": [_rounded(v, 9) for v in largest[place].tolist()],
+                "images": [_rounded(v) for v in away.tolist()],
+            }
+        )
+    return rows
+
+
+def _rounded(value: float, digits: int = 4) -> float:
+    return float(f"{value:.{digits}g}")
+
+
+def _image_names(about: Any) -> list[dict[str, str]]:
+    classes = about["class_name"] if "class_name" in about else [""] * len(about)
+    return [
+        {"id": str(image_id), "class": str(name)}
+        for image_id, name in zip(about["image_id"], classes, strict=True)
+    ]
+
+
+def _write_maps(name: str, levels: np.ndarray, folder: Path) -> dict[str, Any]:
+    """Write whole filters, in their order, into scripts of about equal size."""
+    per = max(1, SCRIPT_BYTES // levels[0].size)
+    files = []
+    for number, begin in enumerate(range(0, len(levels), per)):
+        key = f"{name}~{number}"
+        content = levels[begin : begin + per].tobytes()
+        _write_script(folder / f"{key}.js", key, base64.b64encode(content).decode("ascii"))
+        files.append(key)
+    return {"keys": files, "filters": per}
+
+
+def _write_sprite(images: Path, ids: Sequence[str], folder: Path) -> dict[str, Any]:
+    """Write the pictures into one sheet, named by its content: views of the same share it."""
+    pixels = pictures_by_id(images, ids)
+    side = min(THUMBNAIL, pixels.shape[2])
+    lines = -(-len(ids) // COLUMNS)
+    sheet = Image.new("RGB", (COLUMNS * side, lines * side))
+    for place, one in enumerate(pixels):
+        picture = Image.fromarray(np.ascontiguousarray(one.transpose(1, 2, 0)))
+        if picture.size != (side, side):
+            picture = picture.resize((side, side), Image.Resampling.LANCZOS)
+        sheet.paste(picture, (place % COLUMNS * side, place // COLUMNS * side))
+    drawn = BytesIO()
+    sheet.save(drawn, format="JPEG", quality=90)
+    file = f"pictures-{sha256(drawn.getvalue()).hexdigest()[:12]}.jpg"
+    (folder / file).write_bytes(drawn.getvalue())
+    return {"file": file, "columns": COLUMNS, "lines": lines}
+
+
+def _write_script(path: Path, name: str, value: object) -> None:
+    spelled = json.dumps(value, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    path.write_text(f"kcData({json.dumps(name)},{spelled});\n", encoding="ascii")

@@ -1,0 +1,181 @@
+"""The page's folder is whole, needs nothing from elsewhere, and says what the tables say."""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from kc.errors import StoreError
+from kc.report.markdown import read_table
+from kc.report.page import FILES, Drawing, Section, write_page
+from kc.report.tables import Column, write_table
+from kc.report.viewer import Shown, View
+from tests.reference.written_components import written_view
+
+NOTES = ["Sure: x* - g(x) is x_A's, a < b & c | d.", "[n] is *not* `n`."]
+FRAME = pd.DataFrame(
+    {
+        "layer": ["conv4|5", "<b>conv</b>"],
+        "share": [0.12345, 0.5],
+        "ci_low": [0.1, float("nan")],
+        "ci_high": [0.2, float("nan")],
+        "paper": [0.086, 1.0],
+    }
+)
+
+
+class Page(HTMLParser):
+    """What a page links to and loads, its ids and its words."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.ids: list[str] = []
+        self.labels: list[str] = []
+        self.words: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002
+        for name, value in attrs:
+            if name in ("href", "src") and value:
+                self.links.append(value)
+            elif name == "id" and value:
+                self.ids.append(value)
+            elif name in ("for", "aria-labelledby") and value:
+                self.labels.append(value)
+
+    def handle_data(self, data: str) -> None:
+        self.words += data.split()
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.words)
+
+
+def written(folder: Path, name: str = "table9") -> Path:
+    stem = folder / "tables" / name
+    write_table(
+        FRAME,
+        stem,
+        title="Table 9: <shares>",
+        caption="Shares of Var(x*).",
+        notes=NOTES,
+        provenance={"code": "abc", "settings": {"order": 2}, "devices": ["cpu"], "fits": {"f": 1}},
+        columns={"share": Column("Var(xdelta) / Var(x*)", ".3f")},
+    )
+    return stem
+
+
+def drawn(folder: Path) -> Drawing:
+    (folder / "figures").mkdir(parents=True)
+    Image.new("RGB", (30, 20), "red").save(folder / "figures" / "fig9.png")
+    return Drawing(folder / "figures" / "fig9", 'Fig. 9, "red".')
+
+
+def page_in(folder: Path, views: list[View] | None = None) -> Path:
+    section = Section("nine", "Nine & more", "About.", [written(folder)], [drawn(folder)])
+    return write_page(
+        folder / "report",
+        title="What < is known",
+        lead="The answer.",
+        sections=[section],
+        views=[written_view(folder)] if views is None else views,
+        shown=Shown(5, 4),
+    )
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_everything_it_links_to_is_there_and_nothing_is_elsewhere(tmp_path: Path):
+    path = page_in(tmp_path)
+    assert path == tmp_path / "report" / "index.html"
+    page = Page(path.read_text())
+    assert len(page.ids) == len(set(page.ids))
+    assert set(page.labels) <= set(page.ids)
+    beside = [link for link in page.links if not link.startswith(("#", "data:"))]
+    assert len(beside) > 6
+    for link in beside:
+        assert (path.parent / link).is_file(), link
+    for link in page.links:
+        if link.startswith("#"):
+            assert link[1:] in page.ids, link
+    for name, content in files_of(path.parent).items():
+        assert not re.search(rb"https?:|[\"'(]//|@import|fetch\(|XMLHttp", content), name
+        assert str(tmp_path).encode() not in content, name
+
+
+def test_tables_keep_their_words_and_numbers(tmp_path: Path):
+    text = page_in(tmp_path).read_text()
+    page = Page(text)
+    for told in ("conv4|5", "<b>conv</b>", "0.123", "[0.1, 0.2]", "Table 9: <shares>", *NOTES):
+        assert told in page.text
+    assert "Shares of Var(x*)." in page.text
+    assert "What < is known" in page.text
+    assert "<b>conv" not in text
+    assert '<td style="text-align:right" class="paper">0.086</td>' in text
+    assert text.count('class="paper"') == 3  # the head and two rows
+    assert (tmp_path / "report" / FILES / "table9.csv").read_text() == FRAME.to_csv(index=False)
+    assert 'alt="Fig. 9, &#34;red&#34;."' in text
+    assert 'width="30" height="20"' in text
+
+
+def test_a_table_is_read_as_it_was_written(tmp_path: Path):
+    found = read_table(written(tmp_path))
+    assert found.title == "Table 9: <shares>"
+    assert found.caption == "Shares of Var(x*)."
+    assert found.notes == tuple(NOTES)
+    assert found.table.count("<tr>") == 3
+
+
+def test_origins_are_shown_once_for_tables_that_share_them(tmp_path: Path):
+    stems = [written(tmp_path), written(tmp_path, "table10")]
+    section = Section("nine", "Nine", "About.", stems, [])
+    path = write_page(tmp_path / "out", title="T", lead="", sections=[section], views=[])
+    text = path.read_text()
+    assert text.count('<section class="origin">') == 1
+    assert "<h3>table9, table10</h3>" in text
+    assert "<dt>code</dt><dd>abc</dd>" in text
+    assert "&#34;order&#34;: 2" in text
+
+
+def test_without_views_there_is_no_viewer(tmp_path: Path):
+    text = page_in(tmp_path, []).read_text()
+    assert "viewer" not in text
+    assert 'id="viewer"' in page_in(tmp_path / "other").read_text()
+
+
+def test_the_same_things_make_the_same_bytes_and_leave_nothing_behind(tmp_path: Path):
+    first = files_of(page_in(tmp_path / "a").parent)
+    folder = page_in(tmp_path / "b").parent
+    assert files_of(folder) == first
+    (folder / FILES / "old.js").touch()
+    (folder / "mine.txt").touch()
+    (tmp_path / "b" / "figures" / "fig9.png").unlink()
+    (tmp_path / "b" / "figures").rmdir()
+    page_in(tmp_path / "b")
+    assert set(files_of(folder)) == {*first, "mine.txt"}
+
+
+def test_a_missing_table_or_figure_is_named(tmp_path: Path):
+    section = Section("nine", "Nine", "", [tmp_path / "table9"], [])
+    with pytest.raises(StoreError, match=r"table9.md: no such file. Cure: run the study"):
+        write_page(tmp_path / "out", title="T", lead="", sections=[section], views=[])
+    section = Section("nine", "Nine", "", [], [Drawing(tmp_path / "fig9", "")])
+    with pytest.raises(StoreError, match=r"fig9.png: no such file. Cure: run the study"):
+        write_page(tmp_path / "out", title="T", lead="", sections=[section], views=[])
+    assert not (tmp_path / "out" / "index.html").exists()
+
+
+def test_another_file_in_a_tables_place_is_refused(tmp_path: Path):
+    (tmp_path / "table9.md").write_text("# Read me\n\nNothing.\n")
+    with pytest.raises(StoreError, match=r"table9.md: expected a title and one table"):
+        read_table(tmp_path / "table9")

@@ -1,0 +1,26 @@
+# One page of everything, to be opened from disk.
+TEMPLATES = sorted(Path(workflow.basedir, "kc", "report", "templates").iterdir())
+
+
+rule report:
+    input:
+        [outputs(study) for study in PLANS],
+        [f"{RESULTS}/components/{fit.name}.json" for fit in KEPT],
+    output:
+        f"{RESULTS}/report/index.html",
+    log:
+        f"{RESULTS}/logs/report.log",
+    conda:
+        ENV
+    threads: 1
+    params:
+        root=MODULES,
+        settings=plain(SETTINGS),
+        captions={
+            study: Path(caption(study)).read_text(encoding="utf-8").strip()
+            for study in [*PLANS, "concepts"]
+        },
+        code=code_hash("kc.report.overview"),
+        templates=[sha256(path.read_bytes()).hexdigest()[:16] for path in TEMPLATES],
+    script:
+        "../scripts/report/page.py"
