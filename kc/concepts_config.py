@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import product
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -12,6 +13,7 @@ from kc.study_config import Fresh
 
 FC = Literal["fc1", "fc2", "fc3"]
 """Fully connected layers, from below."""
+Layers = Annotated[tuple[FC, ...], Field(min_length=1)]
 Family = Literal["alexnet", "vgg", "resnet"]
 Role = Literal["teacher", "student", "baseline"]
 ROLES: tuple[Role, ...] = ("teacher", "student", "baseline")
@@ -32,9 +34,14 @@ class Lessons(Section):
         (), description="names of the classes told apart; none: all of the data set"
     )
     batch_size: Count = 32  # released: 64
-    # released: 1e-3 from ImageNet weights, 1e-2 from scratch; ResNets ten times that
-    teacher_rate: Positive = 0.02
-    baseline_rate: Positive = 0.02
+    teacher_rate: Positive = Field(0.02, description="of a teacher from scratch; released: 1e-2")
+    finetune_rate: Positive = Field(
+        0.002, description="of a teacher that starts from networks.NAME.weights; released: 1e-3"
+    )
+    baseline_rate: Positive = Field(0.02, description="released: 1e-2")
+    family_rates: dict[Family, Positive] = Field(
+        {}, description="factor on the rates of teacher and baseline; released: resnet 10"
+    )
     distil_rates: dict[FC, Positive] = Field(
         # released: 1e-4 for fc1, 1e-3 for fc2 and fc3
         {"fc1": 0.01, "fc2": 0.01, "fc3": 0.003},
@@ -44,6 +51,11 @@ class Lessons(Section):
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
     augment: bool = Field(True, description="mirror and shift training pictures")
+    teacher_augment: Literal["shift", "crop"] = Field(
+        "shift",
+        description="of teachers from scratch; shift: as augment says; crop: mirror, and crop each "
+        "picture at random, the stronger augmentation of [C20, Table 2]",
+    )
     above: Fresh = Field(
         # released: 100 epochs
         Fresh(epochs=20, batch_size=32),
@@ -66,10 +78,15 @@ class Lessons(Section):
 class Concepts(Section):
     """Visual concepts in knowledge distillation: Tables 2 and 3 of [C20]."""
 
-    dataset: str = Field("objects", description="a data set with masks of the foreground")
+    dataset: str | Annotated[tuple[str, ...], Field(min_length=1)] = Field(
+        "objects", description="a data set with known foreground, or several, one after another"
+    )
     # [C20]: alexnet, vgg11, vgg16, vgg19, resnet50, resnet101, resnet152
     architectures: Annotated[tuple[Architecture, ...], Field(min_length=1)] = ("alexnet", "vgg11")
-    layers: Annotated[tuple[FC, ...], Field(min_length=1)] = ("fc1", "fc2", "fc3")
+    layers: Layers = ("fc1", "fc2", "fc3")
+    dataset_layers: dict[str, Layers] = Field(
+        {}, description="layers by data set, in place of layers; [C20]: no fc3 on DET and VOC"
+    )
     training: Lessons = Lessons()
     images: Count = Field(40, description="training images looked at; released: 50 of 500")
     entropy: Literal["fast", "released", "paper"] = Field(
@@ -89,6 +106,15 @@ class Concepts(Section):
         "foreground at late checkpoints; this selects in favour of the claim",
     )
 
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """Give the data sets, whether one is named or several."""
+        return (self.dataset,) if isinstance(self.dataset, str) else self.dataset
+
+    def layers_of(self, dataset: str) -> tuple[FC, ...]:
+        """Give the layers looked at in networks of a data set."""
+        return self.dataset_layers.get(dataset, self.layers)
+
     def threshold(self, architecture: str) -> float:
         """Give b, nats, of an architecture's family."""
         return next(b for name, b in self.thresholds.items() if architecture.startswith(name))
@@ -98,7 +124,7 @@ class Concepts(Section):
         for architecture in self.architectures:
             if not any(architecture.startswith(name) for name in self.thresholds):
                 raise ValueError(f"thresholds has none for {architecture}")
-        for layer in self.layers:
+        for layer in {*self.layers, *(fc for some in self.dataset_layers.values() for fc in some)}:
             if layer not in self.training.distil_rates:
                 raise ValueError(f"training.distil_rates has none for {layer}")
         return self
@@ -133,20 +159,18 @@ class ConceptNetwork:
 
 
 def concept_networks(settings: Concepts) -> list[ConceptNetwork]:
-    """List the study's networks: a teacher, its students, a baseline, for each architecture."""
-    found = []
-    for architecture in settings.architectures:
-        for role in ROLES:
-            layers = settings.layers if role == "student" else ("",)
-            found += [
-                ConceptNetwork(settings.dataset, architecture, role, layer) for layer in layers
-            ]
-    return found
+    """List the study's networks: teacher, students and baseline, by data set and architecture."""
+    return [
+        ConceptNetwork(dataset, architecture, role, layer)
+        for dataset, architecture in product(settings.datasets, settings.architectures)
+        for role in ROLES
+        for layer in (settings.layers_of(dataset) if role == "student" else ("",))
+    ]
 
 
 def layers_seen(network: ConceptNetwork, settings: Concepts) -> tuple[str, ...]:
     """Give the layers a network is looked at in: a student's own, the others' all."""
-    return (network.layer,) if network.layer else settings.layers
+    return (network.layer,) if network.layer else settings.layers_of(network.dataset)
 
 
 def concept_batches(
@@ -163,7 +187,8 @@ def concept_batches(
 def concept_figures(settings: Concepts) -> list[str]:
     """Name the study's figures: a map figure a network and layer, a curve figure a network."""
     found = []
-    for architecture in settings.architectures:
-        found += [f"concepts_maps_{architecture}_{layer}" for layer in settings.layers]
-        found.append(f"concepts_distance_{architecture}")
+    for dataset, architecture in product(settings.datasets, settings.architectures):
+        layers = settings.layers_of(dataset)
+        found += [f"concepts_maps_{dataset}_{architecture}_{layer}" for layer in layers]
+        found.append(f"concepts_distance_{dataset}_{architecture}")
     return found

@@ -146,7 +146,10 @@ def _make(plan: ConceptNetwork, given: Given, product: Product, device: torch.de
         teacher = load_at(plan.teacher, folder.parent, None).to(device)
         heads = [head_of(one, plan.architecture, plan.layer, side) for one in (model, teacher)]
         lesson = distillation_lesson(*heads)
-    course = Course(plan.name, lessons, _rate(plan, lessons), derive_seed(plan.name), device)
+    finetuned = plan.role == "teacher" and given.shape.weights is not None
+    crops = plan.role == "teacher" and not finetuned and lessons.teacher_augment == "crop"
+    rate = first_rate(plan, lessons, finetuned)
+    course = Course(plan.name, lessons, rate, derive_seed(plan.name), device, crops)
     history = train_to_checkpoints(model, lesson, pictures, course, layers, folder)
     if plan.teacher is not None:
         _teach_above(model, plan, pictures, lessons, device)
@@ -156,6 +159,8 @@ def _make(plan: ConceptNetwork, given: Given, product: Product, device: torch.de
     card = asdict(plan) | {
         "name": plan.name,
         "class_names": names,
+        "first_rate": rate,
+        "finetuned": finetuned,
         "shape": plain(given.shape),
         "lessons": plain(lessons),
         "layers": list(given.layers),
@@ -180,10 +185,14 @@ def read_history(plan: ConceptNetwork, folder: Path) -> pd.DataFrame:
     return pd.read_csv(folder / plan.name / "history.csv")
 
 
-def _rate(plan: ConceptNetwork, lessons: Lessons) -> float:
+def first_rate(plan: ConceptNetwork, lessons: Lessons, finetuned: bool) -> float:
+    """Give the rate a network's training begins with."""
     if plan.role == "student":
         return next(rate for layer, rate in lessons.distil_rates.items() if layer == plan.layer)
-    return lessons.teacher_rate if plan.role == "teacher" else lessons.baseline_rate
+    scratch = lessons.teacher_rate if plan.role == "teacher" else lessons.baseline_rate
+    families = lessons.family_rates.items()
+    factors = [factor for family, factor in families if plan.architecture.startswith(family)]
+    return (lessons.finetune_rate if finetuned else scratch) * (factors[0] if factors else 1)
 
 
 def _weight(model: nn.Module, plan: ConceptNetwork, layer: str) -> Tensor:

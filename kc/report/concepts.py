@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -16,41 +17,35 @@ from kc.concepts import over_images
 from kc.concepts.maps import read_maps
 from kc.concepts.networks import read_card
 from kc.concepts_config import Role, concept_networks, layers_seen
-from kc.config import Consistency, Recipe, Settings
+from kc.config import Settings
 from kc.images import open_images
-from kc.plan import NetworkPlan
 from kc.provenance import code_hash, plain, versions
+from kc.report.concepts_notes import (
+    INTERVALS,
+    MEASURES,
+    counting_notes,
+    hypothesis_notes,
+    speed_notes,
+    teacher_notes,
+    training_notes,
+    untrained_note,
+)
 from kc.report.curves import LINES
 from kc.report.figures import STYLE, write_figure
-from kc.report.origin import setting_notes
 from kc.report.tables import Column, write_table
 from kc.studies.concepts import (
-    LATE,
     PAIR,
-    Difference,
     LayerView,
     Seen,
     concepts_table2,
     concepts_table3,
-    differences,
     views,
 )
-from kc.studies.printed_concepts import printed_dataset
 
-_HEADS = {
-    "n_fg": ("N_fg", ".1f"),
-    "n_bg": ("N_bg", ".1f"),
-    "lambda_ratio": ("lambda", ".3f"),
-    "d_mean": ("D_mean", ".3f"),
-    "d_std": ("D_std", ".3g"),
-    "d_mean_released": ("D_mean released", ".3f"),
-    "d_std_released": ("D_std released", ".3g"),
-    "rho": ("rho", ".3f"),
-}
 COLUMNS: Mapping[str, Column] = MappingProxyType(
     {
         f"{start}{name}{end}": Column(f"{lead}{head}{tail}", spec)
-        for name, (head, spec) in _HEADS.items()
+        for name, (head, spec) in MEASURES.items()
         for start, lead in (("", ""), ("paper_", "paper "))
         for end, tail in (("", ""), ("_low", ", low"), ("_high", ", high"))
     }
@@ -63,22 +58,6 @@ COLUMNS: Mapping[str, Column] = MappingProxyType(
 NAMES: Mapping[Role, str] = MappingProxyType(
     {"teacher": "teacher (T)", "student": "student (S)", "baseline": "baseline (B)"}
 )
-HYPOTHESES: tuple[tuple[str, tuple[str, ...]], ...] = (
-    (
-        "Hypothesis 1 (S has more concepts on the object than B, and a larger share of them there)",
-        ("n_fg", "n_bg", "lambda_ratio"),
-    ),
-    (
-        "Hypothesis 2 (S learns its concepts sooner and all at once: smaller D_mean, D_std)",
-        ("d_mean", "d_std", "d_mean_released", "d_std_released"),
-    ),
-    ("Hypothesis 3 (S takes fewer detours: larger rho)", ("rho",)),
-)
-"""The claims of [C20], each with what answers it."""
-INTERVALS = (
-    "Intervals, 95 %: over images (jackknife, t). They say nothing about training's randomness: "
-    "every row is of one network."
-)
 CONCEPT = ("#D55E00", "#0072B2")
 """Colours of concepts on the object and behind it, as in curves."""
 
@@ -87,145 +66,38 @@ def write(settings: Settings) -> None:
     """Write ``tables/concepts_*`` and ``figures/concepts_*`` under the results folder."""
     about, results = settings.concepts, Path(settings.results)
     found = views(about, results)
-    shared = [*_what_is_counted(settings, found), INTERVALS, *_setting_notes(settings)]
+    shared = [*counting_notes(settings, found), INTERVALS, *training_notes(settings)]
     provenance = _origin(settings)
     write_table(
-        concepts_table2(about.dataset, found),
+        concepts_table2(found),
         results / "tables" / "concepts_table2",
         title="Concepts, Table 2: teacher, student and baseline",
         caption="Visual concepts at the last checkpoint, cells of a grid of 16 x 16; beside them "
         "the values printed in [C20, Table 2].",
-        notes=[*_teacher_notes(found), *shared],
+        notes=[*teacher_notes(found), *shared],
         provenance=provenance,
         columns=COLUMNS,
     )
     write_table(
-        concepts_table3(about.dataset, found),
+        concepts_table3(found),
         results / "tables" / "concepts_table3",
         title="Concepts, Table 3: student and baseline over training",
         caption="Concepts at the last checkpoint, weight distance to the checkpoint of most "
         "concepts on the object, share of concepts kept; beside them [C20, Table 3].",
-        notes=[*hypothesis_notes(found), _untrained_note(found), *_speed_notes(), *shared],
+        notes=[*hypothesis_notes(found), untrained_note(found), *speed_notes(), *shared],
         provenance=provenance,
         columns=COLUMNS,
     )
     figures = results / "figures"
-    images = open_images(results / "images" / f"{about.dataset}.json")["image"]
-    for view in found:
-        image = view.measured.rows[_shown(view)]
-        stem = figures / f"concepts_maps_{view.network}_{view.layer}"
-        write_figure(maps_figure(view, images[int(image)], _shown(view)), stem)
-    for network in about.architectures:
-        some = [view for view in found if view.network == network]
-        write_figure(distance_figure(some), figures / f"concepts_distance_{network}")
-
-
-def hypothesis_notes(found: Sequence[LayerView]) -> list[str]:
-    """Answer the three hypotheses with the measured sign and interval, whatever it is."""
-    away = [each for view in found for each in differences(view)]
-    notes = []
-    for claim, measures in HYPOTHESES:
-        answers = [_answer(measure, away, "S - B") for measure in measures]
-        notes.append(f"{claim}. {' '.join(answers)}")
-    return notes
-
-
-def _teacher_notes(found: Sequence[LayerView]) -> list[str]:
-    """Say of [C20, Sec. 4.2] whether the teacher stands above the student, S above B."""
-    pairs: dict[str, tuple[Role, Role]] = {"T - S": ("teacher", "student"), "S - B": PAIR}
-    return [
-        _answer(measure, [d for view in found for d in differences(view, pair)], name)
-        for name, pair in pairs.items()
-        for measure in ("n_fg", "lambda_ratio")
-    ]
-
-
-def _answer(measure: str, away: Sequence[Difference], pair: str) -> str:
-    some = [each for each in away if each.measure == measure]
-    head, spec = _HEADS[measure]
-    signed = f"+{spec}"
-    told = "; ".join(
-        f"{d.network} {d.layer} {d.found.value:{signed}} "
-        f"[{d.found.low:{signed}}, {d.found.high:{signed}}]"
-        for d in some
-    )
-    held = sum(each.sign == each.claim for each in some)
-    against = sum(each.sign == -each.claim for each in some)
-    claimed = "above" if some[0].claim > 0 else "below"
-    return (
-        f"{head}, {pair} (claimed: {claimed} 0): {told}; as claimed in {held} of {len(some)}, "
-        f"the opposite in {against}, open in {len(some) - held - against}."
-    )
-
-
-def _what_is_counted(settings: Settings, found: Sequence[LayerView]) -> list[str]:
-    about = settings.concepts
-    b = ", ".join(f"{name} {about.threshold(name):g}" for name in about.architectures)
-    level = "of the image" if about.level == "image" else "averaged over images, as released"
-    left = ", ".join(f"{view.network} {view.layer} {view.unusable}" for view in found)
-    dropped = [share for view in found for share in view.dropped.values()]
-    used = "used here" if about.effective else "not used here"
-    return [
-        f"A concept: a cell with Hbar - H > b nats, Hbar the background's mean entropy {level}; "
-        f"b: {b}. Entropies by the preset '{about.entropy}'.",
-        f"Images: the first {about.images} training images whose mask leaves cells both on the "
-        "object and behind it; the same ones for all networks of a layer. Left out because the "
-        "layer does not move at all with noise (s_f = 0), or there is no level, at a checkpoint "
-        f"after epoch 0: {left}.",
-        "The released code keeps only images whose background has no less entropy than the object "
-        f"at late checkpoints (here: from {LATE:.0%} of the epochs on). That selects in favour of "
-        f"the claim; {used}. It would drop {min(dropped):.0%} to {max(dropped):.0%} of the images "
-        "of a network and layer.",
-        _printed_note(about.dataset),
-    ]
-
-
-def _printed_note(dataset: str) -> str:
-    shown = printed_dataset(dataset)
-    if shown == dataset:
-        return f"Printed values are those of '{dataset}'."
-    return (
-        f"Nothing is printed for '{dataset}' (VOC's part of Table 3 is missing from the text): "
-        f"printed values are those of {shown.upper()}."
-    )
-
-
-def _untrained_note(found: Sequence[LayerView]) -> str:
-    """Give the count at the first checkpoint beside the last: what training adds is the rest."""
-    told = []
-    for view in found:
-        counts = view.seen["baseline"].n_fg.double().mean(1)
-        told.append(f"{view.network} {view.layer} {counts[0]:.1f} to {counts[-1]:.1f}")
-    epochs = found[0].seen["baseline"].epochs
-    return (
-        f"N_fg of the baseline from epoch {epochs[0]} to epoch {epochs[-1]}: {'; '.join(told)}. "
-        "What a network with random weights shows (epoch 0) is no knowledge yet."
-    )
-
-
-def _speed_notes() -> list[str]:
-    return [
-        "D: distance of all parameters summed epoch by epoch over the norm of the initial ones, as "
-        "printed; 'released': of the analysed layer's weight, step by step. The layers above a "
-        "student's target stand still while it imitates, and count in the norm. D_std is a "
-        "variance, as printed. Student and baseline are compared at the same epochs.",
-        "rho: share of the concepts on the object ever seen at a checkpoint after epoch 0 that the "
-        "last one still has; mean over images that ever showed one.",
-    ]
-
-
-def _setting_notes(settings: Settings) -> list[str]:
-    about, lessons = settings.concepts, settings.concepts.training
-    plans = [NetworkPlan(about.dataset, name, 0) for name in about.architectures]
-    # the other studies' recipe and g have no part in this one
-    own = settings.model_copy(update={"training": Recipe(), "consistency": Consistency()})
-    rates = ", ".join(f"{layer} {rate:g}" for layer, rate in lessons.distil_rates.items())
-    return [
-        f"SGD for {lessons.epochs} epochs, the paper: 150; first rates: teacher "
-        f"{lessons.teacher_rate:g}, baseline {lessons.baseline_rate:g}, student {rates}. "
-        f"Checkpoints after epochs {', '.join(map(str, lessons.checkpoints))}.",
-        *setting_notes(own, plans),
-    ]
+    for (dataset, network), some in groupby(found, lambda view: (view.dataset, view.network)):
+        images = open_images(results / "images" / f"{dataset}.json")["image"]
+        views_of = list(some)
+        for view in views_of:
+            picture = images[int(view.measured.rows[_shown(view)])]
+            stem = figures / f"concepts_maps_{dataset}_{network}_{view.layer}"
+            write_figure(maps_figure(view, picture, _shown(view)), stem)
+        stem = figures / f"concepts_distance_{dataset}_{network}"
+        write_figure(distance_figure(views_of), stem)
 
 
 def _origin(settings: Settings) -> dict[str, Any]:
@@ -238,7 +110,7 @@ def _origin(settings: Settings) -> dict[str, Any]:
         "study": "concepts",
         "settings": {
             "concepts": plain(about),
-            "dataset": plain(settings.datasets[about.dataset]),
+            "datasets": {name: plain(settings.datasets[name]) for name in about.datasets},
             "networks": {name: plain(settings.network(name)) for name in about.architectures},
         },
         "code": code_hash("kc.report.concepts"),
@@ -297,9 +169,10 @@ def maps_figure(view: LayerView, picture: np.ndarray, place: int) -> Figure:
         bar.set_label("H (nats); low: the layer keeps much of the cell", fontsize=8)
         bar.ax.tick_params(labelsize=8)
         caption = (
-            f"{view.network}, {view.layer}: entropy maps and concepts of one training image, that "
-            "in which the teacher has most concepts on the object in the end. Vermilion: concepts "
-            "on the object; blue: behind it; white line: the object's mask on the grid."
+            f"{view.dataset}, {view.network}, {view.layer}: entropy maps and concepts of one "
+            "training image, that in which the teacher has most concepts on the object in the "
+            "end. Vermilion: concepts on the object; blue: behind it; white line: the foreground "
+            "on the grid."
         )
         width = int(12.5 * float(figure.get_size_inches()[0]))
         figure.supxlabel(textwrap.fill(caption, width), fontsize=8, x=0.01, ha="left")

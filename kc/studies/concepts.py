@@ -91,8 +91,8 @@ class Seen(NamedTuple):
 class Difference(NamedTuple):
     """One network minus another (student minus baseline), paired over the images of both."""
 
-    network: str
-    layer: str
+    place: str
+    """Data set, network and layer."""
     measure: str
     claim: int
     """Sign that [C20] claims."""
@@ -107,6 +107,7 @@ class Difference(NamedTuple):
 class LayerView(NamedTuple):
     """One layer of teacher, student and baseline."""
 
+    dataset: str
     network: Architecture
     layer: str
     seen: dict[Role, Seen]
@@ -117,8 +118,15 @@ class LayerView(NamedTuple):
     dropped: dict[Role, float]
     """Share of the usable images that the released selection would drop."""
 
+    @property
+    def name(self) -> str:
+        """Spell what is looked at, for notes."""
+        return f"{self.dataset} {self.network} {self.layer}"
 
-def view_layer(about: Concepts, results: Path, network: Architecture, layer: str) -> LayerView:
+
+def view_layer(
+    about: Concepts, results: Path, dataset: str, network: Architecture, layer: str
+) -> LayerView:
     """Read the maps of one layer of teacher, student and baseline and count concepts in them.
 
     Raises
@@ -128,20 +136,21 @@ def view_layer(about: Concepts, results: Path, network: Architecture, layer: str
     ImageError
         The data set has no foreground.
     """
-    images = open_images(results / "images" / f"{about.dataset}.json")
+    images = open_images(results / "images" / f"{dataset}.json")
     measured = measured_pictures(images, about.training.classes, about.images)
     maps: dict[Role, Maps] = {}
     histories: dict[Role, pd.DataFrame] = {}
     for role in LETTERS:
-        plan = ConceptNetwork(about.dataset, network, role, layer if role == "student" else "")
+        plan = ConceptNetwork(dataset, network, role, layer if role == "student" else "")
         maps[role] = read_maps(plan, layer, results / "concepts" / "maps")
         _check_images(maps[role], measured, results / "concepts" / "maps" / plan.maps(layer))
         histories[role] = read_history(plan, results / "concepts" / "networks")
-    return layer_view(about, network, layer, measured, maps, histories)
+    return layer_view(about, dataset, network, layer, measured, maps, histories)
 
 
 def layer_view(
     about: Concepts,
+    dataset: str,
     network: Architecture,
     layer: str,
     measured: Measured,
@@ -177,19 +186,20 @@ def layer_view(
     left = Measured(
         measured.rows[chosen.numpy()], [measured.ids[i] for i in chosen.tolist()], front[kept]
     )
-    return LayerView(network, layer, seen, left, int((~usable).sum()), dropped)
+    return LayerView(dataset, network, layer, seen, left, int((~usable).sum()), dropped)
 
 
 def views(about: Concepts, results: Path) -> list[LayerView]:
     """Read every network and layer of the study; see :func:`view_layer`."""
     return [
-        view_layer(about, results, network, layer)
+        view_layer(about, results, dataset, network, layer)
+        for dataset in about.datasets
         for network in about.architectures
-        for layer in about.layers
+        for layer in about.layers_of(dataset)
     ]
 
 
-def concepts_table2(dataset: str, found: Sequence[LayerView]) -> pd.DataFrame:
+def concepts_table2(found: Sequence[LayerView]) -> pd.DataFrame:
     """Make Table 2: concepts of T, S and B at the last checkpoint [C20, Eq. (3)].
 
     Columns: dataset, network, layer, role, n_fg, n_bg, lambda_ratio, each with _low and _high,
@@ -198,12 +208,12 @@ def concepts_table2(dataset: str, found: Sequence[LayerView]) -> pd.DataFrame:
     rows = []
     for view in found:
         for role, seen in view.seen.items():
-            row = _named(dataset, view, role) | _last(seen)
+            row = _named(view, role) | _last(seen)
             rows.append(row | _paper(row, TABLE2, TABLE2_MEASURES))
     return pd.DataFrame(rows)
 
 
-def concepts_table3(dataset: str, found: Sequence[LayerView]) -> pd.DataFrame:
+def concepts_table3(found: Sequence[LayerView]) -> pd.DataFrame:
     """Make Table 3: concepts, learning speed and detours of S and B [C20, Eqs. (3) to (5)].
 
     Columns: dataset, network, layer, role, n_fg, n_bg, lambda_ratio (last checkpoint), d_mean,
@@ -215,7 +225,7 @@ def concepts_table3(dataset: str, found: Sequence[LayerView]) -> pd.DataFrame:
     for view in found:
         for role in PAIR:
             seen = view.seen[role]
-            row = _named(dataset, view, role) | _last(seen)
+            row = _named(view, role) | _last(seen)
             for tail, distance in _distances(seen).items():
                 speed = learning_speed(distance, seen.richest)
                 row |= _ends(f"d_mean{tail}", speed.d_mean) | _ends(f"d_std{tail}", speed.d_std)
@@ -237,7 +247,7 @@ def differences(view: LayerView, pair: tuple[Role, Role] = PAIR) -> list[Differe
     found = []
     for measure, claim in CLAIMS.items():
         away = over_images(one[measure] - other[measure])
-        found.append(Difference(view.network, view.layer, measure, claim, away))
+        found.append(Difference(view.name, measure, claim, away))
     return found
 
 
@@ -256,9 +266,9 @@ def _distances(seen: Seen) -> dict[str, Tensor]:
     return {"": seen.distance, "_released": seen.distance_released}
 
 
-def _named(dataset: str, view: LayerView, role: Role) -> dict[str, Any]:
+def _named(view: LayerView, role: Role) -> dict[str, Any]:
     return {
-        "dataset": dataset,
+        "dataset": view.dataset,
         "network": view.network,
         "layer": view.layer,
         "role": LETTERS[role],

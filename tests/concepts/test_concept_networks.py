@@ -10,12 +10,14 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torchvision.models.feature_extraction import create_feature_extractor
 
 from kc.concepts import networks as products
 from kc.concepts import training
 from kc.concepts.architectures import build_with_head, fc_node
 from kc.concepts.networks import (
     Given,
+    first_rate,
     head_of,
     initial,
     load_at,
@@ -24,11 +26,21 @@ from kc.concepts.networks import (
     train_concept_networks,
 )
 from kc.concepts.samples import load_pictures
-from kc.concepts.training import Course, checkpoint_file, rate_at
-from kc.concepts_config import ConceptNetwork, Concepts, Lessons, concept_batches, concept_networks
+from kc.concepts.training import Course, checkpoint_file, cropped_at_random, rate_at
+from kc.concepts_config import (
+    ConceptNetwork,
+    Concepts,
+    Lessons,
+    concept_batches,
+    concept_figures,
+    concept_networks,
+    layers_seen,
+)
 from kc.config import Network
 from kc.errors import NetworkError, SettingsError
 from kc.images import normalise
+from kc.networks import build
+from kc.networks.checkpoint import save_weights
 from kc.store import Store
 from kc.study_config import Fresh
 from tests.reference import plain_concepts as plain
@@ -206,6 +218,150 @@ def test_a_rate_that_is_too_high_is_named(make_images: Callable[..., Store], tmp
         make(make_images(), tmp_path, BASELINE, lessons=lessons)
 
 
+def test_first_rates_are_those_of_role_family_and_start():
+    lessons = Lessons(
+        teacher_rate=0.01,
+        finetune_rate=0.001,
+        baseline_rate=0.02,
+        family_rates={"resnet": 10},
+        distil_rates={"fc1": 1e-4, "fc2": 1e-3},
+    )
+
+    def rate(architecture: str, role: str, layer: str = "", finetuned: bool = False) -> float:
+        return first_rate(ConceptNetwork("d", architecture, role, layer), lessons, finetuned)
+
+    assert rate("vgg16", "teacher") == 0.01
+    assert rate("vgg16", "teacher", finetuned=True) == 0.001
+    assert rate("resnet50", "teacher") == 0.1
+    assert rate("resnet50", "teacher", finetuned=True) == 0.01
+    assert (rate("alexnet", "baseline"), rate("resnet152", "baseline")) == (0.02, 0.2)
+    assert [rate("resnet50", "student", layer) for layer in ("fc1", "fc2")] == [1e-4, 1e-3]
+
+
+def test_crops_are_parts_of_the_picture_mirrored_half_the_time():
+    side = 64
+    ramp = torch.arange(side, dtype=torch.uint8).expand(3, side, side)  # grows to the right
+    pictures = torch.stack([ramp, ramp.mT] * 40)
+
+    def crops(seed: int) -> Tensor:
+        return cropped_at_random(pictures, torch.Generator().manual_seed(seed))
+
+    found = crops(0)
+    assert found.shape == pictures.shape
+    assert torch.equal(found, crops(0))
+    assert not torch.equal(found, crops(1))
+    across = found[::2, 0, side // 2].int()  # one row of each
+    span = (across[:, -1] - across[:, 0]).abs()
+    mirrored = (across[:, -1] < across[:, 0]).float().mean()
+    assert 0.25 < mirrored < 0.75
+    assert span.min() >= 0.4 * side  # sqrt(1/4 x 3/4) of a side, less its border
+    assert span.min() < 0.7 * side < span.max()
+    down = found[1::2, 0, :, side // 2].int()
+    assert (down[:, -1] > down[:, 0]).all()  # never upside down
+    torch.testing.assert_close(pictures, torch.stack([ramp, ramp.mT] * 40))  # left as it was
+
+
+@pytest.mark.parametrize(
+    ("role", "weights", "wanted", "cropped"),
+    [
+        ("teacher", None, "crop", True),
+        ("teacher", None, "shift", False),
+        ("teacher", "file", "crop", False),  # fine-tuned
+        ("baseline", None, "crop", False),
+        ("student", None, "crop", False),
+    ],
+)
+def test_only_teachers_from_scratch_are_shown_crops(
+    role: str,
+    weights: str | None,
+    wanted: str,
+    cropped: bool,
+    make_images: Callable[..., Store],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    if weights:
+        weights = str(tmp_path / "alexnet.safetensors")
+        save_weights(build("alexnet", 3, SHAPE, 0), Path(weights))
+    shape = SHAPE.model_copy(update={"weights": weights})
+    images = make_images()
+    lessons = LESSONS.model_copy(
+        update={"teacher_augment": wanted, "epochs": 1, "checkpoints": (1,)}
+    )
+    plan = {"teacher": TEACHER, "student": STUDENT, "baseline": BASELINE}[role]
+    if role == "student":
+        make(images, tmp_path, TEACHER, lessons=lessons)
+    seen = []
+    monkeypatch.setattr(training, "cropped_at_random", lambda some, _: seen.append(1) or some)
+    train_concept_networks([plan], Given(images, shape, lessons, LAYERS), tmp_path, CPU)
+    assert bool(seen) == cropped
+    card = read_card(plan, tmp_path)
+    assert card["finetuned"] == (weights is not None)
+    expected = {"teacher": 0.002 if weights else 0.02, "student": 0.01, "baseline": 0.02}[role]
+    assert card["first_rate"] == expected
+
+
+def test_a_teacher_starts_from_the_weights_given_and_the_others_do_not(tmp_path: Path):
+    shape = Network(width=0.0625)
+    file = tmp_path / "resnet50.safetensors"
+    given_weights = build("resnet50", 7, shape, 99)
+    save_weights(given_weights, file)
+    state = given_weights.state_dict()
+    shape = shape.model_copy(update={"weights": str(file), "head_units": 8})
+
+    def start(role: str) -> dict[str, Tensor]:
+        plan = ConceptNetwork("d", "resnet50", role, "fc1" if role == "student" else "")
+        return initial(plan, 3, Given(None, shape, LESSONS, LAYERS)).state_dict()
+
+    teacher, student, baseline = (start(role) for role in ("teacher", "student", "baseline"))
+    body = {name for name in state if not name.startswith("fc.")}
+    assert all(torch.equal(teacher[name], state[name]) for name in body)
+    assert all(same(student, baseline).values())
+    convolutions = [name for name in body if name.endswith("conv2.weight")]
+    assert convolutions
+    assert not any(torch.equal(student[name], state[name]) for name in convolutions)
+    head = {name for name in teacher if name not in body}
+    assert {name.partition(".")[0] for name in head} == {"avgpool", "fc"}  # of C20, fresh in all
+    assert not torch.equal(teacher["fc.0.weight"], student["fc.0.weight"])
+
+
+def on_meta(architecture: str) -> nn.Module:
+    """At full width, shapes only."""
+    with torch.device("meta"):
+        return build_with_head(architecture, 12, Network(), seed=0)
+
+
+@pytest.mark.parametrize("architecture", ["resnet50", "resnet101", "resnet152"])
+def test_resnets_last_layer_is_two_convolutions_and_three_layers(architecture: str):
+    model = on_meta(architecture)
+    block = [module for module in model.avgpool if not isinstance(module, nn.ReLU)]
+    assert [type(module).__name__ for module in block] == [
+        "Conv2d", "BatchNorm2d", "Conv2d", "BatchNorm2d", "AdaptiveAvgPool2d",
+    ]  # fmt: skip
+    assert [tuple(block[k].weight.shape) for k in (0, 2)] == [(512, 2048, 3, 3), (512, 512, 3, 3)]
+
+
+@pytest.mark.parametrize(
+    ("architecture", "inputs"),
+    [
+        ("alexnet", 9216),
+        *((vgg, 25088) for vgg in ("vgg11", "vgg16", "vgg19")),
+        *((resnet, 512) for resnet in ("resnet50", "resnet101", "resnet152")),
+    ],
+)
+def test_the_papers_networks_have_three_layers_of_the_papers_size(architecture: str, inputs: int):
+    model = on_meta(architecture)
+    nodes = {fc_node(architecture, layer): layer for layer in ("fc1", "fc2", "fc3")}
+    sizes = [tuple(model.get_submodule(node).weight.shape) for node in nodes]
+    assert sizes == [(4096, inputs), (4096, 4096), (12, 4096)]
+    found = create_feature_extractor(model, nodes)(torch.zeros(2, 3, 224, 224, device="meta"))
+    assert {name: tuple(some.shape) for name, some in found.items()} == {
+        "fc1": (2, 4096),
+        "fc2": (2, 4096),
+        "fc3": (2, 12),
+    }
+
+
 def test_rates_fall_by_a_decade():
     course = Course("n", Lessons(), 0.02, 0, CPU)
     rates = [rate_at(course, epoch) for epoch in range(Lessons().epochs)]
@@ -214,7 +370,7 @@ def test_rates_fall_by_a_decade():
     assert np.allclose(np.diff(np.log(rates)), np.log(0.1) / (len(rates) - 1))
 
 
-@pytest.mark.parametrize("architecture", ["alexnet", "vgg11", "resnet18"])
+@pytest.mark.parametrize("architecture", ["alexnet", "vgg11", "resnet18", "resnet50"])
 def test_every_network_has_three_layers_to_look_at(architecture: str):
     example = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     model = build_with_head(architecture, 5, SHAPE, seed=1)
@@ -258,3 +414,22 @@ def test_networks_are_a_teacher_its_students_and_a_baseline():
     assert [plan.teacher for plan in plans] == [None, *[plans[0]] * 3, None]
     assert list(concept_batches(plans, "architecture")) == ["objects-vgg11"]
     assert list(concept_batches(plans, "network")) == [plan.name for plan in plans]
+
+
+def test_several_data_sets_may_have_layers_of_their_own():
+    about = Concepts(
+        dataset=("cub", "det"), architectures=("alexnet",), dataset_layers={"det": ("fc1", "fc2")}
+    )
+    plans = concept_networks(about)
+    assert [plan.name for plan in plans if plan.role == "student"] == [
+        *(f"cub-alexnet-student-fc{k}" for k in (1, 2, 3)),
+        *(f"det-alexnet-student-fc{k}" for k in (1, 2)),
+    ]
+    seen = {plan.name: layers_seen(plan, about) for plan in plans}
+    assert seen["cub-alexnet-baseline"] == ("fc1", "fc2", "fc3")
+    assert seen["det-alexnet-baseline"] == ("fc1", "fc2")
+    assert seen["det-alexnet-student-fc2"] == ("fc2",)
+    assert list(concept_batches(plans, "architecture")) == ["cub-alexnet", "det-alexnet"]
+    assert "concepts_maps_cub_alexnet_fc3" in concept_figures(about)
+    assert "concepts_maps_det_alexnet_fc3" not in concept_figures(about)
+    assert Concepts(dataset="cub").datasets == ("cub",)

@@ -16,7 +16,7 @@ from kc.concepts_config import ROLES, Concepts, Role, concept_figures, concept_n
 from kc.config import Settings, load_settings
 from kc.errors import StoreError
 from kc.images import build_image_store, open_images
-from kc.report.concepts import HYPOTHESES, hypothesis_notes
+from kc.report.concepts_notes import HYPOTHESES, hypothesis_notes
 from kc.studies.concepts import (
     CLAIMS,
     LayerView,
@@ -55,7 +55,9 @@ def history(role: Role) -> pd.DataFrame:
 
 def view_of(maps: dict[Role, Maps], about: Concepts = ABOUT) -> LayerView:
     measured = Measured(np.arange(COUNT), maps["teacher"].ids, foreground())
-    return layer_view(about, "alexnet", "fc1", measured, maps, {r: history(r) for r in ROLES})
+    return layer_view(
+        about, "objects", "alexnet", "fc1", measured, maps, {r: history(r) for r in ROLES}
+    )
 
 
 @pytest.fixture
@@ -80,7 +82,7 @@ def plain_sets(H: Tensor, front: Tensor) -> list[list[set[tuple[int, int]]]]:
 
 
 def test_table2_counts_at_the_last_checkpoint(maps: dict[Role, Maps]):
-    frame = concepts_table2("objects", [view_of(maps)])
+    frame = concepts_table2([view_of(maps)])
     assert frame["role"].tolist() == ["T", "S", "B"]
     for role, (_, row) in zip(ROLES, frame.iterrows(), strict=True):
         fg, bg, ratio = plain_counts(maps[role].H[-1], foreground())
@@ -95,7 +97,7 @@ def test_table2_counts_at_the_last_checkpoint(maps: dict[Role, Maps]):
 
 
 def test_table3_equals_the_plain_version(maps: dict[Role, Maps]):
-    frame = concepts_table3("objects", [view_of(maps)])
+    frame = concepts_table3([view_of(maps)])
     assert frame["role"].tolist() == ["S", "B"]
     for role, (_, row) in zip(("student", "baseline"), frame.iterrows(), strict=True):
         H = maps[role].H
@@ -118,7 +120,7 @@ def test_table3_equals_the_plain_version(maps: dict[Role, Maps]):
 def test_nothing_dropped_is_no_detour(maps: dict[Role, Maps]):
     held = maps["student"].H[-1:].expand(len(EPOCHS), -1, -1, -1).clone()
     still = maps | {"student": maps["student"]._replace(H=held)}
-    frame = concepts_table3("objects", [view_of(still)])
+    frame = concepts_table3([view_of(still)])
     assert frame["rho"].iloc[0] == 1
     assert frame["rho"].iloc[1] < 1
     assert frame["d_mean"].iloc[0] == 0.5 * EPOCHS[1]  # on ties the earliest after epoch 0
@@ -132,11 +134,11 @@ def test_an_image_without_a_map_somewhere_is_left_out_everywhere(maps: dict[Role
     view = view_of(torn)
     assert view.unusable == 1
     assert view.measured.ids == [f"i{n}" for n in range(COUNT) if n != 3]
-    for frame in (concepts_table2("objects", [view]), concepts_table3("objects", [view])):
+    for frame in (concepts_table2([view]), concepts_table3([view])):
         assert set(frame["n_images"]) == {COUNT - 1}
     rest = [n for n in range(COUNT) if n != 3]
     sets = plain_sets(maps["student"].H[1:, rest], foreground()[rest])
-    rho = concepts_table3("objects", [view])["rho"].iloc[0]
+    rho = concepts_table3([view])["rho"].iloc[0]
     assert rho == pytest.approx(np.nanmean(plain.kept(sets)))
 
 
@@ -159,7 +161,7 @@ def test_the_released_selection_is_off_unless_asked_for(maps: dict[Role, Maps]):
 def test_differences_are_paired_and_signed_as_they_are(maps: dict[Role, Maps]):
     better = maps | {"student": random_maps("student", sharper=0.2)}
     view = view_of(better)
-    frame = concepts_table3("objects", [view]).set_index("role")
+    frame = concepts_table3([view]).set_index("role")
     found = {each.measure: each for each in differences(view)}
     assert set(found) == set(CLAIMS)
     for name, each in found.items():

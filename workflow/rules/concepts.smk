@@ -9,12 +9,17 @@ from kc.study_outputs import FIGURE, TABLE
 
 CONCEPTS = SETTINGS.concepts
 CONCEPT_NETWORKS = concept_networks(CONCEPTS)
-CONCEPT_IMAGES = f"{RESULTS}/images/{CONCEPTS.dataset}.json"
-if CONCEPTS.dataset not in SETTINGS.datasets:
-    raise WorkflowError(
-        f"concepts.dataset '{CONCEPTS.dataset}' is not among datasets; known: "
-        f"{', '.join(sorted(SETTINGS.datasets))}"
-    )
+for dataset in (*CONCEPTS.datasets, *CONCEPTS.dataset_layers):
+    if dataset not in SETTINGS.datasets:
+        raise WorkflowError(
+            f"concepts.dataset '{dataset}' is not among datasets; known: "
+            f"{', '.join(sorted(SETTINGS.datasets))}"
+        )
+
+
+def concept_images(dataset):
+    """Name the image store's manifest of a data set."""
+    return f"{RESULTS}/images/{dataset}.json"
 
 
 for batch, members in concept_batches(CONCEPT_NETWORKS, SETTINGS.jobs).items():
@@ -23,7 +28,7 @@ for batch, members in concept_batches(CONCEPT_NETWORKS, SETTINGS.jobs).items():
         name:
             f"train_concepts_{batch}"
         input:
-            images=CONCEPT_IMAGES,
+            images=concept_images(members[0].dataset),
             teachers=concept_cards(
                 {
                     n.teacher: None
@@ -47,7 +52,7 @@ for batch, members in concept_batches(CONCEPT_NETWORKS, SETTINGS.jobs).items():
             plans=[plain(asdict(network)) for network in members],
             shape=plain(SETTINGS.network(members[0].architecture)),
             lessons=plain(CONCEPTS.training),
-            layers=list(CONCEPTS.layers),
+            layers=list(CONCEPTS.layers_of(members[0].dataset)),
             code=code_hash("kc.concepts.networks"),
         script:
             "../scripts/concepts/train.py"
@@ -57,7 +62,7 @@ for batch, members in concept_batches(CONCEPT_NETWORKS, SETTINGS.jobs).items():
             f"map_concepts_{batch}"
         input:
             concept_cards(members),
-            images=CONCEPT_IMAGES,
+            images=concept_images(members[0].dataset),
         output:
             concept_maps(members),
         log:
@@ -82,7 +87,7 @@ rule concepts:
     input:
         concept_cards(CONCEPT_NETWORKS),
         concept_maps(CONCEPT_NETWORKS),
-        CONCEPT_IMAGES,
+        [concept_images(dataset) for dataset in CONCEPTS.datasets],
     output:
         reported(
             "concepts",

@@ -1,0 +1,188 @@
+"""What stands under Tables 2 and 3 of [C20]: what is counted, how it was made, what it says."""
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+from types import MappingProxyType
+
+from kc.concepts_config import Role
+from kc.config import Consistency, Recipe, Settings
+from kc.plan import NetworkPlan
+from kc.report.origin import setting_notes
+from kc.studies.concepts import LATE, PAIR, Difference, LayerView, differences
+from kc.studies.printed_concepts import printed_dataset
+
+MEASURES: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "n_fg": ("N_fg", ".1f"),
+        "n_bg": ("N_bg", ".1f"),
+        "lambda_ratio": ("lambda", ".3f"),
+        "d_mean": ("D_mean", ".3f"),
+        "d_std": ("D_std", ".3g"),
+        "d_mean_released": ("D_mean released", ".3f"),
+        "d_std_released": ("D_std released", ".3g"),
+        "rho": ("rho", ".3f"),
+    }
+)
+"""How each measure is headed and spelled."""
+HYPOTHESES: tuple[tuple[str, tuple[str, ...]], ...] = (
+    (
+        "Hypothesis 1 (S has more concepts on the object than B, and a larger share of them there)",
+        ("n_fg", "n_bg", "lambda_ratio"),
+    ),
+    (
+        "Hypothesis 2 (S learns its concepts sooner and all at once: smaller D_mean, D_std)",
+        ("d_mean", "d_std", "d_mean_released", "d_std_released"),
+    ),
+    ("Hypothesis 3 (S takes fewer detours: larger rho)", ("rho",)),
+)
+"""The claims of [C20], each with what answers it."""
+INTERVALS = (
+    "Intervals, 95 %: over images (jackknife, t). They say nothing about training's randomness: "
+    "every row is of one network."
+)
+
+
+def hypothesis_notes(found: Sequence[LayerView]) -> list[str]:
+    """Answer the three hypotheses with the measured sign and interval, whatever it is."""
+    away = [each for view in found for each in differences(view)]
+    notes = []
+    for claim, measures in HYPOTHESES:
+        answers = [_answer(measure, away, "S - B") for measure in measures]
+        notes.append(f"{claim}. {' '.join(answers)}")
+    return notes
+
+
+def teacher_notes(found: Sequence[LayerView]) -> list[str]:
+    """Say of [C20, Sec. 4.2] whether the teacher stands above the student, S above B."""
+    pairs: dict[str, tuple[Role, Role]] = {"T - S": ("teacher", "student"), "S - B": PAIR}
+    return [
+        _answer(measure, [d for view in found for d in differences(view, pair)], name)
+        for name, pair in pairs.items()
+        for measure in ("n_fg", "lambda_ratio")
+    ]
+
+
+def _answer(measure: str, away: Sequence[Difference], pair: str) -> str:
+    some = [each for each in away if each.measure == measure]
+    head, spec = MEASURES[measure]
+    signed = f"+{spec}"
+    told = "; ".join(
+        f"{d.place} {d.found.value:{signed}} [{d.found.low:{signed}}, {d.found.high:{signed}}]"
+        for d in some
+    )
+    held = sum(each.sign == each.claim for each in some)
+    against = sum(each.sign == -each.claim for each in some)
+    claimed = "above" if some[0].claim > 0 else "below"
+    return (
+        f"{head}, {pair} (claimed: {claimed} 0): {told}; as claimed in {held} of {len(some)}, "
+        f"the opposite in {against}, open in {len(some) - held - against}."
+    )
+
+
+def counting_notes(settings: Settings, found: Sequence[LayerView]) -> list[str]:
+    """Say what a concept is here, and in which images they were counted."""
+    about = settings.concepts
+    b = ", ".join(f"{name} {about.threshold(name):g}" for name in about.architectures)
+    level = "of the image" if about.level == "image" else "averaged over images, as released"
+    left = ", ".join(f"{view.name} {view.unusable}" for view in found)
+    dropped = [share for view in found for share in view.dropped.values()]
+    used = "used here" if about.effective else "not used here"
+    return [
+        f"A concept: a cell with Hbar - H > b nats, Hbar the background's mean entropy {level}; "
+        f"b: {b}. Entropies by the preset '{about.entropy}'.",
+        f"Images: the first {about.images} training images whose foreground leaves cells both on "
+        "the object and behind it; the same ones for all networks of a layer. Left out because the "
+        "layer does not move at all with noise (s_f = 0), or there is no level, at a checkpoint "
+        f"after epoch 0: {left}.",
+        "The released code keeps only images whose background has no less entropy than the object "
+        f"at late checkpoints (here: from {LATE:.0%} of the epochs on). That selects in favour of "
+        f"the claim; {used}. It would drop {min(dropped):.0%} to {max(dropped):.0%} of the images "
+        "of a network and layer.",
+        *(_foreground_note(settings, dataset) for dataset in about.datasets),
+        *(_printed_note(dataset) for dataset in about.datasets),
+    ]
+
+
+def _foreground_note(settings: Settings, dataset: str) -> str:
+    about = settings.datasets[dataset]
+    box = ", else its box" if about.box_foreground else ""
+    return (
+        f"{dataset}: pictures cropped to {about.crop:g} times the object's box (the paper: CUB 1, "
+        f"VOC 1.2, DET 1.5); foreground: the object's mask{box}."
+    )
+
+
+def _printed_note(dataset: str) -> str:
+    shown = printed_dataset(dataset)
+    if shown == dataset:
+        return f"Printed values are those of '{dataset}'."
+    return (
+        f"Nothing is printed for '{dataset}' (VOC's part of Table 3 is missing from the text): "
+        f"printed values are those of {shown.upper()}."
+    )
+
+
+def untrained_note(found: Sequence[LayerView]) -> str:
+    """Give the count at the first checkpoint beside the last: what training adds is the rest."""
+    told = []
+    for view in found:
+        counts = view.seen["baseline"].n_fg.double().mean(1)
+        told.append(f"{view.name} {counts[0]:.1f} to {counts[-1]:.1f}")
+    epochs = found[0].seen["baseline"].epochs
+    return (
+        f"N_fg of the baseline from epoch {epochs[0]} to epoch {epochs[-1]}: {'; '.join(told)}. "
+        "What a network with random weights shows (epoch 0) is no knowledge yet."
+    )
+
+
+def speed_notes() -> list[str]:
+    """Say what D and rho are."""
+    return [
+        "D: distance of all parameters summed epoch by epoch over the norm of the initial ones, as "
+        "printed; 'released': of the analysed layer's weight, step by step. The layers above a "
+        "student's target stand still while it imitates, and count in the norm. D_std is a "
+        "variance, as printed. Student and baseline are compared at the same epochs.",
+        "rho: share of the concepts on the object ever seen at a checkpoint after epoch 0 that the "
+        "last one still has; mean over images that ever showed one.",
+    ]
+
+
+def training_notes(settings: Settings) -> list[str]:
+    """Say how the networks were trained."""
+    about, lessons = settings.concepts, settings.concepts.training
+    plans = [
+        NetworkPlan(dataset, name, 0)
+        for dataset, name in product(about.datasets, about.architectures)
+    ]
+    # the other studies' recipe and g have no part in this one
+    own = settings.model_copy(update={"training": Recipe(), "consistency": Consistency()})
+    rates = ", ".join(f"{layer} {rate:g}" for layer, rate in lessons.distil_rates.items())
+    factors = ", ".join(f"{name} {by:g}" for name, by in lessons.family_rates.items())
+    times = f" (teacher and baseline times: {factors})" if factors else ""
+    return [
+        f"SGD for {lessons.epochs} epochs, the paper: 150; first rates: baseline "
+        f"{lessons.baseline_rate:g}, student {rates}{times}. "
+        f"Checkpoints after epochs {', '.join(map(str, lessons.checkpoints))}.",
+        *_teacher_start(settings),
+        *setting_notes(own, plans),
+    ]
+
+
+def _teacher_start(settings: Settings) -> list[str]:
+    """Say where teachers begin: the paper's Table 3 fine-tunes them, its Table 2 does not."""
+    about, lessons = settings.concepts, settings.concepts.training
+    ready = [name for name in about.architectures if settings.network(name).weights is not None]
+    fresh = [name for name in about.architectures if name not in ready]
+    notes = []
+    if ready:
+        notes.append(
+            f"Teachers fine-tuned from pretrained weights, as for the paper's Table 3: "
+            f"{', '.join(ready)}; first rate {lessons.finetune_rate:g}."
+        )
+    if fresh:
+        crops = "mirrored and cropped at random" if lessons.teacher_augment == "crop" else "as all"
+        notes.append(
+            f"Teachers from scratch, as for the paper's Table 2: {', '.join(fresh)}; first rate "
+            f"{lessons.teacher_rate:g}, their training pictures {crops}."
+        )
+    return notes
