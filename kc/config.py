@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from kc.checksum import PATTERN
 from kc.concepts_config import Concepts
 from kc.errors import SettingsError
 from kc.names import LAYER_NODES, Architecture
@@ -34,6 +35,8 @@ from kc.study_config import (
     Tails,
 )
 
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")]
+Checksum = Annotated[str, Field(pattern=PATTERN)]
 Synset = Annotated[str, Field(pattern="^n[0-9]{8}$")]
 """A noun of WordNet 3.0, as ImageNet numbers it."""
 
@@ -64,6 +67,11 @@ class Dataset(Section):
         description="archive or extracted folder, relative to data_root; none: generated pictures",
     )
     url: str | None = Field(None, description="where the archive is to be had")
+    files: dict[FileName, Checksum | None] = Field(
+        {},
+        description="archives in the folder 'archive', to be had below 'url': checksum by name; "
+        "null: unknown, that of the file first seen is kept to",
+    )
     md5: Annotated[str, Field(pattern="^[0-9a-f]{32}$")] | None = Field(
         None, description="checksum of the archive; checked where it is given"
     )
@@ -103,6 +111,14 @@ class Dataset(Section):
             )
         if self.synsets and self.layout != "det":
             raise ValueError(f"synsets are for layout 'det', not '{self.layout}'")
+        return self
+
+    @model_validator(mode="after")
+    def _files_have_an_address(self) -> "Dataset":
+        if self.files and (self.url is None or self.archive is None):
+            raise ValueError(
+                "files are fetched from below 'url' into the folder 'archive': set both"
+            )
         return self
 
     @model_validator(mode="after")
@@ -288,6 +304,20 @@ class Settings(Section):
         if archive is None or archive.is_absolute() or self.data_root is None:
             return archive
         return self.data_root / archive
+
+    def downloads(self) -> list[tuple[str, Path, str | None]]:
+        """List the public archives: address, path, and checksum where one is known."""
+        found: list[tuple[str, Path, str | None]] = []
+        for name, about in self.datasets.items():
+            path = self.archive_of(name)
+            if path is None or about.url is None:
+                continue
+            if about.files:
+                base = about.url.rstrip("/")
+                found += [(f"{base}/{file}", path / file, c) for file, c in about.files.items()]
+            else:
+                found.append((about.url, path, about.md5 and f"md5:{about.md5}"))
+        return found
 
     def of_study(self, study: str) -> "Settings":
         """Give the settings one study depends on: other studies' sections at their defaults.

@@ -13,6 +13,10 @@ class ImageError(KCError):
     """An archive, a list or an image that cannot be read as its layout promises."""
 
 
+class DownloadError(KCError):
+    """An archive that could not be fetched whole, or is not the one expected."""
+
+
 class NetworkError(KCError):
     """An unknown network or node, or weights that do not fit."""
 

@@ -24,9 +24,12 @@ def job(log: Sequence[str] = ()) -> Iterator[None]:
         only; what was done, warnings and tracebacks go here.
     """
     os.environ.setdefault("GOMP_SPINCOUNT", "0")
-    from kc.runtime import use_threads
+    # read by torch where it comes later; an environment for cards alone has none
+    os.environ["OMP_NUM_THREADS"] = "1"
+    if "torch" in sys.modules:
+        from kc.runtime import use_threads
 
-    use_threads(1)
+        use_threads(1)
     if log:
         _write_to(Path(log[0]))
     started = time.perf_counter()

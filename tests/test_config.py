@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from kc.config import json_schema, load_settings
+from kc.config import json_schema, load_settings, read_settings
 from kc.errors import SettingsError
 
 ROOT = Path(__file__).parents[1]
@@ -67,3 +67,30 @@ def test_a_study_depends_on_its_own_section_and_baselines_on_all():
     assert changed.of_study("orders") == plain.of_study("orders")
     assert changed.of_study("stability") != plain.of_study("stability")
     assert changed.of_study("baselines") != plain.of_study("baselines")
+
+
+def test_downloads_are_listed_with_what_is_known_of_them():
+    preset = ROOT / "workflow" / "presets" / "paper.yaml"
+    settings = read_settings([ROOT / "config.yaml", preset], {"data_root": "d"})
+    found = {path.as_posix(): (url, known) for url, path, known in settings.downloads()}
+    assert set(found) == {
+        *("d/CUB_200_2011.tgz", "d/VOCtrainval_11-May-2012.tar"),
+        *(f"d/StanfordDogs/{name}.tar" for name in ("images", "annotation", "lists")),
+    }
+    url, known = found["d/StanfordDogs/lists.tar"]
+    assert url == "http://vision.stanford.edu/aditya86/ImageNetDogs/lists.tar"
+    assert known.startswith("sha256:")
+    assert found["d/CUB_200_2011.tgz"][1] == "md5:97eceeb196236b17998738112f37df78"
+
+
+@pytest.mark.parametrize(
+    ("about", "told"),
+    [
+        ({"files": {"a.tar": None}}, "set both"),
+        ({"archive": "/d", "url": "http://x", "files": {"../a": None}}, "should match pattern"),
+        ({"archive": "/d", "url": "http://x", "files": {"a.tar": "abc"}}, "should match pattern"),
+    ],
+)
+def test_files_to_fetch_have_an_address_a_plain_name_and_a_checksum(about, told):
+    with pytest.raises(SettingsError, match=told):
+        load_settings({"datasets": {"dogs": {"layout": "dogs"} | about}})

@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from kc.errors import StoreError
 
@@ -50,6 +49,9 @@ def check_spec(spec: ArraySpec) -> None:
 def to_disk(values: np.ndarray, spec: ArraySpec) -> np.ndarray:
     """Convert to the type on disk (bfloat16: round to nearest even, keep the upper 16 bits)."""
     if spec.dtype == "float16" and values.dtype == np.float32:
+        # here, not above: who only reads needs no torch
+        import torch
+
         # the same bits as numpy's, ten times as fast
         return torch.from_numpy(np.require(values, requirements="W")).half().numpy()
     if spec.dtype != "bfloat16":

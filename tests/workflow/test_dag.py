@@ -34,6 +34,8 @@ def test_the_paper_preset_passes_a_dry_run(tmp_path):
     )
     assert code == 0, text
     assert "train_birds-resnet34-half2b" in text
+    # nothing but its own target fetches archives
+    assert "download" not in text
 
 
 def test_a_scattered_recording_is_that_many_jobs_and_one_that_gathers(tmp_path):

@@ -1,12 +1,39 @@
-"""The conda environment names what the project depends on, at the versions it was tested with."""
+"""The conda environments: what the rules import, at the versions the project is tested with."""
 
+import ast
 import re
+import sys
 import tomllib
 from pathlib import Path
 
+import pytest
 import yaml
 
+from kc import provenance
+from tests.workflow.conda.names import CONDA, PYPI
+
 ROOT = Path(__file__).parents[2]
+SPECS = sorted((ROOT / "envs").glob("*.yaml"))
+SCRIPTS = ROOT / "workflow" / "scripts"
+MODULES = {"PIL": "pillow", "yaml": "pyyaml", "markdown_it": "markdown-it-py"}
+IMPLIED = {"jinja2", "numcodecs"}
+"""Named by no import here: pandas' tables in LaTeX, and zarr's codecs."""
+COMMAND_LINE = {"typer", "rich", "psutil"}
+"""What only the command ``kc`` needs."""
+ENTRIES = {
+    "torch": [
+        *("images/build.py", "networks/train.py", "activations/record.py", "consistency/fit.py"),
+        *("concepts/train.py", "concepts/maps.py"),
+    ],
+    "report": ["studies/study.py", "kc.report.stability"],
+    "download": ["download/fetch.py"],
+    "studies": [
+        "studies/study.py",
+        *(f"kc.report.{name}" for name in ("diagnosis", "refinement", "redundancy", "compression")),
+        *(f"kc.report.{name}" for name in ("born_again", "cross_task", "orders", "baselines")),
+        *("kc.report.concepts", "report/page.py"),
+    ],
+}
 
 
 def canonical(requirement):
@@ -14,20 +41,96 @@ def canonical(requirement):
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def environment():
-    spec = yaml.safe_load((ROOT / "envs" / "torch.yaml").read_text())
-    pip = next(entry["pip"] for entry in spec["dependencies"] if isinstance(entry, dict))
-    return {canonical(line): line.split("==")[1] for line in pip}
+def pinned(spec):
+    """Read an environment: versions by PyPI's names, without Python's own."""
+    lines = yaml.safe_load(spec.read_text())["dependencies"]
+    found = dict(line.split("=") for line in lines)
+    assert found.pop("python") == (ROOT / ".python-version").read_text().strip()
+    return {PYPI.get(name, name): version for name, version in found.items()}
 
 
-def test_the_environment_holds_every_dependency_and_nothing_else():
+def environment(name):
+    return pinned(ROOT / "envs" / f"{name}.yaml")
+
+
+def dependencies():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert set(environment()) == {canonical(line) for line in project["dependencies"]}
+    return {canonical(line) for line in project["dependencies"]}
+
+
+def imported(tree, lazily):
+    """Name what a module imports: at its top, or wherever in its text."""
+    for node in ast.walk(tree) if lazily else tree.body:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def needs(entries, lazily=True):
+    """Follow the imports of scripts and of modules of kc; name packages."""
+    found, seen, waiting = set(), set(), []
+    trees = []
+    for entry in entries:
+        if entry.endswith(".py"):
+            trees.append(ast.parse((SCRIPTS / entry).read_text()))
+        else:
+            waiting.append(entry)
+    while waiting or trees:
+        if not trees:
+            module = waiting.pop()
+            if module in seen or not provenance._exists(module):
+                continue
+            seen.add(module)
+            waiting += [module.rpartition(".")[0]]
+            trees.append(ast.parse(provenance._source_path(module).read_text()))
+        for name in imported(trees.pop(), lazily):
+            top = name.split(".")[0]
+            if top == "kc":
+                waiting.append(name)
+            elif top not in sys.stdlib_module_names:
+                found.add(MODULES.get(top, top))
+    return found
+
+
+def test_every_environment_is_of_some_rule():
+    assert {spec.stem for spec in SPECS} == set(ENTRIES)
+    rules = "".join(path.read_text() for path in (ROOT / "workflow" / "rules").glob("*.smk"))
+    assert rules.count("conda:") == len(re.findall(r"^ *(rule\b.*|rule:)$", rules, re.MULTILINE))
+
+
+@pytest.mark.parametrize("name", sorted(ENTRIES))
+def test_an_environment_holds_what_its_rules_import_and_nothing_else(name):
+    wanted, held = needs(ENTRIES[name]), set(environment(name))
+    if "torch" not in held:
+        # threads are set where it is there, stores written in other rules
+        assert "torch" not in needs(ENTRIES[name], lazily=False)
+        wanted -= {"torch"}
+    assert wanted
+    assert held - IMPLIED == wanted
+
+
+def test_tables_of_cards_alone_need_no_torch():
+    assert "torch" not in environment("report")
+    assert "torch" in environment("studies")
+
+
+def test_together_they_hold_every_dependency_of_the_project():
+    together = set().union(*(pinned(spec) for spec in SPECS))
+    assert together == dependencies() - COMMAND_LINE
 
 
 def test_the_pins_are_those_of_the_constraints_file():
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     pins = {canonical(line): line.split("==")[1] for line in lines if "==" in line}
-    found = environment()
-    assert len(found) > 10
-    assert found == {name: pins[name] for name in found}
+    for spec in SPECS:
+        found = pinned(spec)
+        assert found == {name: pins[name] for name in found}, spec
+
+
+def test_names_differ_where_the_list_says_so():
+    assert {conda: pypi for pypi, conda in CONDA.items()} == PYPI
+    for spec in SPECS:
+        lines = yaml.safe_load(spec.read_text())["dependencies"]
+        assert not {line.split("=")[0] for line in lines} & set(CONDA)

@@ -33,7 +33,7 @@ for batch, members in batches(RECORDED, SETTINGS.jobs).items():
             log:
                 f"{RESULTS}/logs/activations/{name}.log",
             conda:
-                ENV
+                TORCH
             threads: 1
             resources:
                 gpu=1,

@@ -22,12 +22,18 @@ FITS = merged(fit for plan in PLANS.values() for fit in plan.fits)
 NETWORKS = with_origins(network for plan in PLANS.values() for network in plan.networks)
 KEPT = [fit for fit in FITS if fit.keep and SETTINGS.consistency.components != "none"]
 MODULES = str(Path(workflow.basedir))
-ENV = str(Path(workflow.basedir) / "envs" / "torch.yaml")
+TORCH = f"{MODULES}/envs/torch.yaml"
+CARDS_ONLY = {"stability"}
 
 
 def results_folder(wildcards):
     """Give scripts the folder that every product's path is made from."""
     return RESULTS
+
+
+def study_environment(study):
+    """Name the conda environment of a study: without torch where cards are all it reads."""
+    return f"{MODULES}/envs/{'report' if study in CARDS_ONLY else 'studies'}.yaml"
 
 
 def caption(study):

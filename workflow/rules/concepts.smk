@@ -41,7 +41,7 @@ for batch, members in concept_batches(CONCEPT_NETWORKS, SETTINGS.jobs).items():
         log:
             f"{RESULTS}/logs/concepts/train/{batch}.log",
         conda:
-            ENV
+            TORCH
         threads: 1
         resources:
             gpu=1,
@@ -68,7 +68,7 @@ for batch, members in concept_batches(CONCEPT_NETWORKS, SETTINGS.jobs).items():
         log:
             f"{RESULTS}/logs/concepts/maps/{batch}.log",
         conda:
-            ENV
+            TORCH
         threads: 1
         resources:
             gpu=1,
@@ -104,7 +104,7 @@ rule concepts:
     log:
         f"{RESULTS}/logs/concepts.log",
     conda:
-        ENV
+        study_environment("concepts")
     threads: 1
     params:
         root=MODULES,

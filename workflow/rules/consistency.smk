@@ -16,7 +16,7 @@ for pair, members in groupby(
         log:
             f"{RESULTS}/logs/fits/{pair}.log",
         conda:
-            ENV
+            TORCH
         threads: 1
         resources:
             gpu=1,

@@ -10,7 +10,7 @@ for dataset, about in SETTINGS.datasets.items():
         log:
             f"{RESULTS}/logs/images/{dataset}.log",
         conda:
-            ENV
+            TORCH
         threads: 1
         params:
             root=MODULES,

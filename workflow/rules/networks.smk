@@ -30,7 +30,7 @@ for batch, members in batches(NETWORKS, SETTINGS.jobs).items():
         log:
             f"{RESULTS}/logs/networks/{batch}.log",
         conda:
-            ENV
+            TORCH
         threads: 1
         resources:
             gpu=1,

@@ -11,7 +11,7 @@ rule report:
     log:
         f"{RESULTS}/logs/report.log",
     conda:
-        ENV
+        study_environment("report")
     threads: 1
     params:
         root=MODULES,

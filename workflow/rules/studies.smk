@@ -26,7 +26,7 @@ for study, plan in PLANS.items():
         log:
             f"{RESULTS}/logs/{study}.log",
         conda:
-            ENV
+            study_environment(study)
         threads: 1
         params:
             root=MODULES,

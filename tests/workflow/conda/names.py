@@ -1,0 +1,9 @@
+"""How conda spells what PyPI calls otherwise."""
+
+CONDA = {
+    "torch": "pytorch",
+    "xxhash": "python-xxhash",
+    "matplotlib": "matplotlib-base",
+    "dask": "dask-core",
+}
+PYPI = {conda: pypi for pypi, conda in CONDA.items()}

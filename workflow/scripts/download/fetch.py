@@ -1,0 +1,10 @@
+import sys
+from pathlib import Path
+
+sys.path.insert(0, snakemake.params.root)
+
+from kc.fetch import Wanted, fetch_all
+from kc.job import job
+
+with job(snakemake.log):
+    fetch_all([Wanted(url, Path(path), known) for url, path, known in snakemake.params.files])
