@@ -102,29 +102,29 @@ class Pair:
             begun = end
 
     def _buffers(self, order: Order) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Give each buffer's features and where in it the rows lie, in the order of use."""
-        wanted = np.zeros(len(self), dtype=bool)
-        wanted[order.rows] = True
+        """Give each buffer's features and where in it the rows lie, in the order of use.
+
+        Blocks stay whole: the rows not wanted are fewer bytes than a copy of the others.
+        """
+        size = order.block_rows
+        wanted = np.bincount(order.rows // size)
+        offsets = np.zeros(len(wanted), np.int64)
         begun = 0
         blocks = self._read_ahead([block for buffer in order.buffers for block in buffer], order)
         for buffer in order.buffers:
-            held, xs, ys = [], [], []
-            for _ in buffer:
-                start, x, y = next(blocks)
-                kept = np.flatnonzero(wanted[start : start + len(x)])
-                held.append(start + kept)
-                xs.append(x[torch.from_numpy(kept)])
-                ys.append(y[torch.from_numpy(kept)])
-            numbers = np.concatenate(held)
-            rows = order.rows[begun : begun + len(numbers)]
-            begun += len(numbers)
-            sorter = np.argsort(numbers)
-            where = sorter[np.searchsorted(numbers, rows, sorter=sorter)]
-            yield torch.from_numpy(where), torch.cat(xs), torch.cat(ys)
+            xs, ys, held = [], [], 0
+            for block in buffer:
+                x, y = next(blocks)
+                xs.append(x)
+                ys.append(y)
+                offsets[block] = held - block * size
+                held += len(x)
+            rows = order.rows[begun : begun + wanted[list(buffer)].sum()]
+            begun += len(rows)
+            where = torch.from_numpy(rows + offsets[rows // size])
+            yield where, _cat(xs), _cat(ys)
 
-    def _read_ahead(
-        self, blocks: Sequence[int], order: Order
-    ) -> Iterator[tuple[int, Tensor, Tensor]]:
+    def _read_ahead(self, blocks: Sequence[int], order: Order) -> Iterator[tuple[Tensor, Tensor]]:
         """Read block after block, the next one while the last is being used."""
         with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as reader:
             ahead = reader.submit(self._block, blocks[0], order.block_rows)
@@ -134,9 +134,9 @@ class Pair:
                 yield read
             yield ahead.result()
 
-    def _block(self, block: int, block_rows: int) -> tuple[int, Tensor, Tensor]:
+    def _block(self, block: int, block_rows: int) -> tuple[Tensor, Tensor]:
         start, stop = block * block_rows, min(len(self), (block + 1) * block_rows)
-        return start, _tensor(self.source[start:stop]), _tensor(self.target[start:stop])
+        return _tensor(self.source[start:stop]), _tensor(self.target[start:stop])
 
 
 def pair_up(
@@ -221,6 +221,8 @@ def _take(values: Any, rows: Tensor) -> Tensor:
 
 
 def _join(parts: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
-    if len(parts) == 1:
-        return parts[0]
-    return torch.cat([x for x, _ in parts]), torch.cat([y for _, y in parts])
+    return _cat([x for x, _ in parts]), _cat([y for _, y in parts])
+
+
+def _cat(parts: Sequence[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts))

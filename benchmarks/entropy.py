@@ -1,0 +1,129 @@
+"""Row 10, and blocks: the entropy search against its own passes, and against single images."""
+
+from argparse import Namespace
+from dataclasses import replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.compare import Row, Target, interleave, main
+from kc.concepts import EntropySettings, pixel_entropy, preset
+from kc.concepts.gradient import QuickGradient
+from kc.concepts.networks import head_of
+from kc.config import Network
+from kc.names import Architecture
+from kc.networks import build
+
+SHAPES: dict[Architecture, Network] = {
+    "alexnet": Network(width=0.25, head_units=128, small_input=True),
+    "vgg11": Network(width=0.125, head_units=64),
+}
+"""Of the default preset, 64 px; with fresh weights, which take as long as trained ones."""
+
+
+class Case(NamedTuple):
+    """What is searched."""
+
+    head: nn.Module
+    images: Tensor
+    seeds: list[int]
+    settings: EntropySettings
+    device: torch.device
+
+    def search(self, rows: slice = slice(None), settings: EntropySettings | None = None) -> Tensor:
+        about = settings or self.settings
+        found = pixel_entropy(self.head, self.images[rows], about, self.seeds[rows], self.device)
+        return found.H
+
+
+def rows(sizes: Namespace) -> list[Row]:
+    return [
+        row
+        for architecture in SHAPES
+        for name in ("released", "fast")
+        for row in _rows(_case(architecture, name, sizes), f"{architecture} {name}", sizes)
+    ]
+
+
+def _case(architecture: Architecture, name: str, sizes: Namespace) -> Case:
+    device = torch.device(sizes.device)
+    model = build(architecture, 6, SHAPES[architecture], 0).to(device)
+    head = head_of(model, architecture, "fc1", 64).eval()
+    generator = torch.Generator().manual_seed(0)
+    coarse = torch.randn(sizes.images, 3, 8, 8, generator=generator)
+    images = nn.functional.interpolate(coarse, size=(64, 64), mode="bilinear").to(device)
+    steps = sizes.steps if name == "released" else preset(name, architecture).steps
+    # no step reaches the target, so that every image takes every step
+    settings = replace(preset(name, architecture), steps=steps, target=50.0)
+    return Case(head, images, list(range(sizes.images)), settings, device)
+
+
+def _rows(case: Case, name: str, sizes: Namespace) -> list[Row]:
+    draws, steps = case.settings.draws, case.settings.steps
+    blocked = replace(case.settings, max_batch=max(96, 4 * draws))
+    alone = replace(case.settings, max_batch=draws)
+    found: dict[str, Tensor] = {}
+
+    def in_blocks() -> None:
+        found["blocks"] = case.search(settings=blocked)
+
+    def one_by_one() -> None:
+        single = [case.search(slice(i, i + 1), alone) for i in range(sizes.images)]
+        found["singles"] = torch.cat(single)
+
+    room = blocked.max_batch // draws
+    sides = {
+        "blocks": in_blocks,
+        "singles": one_by_one,
+        "bare": lambda: _passes(case, room),
+    }
+    times = interleave(sides, sizes.repeats)
+    apart = float((found["blocks"] - found["singles"]).abs().max())
+    if not apart < 1e-3:
+        raise RuntimeError(f"{name}: H maps of blocks and of single images differ by {apart}")
+    details = {
+        "images": sizes.images,
+        "draws": draws,
+        "steps": steps,
+        "images_a_block": room,
+        "largest_difference_of_H_nats": apart,
+        "image_steps_per_second": times.rates(sizes.images * steps),
+    }
+    return [
+        Row(
+            f"blocks, {name}",
+            f"entropy search, blocks of {room} images",
+            "one image at a time, same draws and steps",
+            Target(at_least=0.95) if case.device.type == "cpu" else Target(),
+            times.ratio("singles", "blocks"),
+            details,
+        ),
+        Row(
+            f"10 search, {name}",
+            "entropy search",
+            "its own forward and backward passes, nothing else",
+            Target(at_most=1.15),
+            times.ratio("blocks", "bare"),
+        ),
+    ]
+
+
+def _passes(case: Case, room: int) -> None:
+    """Go forward and back as often as the search does, on batches of the same size."""
+    about = case.settings
+    layout = torch.channels_last if case.device.type == "cpu" else torch.contiguous_format
+    for start in range(0, len(case.images), room):
+        some = case.images[start : start + room].repeat_interleave(about.draws, 0)
+        some = some.contiguous(memory_format=layout)
+        with torch.no_grad():
+            torch.relu(case.head(some[: len(some) * about.scale_draws // about.draws]))
+        some.requires_grad_()
+        for _ in range(about.steps):
+            with QuickGradient():
+                feature = torch.relu(case.head(some))
+            torch.autograd.grad(feature, some, torch.ones_like(feature))
+
+
+if __name__ == "__main__":
+    main(rows, images=8, steps=3, repeats=3, device="cpu")

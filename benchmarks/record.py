@@ -1,0 +1,84 @@
+"""Row 1: recording to a store against the same forward passes with the features thrown away."""
+
+import shutil
+from argparse import Namespace
+from pathlib import Path
+
+import torch
+
+from benchmarks.compare import Row, Target, interleave, main
+from benchmarks.made import SHARD_ROWS, network, pictures, scratch
+from kc.activations import record_networks
+from kc.config import Activations
+from kc.images import normalise
+from kc.names import Architecture
+from kc.networks import feature_extractor, load_network
+from kc.store import Store
+
+CASES: dict[Architecture, tuple[tuple[str, ...], float]] = {
+    "vgg16_bn": (("features.30", "features.40"), 0.90),
+    # the sums of three stages: 57 kB an image at a fifth of VGG's work
+    "resnet18": (("layer1.1.add", "layer2.1.add", "layer3.1.add"), 0.80),
+}
+
+
+def rows(sizes: Namespace) -> list[Row]:
+    with scratch() as folder:
+        images = pictures(folder, sizes.images)
+        return [
+            _row(name, nodes, target, images, sizes, folder)
+            for name, (nodes, target) in CASES.items()
+        ]
+
+
+def _row(
+    architecture: Architecture,
+    nodes: tuple[str, ...],
+    target: float,
+    images: Store,
+    sizes: Namespace,
+    folder: Path,
+) -> Row:
+    device = torch.device(sizes.device)
+    settings = Activations(batch_size=128, shard_rows=SHARD_ROWS)
+    weights = network(folder / architecture, architecture)
+    extractor = feature_extractor(load_network(weights).to(device), nodes)
+    pixels = torch.from_numpy(images["image"][:])
+    out = folder / "out"
+
+    def record() -> None:
+        record_networks({architecture: weights}, nodes, images, settings, out, device)
+
+    def forward() -> None:
+        # the network is read and traced here too: both sides start from files
+        again = feature_extractor(load_network(weights).to(device), nodes)
+        with torch.inference_mode():
+            for part in torch.split(pixels, settings.batch_size):
+                again(normalise(part).to(device))
+
+    times = interleave(
+        {"record": record, "forward": forward},
+        sizes.repeats,
+        before=lambda: shutil.rmtree(out, ignore_errors=True),
+    )
+    with torch.inference_mode():
+        found = extractor(normalise(pixels[:2]).to(device))
+    size = sum(feature[0].numel() * 2 for feature in found.values())
+    return Row(
+        f"1 record {architecture}",
+        "recording to a store",
+        "the same forward passes, features thrown away",
+        Target(at_least=target),
+        times.ratio("forward", "record"),
+        {
+            "images": sizes.images,
+            "side_px": int(pixels.shape[-1]),
+            "layers": list(nodes),
+            "bytes_an_image": size,
+            "images_per_second": times.rates(sizes.images),
+        },
+    )
+
+
+if __name__ == "__main__":
+    main(rows, images=512, repeats=3, device="cpu")
