@@ -17,6 +17,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from kc.checksum import PATTERN
+from kc.cluster_config import Cluster
 from kc.concepts_config import Concepts
 from kc.errors import SettingsError
 from kc.names import LAYER_NODES, Architecture
@@ -250,9 +251,7 @@ class Settings(Section):
         "architecture",
         description="networks trained and recorded in one job: all of an architecture, or one",
     )
-    scatter: Count = Field(
-        1, description="jobs that share a recording, each whole shards of it; then one gathers"
-    )
+    cluster: Cluster = Cluster()
     datasets: dict[str, Dataset] = {"birds": Dataset()}
     networks: dict[Architecture, Network] = {}
     training: Recipe = Recipe()
@@ -320,13 +319,13 @@ class Settings(Section):
         return found
 
     def of_study(self, study: str) -> "Settings":
-        """Give the settings one study depends on: other studies' sections at their defaults.
+        """Give the settings one study depends on; sections it does not read are at their defaults.
 
-        Baselines stand beside other studies' pairs, so they depend on all.
+        Baselines stand beside other studies' pairs, so they depend on all of these.
         """
         if study == "baselines":
-            return self
-        sections: dict[str, type[Section]] = {**STUDIES, "concepts": Concepts}
+            return self.model_copy(update={"cluster": Cluster()})
+        sections: dict[str, type[Section]] = {**STUDIES, "concepts": Concepts, "cluster": Cluster}
         others = {name: kind() for name, kind in sections.items() if name != study}
         return self.model_copy(update=others)
 

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import resource
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -41,7 +42,13 @@ def job(log: Sequence[str] = ()) -> Iterator[None]:
     except BaseException:
         LOG.exception("stopped")
         raise
-    LOG.info("done in %.1f s", time.perf_counter() - started)
+    LOG.info("done in %.1f s, peak memory %d MB", time.perf_counter() - started, _peak_mb())
+
+
+def _peak_mb() -> int:
+    """Give the most memory this process has held; ru_maxrss counts kB on Linux, bytes on macOS."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak // (1 << 20 if sys.platform == "darwin" else 1 << 10)
 
 
 def _write_to(path: Path) -> None:

@@ -50,7 +50,7 @@ def estimate(settings: Settings, plans: Iterable[StudyPlan]) -> pd.DataFrame:
         "networks": len(batches(networks, settings.jobs)),
         # parts and the job that gathers them
         "activations": len(batches(recorded, settings.jobs))
-        * (settings.scatter + (settings.scatter > 1)),
+        * (settings.cluster.scatter + (settings.cluster.scatter > 1)),
         "fits": len({fit.pair for fit in fits}),
     }
     frame = pd.DataFrame(rows, columns=["product", "count", "bytes"])

@@ -40,12 +40,12 @@ def test_the_paper_preset_passes_a_dry_run(tmp_path):
 
 def test_a_scattered_recording_is_that_many_jobs_and_one_that_gathers(tmp_path):
     arguments = ("stability", "--directory", str(tmp_path), "--config")
-    code, text = snakemake(*arguments, "scatter=4")
+    code, text = snakemake(*arguments, "cluster={scatter: 4}")
     assert code == 0, text
     jobs = {line.split()[1] for line in text.splitlines() if line.startswith("rule record_")}
     parts = {f"record_birds-resnet34-{number}-of-4:" for number in range(4)}
     assert {job for job in jobs if "resnet34" in job} == parts | {"record_birds-resnet34:"}
-    code, text = snakemake(*arguments, "scatter=1")
+    code, text = snakemake(*arguments, "cluster={scatter: 1}")
     assert "rule record_birds-resnet34:" in text
     assert "rule record_birds-resnet34-" not in text
 

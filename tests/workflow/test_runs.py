@@ -119,6 +119,7 @@ def test_editing_a_module_reruns_what_depends_on_it(project, module, addition, a
     ("setting", "again"),
     [
         ("stability={half_images: false}", []),
+        ("cluster={networks: {mem_mb: 900, minutes: 9}}", []),
         ("consistency={penalty: 0.2}", ["fit_", "stability"]),
         ("activations={batch_size: 4}", list(RULES[2:])),
         ("training={epochs: 3}", list(RULES[1:])),
@@ -146,7 +147,9 @@ def test_a_scattered_recording_gives_the_store_of_a_single_job(project):
     results = shutil.copytree(project.elsewhere / "out", project.elsewhere / "scattered")
     shutil.rmtree(results / "activations")
     target = "scattered/activations/birds-resnet18-seed0.json"
-    text = project.run(target, "--cores", "2", "--config", "results=scattered", "scatter=3")
+    text = project.run(
+        target, "--cores", "2", "--config", "results=scattered", "cluster={scatter: 3}"
+    )
     assert "rule record_birds-resnet18-2-of-3" in text
     single, scattered = (
         open_store(project.elsewhere / name / "activations/birds-resnet18-seed0.json")

@@ -5,7 +5,7 @@ RECORDED = networks_of(FITS)
 
 def recordings(batch, members):
     """Give a batch's jobs: name, part of the stores it owns, parts it waits for, what it leaves."""
-    count = SETTINGS.scatter
+    count = SETTINGS.cluster.scatter
     folder = f"{RESULTS}/activations"
     parts = [f"{folder}/parts/{batch}-{i}-of-{count}.json" for i in range(count)]
     if count == 1:
@@ -37,6 +37,8 @@ for batch, members in batches(RECORDED, SETTINGS.jobs).items():
             threads: 1
             resources:
                 gpu=1,
+                mem_mb=memory("activations"),
+                runtime=minutes("activations"),
             params:
                 root=MODULES,
                 results=results_folder,

@@ -52,6 +52,16 @@ def reported(study, files):
     return found
 
 
+def memory(stage):
+    """Give what a job of a stage asks of a cluster, MB; more at each further try."""
+    return lambda wildcards, attempt: attempt * getattr(SETTINGS.cluster, stage).mem_mb
+
+
+def minutes(stage):
+    """Give the wall time a job of a stage asks of a cluster; more at each further try."""
+    return lambda wildcards, attempt: attempt * getattr(SETTINGS.cluster, stage).minutes
+
+
 def outputs(study):
     """List the files a study's rule makes."""
     return reported(study, outputs_of(SETTINGS, study, PLANS[study]))

@@ -45,6 +45,8 @@ for batch, members in concept_batches(CONCEPT_NETWORKS, SETTINGS.jobs).items():
         threads: 1
         resources:
             gpu=1,
+            mem_mb=memory("concepts"),
+            runtime=minutes("concepts"),
         params:
             root=MODULES,
             results=results_folder,
@@ -72,6 +74,8 @@ for batch, members in concept_batches(CONCEPT_NETWORKS, SETTINGS.jobs).items():
         threads: 1
         resources:
             gpu=1,
+            mem_mb=memory("concepts"),
+            runtime=minutes("concepts"),
         params:
             root=MODULES,
             results=results_folder,
@@ -106,6 +110,9 @@ rule concepts:
     conda:
         study_environment("concepts")
     threads: 1
+    resources:
+        mem_mb=memory("studies"),
+        runtime=minutes("studies"),
     params:
         root=MODULES,
         study="concepts",

@@ -20,6 +20,8 @@ for pair, members in groupby(
         threads: 1
         resources:
             gpu=1,
+            mem_mb=memory("consistency"),
+            runtime=minutes("consistency"),
         params:
             root=MODULES,
             results=results_folder,

@@ -12,6 +12,9 @@ for dataset, about in SETTINGS.datasets.items():
         conda:
             TORCH
         threads: 1
+        resources:
+            mem_mb=memory("images"),
+            runtime=minutes("images"),
         params:
             root=MODULES,
             settings=plain(about),

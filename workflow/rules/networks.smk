@@ -34,6 +34,8 @@ for batch, members in batches(NETWORKS, SETTINGS.jobs).items():
         threads: 1
         resources:
             gpu=1,
+            mem_mb=memory("networks"),
+            runtime=minutes("networks"),
         params:
             root=MODULES,
             results=results_folder,

@@ -13,6 +13,9 @@ rule report:
     conda:
         study_environment("report")
     threads: 1
+    resources:
+        mem_mb=memory("studies"),
+        runtime=minutes("studies"),
     params:
         root=MODULES,
         settings=plain(SETTINGS),

@@ -28,6 +28,9 @@ for study, plan in PLANS.items():
         conda:
             study_environment(study)
         threads: 1
+        resources:
+            mem_mb=memory("studies"),
+            runtime=minutes("studies"),
         params:
             root=MODULES,
             study=study,

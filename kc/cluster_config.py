@@ -1,0 +1,30 @@
+"""What a job asks of a cluster, and how many jobs share one recording; no result depends on it."""
+
+from pydantic import Field
+
+from kc.sections import Count, Section
+
+
+class Request(Section):
+    """What one job asks for; its second try asks for twice as much."""
+
+    mem_mb: Count = Field(description="memory, MB, of all the job's processes")
+    minutes: Count = Field(description="wall time")
+
+
+class Cluster(Section):
+    """Requests by stage, and scattered recording. Only profiles for a cluster use the requests.
+
+    The default's memory is that of the largest job of each stage, measured (see CONTRIBUTING),
+    rounded up.
+    """
+
+    scatter: Count = Field(
+        1, description="jobs that share a recording, each whole shards of it; then one gathers"
+    )
+    images: Request = Request(mem_mb=2000, minutes=30)
+    networks: Request = Request(mem_mb=4000, minutes=120)
+    activations: Request = Request(mem_mb=4000, minutes=60)
+    consistency: Request = Request(mem_mb=8000, minutes=120)
+    concepts: Request = Request(mem_mb=4000, minutes=120)
+    studies: Request = Request(mem_mb=4000, minutes=60)
