@@ -19,7 +19,7 @@ include: "workflow/rules/common.smk"
 rule all:
     default_target: True
     input:
-        [outputs(study) for study in PLANS],
+        [outputs(study) for study in (*PLANS, "concepts")],
         f"{RESULTS}/report/index.html",
 
 

@@ -1,8 +1,10 @@
 """Which files each study's rule makes, under the results folder."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
+from kc.concepts_config import TABLES as CONCEPT_TABLES
+from kc.concepts_config import concept_figures
 from kc.config import Settings
 from kc.plan import FitPlan
 from kc.study_plans import StudyPlan
@@ -46,7 +48,16 @@ def outputs_of(settings: Settings, study: str, plan: StudyPlan) -> list[str]:
     figures = [*PLOTS.get(study, ())]
     if settings.consistency.components != "none":
         figures += [name for name, _ in pictured(study, plan)]
-    return [f"tables/{name}.{suffix}" for name in TABLES[study] for suffix in TABLE] + [
+    return _files(TABLES[study], figures)
+
+
+def concept_outputs(settings: Settings) -> list[str]:
+    """List the files of the concepts study, relative to the results folder."""
+    return _files(CONCEPT_TABLES, concept_figures(settings.concepts))
+
+
+def _files(tables: Iterable[str], figures: Iterable[str]) -> list[str]:
+    return [f"tables/{name}.{suffix}" for name in tables for suffix in TABLE] + [
         f"figures/{name}.{suffix}" for name in figures for suffix in FIGURE
     ]
 

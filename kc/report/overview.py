@@ -39,8 +39,6 @@ LEAD = (
 def write(settings: Settings, captions: Mapping[str, str]) -> None:
     """Write ``report/index.html`` under the results folder.
 
-    Tables and figures of ``concepts``, a target of its own, are shown where they lie there.
-
     Parameters
     ----------
     captions
@@ -57,7 +55,7 @@ def write(settings: Settings, captions: Mapping[str, str]) -> None:
         settings.results / "report",
         title="Knowledge consistency",
         lead=LEAD,
-        sections=[*sections, *_of_concepts(settings, captions)],
+        sections=[*sections, _of_concepts(settings, captions["concepts"])],
         views=list(views(settings, found)),
     )
 
@@ -81,16 +79,11 @@ def _of_study(
     )
 
 
-def _of_concepts(settings: Settings, captions: Mapping[str, str]) -> Iterator[Section]:
-    """Give the section of the target 'concepts', where all its files lie there."""
+def _of_concepts(settings: Settings, about: str) -> Section:
     tables = [settings.results / "tables" / name for name in CONCEPT_TABLES]
     figures = [settings.results / "figures" / name for name in concept_figures(settings.concepts)]
-    files = [stem.with_suffix(".md") for stem in tables]
-    files += [stem.with_suffix(".png") for stem in figures]
-    if all(file.is_file() for file in files):
-        about = captions["concepts"]
-        drawings = [Drawing(stem, f"{about} File {stem.name}.") for stem in figures]
-        yield Section("concepts", TITLES["concepts"], about, tables, drawings)
+    drawings = [Drawing(stem, f"{about} File {stem.name}.") for stem in figures]
+    return Section("concepts", TITLES["concepts"], about, tables, drawings)
 
 
 def views(settings: Settings, found: Mapping[str, StudyPlan]) -> Iterator[View]:

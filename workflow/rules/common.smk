@@ -8,7 +8,7 @@ from kc.config import load_settings
 from kc.errors import KCError
 from kc.plan import batches, merged, networks_of, nodes_of, with_origins
 from kc.provenance import code_hash, plain
-from kc.study_outputs import outputs_of
+from kc.study_outputs import concept_outputs, outputs_of
 from kc.study_plans import plans
 
 try:
@@ -64,6 +64,8 @@ def minutes(stage):
 
 def outputs(study):
     """List the files a study's rule makes."""
+    if study == "concepts":
+        return reported(study, concept_outputs(SETTINGS))
     return reported(study, outputs_of(SETTINGS, study, PLANS[study]))
 
 

@@ -1,11 +1,5 @@
 # Visual concepts in knowledge distillation: networks, entropy maps, tables and figures.
-from kc.concepts_config import (
-    TABLES as CONCEPT_TABLES,
-    concept_batches,
-    concept_figures,
-    concept_networks,
-)
-from kc.study_outputs import FIGURE, TABLE
+from kc.concepts_config import concept_batches, concept_networks
 
 CONCEPTS = SETTINGS.concepts
 CONCEPT_NETWORKS = concept_networks(CONCEPTS)
@@ -93,18 +87,7 @@ rule concepts:
         concept_maps(CONCEPT_NETWORKS),
         [concept_images(dataset) for dataset in CONCEPTS.datasets],
     output:
-        reported(
-            "concepts",
-            [f"tables/{name}.{suffix}" for name in CONCEPT_TABLES for suffix in TABLE],
-        ),
-        reported(
-            "concepts",
-            [
-                f"figures/{name}.{suffix}"
-                for name in concept_figures(CONCEPTS)
-                for suffix in FIGURE
-            ],
-        ),
+        outputs("concepts"),
     log:
         f"{RESULTS}/logs/concepts.log",
     conda:

@@ -4,7 +4,7 @@ TEMPLATES = sorted(Path(workflow.basedir, "kc", "report", "templates").iterdir()
 
 rule report:
     input:
-        [outputs(study) for study in PLANS],
+        [outputs(study) for study in (*PLANS, "concepts")],
         [f"{RESULTS}/components/{fit.name}.json" for fit in KEPT],
     output:
         f"{RESULTS}/report/index.html",
