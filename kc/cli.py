@@ -72,11 +72,13 @@ def store_info(
 
 @store.command("verify")
 @_clear
-def store_verify(path: StorePath) -> None:
-    """Check every shard against the manifest; one line a damage; exit with 1 if there is one."""
-    from kc.store import open_store
+def store_verify(
+    path: Annotated[Path, typer.Argument(help="a store, a fit's or network's folder, or results")],
+) -> None:
+    """Check every file; one line a damage; exit with 1 if there is one."""
+    from kc.store.verify import damages_under
 
-    damages = open_store(path).verify()
+    damages = damages_under(path)
     for damage in damages:
         typer.echo(damage, err=True)
     if damages:

@@ -15,8 +15,8 @@ from kc.images import normalise
 from kc.networks import feature_extractor, load_network
 from kc.provenance import product_key
 from kc.store import ArraySpec, Store, StoreWriter
-from kc.store.files import read_json
 from kc.store.part import WHOLE, Part
+from kc.store.product import read_card
 
 LOG = logging.getLogger(__name__)
 _DIMS = {2: ("image", "unit"), 3: ("image", "token", "unit"), 4: ("image", "channel", "y", "x")}
@@ -56,7 +56,7 @@ def _record_one(
     device: torch.device,
     part: Part,
 ) -> dict[str, dict[str, str]]:
-    weights = read_json(folder / "card.json")["digest"]
+    weights = read_card(folder, files=())["digest"]
     key = product_key(
         {"settings": settings, "nodes": list(nodes)},
         {"images": images.digest, "weights": weights},

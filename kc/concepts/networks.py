@@ -24,7 +24,7 @@ from kc.concepts.training import (
 )
 from kc.concepts_config import ROLES, ConceptNetwork, Lessons
 from kc.config import Network
-from kc.errors import NetworkError, StoreError
+from kc.errors import NetworkError
 from kc.images import normalise
 from kc.networks import split
 from kc.networks.checkpoint import save_weights
@@ -34,8 +34,9 @@ from kc.networks.train import Pictures, accuracy
 from kc.provenance import plain, product_key, versions
 from kc.runtime import derive_seed
 from kc.store import Store
-from kc.store.files import file_digest, read_json, write_bytes_atomic
-from kc.store.product import Product, damaged_files
+from kc.store.files import file_digest, write_bytes_atomic
+from kc.store.product import CARD, Product
+from kc.store.product import read_card as read_product_card
 
 LOG = logging.getLogger(__name__)
 
@@ -74,12 +75,13 @@ def train_concept_networks(
         layers = (plan.layer,) if plan.layer else given.layers
         about = {"plan": asdict(plan), "shape": given.shape, "lessons": given.lessons}
         about |= {"layers": layers}
-        product = Product(out / plan.name, product_key(about, inputs, "kc.concepts.networks"))
-        if product.is_done():
-            LOG.info("%s: there already", plan.name)
-        else:
-            product.start()
-            _make(plan, given._replace(layers=layers), product, device)
+        key = product_key(about, inputs, "kc.concepts.networks")
+        with Product(out / plan.name, key) as product:
+            if product.is_done():
+                LOG.info("%s: there already", plan.name)
+            else:
+                product.start()
+                _make(plan, given._replace(layers=layers), product, device)
 
 
 def read_card(plan: ConceptNetwork, folder: Path) -> dict[str, Any]:
@@ -88,22 +90,16 @@ def read_card(plan: ConceptNetwork, folder: Path) -> dict[str, Any]:
     Raises
     ------
     NetworkError
-        The network is missing or damaged.
+        The network is missing.
+    StoreError
+        It is damaged.
     """
-    path = folder / plan.name / "card.json"
-    try:
-        card: dict[str, Any] = read_json(path)
-    except StoreError:
+    path = folder / plan.name / CARD
+    if not path.is_file():
         raise NetworkError(
             f"{path}: the network '{plan.name}' is not there. Cure: snakemake --cores 1 {path}"
-        ) from None
-    damaged = damaged_files(path.parent, card)
-    if damaged:
-        raise NetworkError(
-            f"{path.parent}: {', '.join(damaged)} missing or not those of card.json. "
-            f"Cure: rm -r {path.parent} and run the workflow again"
         )
-    return card
+    return read_product_card(path.parent)
 
 
 def load_at(plan: ConceptNetwork, folder: Path, epoch: int | None) -> nn.Module:
@@ -182,6 +178,7 @@ def _make(plan: ConceptNetwork, given: Given, product: Product, device: torch.de
 
 def read_history(plan: ConceptNetwork, folder: Path) -> pd.DataFrame:
     """Read what :func:`kc.concepts.training.train_to_checkpoints` gave, a row an epoch from 0."""
+    read_card(plan, folder)
     return pd.read_csv(folder / plan.name / "history.csv")
 
 

@@ -118,7 +118,7 @@ def train_to_checkpoints(
         weight_decay=lessons.weight_decay,
     )
     state = folder / STATE
-    history: list[dict[str, Any]] = load_state(state, model, optimiser) if state.is_file() else []
+    history = load_state(state, model, optimiser)
     watched: dict[str, list[Tensor]] = {ALL: [*model.parameters()]}
     watched |= {name: [weight] for name, weight in layers.items()}
     ways = _ways(watched, history)

@@ -8,12 +8,14 @@ from pathlib import Path
 
 from kc.config import Consistency
 from kc.consistency.order import Rows
+from kc.errors import StoreError
 from kc.images.rows import rows_in
 from kc.names import Subset, component_names
 from kc.plan import FitPlan
 from kc.provenance import product_key
 from kc.store import ArraySpec, Store, StoreWriter
-from kc.store.files import read_json
+from kc.store.manifest import read_manifest
+from kc.store.place import locate
 
 SHARD_ROWS = 256
 DIMS = {3: ("channel", "y", "x"), 2: ("token", "unit"), 1: ("unit",)}
@@ -33,8 +35,10 @@ class Kept:
 
     def is_done(self) -> bool:
         """Say whether the store lies there, made from the same things."""
-        manifest = self.path.with_suffix(".json")
-        return manifest.is_file() and read_json(manifest).get("key") == self.key
+        try:
+            return bool(read_manifest(*locate(self.path))["key"] == self.key)
+        except StoreError:
+            return False
 
     def writer(self) -> StoreWriter:
         """Open the store for writing."""

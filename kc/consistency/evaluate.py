@@ -15,6 +15,7 @@ from kc.consistency.decompose import decompose, stacked
 from kc.consistency.order import Rows
 from kc.consistency.result import FitResult
 from kc.consistency.variance import Moments, channel_frame, series
+from kc.store.files import write_bytes_atomic
 
 BLOCK = 256
 
@@ -55,7 +56,7 @@ def write_variances(found: Mapping[str, Moments], order: int, folder: Path) -> l
         channels.append(channel)
     frames = {"variances.csv": overall, "variances_channels.csv": channels}
     for file, parts in frames.items():
-        pd.concat(parts).to_csv(folder / file, index=False)
+        write_bytes_atomic(folder / file, pd.concat(parts).to_csv(index=False).encode())
     return list(frames)
 
 

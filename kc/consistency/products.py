@@ -61,14 +61,14 @@ def fit_pairs(
         check_same_images(source, target)
         key = fit_key(plan, settings, seed, source, target)
         kept = kept_of(plan, settings, key, target, out)
-        product = Product(out / "fits" / plan.name, key)
-        if not product.is_done():
-            job = Job(plan, settings, seed, device)
-            _make(job, product, source, target, layers, kept)
-        elif kept is not None and not kept.is_done():
-            result = load_fit(product.folder, device)
-            pair = layers.pair(plan, device)
-            evaluate(result, pair, {}, kept)
+        with Product(out / "fits" / plan.name, key) as product:
+            if not product.is_done():
+                job = Job(plan, settings, seed, device)
+                _make(job, product, source, target, layers, kept)
+            elif kept is not None and not kept.is_done():
+                result = load_fit(product.folder, device)
+                pair = layers.pair(plan, device)
+                evaluate(result, pair, {}, kept)
 
 
 class Job:

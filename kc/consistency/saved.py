@@ -1,33 +1,27 @@
 """A fitted g on disk: weights, gains, Sigma and units in safetensors, the rest as text."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 
 from kc.consistency.decompose import Normalisation
 from kc.consistency.net import ConsistencyNet
 from kc.consistency.optimise import Entry
 from kc.consistency.result import FitResult
-from kc.errors import StoreError
-from kc.store.files import read_json
-from kc.store.product import CARD, damaged_files
+from kc.store.files import write_bytes_atomic
+from kc.store.product import read_card
+from kc.store.tensors import read_tensors, write_tensors
 
 WEIGHTS = "g.safetensors"
-
-
 HISTORY = "history.csv"
 
 
 def save_fit(result: FitResult, folder: Path) -> list[str]:
     """Write the weights and the history; give the names of both files."""
     net = result.net
-    tensors = {name: value.detach().cpu().contiguous() for name, value in net.state_dict().items()}
+    tensors = dict(net.state_dict())
     tensors["rows.train"] = torch.from_numpy(result.train)
     tensors["rows.validation"] = torch.from_numpy(result.validation)
     about = {
@@ -42,10 +36,8 @@ def save_fit(result: FitResult, folder: Path) -> list[str]:
         "penalty": result.penalty,
         "seed": result.seed,
     }
-    aside = folder / f"{WEIGHTS}.aside"
-    save_file(tensors, aside, metadata={"kc": json.dumps(about, sort_keys=True)})
-    aside.replace(folder / WEIGHTS)
-    result.history.to_csv(folder / HISTORY, index=False)
+    write_tensors(folder / WEIGHTS, tensors, about)
+    write_bytes_atomic(folder / HISTORY, result.history.to_csv(index=False).encode())
     return [WEIGHTS, HISTORY]
 
 
@@ -57,14 +49,8 @@ def load_fit(folder: Path, device: torch.device | str = "cpu") -> FitResult:
     StoreError
         A fit that is not finished, or whose weights are not those of its card.
     """
-    card = read_json(folder / CARD) if (folder / CARD).is_file() else None
-    damaged = [CARD] if card is None else damaged_files(folder, card)
-    if damaged:
-        raise StoreError(
-            f"{folder}: no finished fit ({', '.join(damaged)} missing or not the one written). "
-            "Cure: delete the folder and run the workflow again."
-        )
-    about, tensors = _read(folder / WEIGHTS)
+    read_card(folder, files=[WEIGHTS, HISTORY])
+    tensors, about = read_tensors(folder / WEIGHTS)
     net = ConsistencyNet(
         tuple(about["source_shape"]),
         tuple(about["target_shape"]),
@@ -87,9 +73,3 @@ def load_fit(folder: Path, device: torch.device | str = "cpu") -> FitResult:
         about["penalty"],
         about["seed"],
     )
-
-
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    with safe_open(path, framework="pt") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        return json.loads(file.metadata()["kc"]), tensors

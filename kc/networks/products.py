@@ -24,8 +24,8 @@ from kc.plan import NetworkPlan
 from kc.provenance import plain, product_key, versions
 from kc.runtime import derive_seed
 from kc.store import Store
-from kc.store.files import file_digest, read_json, write_bytes_atomic
-from kc.store.product import Product
+from kc.store.files import file_digest, write_bytes_atomic
+from kc.store.product import Product, read_card
 from kc.study_config import Distillation, Retraining
 
 LOG = logging.getLogger(__name__)
@@ -78,12 +78,12 @@ def train_networks(
             inputs["weights"] = file_digest(file)
         about = {"plan": asdict(plan)} | training.of(plan)
         key = product_key(about, inputs, "kc.networks.products")
-        product = Product(out / plan.name, key)
-        if product.is_done():
-            LOG.info("%s: there already", plan.name)
-        else:
-            product.start()
-            _make(plan, images, training, product, device)
+        with Product(out / plan.name, key) as product:
+            if product.is_done():
+                LOG.info("%s: there already", plan.name)
+            else:
+                product.start()
+                _make(plan, images, training, product, device)
 
 
 def half_rows(rows: pd.DataFrame, half: str) -> np.ndarray:
@@ -227,4 +227,4 @@ def _origin_digest(origin: NetworkPlan, out: Path) -> str:
             f"{card}: the network to start from, or to be taught by, is missing. "
             f"Cure: snakemake --cores 1 {card}"
         )
-    return str(read_json(card)["digest"])
+    return str(read_card(card.parent, files=())["digest"])

@@ -117,7 +117,7 @@ def train(
         weight_decay=hyper.recipe.weight_decay,
     )
     state = folder / "state.safetensors"
-    history: list[dict[str, Any]] = load_state(state, model, optimiser) if state.is_file() else []
+    history = load_state(state, model, optimiser)
     epochs = range(len(history), hyper.epochs)
     for epoch in tqdm(epochs, desc=name, unit="epoch", disable=None, leave=False):
         history.append(_epoch(model, pictures, hyper, optimiser, epoch, teacher))

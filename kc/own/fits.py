@@ -23,9 +23,8 @@ from kc.own.settings import CompareSettings
 from kc.provenance import product_key, versions
 from kc.runtime import derive_seed
 from kc.store import ArraySpec, StoredArray
-from kc.store.files import read_json
-from kc.store.product import CARD, Product
-from kc.store.writer import content_digest
+from kc.store.files import content_digest
+from kc.store.product import Product, read_card
 
 PICTURED = 512
 """Test images whose components are kept: the store's first, which are a random sample."""
@@ -69,15 +68,16 @@ def fit_direction(
     about = settings.consistency.model_dump(mode="json", exclude={"components", "memory_gb"})
     inputs = {"source": digest_of(source), "target": digest_of(target)}
     key = product_key({"fit": about, "seed": settings.seed, "name": name}, inputs, "kc.own.fits")
-    product = Product(out / "fits" / name, key)
     kept = _kept(name, key, target, settings, out) if pictured else None
-    if not product.is_done():
-        _make(name, product, _pair(source, target, settings, device), target, settings, kept)
-    elif kept is not None and not kept.is_done():
-        pair = _pair(source, target, settings, device)
-        evaluate(load_fit(product.folder, device), pair, {}, kept)
+    with Product(out / "fits" / name, key) as product:
+        if not product.is_done():
+            _make(name, product, _pair(source, target, settings, device), target, settings, kept)
+        elif kept is not None and not kept.is_done():
+            pair = _pair(source, target, settings, device)
+            evaluate(load_fit(product.folder, device), pair, {}, kept)
+    card = read_card(product.folder, files=["variances.csv"])
     variances = pd.read_csv(product.folder / "variances.csv")
-    return Fitted(read_json(product.folder / CARD), variances, None if kept is None else kept.path)
+    return Fitted(card, variances, None if kept is None else kept.path)
 
 
 def digest_of(array: StoredArray) -> str:

@@ -43,26 +43,25 @@ def peers_of(
         "kernel_size": settings.consistency.kernel_size,
     }
     inputs = {"source": digest_of(source), "target": digest_of(target)}
-    product = Product(
-        out / "peers" / name, product_key(about, inputs, "kc.consistency.baselines", "kc.own.peers")
-    )
-    if not product.is_done():
-        begun = time.monotonic()
-        product.start()
-        found = similarities(
-            source,
-            target,
-            rows_in(target.rows, "train"),
-            rows_in(target.rows, "test"),
-            device=device,
-            width=WIDTH,
-            kernel_size=settings.consistency.kernel_size,
-            block_rows=source.shard_rows,
-            memory_gb=settings.consistency.memory_gb,
-        )
-        found.rename_axis("measure").to_csv(product.folder / "peers.csv")
-        seconds = round(time.monotonic() - begun, 2)
-        product.finish({"seconds": seconds, "device": str(device)}, ["peers.csv"])
+    key = product_key(about, inputs, "kc.consistency.baselines", "kc.own.peers")
+    with Product(out / "peers" / name, key) as product:
+        if not product.is_done():
+            begun = time.monotonic()
+            product.start()
+            found = similarities(
+                source,
+                target,
+                rows_in(target.rows, "train"),
+                rows_in(target.rows, "test"),
+                device=device,
+                width=WIDTH,
+                kernel_size=settings.consistency.kernel_size,
+                block_rows=source.shard_rows,
+                memory_gb=settings.consistency.memory_gb,
+            )
+            found.rename_axis("measure").to_csv(product.folder / "peers.csv")
+            seconds = round(time.monotonic() - begun, 2)
+            product.finish({"seconds": seconds, "device": str(device)}, ["peers.csv"])
     values = pd.read_csv(product.folder / "peers.csv", index_col="measure")["similarity"]
     return values.reindex(list(NAMES))
 
@@ -80,13 +79,14 @@ def cka_of_all(
     form. Rows of the result are the first store's layers.
     """
     inputs = {"first": first.digest, "second": second.digest}
-    product = Product(out / "peers" / "matrix", product_key(names, inputs, "kc.own.peers"))
-    if not product.is_done():
-        product.start()
-        found = cka_matrix(_batches(first, second, names, device))
-        frame = pd.DataFrame(found.numpy(), index=names[0], columns=names[1])
-        frame.to_csv(product.folder / "cka.csv")
-        product.finish({"device": str(device)}, ["cka.csv"])
+    key = product_key(names, inputs, "kc.own.peers")
+    with Product(out / "peers" / "matrix", key) as product:
+        if not product.is_done():
+            product.start()
+            found = cka_matrix(_batches(first, second, names, device))
+            frame = pd.DataFrame(found.numpy(), index=names[0], columns=names[1])
+            frame.to_csv(product.folder / "cka.csv")
+            product.finish({"device": str(device)}, ["cka.csv"])
     return pd.read_csv(product.folder / "cka.csv", index_col=0)
 
 

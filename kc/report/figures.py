@@ -12,6 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from kc.store.files import write_bytes_atomic
+
 STYLE: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
@@ -71,16 +73,12 @@ def stability_figure(table1: pd.DataFrame) -> Figure:
 
 def write_figure(figure: Figure, stem: Path) -> None:
     """Write ``stem``.png and .svg, each whole or not at all, the same bytes for the same figure."""
-    stem.parent.mkdir(parents=True, exist_ok=True)
     metadata: dict[str, dict[str, Any]] = {"png": {"Software": None}, "svg": {"Date": None}}
     with mpl.rc_context(STYLE):
         for kind, about in metadata.items():
             drawn = BytesIO()
             figure.savefig(drawn, format=kind, dpi=200, metadata=about)
-            path = stem.with_suffix(f".{kind}")
-            aside = path.with_name(f"{path.name}.aside")
-            aside.write_bytes(drawn.getvalue())
-            aside.replace(path)
+            write_bytes_atomic(stem.with_suffix(f".{kind}"), drawn.getvalue())
 
 
 def _limits(table1: pd.DataFrame) -> tuple[float, float]:

@@ -15,7 +15,7 @@ import pandas as pd
 from pandas.api.types import is_numeric_dtype
 from tabulate import tabulate
 
-from kc.store.files import write_json_atomic
+from kc.store.files import write_bytes_atomic, write_json_atomic
 
 INTERVAL = ("ci_low", "ci_high")
 """Columns that are read together, as one interval."""
@@ -65,7 +65,6 @@ def write_table(
     columns
         Header and digits by column; what is not named keeps its name and has three digits.
     """
-    stem.parent.mkdir(parents=True, exist_ok=True)
     wording = _Wording(title, caption, notes)
     readable, sides = _readable(frame, columns), _sides(frame)
     _write(stem.with_suffix(".csv"), frame.to_csv(index=False, lineterminator="\n"))
@@ -156,6 +155,4 @@ def _escape(text: str) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    aside = path.with_name(f"{path.name}.aside")
-    aside.write_text(text, encoding="utf-8", newline="\n")
-    aside.replace(path)
+    write_bytes_atomic(path, text.encode())

@@ -1,8 +1,11 @@
-"""Small files written whole or not at all, and digests of files."""
+"""Small files written whole or not at all, and what tells a changed one from the one written."""
 
+import errno
+import hashlib
 import json
-import os
-import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from os import fsync
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +13,33 @@ import xxhash
 
 from kc.errors import StoreError
 
+CHECKSUM = "checksum"
+"""Field of a signed JSON file: the digest of all the others."""
+
 
 def write_bytes_atomic(path: Path, content: bytes) -> None:
-    """Write aside, flush to disk, rename: a kill leaves the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(aside).chmod(0o644)
-        Path(aside).replace(path)
-    except BaseException:
-        Path(aside).unlink(missing_ok=True)
-        raise
+    """Write aside, flush to disk, rename: a kill leaves the old file or the new one.
+
+    What a kill leaves aside is written over the next time; a path has one writer at a time (a
+    lock of :mod:`kc.store.lock`, or the workflow's).
+
+    Raises
+    ------
+    StoreError
+        The disk is full.
+    """
+    aside = path.with_name(f".{path.name}.aside")
+    with room_on_disk(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with aside.open("wb") as file:
+                file.write(content)
+                file.flush()
+                fsync(file.fileno())
+            aside.replace(path)
+        except BaseException:
+            aside.unlink(missing_ok=True)
+            raise
 
 
 def write_json_atomic(path: Path, content: Any) -> None:
@@ -69,6 +84,61 @@ def spell_json(content: Any) -> bytes:
     return text.encode()
 
 
+def write_signed(path: Path, content: Mapping[str, Any]) -> dict[str, Any]:
+    """Write JSON with its own checksum, in one step; give what was written."""
+    signed = sign(content)
+    write_json_atomic(path, signed)
+    return signed
+
+
+def read_signed(path: Path, cure: str = "") -> dict[str, Any]:
+    """Read what :func:`write_signed` wrote; not a byte of it may have changed.
+
+    Raises
+    ------
+    StoreError
+        The file is missing, or was edited or damaged; ends with ``cure``.
+    """
+    cure = cure or "remove it and run the workflow again"
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        raise StoreError(f"{path}: no such file. Cure: {cure}") from None
+    return parse_signed(text, str(path), cure)
+
+
+def sign(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Add the checksum of all fields."""
+    return dict(content) | {CHECKSUM: content_digest(content)}
+
+
+def parse_signed(text: bytes, where: str, cure: str) -> dict[str, Any]:
+    """Read signed JSON that lay at ``where``.
+
+    Raises
+    ------
+    StoreError
+        It was edited or damaged; ends with ``cure``.
+    """
+    try:
+        signed = json.loads(text)
+        content = {name: value for name, value in signed.items() if name != CHECKSUM}
+        # compared as text too: another spelling of the same number was not written by us
+        whole = signed[CHECKSUM] == content_digest(content) and text == spell_json(signed)
+    except (ValueError, AttributeError, KeyError, RecursionError):
+        whole = False
+    if not whole:
+        raise StoreError(
+            f"{where}: edited or damaged, it is not what its checksum was taken of. Cure: {cure}"
+        )
+    return dict(signed)
+
+
+def content_digest(content: Mapping[str, Any]) -> str:
+    """Hash what JSON can hold, so that equal content has an equal digest."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
+
+
 def file_digest(path: Path) -> str:
     """Give the xxh3_128 digest of a file (guards against damage, not against malice)."""
     digest = xxhash.xxh3_128()
@@ -76,3 +146,23 @@ def file_digest(path: Path) -> str:
         while block := file.read(1 << 22):
             digest.update(block)
     return str(digest.hexdigest())
+
+
+@contextmanager
+def room_on_disk(path: Path) -> Iterator[None]:
+    """Turn a full disk, or a quota used up, into an error that names the path.
+
+    Raises
+    ------
+    StoreError
+        In place of the ``OSError``.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise StoreError(
+            f"{path}: no space left on the disk ({error.strerror}). What is written is whole; "
+            "cure: make room and run the same command again, it goes on from there."
+        ) from error

@@ -1,37 +1,130 @@
-"""A lock that the kernel lets go of when its owner dies."""
+"""One writer a store or folder: a lock that the kernel lets go of when its owner dies.
 
+The kernel's lock tells processes of one machine apart, and those of several where the file system
+passes locks on. Where it does not, the lock's text does: an owner gives it back by emptying it.
+"""
+
+import errno
 import fcntl
 import json
 import os
 import socket
+import threading
+import time
+from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from kc.errors import StoreError
+from kc.store.files import room_on_disk
+
+PULSE = 30.0
+"""Seconds between two signs of life of an owner."""
+SILENCE = 15 * 60.0
+"""Seconds without one after which another machine's owner is taken for dead."""
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
-def lock(path: Path) -> IO[str]:
-    """Take the lock file; closing it gives the lock back.
+class Lock:
+    """A lock that is held until it is closed, or its process dies."""
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
+        self._ended = threading.Event()
+        threading.Thread(target=self._beat, daemon=True, name="lock").start()
+
+    def close(self) -> None:
+        """Give the lock back: an empty file has no owner."""
+        self._ended.set()
+        if not self._file.closed:
+            self._file.truncate(0)
+            self._file.close()
+
+    def _beat(self) -> None:
+        while not self._ended.wait(PULSE):
+            with suppress(OSError, ValueError):  # closed, or deleted, in between
+                os.utime(self._file.fileno())
+
+
+def lock(path: Path) -> Lock:
+    """Take a lock file; a dead owner's is taken over.
 
     Raises
     ------
     StoreError
-        Another process holds it; its host, process and SLURM job are named.
+        Another process holds it, or may: its host, process and SLURM job are named.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = path.open("a+", encoding="utf-8")
+    with room_on_disk(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+", encoding="utf-8")
+        try:
+            _take(file, path)
+        except BaseException:
+            file.close()
+            raise
+    return Lock(file)
+
+
+def _take(file: IO[str], path: Path) -> None:
+    owner = _owner(file)
+    here, job = socket.gethostname(), os.environ.get("SLURM_JOB_ID", "none")
+    away = bool(owner) and owner["host"] != here
+    if _is_held(file, owner if not away else {}):
+        raise StoreError(
+            f"{path}: another process writes here ({_spell(owner)}). "
+            "Cure: wait for it to end, or stop it; two writers would lose data."
+        )
+    silent = time.time() - os.fstat(file.fileno()).st_mtime
+    # a job that SLURM started again on another machine is its own predecessor
+    again = job != "none" and owner.get("slurm_job") == job
+    if away and not again and silent < SILENCE:
+        raise StoreError(
+            f"{path}: the last writer ({_spell(owner)}) did not give this lock back; its last "
+            f"sign of life was {silent / 60:.0f} min ago, and from {here} nobody can see whether "
+            f"it still runs. Cure: make sure that it does not (on {owner['host']}: ps -p "
+            f"{owner['pid']}; squeue), then rm {path}; after {SILENCE / 60:.0f} min without a "
+            "sign it is taken over."
+        )
+    file.truncate(0)
+    file.write(json.dumps({"host": here, "pid": os.getpid(), "slurm_job": job}))
+    file.flush()
+
+
+def _is_held(file: IO[str], owner: dict[str, Any]) -> bool:
+    """Ask the kernel; where the file system knows no locks, ask for the owner on this machine."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        file.seek(0)
-        owner = file.read().strip() or "unknown"
-        file.close()
-        raise StoreError(
-            f"{path}: another process writes this store ({owner}). "
-            "Cure: wait for it to end, or stop it; two writers would lose data."
-        ) from None
-    file.truncate(0)
-    job = os.environ.get("SLURM_JOB_ID", "none")
-    file.write(json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "slurm_job": job}))
-    file.flush()
-    return file
+        return True
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        return bool(owner) and _is_alive(int(owner["pid"]))
+    return False
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _owner(file: IO[str]) -> dict[str, Any]:
+    """Read who holds a lock, or held it when it died; nobody: empty."""
+    file.seek(0)
+    try:
+        owner = json.loads(file.read() or "{}")
+        return dict(owner) | {"host": str(owner["host"]), "pid": int(owner["pid"])}
+    except (ValueError, KeyError, TypeError):
+        return {}
+
+
+def _spell(owner: dict[str, Any]) -> str:
+    if not owner:
+        return "unknown: it left no name yet"
+    job = owner.get("slurm_job", "none")
+    return f"process {owner['pid']} on host {owner['host']}, SLURM job {job}"

@@ -12,7 +12,7 @@ from zarr.abc.store import Store as ZarrStore
 from zarr.storage import LocalStore
 
 from kc.errors import StoreError
-from kc.store.files import file_digest, parse_json, write_bytes_atomic
+from kc.store.files import file_digest, parse_json, parse_signed, write_bytes_atomic
 from kc.store.lock import lock
 
 SUFFIXES = (".zarr", ".json", ".state")
@@ -137,6 +137,21 @@ def read_json_at(place: Place, name: str) -> Any:
         return parse_json(place.read(name), place.where(name))
     except FileNotFoundError:
         raise StoreError(f"{place.where(name)}: no such file") from None
+
+
+def read_signed_at(place: Place, name: str, cure: str = "") -> dict[str, Any]:
+    """Read signed JSON (:func:`kc.store.files.sign`).
+
+    Raises
+    ------
+    StoreError
+        The file is missing, or was edited or damaged; ends with ``cure``.
+    """
+    cure = cure or "remove it and run the workflow again"
+    try:
+        return parse_signed(place.read(name), place.where(name), cure)
+    except FileNotFoundError:
+        raise StoreError(f"{place.where(name)}: no such file. Cure: {cure}") from None
 
 
 def locate(path: Path | str) -> tuple[Place, str]:

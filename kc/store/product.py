@@ -8,16 +8,21 @@ before a kill is not made twice.
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from kc.errors import StoreError
-from kc.store.files import file_digest, read_json, write_json_atomic
+from kc.store.files import file_digest, read_signed, write_json_atomic, write_signed
+from kc.store.lock import lock
 
 CARD = "card.json"
+RESULT = "result.json"
+KEY = "key.json"
+LOCK = "lock"
 
 
 class Product:
-    """One folder under one key.
+    """One folder under one key; a context manager, which holds the folder's lock.
 
     Parameters
     ----------
@@ -30,13 +35,24 @@ class Product:
     def __init__(self, folder: Path, key: str) -> None:
         self.folder, self.key = folder, key
 
+    def __enter__(self) -> "Product":
+        self._lock = lock(self.folder / LOCK)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._lock.close()
+
     def is_done(self) -> bool:
         """Whether it lies there whole, made under this key; gives the card back if it is gone."""
-        result = self.folder / "result.json"
         try:
-            card = read_json(result)
+            card = read_signed(self.folder / RESULT)
             whole = card["key"] == self.key and not damaged_files(self.folder, card)
-        except (StoreError, KeyError, TypeError):
+        except (StoreError, KeyError):
             return False
         if whole:
             write_json_atomic(self.folder / CARD, card)
@@ -44,29 +60,46 @@ class Product:
 
     def start(self) -> None:
         """Make the folder ready; what another key left is removed, what this one left is kept."""
-        key_file = self.folder / "key.json"
         try:
-            found = read_json(key_file).get("key")
-        except (StoreError, AttributeError):
+            found = read_signed(self.folder / KEY).get("key")
+        except StoreError:
             found = None
-        if found != self.key and self.folder.exists():
-            shutil.rmtree(self.folder)
-        for name in (CARD, "result.json"):
-            (self.folder / name).unlink(missing_ok=True)
-        write_json_atomic(key_file, {"key": self.key})
+        for path in self.folder.iterdir():
+            if path.name in (CARD, RESULT) or (found != self.key and path.name != LOCK):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        write_signed(self.folder / KEY, {"key": self.key})
 
     def finish(self, card: Mapping[str, Any], files: Sequence[str]) -> None:
         """Write the card, last, with the digest of each file; ``digest`` is that of the first."""
         digests = {name: file_digest(self.folder / name) for name in files}
         whole = dict(card) | {"key": self.key, "digest": digests[files[0]], "files": digests}
-        write_json_atomic(self.folder / "result.json", whole)
-        write_json_atomic(self.folder / CARD, whole)
+        write_json_atomic(self.folder / CARD, write_signed(self.folder / RESULT, whole))
 
 
-def damaged_files(folder: Path, card: Mapping[str, Any]) -> list[str]:
+def read_card(folder: Path, cure: str = "", files: Sequence[str] | None = None) -> dict[str, Any]:
+    """Read a finished product's card; the files to be read next (none named: all) are its own.
+
+    Raises
+    ------
+    StoreError
+        The product is not finished, or such a file is missing or damaged; ends with ``cure``.
+    """
+    cure = cure or f"rm -r {folder} and run the workflow again"
+    card = read_signed(folder / CARD, cure)
+    damaged = damaged_files(folder, card, files)
+    if damaged:
+        raise StoreError(
+            f"{folder}: {', '.join(damaged)} missing or not those of {CARD}. Cure: {cure}"
+        )
+    return card
+
+
+def damaged_files(
+    folder: Path, card: Mapping[str, Any], files: Sequence[str] | None = None
+) -> list[str]:
     """Name the files of a product that are missing or not those its card was written for."""
     return [
         name
-        for name, digest in card["files"].items()
-        if not (folder / name).is_file() or file_digest(folder / name) != digest
+        for name in (card["files"] if files is None else files)
+        if not (folder / name).is_file() or file_digest(folder / name) != card["files"].get(name)
     ]

@@ -11,10 +11,11 @@ import xarray as xr
 import zarr
 
 from kc.errors import StoreError
-from kc.store.place import Folder, Place, locate, read_json_at
+from kc.store.bookkeeping import bookkeeping_damages, spell_rows
+from kc.store.manifest import read_manifest
+from kc.store.place import Folder, locate
 from kc.store.plain_shard import PlainShards, plain_shards
 from kc.store.spec import ArraySpec, from_disk
-from kc.store.writer import FORMAT, content_digest
 
 
 class Store:
@@ -23,7 +24,7 @@ class Store:
     def __init__(self, path: Path | str) -> None:
         self.place, self.name = locate(path)
         self.path = self.place.where(f"{self.name}.zarr")
-        self.manifest = _read_manifest(self.place, self.name)
+        self.manifest = read_manifest(self.place, self.name)
         self.digest: str = self.manifest["digest"]
         self.attributes: dict[str, Any] = self.manifest["attributes"]
         self.mend: str = self.manifest["mend"]
@@ -56,7 +57,7 @@ class Store:
                 damage = array.damage(shard)
                 if damage:
                     damages.append(damage)
-        return damages
+        return damages + bookkeeping_damages(self.place, self.name, self.manifest)
 
     def check_metadata(self, folder: str) -> None:
         """Refuse an array whose description (its ``zarr.json``) is not the one written."""
@@ -168,16 +169,34 @@ class StoredArray:
         """Standard deviation per channel."""
         return np.asarray(self._statistics["channel_std"])
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # by path: a worker of dask's opens the store itself, and it must be this one
+        return _reopen, (self.store.path, self.store.digest, self.name)
+
     def __getitem__(self, index: int | slice | np.ndarray) -> np.ndarray:
         if isinstance(index, (int, np.integer)):
-            row = int(index) % len(self)
+            row = int(self._numbers(np.asarray([index]))[0])
             one = self.read(slice(row, row + 1))
             return np.asarray(one.take(0, axis=self._spec.row_axis))
         if isinstance(index, slice):
             start, stop, step = index.indices(len(self))
+            if step < 0:
+                return self._gather(np.arange(start, stop, step))
             whole = self.read(slice(start, max(start, stop)))
             return whole[(slice(None),) * self._spec.row_axis + (slice(None, None, step),)]
-        return self._gather(np.asarray(index))
+        return self._gather(self._numbers(np.asarray(index)))
+
+    def _numbers(self, index: np.ndarray) -> np.ndarray:
+        """Turn a mask or indices, from either end, into row numbers."""
+        if index.dtype == bool and index.shape == (len(self),):
+            return np.flatnonzero(index)
+        rows = index.astype(np.int64)
+        if index.dtype == bool or ((rows < -len(self)) | (rows >= len(self))).any():
+            raise IndexError(
+                f"{self.store.path}: '{self.name}' has {len(self)} rows; got a mask of shape "
+                f"{index.shape}, or a row that is none of them"
+            )
+        return rows % len(self)
 
     def read(self, rows: slice) -> np.ndarray:
         """Read contiguous image rows, after checking the shards they lie in."""
@@ -232,9 +251,8 @@ class StoredArray:
 
     def _where(self, shard: int) -> str:
         path = self.store.place.where(self.store.file(self._spec.file_name(shard)))
-        first = shard * self.shard_rows
-        last = min(first + self.shard_rows, len(self)) - 1
-        return f"{path}: shard {shard} of '{self.name}' (image rows {first} to {last})"
+        rows = spell_rows(self.store.manifest, shard)
+        return f"{path}: shard {shard} of '{self.name}' ({rows})"
 
     def to_xarray(self, shards_per_chunk: int = 1) -> xr.DataArray:
         """Give a dask-backed array with image coordinates, chunked by whole shards."""
@@ -243,14 +261,13 @@ class StoredArray:
         axis = self._spec.row_axis
         chunks = list(self.shape)
         chunks[axis] = self.shard_rows * shards_per_chunk
-        data = da.from_array(self._array, chunks=tuple(chunks))  # type: ignore[no-untyped-call]
-        if self.kc_dtype == "bfloat16":
-            data = data.map_blocks(from_disk, "bfloat16", dtype=np.float32)
+        data = da.from_array(  # type: ignore[no-untyped-call]
+            _Indexed(self), chunks=tuple(chunks), asarray=True, fancy=False
+        )
         coordinates = {name: ("image", self.rows[name].to_numpy()) for name in self.rows}
         return xr.DataArray(data, dims=self.dims, coords=coordinates, name=self.name)
 
-    def _gather(self, index: np.ndarray) -> np.ndarray:
-        rows = np.flatnonzero(index) if index.dtype == bool else index.astype(np.int64)
+    def _gather(self, rows: np.ndarray) -> np.ndarray:
         axis = self._spec.row_axis
         shape = list(self.shape)
         shape[axis] = len(rows)
@@ -271,6 +288,29 @@ class StoredArray:
             if damage:
                 raise StoreError(damage)
             self._checked.add(shard)
+
+
+class _Indexed:
+    """A stored array as dask indexes one, in all dimensions; its blocks are checked as read."""
+
+    def __init__(self, array: StoredArray) -> None:
+        self.array = array
+        self.shape, self.ndim, self.dtype = array.shape, array.ndim, array.dtype
+
+    def __getitem__(self, index: tuple[int | slice, ...]) -> np.ndarray:
+        axis = self.array.dims.index("image")
+        kept = (slice(None),) if isinstance(index[axis], slice) else ()
+        return np.asarray(self.array[index[axis]][(*index[:axis], *kept, *index[axis + 1 :])])
+
+
+def _reopen(path: str, digest: str, name: str) -> StoredArray:
+    store = open_store(path)
+    if store.digest != digest:
+        raise StoreError(
+            f"{path}: the store was made anew since it was opened (digest {digest}, now "
+            f"{store.digest}). Cure: open it again"
+        )
+    return store[name]
 
 
 def open_store(path: Path | str) -> Store:
@@ -304,26 +344,3 @@ def check_same_images(a: Any, b: Any, mend: str = "") -> None:
             f"{names}: list different images (first difference at row {row}: "
             f"{first[row]} / {second[row]}). Cure: {cure}"
         )
-
-
-def _read_manifest(place: Place, name: str) -> dict[str, Any]:
-    file = place.where(f"{name}.json")
-    if not place.has(f"{name}.json"):
-        what = "unfinished: it has no manifest" if place.has(f"{name}.zarr") else "not there"
-        raise StoreError(
-            f"{place.where(name)}.zarr: the store is {what} ({file}). Cure: run the workflow "
-            "again, a recording goes on at the first missing shard."
-        )
-    manifest: dict[str, Any] = read_json_at(place, f"{name}.json")
-    content = {name: value for name, value in manifest.items() if name != "manifest_digest"}
-    if manifest.get("manifest_digest") != content_digest(content):
-        raise StoreError(
-            f"{file}: the manifest was edited or damaged. "
-            f"Cure: {manifest.get('mend', 'run the workflow again')}"
-        )
-    if manifest.get("format") != FORMAT:
-        raise StoreError(
-            f"{file}: written in format {manifest.get('format')}, this kc reads {FORMAT}. "
-            f"Cure: {manifest['mend']}"
-        )
-    return manifest

@@ -2,35 +2,29 @@
 
 Order on disk: key, then array metadata and coordinates, then for each shard its files and, once
 they are whole, a receipt with their digests; the manifest last. A shard without a valid receipt
-does not exist. Another key means start empty.
+does not exist. Another key means start empty. Metadata and coordinates are small: they are made
+again each time a store is opened for writing, so a damaged one is mended and never believed.
 """
 
-import errno
-import hashlib
-import json
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import xxhash
 import zarr
-from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, ZstdCodec
 
 from kc.errors import FeatureError, StoreError
-from kc.store.files import spell_json
+from kc.store.files import content_digest, room_on_disk, sign, spell_json
+from kc.store.layout import laid_out
+from kc.store.manifest import FORMAT
 from kc.store.owners import own, refuse_others, through_the_door
 from kc.store.part import WHOLE, Part
-from kc.store.place import locate, read_json_at
+from kc.store.place import locate, read_signed_at
 from kc.store.spec import ArraySpec, check_spec, from_disk, to_disk
 from kc.store.statistics import merge_statistics, shard_statistics
-
-FORMAT = 2
-"""Of the manifest; readers refuse another one."""
-CHUNK_ROWS = 16  # inner chunk: what a reader of scattered rows has to take at least
 
 
 class StoreWriter:
@@ -87,12 +81,13 @@ class StoreWriter:
 
     def __enter__(self) -> "StoreWriter":
         state = f"{self.name}.state"
-        with self._disk(), through_the_door(self.place, state):
+        with room_on_disk(self.path), through_the_door(self.place, state):
             goes_on = self._is_begun()
             refuse_others(self.place, state, self.owned if goes_on else None)
             self.place.delete(f"{self.name}.json")
             if not goes_on:
                 self._begin()
+            self._described = self._put_right()
             self._lock = own(self.place, state, self.owned)
         return self
 
@@ -122,16 +117,17 @@ class StoreWriter:
                 f"expected {sorted(self.arrays)}"
             )
         rows = self.rows(shard)
-        receipt: dict[str, Any] = {}
-        with self._disk():
+        written: dict[str, Any] = {}
+        with room_on_disk(self.path):
             self.place.delete(self._receipt(shard))
             for name, spec in self.arrays.items():
-                receipt[name] = self._write_array(spec, shard, rows, values[name])
+                written[name] = self._write_array(spec, shard, rows, values[name])
+            receipt = sign({"shard": shard, "arrays": written})
             self.place.write(self._receipt(shard), spell_json(receipt))
 
     def digests(self) -> dict[str, dict[str, str]]:
         """Give the digest of each array's file, by shard, of the shards owned."""
-        receipts = {n: read_json_at(self.place, self._receipt(n)) for n in self.owned}
+        receipts = {n: self._read_receipt(n) for n in self.owned}
         return {
             str(shard): {name: receipt[name]["digest"] for name in sorted(receipt)}
             for shard, receipt in receipts.items()
@@ -146,25 +142,26 @@ class StoreWriter:
                 f"{self.path}: shards {missing} of {self.shards} are not written; "
                 f"cannot finish. Cure: {self.mend}"
             )
-        receipts = [read_json_at(self.place, self._receipt(shard)) for shard in range(self.shards)]
+        receipts = [self._read_receipt(shard) for shard in range(self.shards)]
+        files = self._described
         content = {
             "arrays": {n: self._describe(s, receipts) for n, s in self.arrays.items()},
             "attributes": self.attributes,
-            "coordinates": {
-                str(name): self.place.digest(self._file(f"{name}/c/0")) for name in self.coordinates
-            },
+            "coordinates": {str(name): files[f"{name}/c/0"] for name in self.coordinates},
             "rows": len(self.coordinates),
             "shard_rows": self.shard_rows,
         }
-        manifest = content | {
-            "format": FORMAT,
-            "digest": content_digest(content),
-            "key": self.key,
-            "mend": self.mend,
-            "metadata": {name: self.place.digest(self._file(name)) for name in self._metadata()},
-        }
-        manifest["manifest_digest"] = content_digest(manifest)
-        with self._disk():
+        manifest = sign(
+            content
+            | {
+                "format": FORMAT,
+                "digest": content_digest(content),
+                "key": self.key,
+                "mend": self.mend,
+                "metadata": {n: found for n, found in files.items() if n.endswith("zarr.json")},
+            }
+        )
+        with room_on_disk(self.path):
             self.place.write(f"{self.name}.json", spell_json(manifest))
         return manifest
 
@@ -182,56 +179,28 @@ class StoreWriter:
             raise StoreError(f"{self.path}: image_id '{twice}' stands twice; ids must be unique")
 
     def _is_begun(self) -> bool:
-        """Whether a store lies there under an equal key, its metadata and coordinates whole."""
-        key_file, ready = self._own("key.json"), self._own("ready")
-        found = read_json_at(self.place, key_file).get("key") if self.place.has(key_file) else None
-        return bool(
-            found == self.key and self.place.has(ready) and self.place.has(self._file("zarr.json"))
-        )
+        """Whether a store lies there under an equal key."""
+        try:
+            return bool(read_signed_at(self.place, self._own("key.json"))["key"] == self.key)
+        except StoreError:
+            return False
 
     def _begin(self) -> None:
         """Start empty: what another key left there is removed."""
-        key_file, ready = self._own("key.json"), self._own("ready")
-        # the marker goes first: a kill from here on finds a store that is not ready
-        for old in (ready, f"{self.name}.zarr", self._own("receipts")):
+        # receipts first: whatever a kill leaves from here on, no shard of it exists
+        for old in (self._own("receipts"), f"{self.name}.zarr"):
             self.place.delete(old)
-        self.place.write(key_file, spell_json({"key": self.key}))
-        group = zarr.open_group(
-            self.place.zarr(), path=f"{self.name}.zarr", mode="a", zarr_format=3
-        )
-        group.attrs.update(self.attributes)
-        for spec in self.arrays.values():
-            self._create(group, spec)
-        for name in self.coordinates:
-            _write_coordinate(group, str(name), self.coordinates[name])
-        self.place.write(ready, b"metadata and coordinates are whole\n")
+        self.place.write(self._own("key.json"), spell_json(sign({"key": self.key})))
 
-    def _metadata(self) -> list[str]:
-        names = [*self.arrays, *map(str, self.coordinates)]
-        return ["zarr.json", *(f"{name}/zarr.json" for name in names)]
-
-    def _create(self, group: zarr.Group, spec: ArraySpec) -> None:
-        shard = list(spec.shape)
-        shard[spec.row_axis] = self.shard_rows
-        chunk = list(shard)
-        chunk[spec.row_axis] = _chunk_rows(self.shard_rows)
-        compressors: list[Any] = [Crc32cCodec()]
-        if self.compressor == "lz4":
-            compressors.insert(0, BloscCodec(cname="lz4", clevel=5))
-        elif self.compressor == "zstd":
-            compressors.insert(0, ZstdCodec(level=3))
-        group.create_array(
-            spec.name,
-            shape=spec.shape,
-            shards=tuple(shard),
-            chunks=tuple(chunk),
-            dtype=spec.disk_dtype,
-            serializer=BytesCodec(),
-            compressors=compressors,
-            dimension_names=spec.dims,
-            attributes={"kc_dtype": spec.dtype},
-            config={"write_empty_chunks": True},
-        )
+    def _put_right(self) -> dict[str, str]:
+        """Write metadata and coordinates where they are not as they should be; give digests."""
+        specs, digests = list(self.arrays.values()), {}
+        files = laid_out(specs, self.coordinates, self.attributes, self.shard_rows, self.compressor)
+        for name, content in files.items():
+            digests[name] = xxhash.xxh3_128_hexdigest(content)
+            if self.place.digest(self._file(name)) != digests[name]:
+                self.place.write(self._file(name), content)
+        return digests
 
     def _write_array(
         self, spec: ArraySpec, shard: int, rows: slice, values: np.ndarray
@@ -244,6 +213,8 @@ class StoreWriter:
                 f"expected {tuple(expected)}"
             )
         stored = self._cast(spec, rows, values)
+        file = self._file(spec.file_name(shard))
+        self._sweep(file)
         array = zarr.open_array(
             self.place.zarr(),
             path=self._file(spec.name),
@@ -251,7 +222,6 @@ class StoreWriter:
             config={"write_empty_chunks": True},
         )
         array[(*([slice(None)] * spec.row_axis), rows)] = stored
-        file = self._file(spec.file_name(shard))
         receipt: dict[str, Any] = {
             "bytes": self.place.size(file),
             "digest": self.place.digest(file),
@@ -259,6 +229,13 @@ class StoreWriter:
         if spec.statistics:
             receipt["statistics"] = shard_statistics(from_disk(stored, spec.dtype), spec)
         return receipt
+
+    def _sweep(self, file: str) -> None:
+        """Remove what zarr had written aside for a shard when it was killed."""
+        folder, name = file.rsplit("/", 1)
+        for left in self.place.names(folder):
+            if left.startswith(f"{name}.") and left.endswith(".partial"):
+                self.place.delete(f"{folder}/{left}")
 
     def _cast(self, spec: ArraySpec, rows: slice, values: np.ndarray) -> np.ndarray:
         if spec.disk_dtype.kind != "f" and spec.dtype != "bfloat16":
@@ -284,17 +261,25 @@ class StoreWriter:
             )
 
     def _is_whole(self, shard: int) -> bool:
-        name = self._receipt(shard)
-        if not self.place.has(name):
-            return False
         try:
-            receipt = read_json_at(self.place, name)
+            receipt = self._read_receipt(shard)
         except StoreError:
             return False
         return set(receipt) == set(self.arrays) and all(
             self.place.digest(self._file(spec.file_name(shard))) == receipt[name]["digest"]
             for name, spec in self.arrays.items()
         )
+
+    def _read_receipt(self, shard: int) -> dict[str, Any]:
+        """Give what was written of each array of a shard."""
+        receipt = read_signed_at(self.place, self._receipt(shard), self.mend)
+        if receipt["shard"] != shard:
+            raise StoreError(
+                f"{self.place.where(self._receipt(shard))}: is the receipt of shard "
+                f"{receipt['shard']}. Cure: {self.mend}"
+            )
+        arrays: dict[str, Any] = receipt["arrays"]
+        return arrays
 
     def _describe(self, spec: ArraySpec, receipts: list[dict[str, Any]]) -> dict[str, Any]:
         described: dict[str, Any] = {
@@ -319,43 +304,3 @@ class StoreWriter:
 
     def _receipt(self, shard: int) -> str:
         return self._own(f"receipts/{shard:06d}.json")
-
-    @contextmanager
-    def _disk(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            if error.errno != errno.ENOSPC:
-                raise
-            raise StoreError(
-                f"{self.path}: no space left on the disk. What is written is whole; "
-                "cure: make room and run the same command again, it goes on from there."
-            ) from error
-
-
-def content_digest(content: Mapping[str, Any]) -> str:
-    """Hash what a store is, so that equal content has an equal digest."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
-
-
-def _chunk_rows(shard_rows: int) -> int:
-    """Inner chunks must divide the shard."""
-    return max(rows for rows in range(1, min(CHUNK_ROWS, shard_rows) + 1) if shard_rows % rows == 0)
-
-
-def _write_coordinate(group: zarr.Group, name: str, values: pd.Series) -> None:
-    numbers = values.to_numpy()
-    data = numbers if numbers.dtype.kind in "iufb" else values.astype(str).to_numpy(dtype="U")
-    with warnings.catch_warnings():
-        # zarr warns that fixed-length strings are not in the v3 text yet; xarray reads them
-        warnings.simplefilter("ignore")
-        array = group.create_array(
-            name,
-            shape=data.shape,
-            chunks=data.shape,
-            dtype=data.dtype,
-            compressors=[Crc32cCodec()],
-            dimension_names=("image",),
-            config={"write_empty_chunks": True},
-        )
-        array[:] = data

@@ -10,7 +10,7 @@ import pandas as pd
 from kc.errors import StoreError
 from kc.names import SUBSETS
 from kc.plan import FitPlan, NetworkPlan
-from kc.store.files import read_json
+from kc.store.product import read_card
 
 VARIANCE = {"paper": "variance", "released": "variance_released_centring"}
 """Column of ``variances.csv`` by preset: one mean for all, or one for each channel."""
@@ -37,7 +37,7 @@ def read_fit_card(plan: FitPlan, results: Path) -> dict[str, Any]:
         raise StoreError(
             f"{path}: expected the fit from {_spell(expected)} on {_images(plan.images, plan.only)}"
             f", got that from {_spell(got)} on {_images(card['images'], card['only'])}. "
-            f"{_cure(path)}"
+            f"Cure: {_cure(path)}"
         )
     return card
 
@@ -55,6 +55,7 @@ def read_variances(plan: FitPlan, preset: str, results: Path) -> pd.DataFrame:
     path = results / "fits" / plan.name / "variances.csv"
     if not path.is_file():
         raise _missing(path, f"the variances of the fit {plan.name}")
+    read_card(path.parent, _cure(path), [path.name])
     frame = pd.read_csv(path)
     wide = frame.pivot_table(
         index="subset", columns="component", values=VARIANCE[preset], sort=False, dropna=False
@@ -65,7 +66,7 @@ def read_variances(plan: FitPlan, preset: str, results: Path) -> pd.DataFrame:
         raise StoreError(
             f"{path}: expected finite variances of x0.., xdelta, cross and target (above 0) on "
             f"{' and '.join(SUBSETS)}, got {sorted(map(str, wide.columns))} on "
-            f"{sorted(map(str, wide.index))}. {_cure(path)}"
+            f"{sorted(map(str, wide.index))}. Cure: {_cure(path)}"
         )
     return wide
 
@@ -118,12 +119,11 @@ def shares_of(fits: Iterable[FitPlan], case: str, results: Path) -> pd.DataFrame
 def _read(path: Path, what: str) -> dict[str, Any]:
     if not path.is_file():
         raise _missing(path, what)
-    card: dict[str, Any] = read_json(path)
-    return card
+    return read_card(path.parent, _cure(path), ())
 
 
 def _cure(path: Path) -> str:
-    return f"Cure: snakemake --cores 1 --force {path.parent / 'card.json'}"
+    return f"snakemake --cores 1 --force {path.parent / 'card.json'}"
 
 
 def _images(images: str, only: str) -> str:
@@ -131,7 +131,7 @@ def _images(images: str, only: str) -> str:
 
 
 def _missing(path: Path, what: str) -> StoreError:
-    return StoreError(f"{path}: no such file; expected {what}. {_cure(path)}")
+    return StoreError(f"{path}: no such file; expected {what}. Cure: {_cure(path)}")
 
 
 def _empty(wide: pd.DataFrame) -> bool:

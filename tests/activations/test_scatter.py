@@ -12,8 +12,9 @@ from kc.activations import record_networks
 from kc.config import Activations, Network
 from kc.networks import build
 from kc.store import ArraySpec, StoreWriter, open_store
-from kc.store.files import file_digest, read_json, write_json_atomic
+from kc.store.files import read_json
 from kc.store.part import WHOLE, Part
+from kc.store.product import Product
 
 NODES = ["layer1.1.add", "layer3.1.add"]
 ROWS = 22
@@ -33,8 +34,7 @@ def recorded(tmp_path_factory):
     folder.mkdir()
     save_file(build("resnet18", 4, shape, 0).state_dict(), folder / "weights.safetensors")
     card = {"architecture": "resnet18", "classes": 4, "shape": shape.model_dump(mode="json")}
-    digest = file_digest(folder / "weights.safetensors")
-    write_json_atomic(folder / "card.json", card | {"digest": digest})
+    Product(folder, "k").finish(card, ["weights.safetensors"])
     # batches end inside a shard and at its end
     settings = Activations(shard_rows=5, batch_size=3)
 

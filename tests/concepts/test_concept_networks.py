@@ -37,11 +37,12 @@ from kc.concepts_config import (
     layers_seen,
 )
 from kc.config import Network
-from kc.errors import NetworkError, SettingsError
+from kc.errors import NetworkError, SettingsError, StoreError
 from kc.images import normalise
 from kc.networks import build
 from kc.networks.checkpoint import save_weights
 from kc.store import Store
+from kc.store.files import write_signed
 from kc.study_config import Fresh
 from tests.reference import plain_concepts as plain
 
@@ -200,8 +201,8 @@ def test_what_is_there_is_not_made_again(
     (tmp_path / TEACHER.name / checkpoint_file(2)).write_bytes(b"")
     with pytest.raises(AssertionError, match="made again"):
         make(images, tmp_path, TEACHER)
-    (tmp_path / TEACHER.name / "card.json").write_text('{"files": {"history.csv": ""}}')
-    with pytest.raises(NetworkError, match=r"history.csv missing or not those of card.json"):
+    write_signed(tmp_path / TEACHER.name / "card.json", {"files": {"history.csv": ""}})
+    with pytest.raises(StoreError, match=r"history.csv missing or not those of card.json"):
         read_card(TEACHER, tmp_path)
 
 

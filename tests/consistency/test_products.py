@@ -65,7 +65,7 @@ def features(stores):
 def test_files_agree_with_the_fit_and_with_each_other(stores, tmp_path):
     run(stores, tmp_path)
     folder = tmp_path / "fits" / PLANS[0].name
-    names = {"key.json", "g.safetensors", "history.csv", "result.json", "card.json"}
+    names = {"key.json", "lock", "g.safetensors", "history.csv", "result.json", "card.json"}
     assert {path.name for path in folder.iterdir()} == names | {
         "variances.csv",
         "variances_channels.csv",
@@ -141,7 +141,7 @@ def test_damaged_weights_are_made_again_and_refused_by_load(stores, tmp_path, co
     path = tmp_path / "fits" / PLANS[2].name / "g.safetensors"
     whole = path.read_bytes()
     path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-    with pytest.raises(StoreError, match=r"no finished fit \(g.safetensors missing or not the one"):
+    with pytest.raises(StoreError, match=r"g.safetensors missing or not those of card"):
         load_fit(path.parent)
     run(stores, tmp_path)
     assert len(counted) == 4

@@ -11,7 +11,7 @@ from torchvision import models
 
 from kc.activations import open_store, record_networks
 from kc.config import Activations, Network, Recipe
-from kc.errors import DeviceError, NetworkError
+from kc.errors import DeviceError, NetworkError, StoreError
 from kc.images import normalise
 from kc.names import LAYER_NODES
 from kc.networks import Training, build, load_network, products, record, split, train_networks
@@ -242,7 +242,7 @@ def test_damaged_weights_are_refused(images, tmp_path):
     folder = tmp_path / plan(0).name
     load_network(folder)
     (folder / "weights.safetensors").write_bytes(b"x")
-    with pytest.raises(NetworkError, match=r"not those of card\.json"):
+    with pytest.raises(StoreError, match=r"not those of card\.json"):
         load_network(folder)
 
 

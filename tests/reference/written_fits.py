@@ -1,6 +1,5 @@
 """Fits and networks as the stages leave them, with shares that are known because they were set."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from kc.plan import FitPlan, NetworkPlan
+from kc.store.files import file_digest, write_signed
 from kc.study_plans import StudyPlan
 
 ShareOf = Callable[[FitPlan, str], float]
@@ -43,7 +43,13 @@ def write_fit(fit: FitPlan, results: Path, share: ShareOf, preset: str = "paper"
     rows = [row for subset in ("train", "test") for row in variances(subset, share(fit, subset))]
     names = ["subset", "component", "variance", "variance_released_centring"]
     pd.DataFrame(rows, columns=names).to_csv(folder / "variances.csv", index=False)
-    (folder / "card.json").write_text(json.dumps(card_of(fit, preset)))
+    write_card(folder, card_of(fit, preset))
+
+
+def write_card(folder: Path, card: dict[str, Any]) -> None:
+    """Write a card for the files that lie in the folder now."""
+    kept = {path.name: file_digest(path) for path in folder.glob("*.csv")}
+    write_signed(folder / "card.json", card | {"files": kept})
 
 
 def variances(subset: str, share: float) -> list[tuple[str, str, float, float]]:
@@ -89,7 +95,7 @@ def write_network(network: NetworkPlan, results: Path, top1: Top1Of = always) ->
     }
     if network.removed:
         card |= pruning_of(network)
-    (folder / "card.json").write_text(json.dumps(card))
+    write_card(folder, card)
 
 
 def pruning_of(network: NetworkPlan) -> dict[str, float]:

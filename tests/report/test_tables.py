@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from kc.errors import StoreError
 from kc.report.tables import Column, read_markdown, write_table
 
 FRAME = pd.DataFrame(
@@ -100,8 +101,8 @@ def test_a_failed_write_leaves_the_old_table(tmp_path: Path, monkeypatch: pytest
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", full)
-    with pytest.raises(OSError, match="No space left"):
+    monkeypatch.setattr("kc.store.files.fsync", full)
+    with pytest.raises(StoreError, match=r"table.csv: no space left on the disk"):
         written(stem, FRAME.head(1))
     assert stem.with_suffix(".md").read_text() == old
 

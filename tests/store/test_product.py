@@ -4,17 +4,24 @@ from pathlib import Path
 
 import pytest
 
+from kc.errors import StoreError
 from kc.store.files import read_json
-from kc.store.product import Product, damaged_files
+from kc.store.product import Product, damaged_files, read_card
 
 
 def made(folder: Path, key: str = "k1") -> Product:
-    product = Product(folder, key)
-    product.start()
-    (folder / "weights").write_bytes(b"1234")
-    (folder / "history").write_bytes(b"epoch")
-    product.finish({"accuracy": 1.0}, ["weights", "history"])
+    with Product(folder, key) as product:
+        product.start()
+        (folder / "weights").write_bytes(b"1234")
+        (folder / "history").write_bytes(b"epoch")
+        product.finish({"accuracy": 1.0}, ["weights", "history"])
     return product
+
+
+def started(folder: Path, key: str) -> set[str]:
+    with Product(folder, key) as product:
+        product.start()
+    return {path.name for path in folder.iterdir()}
 
 
 def test_a_removed_card_comes_back(tmp_path: Path):
@@ -39,11 +46,28 @@ def test_another_key_starts_empty_and_its_own_keeps_states(tmp_path: Path):
     made(tmp_path / "net")
     (tmp_path / "net/state").write_bytes(b"epoch 3")
     assert not Product(tmp_path / "net", "k2").is_done()
-    Product(tmp_path / "net", "k1").start()
-    assert (tmp_path / "net/state").exists()
-    assert not (tmp_path / "net/card.json").exists()
-    Product(tmp_path / "net", "k2").start()
-    assert sorted(p.name for p in (tmp_path / "net").iterdir()) == ["key.json"]
+    kept = started(tmp_path / "net", "k1")
+    assert kept == {"key.json", "lock", "state", "weights", "history"}
+    assert started(tmp_path / "net", "k2") == {"key.json", "lock"}
+
+
+def test_a_second_maker_is_refused(tmp_path: Path):
+    with (
+        Product(tmp_path / "net", "k"),
+        pytest.raises(StoreError, match="another process writes here"),
+        Product(tmp_path / "net", "k"),
+    ):
+        pass
+    assert (tmp_path / "net/lock").read_bytes() == b""
+
+
+def test_an_edited_card_is_refused(tmp_path: Path):
+    made(tmp_path / "net")
+    assert read_card(tmp_path / "net")["accuracy"] == 1.0
+    card = tmp_path / "net/card.json"
+    card.write_text(card.read_text().replace("1.0", "2.0"))
+    with pytest.raises(StoreError, match=r"edited or damaged.*Cure: rm -r"):
+        read_card(tmp_path / "net")
 
 
 def test_unreadable_bookkeeping_is_no_product(tmp_path: Path):
@@ -51,5 +75,4 @@ def test_unreadable_bookkeeping_is_no_product(tmp_path: Path):
     (tmp_path / "net/result.json").write_text("[]")
     assert not product.is_done()
     (tmp_path / "net/key.json").write_text("{")
-    product.start()
-    assert not (tmp_path / "net/weights").exists()
+    assert started(tmp_path / "net", "k1") == {"key.json", "lock"}

@@ -15,7 +15,7 @@ from kc.report import baselines as report
 from kc.store import ArraySpec, StoreWriter, open_store
 from kc.studies.baselines import agreement, baselines_table
 from kc.study_plans import StudyPlan
-from tests.reference.written_fits import card_of, write_network
+from tests.reference.written_fits import card_of, write_card, write_network
 
 A, B, C = (NetworkPlan("birds", "alexnet", seed) for seed in range(3))
 AB, BA, CA = (
@@ -53,7 +53,7 @@ def write_all(results: Path) -> None:
         card = card_of(fit) | {"share_delta": {"test": share, "train": share - 0.1}}
         folder = results / "fits" / fit.name
         folder.mkdir(parents=True)
-        (folder / "card.json").write_text(json.dumps(card))
+        write_card(folder, card)
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Tables of compression, born-again networks and two tasks from files whose shares are known."""
 
-import json
 from pathlib import Path
 
 import pandas as pd
@@ -14,7 +13,7 @@ from kc.studies.compression import compression_table
 from kc.studies.cross_task import cross_task_table
 from kc.studies.inconsistent import inconsistency
 from kc.study_plans import StudyPlan, plan_of
-from tests.reference.written_fits import TARGET, card_of, write_fit, write_results
+from tests.reference.written_fits import TARGET, card_of, write_card, write_fit, write_results
 
 NUMBERS = {"network", "layer", "variance", "share", "share_train"}
 MIX = {"mix": {"layout": "mixture", "parts": ["birds", "dogs"]}}
@@ -134,7 +133,7 @@ def test_the_other_directions_fit_is_refused(tmp_path: Path):
     settings, plan = written(tmp_path, "cross_task")
     wrong = plan.cases["a_from_b"][0]
     folder = tmp_path / "fits" / plan.cases["b_from_a"][0].name
-    (folder / "card.json").write_text(json.dumps(card_of(wrong)))
+    write_card(folder, card_of(wrong))
     with pytest.raises(StoreError, match="expected the fit from mix-vgg16_bn-seed0 conv4_3 to"):
         cross_task_table(settings, plan)
 
@@ -144,7 +143,6 @@ def test_a_fit_of_another_superclass_is_refused(tmp_path: Path):
     birds, dogs = (FitPlan(a, b, "conv4", "conv4", only=name) for name in ("bird", "dog"))
     assert birds.name != dogs.name
     write_fit(dogs, tmp_path, share)
-    card = tmp_path / "fits" / dogs.name / "card.json"
-    card.write_text(json.dumps(card_of(birds)))
+    write_card(tmp_path / "fits" / dogs.name, card_of(birds))
     with pytest.raises(StoreError, match="expected the fit from"):
         inconsistency(dogs, tmp_path)

@@ -1,6 +1,5 @@
 """Tables 1 and 2 from files whose shares are known."""
 
-import json
 import math
 import re
 from pathlib import Path
@@ -13,7 +12,7 @@ from kc.errors import StoreError
 from kc.plan import FitPlan
 from kc.studies.stability import StabilityTables, stability_tables
 from kc.study_plans import StudyPlan, plan_of
-from tests.reference.written_fits import X1, X2, card_of, write_results
+from tests.reference.written_fits import X1, X2, card_of, write_card, write_results
 
 LAYERS = {"vgg16_bn": ["conv4_3", "conv5_3"]}
 TABLE1 = ["case", "network", "layer", "subset", "mean", "mean_of_sum", "ci_low", "ci_high", "n"]
@@ -221,7 +220,7 @@ def test_lambda_and_resizing_are_said_by_layer(tmp_path: Path):
     for number, fit in enumerate(plan.fits):
         deep = fit.target_layer == "conv5_3"
         card = card_of(fit) | {"penalty": 0.2 + number / 1000 if deep else 0.4, "resized": deep}
-        (tmp_path / "fits" / fit.name / "card.json").write_text(json.dumps(card))
+        write_card(tmp_path / "fits" / fit.name, card)
     notes = stability_tables(plan, tmp_path).notes["table1"]
     deep = [0.2 + n / 1000 for n, f in enumerate(plan.fits) if f.target_layer == "conv5_3"]
     wanted = f"0.4 for vgg16_bn conv4_3, {min(deep):g} to {max(deep):g} for vgg16_bn conv5_3"
@@ -256,8 +255,7 @@ def test_swapped_source_and_target_are_refused(tmp_path: Path):
     write_results(plan, tmp_path, smooth)
     fit = plan.cases["initialization"][0]
     swapped = FitPlan(fit.target, fit.source, fit.target_layer, fit.source_layer)
-    path = tmp_path / "fits" / fit.name / "card.json"
-    path.write_text(json.dumps(card_of(swapped)))
+    write_card(tmp_path / "fits" / fit.name, card_of(swapped))
     with pytest.raises(StoreError, match=r"expected the fit from .*seed0 .*got that from .*seed1"):
         stability_tables(plan, tmp_path)
 
@@ -275,6 +273,9 @@ def test_variances_that_cannot_be_are_refused(tmp_path: Path, fault: str):
     else:
         frame.loc[frame["component"] == "target", "variance"] = 0.0 if "0" in fault else None
     frame.to_csv(path, index=False)
+    with pytest.raises(StoreError, match=r"variances.csv missing or not those of card.json"):
+        stability_tables(plan, tmp_path)
+    write_card(path.parent, card_of(plan.cases["initialization"][0]))
     with pytest.raises(StoreError, match="expected finite variances of x0") as caught:
         stability_tables(plan, tmp_path)
     assert str(path) in str(caught.value)

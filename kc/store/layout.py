@@ -1,0 +1,80 @@
+"""How a store lies on disk before its first shard: zarr's descriptions, and the coordinates."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+import zarr
+from zarr.abc.buffer import Buffer
+from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, ZstdCodec
+from zarr.storage import MemoryStore
+
+from kc.store.spec import ArraySpec
+
+CHUNK_ROWS = 16  # inner chunk: what a reader of scattered rows has to take at least
+
+
+def laid_out(
+    arrays: Sequence[ArraySpec],
+    coordinates: pd.DataFrame,
+    attributes: Mapping[str, Any],
+    shard_rows: int,
+    compressor: str,
+) -> dict[str, bytes]:
+    """Give the files that describe all arrays, and those of the coordinates, by name."""
+    files: dict[str, Buffer] = {}
+    group = zarr.open_group(MemoryStore(files), mode="w", zarr_format=3)
+    group.attrs.update(attributes)
+    for spec in arrays:
+        _create(group, spec, shard_rows, compressor)
+    for name in coordinates:
+        _write_coordinate(group, str(name), coordinates[name])
+    return {name: content.to_bytes() for name, content in sorted(files.items())}
+
+
+def _create(group: zarr.Group, spec: ArraySpec, shard_rows: int, compressor: str) -> None:
+    shard = list(spec.shape)
+    shard[spec.row_axis] = shard_rows
+    chunk = list(shard)
+    chunk[spec.row_axis] = _chunk_rows(shard_rows)
+    compressors: list[Any] = [Crc32cCodec()]
+    if compressor == "lz4":
+        compressors.insert(0, BloscCodec(cname="lz4", clevel=5))
+    elif compressor == "zstd":
+        compressors.insert(0, ZstdCodec(level=3))
+    group.create_array(
+        spec.name,
+        shape=spec.shape,
+        shards=tuple(shard),
+        chunks=tuple(chunk),
+        dtype=spec.disk_dtype,
+        serializer=BytesCodec(),
+        compressors=compressors,
+        dimension_names=spec.dims,
+        attributes={"kc_dtype": spec.dtype},
+        config={"write_empty_chunks": True},
+    )
+
+
+def _chunk_rows(shard_rows: int) -> int:
+    """Inner chunks must divide the shard."""
+    return max(rows for rows in range(1, min(CHUNK_ROWS, shard_rows) + 1) if shard_rows % rows == 0)
+
+
+def _write_coordinate(group: zarr.Group, name: str, values: pd.Series) -> None:
+    numbers = values.to_numpy()
+    data = numbers if numbers.dtype.kind in "iufb" else values.astype(str).to_numpy(dtype="U")
+    with warnings.catch_warnings():
+        # zarr warns that fixed-length strings are not in the v3 text yet; xarray reads them
+        warnings.simplefilter("ignore")
+        array = group.create_array(
+            name,
+            shape=data.shape,
+            chunks=data.shape,
+            dtype=data.dtype,
+            compressors=[Crc32cCodec()],
+            dimension_names=("image",),
+            config={"write_empty_chunks": True},
+        )
+        array[:] = data

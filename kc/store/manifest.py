@@ -1,0 +1,34 @@
+"""The manifest beside a store: written last, it says what the store is, down to each shard."""
+
+from typing import Any
+
+from kc.errors import StoreError
+from kc.store.place import Place, read_json_at, read_signed_at
+
+FORMAT = 3
+"""Of the manifest; readers refuse another one."""
+
+
+def read_manifest(place: Place, name: str) -> dict[str, Any]:
+    """Read the manifest of the store ``name``.
+
+    Raises
+    ------
+    StoreError
+        It is missing (the store is unfinished), was edited or damaged, or is of another format.
+    """
+    file = place.where(f"{name}.json")
+    if not place.has(f"{name}.json"):
+        what = "unfinished: it has no manifest" if place.has(f"{name}.zarr") else "not there"
+        raise StoreError(
+            f"{place.where(name)}.zarr: the store is {what} ({file}). Cure: run the workflow "
+            "again, a recording goes on at the first missing shard."
+        )
+    # what the file says of the cure is not to be believed either
+    cure = f"remove {file} and run the workflow again; shards that are whole are not made again"
+    found = read_json_at(place, f"{name}.json")
+    if isinstance(found, dict) and found.get("format") != FORMAT:
+        raise StoreError(
+            f"{file}: written in format {found.get('format')}, this kc reads {FORMAT}. Cure: {cure}"
+        )
+    return read_signed_at(place, f"{name}.json", cure)
