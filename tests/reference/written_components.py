@@ -59,11 +59,12 @@ def written_view(
     subsets: Sequence[str] | None = None,
     dims: tuple[str, ...] = ("component", "image", "channel", "y", "x"),
     ids: Sequence[str] | None = None,
+    name: str = "a-from-b",
 ) -> View:
     """Write a fit's components and pictures; the pictures' rows are in another order."""
     values = noise(12) if values is None else values
     ids = names(values.shape[1]) if ids is None else ids
-    components, images = folder / "components" / "a-from-b.zarr", folder / "pictures.zarr"
+    components, images = folder / "components" / f"{name}.zarr", folder / f"{name}-pictures.zarr"
     spec = ArraySpec("component", dims, values.shape, "float16")
     named = {"component": component_names(len(values) - 2)}
     write_store(components, spec, values, ids, subsets or ["test"] * len(ids), named)
@@ -71,7 +72,7 @@ def written_view(
     pixels = np.stack([np.broadcast_to(colour(i)[:, None, None], (3, SIZE, SIZE)) for i in turned])
     spec = ArraySpec("image", ("image", "channel", "y", "x"), pixels.shape, "uint8")
     write_store(images, spec, pixels, turned, ["test"] * len(ids), {})
-    return View("b to a", "conv", components, images, "About.")
+    return View("b to a", name.removeprefix("a-from-b-"), components, images, "About.")
 
 
 def write_store(

@@ -43,7 +43,7 @@ def write(view: View, tmp_path: Path, shown: Shown = FEW):
     folder.mkdir(exist_ok=True)
     entry = write_view(view, folder, shown)
     meta = script(folder, view.name)
-    assert entry.items() >= {"name": "a-from-b", "pair": "b to a", "layer": "conv"}.items()
+    assert entry.items() >= {"name": "a-from-b", "pair": "b to a", "layer": "a-from-b"}.items()
     return folder, meta, entry
 
 

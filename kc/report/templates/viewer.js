@@ -253,6 +253,7 @@
     showImage();
     drawStage();
     at("viewer").setAttribute("aria-busy", "false");
+    performance.mark("viewer-ready");
   }
 
   const blocks = new Map();
