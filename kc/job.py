@@ -3,11 +3,13 @@
 import logging
 import os
 import resource
+import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 from kc.errors import KCError
 
@@ -34,6 +36,8 @@ def job(log: Sequence[str] = ()) -> Iterator[None]:
     if log:
         _write_to(Path(log[0]))
     started = time.perf_counter()
+    # scancel, and SLURM at the end of a job's time: end by way of what gives locks back
+    before = signal.signal(signal.SIGTERM, _stop)
     try:
         yield
     except KCError as error:
@@ -42,7 +46,13 @@ def job(log: Sequence[str] = ()) -> Iterator[None]:
     except BaseException:
         LOG.exception("stopped")
         raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
     LOG.info("done in %.1f s, peak memory %d MB", time.perf_counter() - started, _peak_mb())
+
+
+def _stop(number: int, _: FrameType | None) -> None:
+    sys.exit(f"stopped by signal {signal.Signals(number).name}")
 
 
 def _peak_mb() -> int:

@@ -1,0 +1,46 @@
+"""What every script of the workflow does around its one call."""
+
+import subprocess
+import sys
+import textwrap
+
+OWNER = textwrap.dedent("""
+    import sys, time
+    from pathlib import Path
+    from kc.job import job
+    from kc.store.lock import lock
+
+    with job([sys.argv[1]]):
+        held = lock(Path(sys.argv[2]))
+        try:
+            print("owns", flush=True)
+            time.sleep(60)
+        finally:
+            held.close()
+""")
+
+
+def test_a_job_that_scancel_stops_gives_its_locks_back_and_says_so(tmp_path):
+    log, lock = tmp_path / "log", tmp_path / "lock"
+    command = [sys.executable, "-c", OWNER, str(log), str(lock)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as job:
+        assert job.stdout.readline() == "owns\n"
+        assert lock.read_text()
+        job.terminate()
+        _, errors = job.communicate(timeout=30)
+    assert job.returncode == 1
+    assert "stopped by signal SIGTERM" in errors
+    assert "stopped by signal SIGTERM" in log.read_text()
+    assert lock.read_text() == ""
+
+
+def test_a_job_that_is_done_says_what_it_took(tmp_path):
+    script = (
+        f"from kc.job import job\nwith job(['{tmp_path / 'log'}']):\n    x = b'x' * (300 << 20)"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+    last = (tmp_path / "log").read_text().splitlines()[-1]
+    assert "done in" in last
+    assert 300 < int(last.split("peak memory ")[1].split()[0]) < 600
