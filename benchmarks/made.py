@@ -14,7 +14,7 @@ from kc.names import Architecture
 from kc.networks import build
 from kc.networks.checkpoint import save_weights
 from kc.store import ArraySpec, Store, StoreWriter, open_store
-from kc.store.files import file_digest, write_json_atomic
+from kc.store.product import Product
 
 SHARD_ROWS = 256
 
@@ -71,7 +71,7 @@ def network(folder: Path, architecture: Architecture, width: float = 1.0, seed: 
     weights = folder / "weights.safetensors"
     save_weights(build(architecture, 200, shape, seed), weights)
     card = {"architecture": architecture, "classes": 200, "shape": shape.model_dump(mode="json")}
-    write_json_atomic(folder / "card.json", card | {"digest": file_digest(weights)})
+    Product(folder, "made").finish(card, [weights.name])
     return folder
 
 

@@ -17,7 +17,7 @@ from kc.config import Optimiser
 from kc.consistency import ConsistencyNet, FitResult, fit
 from kc.consistency.data import pair_up
 from kc.consistency.decompose import exact_products
-from kc.consistency.optimise import Entry, Training, entry_of, optimise, released_recipe
+from kc.consistency.optimise import Entry, Progress, Training, entry_of, optimise, released_recipe
 from kc.images.rows import rows_in
 from kc.store import StoredArray, open_store
 
@@ -114,7 +114,10 @@ def _recipe(
             entry_of(net, task, 0, "start", 0.0)
             looks.append(time.perf_counter() - begun)
         begun = time.perf_counter()
-        _, entries = optimise(net, task, released_recipe(net, sizes.recipe_epochs, "last"))
+        progress = Progress([])
+        recipe = released_recipe(net, sizes.recipe_epochs, "last")
+        optimise(net, task, recipe, progress, lambda: None)
+        entries = progress.entries
         seconds = time.perf_counter() - begun
     return entries, seconds - sizes.recipe_epochs * float(np.median(looks))
 

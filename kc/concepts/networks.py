@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from kc.concepts.architectures import build_with_head, fc_node
 from kc.concepts.samples import class_names, load_pictures, measured_pictures
 from kc.concepts.training import (
-    STATE,
     Course,
     checkpoint_file,
     distillation_lesson,
@@ -173,7 +172,6 @@ def _make(plan: ConceptNetwork, given: Given, product: Product, device: torch.de
     kept = [checkpoint_file(epoch) for epoch in lessons.checkpoints]
     product.finish(card, ["weights.safetensors", "history.csv", *kept])
     LOG.info("%s: test accuracy %.1f %%", plan.name, card["accuracy"]["test"])
-    (folder / STATE).unlink(missing_ok=True)
 
 
 def read_history(plan: ConceptNetwork, folder: Path) -> pd.DataFrame:

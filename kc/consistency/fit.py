@@ -17,6 +17,7 @@ from kc.consistency.optimise import (
     Candidate,
     Choose,
     Entry,
+    Progress,
     Recipe,
     Stage,
     Training,
@@ -30,6 +31,7 @@ from kc.consistency.optimise import (
 )
 from kc.consistency.order import Rows, cut, rows_of
 from kc.consistency.result import FitResult, check_fitting
+from kc.consistency.resume import Begun, Resume
 from kc.consistency.variance import Moments
 from kc.errors import FeatureError
 
@@ -60,6 +62,7 @@ def fit(
     buffer_blocks: int = 8,
     memory_gb: float = 4.0,
     precision: Literal["float32", "bfloat16"] = "float32",
+    resume: Resume | None = None,
 ) -> FitResult:
     """Fit g from ``source`` to ``target``, features of the same images.
 
@@ -96,6 +99,8 @@ def fit(
         ``memory_gb`` (GB) are read that way, with the same weights to the bit.
     precision
         Of the products while training; everything after is float32.
+    resume
+        Where the state is kept between epochs, and found when an earlier attempt was killed.
 
     Raises
     ------
@@ -127,7 +132,7 @@ def fit(
         else:
             recipe = released_recipe(net, epochs or RELEASED_EPOCHS, choose)
         closed = preset == "paper" and settings.closed_form_start and initial is None
-        chosen, history = _search(net, task, recipe, closed)
+        chosen, history = _search(net, task, recipe, closed, resume)
         net.load_state_dict(chosen.state)
         settle_variance(net, task, rows)
     net.eval()
@@ -136,12 +141,19 @@ def fit(
 
 
 def _search(
-    net: ConsistencyNet, task: Training, recipe: Recipe, closed: bool
+    net: ConsistencyNet, task: Training, recipe: Recipe, closed: bool, resume: Resume | None
 ) -> tuple[Candidate, list[Entry]]:
-    """Start, train and refit; give the candidate to keep and every entry."""
-    first = _start(net, task, closed)
-    trained, entries = optimise(net, task, recipe)
-    history = [first.entry, *entries]
+    """Start (or go on), train and refit; give the candidate to keep and every entry."""
+    left = resume.load(net, recipe.optimiser) if resume else None
+    begun = left or Begun(_start(net, task, closed), Progress([]))
+    first, progress = begun
+
+    def save() -> None:
+        if resume is not None:
+            resume.save(net, recipe.optimiser, begun)
+
+    trained = optimise(net, task, recipe, progress, save)
+    history = [first.entry, *progress.entries]
     if recipe.choose == "last":
         return trained, history
     candidates = [first, trained]

@@ -1,7 +1,7 @@
 """How the weights of g are found: two recipes, one loop, a stop on the validation cut."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -132,22 +132,41 @@ def offer(entry: Entry, net: ConsistencyNet) -> Candidate:
     return Candidate(entry, {name: value.clone() for name, value in net.state_dict().items()})
 
 
-def optimise(net: ConsistencyNet, task: Training, recipe: Recipe) -> tuple[Candidate, list[Entry]]:
-    """Train g; give the epoch of the best validation objective (or the last), and all entries."""
-    entries: list[Entry] = []
+@dataclass
+class Progress:
+    """The epochs behind a fit, and the one to keep."""
+
+    entries: list[Entry]
     best: Candidate | None = None
+
+
+def optimise(
+    net: ConsistencyNet,
+    task: Training,
+    recipe: Recipe,
+    progress: Progress,
+    after_epoch: Callable[[], None],
+) -> Candidate:
+    """Train g on from ``progress``; give the epoch of the best validation objective (or the last).
+
+    ``after_epoch`` is called whenever ``progress`` tells of one epoch more.
+    """
+    done = len(progress.entries)
     with tqdm(
-        total=recipe.epochs, desc="fit g", unit="epoch", delay=10, leave=False, disable=None
-    ) as progress:
-        for epoch in range(1, recipe.epochs + 1):
+        total=recipe.epochs, initial=done, desc="fit g", unit="epoch",
+        delay=10, leave=False, disable=None,
+    ) as bar:  # fmt: skip
+        for epoch in range(done + 1, recipe.epochs + 1):
             train_mse = _train_epoch(net, task, recipe, epoch - 1)
             entry = entry_of(net, task, epoch, "epoch", train_mse)
-            entries.append(entry)
+            progress.entries.append(entry)
+            best = progress.best
             if recipe.choose == "last" or best is None or entry.objective < best.entry.objective:
-                best = offer(entry, net)
-            progress.update()
-    assert best is not None
-    return best, entries
+                progress.best = offer(entry, net)
+            after_epoch()
+            bar.update()
+    assert progress.best is not None
+    return progress.best
 
 
 def entry_of(

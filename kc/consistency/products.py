@@ -18,6 +18,7 @@ from kc.consistency.fit import fit
 from kc.consistency.net import channels_of
 from kc.consistency.order import Rows
 from kc.consistency.result import FitResult
+from kc.consistency.resume import STATE, Resume
 from kc.consistency.saved import load_fit, save_fit
 from kc.consistency.variance import Moments, series
 from kc.errors import FeatureError
@@ -143,7 +144,8 @@ def _make(
     product.start()
     pair = layers.pair(job.plan, job.device)
     subsets = _subsets(target.rows, job)
-    result = _fit(job, pair, subsets["train"], layers.block_rows(job.plan))
+    resume = Resume(product.folder / STATE)
+    result = _fit(job, pair, subsets["train"], layers.block_rows(job.plan), resume)
     files = save_fit(result, product.folder)
     found = evaluate(result, pair, subsets, kept)
     files += write_variances(found, result.net.order, product.folder)
@@ -153,7 +155,7 @@ def _make(
     LOG.info("%s: held-out share of x^Delta %.3f", job.plan.name, card["share_delta"]["test"])
 
 
-def _fit(job: Job, pair: Pair, train: Rows, block_rows: int) -> FitResult:
+def _fit(job: Job, pair: Pair, train: Rows, block_rows: int, resume: Resume) -> FitResult:
     settings = job.settings
     variance = 1.0
     if settings.penalty == "raw_equivalent":
@@ -176,6 +178,7 @@ def _fit(job: Job, pair: Pair, train: Rows, block_rows: int) -> FitResult:
         buffer_blocks=settings.buffer_shards,
         memory_gb=settings.memory_gb,
         precision=settings.precision,
+        resume=resume,
     )
 
 

@@ -185,7 +185,6 @@ def _make(
     }
     product.finish(card | about, ["weights.safetensors", "history.csv"])
     LOG.info("%s: test accuracy %.1f %%", plan.name, card["accuracy"]["test"])
-    (folder / "state.safetensors").unlink(missing_ok=True)
 
 
 def _prepared(

@@ -16,6 +16,7 @@ from kc.consistency.fit import fit
 from kc.consistency.net import channels_of
 from kc.consistency.order import Rows
 from kc.consistency.result import FitResult
+from kc.consistency.resume import STATE, Resume
 from kc.consistency.saved import load_fit, save_fit
 from kc.images.rows import rows_in
 from kc.names import SUBSETS, component_names
@@ -106,7 +107,8 @@ def _make(
     begun = time.monotonic()
     product.start()
     subsets: dict[str, Rows] = {subset: rows_in(target.rows, subset) for subset in SUBSETS}
-    result = _fit(name, pair, subsets["train"], settings)
+    resume = Resume(product.folder / STATE)
+    result = _fit(name, pair, subsets["train"], settings, resume)
     files = save_fit(result, product.folder)
     moments = evaluate(result, pair, subsets, kept)
     files += write_variances(moments, result.net.order, product.folder)
@@ -115,7 +117,9 @@ def _make(
     product.finish(card | {"seconds": round(time.monotonic() - begun, 2)}, files)
 
 
-def _fit(name: str, pair: Pair, train: Rows, settings: CompareSettings) -> FitResult:
+def _fit(
+    name: str, pair: Pair, train: Rows, settings: CompareSettings, resume: Resume
+) -> FitResult:
     about = settings.consistency
     return fit(
         pair.source,
@@ -132,6 +136,7 @@ def _fit(name: str, pair: Pair, train: Rows, settings: CompareSettings) -> FitRe
         buffer_blocks=about.buffer_shards,
         memory_gb=about.memory_gb,
         precision=about.precision,
+        resume=resume,
     )
 
 

@@ -56,6 +56,7 @@ class Product:
             return False
         if whole:
             write_json_atomic(self.folder / CARD, card)
+            self._sweep(card["files"])
         return whole
 
     def start(self) -> None:
@@ -70,10 +71,20 @@ class Product:
         write_signed(self.folder / KEY, {"key": self.key})
 
     def finish(self, card: Mapping[str, Any], files: Sequence[str]) -> None:
-        """Write the card, last, with the digest of each file; ``digest`` is that of the first."""
+        """Write the card with the digest of each file, then remove all that it does not name.
+
+        Its ``digest`` is that of the first file.
+        """
         digests = {name: file_digest(self.folder / name) for name in files}
         whole = dict(card) | {"key": self.key, "digest": digests[files[0]], "files": digests}
         write_json_atomic(self.folder / CARD, write_signed(self.folder / RESULT, whole))
+        self._sweep(digests)
+
+    def _sweep(self, files: Mapping[str, str]) -> None:
+        """Remove what served the making only, as states to go on from."""
+        for path in self.folder.iterdir():
+            if path.name not in (*files, CARD, RESULT, KEY, LOCK):
+                path.unlink()
 
 
 def read_card(folder: Path, cure: str = "", files: Sequence[str] | None = None) -> dict[str, Any]:

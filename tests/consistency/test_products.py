@@ -1,6 +1,7 @@
 """fit_pairs from stores to files: what is written, continued, made again, and left alone."""
 
 import json
+import sys
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,7 @@ import pytest
 import torch
 
 from kc.config import Consistency, Optimiser
-from kc.consistency import products
+from kc.consistency import optimise, products
 from kc.consistency.saved import load_fit
 from kc.errors import StoreError
 from kc.plan import FitPlan, NetworkPlan
@@ -198,3 +199,46 @@ def test_stores_of_other_images_are_refused(stores, tmp_path):
     swapped = stores | {B.name: tmp_path / "other" / f"{B.name}.json"}
     with pytest.raises(StoreError, match=r"005.jpg"):
         run(swapped, tmp_path)
+
+
+@pytest.mark.parametrize("preset", ["paper", "released"])
+def test_a_fit_killed_between_epochs_goes_on_and_ends_with_the_same_bytes(
+    stores, tmp_path, monkeypatch, preset
+):
+    about = {"epochs": 5} if preset == "paper" else {"epochs": 2}
+    settings = Consistency(preset=preset, optimiser=Optimiser.model_validate(about))
+    # the package's attribute of that name is the function
+    monkeypatch.setattr(sys.modules["kc.consistency.fit"], "RELEASED_EPOCHS", 5)
+    monkeypatch.setattr("kc.consistency.resume.EVERY", 0.0)
+    plans = [PLANS[0]]
+    run(stores, tmp_path / "whole", settings, plans=plans)
+    epochs, train_epoch = [], optimise._train_epoch
+
+    def torn(net, task, recipe, epoch):
+        epochs.append(epoch)
+        if len(epochs) in (3, 5):
+            raise KeyboardInterrupt
+        return train_epoch(net, task, recipe, epoch)
+
+    monkeypatch.setattr(optimise, "_train_epoch", torn)
+    folder = tmp_path / "torn" / "fits" / PLANS[0].name
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            run(stores, tmp_path / "torn", settings, plans=plans)
+        assert (folder / "state.safetensors").is_file()
+    run(stores, tmp_path / "torn", settings, plans=plans)
+    assert epochs == [0, 1, 2, 2, 3, 3, 4]
+    whole = tmp_path / "whole" / "fits" / PLANS[0].name
+    assert {path.name for path in folder.iterdir()} == {path.name for path in whole.iterdir()}
+    for path in [*whole.glob("*.safetensors"), *whole.glob("*.csv")]:
+        assert (folder / path.name).read_bytes() == path.read_bytes(), path.name
+    # another penalty finds no state of this one's, and a damaged state is not believed
+    state = folder / "state.safetensors"
+    epochs[:] = [0]
+    with pytest.raises(KeyboardInterrupt):
+        run(stores, tmp_path / "torn", settings, seed=1, plans=plans)
+    content = state.read_bytes()
+    state.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    epochs[:] = [0] * 9
+    run(stores, tmp_path / "torn", settings, seed=1, plans=plans)
+    assert epochs[9:] == [0, 1, 2, 3, 4]
