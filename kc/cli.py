@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from kc.compare_cli import add_commands
-from kc.config import json_schema, read_settings
+from kc.config import Settings, json_schema, read_settings
 from kc.errors import KCError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
@@ -116,19 +116,35 @@ def config_check(files: Annotated[list[Path], typer.Argument(help="config.yaml, 
 @app.command("plan")
 @_clear
 def plan(
-    study: Annotated[list[str] | None, typer.Argument(help="studies; none: all")] = None,
+    study: Annotated[
+        list[str] | None, typer.Argument(help="studies, or 'concepts' alone; none: all")
+    ] = None,
     configfile: ConfigFiles = None,
     data_root: Annotated[Path, typer.Option(help="folder of the archives")] = Path("data"),
     base: Annotated[Path, typer.Option(help="the default settings")] = Path("config.yaml"),
+    tflops: Annotated[
+        float | None, typer.Option(help="concepts: 10^12 operations a second your device keeps up")
+    ] = None,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="concepts: take the rate of training steps here")
+    ] = False,
 ) -> None:
-    """Estimate what a run will make: products, bytes on disk, jobs. Makes and reads nothing."""
+    """Estimate what a run will make: products, bytes on disk, jobs. Makes and reads nothing.
+
+    Of 'concepts': what it will compute, and the hours this takes.
+    """
     from kc.config import STUDIES
     from kc.report.estimate import estimate
     from kc.study_plans import plan_of
 
     settings = read_settings([base, *(configfile or [])], {"data_root": str(data_root)})
+    if study == ["concepts"]:
+        _plan_concepts(settings, tflops, measure)
+        return
     if unknown := sorted(set(study or []) - set(STUDIES)):
-        raise KCError(f"no study '{unknown[0]}'; there are {', '.join(STUDIES)}.")
+        raise KCError(
+            f"no study '{unknown[0]}'; there are {', '.join(STUDIES)}, or concepts alone."
+        )
     plans = [plan_of(settings, name) for name in study or STUDIES]
     found = estimate(settings, plans)
     shown = found.assign(bytes=found["bytes"].astype(float).map(_spell_bytes))
@@ -139,6 +155,24 @@ def plan(
 
 
 add_commands(app, _clear)
+
+
+def _plan_concepts(settings: Settings, tflops: float | None, measure: bool) -> None:
+    """Print what the concepts study computes, by data set and network."""
+    from kc.report.concepts_work import assumptions, concepts_work, hours
+
+    found = concepts_work(settings)
+    notes = assumptions(settings)
+    if tflops is not None or measure:
+        found, rates = hours(settings, found, tflops)
+        notes.append(rates)
+    else:
+        notes.append("For hours: --tflops RATE, or --measure on the machine it will run on.")
+    typer.echo(found.to_string(index=False, float_format="{:,.4g}".format))
+    for name in found.columns[3:]:
+        typer.echo(f"{name}, all: {found[name].sum():,.6g}")
+    for note in notes:
+        typer.echo(f"- {note}")
 
 
 def _spell_bytes(size: float) -> str:

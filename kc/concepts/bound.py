@@ -10,7 +10,7 @@ from kc.concepts.path import Found
 from kc.concepts.probe import Probe
 from kc.concepts.settings import START, EntropySettings
 
-_HALVINGS = 16
+HALVINGS = 16
 """Of the last scaling's bracket [1/1024, 32]: log sigma is then right to 2e-4."""
 
 
@@ -89,7 +89,7 @@ def _scale_to(
         scaled = scaled.clamp(settings.sigma_min, settings.sigma_max)
         return scaled, probe.respond(rows, scaled, steps, settings.draws, gradient=False).mse
 
-    for _ in range(_HALVINGS):
+    for _ in range(HALVINGS):
         middle = (low + high) / 2
         over = at(middle)[1] > limit
         low, high = torch.where(over, low, middle), torch.where(over, middle, high)
