@@ -21,6 +21,12 @@ rule all:
     input:
         [outputs(study) for study in (*PLANS, "concepts")],
         f"{RESULTS}/report/index.html",
+        OWN_PAGES,
+
+
+rule custom:
+    input:
+        OWN_PAGES,
 
 
 include: "workflow/rules/images.smk"
@@ -29,5 +35,6 @@ include: "workflow/rules/activations.smk"
 include: "workflow/rules/consistency.smk"
 include: "workflow/rules/studies.smk"
 include: "workflow/rules/concepts.smk"
+include: "workflow/rules/custom.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/download.smk"

@@ -1,14 +1,20 @@
 """``kc compare`` and ``kc layers``: your own networks, your own features."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from pydantic import ValidationError
+
+from kc.config import Activations, Consistency
+from kc.errors import SettingsError
+from kc.own_config import Colours, Pair
+from kc.sections import Section
 
 if TYPE_CHECKING:
-    from kc.own import CompareSettings, OwnArrays, OwnNetwork
+    from kc.own import CompareSettings
 
 SPEC = (
     "a torchvision or timm name (resnet18), or path/file.py:function, called without arguments, "
@@ -24,7 +30,6 @@ Node = Annotated[
 Ids = Annotated[
     Path | None, typer.Option(help="ids of the rows of features, one a line, where they have any")
 ]
-Colours = tuple[float, float, float]
 
 
 def add_commands(app: typer.Typer, clear: Callable[..., Any]) -> None:
@@ -88,92 +93,58 @@ def compare_command(
     share of its variance is missing: OUT/tables/compare.* and, for maps, OUT/figures/*. With
     --layers (or several names in --layer-a, --layer-b): OUT/tables/matrix.*, OUT/figures/matrix.*.
     """
-    from kc.own import compare, compare_layers
-    from kc.report.comparison import write_comparison
-    from kc.report.matrix import write_matrix
+    from kc.report.custom import make
+    from kc.report.tables import read_markdown
     from kc.runtime import use_threads
 
     use_threads(1)
-    about: dict[str, Any] = {
-        "size": size,
-        "order": order,
-        "epochs": epochs,
-        "mean": mean,
-        "std": std,
-    }
-    about |= {"mean": mean, "std": std, "tokens": tokens, "align": align}
-    about |= {"dtype": dtype, "seed": seed}
-    settings = _settings(about)
-    # with one seed for both, two untrained networks of a name would be one
-    first, second = _side(a, weights_a, ids_a, seed), _side(b, weights_b, ids_b, seed + 1)
-    of_a, of_b = _choice(layers or layer_a), _choice(layers or layer_b)
-    if layers or any(choice == "all" or isinstance(choice, list) for choice in (of_a, of_b)):
-        say = partial(typer.echo, err=True)
-        matrix = compare_layers(first, second, of_a, of_b, images, out, settings, device, say)
-        write_matrix(matrix, out)
-        made = ["matrix"]
-    else:
-        found = compare(first, second, layer_a, layer_b, images, out, settings, device)
-        write_comparison(found, out)
-        made = ["compare", "peers"]
-    _show(out, made)
+    pair = _checked(
+        Pair,
+        {"a": a, "b": b, "images": images, "weights_a": weights_a, "weights_b": weights_b}
+        | {"layer_a": _choice(layer_a), "layer_b": _choice(layer_b), "layers": _choice(layers)}
+        | {"ids_a": ids_a, "ids_b": ids_b, "size": size, "mean": mean, "std": std, "seed": seed}
+        | {"tokens": tokens, "align": align},
+    )
+    settings = _settings(pair, order, epochs, dtype)
+    page = make(pair, settings, out, device, partial(typer.echo, err=True))
+    for file in pair.outputs():
+        if file.endswith(".md"):
+            typer.echo(read_markdown(out / file.removesuffix(".md")))
+    typer.echo(f"page: {page}")
 
 
-def _show(out: Path, tables: list[str]) -> None:
-    """Print the tables, and where everything is."""
-    from kc.report.tables import read_markdown
-
-    for name in tables:
-        typer.echo(read_markdown(out / "tables" / name))
-    for made in ("tables", "figures"):
-        if (out / made).is_dir():
-            typer.echo(f"{made}: {out / made}")
-
-
-def _side(spec: str, weights: Path | None, ids: Path | None, seed: int) -> "OwnNetwork | OwnArrays":
-    from kc.errors import SettingsError
-    from kc.own import is_arrays, read_arrays, read_network
-
-    if not is_arrays(spec):
-        if ids is not None:
-            raise SettingsError(f"--ids {ids}: '{spec}' is a network; ids are for features' rows.")
-        return read_network(spec, weights, seed)
-    if weights is not None:
-        raise SettingsError(f"--weights {weights}: '{spec}' holds features, not a network.")
-    return read_arrays(spec, ids)
-
-
-def _choice(given: str | None) -> str | list[str] | None:
+def _choice(given: str | None) -> str | tuple[str, ...] | None:
     """Read a layer, several with commas between, or ``all``."""
     if given is None or "," not in given:
         return given
-    return [name.strip() for name in given.split(",") if name.strip()]
+    return tuple(name.strip() for name in given.split(",") if name.strip())
 
 
-def _settings(given: dict[str, Any]) -> "CompareSettings":
-    """Turn options into settings; what is not given keeps its default.
+def _settings(pair: Pair, order: int, epochs: int | None, dtype: str) -> "CompareSettings":
+    """Complete what was asked for; what is not given keeps its default.
 
     Raises
     ------
     SettingsError
         An option that cannot be so.
     """
-    from pydantic import ValidationError
-
-    from kc.errors import SettingsError
     from kc.own import CompareSettings
 
-    optimiser = {} if given["epochs"] is None else {"epochs": given["epochs"]}
-    about = {name: given[name] for name in ("size", "mean", "std", "seed", "tokens", "align")}
+    optimiser = {} if epochs is None else {"epochs": epochs}
+    return CompareSettings.of(
+        pair,
+        activations=_checked(Activations, {"dtype": dtype}),
+        consistency=_checked(Consistency, {"order": order, "optimiser": optimiser}),
+    )
+
+
+def _checked[S: Section](section: type[S], given: Mapping[str, Any]) -> S:
+    """Turn options into settings; a fault is one of an option."""
     try:
-        return CompareSettings.model_validate(
-            {name: value for name, value in about.items() if value is not None}
-            | {
-                "activations": {"dtype": given["dtype"]},
-                "consistency": {"order": given["order"], "optimiser": optimiser},
-            }
-        )
+        return section.model_validate(given)
     except ValidationError as error:
         fault = error.errors()[0]
-        where = [part for part in fault["loc"] if isinstance(part, str)][-1]
-        raise SettingsError(f"--{where}: {fault['msg']} (got {fault['input']!r})") from None
+        names = [part for part in fault["loc"] if isinstance(part, str)]
+        where = f"--{names[-1].replace('_', '-')}: " if names else ""
+        got = f" (got {fault['input']!r})" if names else ""
+        raise SettingsError(f"{where}{fault['msg']}{got}") from None

@@ -21,6 +21,7 @@ from kc.cluster_config import Cluster
 from kc.concepts_config import Concepts
 from kc.errors import SettingsError
 from kc.names import LAYER_NODES, Architecture
+from kc.own_config import Custom
 from kc.sections import Count, Positive, Section, Share
 from kc.study_config import (
     Baselines,
@@ -269,6 +270,9 @@ class Settings(Section):
     orders: Orders = Orders()
     baselines: Baselines = Baselines()
     concepts: Concepts = Concepts()
+    custom: tuple[Custom, ...] = Field(
+        (), description="pairs of networks of one's own, compared into results/custom/NAME"
+    )
 
     @model_validator(mode="after")
     def _names_resolve(self) -> "Settings":
@@ -286,6 +290,10 @@ class Settings(Section):
                         f"datasets.{name}.parts: '{part}' is no data set to mix"
                         f"{_nearest(part, self.datasets)}; datasets: {', '.join(self.datasets)}"
                     )
+        names = [pair.name for pair in self.custom]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"custom: '{name}' stands twice; each pair has its own name")
         for where, architecture, layers in _layers_named(self):
             known = LAYER_NODES[architecture]
             for layer in layers:
@@ -324,10 +332,10 @@ class Settings(Section):
         Baselines stand beside other studies' pairs, so they depend on all of these.
         """
         if study == "baselines":
-            return self.model_copy(update={"cluster": Cluster()})
+            return self.model_copy(update={"cluster": Cluster(), "custom": ()})
         sections: dict[str, type[Section]] = {**STUDIES, "concepts": Concepts, "cluster": Cluster}
         others = {name: kind() for name, kind in sections.items() if name != study}
-        return self.model_copy(update=others)
+        return self.model_copy(update=others | {"custom": ()})
 
     def network(self, architecture: Architecture) -> Network:
         """Give an architecture's shape; torchvision's own where none is set."""

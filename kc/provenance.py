@@ -21,7 +21,7 @@ from pydantic import BaseModel
 PACKAGE_ROOT = Path(__file__).parent
 NOT_COUNTED = frozenset(
     {
-        *("kc.config", "kc.sections", "kc.study_config", "kc.concepts_config"),
+        *("kc.config", "kc.sections", "kc.study_config", "kc.concepts_config", "kc.own_config"),
         *("kc.cluster_config", "kc.errors", "kc.plan", "kc.study_plans", "kc.cli", "kc.provenance"),
     }
 )

@@ -1,6 +1,6 @@
 """Your own networks: read them from a few words, and compare two of them on your own pictures."""
 
-from kc.own.arrays import OwnArrays, is_arrays, read_arrays
+from kc.own.arrays import OwnArrays, read_arrays
 from kc.own.compare import Comparison, compare
 from kc.own.layers import layers_of
 from kc.own.matrix import Matrix, compare_layers
@@ -15,7 +15,6 @@ __all__ = [
     "OwnNetwork",
     "compare",
     "compare_layers",
-    "is_arrays",
     "layers_of",
     "read_arrays",
     "read_network",

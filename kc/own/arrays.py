@@ -1,7 +1,6 @@
 """Features made elsewhere: ``.npy``, ``.zarr`` and HDF5, of images or of anything else."""
 
 import importlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +16,11 @@ from kc.images import source_digest
 from kc.own.forms import Layer
 from kc.own.record import Wanted, formed, specs_of
 from kc.own.settings import CompareSettings
+from kc.own_config import FEATURES
 from kc.provenance import product_key
 from kc.store import Store, StoredArray, StoreWriter, open_store
 from kc.store.files import CHECKSUM
 from kc.store.foreign import open_foreign
-
-SPEC = re.compile(r"(?P<path>.+(?P<suffix>\.npy|\.zarr|\.h5|\.hdf5))(:(?P<only>.+))?")
 
 
 @dataclass(frozen=True)
@@ -47,11 +45,6 @@ class OwnArrays:
         return {name: Layer(name, tuple(v.shape[1:])) for name, v in self.arrays.items()}
 
 
-def is_arrays(spec: str) -> bool:
-    """Tell the name of a file of features from that of a network."""
-    return SPEC.fullmatch(spec) is not None
-
-
 def read_arrays(spec: str, ids: Path | None = None) -> OwnArrays:
     """Open features: ``FILE.npy``, ``FILE.zarr``, ``FILE.h5``, the last two with ``:NAME``.
 
@@ -71,8 +64,9 @@ def read_arrays(spec: str, ids: Path | None = None) -> OwnArrays:
     StoreError
         A zarr that cannot be read, a store of kc's that is damaged.
     """
-    parsed = SPEC.fullmatch(spec)
-    assert parsed is not None
+    parsed = FEATURES.fullmatch(spec)
+    if parsed is None:
+        raise FeatureError(f"{spec}: expected FILE.npy, FILE.zarr, FILE.h5, or FILE.h5:NAME")
     path, only = Path(parsed["path"]), parsed["only"]
     if not path.exists():
         raise FeatureError(f"{path}: no such file; expected FILE.npy, FILE.zarr or FILE.h5")

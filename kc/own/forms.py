@@ -12,10 +12,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from kc.errors import FeatureError
+from kc.own_config import Align, Tokens
 
 Shape = tuple[int, ...]
-Tokens = Literal["all", "patches", "class"]
-Align = Literal["auto", "pool", "grid"]
 
 PREFIX = 8
 """Tokens before those of the patches (class token, registers) looked for, at most."""

@@ -25,6 +25,9 @@
     images, names of the components in the attribute ``component``, ids in ``image_id``, under
     which ``pictures.zarr`` has the pictures.
 
+``index.html``, ``index_files/``
+    The page of these tables and figures, with a viewer of the components.
+
 ``kc compare --layers`` writes what :mod:`kc.report.matrix` says.
 """
 
@@ -36,6 +39,7 @@ from matplotlib.figure import Figure
 from kc.consistency.baselines import NAMES
 from kc.own import Comparison
 from kc.report.figures import write_figure
+from kc.report.page import Drawing, Section, write_page
 from kc.report.pictures import (
     CHOICE,
     SCALE,
@@ -46,6 +50,7 @@ from kc.report.pictures import (
     feature_maps,
 )
 from kc.report.tables import Column, write_table
+from kc.report.viewer import View
 from kc.store import Store, open_store
 
 LOOKED_AT = 2**24
@@ -54,8 +59,8 @@ FILTERS, IMAGES = 4, 3
 """Filters of a picture, and images of each."""
 
 
-def write_comparison(found: Comparison, out: Path) -> None:
-    """Write the tables (csv, md, tex, json) and a picture of each direction (png, svg)."""
+def write_comparison(found: Comparison, out: Path) -> Path:
+    """Write tables (csv, md, tex, json), pictures (png, svg) and the page; give the page."""
     shares = {name: Column(name, ".3f") for name in map(str, found.shares)}
     write_table(
         found.shares,
@@ -80,10 +85,24 @@ def write_comparison(found: Comparison, out: Path) -> None:
         provenance=found.provenance,
         columns={name: Column(name.replace("_", " "), ".3f") for name in NAMES},
     )
+    drawn, views = [], []
     if found.images is not None:
-        for name, store in found.components.items():
-            figure = _figure(found, found.images, name, open_store(store))
+        for name, path in found.components.items():
+            figure, caption = _figure(found, found.images, name, open_store(path))
             write_figure(figure, out / "figures" / name)
+            drawn.append(Drawing(out / "figures" / name, caption))
+            views.append(_view(found, name, path, Path(found.images.path)))
+    names = found.provenance["networks"]
+    return write_page(
+        out,
+        title=f"{names['a']['name']} and {names['b']['name']}",
+        lead=sentence(found),
+        sections=[
+            Section("shares", "Shares", "", [out / "tables" / "compare"], drawn),
+            Section("peers", "Other measures", "", [out / "tables" / "peers"], []),
+        ],
+        views=views,
+    )
 
 
 def sentence(found: Comparison) -> str:
@@ -98,7 +117,30 @@ def sentence(found: Comparison) -> str:
     return f"On test images, {'; '.join(parts)}."
 
 
-def _figure(found: Comparison, images: Store, name: str, store: Store) -> Figure:
+def _view(found: Comparison, name: str, components: Path, images: Path) -> View:
+    """Say what the viewer shows of a direction."""
+    target, _, source = name.partition("-from-")
+    of = found.provenance["networks"]
+    return View(
+        pair=f"{source} to {target}",
+        layer=f"{of[source]['layer']} to {of[target]['layer']}",
+        components=components,
+        images=images,
+        about=_told(found, name),
+    )
+
+
+def _told(found: Comparison, name: str) -> str:
+    """Say what x and x* are."""
+    target, _, source = name.partition("-from-")
+    of = found.provenance["networks"]
+    return (
+        f"x^Delta: what {target} has and {source} does not give. x*: {of[target]['layer']} of "
+        f"{of[target]['name']}; x: {of[source]['layer']} of {of[source]['name']}; test images."
+    )
+
+
+def _figure(found: Comparison, images: Store, name: str, store: Store) -> tuple[Figure, str]:
     """Draw the filters of the target that have the largest share of what the source lacks."""
     array = store["component"]
     each = int(np.prod(array.shape[2:]))
@@ -113,17 +155,15 @@ def _figure(found: Comparison, images: Store, name: str, store: Store) -> Figure
     panels |= {r"x$^\Delta$": delta}
     ids = store.rows["image_id"].to_numpy()[rows]
     at = {image_id: row for row, image_id in enumerate(images.image_ids)}
-    target, _, source = name.partition("-from-")
-    layers = found.provenance["networks"]
-    return feature_maps(
+    caption = f"{_told(found, name)} {CHOICE} {SCALE}"
+    figure = feature_maps(
         np.stack([images["image"][at[image_id]] for image_id in ids]),
         [Panel(title, maps[rows, filters]) for title, maps in panels.items()],
         [f"filter {c} {image_id}" for c, image_id in zip(filters, ids, strict=True)],
         filters,
-        caption=f"x^Delta: what {target} has and {source} does not give. x*: "
-        f"{layers[target]['layer']} of {layers[target]['name']}; x: {layers[source]['layer']} of "
-        f"{layers[source]['name']}; test images. {CHOICE} {SCALE}",
+        caption=caption,
     )
+    return figure, caption
 
 
 def _live(whole: np.ndarray) -> int:

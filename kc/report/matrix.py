@@ -22,6 +22,7 @@ from matplotlib.figure import Figure
 
 from kc.own import Matrix
 from kc.report.figures import STYLE, write_figure
+from kc.report.page import Drawing, Section, write_page
 from kc.report.tables import Column, write_table
 
 PANELS = {
@@ -29,14 +30,18 @@ PANELS = {
     "xdelta_a": "of a's layer, given by b's",
     "cka": "linear CKA",
 }
+CAPTION = (
+    "Share of the variance of a layer that the other side's gives, 1 - Var(x^Delta) / Var(x*), in "
+    "both directions, and linear CKA (debiased, by minibatch); test images. Grey: not compared."
+)
 CELL = 0.34
 """Side of a cell, inches."""
 NUMBERED = 24
 """Cells across up to which each has its number written in it."""
 
 
-def write_matrix(found: Matrix, out: Path) -> None:
-    """Write the table (csv, md, tex, json) and the heatmaps (png, svg)."""
+def write_matrix(found: Matrix, out: Path) -> Path:
+    """Write the table (csv, md, tex, json), the heatmaps (png, svg) and the page; give the page."""
     shares = {name: Column(name, ".3f") for name in map(str, found.table)}
     write_table(
         found.table,
@@ -47,7 +52,33 @@ def write_matrix(found: Matrix, out: Path) -> None:
         provenance=found.provenance,
         columns=shares,
     )
-    write_figure(matrix_figure(found), out / "figures" / "matrix")
+    figure = out / "figures" / "matrix"
+    write_figure(matrix_figure(found), figure)
+    names = found.provenance["networks"]
+    return write_page(
+        out,
+        title=f"{names['a']['name']} and {names['b']['name']}, layer by layer",
+        lead=best(found),
+        sections=[
+            Section(
+                "matrix", "Layer by layer", "", [out / "tables" / "matrix"],
+                [Drawing(figure, CAPTION)],
+            )
+        ],
+        views=[],
+    )  # fmt: skip
+
+
+def best(found: Matrix) -> str:
+    """Say which pair of layers gives most, in each direction."""
+    told = []
+    for target, source in ("ba", "ab"):
+        row = found.table.iloc[int(found.table[f"xdelta_{target}"].argmin())]
+        told.append(
+            f"{row[f'layer_{source}']} of {source} gives {100 * (1 - row[f'xdelta_{target}']):.1f} "
+            f"% of the variance of {row[f'layer_{target}']} of {target}"
+        )
+    return f"The largest shares given, on test images: {'; '.join(told)}."
 
 
 def matrix_figure(found: Matrix) -> Figure:

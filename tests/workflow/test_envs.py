@@ -18,7 +18,7 @@ SCRIPTS = ROOT / "workflow" / "scripts"
 MODULES = {"PIL": "pillow", "yaml": "pyyaml", "markdown_it": "markdown-it-py"}
 IMPLIED = {"jinja2", "numcodecs"}
 """Imported by others too: pandas' tables in LaTeX, and zarr's codecs."""
-COMMAND_LINE = {"typer", "rich", "psutil"}
+COMMAND_LINE = {"typer", "rich"}
 """What only the command ``kc`` needs."""
 ENTRIES = {
     "torch": [
@@ -31,7 +31,7 @@ ENTRIES = {
         "studies/study.py",
         *(f"kc.report.{name}" for name in ("diagnosis", "refinement", "redundancy", "compression")),
         *(f"kc.report.{name}" for name in ("born_again", "cross_task", "orders", "baselines")),
-        *("kc.report.concepts", "report/page.py"),
+        *("kc.report.concepts", "report/page.py", "custom/compare.py"),
     ],
 }
 

@@ -21,6 +21,7 @@ RESULTS = str(SETTINGS.results)
 FITS = merged(fit for plan in PLANS.values() for fit in plan.fits)
 NETWORKS = with_origins(network for plan in PLANS.values() for network in plan.networks)
 KEPT = [fit for fit in FITS if fit.keep and SETTINGS.consistency.components != "none"]
+OWN_PAGES = [f"{RESULTS}/custom/{pair.name}/index.html" for pair in SETTINGS.custom]
 MODULES = str(Path(workflow.basedir))
 TORCH = f"{MODULES}/envs/torch.yaml"
 CARDS_ONLY = {"stability"}

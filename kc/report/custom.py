@@ -1,0 +1,48 @@
+"""A pair of one's own from what was asked for to the page: the command line and the workflow."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tqdm import tqdm
+
+from kc.own import compare, compare_layers, read_arrays, read_network
+from kc.own.arrays import OwnArrays
+from kc.own.networks import OwnNetwork
+from kc.own.settings import CompareSettings
+from kc.own_config import Pair, is_features
+from kc.report.comparison import write_comparison
+from kc.report.matrix import write_matrix
+
+
+def make(
+    pair: Pair,
+    settings: CompareSettings,
+    out: Path,
+    device: str = "auto",
+    say: Callable[[str], None] = tqdm.write,
+) -> Path:
+    """Compare a pair and write tables, figures and the page; give the page.
+
+    Two untrained networks of one name get different weights.
+
+    Raises
+    ------
+    KCError
+        Whatever of the pair cannot be.
+    """
+    a = _side(pair.a, pair.weights_a, pair.ids_a, settings.seed)
+    b = _side(pair.b, pair.weights_b, pair.ids_b, settings.seed + 1)
+    if pair.is_matrix:
+        of_a, of_b = pair.layers or pair.layer_a, pair.layers or pair.layer_b
+        found = compare_layers(a, b, of_a, of_b, pair.images, out, settings, device, say)
+        return write_matrix(found, out)
+    assert not isinstance(pair.layer_a, tuple)
+    assert not isinstance(pair.layer_b, tuple)
+    one = compare(a, b, pair.layer_a, pair.layer_b, pair.images, out, settings, device)
+    return write_comparison(one, out)
+
+
+def _side(spec: str, weights: Path | None, ids: Path | None, seed: int) -> OwnNetwork | OwnArrays:
+    if is_features(spec):
+        return read_arrays(spec, ids)
+    return read_network(spec, weights, seed)
