@@ -16,7 +16,12 @@ from kc.concepts_config import ROLES, Concepts, Role, concept_figures, concept_n
 from kc.config import Settings, load_settings
 from kc.errors import StoreError
 from kc.images import build_image_store, open_images
-from kc.report.concepts_notes import HYPOTHESES, hypothesis_notes
+from kc.report.concepts_notes import (
+    HYPOTHESES,
+    counting_notes,
+    hypothesis_notes,
+    training_notes,
+)
 from kc.studies.concepts import (
     CLAIMS,
     LayerView,
@@ -156,6 +161,46 @@ def test_the_released_selection_is_off_unless_asked_for(maps: dict[Role, Maps]):
     assert on.measured.ids == [f"i{n}" for n in range(COUNT) if chosen[n]]
     assert len(off.measured.ids) == COUNT
     assert on.dropped == off.dropped
+
+
+def settings_of(about: Concepts, **networks: object) -> Settings:
+    return load_settings(
+        {
+            "datasets": {"objects": {"layout": "voc", "crop": 1.2, "box_foreground": True}},
+            "networks": networks,
+            "concepts": about.model_dump(),
+        }
+    )
+
+
+def test_the_share_the_released_selection_would_drop_is_printed(maps: dict[Role, Maps]):
+    def note(found: LayerView, about: Concepts = ABOUT) -> str:
+        (one,) = (n for n in counting_notes(settings_of(about), [found]) if "would drop" in n)
+        return one
+
+    view = view_of(maps)
+    shares = sorted(f"{share:.0%}" for share in view.dropped.values())
+    assert len(set(shares)) > 1
+    low, high = min(view.dropped.values()), max(view.dropped.values())
+    assert 0 < low < high <= 1
+    assert f"It would drop {low:.0%} to {high:.0%} of the images" in note(view)
+    assert "not used here" in note(view)  # as it is unless asked for
+    asked = ABOUT.model_copy(update={"effective": True})
+    assert "; used here" in note(view_of(maps, asked), asked)
+    clear = {role: random_maps(role, sharper=1.0) for role in ROLES}  # never below the object's
+    assert "It would drop 0% to 0% of the images" in note(view_of(clear))
+
+
+def test_notes_say_what_is_foreground_and_where_teachers_begin(maps: dict[Role, Maps]):
+    said = " ".join(counting_notes(settings_of(ABOUT), [view_of(maps)]))
+    assert "objects: pictures cropped to 1.2 times the object's box" in said
+    assert "the object's mask, else its box" in said
+    scratch = " ".join(training_notes(settings_of(ABOUT)))
+    assert "Teachers from scratch, as for the paper's Table 2: alexnet; first rate 0.02" in scratch
+    assert "fine-tuned" not in scratch
+    ready = " ".join(training_notes(settings_of(ABOUT, alexnet={"weights": "imagenet"})))
+    assert "as for the paper's Table 3: alexnet; first rate 0.002" in ready
+    assert "Teachers from scratch" not in ready
 
 
 def test_differences_are_paired_and_signed_as_they_are(maps: dict[Role, Maps]):

@@ -50,6 +50,34 @@ def test_a_scattered_recording_is_that_many_jobs_and_one_that_gathers(tmp_path):
     assert "rule record_birds-resnet34-" not in text
 
 
+@pytest.mark.parametrize(
+    ("preset", "jobs"),
+    [
+        ("paper", ["images_cub", "train_concepts_det-resnet152-student-fc2", "map_concepts_voc-"]),
+        ("subset", ["images_det", "train_concepts_det-vgg11", "map_concepts_voc-alexnet"]),
+    ],
+)
+def test_the_concepts_of_a_preset_pass_a_dry_run(preset, jobs, tmp_path):
+    file = str(ROOT / "workflow" / "presets" / f"{preset}.yaml")
+    given = ("--configfile", file, "--config", "data_root=/data")
+    code, text = snakemake("concepts", "--directory", str(tmp_path), *given)
+    assert code == 0, text
+    for job in jobs:
+        assert job in text
+    # the paper has no fc3 on these two
+    assert "det-resnet152-student-fc3" not in text
+    assert ("cub-resnet152-student-fc3" in text) == (preset == "paper")
+    assert "train_birds" not in text
+
+
+def test_a_data_set_of_concepts_that_is_not_there_is_named(tmp_path):
+    code, text = snakemake(
+        "concepts", "--directory", str(tmp_path), "--config", "concepts={dataset: [animals, detz]}"
+    )
+    assert code != 0
+    assert "concepts.dataset 'detz' is not among datasets; known: animals" in text
+
+
 def test_a_wrong_key_is_one_clear_error(tmp_path):
     code, text = snakemake("--directory", str(tmp_path), "--config", "consistancy={order: 1}")
     assert code != 0
