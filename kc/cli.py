@@ -11,6 +11,7 @@ import typer
 from kc.compare_cli import add_commands
 from kc.config import Settings, json_schema, read_settings
 from kc.errors import KCError
+from kc.explain import add_command as add_explain
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 store = typer.Typer(no_args_is_help=True, help="Image, activation and component stores.")
@@ -155,6 +156,7 @@ def plan(
 
 
 add_commands(app, _clear)
+add_explain(app, _clear)
 
 
 def _plan_concepts(settings: Settings, tflops: float | None, measure: bool) -> None:

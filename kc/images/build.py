@@ -22,6 +22,7 @@ from kc.images.folder import read_folder
 from kc.images.generated import write_generated
 from kc.images.samples import Reader, Sample
 from kc.images.voc import read_voc
+from kc.provenance import plain
 from kc.runtime import derive_seed
 from kc.store import ArraySpec, Store, StoreWriter, open_store
 from kc.store.files import file_digest
@@ -50,7 +51,12 @@ ARCHIVES: Mapping[str, Sequence[str]] = MappingProxyType(
 
 
 def build_image_store(
-    dataset: Dataset, archive: Path | None, out: Path, key: str, mend: str = ""
+    dataset: Dataset,
+    archive: Path | None,
+    out: Path,
+    key: str,
+    mend: str = "",
+    digest: str = "",
 ) -> dict[str, Any]:
     """Write a data set's image store, going on where an earlier attempt under ``key`` stopped.
 
@@ -66,6 +72,8 @@ def build_image_store(
         Name of what the store is made from (``kc.provenance.product_key``).
     mend
         Command that makes the store again, for messages.
+    digest
+        Of the archive (:func:`source_digest`), to be kept in the manifest.
 
     Returns
     -------
@@ -89,7 +97,8 @@ def build_image_store(
     with _open_source(dataset, archive, out) as files:
         samples = ordered(READERS[dataset.layout](files, dataset), dataset.seed)
         rows = coordinates(samples, dataset.box_foreground)
-        attributes = {"layout": dataset.layout, "classes": class_names(rows)}
+        source = {"archive": digest} if archive else {"generated": plain(dataset.generated)}
+        attributes = {"layout": dataset.layout, "classes": class_names(rows), "source": source}
         with StoreWriter(
             out,
             key,

@@ -58,7 +58,12 @@ def build_mixture_store(
     size = _common_size(parts)
     masked = any("foreground" in store for store in parts.values())
     rows, origins = _mixed_rows(parts, seed)
-    attributes = {"layout": "mixture", "parts": list(parts), "classes": build.class_names(rows)}
+    attributes = {
+        "layout": "mixture",
+        "parts": list(parts),
+        "classes": build.class_names(rows),
+        "source": {"parts": {name: store.digest for name, store in parts.items()}},
+    }
     out.parent.mkdir(parents=True, exist_ok=True)
     with StoreWriter(
         out,

@@ -204,11 +204,13 @@ def _prepared(
         if training.shape.weights is not None:
             file = weights_file(plan.architecture, training.shape.weights)
             about["fresh"] = load_pretrained(model, plan.architecture, file)
+            about["pretrained"] = {"file": str(file), "digest": file_digest(file)}
     if plan.kind == "born_again" and origin is not None:
         teacher = Teacher(origin.to(hyper.device), training.distillation)
         about["distillation"] = plain(training.distillation)
     if plan.origin is not None:
         about["origin"] = plan.origin.name
+        about["origin_digest"] = _origin_digest(plan.origin, out)
     # a third faster for narrow networks on a CPU, and what tensor cores want
     model = model.to(memory_format=torch.channels_last).to(hyper.device)
     return model, teacher, about

@@ -108,11 +108,7 @@ def _origin(settings: Settings) -> dict[str, Any]:
     kept = ("key", "digest", "accuracy", "seconds", "device")
     return {
         "study": "concepts",
-        "settings": {
-            "concepts": plain(about),
-            "datasets": {name: plain(settings.datasets[name]) for name in about.datasets},
-            "networks": {name: plain(settings.network(name)) for name in about.architectures},
-        },
+        "settings": plain(settings),
         "code": code_hash("kc.report.concepts"),
         "versions": versions(),
         "networks": {n: {key: card[key] for key in kept} for n, card in cards.items()},
@@ -121,7 +117,11 @@ def _origin(settings: Settings) -> dict[str, Any]:
             for plan in plans
             for layer in layers_seen(plan, about)
         },
+        "stores": {
+            "images": {card["dataset"]: card["image_store"] for card in cards.values()},
+        },
         "devices": sorted({str(card["device"]) for card in cards.values()}),
+        "seconds": {"networks": round(sum(float(card["seconds"]) for card in cards.values()), 2)},
     }
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from kc.config import Settings
 from kc.plan import NetworkPlan
 from kc.provenance import code_hash, plain, versions
+from kc.store import open_store
 from kc.studies.fits import read_fit_card, read_network_card
 from kc.study_plans import StudyPlan
 
@@ -36,12 +37,30 @@ def origin(settings: Settings, study: str, plan: StudyPlan) -> dict[str, Any]:
             for name, card in fits.items()
         },
         "networks": {name: _only(card, OF_NETWORK) for name, card in networks.items()},
+        "stores": {
+            "images": {card["dataset"]: card["image_store"] for card in networks.values()},
+            "activations": {
+                card[end]["network"]: card[end]["digest"]
+                for card in fits.values()
+                for end in ("source", "target")
+            },
+            "components": _components(settings, plan),
+        },
         "devices": sorted({str(card["device"]) for part in cards.values() for card in part}),
         "seconds": {
             name: round(sum(float(card["seconds"]) for card in part), 2)
             for name, part in cards.items()
         },
     }
+
+
+def _components(settings: Settings, plan: StudyPlan) -> dict[str, str]:
+    """Give the digests of the component stores a study draws, by fit."""
+    if settings.consistency.components == "none" or not plan.pictures:
+        return {}
+    folder = Path(settings.results) / "components"
+    kept = sorted({fit.name for fit in plan.fits if fit.keep})
+    return {name: open_store(folder / f"{name}.json").digest for name in kept}
 
 
 def setting_notes(settings: Settings, networks: Iterable[NetworkPlan]) -> tuple[str, ...]:

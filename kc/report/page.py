@@ -163,6 +163,8 @@ def _origins(stems: Sequence[Path]) -> list[_Origin]:
     found: dict[str, tuple[list[str], Mapping[str, Any]]] = {}
     for stem in stems:
         content = read_json(stem.with_suffix(".json"))
+        # digests of the table itself say nothing of where it comes from
+        content = {name: value for name, value in content.items() if name != "files"}
         found.setdefault(json.dumps(content, sort_keys=True), ([], content))[0].append(stem.name)
     return [_Origin(tuple(names), content) for names, content in found.values()]
 

@@ -15,7 +15,7 @@ import pandas as pd
 from pandas.api.types import is_numeric_dtype
 from tabulate import tabulate
 
-from kc.store.files import write_bytes_atomic, write_json_atomic
+from kc.store.files import file_digest, write_bytes_atomic, write_json_atomic
 
 INTERVAL = ("ci_low", "ci_high")
 """Columns that are read together, as one interval."""
@@ -61,7 +61,8 @@ def write_table(
     title, caption, notes
         Heading, what the table shows, and one sentence each under it.
     provenance
-        What the numbers were made from; anything JSON can hold.
+        What the numbers were made from; anything JSON can hold. Digests of the three files are
+        added, so that an edited table is known from the one that was written.
     columns
         Header and digits by column; what is not named keeps its name and has three digits.
     """
@@ -70,7 +71,8 @@ def write_table(
     _write(stem.with_suffix(".csv"), frame.to_csv(index=False, lineterminator="\n"))
     _write(stem.with_suffix(".md"), _markdown(readable, sides, wording))
     _write(stem.with_suffix(".tex"), _latex(readable, sides, wording, stem.name))
-    write_json_atomic(stem.with_suffix(".json"), dict(provenance))
+    files = {suffix: file_digest(stem.with_suffix(suffix)) for suffix in (".csv", ".md", ".tex")}
+    write_json_atomic(stem.with_suffix(".json"), dict(provenance) | {"files": files})
 
 
 def read_markdown(stem: Path) -> str:

@@ -86,6 +86,8 @@ def write_network(network: NetworkPlan, results: Path, top1: Top1Of = always) ->
     folder.mkdir(parents=True)
     card = {
         "architecture": network.architecture,
+        "dataset": network.dataset,
+        "image_store": "dd",
         "accuracy": {"test": top1(network), "train": 90.0},
         "images": 360 if network.half else 720,
         "seconds": 12.5,

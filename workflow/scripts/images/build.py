@@ -20,6 +20,7 @@ with job(snakemake.log):
         key = product_key({"dataset": dataset}, inputs, "kc.images.mixture")
         build_mixture_store(parts, dataset.seed, out, key, mend)
     else:
-        inputs = {} if archive is None else {"archive": source_digest(archive)}
+        digest = "" if archive is None else source_digest(archive)
+        inputs = {"archive": digest} if digest else {}
         key = product_key({"dataset": dataset, "archive": p.archive}, inputs, "kc.images.build")
-        build_image_store(dataset, archive, out, key, mend)
+        build_image_store(dataset, archive, out, key, mend, digest)

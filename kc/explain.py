@@ -1,0 +1,108 @@
+"""``kc explain``: a table's chain back to the images, and what would mend it."""
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from kc.errors import SettingsError
+
+STYLES = {"ok": "green", "missing": "bold red", "changed": "bold red", "stale": "bold yellow"}
+
+
+def add_command(app: typer.Typer, clear: Callable[..., Any]) -> None:
+    """Add the command; ``clear`` turns an error of the user's into one message."""
+    app.command("explain")(clear(explain_command))
+
+
+def explain_command(
+    table: Annotated[Path, typer.Argument(help="a table, e.g. results/tables/table1.csv")],
+    quick: Annotated[
+        bool, typer.Option("--quick", help="compare recorded digests; read no store again")
+    ] = False,
+    base: Annotated[Path, typer.Option(help="the default settings")] = Path("config.yaml"),
+) -> None:
+    """Show what a table was made from, back to the images, and whether that is what is there now.
+
+    missing: not there; changed: not the bytes that were written; stale: made from something that
+    has been made anew since. Exit with 1 if any link does not hold.
+    """
+    from rich.console import Console
+
+    from kc.chain import chain, read_origin
+
+    found = chain(table, quick)
+    origin = read_origin(table)
+    # what is piped is not wrapped
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 1 << 12)
+    console.print(_tree(found))
+    for line in _about(origin):
+        console.print(line, markup=False)
+    faults = found.faults()
+    if not faults:
+        console.print("every link holds", style="green")
+        return
+    options = run_options(origin, base)
+    console.print(f"links that do not hold: {len(faults)}. To mend, in this order:", style="bold")
+    targets = {fault.target: None for fault in faults if fault.target} | {found.target: None}
+    for target in targets:
+        console.print(f"  snakemake --cores 1 --force {target}{options or ''}", markup=False)
+    for fault in faults:
+        if not fault.target:
+            console.print(f"  by hand: {fault.name}: {fault.told}", markup=False)
+    if options is None:
+        console.print(
+            "each with the --configfile and --config the table was made with: config.yaml alone, "
+            "and with each of workflow/presets, gives other settings than it records",
+            markup=False,
+        )
+    raise typer.Exit(1)
+
+
+def run_options(origin: Mapping[str, Any], base: Path) -> str | None:
+    """Find the preset that gives the settings a table records, as options; none: no preset does."""
+    from kc.config import read_settings
+    from kc.provenance import plain
+
+    root = origin["settings"].get("data_root")
+    over = {} if root is None else {"data_root": root}
+    presets = sorted((base.parent / "workflow" / "presets").glob("*.yaml"))
+    for preset in [None, *presets]:
+        try:
+            settings = read_settings([base, *([preset] if preset else [])], over)
+        except SettingsError:
+            continue
+        if plain(settings.of_study(origin["study"])) == origin["settings"]:
+            told = f" --configfile {preset}" if preset else ""
+            return told + (f" --config data_root={root}" if root else "")
+    return None
+
+
+def _about(origin: Mapping[str, Any]) -> list[str]:
+    """Spell versions, devices and wall time."""
+    seconds = ", ".join(f"{name} {value:g} s" for name, value in origin["seconds"].items())
+    versions = ", ".join(f"{name} {value}" for name, value in origin["versions"].items())
+    return [f"made with {versions}", f"on {', '.join(origin['devices'])}; wall time: {seconds}"]
+
+
+def _tree(link: Any) -> Any:
+    from rich.text import Text
+    from rich.tree import Tree
+
+    def label(one: Any) -> Text:
+        text = Text(f"{one.stage} ", style="dim")
+        text.append(one.name, style="default")
+        text.append(f"  {one.state}", style=STYLES[one.state])
+        if not one.shown_above:
+            return text.append(f"  {one.told}", style="dim")
+        return text.append("  (above)", style="dim")
+
+    def grow(tree: Any, one: Any) -> None:
+        for inner in one.links:
+            grow(tree.add(label(inner)), inner)
+
+    tree = Tree(label(link))
+    grow(tree, link)
+    return tree
