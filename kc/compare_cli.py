@@ -147,4 +147,5 @@ def _checked[S: Section](section: type[S], given: Mapping[str, Any]) -> S:
         names = [part for part in fault["loc"] if isinstance(part, str)]
         where = f"--{names[-1].replace('_', '-')}: " if names else ""
         got = f" (got {fault['input']!r})" if names else ""
-        raise SettingsError(f"{where}{fault['msg']}{got}") from None
+        message = fault["msg"].removeprefix("Value error, ")
+        raise SettingsError(f"{where}{message}{got}") from None

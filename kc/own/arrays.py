@@ -139,7 +139,7 @@ def _chosen(path: Path, found: dict[str, Any], only: str | None) -> dict[str, An
         if not _is_feature(found[only]):
             raise FeatureError(_what(f"{path}:{only}", found[only]))
         found = {only: found[only]}
-    kept = {name.replace("/", "."): v for name, v in found.items() if _is_feature(v)}
+    kept = {name.replace("/", "."): v for name, v in sorted(found.items()) if _is_feature(v)}
     if not kept:
         told = "; ".join(_what(name, value) for name, value in found.items())
         raise FeatureError(f"{path}: no features in it. {told or 'It holds no array.'}")

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
+from tqdm import tqdm
 
 from kc.consistency.net import check_shapes
 from kc.names import SUBSETS, component_names
@@ -171,7 +172,7 @@ def _peers(
     stored: Mapping[str, StoredArray], settings: CompareSettings, out: Path, device: torch.device
 ) -> pd.DataFrame:
     rows = []
-    for source, target in DIRECTIONS:
+    for source, target in tqdm(DIRECTIONS, desc="other measures", unit="direction", disable=None):
         name = f"{target}-from-{source}"
         found = peers_of(name, stored[source], stored[target], settings, out, device)
         rows.append({"target": target, "source": source} | found.to_dict())

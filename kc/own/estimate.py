@@ -74,7 +74,7 @@ def check_space(specs: Iterable[ArraySpec], out: Path) -> int:
     free = shutil.disk_usage(out).free
     if needed > free:
         raise StoreError(
-            f"{out}: the features of these layers take {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB "
+            f"{out}: the features of these layers take {needed / 1e9:.3g} GB, {free / 1e9:.3g} GB "
             "are free. Cure: fewer layers (--layers a,b,c), fewer or smaller images, or another "
             "--out."
         )

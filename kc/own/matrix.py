@@ -101,7 +101,7 @@ def compare_layers(
     say(
         f"{len(plan)} fits ({len(sides[0].layers)} x {len(sides[1].layers)} layers, both ways"
         f"{f', {left_out} pairs left out' if left_out else ''}): about {spell_seconds(total)} "
-        f"on {chosen.type}, {size / 1e9:.2f} GB of features. A killed run goes on."
+        f"on {chosen.type}, {size / 1e9:.3g} GB of features. A killed run goes on."
     )
     stores = {
         side.letter: store_side(side, wanted[side.letter], rows, settings, folder, chosen)

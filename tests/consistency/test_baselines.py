@@ -9,6 +9,7 @@ from scipy.stats import ortho_group
 from kc.consistency.baselines import MEASURES, MINIBATCH, NAMES, PATCHES, similarities
 from kc.consistency.order import in_sequence
 from kc.consistency.similarity import linear_cka, svcca, whiten
+from kc.consistency.similarity_minibatch import cka_matrix, minibatch_cka
 from kc.consistency.similarity_moments import joint_moments
 from kc.errors import FeatureError, StoreError
 from kc.store import ArraySpec, StoreWriter, open_store
@@ -221,6 +222,40 @@ def test_invertible_maps_leave_mean_cca_only():
     assert moved["mean_cca"] < SAME
     for name in ("cka", "procrustes", "pwcca", "svcca", "linear_share"):
         assert moved[name] > OTHER, name
+
+
+def test_an_offset_of_each_unit_leaves_all_that_look_about_the_mean():
+    x, y = (side.astype(np.float64) for side in pair(7, (6,), (6,), noise=2.0))
+    shifts = np.random.default_rng(1).normal(size=(2, 6)) * 5
+    before, after = compared(x, y), compared(x + shifts[0], y + shifts[1])
+    for name in LIKE:
+        assert after[f"{name}_positions"] == pytest.approx(before[f"{name}_positions"], abs=SAME)
+    # Var is about one mean for all units, as that of x^Delta is: the target's spread grew
+    assert after["linear_share_positions"] < before["linear_share_positions"] - OTHER
+
+
+def test_minibatch_cka_is_left_by_what_leaves_cka():
+    x, y = (side.astype(np.float64) for side in pair(7, (6,), (6,), noise=2.0))
+    turns = [ortho_group.rvs(6, random_state=seed) for seed in (0, 1)]
+    before = compared(x, y, minibatch=32)[MINIBATCH]
+    same = compared(3 * x @ turns[0], 0.1 * y @ turns[1], minibatch=32)[MINIBATCH]
+    assert same == pytest.approx(before, abs=SAME)
+    moved = compared(x @ invertible(6, 0), y @ invertible(6, 5), minibatch=32)[MINIBATCH]
+    assert abs(moved - before) > OTHER
+
+
+def test_cka_of_many_features_is_that_of_each_pair():
+    sides = [pair(seed, (6, 2, 2), (5, 2, 2)) for seed in (1, 2)]
+    first = [torch.from_numpy(x) for x, _ in sides] + [torch.zeros(N, 3)]  # one that is constant
+    second = [torch.from_numpy(y) for _, y in sides]
+    edges = [(0, 150), (150, 300), (300, N)]
+    found = cka_matrix(([x[a:b] for x in first], [y[a:b] for y in second]) for a, b in edges)
+    for i, x in enumerate(first):
+        for j, y in enumerate(second):
+            wanted = minibatch_cka((x[a:b], y[a:b]) for a, b in edges)
+            assert float(found[i, j]) == pytest.approx(wanted, rel=1e-12, nan_ok=True)
+    assert found[2].isnan().all()
+    assert found[:2].isfinite().all()
 
 
 def test_the_linear_map_takes_any_basis_of_the_source():

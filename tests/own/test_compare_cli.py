@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -7,7 +8,9 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from kc.cli import app
+from kc.consistency.baselines import NAMES, similarities
 from kc.own import read_network
+from kc.store import open_store
 
 SMALL = ("--size", 16, "--epochs", 2)
 
@@ -21,7 +24,8 @@ def compared(nets, photos, out, *more):
     found = {"--a": spec, "--b": spec, "--layer-a": "conv3", "--layer-b": "conv3"}
     found |= {"--images": photos, "--out": out}
     found |= dict(zip(more[::2], more[1::2], strict=True))
-    return run("compare", *SMALL, *(word for pair in found.items() for word in pair))
+    words = (word for pair in found.items() if pair[1] is not None for word in pair)
+    return run("compare", *SMALL, *words)
 
 
 def test_layers_lists_names_and_shapes(nets):
@@ -56,6 +60,57 @@ def test_compare_writes_tables_and_pictures(nets, photos, tmp_path):
         assert (out / "figures" / f"{name}.svg").is_file()
 
 
+def test_compare_ends_in_a_page_with_the_other_measures_beside(nets, photos, tmp_path):
+    out = tmp_path / "out"
+    found = compared(nets, photos, out)
+    assert f"page: {out / 'index.html'}" in found.output
+    page = (out / "index.html").read_text()
+    assert "of the variance of b&#39;s layer" in page
+    assert (out / "index_files" / "views.js").is_file()
+    peers = pd.read_csv(out / "tables" / "peers.csv")
+    assert list(peers.columns) == ["target", "source", *NAMES]
+    # 24 test images of 4 x 4 positions and 4 channels
+    store = [open_store(out / "activations" / f"{x}.zarr") for x in "ab"]
+    subsets = store[0].rows["subset"].to_numpy()
+    rows = [np.flatnonzero(subsets == name) for name in ("train", "test")]
+    wanted = similarities(store[0]["conv3"], store[1]["conv3"], *rows)
+    np.testing.assert_allclose(peers.loc[0, list(NAMES)].to_numpy(float), wanted, rtol=1e-9)
+    assert peers["cka_positions"][0] == pytest.approx(peers["cka_positions"][1])
+    assert 0 < peers["linear_share_positions"][0] != peers["linear_share_positions"][1]
+    told = (out / "tables" / "peers.md").read_text()
+    assert "What each can and cannot tell: docs/peers.md." in told
+    assert "pwcca_flattened" in told.partition("Not told")[2]
+
+
+def test_layers_with_commas_are_every_one_against_every_one(nets, photos, tmp_path):
+    out, spec = tmp_path / "out", f"{nets}:tiny"
+    found = run(
+        *("compare", *SMALL, "--a", spec, "--b", spec, "--layers", "conv2,mean"),
+        *("--images", photos, "--out", out),
+    )
+    assert found.exit_code == 0, found.output
+    assert "8 fits (2 x 2 layers, both ways): about" in found.output
+    assert len(pd.read_csv(out / "tables" / "matrix.csv")) == 4
+    # a list of one side, one layer of the other
+    found = run(
+        *("compare", *SMALL, "--a", spec, "--b", spec, "--layer-a", "conv2,mean"),
+        *("--layer-b", "mean", "--images", photos, "--out", out),
+    )
+    assert "4 fits (2 x 1 layers, both ways): about" in found.output
+
+
+def test_features_need_no_pictures(tmp_path):
+    values = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
+    np.save(tmp_path / "x.npy", values)
+    both = ("--a", tmp_path / "x.npy", "--b", tmp_path / "x.npy")
+    found = run("compare", *both, "--epochs", 1, "--out", tmp_path / "out")
+    assert found.exit_code == 0, found.output
+    assert pd.read_csv(tmp_path / "out" / "tables" / "compare.csv")["xdelta"].max() < 0.001
+    found = run("compare", *both, "--weights-a", "w.pt", "--out", tmp_path / "out")
+    assert found.exit_code == 2
+    assert "SettingsError: weights_a 'w.pt': " in found.output
+
+
 def test_one_file_of_weights_for_both_is_one_network(nets, photos, tmp_path):
     torch.save(read_network(f"{nets}:tiny", seed=5).model.state_dict(), tmp_path / "w.pt")
     given = ("--weights-a", tmp_path / "w.pt", "--weights-b", tmp_path / "w.pt")
@@ -72,6 +127,11 @@ def test_one_file_of_weights_for_both_is_one_network(nets, photos, tmp_path):
 @pytest.mark.parametrize(
     ("option", "value", "told"),
     [
+        (
+            "--layer-a",
+            None,
+            r"FeatureError: a: nets.py:tiny is a network, so a layer must be named",
+        ),
         ("--layer-a", "conv33", r"NetworkError: unknown node 'conv33'; nearest: conv3"),
         ("--a", "resnet81", r"NetworkError: 'resnet81' is no network of torchvision's"),
         ("--weights-b", "nothing.pt", r"NetworkError: nothing.pt: no such file"),
@@ -79,6 +139,10 @@ def test_one_file_of_weights_for_both_is_one_network(nets, photos, tmp_path):
         ("--order", 9, r"SettingsError: --order: Input should be less than or equal to 5 (got 9)"),
         ("--dtype", "float8", r"SettingsError: --dtype: Input should be"),
         ("--size", 8, r"SettingsError: --size: Input should be greater than or equal to 16"),
+        ("--tokens", "some", r"SettingsError: --tokens: Input should be 'all', 'patches' or 'cla"),
+        ("--align", "mean", r"SettingsError: --align: Input should be 'auto', 'pool' or 'grid'"),
+        ("--layers", "conv1,conv2", r"SettingsError: layers is of both sides; exp"),
+        ("--ids-a", "ids.txt", r"SettingsError: ids_a 'ids.txt': "),
         ("--epochs", 0, r"SettingsError: --epochs: Input should be greater than or equal to 1"),
     ],
 )

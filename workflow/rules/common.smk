@@ -70,6 +70,11 @@ def outputs(study):
     return reported(study, outputs_of(SETTINGS, study, PLANS[study]))
 
 
+def custom_outputs(pair):
+    """List the files of a pair of one's own."""
+    return reported("custom", [f"custom/{pair.name}/{name}" for name in pair.outputs()])
+
+
 def concept_cards(networks):
     """List the cards of trained networks."""
     return [

@@ -1,9 +1,4 @@
 # Pairs of one's own: `custom` in the settings.
-def custom_outputs(pair):
-    """List the files of a pair."""
-    return reported("custom", [f"custom/{pair.name}/{name}" for name in pair.outputs()])
-
-
 for pair in SETTINGS.custom:
 
     rule:
