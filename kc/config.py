@@ -23,6 +23,7 @@ from kc.errors import SettingsError
 from kc.names import LAYER_NODES, Architecture
 from kc.own_config import Custom
 from kc.sections import Count, Positive, Section, Share
+from kc.storage_config import Storage
 from kc.study_config import (
     Baselines,
     BornAgain,
@@ -253,6 +254,7 @@ class Settings(Section):
         description="networks trained and recorded in one job: all of an architecture, or one",
     )
     cluster: Cluster = Cluster()
+    storage: Storage = Storage()
     datasets: dict[str, Dataset] = {"birds": Dataset()}
     networks: dict[Architecture, Network] = {}
     training: Recipe = Recipe()
@@ -332,8 +334,14 @@ class Settings(Section):
         Baselines stand beside other studies' pairs, so they depend on all of these.
         """
         if study == "baselines":
-            return self.model_copy(update={"cluster": Cluster(), "custom": ()})
-        sections: dict[str, type[Section]] = {**STUDIES, "concepts": Concepts, "cluster": Cluster}
+            none: dict[str, Any] = {"cluster": Cluster(), "storage": Storage(), "custom": ()}
+            return self.model_copy(update=none)
+        sections: dict[str, type[Section]] = {
+            **STUDIES,
+            "concepts": Concepts,
+            "cluster": Cluster,
+            "storage": Storage,
+        }
         others = {name: kind() for name, kind in sections.items() if name != study}
         return self.model_copy(update=others | {"custom": ()})
 

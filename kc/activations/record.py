@@ -33,15 +33,17 @@ def record_networks(
     out: Path,
     device: torch.device,
     part: Part = WHOLE,
+    root: str = "",
 ) -> Recorded:
     """Record some nodes of each network for every image; memory does not grow with images.
 
     A recording that was killed goes on at the next missing shard. Jobs that record a part each
     may run at the same time; the one that owns the whole then finds their shards, checks them,
-    records what is missing still, and writes the manifests.
+    records what is missing still, and writes the manifests. With a ``root`` the stores lie there
+    (:class:`kc.store.StoreWriter`).
     """
     return {
-        name: _record_one(name, folder, nodes, images, settings, out, device, part)
+        name: _record_one(name, folder, nodes, images, settings, out, device, part, root)
         for name, folder in networks.items()
     }
 
@@ -55,6 +57,7 @@ def _record_one(
     out: Path,
     device: torch.device,
     part: Part,
+    root: str,
 ) -> dict[str, dict[str, str]]:
     weights = read_card(folder, files=())["digest"]
     key = product_key(
@@ -76,6 +79,7 @@ def _record_one(
         {"network": name, "weights": weights, "images": images.digest},
         mend=f"snakemake --cores 1 --force {out / name}.json",
         part=part,
+        root=root,
     )
     if not store.owned:
         return {}

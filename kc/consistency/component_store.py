@@ -32,6 +32,8 @@ class Kept:
     target: Store
     spec: ArraySpec
     names: tuple[str, ...]
+    root: str = ""
+    """See :class:`kc.store.StoreWriter`."""
 
     def is_done(self) -> bool:
         """Say whether the store lies there, made from the same things."""
@@ -50,6 +52,7 @@ class Kept:
             coordinates,
             SHARD_ROWS,
             attributes={"component": list(self.names)},
+            root=self.root,
         )
 
     def shards(self) -> list[tuple[int, Rows]]:
@@ -59,7 +62,7 @@ class Kept:
 
 
 def kept_of(
-    plan: FitPlan, settings: Consistency, fit_key: str, target: Store, out: Path
+    plan: FitPlan, settings: Consistency, fit_key: str, target: Store, out: Path, root: str = ""
 ) -> Kept | None:
     """Say what is kept of a fit: nothing, the test images' components, or all."""
     if settings.components == "none" or not plan.keep:
@@ -77,4 +80,4 @@ def kept_of(
     key = product_key(
         {"components": settings.components}, {"fit": fit_key}, "kc.consistency.evaluate"
     )
-    return Kept(out / "components" / f"{plan.name}.zarr", key, rows, target, spec, names)
+    return Kept(out / "components" / f"{plan.name}.zarr", key, rows, target, spec, names, root)

@@ -42,11 +42,13 @@ def fit_pairs(
     seed: int,
     out: Path,
     device: torch.device,
+    root: str = "",
 ) -> None:
     """Fit g for each plan, evaluate it on both subsets, and write what is declared.
 
     A fit whose key and digest are found is not made again; components are made from it where
-    they are missing. Layers that fit in ``settings.memory_gb`` are read once for all fits.
+    they are missing (in ``root``, if there is one). Layers that fit in ``settings.memory_gb`` are
+    read once for all fits.
 
     Raises
     ------
@@ -61,7 +63,7 @@ def fit_pairs(
         source, target = opened[plan.source.name], opened[plan.target.name]
         check_same_images(source, target)
         key = fit_key(plan, settings, seed, source, target)
-        kept = kept_of(plan, settings, key, target, out)
+        kept = kept_of(plan, settings, key, target, out, root)
         with Product(out / "fits" / plan.name, key) as product:
             if not product.is_done():
                 job = Job(plan, settings, seed, device)

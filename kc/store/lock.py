@@ -25,6 +25,10 @@ SILENCE = 15 * 60.0
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
+class HeldError(StoreError):
+    """A lock that another process holds, or may hold."""
+
+
 class Lock:
     """A lock that is held until it is closed, or its process dies."""
 
@@ -51,7 +55,7 @@ def lock(path: Path) -> Lock:
 
     Raises
     ------
-    StoreError
+    HeldError
         Another process holds it, or may: its host, process and SLURM job are named.
     """
     with room_on_disk(path):
@@ -66,28 +70,56 @@ def lock(path: Path) -> Lock:
 
 
 def _take(file: IO[str], path: Path) -> None:
-    owner = _owner(file)
-    here, job = socket.gethostname(), os.environ.get("SLURM_JOB_ID", "none")
-    away = bool(owner) and owner["host"] != here
-    if _is_held(file, owner if not away else {}):
-        raise StoreError(
+    file.seek(0)
+    owner = parse_owner(file.read())
+    away = bool(owner) and owner["host"] != socket.gethostname()
+    silent = time.time() - os.fstat(file.fileno()).st_mtime
+    refuse_living(str(path), owner, _is_held(file, owner if not away else {}), silent)
+    file.truncate(0)
+    file.write(json.dumps(me()))
+    file.flush()
+
+
+def me() -> dict[str, Any]:
+    """Name this process, as the text of a lock."""
+    job = os.environ.get("SLURM_JOB_ID", "none")
+    return {"host": socket.gethostname(), "pid": os.getpid(), "slurm_job": job}
+
+
+def parse_owner(text: str) -> dict[str, Any]:
+    """Read who holds a lock, or held it when it died; nobody: empty."""
+    try:
+        owner = json.loads(text or "{}")
+        return dict(owner) | {"host": str(owner["host"]), "pid": int(owner["pid"])}
+    except (ValueError, KeyError, TypeError):
+        return {}
+
+
+def refuse_living(path: str, owner: dict[str, Any], held: bool, silent: float) -> None:
+    """Go no further while the owner lives, or may: on another machine, silent for too short.
+
+    Raises
+    ------
+    HeldError
+        Names host, process and SLURM job.
+    """
+    mine = me()
+    if held:
+        raise HeldError(
             f"{path}: another process writes here ({_spell(owner)}). "
             "Cure: wait for it to end, or stop it; two writers would lose data."
         )
-    silent = time.time() - os.fstat(file.fileno()).st_mtime
+    away = bool(owner) and owner["host"] != mine["host"]
     # a job that SLURM started again on another machine is its own predecessor
-    again = job != "none" and owner.get("slurm_job") == job
+    again = mine["slurm_job"] != "none" and owner.get("slurm_job") == mine["slurm_job"]
     if away and not again and silent < SILENCE:
-        raise StoreError(
+        raise HeldError(
             f"{path}: the last writer ({_spell(owner)}) did not give this lock back; its last "
-            f"sign of life was {silent / 60:.0f} min ago, and from {here} nobody can see whether "
-            f"it still runs. Cure: make sure that it does not (on {owner['host']}: ps -p "
+            f"sign of life was {silent / 60:.0f} min ago, and from {mine['host']} nobody can see "
+            f"whether it still runs. Cure: make sure that it does not (on {owner['host']}: ps -p "
             f"{owner['pid']}; squeue), then rm {path}; after {SILENCE / 60:.0f} min without a "
             "sign it is taken over."
         )
-    file.truncate(0)
-    file.write(json.dumps({"host": here, "pid": os.getpid(), "slurm_job": job}))
-    file.flush()
 
 
 def _is_held(file: IO[str], owner: dict[str, Any]) -> bool:
@@ -99,28 +131,21 @@ def _is_held(file: IO[str], owner: dict[str, Any]) -> bool:
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise
-        return bool(owner) and _is_alive(int(owner["pid"]))
+        return seems_alive(owner)
     return False
 
 
-def _is_alive(pid: int) -> bool:
+def seems_alive(owner: dict[str, Any]) -> bool:
+    """Ask for the owner's process, if it is one of this machine."""
+    if not owner or owner["host"] != socket.gethostname():
+        return False
     try:
-        os.kill(pid, 0)
+        os.kill(owner["pid"], 0)
     except ProcessLookupError:
         return False
     except PermissionError:
         return True
     return True
-
-
-def _owner(file: IO[str]) -> dict[str, Any]:
-    """Read who holds a lock, or held it when it died; nobody: empty."""
-    file.seek(0)
-    try:
-        owner = json.loads(file.read() or "{}")
-        return dict(owner) | {"host": str(owner["host"]), "pid": int(owner["pid"])}
-    except (ValueError, KeyError, TypeError):
-        return {}
 
 
 def _spell(owner: dict[str, Any]) -> str:

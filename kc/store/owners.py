@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from kc.errors import StoreError
+from kc.store.lock import HeldError
 from kc.store.place import Closing, Place
 
 PATIENCE = 120.0
@@ -23,7 +23,7 @@ def through_the_door(place: Place, state: str) -> Iterator[None]:
         try:
             held = place.lock(f"{state}/door")
             break
-        except StoreError:
+        except HeldError:
             if time.monotonic() > last:
                 raise
             time.sleep(0.05)

@@ -5,7 +5,7 @@ manifest) and ``NAME.state`` (the writer's own: lock, key, receipts; readers nee
 """
 
 import shutil
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Protocol, runtime_checkable
 
 from zarr.abc.store import Store as ZarrStore
@@ -68,7 +68,7 @@ class Place(Protocol):
         ...
 
     def lock(self, name: str) -> Closing:
-        """Take a lock that one process at a time can hold; :class:`StoreError` if one does."""
+        """Take a lock that one process at a time can hold; ``HeldError`` if another does."""
         ...
 
 
@@ -154,8 +154,28 @@ def read_signed_at(place: Place, name: str, cure: str = "") -> dict[str, Any]:
         raise StoreError(f"{place.where(name)}: no such file. Cure: {cure}") from None
 
 
+def place_of(root: Path | str) -> Place:
+    """Give a place: a folder, or a prefix of a bucket (``s3://bucket/prefix``)."""
+    if not is_remote(root):
+        return Folder(Path(root))
+    # obstore starts threads: only where it is used
+    from kc.store.bucket import Bucket
+
+    return Bucket(_url(root))
+
+
+def is_remote(path: Path | str) -> bool:
+    """Say whether a path is a URL of an object store."""
+    return str(path).startswith("s3:/")
+
+
 def locate(path: Path | str) -> tuple[Place, str]:
     """Give a store's place and its name there, from the path of any of its three parts."""
-    given = Path(path)
+    given = PurePosixPath(_url(path)) if is_remote(path) else Path(path)
     name = given.stem if given.suffix in SUFFIXES else given.name
-    return Folder(given.parent), name
+    return place_of(str(given.parent)), name
+
+
+def _url(path: Path | str) -> str:
+    """Spell a URL that went through a ``Path``, which makes one slash of two."""
+    return "s3://" + str(path).removeprefix("s3:").strip("/")

@@ -23,8 +23,10 @@ class Store:
 
     def __init__(self, path: Path | str) -> None:
         self.place, self.name = locate(path)
-        self.path = self.place.where(f"{self.name}.zarr")
         self.manifest = read_manifest(self.place, self.name)
+        if "location" in self.manifest:
+            self.place, self.name = locate(self.manifest["location"])
+        self.path = self.place.where(f"{self.name}.zarr")
         self.digest: str = self.manifest["digest"]
         self.attributes: dict[str, Any] = self.manifest["attributes"]
         self.mend: str = self.manifest["mend"]

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from kc.errors import StoreError
 from kc.store.files import read_signed
+from kc.store.place import is_remote
 from kc.store.product import CARD, KEY, RESULT, read_card
 from kc.store.reader import open_store
 
@@ -15,13 +16,15 @@ def damages_under(path: Path) -> list[str]:
     ----------
     path
         ``NAME.zarr`` or its manifest; a product's folder (weights, fits) or its ``card.json``;
-        or any folder that holds such.
+        any folder that holds such; or a store's URL.
 
     Raises
     ------
     StoreError
         There is nothing of the kind.
     """
+    if is_remote(path):
+        return _of_store(path)
     if path.name == CARD or (path / CARD).is_file():
         return _of_product(path.parent if path.name == CARD else path)
     if path.suffix in (".zarr", ".json") and path.exists():

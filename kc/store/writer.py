@@ -22,7 +22,7 @@ from kc.store.layout import laid_out
 from kc.store.manifest import FORMAT
 from kc.store.owners import own, refuse_others, through_the_door
 from kc.store.part import WHOLE, Part
-from kc.store.place import locate, read_signed_at
+from kc.store.place import locate, place_of, read_signed_at
 from kc.store.spec import ArraySpec, check_spec, from_disk, to_disk
 from kc.store.statistics import merge_statistics, shard_statistics
 
@@ -48,6 +48,9 @@ class StoreWriter:
         Command that makes the store anew, quoted in errors.
     part
         The shards this writer owns; only the owner of all can finish the store.
+    root
+        Folder or ``s3://bucket/prefix`` that holds the store in place of ``path``'s folder, where
+        only a manifest is then: it names the place.
     """
 
     def __init__(
@@ -61,9 +64,12 @@ class StoreWriter:
         attributes: Mapping[str, Any] | None = None,
         mend: str = "",
         part: Part = WHOLE,
+        root: str = "",
     ) -> None:
         self.path = Path(path)
-        self.place, self.name = locate(path)
+        self.beside, self.name = locate(path)
+        self.place = place_of(root) if root else self.beside
+        self.location = self.place.where(f"{self.name}.zarr") if root else ""
         self.key = key
         self.arrays = {spec.name: spec for spec in arrays}
         self.coordinates = coordinates.reset_index(drop=True)
@@ -84,7 +90,8 @@ class StoreWriter:
         with room_on_disk(self.path), through_the_door(self.place, state):
             goes_on = self._is_begun()
             refuse_others(self.place, state, self.owned if goes_on else None)
-            self.place.delete(f"{self.name}.json")
+            for place in (self.beside, self.place):
+                place.delete(f"{self.name}.json")
             if not goes_on:
                 self._begin()
             self._described = self._put_right()
@@ -151,19 +158,19 @@ class StoreWriter:
             "rows": len(self.coordinates),
             "shard_rows": self.shard_rows,
         }
-        manifest = sign(
-            content
-            | {
-                "format": FORMAT,
-                "digest": content_digest(content),
-                "key": self.key,
-                "mend": self.mend,
-                "metadata": {n: found for n, found in files.items() if n.endswith("zarr.json")},
-            }
-        )
+        manifest = content | {
+            "format": FORMAT,
+            "digest": content_digest(content),
+            "key": self.key,
+            "mend": self.mend,
+            "metadata": {n: found for n, found in files.items() if n.endswith("zarr.json")},
+        }
         with room_on_disk(self.path):
-            self.place.write(f"{self.name}.json", spell_json(manifest))
-        return manifest
+            self.place.write(f"{self.name}.json", spell_json(sign(manifest)))
+            if self.location:
+                manifest["location"] = self.location
+                self.beside.write(f"{self.name}.json", spell_json(sign(manifest)))
+        return sign(manifest)
 
     def _check(self) -> None:
         for spec in self.arrays.values():

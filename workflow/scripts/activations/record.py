@@ -23,6 +23,7 @@ with job(snakemake.log):
         results / "activations",
         pick_device(p.device),
         part,
+        p.storage_root,
     )
     if part.of > 1:
         write_json_atomic(Path(snakemake.output[0]), recorded)

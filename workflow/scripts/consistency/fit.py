@@ -23,4 +23,5 @@ with job(snakemake.log):
         0,
         results,
         pick_device(p.device),
+        p.storage_root,
     )

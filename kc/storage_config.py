@@ -1,0 +1,27 @@
+"""Where activation and component stores lie, and how long they are kept."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from kc.sections import Section
+
+
+class Storage(Section):
+    """Storage of what takes room. No result depends on it."""
+
+    root: Annotated[str, Field(pattern="^(s3://[^/]+|/)")] | None = Field(
+        None,
+        description="folder (absolute) or s3://bucket/prefix that holds activation and component "
+        "stores; none: the results folder. Manifests stay in the results folder",
+    )
+    drop: tuple[Literal["activations", "components"], ...] = Field(
+        (), description="stores removed when the last job that reads them is done (target 'all')"
+    )
+    check_disk: bool = Field(
+        True, description="refuse to start a run that will not fit on the disk"
+    )
+
+    def of(self, stage: str) -> str:
+        """Give the place of a stage's stores; empty: beside their manifests."""
+        return f"{self.root.rstrip('/')}/{stage}" if self.root else ""

@@ -1,0 +1,242 @@
+"""A prefix of an object store (S3 and what speaks like it) as a place for stores.
+
+An object is there whole or not at all, so nothing is written aside. Where the service lies and who
+asks is told by the usual variables (``AWS_ENDPOINT_URL``, ``AWS_ACCESS_KEY_ID`` ...).
+"""
+
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import obstore
+import xxhash
+from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
+from obstore.store import S3Store
+from zarr.abc.buffer import Buffer, BufferPrototype
+from zarr.abc.store import (
+    ByteRequest,
+    OffsetByteRequest,
+    RangeByteRequest,
+    SuffixByteRequest,
+)
+from zarr.storage import ObjectStore
+
+from kc.errors import StoreError
+from kc.store.lock import PULSE, HeldError, me, parse_owner, refuse_living, seems_alive
+
+HELD = 2
+"""Objects kept in memory: a shard that was fetched to be checked is then read from there."""
+
+
+class Bucket:
+    """A prefix of a bucket."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+        with reaching(self.url):
+            self.client = S3Store.from_url(self.url)
+        self._held: OrderedDict[str, tuple[str, memoryview]] = OrderedDict()
+        self._digests: dict[tuple[str, str], str] = {}
+        self._guard = threading.Lock()
+
+    def where(self, name: str) -> str:
+        """Spell a URL."""
+        return f"{self.url}/{name}"
+
+    def has(self, name: str) -> bool:
+        """Look for an object, or for any below the name."""
+        return bool(self._tag(name)) or bool(self.names(name))
+
+    def read(self, name: str) -> bytes:
+        """Get an object."""
+        with reaching(self.where(name)):
+            return bytes(obstore.get(self.client, name).bytes())
+
+    def write(self, name: str, content: bytes) -> None:
+        """Put an object."""
+        with reaching(self.where(name)):
+            try:
+                obstore.put(self.client, name, content)
+            except FileNotFoundError:
+                raise StoreError(f"{self.url}: there is no such bucket. Cure: make it.") from None
+
+    def names(self, folder: str) -> list[str]:
+        """List the next level below a prefix."""
+        with reaching(self.where(folder)):
+            found = obstore.list_with_delimiter(self.client, prefix=f"{folder}/")
+        paths = [*found["common_prefixes"], *(each["path"] for each in found["objects"])]
+        return sorted(path.rstrip("/").rsplit("/", 1)[-1] for path in paths)
+
+    def delete(self, name: str) -> None:
+        """Remove an object and all below the name."""
+        with reaching(self.where(name)):
+            for batch in obstore.list(self.client, prefix=f"{name}/"):
+                obstore.delete(self.client, [each["path"] for each in batch])
+            with suppress(FileNotFoundError):
+                obstore.delete(self.client, name)
+
+    def digest(self, name: str) -> str:
+        """Hash an object; one that is still as this process put or got it is not got again."""
+        tag = self._tag(name)
+        if tag and (name, tag) not in self._digests:
+            self._fetch(name)
+            tag = self._held[name][0]
+        return self._digests[name, tag] if tag else ""
+
+    def size(self, name: str) -> int:
+        """Ask the service."""
+        with reaching(self.where(name)):
+            return int(obstore.head(self.client, name)["size"])
+
+    def zarr(self) -> "Objects":
+        """Give zarr's object store, which keeps what was fetched or put in mind."""
+        return Objects(self)
+
+    def lock(self, name: str) -> "BucketLock":
+        """Take an object that only one process can create; a dead owner's is taken over."""
+        with reaching(self.where(name)):
+            return BucketLock(self, name)
+
+    def held(self, name: str) -> memoryview | None:
+        """Give an object's bytes if they were fetched lately."""
+        with self._guard:
+            return self._held[name][1] if name in self._held else None
+
+    def remember(self, name: str, tag: str, content: Buffer) -> None:
+        """Keep the digest of what was put."""
+        with self._guard:
+            self._held.pop(name, None)
+            self._digests[name, tag] = xxhash.xxh3_128_hexdigest(content.as_buffer_like())
+
+    def _fetch(self, name: str) -> None:
+        with reaching(self.where(name)):
+            found = obstore.get(self.client, name)
+            tag, content = str(found.meta["e_tag"]), memoryview(found.bytes())
+        with self._guard:
+            self._digests[name, tag] = xxhash.xxh3_128_hexdigest(content)
+            self._held[name] = (tag, content)
+            self._held.move_to_end(name)
+            while len(self._held) > HELD:
+                self._held.popitem(last=False)
+
+    def _tag(self, name: str) -> str:
+        """Give the service's mark of an object's content; empty where there is none."""
+        try:
+            with reaching(self.where(name)):
+                return str(obstore.head(self.client, name)["e_tag"])
+        except FileNotFoundError:
+            return ""
+
+
+class Objects(ObjectStore[S3Store]):
+    """zarr's view of a bucket."""
+
+    def __init__(self, bucket: Bucket, *, read_only: bool = False) -> None:
+        super().__init__(bucket.client, read_only=read_only)
+        self._bucket = bucket
+
+    def with_read_only(self, read_only: bool = False) -> "Objects":
+        """Give the same view, closed or open for writing."""
+        return Objects(self._bucket, read_only=read_only)
+
+    async def get(
+        self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
+    ) -> Buffer | None:
+        """Read from memory what was fetched to be checked."""
+        held = self._bucket.held(key)
+        if held is None:
+            return await super().get(key, prototype, byte_range)
+        return prototype.buffer.from_bytes(held[_cut(byte_range, len(held))])
+
+    async def set(self, key: str, value: Buffer) -> None:
+        """Put, and keep the digest."""
+        self._check_writable()
+        put = await obstore.put_async(self.store, key, value.as_buffer_like())
+        self._bucket.remember(key, str(put["e_tag"]), value)
+
+
+class BucketLock:
+    """An object that names its owner, who gives signs of life until it is closed."""
+
+    def __init__(self, bucket: Bucket, name: str) -> None:
+        self._client, self._name, self._url = bucket.client, name, bucket.where(name)
+        self._text = json.dumps(me() | {"token": uuid4().hex}).encode()
+        self._tag = self._take()
+        self._ended = threading.Event()
+        threading.Thread(target=self._beat, daemon=True, name="lock").start()
+
+    def close(self) -> None:
+        """Give the lock back, unless it was taken over."""
+        if not self._ended.is_set():
+            self._ended.set()
+            with suppress(FileNotFoundError), reaching(self._url):
+                if bytes(obstore.get(self._client, self._name).bytes()) == self._text:
+                    obstore.delete(self._client, self._name)
+
+    def _take(self) -> str:
+        try:
+            return self._put("create")
+        except AlreadyExistsError:
+            pass
+        try:
+            found = obstore.get(self._client, self._name)
+        except FileNotFoundError:  # given back a moment ago
+            return self._put("create")
+        if bytes(text := found.bytes()) == self._text:  # put by a try whose answer was lost
+            return str(found.meta["e_tag"])
+        owner = parse_owner(bytes(text).decode())
+        silent = (datetime.now(UTC) - found.meta["last_modified"]).total_seconds()
+        refuse_living(self._url, owner, seems_alive(owner), silent)
+        try:
+            return self._put({"e_tag": str(found.meta["e_tag"])})
+        except PreconditionError:
+            raise HeldError(
+                f"{self._url}: another process was faster. Cure: wait for it to end."
+            ) from None
+
+    def _put(self, mode: Any) -> str:
+        try:
+            return str(obstore.put(self._client, self._name, self._text, mode=mode)["e_tag"])
+        except FileNotFoundError:
+            raise StoreError(f"{self._url}: there is no such bucket. Cure: make it.") from None
+
+    def _beat(self) -> None:
+        while not self._ended.wait(PULSE):
+            with suppress(BaseError, OSError):
+                self._put({"e_tag": self._tag})
+
+
+@contextmanager
+def reaching(url: str) -> Iterator[None]:
+    """Spell what the service refuses; a missing object stays a ``FileNotFoundError``.
+
+    Raises
+    ------
+    StoreError
+        The service cannot be reached, or refuses.
+    """
+    try:
+        yield
+    except BaseError as error:
+        reason = str(error).split("\n", 1)[0]
+        raise StoreError(
+            f"{url}: {reason}. Cure: check AWS_ENDPOINT_URL (with http: AWS_ALLOW_HTTP=true), "
+            "AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and run again; what is "
+            "written is whole."
+        ) from error
+
+
+def _cut(request: ByteRequest | None, size: int) -> slice:
+    match request:
+        case RangeByteRequest(start, end):
+            return slice(start, end)
+        case OffsetByteRequest(offset):
+            return slice(offset, size)
+        case SuffixByteRequest(suffix):
+            return slice(max(0, size - suffix), size)
+    return slice(0, size)

@@ -1,0 +1,46 @@
+"""An object store on the loopback interface that speaks S3."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def service():
+    pytest.importorskip("moto", reason="moto, the S3 server of these tests, is not installed")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [str(Path(sys.executable).parent / "moto_server"), "-H", "127.0.0.1", "-p", str(port)]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(600):
+            assert server.poll() is None
+            try:
+                urllib.request.urlopen(url, timeout=5).close()
+                break
+            except urllib.error.URLError:
+                time.sleep(0.1)
+        yield url
+    finally:
+        server.terminate()
+        server.wait()
+
+
+@pytest.fixture
+def bucket(service, monkeypatch, request):
+    """Give a fresh prefix in a bucket."""
+    about = {"ENDPOINT_URL": service, "ALLOW_HTTP": "true", "REGION": "us-east-1"}
+    about |= {"ACCESS_KEY_ID": "key", "SECRET_ACCESS_KEY": "secret"}
+    for name, value in about.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    urllib.request.urlopen(urllib.request.Request(f"{service}/stores", method="PUT")).close()
+    return f"s3://stores/{os.getpid()}/{request.node.name}"
