@@ -6,10 +6,14 @@ from kc.sections import Count, Section
 
 
 class Request(Section):
-    """What one job asks for; its second try asks for twice as much."""
+    """What one job asks for."""
 
-    mem_mb: Count = Field(description="memory, MB, of all the job's processes")
-    minutes: Count = Field(description="wall time")
+    mem_mb: Count = Field(
+        description="memory of all its processes, MB; its second try asks for twice as much"
+    )
+    minutes: Count = Field(
+        description="wall time; a job that ran out of it goes on where it was at its next try"
+    )
 
 
 class Cluster(Section):

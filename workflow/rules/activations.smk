@@ -38,7 +38,7 @@ for batch, members in batches(RECORDED, SETTINGS.jobs).items():
             resources:
                 gpu=1,
                 mem_mb=memory("activations"),
-                runtime=minutes("activations"),
+                runtime=SETTINGS.cluster.activations.minutes,
             params:
                 root=MODULES,
                 results=results_folder,

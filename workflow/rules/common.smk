@@ -58,11 +58,6 @@ def memory(stage):
     return lambda wildcards, attempt: attempt * getattr(SETTINGS.cluster, stage).mem_mb
 
 
-def minutes(stage):
-    """Give the wall time a job of a stage asks of a cluster; more at each further try."""
-    return lambda wildcards, attempt: attempt * getattr(SETTINGS.cluster, stage).minutes
-
-
 def outputs(study):
     """List the files a study's rule makes."""
     if study == "concepts":

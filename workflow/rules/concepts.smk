@@ -40,7 +40,7 @@ for batch, members in concept_batches(CONCEPT_NETWORKS, SETTINGS.jobs).items():
         resources:
             gpu=1,
             mem_mb=memory("concepts"),
-            runtime=minutes("concepts"),
+            runtime=SETTINGS.cluster.concepts.minutes,
         params:
             root=MODULES,
             results=results_folder,
@@ -69,7 +69,7 @@ for batch, members in concept_batches(CONCEPT_NETWORKS, SETTINGS.jobs).items():
         resources:
             gpu=1,
             mem_mb=memory("concepts"),
-            runtime=minutes("concepts"),
+            runtime=SETTINGS.cluster.concepts.minutes,
         params:
             root=MODULES,
             results=results_folder,
@@ -95,7 +95,7 @@ rule concepts:
     threads: 1
     resources:
         mem_mb=memory("studies"),
-        runtime=minutes("studies"),
+        runtime=SETTINGS.cluster.studies.minutes,
     params:
         root=MODULES,
         study="concepts",

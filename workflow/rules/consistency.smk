@@ -21,7 +21,7 @@ for pair, members in groupby(
         resources:
             gpu=1,
             mem_mb=memory("consistency"),
-            runtime=minutes("consistency"),
+            runtime=SETTINGS.cluster.consistency.minutes,
         params:
             root=MODULES,
             results=results_folder,

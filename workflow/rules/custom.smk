@@ -16,7 +16,7 @@ for pair in SETTINGS.custom:
         resources:
             gpu=1,
             mem_mb=memory("consistency"),
-            runtime=minutes("consistency"),
+            runtime=SETTINGS.cluster.consistency.minutes,
         params:
             root=MODULES,
             results=results_folder,

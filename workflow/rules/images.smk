@@ -14,7 +14,7 @@ for dataset, about in SETTINGS.datasets.items():
         threads: 1
         resources:
             mem_mb=memory("images"),
-            runtime=minutes("images"),
+            runtime=SETTINGS.cluster.images.minutes,
         params:
             root=MODULES,
             settings=plain(about),

@@ -35,7 +35,7 @@ for batch, members in batches(NETWORKS, SETTINGS.jobs).items():
         resources:
             gpu=1,
             mem_mb=memory("networks"),
-            runtime=minutes("networks"),
+            runtime=SETTINGS.cluster.networks.minutes,
         params:
             root=MODULES,
             results=results_folder,

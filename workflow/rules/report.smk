@@ -15,7 +15,7 @@ rule report:
     threads: 1
     resources:
         mem_mb=memory("studies"),
-        runtime=minutes("studies"),
+        runtime=SETTINGS.cluster.studies.minutes,
     params:
         root=MODULES,
         settings=plain(SETTINGS),

@@ -30,7 +30,7 @@ for study, plan in PLANS.items():
         threads: 1
         resources:
             mem_mb=memory("studies"),
-            runtime=minutes("studies"),
+            runtime=SETTINGS.cluster.studies.minutes,
         params:
             root=MODULES,
             study=study,
