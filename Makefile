@@ -1,10 +1,10 @@
-# make setup | tables | demo | test | lint
+# make setup | tables | demo | test | lint | bench | bench-path | bench-gpu
 SHELL := bash
 PYTHON ?= python3
 BIN := .venv/bin
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH" snakemake
 
-.PHONY: setup tables demo test lint
+.PHONY: setup tables demo test lint bench bench-path bench-gpu
 setup: .venv/ready
 
 .venv/ready: pyproject.toml constraints.txt
@@ -30,3 +30,18 @@ lint: setup
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
+
+# stores of the default preset that row 4 reads; made where they are not there
+STORES := results/activations/birds-vgg16_bn-seed0.json results/activations/birds-vgg16_bn-seed1.json
+
+bench: setup
+	$(RUN) $(STORES) --cores 2 --quiet rules
+	$(BIN)/python -m benchmarks
+
+# minutes more: 'fast' against the reference search, on the default preset's teachers
+bench-path: setup
+	$(RUN) $(foreach network,alexnet vgg11,results/concepts/networks/objects-$(network)-teacher/card.json) --cores 2 --quiet rules
+	$(BIN)/python -m benchmarks.entropy_path
+
+bench-gpu: setup
+	$(BIN)/python -m benchmarks.gpu

@@ -78,9 +78,7 @@ def pixel_entropy(
     images = images.to(device)
     shape = (3, images.shape[2], images.shape[3])
     noise = noise or gaussian(shape, device, images.dtype)
-    probe = Probe(
-        head, images, seeds, noise, settings.max_batch, relu, settings.slope, settings.fresh
-    )
+    probe = Probe(head, images, seeds, noise, settings.max_batch, relu, settings.slope)
     scale = _scale(probe, settings)
     rows = (scale > 0).nonzero().flatten()
     H = torch.full((len(images), settings.grid, settings.grid), torch.nan, dtype=images.dtype)

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from kc.concepts.gradient import QuickGradient
-from kc.concepts.noise import SCALE_STEP, Noise, random_signs
+from kc.concepts.noise import Noise, random_signs
 
 
 class Response(NamedTuple):
@@ -36,8 +36,7 @@ class Probe:
         noise: Noise,
         max_batch: int,
         relu: bool = True,
-        slope: Literal["noise", "projection"] = "noise",
-        fresh: bool = True,
+        slope: Literal["noise", "projection", "pairs"] = "noise",
     ) -> None:
         assert not head.training, "dropout and batch norm would answer at random"
         self.head, self.images, self.seeds, self.noise = head, images, seeds, noise
@@ -47,7 +46,7 @@ class Probe:
         )
         with torch.no_grad():
             self.clean = torch.cat([self._feature(part) for part in torch.split(images, max_batch)])
-        self.slope, self.fresh = slope, fresh
+        self.slope = slope
         self.signs = random_signs(self.clean.shape[1], images.device, images.dtype)
 
     def respond(
@@ -71,33 +70,32 @@ class Probe:
         pixels. ``projection`` takes the first term from random signs v at the disturbed image, as
         E_v (sum_u v_u d_j f_u)^2, and for the second scales all cells alike, so that
         sum_g sigma_g d MSE / d sigma_g = 2 MSE. Both are exact where the MSE is quadratic in sigma.
+
+        ``pairs`` disturbs by eps and by -eps. What the feature moves parts into an odd half
+        l = (f(x + sigma eps) - f(x - sigma eps)) / 2 and an even one q, and MSE = E l^2 + E q^2:
+        the first by ``projection``, the second by ``noise``. So it knows curvature (all of q:
+        max pooling of flat areas most of all) and has the noise of q alone.
         """
         spread = enlarge(sigma, self.images.shape[-2], self.images.shape[-1])
         at = torch.tensor(rows, device=self.images.device)
         images, clean = self.images[at, None], self.clean[at, None]
-        mse = sigma.new_zeros(len(rows))
-        slope = torch.zeros_like(spread)
-        projected = gradient and self.slope == "projection"
-        moments = steps if self.fresh else [SCALE_STEP] * len(rows)
-        noise = self._drawn(self.noise, rows, moments, draws)
-        signs = self._drawn(self.signs, rows, steps, draws) if projected else None
-        room = max(1, self.max_batch // len(rows))
-        for first in range(0, draws, room):
+        sides = 2 if gradient and self.slope == "pairs" else 1
+        noise = self._drawn(self.noise, rows, steps, draws // sides)
+        signed = gradient and self.slope != "noise"
+        signs = self._drawn(self.signs, rows, steps, draws // sides) if signed else None
+        sums = _Sums(spread, len(rows), self.slope, draws // sides)
+        room = max(1, self.max_batch // (sides * len(rows)))
+        for first in range(0, draws // sides, room):
             now = slice(first, first + room)
-            eps, v = noise[:, now], None if signs is None else signs[:, now]
-            disturbed = torch.addcmul(images, spread[:, None, None], eps)
-            squares, pull = self._moved(disturbed, clean, v, gradient)
-            mse += squares / draws
-            if projected:
-                total = reduce(pull.square(), "k d c h w -> k h w", "sum")
-                slope += total * spread
-            elif gradient:
-                slope += reduce(pull * eps, "k d c h w -> k h w", "sum") / draws
-        cells = shrink(slope, sigma.shape[-1])
-        if projected:
-            tiny = torch.finfo(cells.dtype).tiny
-            cells *= (2 * mse / (cells * sigma).sum((1, 2)).clamp(min=tiny))[:, None, None]
-        return Response(mse, cells)
+            eps = torch.cat([noise[:, now], -noise[:, now]][:sides], 1)
+            disturbed = torch.addcmul(images, spread[:, None, None], eps).requires_grad_(gradient)
+            with torch.set_grad_enabled(gradient), QuickGradient():
+                moved = self._moved(disturbed, clean)
+            sums.mse += _squares(moved.detach()) / draws
+            if gradient:
+                v = None if signs is None else signs[:, now]
+                sums.add(moved, disturbed, eps, v)
+        return Response(sums.mse, sums.gradient(sigma))
 
     def _drawn(
         self, draw: Noise, rows: Sequence[int], steps: Sequence[int], draws: int
@@ -105,25 +103,54 @@ class Probe:
         pairs = zip(rows, steps, strict=True)
         return torch.stack([draw(self.seeds[row], step, draws) for row, step in pairs])
 
-    def _moved(
-        self, disturbed: Tensor, clean: Tensor, signs: Tensor | None, gradient: bool
-    ) -> tuple[Tensor, Tensor]:
-        """Sum over draws of the MSE of each image, and what is pulled back to the pixels."""
-        count = disturbed.shape[1]
-        flat = rearrange(disturbed, "k d c h w -> (k d) c h w").requires_grad_(gradient)
-        with torch.set_grad_enabled(gradient), QuickGradient():
-            feature = rearrange(self._feature(flat), "(k d) u -> k d u", d=count)
-            squares = (feature - clean).square().mean(2).sum(1)
-            pulled = squares.sum() if signs is None else (feature * signs).sum()
-        if not gradient:
-            return squares, disturbed
-        # asked for the images alone, autograd leaves out the gradients of all weights
-        (pull,) = torch.autograd.grad(pulled, flat)
-        return squares.detach(), rearrange(pull, "(k d) c h w -> k d c h w", d=count)
+    def _moved(self, disturbed: Tensor, clean: Tensor) -> Float[Tensor, "k d u"]:
+        flat = rearrange(disturbed, "k d c h w -> (k d) c h w")
+        return rearrange(self._feature(flat), "(k d) u -> k d u", d=disturbed.shape[1]) - clean
 
     def _feature(self, images: Tensor) -> Tensor:
         feature = self.head(images.contiguous(memory_format=self.layout)).flatten(1)
         return torch.relu(feature) if self.relu else feature
+
+
+class _Sums:
+    """What is summed over draws, image by image."""
+
+    def __init__(self, spread: Float[Tensor, "k h w"], count: int, slope: str, draws: int) -> None:
+        self.spread, self.slope, self.draws = spread, slope, draws
+        self.mse = spread.new_zeros(count)
+        self.quadratic_mse = spread.new_zeros(count)
+        self.quadratic, self.other = torch.zeros_like(spread), torch.zeros_like(spread)
+
+    def add(self, moved: Tensor, disturbed: Tensor, eps: Tensor, signs: Tensor | None) -> None:
+        """Pull what moved back to the pixels."""
+        paired = self.slope == "pairs"
+        odd = even = moved
+        if paired:
+            plus, minus = moved.chunk(2, dim=1)
+            odd, even = (plus - minus) / 2, (plus + minus) / 2
+        # asked for the images alone, autograd leaves out the gradients of all weights
+        if signs is not None:
+            (pull,) = torch.autograd.grad((odd * signs).sum(), disturbed, retain_graph=paired)
+            if paired:
+                plus, minus = pull.chunk(2, dim=1)
+                pull = plus - minus
+            self.quadratic += reduce(pull.square(), "k d c h w -> k h w", "sum") * self.spread
+            self.quadratic_mse += _squares(odd.detach()) / self.draws
+        if self.slope != "projection":
+            (pull,) = torch.autograd.grad(_squares(even).sum(), disturbed)
+            self.other += reduce(pull * eps, "k d c h w -> k h w", "sum") / self.draws
+
+    def gradient(self, sigma: Float[Tensor, "k grid grid"]) -> Float[Tensor, "k grid grid"]:
+        """Give d MSE / d sigma by cell; the quadratic part has sum_g sigma_g d / d sigma_g = 2."""
+        cells = shrink(self.quadratic, sigma.shape[-1])
+        tiny = torch.finfo(cells.dtype).tiny
+        scale = 2 * self.quadratic_mse / (cells * sigma).sum((1, 2)).clamp(min=tiny)
+        return cells * scale[:, None, None] + shrink(self.other, sigma.shape[-1])
+
+
+def _squares(moved: Float[Tensor, "k d u"]) -> Float[Tensor, " k"]:
+    """Sum over draws the mean over units of the squares."""
+    return moved.square().mean(2).sum(1)
 
 
 def enlarge(cells: Float[Tensor, "k grid grid"], height: int, width: int) -> Tensor:

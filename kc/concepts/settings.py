@@ -27,13 +27,12 @@ class EntropySettings:
     """Noise draws a step."""
     scale_draws: int = 96
     """Draws behind s_f."""
-    slope: Literal["noise", "projection"] = "noise"
+    slope: Literal["noise", "projection", "pairs"] = "noise"
     """Gradient of the MSE for sigma, from each draw: ``noise``, by autograd through x'; or
     ``projection`` of x' on random signs, far less noisy and true for layers that are linear near
-    the image (:meth:`kc.concepts.probe.Probe.respond`). Search ``bound`` wants ``projection``:
+    the image; or ``pairs`` of draws, which takes the linear part by projection and the rest by
+    noise (:meth:`kc.concepts.probe.Probe.respond`). Search ``bound`` wants ``projection``:
     ``noise`` finds costs below 0 on networks, and sigma = 1 there breaks the bound."""
-    fresh: bool = True
-    """New draws at each step; else those of s_f at all steps, so that MSE / s_f is hardly noisy."""
     integrator: Literal["euler", "exponential"] = "euler"
     """``euler``: plain SGD; ``exponential``: the same flow, exact while MSE stays quadratic."""
     learning_rate: float = 1e-4
@@ -61,11 +60,9 @@ class EntropySettings:
                     f"entropy.{name}: expected at least 1, got {getattr(self, name)}. "
                     "Cure: leave it out for the preset's value"
                 )
-        if not self.fresh and self.draws != self.scale_draws:
+        if self.slope == "pairs" and self.draws % 2:
             raise SettingsError(
-                f"entropy.scale_draws: expected {self.draws}, as many as entropy.draws, since "
-                f"fresh is false and they are the same; got {self.scale_draws}. "
-                "Cure: set both alike, or fresh: true"
+                f"entropy.draws: slope 'pairs' wants an even number, got {self.draws}. Cure: add one"
             )
 
 
@@ -74,10 +71,8 @@ _PRESETS: dict[str, EntropySettings] = {
     "paper": EntropySettings(search="bound", steps=12, draws=48, slope="projection"),
     "fast": EntropySettings(
         steps=10,
-        draws=12,
-        scale_draws=12,
-        slope="projection",
-        fresh=False,
+        draws=24,
+        slope="pairs",
         integrator="exponential",
         learning_rate=8e-4,
         boost_step=8,

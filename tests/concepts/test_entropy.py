@@ -330,7 +330,7 @@ def test_grid_is_nearest_also_where_it_does_not_divide(side: int) -> None:
     assert (large * other).sum() == pytest.approx(float((cells * shrink(other, 16)).sum()))
 
 
-@pytest.mark.parametrize("slope", ["noise", "projection"])
+@pytest.mark.parametrize("slope", ["noise", "projection", "pairs"])
 @pytest.mark.parametrize("spread", [0.5, 1.5])
 def test_crossing_stops_at_the_target_between_two_steps(spread: float, slope: str) -> None:
     head, cost = _linear(spread)
@@ -338,7 +338,7 @@ def test_crossing_stops_at_the_target_between_two_steps(spread: float, slope: st
     slow = 1e-4 * GRID**2 / 256
     settings = replace(preset("fast", "alexnet"), grid=GRID, learning_rate=8 * slow, slope=slope)
     draws = SIZE if slope == "noise" else 4000
-    settings = replace(settings, draws=draws, scale_draws=draws, fresh=slope == "noise")
+    settings = replace(settings, draws=draws, scale_draws=draws)
     noise = _exact if slope == "noise" else None
     result = pixel_entropy(head, _pictures(1), settings, [1], CPU, False, noise)
     assert result.H.mean() == pytest.approx(-2.8, abs=1e-9)
@@ -379,7 +379,7 @@ def test_fast_follows_released_on_a_network_as_closely_as_other_noise_does() -> 
 
     assert apart(first, quick) < 0.2
     # six times the draws bring it nearer: what is left is not a bias
-    more = replace(fast, draws=72, scale_draws=72)
+    more = replace(fast, draws=144, scale_draws=576)
     assert apart((first + second) / 2, search(more, 5)) < apart(first, quick)
 
 
@@ -395,5 +395,5 @@ def test_presets_differ_in_lambda_by_family() -> None:
 def test_settings_refuse_what_cannot_be_searched_with() -> None:
     with pytest.raises(SettingsError, match=r"entropy.draws: expected at least 1, got 0"):
         EntropySettings(draws=0)
-    with pytest.raises(SettingsError, match=r"entropy.scale_draws: expected 8, .* got 96"):
-        EntropySettings(draws=8, fresh=False)
+    with pytest.raises(SettingsError, match="'pairs' wants an even number, got 9"):
+        EntropySettings(draws=9, slope="pairs")

@@ -1,5 +1,6 @@
 """Both estimates of the slope: what they are on average, and how noisy."""
 
+import pytest
 import torch
 from einops import rearrange
 from torch import Tensor, nn
@@ -78,25 +79,57 @@ def test_projection_knows_curvature_only_by_its_total() -> None:
     shape = 8 * squares * 0.5 + 8 * fourth
     total = 2 * (4 * squares * 0.25 + 3 * fourth * 0.5).sum()
     projected = shape * total / (shape * 0.5).sum()
-    for slope, expected in (("noise", exact), ("projection", projected)):
+    for slope, expected in (("noise", exact), ("pairs", exact), ("projection", projected)):
         found = _probe(_Square(), images, slope).respond([0], sigma, [0], 60000).gradient[0]
         torch.testing.assert_close(found, expected, rtol=0.03, atol=0)
     assert (exact / projected).min() > 1.05
 
 
-def test_noise_that_is_not_fresh_takes_the_scale_s_draws() -> None:
+class _Pooled(nn.Module):
+    """Look at the upper half through max pooling, which flat pixels all tie for; sum the lower."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        upper = nn.functional.max_pool2d(x[:, :, : SIDE // 2], 2)
+        lower = 0.6 * x[:, :, SIDE // 2 :]
+        return torch.cat([upper.flatten(1), lower.flatten(1)], 1)
+
+
+def test_pairs_know_most_of_the_curvature_of_max_pooling() -> None:
+    images = torch.zeros(1, 3, SIDE, SIDE, dtype=torch.float64)
+    sigma = torch.full((1, GRID, GRID), 0.05, dtype=torch.float64)
+
+    def share(slope: str, draws: int) -> float:
+        """Give the upper half's share of the slope."""
+        found = _probe(_Pooled(), images, slope).respond([0], sigma, [0], draws).gradient[0]
+        return float(found[: GRID // 2].sum() / found.sum())
+
+    # the maximum of four normals has mean square 1.0297^2 + 0.4917; a quarter as many units
+    upper, lower = 1.0297**2 + 0.4917, 4 * 0.36
+    exact = upper / (upper + lower)
+    assert share("noise", 20000) == pytest.approx(exact, abs=0.02)
+    # not all: the odd half of a maximum is taken for linear
+    assert share("pairs", 20000) == pytest.approx(exact, abs=0.06)
+    assert share("projection", 20000) < exact - 0.1
+
+
+def test_pairs_are_quiet_where_the_layer_is_linear() -> None:
+    head, images = _linear(), _images(1)
     sigma = torch.full((1, GRID, GRID), 0.01, dtype=torch.float64)
-    noise = gaussian((3, SIDE, SIDE), CPU, torch.float64)
-    same, fresh = (
-        Probe(_linear().eval(), _images(1), [0], noise, 1000, False, "projection", fresh)
-        for fresh in (False, True)
+    slopes = [
+        _probe(head, images, slope).respond([0], sigma, [0], 8).gradient
+        for slope in ("pairs", "projection")
+    ]
+    cost = _by_cell(head[1].weight.detach().square().sum(0).reshape(3, SIDE, SIDE)) / 10
+    for slope in slopes:  # no noise of other pixels: 8 draws, or 4 pairs, tell each cell's share
+        share = slope[0] / slope.sum() - cost / cost.sum()
+        assert float(share.abs().max()) < 0.05
+    together = _probe(head, images, "pairs").respond([0], sigma, [0], 30000)
+    torch.testing.assert_close(together.gradient[0], 2 * 0.01 * cost, rtol=0.03, atol=0)
+    small = Probe(head.eval(), images, [0], gaussian((3, SIDE, SIDE), CPU, torch.float64), 6, False)
+    small.slope = "pairs"  # pairs stay together in whatever block
+    torch.testing.assert_close(
+        small.respond([0], sigma, [0], 8).gradient, slopes[0], rtol=1e-9, atol=0
     )
-    scale = fresh.respond([0], sigma, [-1], 8, gradient=False).mse
-    mse = [same.respond([0], 3 * sigma, [step], 8).mse for step in (0, 5)]
-    torch.testing.assert_close(mse, [9 * scale, 9 * scale])
-    assert (fresh.respond([0], 3 * sigma, [0], 8).mse / scale - 9).abs() > 0.1
-    slopes = [same.respond([0], sigma, [step], 8).gradient for step in (0, 5)]
-    assert not torch.allclose(*slopes, rtol=1e-3)  # the signs are fresh
 
 
 def test_relu_that_is_shut_adds_nothing() -> None:
