@@ -45,6 +45,16 @@ class Target(NamedTuple):
         return " and ".join(parts + ([f"<= {self.at_most:g}"] if self.at_most is not None else []))
 
 
+class Ratio(NamedTuple):
+    """One side's seconds over the other's."""
+
+    values: list[float]
+    """By the clock, once a repeat."""
+    processor: float | None = None
+    """Median by the processor's time of this process, all threads: it hardly changes on a busy
+    machine, but knows nothing of what runs side by side or in other processes."""
+
+
 class Row(NamedTuple):
     """One line of the table."""
 
@@ -52,31 +62,27 @@ class Row(NamedTuple):
     what: str
     against: str
     target: Target
-    values: list[float]
-    """The ratio, once a repeat."""
+    ratio: Ratio
     details: Mapping[str, Any] = MappingProxyType({})
 
     @property
     def median(self) -> float:
-        return statistics.median(self.values)
+        return statistics.median(self.ratio.values)
 
 
 class Times(NamedTuple):
     """Seconds of each side, repeat by repeat."""
 
     seconds: dict[str, list[float]]
-    """By the clock."""
     processor: dict[str, list[float]]
-    """Of this process, all threads: what a busy machine does not change."""
 
-    def ratio(self, over: str, under: str) -> list[float]:
+    def ratio(self, over: str, under: str) -> Ratio:
         """Seconds of one side over those of the other, within each repeat."""
-        return [a / b for a, b in zip(self.seconds[over], self.seconds[under], strict=True)]
-
-    def processor_ratio(self, over: str, under: str) -> float:
-        """Give the median ratio of processor seconds, to tell a busy machine from a slow side."""
-        pairs = zip(self.processor[over], self.processor[under], strict=True)
-        return round(statistics.median(a / b for a, b in pairs), 3)
+        by_clock, by_processor = (
+            [a / b for a, b in zip(some[over], some[under], strict=True)]
+            for some in (self.seconds, self.processor)
+        )
+        return Ratio(by_clock, round(statistics.median(by_processor), 3))
 
     def rates(self, count: float) -> dict[str, float]:
         """Median of count a second, by side."""
@@ -140,9 +146,10 @@ def keep(rows: list[Row], load: float, device: str) -> Path:
             "target": str(row.target),
             "ratio": {
                 "median": row.median,
-                "lowest": min(row.values),
-                "highest": max(row.values),
-                "repeats": len(row.values),
+                "lowest": min(row.ratio.values),
+                "highest": max(row.ratio.values),
+                "repeats": len(row.ratio.values),
+                "processor": row.ratio.processor,
             },
             "met": row.target.met(row.median),
             "details": dict(row.details),
@@ -169,8 +176,11 @@ def table(kept: Mapping[str, Any]) -> str:
         spread = f"{ratio['median']:.3g} ({ratio['lowest']:.3g} to {ratio['highest']:.3g})"
         busy = "yes" if row["machine_was_busy"] else "no"
         met = ("yes" if row["met"] else "NO") if row["target"] else ""
-        lines.append((name, row["what"], row["against"], row["target"], spread, met, busy))
-    heads = ("row", "what", "against", "target", "median (lowest to highest)", "met", "busy")
+        processor = "" if ratio["processor"] is None else f"{ratio['processor']:.3g}"
+        about = (name, row["what"], row["against"], row["target"])
+        lines.append((*about, spread, met, processor, busy))
+    heads = ["row", "what", "against", "target", "median (lowest to highest)", "met"]
+    heads += ["by processor time", "busy"]
     return tabulate(lines, heads, "github", disable_numparse=True)
 
 

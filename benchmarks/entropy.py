@@ -112,17 +112,21 @@ def _rows(case: Case, name: str, sizes: Namespace) -> list[Row]:
 def _passes(case: Case, room: int) -> None:
     """Go forward and back as often as the search does, on batches of the same size."""
     about = case.settings
+    backward = 2 if about.slope == "pairs" else 1
     layout = torch.channels_last if case.device.type == "cpu" else torch.contiguous_format
     for start in range(0, len(case.images), room):
         some = case.images[start : start + room].repeat_interleave(about.draws, 0)
         some = some.contiguous(memory_format=layout)
         with torch.no_grad():
-            torch.relu(case.head(some[: len(some) * about.scale_draws // about.draws]))
+            for _ in range(about.scale_draws // about.draws):
+                torch.relu(case.head(some))
         some.requires_grad_()
         for _ in range(about.steps):
             with QuickGradient():
                 feature = torch.relu(case.head(some))
-            torch.autograd.grad(feature, some, torch.ones_like(feature))
+            for back in range(backward):
+                last = back == backward - 1
+                torch.autograd.grad(feature, some, torch.ones_like(feature), retain_graph=not last)
 
 
 if __name__ == "__main__":

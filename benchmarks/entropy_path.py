@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from benchmarks.compare import Row, Target, main
+from benchmarks.compare import Ratio, Row, Target, main
 from kc.concepts import count_concepts, image_seed, pixel_entropy, preset
 from kc.concepts.networks import head_of, load_at
 from kc.concepts.samples import measured_pictures
@@ -94,7 +94,7 @@ def _row(case: Case, keep: Path) -> Row:
         "processor seconds of 'released'",
         "of 'fast'",
         Target(),
-        [first.seconds / fast.seconds],
+        Ratio([first.seconds / fast.seconds]),
         {
             "pictures": len(case.ids),
             "fast_and_released": _agreement(case, fast.H, first.H),

@@ -1,9 +1,9 @@
 """All rows that want a GPU, in one command of less than 8 minutes: ``make bench-gpu``.
 
 Recording VGG-16-BN at 224 px, fitting g on 6,000 pairs of 512x28x28 with K = 2, its components, and
-the entropy search for VGG-16. ``--device cpu --scale 0.02`` runs all of it in tiny form. The
-rates it prints (images recorded, samples fitted, image-steps searched a second) are what an estimate
-of the preset ``paper``'s hours takes.
+the entropy search for VGG-16. ``--device cpu --scale 0.01 --side 64`` runs all of it in tiny form.
+The rates it prints (images recorded, samples fitted, image-steps searched a second) are what an
+estimate of the preset ``paper``'s hours takes.
 """
 
 import shutil
@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from benchmarks.compare import Row, Target, Times, interleave, main, synchronise
+from benchmarks.compare import Ratio, Row, Target, Times, interleave, main, synchronise
 from benchmarks.made import network, pictures, scratch
 from kc.activations import record_networks
 from kc.concepts import pixel_entropy, preset
@@ -25,7 +25,7 @@ from kc.config import Activations, Network, Optimiser
 from kc.consistency import ConsistencyNet, FitResult, fit
 from kc.consistency.data import pair_up
 from kc.consistency.decompose import Normalisation, decompose, exact_products
-from kc.consistency.optimise import Training, optimise, released_recipe
+from kc.consistency.optimise import Progress, Training, optimise, released_recipe
 from kc.images import normalise
 from kc.networks import build, feature_extractor, load_network
 
@@ -48,7 +48,7 @@ def rows(sizes: Namespace) -> list[Row]:
 
 
 def _scaled(sizes: Namespace, count: int, least: int = 1) -> int:
-    return max(least, round(count * sizes.scale))
+    return max(least, round(count * float(sizes.scale)))
 
 
 def _record(sizes: Namespace, device: torch.device) -> list[Row]:
@@ -110,7 +110,7 @@ def _fit(sizes: Namespace, device: torch.device) -> list[Row]:
             "multiplications of g, forward and back, in training epochs",
             "a matrix product of 8192 in bf16, measured beside",
             Target(at_least=0.40),
-            [work / peak],
+            Ratio([work / peak]),
             {
                 "pairs": count,
                 "shape": list(shape),
@@ -123,7 +123,7 @@ def _fit(sizes: Namespace, device: torch.device) -> list[Row]:
             "1000 epochs of the released recipe, from the rate of 2 of them",
             f"whole fit, {epochs} epochs, closed forms included",
             Target(at_least=100),
-            [1000 * min(recipe) / whole],
+            Ratio([1000 * min(recipe) / whole]),
             {"seconds": {"fit": whole, "an epoch of the recipe": min(recipe)}}
             | {"objective": result.chosen.objective, "gains": result.chosen.gains},
         ),
@@ -152,7 +152,7 @@ def _epoch_seconds(
     with exact_products():
         for _ in range(epochs):
             begun = time.perf_counter()
-            optimise(net, task, released_recipe(net, 1, "last"))
+            optimise(net, task, released_recipe(net, 1, "last"), Progress([]), lambda: None)
             synchronise()
             seconds.append(time.perf_counter() - begun)
     return seconds

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.compare import Row, Target, main
+from benchmarks.compare import Ratio, Row, Target, main
 from kc.config import Optimiser
 from kc.consistency import ConsistencyNet, FitResult, fit
 from kc.consistency.data import pair_up
@@ -67,7 +67,7 @@ def rows(sizes: Namespace) -> list[Row]:
             f"whole fit, {sizes.epochs} epochs, to its end",
             against,
             Target(at_least=100),
-            [seconds / one for one in times],
+            Ratio([seconds / one for one in times]),
             details,
         ),
         Row(
@@ -75,14 +75,14 @@ def rows(sizes: Namespace) -> list[Row]:
             "our final validation objective",
             "the recipe's final one",
             Target(at_most=1),
-            [chosen.objective / last.objective],
+            Ratio([chosen.objective / last.objective]),
         ),
         Row(
             "4 objective, MSE",
             "our validation MSE",
             "the recipe's lowest at any epoch",
             Target(at_most=1),
-            [chosen.validation_mse / lowest],
+            Ratio([chosen.validation_mse / lowest]),
         ),
     ]
 

@@ -84,16 +84,18 @@ def _record_one(
     if not store.owned:
         return {}
     with store as writer:
-        LOG.info("%s: %d of %d shards to record", name, len(writer.missing()), writer.shards)
-        for shard in tqdm(writer.missing(), desc=name, unit="shard", disable=None, leave=False):
-            rows = writer.rows(shard)
-            parts: dict[str, list[np.ndarray]] = {node: [] for node in nodes}
-            for start in range(rows.start, rows.stop, settings.batch_size):
-                stop = min(start + settings.batch_size, rows.stop)
-                batch = torch.from_numpy(array.read(slice(start, stop)))
+        missing = writer.missing()
+        LOG.info("%s: %d of %d shards to record", name, len(missing), writer.shards)
+        for shard in tqdm(missing, desc=name, unit="shard", disable=None, leave=False):
+            pictures = torch.from_numpy(array.read(writer.rows(shard)))
+            values = {
+                spec.name: np.empty((len(pictures), *spec.shape[1:]), np.float32) for spec in specs
+            }
+            for start in range(0, len(pictures), settings.batch_size):
+                batch = pictures[start : start + settings.batch_size]
                 for node, feature in _forward(extractor, batch, device).items():
-                    parts[node].append(feature.float().cpu().numpy())
-            writer.write(shard, {node: np.concatenate(p) for node, p in parts.items()})
+                    values[node][start : start + len(batch)] = feature.float().cpu().numpy()
+            writer.write(shard, values)
         if part == WHOLE:
             writer.finish()
         return writer.digests()
@@ -101,7 +103,7 @@ def _record_one(
 
 def _forward(extractor: Any, images: Tensor, device: torch.device) -> dict[str, Tensor]:
     with torch.inference_mode():
-        features: dict[str, Tensor] = extractor(normalise(images).to(device))
+        features: dict[str, Tensor] = extractor(normalise(images.to(device)))
     return features
 
 

@@ -62,7 +62,8 @@ class EntropySettings:
                 )
         if self.slope == "pairs" and self.draws % 2:
             raise SettingsError(
-                f"entropy.draws: slope 'pairs' wants an even number, got {self.draws}. Cure: add one"
+                f"entropy.draws: slope 'pairs' wants an even number, got {self.draws}. "
+                "Cure: add one"
             )
 
 
@@ -87,10 +88,12 @@ def preset(name: str, architecture: str, max_batch: int = 96) -> EntropySettings
     ``released``
         The released code's search.
     ``fast``
-        The same path in 10 steps of 12 draws at most, for a 70th of the time. AlexNet 1/4 and
-        VGG-11 1/8 trained on drawn discs (fc1, 64 px, 24 and 8 images): its maps correlate with
-        ``released`` by 0.99 and N_fg is off by -1.1 and +2.3 %; two runs of ``released`` with
-        other noise (AlexNet): 0.99 and -1.2 %.
+        The same path in 10 steps at most of 12 pairs of draws, for a 14th to a 20th of the
+        processor's time (``benchmarks/entropy_path.py``). On the default's teachers (AlexNet 1/4,
+        VGG-11 1/8, 64 px), 24 pictures it was not chosen on: maps correlate with ``released`` by
+        0.99 (AlexNet) and 0.98 (VGG-11), N_fg is off by +1.0 and +2.7 % (AlexNet fc1, fc2; each
+        +- 2.0) and +6.3 % (VGG-11 fc1, +- 2.1). VGG-11's fc3 reaches 0.96 (12 pictures), where
+        ``released`` reaches 0.95 with itself under other noise (4 pictures).
     ``paper``
         The printed search [C20, Eq. (1)], tau = 1.5 s_f, by water-filling.
 

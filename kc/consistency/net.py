@@ -93,6 +93,7 @@ class ConsistencyNet(nn.Module):
             h = self.operate(k, x + higher)
         return h
 
+    @torch.no_grad()
     def components(self, x: Float[Tensor, "n *source"]) -> Float[Tensor, "orders n *target"]:
         r"""Split g(x) into its orders [L20, Eq. (4)].
 
@@ -105,9 +106,11 @@ class ConsistencyNet(nn.Module):
         x = self.prepare(x)
         branches = self.operate(self.order, x)[None]
         for k in reversed(range(self.order)):
-            h = branches.sum(0)
-            through = (self.gains[k] * (h > 0)) / self._scale(k + 1, h)
-            inner = torch.cat([x[None], through * branches])
+            h = branches.sum(0) if len(branches) > 1 else branches[0]
+            through = (h > 0) * (self.gains[k] / self._scale(k + 1, h))
+            inner = torch.empty(len(branches) + 1, *x.shape, dtype=x.dtype, device=x.device)
+            inner[0] = x
+            torch.mul(through, branches, out=inner[1:])
             applied = self.operate(k, inner.flatten(0, 1))
             branches = applied.reshape(*inner.shape[:2], *applied.shape[1:])
         return branches
