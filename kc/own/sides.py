@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -69,7 +70,7 @@ def open_side(letter: str, what: Comparable, wanted: Choice, settings: CompareSe
         names = _arrays_named(letter, what, wanted)
         chosen = {name: what.layers[name] for name in names}
         return Side(letter, what.name, "features made elsewhere", chosen, what)
-    network = OwnNetwork(type(what).__name__, what) if isinstance(what, nn.Module) else what
+    network = _own(what) if isinstance(what, nn.Module) else what
     if wanted is None:
         raise FeatureError(
             f"{letter}: {network.name} is a network, so a layer must be named: --layer-{letter} "
@@ -80,6 +81,11 @@ def open_side(letter: str, what: Comparable, wanted: Choice, settings: CompareSe
     nodes = [wanted] if isinstance(wanted, str) else list(wanted)
     tapped = tap(network, nodes, settings.size)
     return Side(letter, network.name, network.weights, tapped.layers, tapped)
+
+
+def _own(module: nn.Module) -> OwnNetwork:
+    """Take a copy: the user's stays where it is, and in training mode if it was."""
+    return OwnNetwork(type(module).__name__, deepcopy(module).eval())
 
 
 def _arrays_named(letter: str, what: OwnArrays, wanted: Choice) -> list[str]:

@@ -59,8 +59,12 @@ FILTERS, IMAGES = 4, 3
 """Filters of a picture, and images of each."""
 
 
-def write_comparison(found: Comparison, out: Path) -> Path:
-    """Write tables (csv, md, tex, json), pictures (png, svg) and the page; give the page."""
+def write_comparison(found: Comparison, folder: Path | str) -> Path:
+    """Write tables (csv, md, tex, json), pictures (png, svg) and the page; give the page.
+
+    ``folder``: the one the comparison was made in.
+    """
+    out = Path(folder)
     shares = {name: Column(name, ".3f") for name in map(str, found.shares)}
     write_table(
         found.shares,

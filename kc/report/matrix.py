@@ -40,8 +40,9 @@ NUMBERED = 24
 """Cells across up to which each has its number written in it."""
 
 
-def write_matrix(found: Matrix, out: Path) -> Path:
+def write_matrix(found: Matrix, folder: Path | str) -> Path:
     """Write the table (csv, md, tex, json), the heatmaps (png, svg) and the page; give the page."""
+    out = Path(folder)
     shares = {name: Column(name, ".3f") for name in map(str, found.table)}
     write_table(
         found.table,

@@ -162,3 +162,27 @@ def test_colours_are_three_numbers(nets, photos, tmp_path):
     )
     assert found.exit_code == 2
     assert "SettingsError: --std: Input should be greater than 0 (got 0.0)" in found.output
+
+
+def test_what_is_wrong_with_files_is_one_message_each(nets, photos, tmp_path):
+    def told(*more):
+        found = compared(nets, photos, tmp_path / "out", *more)
+        assert found.exit_code == 2, found.output
+        assert "Traceback" not in found.output
+        return found.output
+
+    (tmp_path / "empty").mkdir()
+    assert "ImageError: " in (empty := told("--images", tmp_path / "empty"))
+    assert "empty: no picture in it" in empty
+    torch.save({"conv1.weight": torch.ones(2)}, tmp_path / "w.pt")
+    state = told("--weights-a", tmp_path / "w.pt")
+    assert "NetworkError: " in state
+    assert "7 missing in the file (conv1.bias" in state
+    assert "conv1.weight (2,), expected (4, 3, 3, 3)" in state
+    not_finite = told("--a", f"{nets}:overflowing", "--layer-a", "truediv")
+    assert "FeatureError: " in not_finite
+    assert "is not finite (NaN or inf)" in not_finite
+    (photos / "13.png").write_bytes(b"\x89PNG torn")
+    torn = told()
+    assert "ImageError: " in torn
+    assert "'13.png'" in torn
