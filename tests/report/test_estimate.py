@@ -1,5 +1,6 @@
 from math import prod
 
+import pytest
 import torch
 
 from kc.config import load_settings
@@ -38,3 +39,12 @@ def test_bytes_of_stores_are_counted_by_whole_shards():
     # 90 images fill 3 shards of 32; float16
     assert table.loc["activations", "bytes"] == networks * 96 * 2 * sum(map(prod, shapes.values()))
     assert table.loc["fits", "count"] == len(fits)
+
+
+@pytest.mark.parametrize(("scatter", "jobs"), [(1, 1), (3, 4)])
+def test_a_scattered_recording_is_counted_as_its_parts_and_the_job_that_gathers(scatter, jobs):
+    settings = load_settings(RAW | {"cluster": {"scatter": scatter}})
+    table = estimate(settings, [plan_of(settings, "stability")]).set_index("product")
+    # all networks are of one architecture and data set: one batch
+    assert table.loc["activations", "jobs"] == jobs
+    assert table.loc["activations", "gpu_jobs"] == jobs

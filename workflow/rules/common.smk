@@ -70,6 +70,11 @@ def custom_outputs(pair):
     return reported("custom", [f"custom/{pair.name}/{name}" for name in pair.outputs()])
 
 
+def concept_images(dataset):
+    """Name the image store's manifest of a data set."""
+    return f"{RESULTS}/images/{dataset}.json"
+
+
 def concept_cards(networks):
     """List the cards of trained networks."""
     return [

@@ -11,11 +11,6 @@ for dataset in (*CONCEPTS.datasets, *CONCEPTS.dataset_layers):
         )
 
 
-def concept_images(dataset):
-    """Name the image store's manifest of a data set."""
-    return f"{RESULTS}/images/{dataset}.json"
-
-
 for batch, members in concept_batches(CONCEPT_NETWORKS, SETTINGS.jobs).items():
 
     rule:
