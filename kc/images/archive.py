@@ -5,14 +5,15 @@ Nothing is ever extracted. A compressed archive is unpacked once into an unnamed
 where it lies. Every member is judged before the first is read.
 """
 
-import hashlib
 import tarfile
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from typing import BinaryIO, Protocol, cast, runtime_checkable
 
+from kc.checksum import differs
 from kc.errors import ImageError
 from kc.images.unpack import BROKEN, Limits, truncated, unpack_to, unpacker_of
 
@@ -104,9 +105,15 @@ class JoinedFiles:
 
 @contextmanager
 def open_folder_of(
-    where: Path, archives: Sequence[str], spool: Path | None = None, limits: Limits | None = None
+    where: Path,
+    archives: Sequence[str],
+    checksums: Mapping[str, str | None] = MappingProxyType({}),
+    spool: Path | None = None,
+    limits: Limits | None = None,
 ) -> Iterator[Files]:
     """Open a folder together with those of the named archives that lie in it.
+
+    ``checksums`` of these, ``sha256:...`` or ``md5:...``, are checked where they are known.
 
     Raises
     ------
@@ -115,6 +122,8 @@ def open_folder_of(
     """
     with ExitStack() as opened:
         found = [where / name for name in archives if (where / name).is_file()]
+        for each in found:
+            _check(each, None, checksums.get(each.name))
         inner = [
             opened.enter_context(open_files(each, None, None, spool, limits)) for each in found
         ]
@@ -156,8 +165,7 @@ def open_files(
         return
     if not where.is_file():
         raise ImageError(_missing(where, url, md5))
-    if md5 is not None:
-        _check_md5(where, url, md5)
+    _check(where, url, md5 and f"md5:{md5}")
     unpack = unpacker_of(where)
     if unpack is None:
         with where.open("rb") as plain:
@@ -184,14 +192,13 @@ def _missing(where: Path, url: str | None, md5: str | None) -> str:
     )
 
 
-def _check_md5(where: Path, url: str | None, md5: str) -> None:
-    with where.open("rb") as file:
-        found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-    if found != md5:
+def _check(where: Path, url: str | None, expected: str | None) -> None:
+    """Refuse an archive of another checksum than the expected one, if that is known."""
+    if expected and (found := differs(where, expected)):
         again = f" from {url}" if url else ""
         raise ImageError(
-            f"{where}: md5 is {found}, expected {md5}: truncated, or another archive. "
-            f"Cure: fetch it again{again}, or mend the data set's 'md5' in the settings."
+            f"{where}: its checksum is {found}, expected {expected}: truncated, or another "
+            f"archive. Cure: fetch it again{again}, or mend 'md5' or 'files' in the settings."
         )
 
 
@@ -215,6 +222,9 @@ def _judged_members(
 ) -> dict[str, tarfile.TarInfo]:
     members: dict[str, tarfile.TarInfo] = {}
     total = 0
+    # a sparse member promises more than the archive holds
+    if any(member.issparse() for member in tar.getmembers()):
+        raise ImageError(f"{where}: holds a file with holes; refused. No picture has any.")
     for member in tar.getmembers():
         _judge(where, member)
         if member.size > limits.member:

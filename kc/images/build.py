@@ -176,7 +176,8 @@ def _open_source(dataset: Dataset, archive: Path | None, out: Path) -> Iterator[
         write_generated(dataset.layout, dataset.generated, folder)
         yield FolderFiles(folder)
     elif dataset.layout in ARCHIVES and archive.is_dir():
-        with open_folder_of(archive, ARCHIVES[dataset.layout], spool=out.parent) as files:
+        known = ARCHIVES[dataset.layout]
+        with open_folder_of(archive, known, dataset.files, spool=out.parent) as files:
             yield files
     else:
         with open_files(archive, dataset.url, dataset.md5, spool=out.parent) as files:

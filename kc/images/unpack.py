@@ -26,6 +26,14 @@ class Limits(NamedTuple):
 
     member: int = 1 << 30
     total: int = 32 << 30
+    ratio: int = 200
+    """Unpacked bytes a byte of the archive; those of photographs here: 1.5 to 4.8."""
+    least: int = 64 << 20
+    """Up to here no ratio is refused: a few small files are mostly padding."""
+
+    def allowed(self, where: Path) -> int:
+        """Give the bytes an archive may unpack to, by its size."""
+        return min(self.total, max(self.least, self.ratio * where.stat().st_size))
 
 
 def unpacker_of(where: Path) -> Unpacker | None:
@@ -43,12 +51,15 @@ def unpack_to(where: Path, unpack: Unpacker, target: BinaryIO, limits: Limits) -
     ImageError
         The archive is broken or unpacks to too much, or there is no room for it.
     """
-    total = 0
+    total, allowed = 0, limits.allowed(where)
     try:
         for block in _blocks(where, unpack):
             total += len(block)
-            if total > limits.total:
-                raise ImageError(f"{where}: unpacks to more than {limits.total:,} bytes; refused.")
+            if total > allowed:
+                raise ImageError(
+                    f"{where}: its {where.stat().st_size:,} bytes unpack to more than {allowed:,} "
+                    "bytes; refused."
+                )
             target.write(block)
         target.flush()
     except OSError as error:
