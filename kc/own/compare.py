@@ -100,41 +100,34 @@ def compare(
     shares = _shares(fits, settings.consistency.order)
     peers = _peers(stored, settings, folder, chosen)
     about = {letter: (names[letter], forms[letter]) for letter in names}
-    return Comparison(
-        shares,
-        peers,
-        (
-            *_warnings(fits),
-            *(side.note(names[side.letter]) for side in sides),
-            *notes.of_forms(sides, about),
-            notes.of_rows(sides, rows, settings),
-            notes.READING,
-            notes.of_fit(settings),
-            notes.ONE_PAIR,
-            *_resized(fits),
-        ),
-        notes.of_peers(peers),
-        {f.card["fit"]: f.components for f in fits.values() if f.components is not None},
-        rows.images,
-        {
-            "images": origin_of(rows, images),
-            "networks": {
-                side.letter: {
-                    "name": side.name,
-                    "weights": side.weights,
-                    "layer": names[side.letter],
-                    "form": forms[side.letter].suffix.removeprefix("@"),
-                    "activations": stored[side.letter].store.digest,
-                }
-                for side in sides
-            },
-            "settings": plain(settings),
-            "fits": [fitted.card for fitted in fits.values()],
-            "code": code_hash("kc.own.compare"),
-            "versions": versions(),
-            "device": str(chosen),
-        },
+    told = (
+        *_warnings(fits),
+        *(side.note(names[side.letter]) for side in sides),
+        *notes.of_forms(sides, about),
+        notes.of_rows(sides, rows, settings),
+        *(notes.READING, notes.of_fit(settings), notes.ONE_PAIR),
+        *_resized(fits),
     )
+    origin = {
+        "images": origin_of(rows, images),
+        "networks": {
+            side.letter: {
+                "name": side.name,
+                "weights": side.weights,
+                "layer": names[side.letter],
+                "form": forms[side.letter].suffix.removeprefix("@"),
+                "activations": stored[side.letter].store.digest,
+            }
+            for side in sides
+        },
+        "settings": plain(settings),
+        "fits": [fitted.card for fitted in fits.values()],
+        "code": code_hash("kc.own.compare"),
+        "versions": versions(),
+        "device": str(chosen),
+    }
+    kept = {f.card["fit"]: f.components for f in fits.values() if f.components is not None}
+    return Comparison(shares, peers, told, notes.of_peers(peers), kept, rows.images, origin)
 
 
 def origin_of(rows: Rows, images: Path | str | None) -> dict[str, Any]:
@@ -183,7 +176,7 @@ def _warnings(fits: Mapping[tuple[str, str], Fitted]) -> list[str]:
     """Say where images are too few for the layer's width, with the numbers."""
     found = []
     for (source, target), fitted in fits.items():
-        of = {subset: fitted.shares(subset, ["xdelta"])["xdelta"] for subset in SUBSETS}
+        of = {subset: fitted.share(subset) for subset in SUBSETS}
         found.append(notes.too_few(f"From {source} to {target}", fitted.card, of))
     return [warning for warning in found if warning is not None]
 

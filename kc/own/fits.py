@@ -40,6 +40,10 @@ class Fitted(NamedTuple):
     components: Path | None
     """Their store, where they are kept."""
 
+    def share(self, subset: str) -> float:
+        """Give Var(x^Delta) / Var(x*) of a subset."""
+        return self.shares(subset, ["xdelta"])["xdelta"]
+
     def shares(self, subset: str, names: Sequence[str]) -> dict[str, float]:
         """Give shares of the target's variance by part."""
         part = self.variances[self.variances["subset"] == subset]

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import torch
 from tqdm import tqdm
 
 from kc.consistency.net import check_shapes
@@ -17,7 +18,7 @@ from kc.names import SUBSETS, component_names
 from kc.own import notes
 from kc.own.compare import DEFAULT, DIRECTIONS, origin_of
 from kc.own.estimate import Work, check_space, measured_rate, seconds_of, spell_seconds
-from kc.own.fits import fit_direction
+from kc.own.fits import Fitted, fit_direction
 from kc.own.forms import Form, align
 from kc.own.peers import cka_of_all
 from kc.own.record import specs_of
@@ -55,6 +56,23 @@ class _Cell(NamedTuple):
         return Work(self.shapes["ab".index(source)], self.shapes["ab".index(target)])
 
 
+class _Planned(NamedTuple):
+    cell: _Cell
+    source: str
+    target: str
+    seconds: float
+    """As estimated."""
+
+
+class _Fitted(NamedTuple):
+    fits: dict[tuple[tuple[str, str], str], Fitted]
+    """By the pair of layers and the target's letter."""
+    warned: list[str]
+    """Fits with too few images."""
+    refused: dict[str, FeatureError]
+    """Fits that cannot be made."""
+
+
 def compare_layers(
     a: Comparable,
     b: Comparable,
@@ -88,80 +106,106 @@ def compare_layers(
     sides = [open_side("a", a, layers_a, settings), open_side("b", b, layers_b, settings)]
     cells, left_out = _cells(sides, settings)
     rows = pair_rows(sides, images, settings, folder)
-    count = len(rows_in(rows.table, "train"))
     wanted = {side.letter: _wanted(side.letter, cells) for side in sides}
     size = _check_size(sides, wanted, len(rows.table), settings, folder)
-    rate = measured_rate(chosen)
-    plan = [
-        (cell, source, target, seconds_of(cell.work(source, target), count, settings, rate))
-        for cell in cells
-        for source, target in DIRECTIONS
-    ]
-    total = sum(seconds for *_, seconds in plan)
+    plan = _plan(cells, len(rows_in(rows.table, "train")), settings, measured_rate(chosen))
     say(
         f"{len(plan)} fits ({len(sides[0].layers)} x {len(sides[1].layers)} layers, both ways"
-        f"{f', {left_out} pairs left out' if left_out else ''}): about {spell_seconds(total)} "
-        f"on {chosen.type}, {size / 1e9:.3g} GB of features. A killed run goes on."
+        f"{f', {left_out} pairs left out' if left_out else ''}): about "
+        f"{spell_seconds(sum(planned.seconds for planned in plan))} on {chosen.type}, "
+        f"{size / 1e9:.3g} GB of features. A killed run goes on."
     )
     stores = {
         side.letter: store_side(side, wanted[side.letter], rows, settings, folder, chosen)
         for side in sides
     }
-    measured: dict[tuple[str, str], dict[str, Any]] = {cell.layers: _about(cell) for cell in cells}
-    warned: list[str] = []
+    fitted = _fit_all(plan, stores, settings, folder, chosen)
+    cka = _cka(sides, wanted, stores, folder, chosen)
+    origin = {
+        "images": origin_of(rows, images),
+        "networks": {
+            side.letter: {
+                "name": side.name,
+                "weights": side.weights,
+                "layers": list(side.layers),
+                "activations": stores[side.letter].digest,
+            }
+            for side in sides
+        },
+        "settings": plain(settings),
+        "fits": len(plan),
+        "code": code_hash("kc.own.matrix"),
+        "versions": versions(),
+        "device": str(chosen),
+    }
+    told = (*_notes(fitted, left_out), notes.of_rows(sides, rows, settings))
+    told += (*(_note(side) for side in sides), notes.of_fit(settings), notes.ONE_PAIR)
+    return Matrix(_table(cells, fitted, cka, settings.consistency.order), told, origin)
+
+
+def _plan(
+    cells: Sequence[_Cell], images: int, settings: CompareSettings, rate: float
+) -> list[_Planned]:
+    """List both directions of each pair, with an estimate of its seconds."""
+    return [
+        _Planned(cell, *ends, seconds_of(cell.work(*ends), images, settings, rate))
+        for cell in cells
+        for ends in DIRECTIONS
+    ]
+
+
+def _fit_all(
+    plan: Sequence[_Planned],
+    stores: Mapping[str, Store],
+    settings: CompareSettings,
+    out: Path,
+    device: torch.device,
+) -> _Fitted:
+    """Fit what is not fitted yet; what cannot be (a layer that never varies) is told, not raised.
+
+    The bar counts estimated seconds, so that its time left is not that of the small fits.
+    """
+    found = _Fitted({}, [], {})
     layout = "{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
+    total = sum(planned.seconds for planned in plan)
     with tqdm(total=total, bar_format=layout, disable=None) as bar:
         for number, (cell, source, target, seconds) in enumerate(plan, start=1):
             name = cell.name(source, target)
             bar.set_description_str(f"fit {number} of {len(plan)}: {name}")
-            fitted = fit_direction(
-                name,
-                stores[source][cell.array(source)],
-                stores[target][cell.array(target)],
-                settings,
-                folder,
-                chosen,
-                pictured=False,
-            )
-            measured[cell.layers] |= _shares(fitted.shares, target, settings.consistency.order)
-            shares = {s: fitted.shares(s, ["xdelta"])["xdelta"] for s in SUBSETS}
-            warned += [name] if notes.too_few("", fitted.card, shares) else []
+            ends = (stores[letter][cell.array(letter)] for letter in (source, target))
+            try:
+                fit = fit_direction(
+                    name, next(ends), next(ends), settings, out, device, pictured=False
+                )
+            except FeatureError as error:
+                found.refused[name] = error
+            else:
+                found.fits[(cell.layers, target)] = fit
+                if notes.too_few("", fit.card, {s: fit.share(s) for s in SUBSETS}):
+                    found.warned.append(name)
             bar.update(seconds)
-    cka = _cka(sides, wanted, stores, folder, chosen)
-    for layers, row in measured.items():
-        row["cka"] = cka[layers]
-    return Matrix(
-        pd.DataFrame(list(measured.values())),
-        (
-            *_too_few(warned, len(plan)),
-            *(_note(side) for side in sides),
-            notes.of_rows(sides, rows, settings),
-            "xdelta_b: share of Var(b's layer) that a's layer does not give, test images; xdelta_a "
-            "the other way round; _train: on training images. x0: what a linear map gives.",
-            notes.of_fit(settings),
-            "cka: linear CKA, debiased, averaged over batches of 256 test images, flattened "
-            "features as stored; it has no direction.",
-            *([f"{left_out} pairs could not be brought to one kind."] if left_out else []),
-            notes.ONE_PAIR,
-        ),
-        {
-            "images": origin_of(rows, images),
-            "networks": {
-                side.letter: {
-                    "name": side.name,
-                    "weights": side.weights,
-                    "layers": list(side.layers),
-                    "activations": stores[side.letter].digest,
-                }
-                for side in sides
-            },
-            "settings": plain(settings),
-            "fits": len(plan),
-            "code": code_hash("kc.own.matrix"),
-            "versions": versions(),
-            "device": str(chosen),
-        },
-    )
+    if not found.fits:
+        raise next(iter(found.refused.values()))
+    return found
+
+
+def _table(
+    cells: Sequence[_Cell],
+    fitted: _Fitted,
+    cka: Mapping[tuple[str, str], float],
+    order: int,
+) -> pd.DataFrame:
+    names = ("xdelta", *component_names(order)[:-1])
+    rows = []
+    for cell in cells:
+        row = _about(cell)
+        for _, target in DIRECTIONS:
+            fit = fitted.fits.get((cell.layers, target))
+            shares = dict.fromkeys(names, np.nan) if fit is None else fit.shares("test", names)
+            row |= {f"{name}_{target}": value for name, value in shares.items()}
+            row[f"xdelta_{target}_train"] = np.nan if fit is None else fit.share("train")
+        rows.append(row | {"cka": cka[cell.layers]})
+    return pd.DataFrame(rows)
 
 
 def _cells(sides: Sequence[Side], settings: CompareSettings) -> tuple[list[_Cell], int]:
@@ -220,20 +264,12 @@ def _about(cell: _Cell) -> dict[str, Any]:
     return found
 
 
-def _shares(
-    shares: Callable[[str, Sequence[str]], dict[str, float]], target: str, order: int
-) -> dict[str, float]:
-    names = ("xdelta", *component_names(order)[:-1])
-    held = {f"{name}_{target}": value for name, value in shares("test", names).items()}
-    return held | {f"xdelta_{target}_train": shares("train", ["xdelta"])["xdelta"]}
-
-
 def _cka(
     sides: Sequence[Side],
     wanted: Mapping[str, Mapping[str, list[Form]]],
     stores: Mapping[str, Store],
     out: Path,
-    device: Any,
+    device: torch.device,
 ) -> dict[tuple[str, str], float]:
     """Compare each layer in the form that holds most of it; by layer of a and of b."""
     arrays = []
@@ -254,11 +290,24 @@ def _note(side: Side) -> str:
     return f"{side.letter}: {side.name}, {side.weights}; {len(side.layers)} layers."
 
 
-def _too_few(warned: Sequence[str], fits: int) -> list[str]:
-    if not warned:
-        return []
+def _notes(fitted: _Fitted, left_out: int) -> list[str]:
+    """Say what the columns are, warnings first."""
+    told = []
+    if fitted.warned:
+        told.append(
+            f"Warning: too few images for the width of {len(fitted.warned)} of "
+            f"{len(fitted.fits)} fits (fewer than {notes.ENOUGH:g} positions for a weight of g): "
+            "their test shares are too high. Hold them against xdelta on training images."
+        )
+    if fitted.refused:
+        name, error = next(iter(fitted.refused.items()))
+        told.append(f"{len(fitted.refused)} fits could not be made, the first {name}: {error}")
+    if left_out:
+        told.append(f"{left_out} pairs could not be brought to one kind.")
     return [
-        f"Warning: too few images for the width of {len(warned)} of {fits} fits (fewer than "
-        f"{notes.ENOUGH:g} positions for a weight of g): their test shares are too high. "
-        "Hold them against xdelta on training images."
+        *told,
+        "xdelta_b: share of Var(b's layer) that a's layer does not give, test images; xdelta_a "
+        "the other way round; _train: on training images. x0: what a linear map gives.",
+        "cka: linear CKA, debiased, averaged over batches of 256 test images, flattened "
+        "features as stored; it has no direction.",
     ]

@@ -74,6 +74,8 @@ def best(found: Matrix) -> str:
     """Say which pair of layers gives most, in each direction."""
     told = []
     for target, source in ("ba", "ab"):
+        if found.table[f"xdelta_{target}"].isna().all():
+            continue
         row = found.table.iloc[int(found.table[f"xdelta_{target}"].argmin())]
         told.append(
             f"{row[f'layer_{source}']} of {source} gives {100 * (1 - row[f'xdelta_{target}']):.1f} "

@@ -119,6 +119,30 @@ def test_pairs_that_cannot_be_are_left_out_and_counted(networks, photos, tmp_pat
         compare_layers(*networks, ["mean"], ["conv3"], photos, tmp_path / "out", grid)
 
 
+def test_a_layer_that_never_varies_costs_its_own_fits_alone(photos, tmp_path):
+    class Fading(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = torch.nn.Conv2d(3, 4, 5, stride=4)
+
+        def forward(self, x):
+            x = self.conv(x)
+            return (x * 0).mean((2, 3)) + x.mean((2, 3))
+
+    module = Fading()
+    found = compare_layers(
+        module, module, ["conv"], ["conv", "mul"], photos, tmp_path / "out", SETTINGS
+    )
+    assert cell(found, "conv", "conv").notna().all()
+    assert cell(found, "conv", "mul")[["xdelta_a", "xdelta_b", "cka"]].isna().all()
+    told = next(note for note in found.notes if "could not be made" in note)
+    assert told.startswith("2 fits could not be made, the first b.mul-from-a.conv: target: the fe")
+    assert "conv of a gives" in best(found)
+    matrix_figure(found)
+    with pytest.raises(FeatureError, match=r"the feature is constant over the"):
+        compare_layers(module, module, ["mul"], ["mul"], photos, tmp_path / "out", SETTINGS)
+
+
 def test_features_larger_than_the_disk_are_refused_before_they_are_made(
     networks, photos, tmp_path, monkeypatch
 ):
