@@ -39,7 +39,7 @@ class CondaProject:
 
     def imported(self):
         """Give what each environment's Pythons imported, and its prefix, by the file's name."""
-        made_from = {file.read_text(): file.stem for file in (ROOT / "envs").iterdir()}
+        made_from = {file.read_text(): file.stem for file in (ROOT / "envs").glob("*.yaml")}
         found = {}
         for prefix in (self.elsewhere / ".snakemake" / "conda").iterdir():
             if prefix.is_dir():

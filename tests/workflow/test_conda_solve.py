@@ -7,17 +7,20 @@ import asyncio
 import hashlib
 import io
 import json
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
 import pytest
 import yaml
-from rattler import Channel, MatchSpec, install, solve
+from rattler import Channel, install
 from rattler.exceptions import SolverError
+
+from envs.pin import PLATFORMS, solved
 
 ROOT = Path(__file__).parents[2]
 SPECS = sorted((ROOT / "envs").glob("*.yaml"))
-PLATFORMS = ("linux-64", "linux-aarch64", "osx-arm64")
 PURE = {
     *(
         "dask-core",
@@ -49,6 +52,8 @@ def package(name, version, subdir):
     """Make an empty package: its bytes and its line of the channel's index."""
     about = {"name": name, "version": version, "build": "0", "build_number": 0, "subdir": subdir}
     about |= {"depends": [] if name == "python" else ["python >=3.12,<3.13"]}
+    if name == "numpy":
+        about["depends"].append("__osx >=11" if subdir.startswith("osx") else "__glibc >=2.17")
     about |= {"noarch": "generic"} if subdir == "noarch" else {}
     inside = {
         "info/index.json": json.dumps(about),
@@ -95,10 +100,8 @@ def make_channel(folder, packages):
     return Channel(folder.as_uri())
 
 
-def solved(channel, spec, platform):
-    wanted = [MatchSpec(line, strict=False) for line in read(spec)]
-    work = solve([channel], wanted, platforms=[platform, "noarch"])
-    return asyncio.run(_awaited(work))
+def solve(channel, spec, platform):
+    return asyncio.run(solved(spec, channel, platform))
 
 
 async def _awaited(work):
@@ -110,10 +113,10 @@ def channel(tmp_path_factory):
     return make_channel(tmp_path_factory.mktemp("channel") / "here", named())
 
 
-@pytest.mark.parametrize("platform", PLATFORMS)
+@pytest.mark.parametrize("platform", list(PLATFORMS))
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.stem)
 def test_a_spec_solves_to_the_pins(channel, spec, platform):
-    records = solved(channel, spec, platform)
+    records = solve(channel, spec, platform)
     found = {record.name.normalized: str(record.version) for record in records}
     wanted = dict(line.split("=") for line in read(spec))
     assert found.pop("python").startswith(f"{wanted.pop('python')}.")
@@ -123,11 +126,28 @@ def test_a_spec_solves_to_the_pins(channel, spec, platform):
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.stem)
 def test_what_was_solved_installs(channel, spec, tmp_path):
-    records = solved(channel, spec, "linux-64")
+    records = solve(channel, spec, "linux-64")
     work = install(records, tmp_path / "env", tmp_path / "cache", show_progress=False)
     asyncio.run(_awaited(work))
     names = {path.name for path in (tmp_path / "env" / "share").iterdir()}
     assert names == {line.split("=")[0] for line in read(spec)}
+
+
+def test_builds_are_frozen_for_each_platform(channel, tmp_path):
+    command = [sys.executable, ROOT / "envs" / "pin.py", "--out", tmp_path]
+    subprocess.run([*command, "--channel", channel.base_url], check=True)
+    assert len(list(tmp_path.iterdir())) == len(SPECS) * len(PLATFORMS)
+    for spec in SPECS:
+        for platform in PLATFORMS:
+            file = tmp_path / f"{spec.stem}.{platform}.pin.txt"
+            first, second, *lines = file.read_text().splitlines()
+            assert (first, second) == (f"# platform: {platform}", "@EXPLICIT")
+            assert len(lines) == len(read(spec))
+            for line in lines:
+                url, digest = line.split("#")
+                path = Path(url.removeprefix("file://"))
+                assert path.parent.name in (platform, "noarch")
+                assert hashlib.md5(path.read_bytes()).hexdigest() == digest
 
 
 @pytest.mark.parametrize("change", ["missing", "another version"])
@@ -141,7 +161,7 @@ def test_a_channel_without_a_pin_does_not_solve(tmp_path, change):
     for spec in SPECS:
         if any(line.startswith("zarr=") for line in read(spec)):
             with pytest.raises(SolverError, match="zarr"):
-                solved(channel, spec, "linux-64")
+                solve(channel, spec, "linux-64")
 
 
 def test_every_channel_is_named_in_the_file():

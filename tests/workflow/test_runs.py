@@ -8,8 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from kc.activations import open_store
+from kc.cli import app
 
 ROOT = Path(__file__).parents[2]
 TINY = """
@@ -76,6 +78,13 @@ def test_a_run_makes_every_product_in_the_folder_asked_for(project):
     assert not (project.root / "out").exists()
     seconds = json.loads((project.elsewhere / "out/tables/table1.json").read_text())["seconds"]
     assert seconds["networks"] > 0
+
+
+def test_the_table_explains_itself(project, monkeypatch):
+    monkeypatch.chdir(project.elsewhere)
+    found = CliRunner().invoke(app, ["explain", "out/tables/table1.csv"])
+    assert found.exit_code == 0, found.output
+    assert "generated pictures of birds" in found.output
 
 
 def test_a_second_run_does_nothing(project):
