@@ -1,10 +1,10 @@
-# make setup | tables | demo | test | lint | bench | bench-path | bench-gpu
+# make setup | tables | demo | test | lint | bench | bench-path | bench-gpu | slurm
 SHELL := bash
 PYTHON ?= python3
 BIN := .venv/bin
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH" snakemake
 
-.PHONY: setup tables demo test lint bench bench-path bench-gpu
+.PHONY: setup tables demo test lint bench bench-path bench-gpu slurm
 setup: .venv/ready
 
 .venv/ready: pyproject.toml constraints.txt
@@ -45,3 +45,7 @@ bench-path: setup
 
 bench-gpu: setup
 	$(BIN)/python -m benchmarks.gpu
+
+# every target of the smoke preset through a SLURM of one node (root; Debian's packages)
+slurm: setup
+	KC_SLURM=all OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -s tests/workflow/test_slurm.py

@@ -43,10 +43,10 @@ SelectTypeParameters=CR_Core_Memory
 SchedulerParameters=sched_interval=5,bf_interval=5,batch_sched_delay=0
 SlurmdParameters=config_overrides
 ReturnToService=2
-MinJobAge=300
+MinJobAge=10000
 EnforcePartLimits=ALL
 GresTypes=gpu
-NodeName={host} NodeAddr=127.0.0.1 CPUs=2 RealMemory=16000 Gres=gpu:2 State=UNKNOWN
+NodeName={host} NodeAddr=127.0.0.1 CPUs=2 RealMemory=32000 Gres=gpu:2 State=UNKNOWN
 PartitionName=cpu Nodes={host} Default=YES MaxTime=INFINITE State=UP
 PartitionName=gpu Nodes={host} MaxTime=INFINITE State=UP
 """
@@ -99,7 +99,7 @@ class Slurm:
         try:
             if len(self.daemons) == 3:
                 self.run("scancel", "--user=root")
-                self._wait(lambda: not self.jobs(), 30)
+                self._wait(lambda: not self.run("squeue", "--noheader"), 60)
         finally:
             for daemon in reversed(self.daemons):
                 daemon.terminate()
@@ -119,12 +119,11 @@ class Slurm:
         assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}\n{self.log()}"
         return done.stdout
 
-    def jobs(self) -> dict[str, dict[str, str]]:
-        """List jobs that wait or run, by number: state, rule, partition, resources given."""
-        text = self.run("squeue", "--noheader", "--format=%i|%T|%k|%P|%b|%m")
-        rows = (line.split("|") for line in text.splitlines())
-        keys = ("state", "comment", "partition", "gres", "memory")
-        return {number: dict(zip(keys, rest, strict=True)) for number, *rest in rows}
+    def jobs(self) -> list[dict[str, str]]:
+        """Tell SLURM's own account of each job of the last minutes; Comment has the rule's name."""
+        text = self.run("scontrol", "show", "job", "--detail", "--oneliner")
+        lines = [line for line in text.splitlines() if line.startswith("JobId=")]
+        return [dict(w.split("=", 1) for w in line.split() if "=" in w) for line in lines]
 
     def log(self) -> str:
         """Give the ends of the daemons' logs."""
