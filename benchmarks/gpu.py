@@ -52,12 +52,11 @@ def _scaled(sizes: Namespace, count: int, least: int = 1) -> int:
 
 
 def _record(sizes: Namespace, device: torch.device) -> list[Row]:
-    count, side = _scaled(sizes, 4096, 16), sizes.side
+    count, side = _scaled(sizes, 2048, 16), sizes.side
     settings = Activations(batch_size=min(128, count), shard_rows=min(256, count))
     with scratch() as folder:
         images = pictures(folder, count, side)
         weights = network(folder / "vgg16_bn", "vgg16_bn")
-        extractor = feature_extractor(load_network(weights).to(device), NODES)
         pixels = torch.from_numpy(images["image"][:])
         out = folder / "out"
 
@@ -65,9 +64,11 @@ def _record(sizes: Namespace, device: torch.device) -> list[Row]:
             record_networks({"vgg16_bn": weights}, NODES, images, settings, out, device)
 
         def forward() -> None:
+            # both sides read the network, which is half a gigabyte
+            extractor = feature_extractor(load_network(weights).to(device), NODES)
             with torch.inference_mode():
                 for part in torch.split(pixels, settings.batch_size):
-                    extractor(normalise(part).to(device))
+                    extractor(normalise(part.to(device)))
 
         sides = {"record": record, "forward": forward}
         times = interleave(sides, 2, lambda: shutil.rmtree(out, ignore_errors=True))

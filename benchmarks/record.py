@@ -54,7 +54,7 @@ def _row(
         again = feature_extractor(load_network(weights).to(device), nodes)
         with torch.inference_mode():
             for part in torch.split(pixels, settings.batch_size):
-                again(normalise(part).to(device))
+                again(normalise(part.to(device)))
 
     times = interleave(
         {"record": record, "forward": forward},
