@@ -19,8 +19,10 @@ class Request(Section):
 class Cluster(Section):
     """Requests by stage, and scattered recording. Only profiles for a cluster use the requests.
 
-    The default's memory is that of the largest job of each stage, measured (see CONTRIBUTING),
-    rounded up.
+    Measured: the preset smoke's jobs peak at 201 to 1,035 MB (the last line of each rule's log),
+    building the default's images at 646 MB, and the two Snakemakes that SLURM runs around a
+    script take 340 MB more. The rest is room, not measured: a fit may hold
+    ``consistency.memory_gb`` of features. The times are room as well.
     """
 
     scatter: Count = Field(
