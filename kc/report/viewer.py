@@ -28,7 +28,7 @@ from kc.store import StoredArray, open_store
 
 LEVELS = 127
 """A map's values are whole numbers from -LEVELS to LEVELS, in units of its largest over LEVELS."""
-BLOCK_BYTES = 2**24
+BLOCK_BYTES = 2**22
 """Components read at a time, as stored."""
 SCRIPT_BYTES = 2**20
 """Maps in one script, before base64; whole filters, one at least."""

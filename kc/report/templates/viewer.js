@@ -4,7 +4,7 @@
 (() => {
   const THUMBNAIL = 32; // px
   const at = (id) => document.getElementById(id);
-  const state = { view: "", filter: null, image: null, mix: 50, opacity: 75, filters: "most", images: "most" };
+  const state = { view: "", filter: null, image: null, mix: 50, opacity: 65, filters: "most", images: "most" };
   const usual = { ...state };
   let index, colours, view, shown; // shown: the filter's row, parts and colour limit
 

@@ -1,0 +1,132 @@
+"""The documentation's examples run, its commands exist, its links lead somewhere."""
+
+import re
+import shlex
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from snakemake.cli import get_argument_parser
+from typer.testing import CliRunner
+
+from kc.cli import app
+from kc.config import STUDIES
+from tests.own.noise import write
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
+TARGETS = {*STUDIES, "concepts", "report"}
+
+
+class Block(NamedTuple):
+    """A block of code: what it is, its text, where it begins."""
+
+    kind: str
+    text: str
+    line: int
+
+
+def blocks(page: Path) -> list[Block]:
+    """Give fenced blocks, and indented ones (kind ``sh``), in order."""
+    found, lines = [], page.read_text().splitlines()
+    fenced: Block | None = None
+    for number, line in enumerate(lines, start=1):
+        if line.startswith("```"):
+            if fenced is None:
+                fenced = Block(line[3:].strip(), "", number)
+            else:
+                found.append(fenced)
+                fenced = None
+        elif fenced is not None:
+            fenced = fenced._replace(text=fenced.text + line + "\n")
+        elif line.startswith("    ") and not re.match(r"\s+(- |\d)", line):
+            found.append(Block("sh", line.strip() + "\n", number))
+    assert fenced is None, f"{page}: the block of line {fenced.line} does not end"
+    return found
+
+
+def commands(page: Path) -> list[list[str]]:
+    """Give the command lines of shell blocks, as words, without comments."""
+    text = "".join(block.text for block in blocks(page) if block.kind.startswith("sh"))
+    joined = text.replace("\\\n", " ").splitlines()
+    return [words for line in joined if (words := shlex.split(line, comments=True))]
+
+
+def known(words: list[str]) -> bool:
+    """Say whether ``kc`` has this command with these options; asked for help, it runs nothing."""
+    return CliRunner().invoke(app, [*words[1:], "--help"]).exit_code == 0
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to work in, with some pictures of the reader's."""
+    write(tmp_path / "photos", *(f"{k:02d}.png" for k in range(60)))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_examples_run_in_order(name: str, folder: Path):
+    source = np.random.default_rng(0).standard_normal((64, 4)).astype(np.float32)
+    names: dict = {"source": source, "target": source[:, ::-1] + 0.1}
+    for block in blocks(ROOT / name):
+        if block.kind == "python":
+            file = re.match(r"# (\w+\.py)\n", block.text)
+            if file:
+                (folder / file[1]).write_text(block.text)
+            else:
+                code = compile("\n" * block.line + block.text, ROOT / name, "exec")
+                exec(code, names)
+        elif block.kind == "sh run":
+            for words in commands_of(block):
+                assert words[0] == "kc"
+                done = CliRunner().invoke(app, words[1:])
+                assert done.exit_code == 0, done.output
+
+
+def commands_of(block: Block) -> list[list[str]]:
+    return [shlex.split(line, comments=True) for line in block.text.splitlines()]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_commands_are_those_there_are(name: str):
+    for words in commands(ROOT / name):
+        if words[0] == "kc":
+            assert known(words), words
+        elif words[0] == "snakemake":
+            given = get_argument_parser().parse_args(words[1:])
+            assert set(given.targets or []) <= TARGETS, words
+            for file in given.configfile or []:
+                assert (ROOT / file).is_file(), words
+            for profile in given.profile or []:
+                assert (ROOT / profile).is_dir(), words
+        elif words[0] == "make":
+            rules = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+            assert set(words[1:]) <= set(rules), words
+
+
+def test_commands_and_examples_are_found():
+    pages = dict(zip(NAMES, PAGES, strict=True))
+    assert ["make", "demo"] in commands(pages["docs/index.md"])
+    assert ["snakemake", "--cores", "2", "stability"] in commands(pages["README.md"])
+    kinds = {block.kind for page in PAGES for block in blocks(page)}
+    assert {"python", "sh", "sh run"} <= kinds
+
+
+def test_a_command_that_is_not_there_is_told():
+    assert known(["kc", "compare", "--a", "x"])
+    assert not known(["kc", "compare", "--nothing", "x"])
+    assert not known(["kc", "plant"])
+    assert not known(["kc", "store", "inform", "x"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_links_and_files_lead_somewhere(name: str):
+    text = (ROOT / name).read_text()
+    for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
+        if not re.match(r"\w+:", link):
+            assert (ROOT / name).parent.joinpath(link).exists(), link
+    for file in re.findall(r"`((?:kc|workflow|docs|envs|tests)/[\w./-]+)`", text):
+        assert (ROOT / file).exists(), file
