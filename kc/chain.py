@@ -122,7 +122,10 @@ class _Walk:
         return found
 
     def components(self, name: str) -> Link:
-        found, _ = self._store("components", self.results / "components" / f"{name}.json")
+        found, store = self._store("components", self.results / "components" / f"{name}.json")
+        fit_key = self.origin["fits"][name]["key"]
+        if store is not None and store.attributes["fit_key"] != fit_key:
+            _fault(found, "stale", "of another fit than the one behind the table")
         return found
 
     def activations(self, name: str) -> Link:
@@ -136,7 +139,8 @@ class _Walk:
         path = self.results / "concepts" / "maps" / f"{name}.json"
         found, store = self._store("maps", path)
         if store is not None:
-            self._follow(found, self.network, store.attributes["network"], "")
+            about = store.attributes
+            self._follow(found, self.network, about["network"], about["weights"])
         return found
 
     def network(self, name: str) -> Link:

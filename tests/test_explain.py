@@ -3,6 +3,7 @@
 import json
 import shutil
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -70,7 +71,7 @@ def whole(tmp_path_factory):
         settings = load_settings(SETTINGS)
         make_images(settings, out / "images")
         images, plan = open_images(out / "images" / "mix.json"), plan_of(settings, "stability")
-        fits = merged(plan.fits)
+        fits = merged(replace(fit, keep=True) for fit in plan.fits)
         recipe = Training(
             settings.network("resnet18"), settings.training, Retraining(), Distillation()
         )
@@ -284,6 +285,19 @@ def test_a_missing_archive_is_told_with_no_command_to_mend_it(here):
     code, text = explain(TABLE)
     assert code == 1
     assert "by hand: archive data/birds.tar: it is not there now" in text
+
+
+def test_components_are_those_of_the_fits(here):
+    components = here / "out" / "components" / f"{FIT}.json"
+    digest, origin = json.loads(components.read_text())["digest"], TABLE.with_suffix(".json")
+    edit(origin, lambda content: content["stores"].update(components={FIT: digest}))
+    code, text = explain(TABLE)
+    assert code == 0, text
+    assert f"components {FIT}  ok" in text
+    edit(origin, lambda content: content["fits"][FIT].update(key="0"))
+    assert f"components {FIT}  stale  of another fit" in explain(TABLE)[1]
+    components.unlink()
+    assert f"components {FIT}  missing" in explain(TABLE)[1]
 
 
 def test_quick_compares_digests_and_reads_no_store(here):

@@ -114,7 +114,12 @@ def _map_layer(
         _arrays(len(rows), about.search.grid),
         rows,
         shard_rows=len(ids),
-        attributes={"network": plan.name, "layer": layer, "epochs": list(epochs)},
+        attributes={
+            "network": plan.name,
+            "weights": card["digest"],
+            "layer": layer,
+            "epochs": list(epochs),
+        },
         mend=f"snakemake --cores 1 --force {file.with_suffix('.json')}",
     ) as writer:
         missing = writer.missing()

@@ -169,6 +169,9 @@ def _make(plan: ConceptNetwork, given: Given, product: Product, device: torch.de
         "device": str(device),
         "seconds": round(time.perf_counter() - started, 2),
     }
+    if plan.teacher is not None:
+        digest = read_card(plan.teacher, folder.parent)["digest"]
+        card |= {"origin": plan.teacher.name, "origin_digest": digest}
     kept = [checkpoint_file(epoch) for epoch in lessons.checkpoints]
     product.finish(card, ["weights.safetensors", "history.csv", *kept])
     LOG.info("%s: test accuracy %.1f %%", plan.name, card["accuracy"]["test"])

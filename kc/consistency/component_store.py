@@ -34,6 +34,8 @@ class Kept:
     names: tuple[str, ...]
     root: str = ""
     """See :class:`kc.store.StoreWriter`."""
+    fit_key: str = ""
+    """Key of the fit whose components these are."""
 
     def is_done(self) -> bool:
         """Say whether the store lies there, made from the same things."""
@@ -51,7 +53,7 @@ class Kept:
             [self.spec],
             coordinates,
             SHARD_ROWS,
-            attributes={"component": list(self.names)},
+            attributes={"component": list(self.names), "fit_key": self.fit_key},
             root=self.root,
         )
 
@@ -80,4 +82,6 @@ def kept_of(
     key = product_key(
         {"components": settings.components}, {"fit": fit_key}, "kc.consistency.evaluate"
     )
-    return Kept(out / "components" / f"{plan.name}.zarr", key, rows, target, spec, names, root)
+    return Kept(
+        out / "components" / f"{plan.name}.zarr", key, rows, target, spec, names, root, fit_key
+    )

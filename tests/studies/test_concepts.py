@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from kc.chain import chain
 from kc.concepts.maps import Maps
 from kc.concepts.samples import Measured
 from kc.concepts_config import ROLES, Concepts, Role, concept_figures, concept_networks
@@ -290,6 +291,13 @@ def test_the_study_writes_all_its_files(tmp_path: Path):
         assert (tmp_path / "figures" / f"{name}.png").stat().st_size > 10_000
     frame = pd.read_csv(tmp_path / "tables" / "concepts_table3.csv")
     assert frame["role"].tolist() == ["S", "B"]
+    link = chain(tmp_path / "tables" / "concepts_table3.csv")
+    assert not link.faults()
+    assert {each.stage for each in link.links} == {"maps", "networks"}
+    teacher = folder / "networks" / "objects-alexnet-teacher" / "weights.safetensors"
+    teacher.write_bytes(teacher.read_bytes() + b"x")
+    (fault,) = chain(tmp_path / "tables" / "concepts_table2.md").faults()
+    assert (fault.name, fault.state) == ("objects-alexnet-teacher", "changed")
     text = (tmp_path / "tables" / "concepts_table3.md").read_text()
     for number in (1, 2, 3):
         assert f"Hypothesis {number} " in text
