@@ -40,7 +40,7 @@ bench: setup
 
 # minutes more: 'fast' against the reference search, on the default preset's teachers
 bench-path: setup
-	$(RUN) $(foreach network,alexnet vgg11,results/concepts/networks/objects-$(network)-teacher/card.json) --cores 2 --quiet rules
+	$(RUN) $(foreach network,alexnet vgg11,results/concepts/networks/animals-$(network)-teacher/card.json) --cores 2 --quiet rules
 	$(BIN)/python -m benchmarks.entropy_path
 
 bench-gpu: setup

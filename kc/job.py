@@ -56,7 +56,14 @@ def _stop(number: int, _: FrameType | None) -> None:
 
 
 def _peak_mb() -> int:
-    """Give the most memory this process has held; ru_maxrss counts kB on Linux, bytes on macOS."""
+    """Give the most memory this process has held.
+
+    Linux's ru_maxrss begins at what the parent held; VmHWM does not.
+    """
+    status = Path("/proc/self/status")
+    if status.is_file():
+        found = next(s for s in status.read_text().splitlines() if s.startswith("VmHWM"))
+        return int(found.split()[1]) >> 10
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak // (1 << 20 if sys.platform == "darwin" else 1 << 10)
 

@@ -333,7 +333,7 @@ def test_without_components_no_picture_is_expected():
         (
             {"refinement": {"dataset": "brids"}},
             r"^refinement\.dataset 'brids' is not among datasets, did you mean 'birds'\? known: "
-            r"birds, dogs, mix, objects$",
+            r"animals, birds, dogs, mix, objects$",
         ),
         ({"cross_task": {"dataset": "cub200"}}, r"^cross_task\.dataset 'cub200' is not among"),
         (
