@@ -57,8 +57,9 @@ def peak(folder, count, how="shards"):
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_peak_memory_does_not_grow_with_the_number_of_images(tmp_path):
-    few, many = peak(tmp_path / "few", 128), peak(tmp_path / "many", 1536)
-    # the store grew by 45 MB at 32 kB an image, its shards in float32 by 90
-    assert many - few < 20
+    few, many = peak(tmp_path / "few", 128), peak(tmp_path / "many", 4096)
+    # the store grew by 127 MB at 32 kB an image, its shards in float32 by 254; the same command
+    # twice differs by up to 30 (allocator)
+    assert many - few < 60
     # the counter-example: a shard of all images
     assert peak(tmp_path / "whole", 1536, "whole") - few > 60
