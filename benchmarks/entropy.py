@@ -131,4 +131,4 @@ def _passes(case: Case, room: int) -> None:
 
 
 if __name__ == "__main__":
-    main(rows, images=8, steps=3, repeats=3, device="cpu")
+    main(rows, images=4, steps=3, repeats=2, device="cpu")

@@ -55,4 +55,4 @@ def rows(sizes: Namespace) -> list[Row]:
 
 
 if __name__ == "__main__":
-    main(rows, images=2048, channels=64, side=8, epochs=2, repeats=3)
+    main(rows, images=1024, channels=64, side=8, epochs=2, repeats=3)

@@ -96,4 +96,4 @@ def _fit(plans: list[FitPlan], folder: Path, epochs: int) -> None:
 
 
 if __name__ == "__main__":
-    main(rows, images=600, seeds=4, epochs=2, repeats=3)
+    main(rows, images=240, seeds=4, epochs=2, repeats=1)

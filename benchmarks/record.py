@@ -81,4 +81,4 @@ def _row(
 
 
 if __name__ == "__main__":
-    main(rows, images=512, repeats=3, device="cpu")
+    main(rows, images=256, repeats=2, device="cpu")
