@@ -23,6 +23,7 @@ from kc.provenance import code_hash, plain, versions
 from kc.report.concepts_notes import (
     INTERVALS,
     MEASURES,
+    accuracy_note,
     counting_notes,
     hypothesis_notes,
     speed_notes,
@@ -66,8 +67,15 @@ def write(settings: Settings) -> None:
     """Write ``tables/concepts_*`` and ``figures/concepts_*`` under the results folder."""
     about, results = settings.concepts, Path(settings.results)
     found = views(about, results)
-    shared = [*counting_notes(settings, found), INTERVALS, *training_notes(settings)]
-    provenance = _origin(settings)
+    plans = concept_networks(about)
+    cards = {plan.name: read_card(plan, results / "concepts" / "networks") for plan in plans}
+    shared = [
+        *counting_notes(settings, found),
+        INTERVALS,
+        accuracy_note(cards),
+        *training_notes(settings),
+    ]
+    provenance = _origin(settings, cards)
     write_table(
         concepts_table2(found),
         results / "tables" / "concepts_table2",
@@ -100,11 +108,9 @@ def write(settings: Settings) -> None:
         write_figure(distance_figure(views_of), stem)
 
 
-def _origin(settings: Settings) -> dict[str, Any]:
+def _origin(settings: Settings, cards: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Gather what all numbers were made from."""
     about, folder = settings.concepts, Path(settings.results) / "concepts"
-    plans = concept_networks(about)
-    cards = {plan.name: read_card(plan, folder / "networks") for plan in plans}
     kept = ("key", "digest", "accuracy", "seconds", "device")
     return {
         "study": "concepts",
@@ -114,7 +120,7 @@ def _origin(settings: Settings) -> dict[str, Any]:
         "networks": {n: {key: card[key] for key in kept} for n, card in cards.items()},
         "maps": {
             plan.maps(layer): read_maps(plan, layer, folder / "maps").digest
-            for plan in plans
+            for plan in concept_networks(about)
             for layer in layers_seen(plan, about)
         },
         "stores": {

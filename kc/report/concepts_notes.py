@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from itertools import product
 from types import MappingProxyType
+from typing import Any
 
 from kc.concepts_config import Role
 from kc.config import Consistency, Recipe, Settings
@@ -140,11 +141,21 @@ def speed_notes() -> list[str]:
     return [
         "D: distance of all parameters summed epoch by epoch over the norm of the initial ones, as "
         "printed; 'released': of the analysed layer's weight, step by step. The layers above a "
-        "student's target stand still while it imitates, and count in the norm. D_std is a "
-        "variance, as printed. Student and baseline are compared at the same epochs.",
+        "student's target stand still while it imitates, and count in the norm; a rate "
+        "below the baseline's makes D smaller by itself, without faster learning. D_std "
+        "is a variance, as printed. Student and baseline are compared at the same epochs.",
         "rho: share of the concepts on the object ever seen at a checkpoint after epoch 0 that the "
         "last one still has; mean over images that ever showed one.",
     ]
+
+
+def accuracy_note(cards: Mapping[str, Mapping[str, Any]]) -> str:
+    """Say what each network reaches: concepts of one that learned little tell little."""
+    told = ", ".join(
+        f"{name} {card['accuracy']['test']:.1f} ({card['accuracy']['train']:.1f})"
+        for name, card in cards.items()
+    )
+    return f"Top-1 on test (training) images, %: {told}."
 
 
 def training_notes(settings: Settings) -> list[str]:

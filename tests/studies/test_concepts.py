@@ -19,6 +19,7 @@ from kc.errors import StoreError
 from kc.images import build_image_store, open_images
 from kc.report.concepts_notes import (
     HYPOTHESES,
+    accuracy_note,
     counting_notes,
     hypothesis_notes,
     training_notes,
@@ -190,6 +191,11 @@ def test_the_share_the_released_selection_would_drop_is_printed(maps: dict[Role,
     assert "; used here" in note(view_of(maps, asked), asked)
     clear = {role: random_maps(role, sharper=1.0) for role in ROLES}  # never below the object's
     assert "It would drop 0% to 0% of the images" in note(view_of(clear))
+
+
+def test_accuracies_of_all_networks_are_told():
+    cards = {"T": {"accuracy": {"test": 61.25, "train": 80.0}}}
+    assert accuracy_note(cards) == "Top-1 on test (training) images, %: T 61.2 (80.0)."
 
 
 def test_notes_say_what_is_foreground_and_where_teachers_begin(maps: dict[Role, Maps]):
