@@ -22,6 +22,7 @@ rule all:
         [outputs(study) for study in (*PLANS, "concepts")],
         f"{RESULTS}/report/index.html",
         OWN_PAGES,
+        [f"{RESULTS}/{store.marker}" for store in DROPPED],
 
 
 rule custom:
@@ -37,4 +38,5 @@ include: "workflow/rules/studies.smk"
 include: "workflow/rules/concepts.smk"
 include: "workflow/rules/custom.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/storage.smk"
 include: "workflow/rules/download.smk"

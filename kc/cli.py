@@ -10,8 +10,9 @@ import typer
 
 from kc.compare_cli import add_commands
 from kc.config import Settings, json_schema, read_settings
-from kc.errors import KCError
+from kc.errors import KCError, RoomError
 from kc.explain import add_command as add_explain
+from kc.names import spell_bytes
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 store = typer.Typer(no_args_is_help=True, help="Image, activation and component stores.")
@@ -65,7 +66,7 @@ def store_info(
         size = sum(shard["bytes"] for shard in opened.manifest["arrays"][name]["shards"])
         shape = " x ".join(map(str, array.shape))
         dims = ", ".join(array.dims)
-        shards = f"{array.shards} shards of {array.shard_rows} images, {_spell_bytes(float(size))}"
+        shards = f"{array.shards} shards of {array.shard_rows} images, {spell_bytes(float(size))}"
         typer.echo(f"  {name}: {shape} ({dims}) {array.kc_dtype}, {shards}")
     for name, value in opened.attributes.items():
         typer.echo(f"  {name}: {json.dumps(value) if not isinstance(value, str) else value}")
@@ -135,6 +136,7 @@ def plan(
     Of 'concepts': what it will compute, and the hours this takes.
     """
     from kc.config import STUDIES
+    from kc.report.disk import peak, refuse_full_disk
     from kc.report.estimate import estimate
     from kc.study_plans import plan_of
 
@@ -146,13 +148,23 @@ def plan(
         raise KCError(
             f"no study '{unknown[0]}'; there are {', '.join(STUDIES)}, or concepts alone."
         )
-    plans = [plan_of(settings, name) for name in study or STUDIES]
-    found = estimate(settings, plans)
-    shown = found.assign(bytes=found["bytes"].astype(float).map(_spell_bytes))
+    plans = {name: plan_of(settings, name) for name in study or STUDIES}
+    found = estimate(settings, plans.values())
+    shown = found.assign(bytes=found["bytes"].astype(float).map(spell_bytes))
     typer.echo(shown.to_string(index=False))
-    total = _spell_bytes(float(found["bytes"].sum()))
+    total = spell_bytes(float(found["bytes"].sum()))
     jobs, on_gpu = found["jobs"].sum(), found["gpu_jobs"].sum()
     typer.echo(f"{total} on disk, {jobs} jobs, {on_gpu} may use a GPU")
+    for drop in [("activations",), ("activations", "components")]:
+        room = peak(settings, plans, drop)
+        typer.echo(
+            f"peak with storage.drop [{', '.join(drop)}]: {spell_bytes(room.total)}"
+            f"{room.when and f', in {room.when}'}"
+        )
+    try:
+        typer.echo(refuse_full_disk(settings, plans))
+    except RoomError as error:
+        typer.echo(f"the workflow would refuse: {error}")
 
 
 add_commands(app, _clear)
@@ -175,12 +187,3 @@ def _plan_concepts(settings: Settings, tflops: float | None, measure: bool) -> N
         typer.echo(f"{name}, all: {found[name].sum():,.6g}")
     for note in notes:
         typer.echo(f"- {note}")
-
-
-def _spell_bytes(size: float) -> str:
-    """Spell a number of bytes with three digits."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} TB"

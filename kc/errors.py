@@ -31,3 +31,7 @@ class FeatureError(KCError):
 
 class DeviceError(KCError):
     """A device was asked for that this machine does not have."""
+
+
+class RoomError(KCError):
+    """A disk that is too small for what was asked."""

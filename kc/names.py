@@ -56,3 +56,12 @@ def component_names(order: int) -> list[str]:
     ['x0', 'x1', 'x2', 'xdelta']
     """
     return [f"x{k}" for k in range(order + 1)] + ["xdelta"]
+
+
+def spell_bytes(size: int | float) -> str:
+    """Spell a number of bytes with three digits."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} TB"

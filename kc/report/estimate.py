@@ -1,17 +1,20 @@
 """What a run will take, before it is made: products, bytes, jobs."""
 
 from collections.abc import Iterable
+from functools import cache
 from math import prod
 
 import pandas as pd
 import torch
 from torch import nn
 
-from kc.config import Settings
+from kc.config import Network, Settings
 from kc.errors import SettingsError
+from kc.names import Architecture
 from kc.networks import build, record
 from kc.plan import FitPlan, NetworkPlan, batches, merged, networks_of, nodes_of, with_origins
 from kc.store.spec import ArraySpec
+from kc.store_uses import kept_fits
 from kc.study_plans import StudyPlan, datasets_of
 
 GENERATED_BYTES_PER_PIXEL = 0.82
@@ -37,7 +40,7 @@ def estimate(settings: Settings, plans: Iterable[StudyPlan]) -> pd.DataFrame:
     shapes = {network: feature_shapes(settings, network, fits) for network in recorded}
     datasets = datasets_of(settings, networks)
     images = {name: images_of(settings, name) for name in datasets}
-    kept = [fit for fit in fits if fit.keep and settings.consistency.components != "none"]
+    kept = kept_fits(settings, fits)
     rows = [
         ("images", len(datasets), sum(_image_bytes(settings, n, images[n]) for n in datasets)),
         ("networks", len(networks), sum(4 * _parameters(settings, n) for n in networks)),
@@ -59,6 +62,18 @@ def estimate(settings: Settings, plans: Iterable[StudyPlan]) -> pd.DataFrame:
     return frame
 
 
+def store_bytes(settings: Settings, plans: Iterable[StudyPlan]) -> dict[tuple[str, str], int]:
+    """Give the bytes of each activation and component store, by kind and name."""
+    fits = merged(fit for plan in plans for fit in plan.fits)
+    recorded = networks_of(fits)
+    shapes = {network: feature_shapes(settings, network, fits) for network in recorded}
+    images = {n: images_of(settings, n) for n in datasets_of(settings, recorded)}
+    found = {("activations", n.name): _stored(settings, shapes, n, images) for n in recorded}
+    for fit in kept_fits(settings, fits):
+        found["components", fit.name] = _kept(settings, shapes, fit, images)
+    return found
+
+
 def images_of(settings: Settings, dataset: str) -> int:
     """Give a data set's number of images: drawn, or as the settings say."""
     about = settings.datasets[dataset]
@@ -78,19 +93,27 @@ def feature_shapes(
     settings: Settings, network: NetworkPlan, fits: Iterable[FitPlan]
 ) -> dict[str, tuple[int, ...]]:
     """Give the shape of each recorded node for one image, without computing or holding any."""
-    size = settings.datasets[network.dataset].size
-    model = _shapes_only(settings, network)
-    found = record(model, nodes_of(network, fits), torch.empty(2, 3, size, size, device="meta"))
+    about, size = settings.network(network.architecture), settings.datasets[network.dataset].size
+    return dict(_feature_shapes(network.architecture, about, tuple(nodes_of(network, fits)), size))
+
+
+@cache
+def _feature_shapes(
+    architecture: Architecture, about: Network, nodes: tuple[str, ...], size: int
+) -> dict[str, tuple[int, ...]]:
+    model = _shapes_only(architecture, about)
+    found = record(model, nodes, torch.empty(2, 3, size, size, device="meta"))
     return {node: tuple(feature.shape[1:]) for node, feature in found.items()}
 
 
-def _shapes_only(settings: Settings, network: NetworkPlan) -> nn.Module:
+@cache
+def _shapes_only(architecture: Architecture, about: Network) -> nn.Module:
     with torch.device("meta"):
-        return build(network.architecture, CLASSES, settings.network(network.architecture), 0)
+        return build(architecture, CLASSES, about, 0)
 
 
 def _parameters(settings: Settings, network: NetworkPlan) -> int:
-    model = _shapes_only(settings, network)
+    model = _shapes_only(network.architecture, settings.network(network.architecture))
     return sum(value.numel() for value in model.state_dict().values())
 
 

@@ -9,6 +9,11 @@ FORMAT = 3
 """Of the manifest; readers refuse another one."""
 
 
+def dropped_path(name: str) -> str:
+    """Name the note that a dropped store leaves in its place."""
+    return f"dropped/{name}.json"
+
+
 def read_manifest(place: Place, name: str) -> dict[str, Any]:
     """Read the manifest of the store ``name``.
 
@@ -19,6 +24,7 @@ def read_manifest(place: Place, name: str) -> dict[str, Any]:
     """
     file = place.where(f"{name}.json")
     if not place.has(f"{name}.json"):
+        _refuse_dropped(place, name)
         what = "unfinished: it has no manifest" if place.has(f"{name}.zarr") else "not there"
         raise StoreError(
             f"{place.where(name)}.zarr: the store is {what} ({file}). Cure: run the workflow "
@@ -32,3 +38,14 @@ def read_manifest(place: Place, name: str) -> dict[str, Any]:
             f"{file}: written in format {found.get('format')}, this kc reads {FORMAT}. Cure: {cure}"
         )
     return read_signed_at(place, f"{name}.json", cure)
+
+
+def _refuse_dropped(place: Place, name: str) -> None:
+    note = dropped_path(name)
+    if place.has(note):
+        readers = ", ".join(read_signed_at(place, note)["readers"])
+        raise StoreError(
+            f"{place.where(name)}.zarr: the store was dropped after its last use by {readers} "
+            "(storage.drop). Cure: to make it again, run "
+            f"snakemake --cores 1 {place.where(name)}.json"
+        )

@@ -32,6 +32,7 @@ for batch, members in batches(RECORDED, SETTINGS.jobs).items():
                 made,
             log:
                 f"{RESULTS}/logs/activations/{name}.log",
+            priority: 1
             conda:
                 TORCH
             threads: 1

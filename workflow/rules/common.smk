@@ -5,9 +5,10 @@ from itertools import groupby
 
 from kc.concepts_config import layers_seen
 from kc.config import load_settings
-from kc.errors import KCError
+from kc.errors import KCError, RoomError
 from kc.plan import batches, merged, networks_of, nodes_of, with_origins
 from kc.provenance import code_hash, plain
+from kc.store_uses import PAGE, kept_fits, store_uses
 from kc.study_outputs import concept_outputs, outputs_of
 from kc.study_plans import plans
 
@@ -20,11 +21,34 @@ except KCError as error:
 RESULTS = str(SETTINGS.results)
 FITS = merged(fit for plan in PLANS.values() for fit in plan.fits)
 NETWORKS = with_origins(network for plan in PLANS.values() for network in plan.networks)
-KEPT = [fit for fit in FITS if fit.keep and SETTINGS.consistency.components != "none"]
+KEPT = kept_fits(SETTINGS, FITS)
+DROPPED = [
+    store
+    for store in store_uses(SETTINGS, PLANS)
+    if store.kind in SETTINGS.storage.drop
+]
 OWN_PAGES = [f"{RESULTS}/custom/{pair.name}/index.html" for pair in SETTINGS.custom]
 MODULES = str(Path(workflow.basedir))
 TORCH = f"{MODULES}/envs/torch.yaml"
 CARDS_ONLY = {"stability"}
+
+
+def room_missing():
+    """Say that the disk is too small for the studies that are to be made; empty: it is not."""
+    asked = {job.rule.name for job in workflow.dag.needrun_jobs()}
+    studies = {name: plan for name, plan in PLANS.items() if name in asked}
+    if not studies or not SETTINGS.storage.check_disk:
+        return ""
+    try:
+        from kc.report.disk import refuse_full_disk
+
+        refuse_full_disk(SETTINGS, studies)
+    except RoomError as error:
+        return str(error)
+    # the workflow's own environment needs no torch; an archive's images may not be known
+    except (ImportError, KCError) as error:
+        logger.warning(f"The disk's room was not checked: {error}")
+    return ""
 
 
 def results_folder(wildcards):

@@ -15,6 +15,7 @@ for pair, members in groupby(
             [f"{RESULTS}/components/{fit.name}.json" for fit in fits if fit in KEPT],
         log:
             f"{RESULTS}/logs/fits/{pair}.log",
+        priority: 2
         conda:
             TORCH
         threads: 1

@@ -25,6 +25,7 @@ for study, plan in PLANS.items():
             outputs(study),
         log:
             f"{RESULTS}/logs/{study}.log",
+        priority: 3
         conda:
             study_environment(study)
         threads: 1

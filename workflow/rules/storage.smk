@@ -1,0 +1,37 @@
+# Stores that are dropped go when the last job that reads them is done. The manifest goes too, so
+# that a store is made again where a job needs it once more, and only there.
+for store in DROPPED:
+
+    rule:
+        name:
+            f"drop_{store.kind}_{store.name}"
+        input:
+            [
+                f"{RESULTS}/fits/{f.name}/card.json"
+                for f in FITS
+                if f.pair in store.pairs
+            ],
+            [outputs(study) for study in store.studies if study != PAGE],
+            [f"{RESULTS}/report/index.html" for study in store.studies if study == PAGE],
+        output:
+            f"{RESULTS}/{store.marker}",
+        log:
+            f"{RESULTS}/logs/dropped/{store.kind}-{store.name}.log",
+        priority: 4
+        conda:
+            study_environment("report")
+        threads: 1
+        resources:
+            mem_mb=memory("studies"),
+            runtime=SETTINGS.cluster.studies.minutes,
+        params:
+            root=MODULES,
+            store=f"{RESULTS}/{store.path}",
+            readers=[*(f"fit_{pair}" for pair in store.pairs), *store.studies],
+        script:
+            "../scripts/storage/drop.py"
+
+
+onstart:
+    if missing_room := room_missing():
+        raise WorkflowError(missing_room)

@@ -1,0 +1,11 @@
+import sys
+from pathlib import Path
+
+sys.path.insert(0, snakemake.params.root)
+
+from kc.job import job
+from kc.store.drop import drop_store
+
+p = snakemake.params
+with job(snakemake.log):
+    drop_store(Path(p.store), p.readers)
