@@ -1,0 +1,85 @@
+"""Which files of two folders differ, and what of a half-made folder reads as good and is not."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from kc.errors import StoreError
+from kc.store.files import CHECKSUM, file_digest, read_signed
+
+WALL_TIME = frozenset({"seconds"})
+"""Fields of cards, and of tables' provenance, that say how long something took: the one thing two
+runs of the same do not agree on, with the checksum of the file it stands in."""
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Give every file below a folder as it is to be compared."""
+    return {
+        path.relative_to(folder).as_posix(): comparable(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def differences(found: dict[str, bytes], expected: dict[str, bytes]) -> list[str]:
+    """Name the files that are not the same, or in one of both only."""
+    names = sorted(set(found) | set(expected))
+    return [name for name in names if found.get(name) != expected.get(name)]
+
+
+def comparable(path: Path) -> bytes:
+    """Give a file's bytes, without wall time where it may hold that."""
+    content = path.read_bytes()
+    if path.suffix != ".json" or not any(f'"{n}"'.encode() in content for n in WALL_TIME):
+        return content
+    return json.dumps(_timeless(json.loads(content)), sort_keys=True).encode()
+
+
+def _timeless(value: Any) -> Any:
+    if isinstance(value, dict):
+        left = {k: _timeless(v) for k, v in value.items() if k not in WALL_TIME}
+        return {k: v for k, v in left.items() if k != CHECKSUM} if left != value else left
+    return [_timeless(part) for part in value] if isinstance(value, list) else value
+
+
+def believed_and_wrong(folder: Path, expected: dict[str, bytes]) -> list[str]:
+    """Name files of a half-made folder that a reader would believe and that are not right.
+
+    Believed are: signed files whose checksum holds; shards whose receipt holds and tells their
+    digest; whatever has the name of a table or figure.
+    """
+    wrong = []
+    for path in folder.rglob("*"):
+        name = path.relative_to(folder).as_posix()
+        if not path.is_file() or path.name.startswith("."):
+            continue
+        if _is_believed(path) and comparable(path) != expected.get(name):
+            wrong.append(name)
+        if path.parent.name == "receipts" and _is_believed(path):
+            wrong += _wrong_shards(path, folder, expected)
+    return wrong
+
+
+def _is_believed(path: Path) -> bool:
+    if path.suffix == ".json" and "zarr" not in path.name:
+        try:
+            read_signed(path)
+        except StoreError:
+            return path.parent.name == "tables"
+        return True
+    return path.parent.name in ("tables", "figures")
+
+
+def _wrong_shards(receipt: Path, folder: Path, expected: dict[str, bytes]) -> list[str]:
+    state = receipt.parent.parent
+    shard = int(receipt.stem)
+    wrong = []
+    for array, about in read_signed(receipt)["arrays"].items():
+        chunks = state.with_suffix(".zarr") / array / "c"
+        for file in chunks.rglob("*"):
+            index = [int(part) for part in file.relative_to(chunks).parts if part.isdigit()]
+            is_it = file.is_file() and sum(index) == shard and file.suffix != ".partial"
+            name = file.relative_to(folder).as_posix()
+            if is_it and file_digest(file) == about["digest"]:
+                wrong += [] if file.read_bytes() == expected.get(name) else [name]
+    return wrong
