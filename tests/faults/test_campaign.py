@@ -1,0 +1,151 @@
+"""A short campaign (the long one: ``make faults``), and that it would see what it looks for."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from kc.errors import StoreError
+from kc.store import ArraySpec, StoreWriter, open_store
+from kc.store.files import file_digest, read_signed, sign, write_json_atomic
+from kc.store.product import Product
+from tests.faults.compare import believed_and_wrong, differences, files
+from tests.faults.damages import Damage, _damage_store, _fault, is_found
+from tests.faults.readers import Reader, store_readers
+
+ROOT = Path(__file__).parents[2]
+KILLS, DAMAGES = 12, 40
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory):
+    """Run the campaign in a process of its own: what is forked must have one thread."""
+    out = tmp_path_factory.mktemp("campaign")
+    asked = {"kills": KILLS, "workflow": 0, "damages": DAMAGES, "seed": 1}
+    command = [sys.executable, "-m", "tests.faults.campaign", "--out", str(out / "faults.json")]
+    for name, value in asked.items():
+        command += [f"--{name}", str(value)]
+    environment = os.environ | {"TMPDIR": str(out), "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert (out / "faults.json").is_file(), done.stdout + done.stderr
+    return json.loads((out / "faults.json").read_text())
+
+
+def test_killed_stages_end_with_the_bytes_of_undisturbed_ones(report):
+    assert sum(trial["killed"] for trial in report["kills"]) >= KILLS
+    assert {trial["stage"] for trial in report["kills"]} >= {"record", "fit", "decompose"}
+    assert [trial for trial in report["kills"] if trial["wrong"] or trial["different"]] == []
+
+
+def test_every_damage_is_found_by_verify_and_by_the_readers_that_meet_it(report):
+    assert len(report["damages"]) == DAMAGES
+    assert [trial for trial in report["damages"] if not is_found(trial)] == []
+    kinds = Counter(trial["kind"] for trial in report["damages"])
+    assert {"flip", "truncate", "delete", "swap", "edit"} == set(kinds)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    values = np.random.default_rng(0).normal(size=(20, 3, 4, 4)).astype(np.float32)
+    return written(tmp_path / "a.zarr", values)
+
+
+def written(path: Path, values: np.ndarray) -> Path:
+    spec = ArraySpec("conv", ("image", "channel", "y", "x"), values.shape, "float32", True)
+    rows = pd.DataFrame({"image_id": [f"i{n:02d}" for n in range(len(values))], "label": 0})
+    with StoreWriter(path, "k", [spec], rows, 8, mend="make it again") as writer:
+        for shard in writer.missing():
+            writer.write(shard, {"conv": values[writer.rows(shard)]})
+        writer.finish()
+    return path
+
+
+def test_a_wrong_shard_with_a_right_receipt_would_be_seen(store: Path, tmp_path: Path):
+    expected = files(tmp_path)
+    assert believed_and_wrong(tmp_path, expected) == differences(expected, expected) == []
+    shard = store / "conv" / "c" / "1" / "0" / "0" / "0"
+    shard.write_bytes(b"x" + shard.read_bytes()[1:])
+    name = shard.relative_to(tmp_path).as_posix()
+    assert believed_and_wrong(tmp_path, expected) == []  # its receipt tells another digest
+    assert differences(files(tmp_path), expected) == [name]
+    path = tmp_path / "a.state" / "receipts" / "000001.json"
+    receipt = {k: v for k, v in read_signed(path).items() if k != "checksum"}
+    receipt["arrays"]["conv"]["digest"] = file_digest(shard)
+    write_json_atomic(path, sign(receipt))
+    assert set(believed_and_wrong(tmp_path, expected)) == {
+        name,
+        path.relative_to(tmp_path).as_posix(),
+    }
+
+
+def test_wall_time_is_the_only_thing_left_out(tmp_path: Path):
+    for folder, seconds, share in (("a", 1.0, 0.5), ("b", 2.0, 0.5), ("c", 2.0, 0.6)):
+        with Product(tmp_path / folder, "k") as product:
+            product.start()
+            (product.folder / "w").write_bytes(b"w")
+            product.finish({"seconds": seconds, "share": share}, ["w"])
+    a, b, c = (files(tmp_path / name) for name in "abc")
+    assert differences(a, b) == []
+    assert differences(b, c) == ["card.json", "result.json"]
+
+
+def test_a_reader_that_believes_a_damage_would_be_seen(store: Path):
+    reader = store_readers(store)["conv: array"]
+    truth = reader.read()
+    caused = _damage_store(store, "truncate", Random(0))
+    assert _fault(reader, truth, caused) == ""
+    blind = Reader(lambda: truth, reader.files)
+    assert _fault(blind, truth, caused) == "unfound"
+    assert _fault(Reader(lambda: truth + 1, reader.files), truth, caused) == "wrong"
+
+    def unclear() -> None:
+        raise StoreError("something is wrong somewhere")
+
+    assert _fault(Reader(unclear, reader.files), truth, caused) == "unfound"
+    elsewhere = Damage("flip", "bookkeeping", [store.with_suffix(".state") / "key.json"])
+    assert _fault(blind, truth, elsewhere) == ""
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        "a.zarr/zarr.json",
+        "a.zarr/conv/zarr.json",
+        "a.zarr/label/c/0",
+        "a.zarr/image_id/zarr.json",
+        "a.zarr/conv/c/1/0/0/0",
+        "a.state/receipts/000002.json",
+        "a.state/key.json",
+    ],
+)
+@pytest.mark.parametrize("how", ["flip", "delete"])
+def test_the_mending_command_mends_and_launders_nothing(
+    store: Path, tmp_path: Path, damaged: str, how: str
+):
+    """As Snakemake's --force does: the manifest is removed, the writer goes on."""
+    values = open_store(store)["conv"][:]
+    expected, file = files(tmp_path), tmp_path / damaged
+    if how == "delete":
+        file.unlink()
+    else:
+        content = bytearray(file.read_bytes())
+        content[len(content) // 2] ^= 1
+        file.write_bytes(content)
+    store.with_suffix(".json").unlink()
+    written(store, values)
+    assert files(tmp_path) == expected
+
+
+def test_a_store_copied_without_its_bookkeeping_is_whole(store: Path):
+    shutil.rmtree(store.with_suffix(".state"))
+    assert open_store(store).verify() == []

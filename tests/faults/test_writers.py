@@ -1,0 +1,150 @@
+"""Two writers: the second is refused by name of the first, unless that one is dead."""
+
+import errno
+import json
+import multiprocessing
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from kc.errors import StoreError
+from kc.store import ArraySpec, StoreWriter
+from kc.store import lock as locks
+from kc.store.lock import lock
+from kc.store.product import Product
+
+FORK = multiprocessing.get_context("fork")
+HERE = socket.gethostname()
+
+
+def writer(path: Path) -> StoreWriter:
+    rows = pd.DataFrame({"image_id": [f"{n}" for n in range(4)]})
+    return StoreWriter(path, "k", [ArraySpec("a", ("image",), (4,), "float32")], rows, 2)
+
+
+def write_and_wait(path: Path, told) -> None:
+    os.environ["SLURM_JOB_ID"] = "77"
+    with writer(path) as store:
+        store.write(0, {"a": np.zeros(2, np.float32)})
+        told.set()
+        time.sleep(60)
+
+
+@pytest.fixture
+def first(tmp_path: Path):
+    """Give a store and the process that writes it."""
+    told = FORK.Event()
+    process = FORK.Process(target=write_and_wait, args=(tmp_path / "a.zarr", told))
+    process.start()
+    assert told.wait(30)
+    yield tmp_path / "a.zarr", process
+    process.kill()
+    process.join()
+
+
+def test_a_second_process_is_refused_by_name_of_the_first(first):
+    path, process = first
+    wanted = rf"process {process.pid} on host {HERE}, SLURM job 77\)\. Cure: wait for it"
+    with pytest.raises(StoreError, match=wanted), writer(path):
+        pass
+
+
+def test_a_killed_writers_store_is_taken_over(first):
+    path, process = first
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    with writer(path) as store:
+        assert store.missing() == [1]
+
+
+def left(path: Path, **about: object) -> Path:
+    """Write a lock as an owner leaves it that did not give it back."""
+    owner = {"host": "elsewhere", "pid": 12, "slurm_job": "34"} | about
+    path.write_text(json.dumps(owner))
+    return path
+
+
+def test_a_lock_of_another_host_is_explained_with_its_cure(tmp_path: Path):
+    file = left(tmp_path / "lock")
+    wanted = (
+        r"process 12 on host elsewhere, SLURM job 34\) did not give this lock back.*"
+        rf"0 min ago.*from {HERE}.*Cure: .*on elsewhere: ps -p 12; squeue\), then rm .*lock"
+    )
+    with pytest.raises(StoreError, match=wanted):
+        lock(file)
+    file.unlink()
+    lock(file).close()
+    assert file.read_bytes() == b""
+
+
+def test_another_hosts_lock_is_taken_over_after_a_long_silence(tmp_path: Path):
+    file, now = left(tmp_path / "lock"), time.time()
+    os.utime(file, (now, now - locks.SILENCE + 60))
+    with pytest.raises(StoreError, match="14 min ago"):
+        lock(file)
+    os.utime(file, (now, now - locks.SILENCE - 1))
+    lock(file).close()
+
+
+def test_a_job_that_slurm_moved_to_another_host_takes_its_own_lock_over(tmp_path, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "35")
+    with pytest.raises(StoreError, match="did not give this lock back"):
+        lock(left(tmp_path / "lock"))
+    monkeypatch.setenv("SLURM_JOB_ID", "34")
+    lock(left(tmp_path / "lock")).close()
+
+
+def test_an_owner_gives_signs_of_life(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(locks, "PULSE", 0.01)
+    file = tmp_path / "lock"
+    held = lock(file)
+    os.utime(file, (0, 0))
+    deadline = time.monotonic() + 20
+    while file.stat().st_mtime < 1 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert file.stat().st_mtime > 1
+    held.close()
+    os.utime(file, (0, 0))
+    time.sleep(0.1)
+    assert file.stat().st_mtime == 0
+
+
+def test_where_the_file_system_knows_no_locks_the_owners_process_decides(tmp_path, monkeypatch):
+    def unknown(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(locks.fcntl, "flock", unknown)
+    file = tmp_path / "lock"
+    with pytest.raises(StoreError, match=f"another process writes here.*{os.getpid()}"):
+        lock(left(file, host=HERE, pid=os.getpid()))
+    dead = FORK.Process(target=time.sleep, args=(0,))
+    dead.start()
+    dead.join()
+    lock(left(file, host=HERE, pid=dead.pid)).close()
+
+
+def test_a_folder_of_weights_has_one_maker(tmp_path: Path):
+    told = FORK.Event()
+    process = FORK.Process(target=make_and_wait, args=(tmp_path / "net", told))
+    process.start()
+    assert told.wait(30)
+    product = Product(tmp_path / "net", "k")
+    with pytest.raises(StoreError, match=f"process {process.pid} on host"), product:
+        pass
+    process.kill()
+    process.join()
+    with product:
+        assert not product.is_done()
+
+
+def make_and_wait(folder: Path, told) -> None:
+    with Product(folder, "k") as product:
+        product.start()
+        told.set()
+        time.sleep(60)
