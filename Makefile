@@ -26,6 +26,9 @@ demo: setup
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -q
 
+faults: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults.campaign --kills 200 --workflow 4 --damages 500
+
 lint: setup
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile workflow

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from kc.errors import StoreError
-from kc.store.files import read_signed
+from kc.store.files import read_signed, sign
 from kc.store.place import is_remote
 from kc.store.product import CARD, KEY, RESULT, read_card
 from kc.store.reader import open_store
@@ -52,12 +52,12 @@ def _of_product(folder: Path) -> list[str]:
         card = read_card(folder, cure)
     except StoreError as error:
         return [str(error)]
-    for name, expected in ((RESULT, card), (KEY, {"key": card["key"]})):
+    for name, expected in ((RESULT, card), (KEY, sign({"key": card["key"]}))):
         try:
             found = read_signed(folder / name, cure)
         except StoreError as error:
             damages.append(str(error))
             continue
-        if not expected.items() <= found.items():
+        if found != expected:
             damages.append(f"{folder / name}: not the one that {CARD} belongs to. Cure: {cure}")
     return damages

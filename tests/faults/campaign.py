@@ -18,6 +18,9 @@ os.environ["OMP_NUM_THREADS"] = "1"  # before torch: a forked process may have o
 
 from tests.faults import children, damages, kills, workflow, world
 
+TOGETHER = 20
+"""Damages looked at by one child."""
+
 
 def main() -> int:
     """Run the campaign."""
@@ -66,10 +69,9 @@ def _campaign(asked: argparse.Namespace, room: Path) -> dict[str, Any]:
             _tell(f"{done} of {asked.kills} kills")
     if asked.workflow:
         report["kills"].append(workflow.kill_workflow(room, dice, asked.workflow))
-    for number in range(asked.damages):
-        trial = damages.damage_and_read(made, room, dice)
-        report["damages"].append(trial)
-        _tell(f"{number + 1} of {asked.damages} damages")
+    while (left := asked.damages - len(report["damages"])) > 0:
+        report["damages"] += damages.damage_and_read(made, room, dice, min(left, TOGETHER))
+        _tell(f"{asked.damages - left} of {asked.damages} damages")
     report["borne"] = all(
         not trial["wrong"] and not trial["different"] for trial in report["kills"]
     ) and all(damages.is_found(trial) for trial in report["damages"])

@@ -31,23 +31,38 @@ def is_found(trial: dict[str, Any]) -> bool:
     return bool(trial["verified"]) and not trial["unfound"] and not trial["wrong"]
 
 
-def damage_and_read(world: Path, room: Path, dice: Random) -> dict[str, Any]:
-    """Damage one product, and give what ``verify`` and the readers said."""
+def damage_and_read(world: Path, room: Path, dice: Random, count: int) -> list[dict[str, Any]]:
+    """Damage a product, ``count`` times over; give what ``verify`` and the readers said."""
     number = dice.randrange(1 << 30)
-    trial = room / "damaged"
-    trial.mkdir()
-    found: dict[str, Any] = ask(lambda: _trial(world, trial, Random(number)), trial)
-    shutil.rmtree(trial)
+    found: list[dict[str, Any]] = ask(lambda: _trials(world, room, Random(number), count), room)
     return found
 
 
-def _trial(world: Path, trial: Path, dice: Random) -> dict[str, Any]:
+def _trials(world: Path, room: Path, dice: Random, count: int) -> list[dict[str, Any]]:
+    truths: dict[tuple[Path, str], Any] = {}
+    found = []
+    for _ in range(count):
+        trial = room / "damaged"
+        trial.mkdir()
+        found.append(_trial(world, trial, dice, truths))
+        shutil.rmtree(trial)
+    return found
+
+
+def _trial(
+    world: Path, trial: Path, dice: Random, truths: dict[tuple[Path, str], Any]
+) -> dict[str, Any]:
     kind, is_store = dice.choice(KINDS), dice.random() < 0.7
     where = dice.choice(STORES if is_store else FOLDERS)
     path = (_store if is_store else _folder)(world / "results", trial, where, dice)
-    readers = (store_readers if is_store else folder_readers)(path)
-    truth = {name: reader.read() for name, reader in readers.items()}
-    caused = (_damage_store if is_store else _damage_folder)(path, kind, dice)
+    array = dice.choice(open_store(path).names) if is_store else ""
+    readers = store_readers(path, [array]) if is_store else folder_readers(path)
+    for name, reader in readers.items():
+        if (path, name) not in truths:
+            truths[path, name] = reader.read()
+    caused = (
+        _damage_store(path, array, kind, dice) if is_store else _damage_folder(path, kind, dice)
+    )
     lines = damages_under(path)
     found = {
         "product": str(path.relative_to(trial)),
@@ -60,7 +75,7 @@ def _trial(world: Path, trial: Path, dice: Random) -> dict[str, Any]:
         "lines": lines[:3],
     }
     for name, reader in readers.items():
-        fault = _fault(reader, truth[name], caused)
+        fault = _fault(reader, truths[path, name], caused)
         if fault:
             found[fault].append(name)
     return found
@@ -104,9 +119,9 @@ def _store(results: Path, trial: Path, where: str, dice: Random) -> Path:
     return folder / f"{manifest.stem}.zarr"
 
 
-def _damage_store(path: Path, kind: str, dice: Random) -> Damage:
+def _damage_store(path: Path, name: str, kind: str, dice: Random) -> Damage:
     store = open_store(path)
-    array = store[dice.choice(store.names)]
+    array = store[name]
     shards = [shard_file(path, array, shard) for shard in range(array.shards)]
     file, manifest = dice.choice(shards), path.with_suffix(".json")
     if kind == "edit":

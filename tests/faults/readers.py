@@ -1,6 +1,6 @@
 """Every way to read a product, and the files each of them looks at."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,14 +22,14 @@ class Reader(NamedTuple):
     """What it looks at: where one of these is damaged, it has to find that."""
 
 
-def store_readers(path: Path) -> dict[str, Reader]:
-    """Name the readers of a store (``NAME.zarr``)."""
+def store_readers(path: Path, names: Sequence[str]) -> dict[str, Reader]:
+    """Name the readers of some arrays of a store (``NAME.zarr``)."""
     store = open_store(path)
     described = {path.with_suffix(".json")}
     for name in store.manifest["coordinates"]:
         described |= {path / name / "zarr.json", path / name / "c" / "0"}
     found = {"rows": Reader(lambda: open_store(path).rows.to_csv(), described)}
-    for name in store.names:
+    for name in names:
         needed = described | {path / name / "zarr.json"}
         for way, (read, shards) in _ways(path, store[name]).items():
             files = [shard_file(path, store[name], shard) for shard in shards]

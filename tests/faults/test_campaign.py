@@ -100,9 +100,9 @@ def test_wall_time_is_the_only_thing_left_out(tmp_path: Path):
 
 
 def test_a_reader_that_believes_a_damage_would_be_seen(store: Path):
-    reader = store_readers(store)["conv: array"]
+    reader = store_readers(store, ["conv"])["conv: array"]
     truth = reader.read()
-    caused = _damage_store(store, "truncate", Random(0))
+    caused = _damage_store(store, "conv", "truncate", Random(0))
     assert _fault(reader, truth, caused) == ""
     blind = Reader(lambda: truth, reader.files)
     assert _fault(blind, truth, caused) == "unfound"

@@ -3,6 +3,7 @@
 Paths are relative throughout: products quote them, and must be the same wherever they are made.
 """
 
+import importlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -68,7 +69,8 @@ class Stage(NamedTuple):
 
 
 def warm_up() -> None:
-    """Fix what the workflow fixes, and save a fit's state after every epoch."""
+    """Fix what the workflow fixes, save a fit's state after every epoch, import what is lazy."""
+    importlib.import_module("dask.array")
     use_threads(1)
     resume.EVERY = 0.0
 
