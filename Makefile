@@ -1,10 +1,10 @@
-# make setup | tables | demo | test | lint | bench | bench-path | bench-gpu | slurm
+# make setup | tables | demo | test | lint | bench | bench-path | bench-gpu | slurm | faults
 SHELL := bash
 PYTHON ?= python3
 BIN := .venv/bin
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH" snakemake
 
-.PHONY: setup tables demo test lint bench bench-path bench-gpu slurm
+.PHONY: setup tables demo test lint bench bench-path bench-gpu slurm faults
 setup: .venv/ready
 
 .venv/ready: pyproject.toml constraints.txt

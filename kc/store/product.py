@@ -97,6 +97,8 @@ def read_card(folder: Path, cure: str = "", files: Sequence[str] | None = None) 
     """
     cure = cure or f"rm -r {folder} and run the workflow again"
     card = read_signed(folder / CARD, cure)
+    if "files" not in card:
+        raise StoreError(f"{folder / CARD}: whole, but no card: another file's. Cure: {cure}")
     damaged = damaged_files(folder, card, files)
     if damaged:
         raise StoreError(

@@ -29,8 +29,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="kc-faults-", dir=asked.room) as room:
         report = _campaign(asked, Path(room))
     report["seconds"] = round(time.monotonic() - begun, 1)
-    asked.out.parent.mkdir(parents=True, exist_ok=True)
-    asked.out.write_text(json.dumps(report, indent=1) + "\n")
+    _keep(report, asked.out)
     sys.stdout.write(_table(report) + "\n")
     return 0 if report["borne"] else 1
 
@@ -66,16 +65,23 @@ def _campaign(asked: argparse.Namespace, room: Path) -> dict[str, Any]:
             )
             done += trial.killed
             report["kills"].append(trial._asdict())
+            _keep(report, asked.out)
             _tell(f"{done} of {asked.kills} kills")
     if asked.workflow:
         report["kills"].append(workflow.kill_workflow(room, dice, asked.workflow))
     while (left := asked.damages - len(report["damages"])) > 0:
         report["damages"] += damages.damage_and_read(made, room, dice, min(left, TOGETHER))
+        _keep(report, asked.out)  # a long campaign that is stopped has told what it saw
         _tell(f"{asked.damages - left} of {asked.damages} damages")
     report["borne"] = all(
         not trial["wrong"] and not trial["different"] for trial in report["kills"]
     ) and all(damages.is_found(trial) for trial in report["damages"])
     return report
+
+
+def _keep(report: dict[str, Any], out: Path) -> None:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(report, indent=1) + "\n")
 
 
 def _table(report: dict[str, Any]) -> str:
