@@ -1,11 +1,12 @@
 """Check what lies in a folder: stores, and products with a card."""
 
 from pathlib import Path
+from typing import Any
 
 from kc.errors import StoreError
 from kc.store.files import read_signed, sign
 from kc.store.place import is_remote
-from kc.store.product import CARD, KEY, RESULT, read_card
+from kc.store.product import CARD, KEY, RESULT, damaged_files
 from kc.store.reader import open_store
 
 
@@ -45,19 +46,20 @@ def _of_store(path: Path) -> list[str]:
 
 
 def _of_product(folder: Path) -> list[str]:
-    """Check card, files, and the two bookkeeping files that tell the same."""
-    cure = f"rm -r {folder} and run the workflow again"
+    """Check the files against the card, or its copy, and the bookkeeping; name all that is bad."""
+    cure = f"Cure: rm -r {folder} and run the workflow again"
+    found: dict[str, dict[str, Any]] = {}
     damages = []
-    try:
-        card = read_card(folder, cure)
-    except StoreError as error:
-        return [str(error)]
-    for name, expected in ((RESULT, card), (KEY, sign({"key": card["key"]}))):
+    for name in (CARD, RESULT, KEY):
         try:
-            found = read_signed(folder / name, cure)
+            found[name] = read_signed(folder / name, cure.removeprefix("Cure: "))
         except StoreError as error:
             damages.append(str(error))
-            continue
-        if found != expected:
-            damages.append(f"{folder / name}: not the one that {CARD} belongs to. Cure: {cure}")
-    return damages
+    cards = [name for name in (CARD, RESULT) if "files" in found.get(name, {})]
+    if not cards:
+        return damages or [f"{folder / CARD}: no card. {cure}"]
+    card = found[cards[0]]
+    expected = {CARD: card, RESULT: card, KEY: sign({"key": card["key"]})}
+    wrong = [name for name in found if found[name] != expected[name]]
+    wrong += damaged_files(folder, card)
+    return damages + [f"{folder / name}: missing or not the one written. {cure}" for name in wrong]
