@@ -11,13 +11,14 @@ from snakemake.cli import get_argument_parser
 from typer.testing import CliRunner
 
 from kc.cli import app
-from kc.config import STUDIES
+from kc.config import STUDIES, Network
+from kc.networks import build
 from tests.own.noise import write
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
-TARGETS = {*STUDIES, "concepts", "report"}
+TARGETS = {*STUDIES, "concepts", "custom", "download", "report"}
 
 
 class Block(NamedTuple):
@@ -70,7 +71,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("name", NAMES)
 def test_examples_run_in_order(name: str, folder: Path):
     source = np.random.default_rng(0).standard_normal((64, 4)).astype(np.float32)
-    names: dict = {"source": source, "target": source[:, ::-1] + 0.1}
+    narrow = Network(width=0.0625, head_units=8)
+    names: dict = {
+        "source": source,
+        "target": source[:, ::-1] + 0.1,
+        "model_a": build("resnet18", 4, narrow, 0),
+        "model_b": build("resnet18", 4, narrow, 1),
+    }
     for block in blocks(ROOT / name):
         if block.kind == "python":
             file = re.match(r"# (\w+\.py)\n", block.text)
