@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
 
@@ -59,7 +58,8 @@ def load_fit(folder: Path, device: torch.device | str = "cpu") -> FitResult:
         about["sigma"],
         seed=0,
     )
-    rows = {name: np.asarray(tensors.pop(f"rows.{name}")) for name in ("train", "validation")}
+    # copies: the tensors are views of the file, whose bytes may change after they were checked
+    rows = {name: tensors.pop(f"rows.{name}").numpy().copy() for name in ("train", "validation")}
     net.load_state_dict(tensors)
     entry = about["chosen"]
     return FitResult(

@@ -130,7 +130,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
     found = browser.new_context(viewport={"width": 1366, "height": 768}, color_scheme="light")
-    found.set_default_timeout(30_000)
+    found.set_default_timeout(120_000)
     yield found
     found.close()
 
