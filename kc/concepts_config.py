@@ -124,9 +124,9 @@ class Concepts(Section):
         for architecture in self.architectures:
             if not any(architecture.startswith(name) for name in self.thresholds):
                 raise ValueError(f"thresholds has none for {architecture}")
-        for layer in {*self.layers, *(fc for some in self.dataset_layers.values() for fc in some)}:
-            if layer not in self.training.distil_rates:
-                raise ValueError(f"training.distil_rates has none for {layer}")
+        for layers in (self.layers, *self.dataset_layers.values()):
+            if missing := [layer for layer in layers if layer not in self.training.distil_rates]:
+                raise ValueError(f"training.distil_rates has none for {', '.join(missing)}")
         return self
 
 
