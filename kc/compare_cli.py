@@ -70,6 +70,10 @@ def compare_command(
     weights_b: Weights = None,
     ids_a: Ids = None,
     ids_b: Ids = None,
+    labels: Annotated[
+        bool,
+        typer.Option("--labels", help="pictures lie in class folders: also by class"),
+    ] = False,
     size: Annotated[int, typer.Option(help="side pictures are resized to, px")] = 64,
     order: Annotated[int, typer.Option(help="K, non-linear layers of g")] = 2,
     epochs: Annotated[int | None, typer.Option(help="of each fit; none: the default's")] = None,
@@ -91,6 +95,7 @@ def compare_command(
 
     Reconstructs each layer from the other on training images and writes, for test images, which
     share of its variance is missing: OUT/tables/compare.* and, for maps, OUT/figures/*. With
+    --labels, by class: OUT/tables/classes.*. With
     --layers (or several names in --layer-a, --layer-b): OUT/tables/matrix.*, OUT/figures/matrix.*.
     """
     from kc.report.custom import make
@@ -103,7 +108,7 @@ def compare_command(
         {"a": a, "b": b, "images": images, "weights_a": weights_a, "weights_b": weights_b}
         | {"layer_a": _choice(layer_a), "layer_b": _choice(layer_b), "layers": _choice(layers)}
         | {"ids_a": ids_a, "ids_b": ids_b, "size": size, "mean": mean, "std": std, "seed": seed}
-        | {"tokens": tokens, "align": align},
+        | {"tokens": tokens, "align": align, "labels": labels},
     )
     settings = _settings(pair, order, epochs, dtype)
     page = make(pair, settings, out, device, partial(typer.echo, err=True))

@@ -13,7 +13,8 @@ Align = Literal["auto", "pool", "grid"]
 Colours = tuple[float, float, float]
 Layers = Annotated[tuple[str, ...], Field(min_length=1)]
 """Nodes of a graph, or arrays of a file."""
-
+SUFFIXES = ("csv", "md", "tex", "json")
+"""Of a table."""
 
 FEATURES = re.compile(r"(?P<path>.+(?P<suffix>\.npy|\.zarr|\.h5|\.hdf5))(:(?P<only>.+))?")
 """How a file of features is named."""
@@ -46,6 +47,10 @@ class Look(Section):
         "auto",
         description="layers of different kinds: means over positions and tokens (pool), or tokens "
         "on their grid (grid); auto: grid where both have one",
+    )
+    labels: bool = Field(
+        False,
+        description="also what of each class is missing; pictures lie in class folders",
     )
 
 
@@ -84,7 +89,9 @@ class Pair(Look):
     def outputs(self) -> list[str]:
         """List what is written whatever the layers are, relative to the pair's folder."""
         names = ["tables/matrix"] if self.is_matrix else ["tables/compare", "tables/peers"]
-        found = [f"{name}.{suffix}" for name in names for suffix in ("csv", "md", "tex", "json")]
+        found = [f"{name}.{suffix}" for name in names for suffix in SUFFIXES]
+        if self.labels:
+            found += [f"tables/classes.{suffix}" for suffix in SUFFIXES]
         if self.is_matrix:
             found += ["figures/matrix.png", "figures/matrix.svg"]
         return [*found, "index.html"]
@@ -105,6 +112,12 @@ class Pair(Look):
     def _layers_are_told_once(self) -> "Pair":
         if self.layers is not None and (self.layer_a or self.layer_b):
             raise ValueError("layers is of both sides; expected it, or layer_a and layer_b")
+        return self
+
+    @model_validator(mode="after")
+    def _classes_are_of_two_layers(self) -> "Pair":
+        if self.labels and self.is_matrix:
+            raise ValueError("labels is of one layer against one other; expected layer_a, layer_b")
         return self
 
 

@@ -11,6 +11,7 @@ from tqdm import tqdm
 from kc.consistency.net import check_shapes
 from kc.names import SUBSETS, component_names
 from kc.own import notes
+from kc.own.classes import check_classes, shares_by_class
 from kc.own.fits import Fitted, fit_direction
 from kc.own.forms import Form, align
 from kc.own.peers import peers_of
@@ -35,6 +36,9 @@ class Comparison(NamedTuple):
     (:data:`kc.consistency.baselines.NAMES`)."""
     notes: tuple[str, ...]
     """What the shares are of; warnings first. They hold no path."""
+    classes: pd.DataFrame | None
+    """A row a direction and class, where classes were asked for
+    (:func:`kc.own.classes.shares_by_class`)."""
     peer_notes: tuple[str, ...]
     """What the other measures are of."""
     components: dict[str, Path]
@@ -86,6 +90,8 @@ def compare(
     names = {side.letter: next(iter(side.layers)) for side in sides}
     forms = _forms(sides, names, settings)
     rows = pair_rows(sides, images, settings, folder)
+    if settings.labels:
+        check_classes(rows, images)
     stored = {}
     for side in sides:
         name, form = names[side.letter], forms[side.letter]
@@ -99,6 +105,7 @@ def compare(
     }
     shares = _shares(fits, settings.consistency.order)
     peers = _peers(stored, settings, folder, chosen)
+    classes = _classes(stored, rows, settings, folder, chosen) if settings.labels else None
     about = {letter: (names[letter], forms[letter]) for letter in names}
     told = (
         *_warnings(fits),
@@ -127,7 +134,9 @@ def compare(
         "device": str(chosen),
     }
     kept = {f.card["fit"]: f.components for f in fits.values() if f.components is not None}
-    return Comparison(shares, peers, told, notes.of_peers(peers), kept, rows.images, origin)
+    return Comparison(
+        shares, peers, told, classes, notes.of_peers(peers), kept, rows.images, origin
+    )
 
 
 def origin_of(rows: Rows, images: Path | str | None) -> dict[str, Any]:
@@ -170,6 +179,23 @@ def _peers(
         found = peers_of(name, stored[source], stored[target], settings, out, device)
         rows.append({"target": target, "source": source} | found.to_dict())
     return pd.DataFrame(rows)
+
+
+def _classes(
+    stored: Mapping[str, StoredArray],
+    rows: Rows,
+    settings: CompareSettings,
+    out: Path,
+    device: torch.device,
+) -> pd.DataFrame:
+    found = []
+    for source, target in tqdm(DIRECTIONS, desc="classes", unit="direction", disable=None):
+        name = f"{target}-from-{source}"
+        of = shares_by_class(name, stored[source], stored[target], rows, settings, out, device)
+        of.insert(0, "target", target)
+        of.insert(1, "source", source)
+        found.append(of)
+    return pd.concat(found, ignore_index=True)
 
 
 def _warnings(fits: Mapping[tuple[str, str], Fitted]) -> list[str]:

@@ -76,9 +76,9 @@ def fit_direction(
     kept = _kept(name, key, target, settings, out) if pictured else None
     with Product(out / "fits" / name, key) as product:
         if not product.is_done():
-            _make(name, product, _pair(source, target, settings, device), target, settings, kept)
+            _make(name, product, pair_of(source, target, settings, device), target, settings, kept)
         elif kept is not None and not kept.is_done():
-            pair = _pair(source, target, settings, device)
+            pair = pair_of(source, target, settings, device)
             evaluate(load_fit(product.folder, device), pair, {}, kept)
     card = read_card(product.folder, files=["variances.csv"])
     variances = pd.read_csv(product.folder / "variances.csv")
@@ -93,9 +93,10 @@ def digest_of(array: StoredArray) -> str:
     )
 
 
-def _pair(
+def pair_of(
     source: StoredArray, target: StoredArray, settings: CompareSettings, device: torch.device
 ) -> Pair:
+    """Say how both layers are fed: from memory where they fit into it, else block by block."""
     return pair_up(source, target, device, source.shard_rows, settings.consistency.memory_gb)
 
 

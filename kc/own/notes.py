@@ -58,6 +58,14 @@ def of_forms(sides: Sequence[Side], chosen: Mapping[str, tuple[str, Form]]) -> l
     return [f"To be of one kind, features are changed ({'; '.join(told)}): --tokens, --align."]
 
 
+CLASSES = (
+    "xdelta of a class: squared deviations of x^Delta from its mean over all test images, over "
+    "those of x*, summed over the class's images; weight: the class's part of the variance of x*. "
+    "The mean of xdelta by weight is the share of all. 95 %: bootstrap over the class's images; it "
+    "does not cover another seed or fit, and of many classes some stand apart by chance."
+)
+
+
 def of_peers(peers: pd.DataFrame) -> tuple[str, ...]:
     """Say what the measures beside are of, and which could not be told."""
     empty = [name for name in NAMES if peers[name].isna().any()]

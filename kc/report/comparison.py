@@ -13,6 +13,9 @@
 ``tables/peers.csv`` (and .md, .tex, .json)
     A row a direction, test images: ``target``, ``source``, and the columns of
     :data:`kc.consistency.baselines.NAMES`.
+``tables/classes.csv`` (and .md, .tex, .json)
+    With ``--labels``: a row a direction and class, test images
+    (:func:`kc.own.classes.shares_by_class`).
 ``figures/b-from-a.png``, ``figures/a-from-b.png`` (and .svg)
     Where the layers are maps: image, x*, x^(0) .. x^Delta of some filters.
 ``pictures.zarr``, ``activations/a.zarr``, ``activations/b.zarr``
@@ -37,7 +40,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from kc.consistency.baselines import NAMES
-from kc.own import Comparison
+from kc.own import Comparison, notes
 from kc.report.figures import write_figure
 from kc.report.page import Drawing, Section, write_page
 from kc.report.pictures import (
@@ -89,6 +92,11 @@ def write_comparison(found: Comparison, folder: Path | str) -> Path:
         provenance=found.provenance,
         columns={name: Column(name.replace("_", " "), ".3f") for name in NAMES},
     )
+    sections = [
+        Section("peers", "Other measures", "", [out / "tables" / "peers"], []),
+    ]
+    if found.classes is not None:
+        sections.insert(0, Section("classes", "By class", "", [_classes(found, out)], []))
     drawn, views = [], []
     if found.images is not None:
         for name, path in found.components.items():
@@ -103,10 +111,26 @@ def write_comparison(found: Comparison, folder: Path | str) -> Path:
         lead=sentence(found),
         sections=[
             Section("shares", "Shares", "", [out / "tables" / "compare"], drawn),
-            Section("peers", "Other measures", "", [out / "tables" / "peers"], []),
+            *sections,
         ],
         views=views,
     )
+
+
+def _classes(found: Comparison, out: Path) -> Path:
+    """Write the table of classes; give its path."""
+    path = out / "tables" / "classes"
+    assert found.classes is not None
+    write_table(
+        found.classes,
+        path,
+        title="What is missing of each class",
+        caption="Test images, classes of which most is missing first.",
+        notes=[notes.CLASSES],
+        provenance=found.provenance,
+        columns={name: Column(name, ".3f") for name in ("xdelta", "low", "high", "weight")},
+    )
+    return path
 
 
 def sentence(found: Comparison) -> str:
