@@ -145,7 +145,7 @@ def _make(plan: ConceptNetwork, given: Given, product: Product, device: torch.de
     crops = plan.role == "teacher" and not finetuned and lessons.teacher_augment == "crop"
     rate = first_rate(plan, lessons, finetuned)
     course = Course(plan.name, lessons, rate, derive_seed(plan.name), device, crops)
-    history = train_to_checkpoints(model, lesson, pictures, course, layers, folder)
+    history = train_to_checkpoints(model, lesson, pictures, course, layers, product)
     if plan.teacher is not None:
         _teach_above(model, plan, pictures, lessons, device)
     save_weights(model, folder / "weights.safetensors")

@@ -20,6 +20,7 @@ from kc.images import normalise
 from kc.networks.checkpoint import load_state, save_state, save_weights
 from kc.networks.train import Pictures, augment
 from kc.runtime import derive_seed
+from kc.store.product import Product
 
 STATE = "state.safetensors"
 ALL = "all"
@@ -87,9 +88,9 @@ def train_to_checkpoints(
     pictures: Pictures,
     course: Course,
     layers: Mapping[str, Tensor],
-    folder: Path,
+    product: Product,
 ) -> pd.DataFrame:
-    """Train a part of ``model`` in place; keep the model at the listed epochs in ``folder``.
+    """Train a part of ``model`` in place; keep the model at the listed epochs in ``product``.
 
     A run that was killed goes on at the last checkpoint and ends with the same bits.
 
@@ -117,14 +118,14 @@ def train_to_checkpoints(
         momentum=lessons.momentum,
         weight_decay=lessons.weight_decay,
     )
-    state = folder / STATE
+    state = product.folder / STATE
     history = load_state(state, model, optimiser)
     watched: dict[str, list[Tensor]] = {ALL: [*model.parameters()]}
     watched |= {name: [weight] for name, weight in layers.items()}
     ways = _ways(watched, history)
     if not history:
         history.append(_row(0, float("nan"), float("nan"), ways))
-        _keep(model, 0, lessons, folder)
+        _keep(model, 0, lessons, product)
     each_step = [ways[name] for name in layers]
     todo = range(len(history) - 1, lessons.epochs)
     for epoch in tqdm(todo, desc=course.name, unit="epoch", disable=None, leave=False):
@@ -137,7 +138,7 @@ def train_to_checkpoints(
                 f"{course.name}: training diverged in epoch {epoch + 1} (loss {loss}). "
                 f"Cure: lower its rate in concepts.training (it was {course.rate})."
             )
-        if _keep(model, epoch + 1, lessons, folder):
+        if _keep(model, epoch + 1, lessons, product):
             save_state(state, model, optimiser, history)
     return pd.DataFrame(history)
 
@@ -230,9 +231,10 @@ def _row(
     return row
 
 
-def _keep(model: nn.Module, epoch: int, lessons: Lessons, folder: Path) -> bool:
-    """Write a checkpoint where one is due, whole or not at all."""
+def _keep(model: nn.Module, epoch: int, lessons: Lessons, product: Product) -> bool:
+    """Write a checkpoint where one is due, whole or not at all, and seal it."""
     if epoch not in lessons.checkpoints:
         return False
-    save_weights(model, folder / checkpoint_file(epoch))
+    save_weights(model, product.folder / checkpoint_file(epoch))
+    product.seal(checkpoint_file(epoch))
     return True

@@ -5,6 +5,7 @@ same content lies in ``result.json``, which the workflow does not know, and what
 before a kill is not made twice.
 """
 
+import logging
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,6 +20,10 @@ CARD = "card.json"
 RESULT = "result.json"
 KEY = "key.json"
 LOCK = "lock"
+SEALS = "seals.json"
+"""Digests of files that are done for good before the others are; gone when all are."""
+
+LOG = logging.getLogger(__name__)
 
 
 class Product:
@@ -34,6 +39,7 @@ class Product:
 
     def __init__(self, folder: Path, key: str) -> None:
         self.folder, self.key = folder, key
+        self._seals: dict[str, str] = {}
 
     def __enter__(self) -> "Product":
         self._lock = lock(self.folder / LOCK)
@@ -60,25 +66,69 @@ class Product:
         return whole
 
     def start(self) -> None:
-        """Make the folder ready; what another key left is removed, what this one left is kept."""
-        try:
-            found = read_signed(self.folder / KEY).get("key")
-        except StoreError:
-            found = None
+        """Make the folder ready; what another key left is removed, what this one left is kept.
+
+        Unless a sealed file is no longer the one written: then all is made anew.
+        """
+        goes_on = self._goes_on()
         for path in self.folder.iterdir():
-            if path.name in (CARD, RESULT) or (found != self.key and path.name != LOCK):
+            if path.name in (CARD, RESULT) or (not goes_on and path.name != LOCK):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
         write_signed(self.folder / KEY, {"key": self.key})
+
+    def seal(self, name: str) -> None:
+        """Keep the digest of a file that is done, where the card is still far away.
+
+        What happens to the file in between is then found, not signed.
+        """
+        self._seals[name] = file_digest(self.folder / name)
+        write_signed(self.folder / SEALS, {"files": self._seals})
 
     def finish(self, card: Mapping[str, Any], files: Sequence[str]) -> None:
         """Write the card with the digest of each file, then remove all that it does not name.
 
         Its ``digest`` is that of the first file.
+
+        Raises
+        ------
+        StoreError
+            A sealed file is no longer the one written.
         """
+        changed = damaged_files(self.folder, {"files": self._seals})
+        if changed:
+            raise StoreError(
+                f"{self.folder}: {', '.join(changed)} missing or changed since written. "
+                "Cure: run the workflow again; it begins this folder anew"
+            )
         digests = {name: file_digest(self.folder / name) for name in files}
         whole = dict(card) | {"key": self.key, "digest": digests[files[0]], "files": digests}
         write_json_atomic(self.folder / CARD, write_signed(self.folder / RESULT, whole))
         self._sweep(digests)
+
+    def _goes_on(self) -> bool:
+        """Say whether what lies there is of this key and sound; learn what was sealed."""
+        self._seals = {}
+        try:
+            if read_signed(self.folder / KEY).get("key") != self.key:
+                return False
+        except StoreError:
+            return False
+        if not (self.folder / SEALS).exists():
+            return True
+        try:
+            about = read_signed(self.folder / SEALS)
+            changed = damaged_files(self.folder, about)
+        except (StoreError, KeyError):
+            changed = [SEALS]
+        if changed:
+            LOG.warning(
+                "%s: %s missing or changed since written; it is made anew",
+                self.folder,
+                ", ".join(changed),
+            )
+            return False
+        self._seals = about["files"]
+        return True
 
     def _sweep(self, files: Mapping[str, str]) -> None:
         """Remove what served the making only, as states to go on from."""

@@ -187,6 +187,32 @@ def test_a_killed_training_ends_with_the_bits_of_an_undisturbed_one(
     assert files(tmp_path / "torn", plan) == files(tmp_path / "whole", plan)
 
 
+def test_a_checkpoint_damaged_before_the_training_goes_on_is_made_anew(
+    make_images: Callable[..., Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog
+):
+    """Its digest is taken when it is written: the card must not sign what came after."""
+    images, whole_epoch, seen = make_images(), training._epoch, []
+    make(images, tmp_path / "whole", BASELINE)
+    file = tmp_path / "torn" / BASELINE.name / checkpoint_file(1)
+
+    def torn(*args):
+        seen.append(args[4])
+        if seen == [0, 1, 2]:
+            raise KeyboardInterrupt
+        return whole_epoch(*args)
+
+    monkeypatch.setattr(training, "_epoch", torn)
+    with pytest.raises(KeyboardInterrupt):
+        make(images, tmp_path / "torn", BASELINE)
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    make(images, tmp_path / "torn", BASELINE)
+    assert seen[3:] == [0, 1, 2, 3]
+    assert "checkpoint-001.safetensors missing or changed since written" in caplog.text
+    assert files(tmp_path / "torn", BASELINE) == files(tmp_path / "whole", BASELINE)
+
+
 def test_what_is_there_is_not_made_again(
     make_images: Callable[..., Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

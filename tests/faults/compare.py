@@ -6,6 +6,7 @@ from typing import Any
 
 from kc.errors import StoreError
 from kc.store.files import CHECKSUM, file_digest, read_signed
+from kc.store.product import SEALS
 
 WALL_TIME = frozenset({"seconds"})
 """Fields of cards, and of tables' provenance, that say how long something took: the one thing two
@@ -46,14 +47,16 @@ def believed_and_wrong(folder: Path, expected: dict[str, bytes]) -> list[str]:
     """Name files of a half-made folder that a reader would believe and that are not right.
 
     Believed are: signed files whose checksum holds; shards whose receipt holds and tells their
-    digest; whatever has the name of a table or figure.
+    digest; files that are sealed as they lie there; whatever has the name of a table or figure.
     """
     wrong = []
     for path in folder.rglob("*"):
         name = path.relative_to(folder).as_posix()
         if not path.is_file() or path.name.startswith("."):
             continue
-        if _is_believed(path) and comparable(path) != expected.get(name):
+        if path.name == SEALS:
+            wrong += _wrong_sealed(path, folder, expected)
+        elif _is_believed(path) and comparable(path) != expected.get(name):
             wrong.append(name)
         if path.parent.name == "receipts" and _is_believed(path):
             wrong += _wrong_shards(path, folder, expected)
@@ -68,6 +71,18 @@ def _is_believed(path: Path) -> bool:
             return path.parent.name == "tables"
         return True
     return path.parent.name in ("tables", "figures")
+
+
+def _wrong_sealed(seals: Path, folder: Path, expected: dict[str, bytes]) -> list[str]:
+    if not _is_believed(seals):
+        return []
+    wrong = []
+    for name, digest in read_signed(seals)["files"].items():
+        file = seals.parent / name
+        full = file.relative_to(folder).as_posix()
+        if file.is_file() and file_digest(file) == digest:
+            wrong += [] if file.read_bytes() == expected.get(full) else [full]
+    return wrong
 
 
 def _wrong_shards(receipt: Path, folder: Path, expected: dict[str, bytes]) -> list[str]:

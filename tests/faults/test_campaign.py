@@ -88,6 +88,20 @@ def test_a_wrong_shard_with_a_right_receipt_would_be_seen(store: Path, tmp_path:
     }
 
 
+def test_a_wrong_file_with_a_right_seal_would_be_seen(tmp_path: Path):
+    expected = {"net/early": b"1234"}
+    with Product(tmp_path / "net", "k") as product:
+        product.start()
+        expected |= files(tmp_path)
+        (tmp_path / "net/early").write_bytes(b"1234")
+        product.seal("early")
+        assert believed_and_wrong(tmp_path, expected) == []
+        (tmp_path / "net/early").write_bytes(b"1235")
+        assert believed_and_wrong(tmp_path, expected) == []  # the seal tells another digest
+        product.seal("early")
+        assert believed_and_wrong(tmp_path, expected) == ["net/early"]
+
+
 def test_wall_time_is_the_only_thing_left_out(tmp_path: Path):
     for folder, seconds, share in (("a", 1.0, 0.5), ("b", 2.0, 0.5), ("c", 2.0, 0.6)):
         with Product(tmp_path / folder, "k") as product:

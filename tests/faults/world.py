@@ -81,10 +81,7 @@ def make_world() -> None:
     birds = settings.datasets["birds"]
     build_image_store(birds, None, RESULTS / "images" / "birds.zarr", "key", "make birds again")
     _draw_objects()
-    shape = Network(width=0.0625, head_units=16, small_input=True)
-    given = Given(open_images(RESULTS / "images/objects.json"), shape, LOOKED_AT.training, ("fc1",))
-    train_concept_networks([DRAWN], given, RESULTS / "concepts" / "networks", CPU)
-    for name in ("train", "record", "fit", "entropy", "tables"):
+    for name in ("train", "learn", "record", "fit", "entropy", "tables"):
         STAGES[name].run()
 
 
@@ -98,6 +95,12 @@ def train() -> None:
     )
     images = open_images(RESULTS / "images" / "birds.json")
     train_networks(networks_of(fits()), images, training, RESULTS / "networks", CPU)
+
+
+def learn() -> None:
+    shape = Network(width=0.0625, head_units=16, small_input=True)
+    given = Given(open_images(RESULTS / "images/objects.json"), shape, LOOKED_AT.training, ("fc1",))
+    train_concept_networks([DRAWN], given, RESULTS / "concepts" / "networks", CPU)
 
 
 def record() -> None:
@@ -125,6 +128,7 @@ def tables() -> None:
 
 STAGES = {
     "train": Stage(train, ("networks",), ("images",)),
+    "learn": Stage(learn, ("concepts/networks",), ("images",)),
     "record": Stage(record, ("activations",), ("images", "networks")),
     "fit": Stage(fit, ("fits", "components"), ("activations",)),
     "decompose": Stage(fit, ("components",), ("activations",), ("fits",)),

@@ -51,6 +51,42 @@ def test_another_key_starts_empty_and_its_own_keeps_states(tmp_path: Path):
     assert started(tmp_path / "net", "k2") == {"key.json", "lock"}
 
 
+def test_what_becomes_of_a_sealed_file_is_found(tmp_path: Path, caplog):
+    with Product(tmp_path / "net", "k") as product:
+        product.start()
+        for name in ("early", "late"):
+            (tmp_path / "net" / name).write_bytes(b"1234")
+        product.seal("early")
+    assert started(tmp_path / "net", "k") == {"key.json", "lock", "seals.json", "early", "late"}
+    with product:
+        (tmp_path / "net/early").write_bytes(b"1235")
+        with pytest.raises(StoreError, match=r"net: early missing or changed.*Cure: run the work"):
+            product.finish({}, ["late", "early"])
+        assert not (tmp_path / "net/card.json").exists()
+    assert started(tmp_path / "net", "k") == {"key.json", "lock"}
+    assert "early missing or changed since written" in caplog.text
+
+
+@pytest.mark.parametrize("text", ["{", "{}"])
+def test_seals_that_cannot_be_read_vouch_for_nothing(tmp_path: Path, text: str):
+    with Product(tmp_path / "net", "k") as product:
+        product.start()
+        (tmp_path / "net/early").write_bytes(b"1234")
+        product.seal("early")
+    (tmp_path / "net/seals.json").write_text(text)
+    assert started(tmp_path / "net", "k") == {"key.json", "lock"}
+
+
+def test_seals_go_with_the_card(tmp_path: Path):
+    with Product(tmp_path / "net", "k") as product:
+        product.start()
+        (tmp_path / "net/early").write_bytes(b"1234")
+        product.seal("early")
+        product.finish({}, ["early"])
+    assert not (tmp_path / "net/seals.json").exists()
+    assert read_card(tmp_path / "net")["files"].keys() == {"early"}
+
+
 def test_a_second_maker_is_refused(tmp_path: Path):
     with (
         Product(tmp_path / "net", "k"),
