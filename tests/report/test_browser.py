@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
+from typing import Literal
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
@@ -308,6 +310,21 @@ def test_dark_is_what_the_system_says_or_the_reader(browser: Browser, report: Pa
         assert brightness(again) > 170  # remembered
         again.page.keyboard.press("d")
         assert brightness(again) < 90
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("part", ["results", "viewer", "provenance"])
+def test_no_rule_of_accessibility_is_broken(
+    browser: Browser, report: Path, scheme: Literal["light", "dark"], part: str
+):
+    # contrast of text, names of controls, landmarks, order of headings: all axe's default rules
+    with browser.new_context(color_scheme=scheme) as context:
+        opened = Opened(context.new_page()).open(f"{report.as_uri()}#{part}")
+        opened.page.wait_for_selector(f"#{part}:visible")
+        if part == "viewer":
+            opened.ready()
+        found = Axe().run(opened.page)
+        assert found.violations_count == 0, found.generate_report()
 
 
 def test_results_come_first_and_links_lead_to_their_place(context: BrowserContext, report: Path):
