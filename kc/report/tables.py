@@ -67,7 +67,9 @@ def write_table(
         Header and digits by column; what is not named keeps its name and has three digits.
     """
     wording = _Wording(title, caption, notes)
-    readable, sides = _readable(frame, columns), _sides(frame)
+    # a column without a value is for who computes, not for who reads
+    told = frame if frame.empty else frame.dropna(axis="columns", how="all")
+    readable, sides = _readable(told, columns), _sides(told)
     _write(stem.with_suffix(".csv"), frame.to_csv(index=False, lineterminator="\n"))
     _write(stem.with_suffix(".md"), _markdown(readable, sides, wording))
     _write(stem.with_suffix(".tex"), _latex(readable, sides, wording, stem.name))

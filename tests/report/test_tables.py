@@ -56,6 +56,15 @@ def test_markdown_has_digits_interval_units_and_notes(tmp_path: Path):
     assert text.endswith("- second\n")
 
 
+def test_a_column_without_a_value_is_kept_for_machines_only(tmp_path: Path):
+    stem = written(tmp_path / "table", FRAME.assign(paper=float("nan"), ci_low=float("nan")))
+    assert "paper" in pd.read_csv(stem.with_suffix(".csv")).columns
+    for suffix in (".md", ".tex"):
+        assert "paper" not in stem.with_suffix(suffix).read_text()
+    bare = written(tmp_path / "bare", FRAME.iloc[:0])
+    assert "paper" in read_markdown(bare)
+
+
 def test_same_frame_gives_the_same_bytes_wherever_it_is_written(tmp_path: Path):
     a, b = written(tmp_path / "a" / "table"), written(tmp_path / "b" / "table")
     for suffix in (".csv", ".md", ".tex"):
