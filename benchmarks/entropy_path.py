@@ -68,7 +68,7 @@ def _case(architecture: Architecture, layer: str, settings: Settings, sizes: Nam
     dataset = about.datasets[0]
     images = open_store(results / "images" / f"{dataset}.zarr")
     last = sizes.first + sizes.images
-    measured = measured_pictures(images, about.training.classes, last)
+    measured = measured_pictures(images, about.lessons_of(dataset).classes, last)
     chosen = slice(sizes.first, last)
     plan = ConceptNetwork(dataset, architecture, "teacher")
     model = load_at(plan, results / "concepts/networks", about.training.epochs)

@@ -88,6 +88,9 @@ class Concepts(Section):
         {}, description="layers by data set, in place of layers; [C20]: no fc3 on DET and VOC"
     )
     training: Lessons = Lessons()
+    dataset_classes: dict[str, tuple[str, ...]] = Field(
+        {}, description="classes told apart by data set, in place of training.classes; none: all"
+    )
     images: Count = Field(40, description="training images looked at; released: 50 of 500")
     entropy: Literal["fast", "released", "paper"] = Field(
         "fast", description="preset of the entropy search; fast: released's path, fewer steps"
@@ -111,9 +114,23 @@ class Concepts(Section):
         """Give the data sets, whether one is named or several."""
         return (self.dataset,) if isinstance(self.dataset, str) else self.dataset
 
+    @property
+    def datasets_named(self) -> list[tuple[str, str]]:
+        """Give the settings that name a data set, each with the data set."""
+        return [
+            *(("dataset", dataset) for dataset in self.datasets),
+            *(("dataset_layers", dataset) for dataset in self.dataset_layers),
+            *(("dataset_classes", dataset) for dataset in self.dataset_classes),
+        ]
+
     def layers_of(self, dataset: str) -> tuple[FC, ...]:
         """Give the layers looked at in networks of a data set."""
         return self.dataset_layers.get(dataset, self.layers)
+
+    def lessons_of(self, dataset: str) -> Lessons:
+        """Give how networks of a data set are trained, with its own classes."""
+        classes = self.dataset_classes.get(dataset, self.training.classes)
+        return self.training.model_copy(update={"classes": classes})
 
     def threshold(self, architecture: str) -> float:
         """Give b, nats, of an architecture's family."""

@@ -51,13 +51,7 @@ def plan_of(settings: Settings, study: str) -> StudyPlan:
         A data set the study names is none of those described, or it has no layers or tasks.
     """
     for where, dataset in _datasets_named(getattr(settings, study)).items():
-        if dataset not in settings.datasets:
-            close = difflib.get_close_matches(dataset, settings.datasets, n=1)
-            hint = f", did you mean '{close[0]}'?" if close else ";"
-            raise SettingsError(
-                f"{study}.{where} '{dataset}' is not among datasets{hint} known: "
-                f"{', '.join(sorted(settings.datasets))}"
-            )
+        check_dataset(settings, f"{study}.{where}", dataset)
     plan = _PLANS[study](settings)
     if not plan.networks:
         raise SettingsError(
@@ -65,6 +59,23 @@ def plan_of(settings: Settings, study: str) -> StudyPlan:
             "or more, or leave the key out to have the default"
         )
     return plan
+
+
+def check_dataset(settings: Settings, where: str, dataset: str) -> None:
+    """Refuse a data set that setting ``where`` names and none of those described is.
+
+    Raises
+    ------
+    SettingsError
+        It is not described.
+    """
+    if dataset not in settings.datasets:
+        close = difflib.get_close_matches(dataset, settings.datasets, n=1)
+        hint = f", did you mean '{close[0]}'?" if close else ";"
+        raise SettingsError(
+            f"{where} '{dataset}' is not among datasets{hint} known: "
+            f"{', '.join(sorted(settings.datasets))}"
+        )
 
 
 def _datasets_named(section: Any) -> dict[str, str]:

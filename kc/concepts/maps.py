@@ -69,7 +69,7 @@ def map_networks(
     """
     for plan in plans:
         search = preset(settings.entropy, plan.architecture, settings.max_batch)
-        about = (settings.training.classes, settings.images, search.grid)
+        about = (settings.lessons_of(plan.dataset).classes, settings.images, search.grid)
         measured = measured_pictures(images, *about)
         pictures = normalise(torch.from_numpy(images["image"][measured.rows]))
         searched = Searched(images, measured, pictures, settings, search, device)

@@ -40,8 +40,8 @@ def class_names(images: Store, classes: tuple[str, ...]) -> list[str]:
             close = difflib.get_close_matches(name, known, n=1)
             hint = f", did you mean '{close[0]}'?" if close else ";"
             raise SettingsError(
-                f"concepts.training.classes: '{name}' is no class of {images.path}{hint} "
-                f"known: {', '.join(known)}"
+                f"concepts, classes or dataset_classes: '{name}' is no class of {images.path}"
+                f"{hint} known: {', '.join(known)}"
             )
     return [str(name) for name in (classes or known)]
 

@@ -77,7 +77,8 @@ def assumptions(settings: Settings) -> list[str]:
 
 def trained_on(settings: Settings, dataset: str) -> float:
     """Give the number of objects trained on: of the classes told apart, or by the usual share."""
-    about, classes = settings.datasets[dataset], settings.concepts.training.classes
+    about = settings.datasets[dataset]
+    classes = settings.concepts.lessons_of(dataset).classes
     if about.parts:
         return sum(trained_on(settings, part) for part in about.parts)
     if about.archive is None:

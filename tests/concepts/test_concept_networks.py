@@ -420,6 +420,23 @@ def test_classes_may_be_chosen_by_name(make_images: Callable[..., Store]):
         load_pictures(make_images(), "train", ("clas1",))
 
 
+def test_a_data_set_may_have_classes_of_its_own():
+    about = Concepts(
+        dataset=("det", "voc", "cub"),
+        training=Lessons(epochs=3, checkpoints=(3,), classes=("ox", "lion")),
+        dataset_classes={"voc": ("cat", "dog"), "cub": ()},
+    )
+    assert about.lessons_of("det") == about.training
+    assert about.lessons_of("voc").classes == ("cat", "dog")
+    assert about.lessons_of("cub").classes == ()  # all, though training.classes names some
+    others = about.lessons_of("voc").model_copy(update={"classes": ("ox", "lion")})
+    assert others == about.training
+    assert about.datasets_named == [
+        *(("dataset", name) for name in ("det", "voc", "cub")),
+        *(("dataset_classes", name) for name in ("voc", "cub")),
+    ]
+
+
 def test_settings_that_cannot_be_are_refused():
     with pytest.raises(ValueError, match=r"checkpoints \[0, 5, 2\] must rise"):
         Lessons(epochs=2, checkpoints=(0, 5, 2))

@@ -61,6 +61,12 @@ def test_maps_are_those_of_the_search_checkpoint_by_checkpoint(images: Store, tm
     assert store.verify() == []
 
 
+def test_a_data_sets_own_classes_say_which_images_are_looked_at(images: Store, tmp_path: Path):
+    about = ABOUT.model_copy(update={"dataset_classes": {"objects": ("class1",)}})
+    map_networks([PLAN], images, about, tmp_path / "networks", tmp_path / "maps", CPU)
+    assert read_maps(PLAN, "fc1", tmp_path / "maps").ids == ["i1", "i4", "i10"]
+
+
 def test_a_killed_search_goes_on_at_the_next_checkpoint(
     images: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

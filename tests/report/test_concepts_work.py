@@ -98,6 +98,8 @@ def test_objects_trained_on_are_those_of_the_classes():
     assert trained_on(settings(), "drawn") == 48
     some = {"epochs": 1, "checkpoints": [1], "classes": ["cat", "dog"]}
     assert trained_on(settings(training=some), "drawn") == 24
+    own = {"drawn": ["cat", "cow", "dog"]}
+    assert trained_on(settings(training=some, dataset_classes=own), "drawn") == 36
     real = {"layout": "det", "archive": "/det", "images": 1000}
     about = load_settings({"datasets": {"det": real}})
     assert trained_on(about, "det") == 920

@@ -70,12 +70,23 @@ def test_the_concepts_of_a_preset_pass_a_dry_run(preset, jobs, tmp_path):
     assert "train_birds" not in text
 
 
-def test_a_data_set_of_concepts_that_is_not_there_is_named(tmp_path):
+@pytest.mark.parametrize(
+    ("given", "fault"),
+    [
+        ("dataset: [animals, detz]", "dataset 'detz' is not among datasets; known: animals"),
+        ("dataset_layers: {detz: [fc1]}", "dataset_layers 'detz' is not among datasets; known"),
+        (
+            "dataset_classes: {animal: [cat]}",
+            "dataset_classes 'animal' is not among datasets, did you mean 'animals'? known",
+        ),
+    ],
+)
+def test_a_data_set_of_concepts_that_is_not_there_is_named(given, fault, tmp_path):
     code, text = snakemake(
-        "concepts", "--directory", str(tmp_path), "--config", "concepts={dataset: [animals, detz]}"
+        "concepts", "--directory", str(tmp_path), "--config", f"concepts={{{given}}}"
     )
     assert code != 0
-    assert "concepts.dataset 'detz' is not among datasets; known: animals" in text
+    assert f"concepts.{fault}" in text
 
 
 def test_a_wrong_key_is_one_clear_error(tmp_path):

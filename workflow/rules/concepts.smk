@@ -1,14 +1,15 @@
 # Visual concepts in knowledge distillation: networks, entropy maps, tables and figures.
 from kc.concepts_config import concept_batches, concept_networks
+from kc.errors import KCError
+from kc.study_plans import check_dataset
 
 CONCEPTS = SETTINGS.concepts
 CONCEPT_NETWORKS = concept_networks(CONCEPTS)
-for dataset in (*CONCEPTS.datasets, *CONCEPTS.dataset_layers):
-    if dataset not in SETTINGS.datasets:
-        raise WorkflowError(
-            f"concepts.dataset '{dataset}' is not among datasets; known: "
-            f"{', '.join(sorted(SETTINGS.datasets))}"
-        )
+try:
+    for where, dataset in CONCEPTS.datasets_named:
+        check_dataset(SETTINGS, f"concepts.{where}", dataset)
+except KCError as error:
+    raise WorkflowError(str(error)) from None
 
 
 for batch, members in concept_batches(CONCEPT_NETWORKS, SETTINGS.jobs).items():
@@ -42,7 +43,7 @@ for batch, members in concept_batches(CONCEPT_NETWORKS, SETTINGS.jobs).items():
             device=SETTINGS.device,
             plans=[plain(asdict(network)) for network in members],
             shape=plain(SETTINGS.network(members[0].architecture)),
-            lessons=plain(CONCEPTS.training),
+            lessons=plain(CONCEPTS.lessons_of(members[0].dataset)),
             layers=list(CONCEPTS.layers_of(members[0].dataset)),
             code=code_hash("kc.concepts.networks"),
         script:
