@@ -61,8 +61,8 @@ def peak(settings: Settings, plans: Mapping[str, StudyPlan], drop: Iterable[str]
 def refuse_full_disk(settings: Settings, plans: Mapping[str, StudyPlan]) -> str:
     """Say how much room the run takes and how much there is.
 
-    What lies in the results folder already counts as done. Stores under ``storage.root`` are left
-    out: another disk, or none.
+    What the run finds made counts as done; what else lies in the results folder frees no room.
+    Stores under ``storage.root`` are left out: another disk, or none.
 
     Raises
     ------
@@ -71,12 +71,16 @@ def refuse_full_disk(settings: Settings, plans: Mapping[str, StudyPlan]) -> str:
     SettingsError
         The number of images is not known.
     """
-    found = peak(settings, plans, settings.storage.drop)
-    needed = found.total
+    bytes_of = store_bytes(settings, plans.values())
+    by_kind = estimate(settings, plans.values()).set_index("product")["bytes"]
+    small = {Path(kind): int(by_kind[kind]) for kind in ("images", "networks", "fits")}
+    stores = {Path(kind, f"{name}.zarr"): size for (kind, name), size in bytes_of.items()}
+    needed = peak(settings, plans, settings.storage.drop).total
     if settings.storage.root is not None:
-        bytes_of = store_bytes(settings, plans.values())
-        needed = int(estimate(settings, plans.values())["bytes"].sum()) - sum(bytes_of.values())
-    there = sum(path.stat().st_size for path in settings.results.rglob("*") if path.is_file())
+        needed, stores = sum(small.values()), {}
+    there = sum(
+        min(size, _bytes_under(settings.results / path)) for path, size in (small | stores).items()
+    )
     missing = max(0, needed - there)
     free = shutil.disk_usage(_existing(settings.results.absolute())).free
     said = (
@@ -91,6 +95,10 @@ def refuse_full_disk(settings: Settings, plans: Mapping[str, StudyPlan]) -> str:
         "(storage.root); or fewer studies; or run all the same: "
         "--config 'storage={check_disk: false}'."
     )
+
+
+def _bytes_under(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def _existing(path: Path) -> Path:

@@ -7,6 +7,7 @@ import pytest
 
 from kc.config import load_settings
 from kc.errors import RoomError
+from kc.plan import networks_of
 from kc.report.disk import peak, refuse_full_disk
 from kc.report.estimate import estimate, store_bytes
 from kc.study_plans import plan_of
@@ -80,10 +81,17 @@ def test_a_run_that_does_not_fit_is_refused_unless_told_otherwise(tmp_path, monk
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(needed - 1))
     with pytest.raises(RoomError, match=r"1 B too little. Cure: .*check_disk: false"):
         refuse_full_disk(settings, plans)
-    settings.results.mkdir(parents=True)
-    (settings.results / "made").write_bytes(b"1")
+    store = settings.results / f"activations/{networks_of(plans['compression'].fits)[0].name}.zarr"
+    for name in ("old/made", "activations/old.zarr/c", "logs/made"):
+        other = settings.results / name
+        other.parent.mkdir(parents=True, exist_ok=True)
+        other.write_bytes(b"123")  # no part of the run: it makes no room
+    with pytest.raises(RoomError, match="0 B of it are there"):
+        refuse_full_disk(settings, plans)
+    store.mkdir()
+    (store / "shard").write_bytes(b"1")
     assert "1 B of it are there" in refuse_full_disk(settings, plans)
-    (settings.results / "made").unlink()
+    shutil.rmtree(settings.results)
     dropping, _ = planned(drop=["activations"])
     refuse_full_disk(dropping.model_copy(update={"results": settings.results}), plans)
     told, _ = planned(check_disk=False)
