@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from tabulate import tabulate
 
+from kc.allocator import keep_freed_memory
 from kc.provenance import versions
 from kc.runtime import use_threads
 from kc.store.files import read_json, write_json_atomic
@@ -184,6 +185,12 @@ def table(kept: Mapping[str, Any]) -> str:
     return tabulate(lines, heads, "github", disable_numparse=True)
 
 
+def as_a_job() -> None:
+    """Set the process up as the workflow does its jobs."""
+    use_threads(1)
+    keep_freed_memory()
+
+
 def main(make: Callable[[argparse.Namespace], list[Row]], **sizes: float | str) -> None:
     """Run one benchmark: read its sizes from the command line, keep its rows and print them.
 
@@ -194,7 +201,7 @@ def main(make: Callable[[argparse.Namespace], list[Row]], **sizes: float | str) 
     for name, value in sizes.items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
     arguments = parser.parse_args()
-    use_threads(1)
+    as_a_job()
     rows = make(arguments)
     device = getattr(arguments, "device", "cpu")
     path = keep(rows, load, device)

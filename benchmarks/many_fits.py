@@ -9,14 +9,13 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.compare import Row, Target, interleave, main
+from benchmarks.compare import Row, Target, as_a_job, interleave, main
 from benchmarks.made import network, pictures, scratch
 from kc.activations import record_networks
 from kc.config import Activations, Consistency, Optimiser
 from kc.consistency.products import fit_pairs
 from kc.names import node_of
 from kc.plan import FitPlan, NetworkPlan
-from kc.runtime import use_threads
 
 LAYERS = ("conv4_3", "conv5_3")
 CPU = torch.device("cpu")
@@ -30,7 +29,7 @@ def rows(sizes: Namespace) -> list[Row]:
         out = folder / "out"
         jobs = _jobs(plans)
         context = get_context("spawn")
-        with ProcessPoolExecutor(2, context, use_threads) as workers:
+        with ProcessPoolExecutor(2, context, as_a_job) as workers:
 
             def together() -> None:
                 list(workers.map(_fit, jobs, [folder] * len(jobs), [sizes.epochs] * len(jobs)))

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.compare import Ratio, Row, Target, main
+from benchmarks.compare import Ratio, Row, Target, as_a_job, main
 from benchmarks.made import features, network, pictures, scratch
 from kc.activations import record_networks
 from kc.config import Activations, Optimiser
@@ -19,7 +19,6 @@ from kc.consistency.component_store import Kept
 from kc.consistency.data import pair_up
 from kc.consistency.evaluate import evaluate
 from kc.names import component_names
-from kc.runtime import use_threads
 from kc.store import ArraySpec, open_store
 
 Task = Callable[[Path], None]
@@ -81,7 +80,7 @@ def _peak(task: Task, folder: Path) -> float:
 
 
 def _run(task: Task, folder: Path, pipe: Connection) -> None:
-    use_threads(1)
+    as_a_job()
     task(folder)
     # VmHWM belongs to this process alone; ru_maxrss begins at what the parent had
     status = Path("/proc/self/status").read_text()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from pydantic import ValidationError
 
+from kc.allocator import keep_freed_memory
 from kc.config import Activations, Consistency
 from kc.errors import SettingsError
 from kc.own_config import Colours, Pair
@@ -103,6 +104,7 @@ def compare_command(
     from kc.runtime import use_threads
 
     use_threads(1)
+    keep_freed_memory()
     pair = _checked(
         Pair,
         {"a": a, "b": b, "images": images, "weights_a": weights_a, "weights_b": weights_b}
