@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import torch
-from einops import rearrange, reduce
+from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -78,8 +78,9 @@ class Probe:
         """
         spread = enlarge(sigma, self.images.shape[-2], self.images.shape[-1])
         at = torch.tensor(rows, device=self.images.device)
-        images, clean = self.images[at, None], self.clean[at, None]
+        images, clean = self.images[at, None, None], self.clean[at, None]
         sides = 2 if gradient and self.slope == "pairs" else 1
+        both = torch.stack([spread, -spread][:sides], 1)[:, :, None, None]
         noise = self._drawn(self.noise, rows, steps, draws // sides)
         signed = gradient and self.slope != "noise"
         signs = self._drawn(self.signs, rows, steps, draws // sides) if signed else None
@@ -87,8 +88,9 @@ class Probe:
         room = max(1, self.max_batch // (sides * len(rows)))
         for first in range(0, draws // sides, room):
             now = slice(first, first + room)
-            eps = torch.cat([noise[:, now], -noise[:, now]][:sides], 1)
-            disturbed = torch.addcmul(images, spread[:, None, None], eps).requires_grad_(gradient)
+            eps = noise[:, now]
+            disturbed = torch.addcmul(images, both, eps[:, None]).flatten(1, 2)
+            disturbed.requires_grad_(gradient)
             with torch.set_grad_enabled(gradient), QuickGradient():
                 moved = self._moved(disturbed, clean)
             sums.mse += _squares(moved.detach()) / draws
@@ -122,7 +124,7 @@ class _Sums:
         self.quadratic, self.other = torch.zeros_like(spread), torch.zeros_like(spread)
 
     def add(self, moved: Tensor, disturbed: Tensor, eps: Tensor, signs: Tensor | None) -> None:
-        """Pull what moved back to the pixels."""
+        """Pull what moved back to the pixels; of pairs, all of +eps come before all of -eps."""
         paired = self.slope == "pairs"
         odd = even = moved
         if paired:
@@ -131,14 +133,11 @@ class _Sums:
         # asked for the images alone, autograd leaves out the gradients of all weights
         if signs is not None:
             (pull,) = torch.autograd.grad((odd * signs).sum(), disturbed, retain_graph=paired)
-            if paired:
-                plus, minus = pull.chunk(2, dim=1)
-                pull = plus - minus
-            self.quadratic += reduce(pull.square(), "k d c h w -> k h w", "sum") * self.spread
+            self.quadratic += _by_pixel(_across(pull, paired).square()) * self.spread
             self.quadratic_mse += _squares(odd.detach()) / self.draws
         if self.slope != "projection":
             (pull,) = torch.autograd.grad(_squares(even).sum(), disturbed)
-            self.other += reduce(pull * eps, "k d c h w -> k h w", "sum") / self.draws
+            self.other += _by_pixel(_across(pull, paired) * eps) / self.draws
 
     def gradient(self, sigma: Float[Tensor, "k grid grid"]) -> Float[Tensor, "k grid grid"]:
         """Give d MSE / d sigma by cell; the quadratic part has sum_g sigma_g d / d sigma_g = 2."""
@@ -146,6 +145,19 @@ class _Sums:
         tiny = torch.finfo(cells.dtype).tiny
         scale = 2 * self.quadratic_mse / (cells * sigma).sum((1, 2)).clamp(min=tiny)
         return cells * scale[:, None, None] + shrink(self.other, sigma.shape[-1])
+
+
+def _across(pull: Float[Tensor, "k d c h w"], paired: bool) -> Float[Tensor, "k e c h w"]:
+    """Pull pairs along their eps, which the other side has the other way round."""
+    if not paired:
+        return pull
+    plus, minus = pull.chunk(2, dim=1)
+    return plus - minus
+
+
+def _by_pixel(pull: Float[Tensor, "k d c h w"]) -> Float[Tensor, "k h w"]:
+    """Sum over draws and colours: draws first, which is quick in whatever layout pull has."""
+    return pull.sum(1).sum(1)
 
 
 def _squares(moved: Float[Tensor, "k d u"]) -> Float[Tensor, " k"]:
