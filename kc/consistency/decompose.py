@@ -70,7 +70,7 @@ def decompose(
                 f"the parts of g(x) miss its forward pass by {error:.2e} of its scale; allowed "
                 f"{TOLERANCE:.0e}. This is a fault in kc.consistency.net: report it."
             )
-        components = components * units.target_std
+        components *= units.target_std
         components[0] += units.target_mean
         return Decomposition(components, y - components.sum(0))
 
@@ -109,5 +109,5 @@ def exact_products() -> Iterator[None]:
 def _split(net: ConsistencyNet, x: Tensor) -> tuple[Tensor, float]:
     """Give the parts, and how far their sum misses the forward pass, in units of its scale."""
     components, whole = net.components(x), net(x)
-    error = float((components.sum(0) - whole).abs().max())
+    error = float(components.sum(0).sub_(whole).abs_().max())
     return components, error / max(float(whole.abs().max()), torch.finfo(whole.dtype).tiny)

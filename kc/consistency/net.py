@@ -107,10 +107,11 @@ class ConsistencyNet(nn.Module):
         branches = self.operate(self.order, x)[None]
         for k in reversed(range(self.order)):
             h = branches.sum(0) if len(branches) > 1 else branches[0]
-            through = (h > 0) * (self.gains[k] / self._scale(k + 1, h))
             inner = torch.empty(len(branches) + 1, *x.shape, dtype=x.dtype, device=x.device)
             inner[0] = x
-            torch.mul(through, branches, out=inner[1:])
+            # a gate is ReLU's derivative, and this is its product with something, in one pass
+            torch.ops.aten.threshold_backward(branches, h, 0, grad_input=inner[1:])
+            inner[1:] *= self.gains[k] / self._scale(k + 1, h)
             applied = self.operate(k, inner.flatten(0, 1))
             branches = applied.reshape(*inner.shape[:2], *applied.shape[1:])
         return branches

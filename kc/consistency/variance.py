@@ -1,5 +1,7 @@
 """Variances of parts in one pass: global, as the paper writes it, and per channel."""
 
+import math
+
 import pandas as pd
 import torch
 from jaxtyping import Float
@@ -22,10 +24,12 @@ class Moments:
     def add(self, parts: Float[Tensor, "parts n *shape"], channel_axis: int) -> None:
         """Take in a block of images; ``channel_axis`` is that of one part."""
         axis = 2 if channel_axis == 1 and parts.ndim > 3 else parts.ndim - 1
-        rows = parts.double().movedim(axis, 1).flatten(2)
-        mean = rows.mean(2)
-        squares = (rows - mean[..., None]).square().sum(2)
-        count = rows.shape[2]
+        others = [other for other in range(1, parts.ndim) if other != axis]
+        wide = parts.double()
+        mean = wide.mean(others, keepdim=True)
+        squares = (wide - mean).square_().sum(others)
+        mean = mean.squeeze(others)
+        count = math.prod(parts.shape[other] for other in others)
         if self.count == 0:
             self.count, self.mean, self.squares = count, mean, squares
             return
