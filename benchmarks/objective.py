@@ -22,7 +22,7 @@ from kc.images.rows import rows_in
 from kc.store import StoredArray, open_store
 
 PENALTY = 0.1
-EPOCHS = (2, 3, 5, 10)
+EPOCHS = (1, 2, 3, 5, 10)
 """Of our fits, each with its own schedule; the last is the default preset's."""
 
 

@@ -1,5 +1,6 @@
 """Fit g: x* from x, stopped on a validation cut of the training images [L20, Eq. (2)]."""
 
+import math
 from typing import Any, Literal
 
 import numpy as np
@@ -159,7 +160,9 @@ def _search(
     candidates = [first, trained]
     if closed and net.order > 0:
         net.load_state_dict(trained.state)
-        candidates.append(_solved(net, task, trained.entry.epoch, "refit"))
+        settle_variance(net, task, task.fitted)
+        _solve(net, task)
+        candidates.append(_measured(net, task, trained.entry.epoch, "refit"))
         history.append(candidates[-1].entry)
     return min(candidates, key=lambda candidate: candidate.entry.objective), history
 
@@ -172,24 +175,31 @@ def _start(net: ConsistencyNet, task: Training, closed: bool) -> Candidate:
     if not closed:
         settle_variance(net, task, task.fitted)
         return _measured(net, task, 0, "start")
-    first = _solved(net, task, 0, "start", SHUT)
-    opened = [_solved(net, task, 0, "start", logit) for logit in OPENINGS]
-    best = min(opened, key=lambda candidate: candidate.entry.objective)
+    orders = range(net.order, 0, -1)
+    settle_variance(net, task, task.fitted, orders[:1])
+    _set_gains(net, SHUT)
+    _solve(net, task)
+    first, opened = _measured(net, task, 0, "start"), []
+    for logit in OPENINGS if net.order else ():
+        _set_gains(net, logit)
+        settle_variance(net, task, task.fitted, orders[1:])
+        _solve(net, task)
+        # compared on the validation cut alone, and never listed
+        opened.append(offer(entry_of(net, task, 0, "start", train_mse=math.nan), net))
+    best = min(opened, key=lambda candidate: candidate.entry.objective, default=first)
     net.load_state_dict(best.state)
     return first
 
 
-def _solved(
-    net: ConsistencyNet, task: Training, epoch: int, stage: Stage, logit: float | None = None
-) -> Candidate:
-    """Solve W(0) in closed form under the present orders above it (all gains at ``logit``)."""
-    if logit is not None:
-        with torch.no_grad():
-            net.logits.fill_(logit)
-    settle_variance(net, task, task.fitted)
+def _set_gains(net: ConsistencyNet, logit: float) -> None:
+    with torch.no_grad():
+        net.logits.fill_(logit)
+
+
+def _solve(net: ConsistencyNet, task: Training) -> None:
+    """Solve W(0) in closed form under the present orders above it."""
     positions = len(task.fitted) * int(np.prod(net.target_shape)) // net.weights[0].shape[0]
     start.solve(net, task.in_order(task.fitted), task.in_order(task.held), positions, task.seed)
-    return _measured(net, task, epoch, stage)
 
 
 def _measured(net: ConsistencyNet, task: Training, epoch: int, stage: Stage) -> Candidate:

@@ -1,7 +1,7 @@
 """How the weights of g are found: two recipes, one loop, a stop on the validation cut."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -190,13 +190,18 @@ def mean_squared_error(net: ConsistencyNet, task: Training, rows: Rows) -> float
     return total / count
 
 
-def settle_variance(net: ConsistencyNet, task: Training, rows: Rows) -> None:
-    """Set Sigma to the exact variance over the rows, one pass an order, K down to 1."""
+def settle_variance(
+    net: ConsistencyNet, task: Training, rows: Rows, orders: Sequence[int] | None = None
+) -> None:
+    """Set Sigma to the exact variance over the rows, one pass an order, K down to 1.
+
+    Sigma(k) depends on the gains of the orders above k alone, so ``orders`` may be fewer.
+    """
     if net.sigma == "image":
         return
     net.eval()
     with torch.no_grad():
-        for k in range(net.order, 0, -1):
+        for k in range(net.order, 0, -1) if orders is None else orders:
             found = Moments()
             for x, _ in task.in_order(rows):
                 found.add(net.hidden(x, k)[None], net.channel_axis)

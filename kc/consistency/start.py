@@ -18,6 +18,8 @@ from kc.consistency.net import ConsistencyNet
 
 POSITIONS = 131_072
 """Positions that enter the normal equations at most: beyond, the estimate hardly moves."""
+COLUMN_BLOCKS = 4
+"""Of u^T u: spares 3/8 of its products, and that much of the time (0.59 to 0.64 measured)."""
 STRENGTHS = (0.0, 1e-5, 1e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 10.0)
 """Ridge strengths tried, in units of the mean eigenvalue of the patches' second moments."""
 
@@ -60,12 +62,21 @@ def normal_equations(
         if patches is None:
             patches = torch.zeros(u.shape[1], u.shape[1], dtype=torch.float64, device=u.device)
             cross = torch.zeros(u.shape[1], v.shape[1], dtype=torch.float64, device=u.device)
-        patches += u.T @ u
+        _add_products(patches, u)
         cross += u.T @ v
         target += float(v.double().square().sum())
         count += len(u)
     assert patches is not None
+    patches = patches.tril() + patches.tril(-1).T
     return NormalEquations(patches / count, cross / count, target / count)
+
+
+def _add_products(moments: Tensor, u: Tensor) -> None:
+    """Add u^T u by blocks of columns, from the diagonal down: the rest is the same mirrored."""
+    width = -(-len(moments) // COLUMN_BLOCKS)
+    for begin in range(0, len(moments), width):
+        end = begin + width
+        moments[begin:, begin:end] += u[:, begin:].T @ u[:, begin:end]
 
 
 def ridge(
