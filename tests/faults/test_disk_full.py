@@ -2,6 +2,8 @@
 
 import os
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -28,20 +30,34 @@ A, B = (NetworkPlan("birds", "resnet18", seed) for seed in (0, 1))
 PLAN = FitPlan(A, B, NODE, NODE, keep=True)
 
 
-@pytest.fixture
-def disk(tmp_path: Path):
-    """Mount a disk of 4 MB."""
-    folder = tmp_path / "disk"
+@contextmanager
+def mounted(room: Path, megabytes: int) -> Iterator[Path]:
+    """Mount a small disk for a while."""
+    folder = room / "disk"
     folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=4m", "kc-faults", str(folder)]
+    options = ["-t", "tmpfs", "-o", f"size={megabytes}m"]
     try:
-        mounted = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["mount", *options, "kc-faults", str(folder)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     except FileNotFoundError:
         pytest.skip("there is no mount here")
-    if mounted.returncode:
-        pytest.skip(f"cannot mount a disk of a given size here: {mounted.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    if done.returncode:
+        pytest.skip(f"cannot mount a disk of a given size here: {done.stderr.strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """Mount a disk of 4 MB."""
+    with mounted(tmp_path, megabytes=4) as folder:
+        yield folder
 
 
 def leave(disk: Path, free: int) -> Path:

@@ -79,6 +79,12 @@ def _kill(folder: Path, seconds: float) -> bool:
     )
     time.sleep(seconds)
     ran = process.poll() is None
+    kill_session(process)
+    return ran
+
+
+def kill_session(process: subprocess.Popen[bytes]) -> None:
+    """SIGKILL the leader of a session and all others in it."""
     # scripts may have groups of their own, but no other session
     while members := _session(process.pid):
         for pid in members:
@@ -86,7 +92,6 @@ def _kill(folder: Path, seconds: float) -> bool:
         process.poll()
         time.sleep(0.05)
     process.wait()
-    return ran
 
 
 def _session(leader: int) -> list[int]:

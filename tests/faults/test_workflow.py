@@ -1,0 +1,156 @@
+"""The workflow where room is short, and where the stores lie in a bucket: ends with the same bytes.
+
+Pictures and networks are made once; each test goes on from there.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import obstore
+import pytest
+from obstore.store import S3Store
+
+from kc.store import open_store
+from tests.faults.compare import believed_and_wrong, differences, files
+from tests.faults.test_disk_full import leave, mounted
+from tests.faults.workflow import kill_session
+
+ROOT = Path(__file__).parents[2]
+TINY = """
+results: out
+device: cpu
+datasets: {birds: {size: 32, generated: {classes: 3, images_per_class: 40, canvas: 48}}}
+networks: {resnet18: {width: 0.25}}
+training: {epochs: 1, batch_size: 8, learning_rate: 0.01}
+activations: {shard_rows: 8}
+consistency: {order: 0, optimiser: {epochs: 1, batch_size: 8}}
+stability: {layers: {resnet18: [layer1.1.add]}, seeds: [0, 1], half_splits: 0, half_images: false}
+"""
+NETWORKS = [f"out/networks/birds-resnet18-seed{seed}/card.json" for seed in (0, 1)]
+
+
+def command(folder: Path, *arguments: str) -> list[str]:
+    """Spell a run in a folder; what is called TINY lies there."""
+    (folder / "tiny.yaml").write_text(TINY)
+    return [
+        *(sys.executable, "-m", "snakemake", *arguments, "--cores", "1"),
+        *("--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)),
+        *("--configfile", str(folder / "tiny.yaml")),
+    ]
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        command(folder, *arguments),
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def text_of(done: subprocess.CompletedProcess[str]) -> str:
+    return done.stdout + done.stderr
+
+
+def products(folder: Path) -> dict[str, bytes]:
+    """Give what was made, as it is to be compared; not what tells of the run."""
+    found = files(folder / "out")
+    return {name: content for name, content in found.items() if not name.startswith("logs/")}
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory) -> Path:
+    """Make pictures and networks."""
+    folder = tmp_path_factory.mktemp("begun")
+    done = run(folder, *NETWORKS)
+    assert done.returncode == 0, text_of(done)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(begun: Path, tmp_path_factory) -> Path:
+    """Go on undisturbed."""
+    folder = tmp_path_factory.mktemp("whole")
+    shutil.copytree(begun, folder, dirs_exist_ok=True)
+    done = run(folder, "stability")
+    assert done.returncode == 0, text_of(done)
+    return folder
+
+
+def test_a_run_that_does_not_fit_is_refused_and_one_that_fills_the_disk_goes_on(
+    begun: Path, whole: Path, tmp_path: Path
+):
+    with mounted(tmp_path, megabytes=16) as disk:
+        shutil.copytree(begun, disk, dirs_exist_ok=True)
+        stores = sum(len(content) for content in files(whole / "out/activations").values())
+        ballast = leave(disk, stores // 2)
+
+        refused = run(disk, "stability")
+        assert refused.returncode == 1
+        assert text_of(refused).count("too little. Cure: make room; or drop stores") == 1
+        assert "Traceback" not in text_of(refused)
+        assert not (disk / "out/activations").exists()
+
+        unchecked = ("stability", "--config", "storage={check_disk: false}")
+        full = run(disk, *unchecked)
+        assert full.returncode == 1
+        assert text_of(full).count("StoreError: out/activations/") == 1
+        assert text_of(full).count("no space left on the disk") == 1
+        assert "Traceback" not in text_of(full)
+        assert list((disk / "out/activations").glob("*.state/receipts/*.json"))
+        assert not (disk / "out/fits").exists()
+        assert believed_and_wrong(disk / "out", products(whole)) == []
+
+        ballast.unlink()
+        done = run(disk, *unchecked)
+        assert done.returncode == 0, text_of(done)
+        assert differences(products(disk), products(whole)) == []
+
+
+def test_a_run_that_records_to_a_bucket_is_killed_and_ends_with_the_tables_of_a_local_one(
+    begun: Path, whole: Path, bucket: str, tmp_path: Path
+):
+    shutil.copytree(begun, tmp_path, dirs_exist_ok=True)
+    there = S3Store.from_url(bucket)
+    away = ("stability", "--config", f"storage={{root: '{bucket}'}}")
+
+    def receipts() -> set[str]:
+        found = {each["path"] for batch in obstore.list(there) for each in batch}
+        return {path for path in found if "/receipts/" in path}
+
+    process = subprocess.Popen(command(tmp_path, *away), start_new_session=True, cwd=ROOT)
+    while process.poll() is None and len(receipts()) < 3:
+        time.sleep(0.02)
+    assert process.poll() is None
+    kill_session(process)
+    left = receipts()
+    assert not list((tmp_path / "out/activations").glob("*.json"))
+
+    assert run(tmp_path, *away, "--unlock").returncode == 0
+    done = run(tmp_path, *away)
+    assert done.returncode == 0, text_of(done)
+    log = (tmp_path / "out/logs/activations/birds-resnet18.log").read_text()
+    recorded = [int(n) for n in re.findall(r": (\d+) of \d+ shards to record", log)[-2:]]
+    every = [path for path in receipts() if "/activations/" in f"/{path}"]
+    assert sum(recorded) == len(every) - len(left)
+
+    assert not list((tmp_path / "out").glob("*/*.zarr/layer1*"))
+    for kind in ("activations", "components"):
+        local = sorted((whole / "out" / kind).glob("*.json"))
+        assert local
+        for manifest in local:
+            store = open_store(tmp_path / "out" / kind / manifest.name)
+            assert store.path.startswith(f"{bucket}/{kind}/")
+            assert store.digest == open_store(manifest).digest
+            assert store.verify() == []
+    made = [name for name in products(whole) if name.startswith(("fits/", "tables/", "figures/"))]
+    assert differences(*({n: products(f)[n] for n in made} for f in (tmp_path, whole))) == []
+    assert "Nothing to be done" in text_of(run(tmp_path, *away))
