@@ -56,6 +56,11 @@ def results_folder(wildcards):
     return RESULTS
 
 
+def code_of(module):
+    """Hash the code behind a rule when its jobs are looked at: a job on a cluster looks at few."""
+    return lambda wildcards: code_hash(module)
+
+
 def study_environment(study):
     """Name the conda environment of a study: without torch where cards are all it reads."""
     return f"{MODULES}/envs/{'report' if study in CARDS_ONLY else 'studies'}.yaml"

@@ -45,7 +45,7 @@ for batch, members in concept_batches(CONCEPT_NETWORKS, SETTINGS.jobs).items():
             shape=plain(SETTINGS.network(members[0].architecture)),
             lessons=plain(CONCEPTS.lessons_of(members[0].dataset)),
             layers=list(CONCEPTS.layers_of(members[0].dataset)),
-            code=code_hash("kc.concepts.networks"),
+            code=code_of("kc.concepts.networks"),
         script:
             "../scripts/concepts/train.py"
 
@@ -72,7 +72,7 @@ for batch, members in concept_batches(CONCEPT_NETWORKS, SETTINGS.jobs).items():
             device=SETTINGS.device,
             plans=[plain(asdict(network)) for network in members],
             settings=plain(CONCEPTS),
-            code=code_hash("kc.concepts.maps"),
+            code=code_of("kc.concepts.maps"),
         script:
             "../scripts/concepts/maps.py"
 
@@ -96,6 +96,6 @@ rule concepts:
         root=MODULES,
         study="concepts",
         settings=plain(SETTINGS.of_study("concepts")),
-        code=code_hash("kc.report.concepts"),
+        code=code_of("kc.report.concepts"),
     script:
         "../scripts/studies/study.py"

@@ -31,6 +31,6 @@ for pair, members in groupby(
             fits=[plain(asdict(fit)) for fit in fits],
             settings=plain(SETTINGS.consistency),
             storage_root=SETTINGS.storage.of("components"),
-            code=code_hash("kc.consistency.products"),
+            code=code_of("kc.consistency.products"),
         script:
             "../scripts/consistency/fit.py"

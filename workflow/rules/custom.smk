@@ -24,6 +24,6 @@ for pair in SETTINGS.custom:
             pair=plain(pair),
             activations=plain(SETTINGS.activations),
             consistency=plain(SETTINGS.consistency),
-            code=code_hash("kc.report.custom"),
+            code=code_of("kc.report.custom"),
         script:
             "../scripts/custom/compare.py"

@@ -19,6 +19,6 @@ for dataset, about in SETTINGS.datasets.items():
             root=MODULES,
             settings=plain(about),
             archive=str(SETTINGS.archive_of(dataset) or ""),
-            code=code_hash("kc.images.mixture" if about.parts else "kc.images.build"),
+            code=code_of("kc.images.mixture" if about.parts else "kc.images.build"),
         script:
             "../scripts/images/build.py"

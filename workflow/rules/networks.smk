@@ -42,6 +42,6 @@ for batch, members in batches(NETWORKS, SETTINGS.jobs).items():
             device=SETTINGS.device,
             plans=[plain(asdict(network)) for network in members],
             training=training_of(members[0]),
-            code=code_hash("kc.networks.products"),
+            code=code_of("kc.networks.products"),
         script:
             "../scripts/networks/train.py"
