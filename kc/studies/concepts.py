@@ -137,7 +137,7 @@ def view_layer(
         The data set has no foreground.
     """
     images = open_images(results / "images" / f"{dataset}.json")
-    measured = measured_pictures(images, about.training.classes, about.images)
+    measured = measured_pictures(images, about.lessons_of(dataset).classes, about.images)
     maps: dict[Role, Maps] = {}
     histories: dict[Role, pd.DataFrame] = {}
     for role in LETTERS:

@@ -280,6 +280,7 @@ def test_the_study_writes_all_its_files(tmp_path: Path):
                 "architectures": ["alexnet"],
                 "layers": ["fc1"],
                 "images": 3,
+                "dataset_classes": {"objects": ["aeroplane", "cat"]},
                 "training": {"epochs": 2, "checkpoints": [0, 1, 2], "above": {"epochs": 1}},
             },
         }
@@ -289,7 +290,7 @@ def test_the_study_writes_all_its_files(tmp_path: Path):
     images = open_images(tmp_path / "images" / "objects.json")
     folder = tmp_path / "concepts"
     plans = concept_networks(about)
-    given = Given(images, settings.network("alexnet"), about.training, about.layers)
+    given = Given(images, settings.network("alexnet"), about.lessons_of("objects"), about.layers)
     train_concept_networks(plans, given, folder / "networks", cpu)
     map_networks(plans, images, about, folder / "networks", folder / "maps", cpu)
     write(settings)
