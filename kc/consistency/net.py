@@ -1,6 +1,7 @@
 """The reconstruction network g and its split into orders [L20, Eqs. (1), (3), (4)]."""
 
 import math
+from functools import reduce
 from typing import Literal
 
 import torch
@@ -106,7 +107,7 @@ class ConsistencyNet(nn.Module):
         x = self.prepare(x)
         branches = self.operate(self.order, x)[None]
         for k in reversed(range(self.order)):
-            h = branches.sum(0) if len(branches) > 1 else branches[0]
+            h = reduce(torch.add, branches)
             inner = torch.empty(len(branches) + 1, *x.shape, dtype=x.dtype, device=x.device)
             inner[0] = x
             # a gate is ReLU's derivative, and this is its product with something, in one pass
