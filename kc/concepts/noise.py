@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from kc.runtime import derive_seed
@@ -37,11 +37,27 @@ def gaussian(shape: tuple[int, int, int], device: torch.device, dtype: torch.dty
 
 
 def random_signs(units: int, device: torch.device, dtype: torch.dtype) -> Noise:
-    """Give signs for the elements of a feature, (draws, units), -1 or 1 with even odds."""
+    """Give signs for the elements of a feature, (draws, units), -1 or 1 with even odds.
+
+    They are rows of a Hadamard matrix in random order with columns flipped at random: orthogonal
+    to each other until, some steps later, all rows were had. So the sum over them of (v . J)^2
+    comes to |J|^2 with hardly any noise of its own where the feature has few elements.
+    """
+    size = 1 << max(1, units - 1).bit_length()
+    columns = torch.arange(units, device=device)
 
     def draw(seed: int, step: int, draws: int) -> Float[Tensor, "draws units"]:
-        generator = torch.Generator(device).manual_seed(derive_seed("signs", seed, step))
-        bits = torch.randint(0, 2, (draws, units), generator=generator, device=device)
-        return bits.to(dtype) * 2 - 1
+        generator = torch.Generator().manual_seed(derive_seed("signs", seed))
+        order = torch.randperm(size, generator=generator)
+        flips = torch.randint(2, (units,), generator=generator).to(device)
+        rows = order[torch.arange(step * draws, (step + 1) * draws) % size].to(device)
+        return (1 - 2 * (_parity(rows[:, None] & columns) ^ flips)).to(dtype)
 
     return draw
+
+
+def _parity(numbers: Int[Tensor, "*n"]) -> Int[Tensor, "*n"]:
+    """Give 1 where an odd number of bits is set, else 0."""
+    for bits in (32, 16, 8, 4, 2, 1):
+        numbers = numbers ^ (numbers >> bits)
+    return numbers & 1

@@ -74,7 +74,9 @@ class Probe:
         ``pairs`` disturbs by eps and by -eps. What the feature moves parts into an odd half
         l = (f(x + sigma eps) - f(x - sigma eps)) / 2 and an even one q, and MSE = E l^2 + E q^2:
         the first by ``projection``, the second by ``noise``. So it knows curvature (all of q:
-        max pooling of flat areas most of all) and has the noise of q alone.
+        max pooling of flat areas most of all) and has the noise of q alone. A layer that saturates
+        has sum_g sigma_g d E l^2 / d sigma_g = 2 E l . Dl (sigma eps) below 2 E l^2; the same signs
+        measure by how much, as E (v . l) (v . Dl (sigma eps)) over E (v . l)^2.
         """
         spread = enlarge(sigma, self.images.shape[-2], self.images.shape[-1])
         at = torch.tensor(rows, device=self.images.device)
@@ -121,6 +123,7 @@ class _Sums:
         self.spread, self.slope, self.draws = spread, slope, draws
         self.mse = spread.new_zeros(count)
         self.quadratic_mse = spread.new_zeros(count)
+        self.square, self.growth = spread.new_zeros(count), spread.new_zeros(count)
         self.quadratic, self.other = torch.zeros_like(spread), torch.zeros_like(spread)
 
     def add(self, moved: Tensor, disturbed: Tensor, eps: Tensor, signs: Tensor | None) -> None:
@@ -132,18 +135,25 @@ class _Sums:
             odd, even = (plus - minus) / 2, (plus + minus) / 2
         # asked for the images alone, autograd leaves out the gradients of all weights
         if signs is not None:
-            (pull,) = torch.autograd.grad((odd * signs).sum(), disturbed, retain_graph=paired)
-            self.quadratic += _by_pixel(_across(pull, paired).square()) * self.spread
+            signed = (odd * signs).sum(2)
+            (pull,) = torch.autograd.grad(signed.sum(), disturbed, retain_graph=paired)
+            pull = _across(pull, paired)
+            if paired:
+                along = torch.einsum("kdcyx,kdcyx,kyx->kd", pull, eps, self.spread)
+                self.square += signed.detach().square().sum(1)
+                self.growth += (signed.detach() * along).sum(1)
+            self.quadratic += _by_pixel(pull.square()) * self.spread
             self.quadratic_mse += _squares(odd.detach()) / self.draws
         if self.slope != "projection":
             (pull,) = torch.autograd.grad(_squares(even).sum(), disturbed)
             self.other += _by_pixel(_across(pull, paired) * eps) / self.draws
 
     def gradient(self, sigma: Float[Tensor, "k grid grid"]) -> Float[Tensor, "k grid grid"]:
-        """Give d MSE / d sigma by cell; the quadratic part has sum_g sigma_g d / d sigma_g = 2."""
+        """Give d MSE / d sigma by cell; of a quadratic MSE sum_g sigma_g d / d sigma_g is 2 MSE."""
         cells = shrink(self.quadratic, sigma.shape[-1])
         tiny = torch.finfo(cells.dtype).tiny
-        scale = 2 * self.quadratic_mse / (cells * sigma).sum((1, 2)).clamp(min=tiny)
+        grown = self.growth / self.square.clamp(min=tiny) if self.slope == "pairs" else 1
+        scale = 2 * grown * self.quadratic_mse / (cells * sigma).sum((1, 2)).clamp(min=tiny)
         return cells * scale[:, None, None] + shrink(self.other, sigma.shape[-1])
 
 

@@ -336,15 +336,15 @@ def test_crossing_stops_at_the_target_between_two_steps(spread: float, slope: st
     head, cost = _linear(spread)
     # the flow of 256 cells: with 16 each cell's alpha and lambda / G are 16 times as large
     slow = 1e-4 * GRID**2 / 256
-    settings = replace(preset("fast", "alexnet"), grid=GRID, learning_rate=8 * slow, slope=slope)
+    settings = replace(preset("fast", "alexnet"), grid=GRID, learning_rate=4 * slow, slope=slope)
     draws = SIZE if slope == "noise" else 4000
     settings = replace(settings, draws=draws, scale_draws=draws)
     noise = _exact if slope == "noise" else None
     result = pixel_entropy(head, _pictures(1), settings, [1], CPU, False, noise)
     assert result.H.mean() == pytest.approx(-2.8, abs=1e-9)
-    assert result.steps.item() < 10
+    assert result.steps.item() < 20
     seen, _, nearest = plain.released_path(cost / cost.sum(), 7.0, rate=slow)
-    # the same path as the released one, eight times as fast
+    # the same path as the released one, four times as fast
     rough = 0.02 if slope == "noise" else 0.04
     np.testing.assert_allclose(_sigma(result.H[0]), seen[nearest], rtol=rough)
     optimum = plain.released_optimum(cost / cost.sum(), 7.0)
@@ -371,14 +371,14 @@ def test_fast_follows_released_on_a_network_as_closely_as_other_noise_does() -> 
         return pixel_entropy(head, images, settings, [seed, seed + 1], CPU).H
 
     released = replace(preset("released", "alexnet"), **scaled)
-    fast = replace(preset("fast", "alexnet"), **scaled | {"learning_rate": 8e-4 / 16})
+    fast = replace(preset("fast", "alexnet"), **scaled | {"learning_rate": 4e-4 / 16})
     first, second, quick = search(released, 1), search(released, 3), search(fast, 5)
 
     def apart(one: Tensor, other: Tensor) -> float:
         return float((one - other).square().mean().sqrt() / one.std())
 
     assert apart(first, quick) < 0.2
-    # six times the draws bring it nearer: what is left is not a bias
+    # twelve times the draws bring it nearer: what is left is not a bias
     more = replace(fast, draws=144, scale_draws=576)
     assert apart((first + second) / 2, search(more, 5)) < apart(first, quick)
 

@@ -1,5 +1,7 @@
 """Both estimates of the slope: what they are on average, and how noisy."""
 
+import math
+
 import pytest
 import torch
 from einops import rearrange
@@ -112,6 +114,23 @@ def test_pairs_know_most_of_the_curvature_of_max_pooling() -> None:
     assert share("projection", 20000) < exact - 0.1
 
 
+class _Wave(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.flatten(1).sin()
+
+
+def test_pairs_know_how_far_an_odd_layer_saturates() -> None:
+    # around 0 all of sin is odd: E sin(s eps)^2 = (1 - exp(-2 s^2)) / 2
+    images = torch.zeros(1, 3, SIDE, SIDE, dtype=torch.float64)
+    sigma = torch.full((1, GRID, GRID), 0.5, dtype=torch.float64)
+    exact = torch.full_like(sigma, 2 * 0.5 * math.exp(-2 * 0.25) / GRID**2)
+    found = _probe(_Wave(), images, "pairs").respond([0], sigma, [0], 60000)
+    assert found.mse.item() == pytest.approx((1 - math.exp(-2 * 0.25)) / 2, rel=0.01)
+    torch.testing.assert_close(found.gradient, exact, rtol=0.05, atol=0)
+    quadratic = 2 * found.mse / (0.5 * GRID**2)
+    assert quadratic > 1.2 * exact.max()
+
+
 def test_pairs_are_quiet_where_the_layer_is_linear() -> None:
     head, images = _linear(), _images(1)
     sigma = torch.full((1, GRID, GRID), 0.01, dtype=torch.float64)
@@ -149,3 +168,12 @@ def test_signs_are_fair_fresh_and_of_the_seed() -> None:
     assert torch.equal(draw(1, 0, 5000), signs)
     assert not torch.equal(draw(1, 1, 5000), signs)
     assert not torch.equal(draw(2, 0, 5000), signs)
+
+
+@pytest.mark.parametrize("units", [1, 2, 30, 32])
+def test_signs_are_orthogonal_over_the_steps_that_have_all_of_them(units: int) -> None:
+    size = max(2, 1 << (units - 1).bit_length())
+    draw = random_signs(units, CPU, torch.float64)
+    for seed in (1, 2):
+        signs = torch.cat([draw(seed, step, size // 2) for step in range(2)])
+        assert torch.equal(signs.T @ signs, size * torch.eye(units, dtype=torch.float64))
