@@ -57,7 +57,7 @@ def results_folder(wildcards):
 
 
 def code_of(module):
-    """Hash the code behind a rule when its jobs are looked at: a job on a cluster looks at few."""
+    """Hash the code of a step when its jobs are looked at; a job on a cluster looks at few."""
     return lambda wildcards: code_hash(module)
 
 
