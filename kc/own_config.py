@@ -13,8 +13,7 @@ Align = Literal["auto", "pool", "grid"]
 Colours = tuple[float, float, float]
 Layers = Annotated[tuple[str, ...], Field(min_length=1)]
 """Nodes of a graph, or arrays of a file."""
-SUFFIXES = ("csv", "md", "tex", "json")
-"""Of a table."""
+
 
 FEATURES = re.compile(r"(?P<path>.+(?P<suffix>\.npy|\.zarr|\.h5|\.hdf5))(:(?P<only>.+))?")
 """How a file of features is named."""
@@ -89,9 +88,8 @@ class Pair(Look):
     def outputs(self) -> list[str]:
         """List what is written whatever the layers are, relative to the pair's folder."""
         names = ["tables/matrix"] if self.is_matrix else ["tables/compare", "tables/peers"]
-        found = [f"{name}.{suffix}" for name in names for suffix in SUFFIXES]
-        if self.labels:
-            found += [f"tables/classes.{suffix}" for suffix in SUFFIXES]
+        names += ["tables/classes"] if self.labels else []
+        found = [f"{name}.{suffix}" for name in names for suffix in ("csv", "md", "tex", "json")]
         if self.is_matrix:
             found += ["figures/matrix.png", "figures/matrix.svg"]
         return [*found, "index.html"]

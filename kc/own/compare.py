@@ -99,7 +99,7 @@ def compare(
         stored[side.letter] = store[name + form.suffix]
     fits = {
         (source, target): fit_direction(
-            f"{target}-from-{source}", stored[source], stored[target], settings, folder, chosen
+            _named(source, target), stored[source], stored[target], settings, folder, chosen
         )
         for source, target in DIRECTIONS
     }
@@ -146,6 +146,11 @@ def origin_of(rows: Rows, images: Path | str | None) -> dict[str, Any]:
     return {"source": str(images), "digest": rows.images.digest, "rows": len(rows.table)}
 
 
+def _named(source: str, target: str) -> str:
+    """Call a direction as its fit, its components and its figures are called."""
+    return f"{target}-from-{source}"
+
+
 def _forms(
     sides: Sequence[Side], names: Mapping[str, str], settings: CompareSettings
 ) -> dict[str, Form]:
@@ -175,7 +180,7 @@ def _peers(
 ) -> pd.DataFrame:
     rows = []
     for source, target in tqdm(DIRECTIONS, desc="other measures", unit="direction", disable=None):
-        name = f"{target}-from-{source}"
+        name = _named(source, target)
         found = peers_of(name, stored[source], stored[target], settings, out, device)
         rows.append({"target": target, "source": source} | found.to_dict())
     return pd.DataFrame(rows)
@@ -190,7 +195,7 @@ def _classes(
 ) -> pd.DataFrame:
     found = []
     for source, target in tqdm(DIRECTIONS, desc="classes", unit="direction", disable=None):
-        name = f"{target}-from-{source}"
+        name = _named(source, target)
         of = shares_by_class(name, stored[source], stored[target], rows, settings, out, device)
         of.insert(0, "target", target)
         of.insert(1, "source", source)

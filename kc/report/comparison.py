@@ -34,9 +34,12 @@
 ``kc compare --layers`` writes what :mod:`kc.report.matrix` says.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 
 from kc.consistency.baselines import NAMES
@@ -92,11 +95,6 @@ def write_comparison(found: Comparison, folder: Path | str) -> Path:
         provenance=found.provenance,
         columns={name: Column(name.replace("_", " "), ".3f") for name in NAMES},
     )
-    sections = [
-        Section("peers", "Other measures", "", [out / "tables" / "peers"], []),
-    ]
-    if found.classes is not None:
-        sections.insert(0, Section("classes", "By class", "", [_classes(found, out)], []))
     drawn, views = [], []
     if found.images is not None:
         for name, path in found.components.items():
@@ -104,30 +102,31 @@ def write_comparison(found: Comparison, folder: Path | str) -> Path:
             write_figure(figure, out / "figures" / name)
             drawn.append(Drawing(out / "figures" / name, caption))
             views.append(_view(found, name, path, Path(found.images.path)))
+    sections = [Section("shares", "Shares", "", [out / "tables" / "compare"], drawn)]
+    if found.classes is not None:
+        written = _write_classes(found.classes, found.provenance, out)
+        sections.append(Section("classes", "By class", "", [written], []))
+    sections.append(Section("peers", "Other measures", "", [out / "tables" / "peers"], []))
     names = found.provenance["networks"]
     return write_page(
         out,
         title=f"{names['a']['name']} and {names['b']['name']}",
         lead=sentence(found),
-        sections=[
-            Section("shares", "Shares", "", [out / "tables" / "compare"], drawn),
-            *sections,
-        ],
+        sections=sections,
         views=views,
     )
 
 
-def _classes(found: Comparison, out: Path) -> Path:
+def _write_classes(classes: pd.DataFrame, provenance: Mapping[str, Any], out: Path) -> Path:
     """Write the table of classes; give its path."""
     path = out / "tables" / "classes"
-    assert found.classes is not None
     write_table(
-        found.classes,
+        classes,
         path,
         title="What is missing of each class",
         caption="Test images, classes of which most is missing first.",
         notes=[notes.CLASSES],
-        provenance=found.provenance,
+        provenance=provenance,
         columns={name: Column(name, ".3f") for name in ("xdelta", "low", "high", "weight")},
     )
     return path

@@ -47,19 +47,21 @@ def _of_store(path: Path) -> list[str]:
 
 def _of_product(folder: Path) -> list[str]:
     """Check the files against the card, or its copy, and the bookkeeping; name all that is bad."""
-    cure = f"Cure: rm -r {folder} and run the workflow again"
+    cure = f"rm -r {folder} and run the workflow again"
     found: dict[str, dict[str, Any]] = {}
     damages = []
     for name in (CARD, RESULT, KEY):
         try:
-            found[name] = read_signed(folder / name, cure.removeprefix("Cure: "))
+            found[name] = read_signed(folder / name, cure)
         except StoreError as error:
             damages.append(str(error))
     cards = [name for name in (CARD, RESULT) if "files" in found.get(name, {})]
     if not cards:
-        return damages or [f"{folder / CARD}: no card. {cure}"]
+        return damages or [f"{folder / CARD}: no card. Cure: {cure}"]
     card = found[cards[0]]
     expected = {CARD: card, RESULT: card, KEY: sign({"key": card["key"]})}
     wrong = [name for name in found if found[name] != expected[name]]
     wrong += damaged_files(folder, card)
-    return damages + [f"{folder / name}: missing or not the one written. {cure}" for name in wrong]
+    return damages + [
+        f"{folder / name}: missing or not the one written. Cure: {cure}" for name in wrong
+    ]

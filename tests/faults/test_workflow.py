@@ -18,7 +18,7 @@ from obstore.store import S3Store
 from kc.store import open_store
 from tests.faults.compare import believed_and_wrong, differences, files
 from tests.faults.test_disk_full import leave, mounted
-from tests.faults.workflow import kill_session
+from tests.faults.workflow import kill_session, products
 
 pytestmark = pytest.mark.timeout(1800)  # minutes on a busy machine
 ROOT = Path(__file__).parents[2]
@@ -59,12 +59,6 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def text_of(done: subprocess.CompletedProcess[str]) -> str:
     return done.stdout + done.stderr
-
-
-def products(folder: Path) -> dict[str, bytes]:
-    """Give what was made, as it is to be compared; not what tells of the run."""
-    found = files(folder / "out")
-    return {name: content for name, content in found.items() if not name.startswith("logs/")}
 
 
 @pytest.fixture(scope="module")
@@ -108,12 +102,12 @@ def test_a_run_that_does_not_fit_is_refused_and_one_that_fills_the_disk_goes_on(
         assert "Traceback" not in text_of(full)
         assert list((disk / "out/activations").glob("*.state/receipts/*.json"))
         assert not (disk / "out/fits").exists()
-        assert believed_and_wrong(disk / "out", products(whole)) == []
+        assert believed_and_wrong(disk / "out", products(whole / "out")) == []
 
         ballast.unlink()
         done = run(disk, *unchecked)
         assert done.returncode == 0, text_of(done)
-        assert differences(products(disk), products(whole)) == []
+        assert differences(products(disk / "out"), products(whole / "out")) == []
 
 
 def test_a_run_that_records_to_a_bucket_is_killed_and_ends_with_the_tables_of_a_local_one(
@@ -152,6 +146,12 @@ def test_a_run_that_records_to_a_bucket_is_killed_and_ends_with_the_tables_of_a_
             assert store.path.startswith(f"{bucket}/{kind}/")
             assert store.digest == open_store(manifest).digest
             assert store.verify() == []
-    made = [name for name in products(whole) if name.startswith(("fits/", "tables/", "figures/"))]
-    assert differences(*({n: products(f)[n] for n in made} for f in (tmp_path, whole))) == []
+    made = [
+        name
+        for name in products(whole / "out")
+        if name.startswith(("fits/", "tables/", "figures/"))
+    ]
+    assert (
+        differences(*({n: products(f / "out")[n] for n in made} for f in (tmp_path, whole))) == []
+    )
     assert "Nothing to be done" in text_of(run(tmp_path, *away))

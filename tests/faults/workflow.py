@@ -17,8 +17,6 @@ from tests.faults.compare import differences, files
 from tests.faults.world import SETTINGS
 
 ROOT = Path(__file__).parents[2]
-NO_PRODUCTS = ("logs", "benchmarks")
-"""Folders that tell of the run, not of what was made."""
 
 
 def kill_workflow(room: Path, dice: Random, kills: int) -> dict[str, Any]:
@@ -30,7 +28,7 @@ def kill_workflow(room: Path, dice: Random, kills: int) -> dict[str, Any]:
     moments = [dice.uniform(0.1, 0.9) * seconds / kills for _ in range(kills)]
     killed = sum(_kill(torn, moment) for moment in moments)
     _run(torn)
-    found = ask(lambda: differences(_products(torn), _products(whole)), room)
+    found = ask(lambda: differences(products(torn / "results"), products(whole / "results")), room)
     for folder in (whole, torn):
         shutil.rmtree(folder)
     return {
@@ -42,9 +40,10 @@ def kill_workflow(room: Path, dice: Random, kills: int) -> dict[str, Any]:
     }
 
 
-def _products(folder: Path) -> dict[str, bytes]:
-    found = files(folder / "results")
-    return {name: content for name, content in found.items() if not name.startswith(NO_PRODUCTS)}
+def products(results: Path) -> dict[str, bytes]:
+    """Give what was made, as it is to be compared; not what tells of the run."""
+    found = files(results)
+    return {name: content for name, content in found.items() if not name.startswith("logs/")}
 
 
 def _command(folder: Path, *more: str) -> list[str]:
