@@ -37,7 +37,7 @@ def _create(group: zarr.Group, spec: ArraySpec, shard_rows: int, compressor: str
     shard = list(spec.shape)
     shard[spec.row_axis] = shard_rows
     chunk = list(shard)
-    chunk[spec.row_axis] = _chunk_rows(shard_rows)
+    chunk[spec.row_axis] = chunk_rows(shard_rows)
     compressors: list[Any] = [Crc32cCodec()]
     if compressor == "lz4":
         compressors.insert(0, BloscCodec(cname="lz4", clevel=5))
@@ -57,7 +57,7 @@ def _create(group: zarr.Group, spec: ArraySpec, shard_rows: int, compressor: str
     )
 
 
-def _chunk_rows(shard_rows: int) -> int:
+def chunk_rows(shard_rows: int) -> int:
     """Inner chunks must divide the shard."""
     return max(rows for rows in range(1, min(CHUNK_ROWS, shard_rows) + 1) if shard_rows % rows == 0)
 

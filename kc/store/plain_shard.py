@@ -1,19 +1,24 @@
-"""Whole uncompressed shards, copied from the file to their place and hashed on the way.
+"""Whole uncompressed shards, copied between file and memory and hashed on the way.
 
-zarr takes a task and two copies a chunk of 16 rows, and checking a shard's digest first means
-reading it twice: together an eighth of the speed of this (``benchmarks/read.py``).
+Byte for byte what zarr writes. It takes a task and two copies a chunk of 16 rows, and a digest
+taken before or after means reading a shard twice: together an eighth of the speed of this in
+reading (``benchmarks/read.py``), a third in writing.
 """
 
 import mmap
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import google_crc32c
 import numpy as np
 import xxhash
 import zarr
 from zarr.codecs import BytesCodec, Crc32cCodec, ShardingCodec
 
+ASIDE = ".kc.partial"
 _CRC_BYTES = 4
+_NO_CHUNK = 2**64 - 1
 _PIECE = 1 << 18
 """Bytes hashed and then copied: what stays in the cache in between."""
 _POPULATE = getattr(mmap, "MAP_POPULATE", 0)
@@ -22,13 +27,45 @@ _POPULATE = getattr(mmap, "MAP_POPULATE", 0)
 class PlainShards(NamedTuple):
     """How an array's shards lie on disk: chunks of rows, a CRC behind each, an index at the end."""
 
+    row_axis: int
     chunks: int
     """In a whole shard."""
     chunk_rows: int
     chunk_bytes: int
 
+    def write(self, file: Path, blocks: Iterable[np.ndarray]) -> dict[str, Any]:
+        """Write a shard, chunk after chunk, aside and then in its place.
+
+        Every block but the last holds ``chunk_rows``. Gives the file's ``bytes`` and ``digest``.
+        """
+        digest, size = xxhash.xxh3_128(), 0
+        index = np.full((self.chunks, 2), _NO_CHUNK, "<u8")
+        aside = file.with_name(f"{file.name}{ASIDE}")
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with aside.open("wb") as opened:
+
+                def put(content: np.ndarray) -> None:
+                    nonlocal size
+                    for part in (content, _crc(content)):
+                        digest.update(part)
+                        opened.write(part)
+                        size += part.nbytes
+
+                for chunk, block in enumerate(blocks):
+                    index[chunk] = size, self.chunk_bytes + _CRC_BYTES
+                    put(self._filled(block))
+                put(index.reshape(-1).view(np.uint8))
+            aside.replace(file)
+        except BaseException:
+            aside.unlink(missing_ok=True)
+            raise
+        return {"bytes": size, "digest": digest.hexdigest()}
+
     def read(self, file: Path, out: np.ndarray, hashed: bool) -> str:
         """Fill ``out`` with a shard's rows; give the digest of its file, where it is asked for.
+
+        Rows must be the first axis.
 
         Raises
         ------
@@ -61,6 +98,13 @@ class PlainShards(NamedTuple):
             digest.update(source[used * stride :])
         return str(digest.hexdigest())
 
+    def _filled(self, block: np.ndarray) -> np.ndarray:
+        """Give a chunk's bytes; zeros where its last rows are missing."""
+        missing = [(0, 0)] * block.ndim
+        missing[self.row_axis] = (0, self.chunk_rows - block.shape[self.row_axis])
+        whole = np.pad(block, missing) if missing[self.row_axis][1] else block
+        return np.ascontiguousarray(whole).reshape(-1).view(np.uint8)
+
     def _check_order(self, source: np.ndarray, used: int, stride: int) -> None:
         begin = len(source) - 16 * self.chunks - _CRC_BYTES
         index = source[begin:-_CRC_BYTES].view("<u8").reshape(self.chunks, 2)[:used]
@@ -69,13 +113,17 @@ class PlainShards(NamedTuple):
             raise ValueError("the shard's chunks do not lie in order")
 
 
+def _crc(content: np.ndarray) -> np.ndarray:
+    return np.asarray([google_crc32c.value(content)], "<u4").view(np.uint8)
+
+
 def plain_shards(array: zarr.Array[Any], row_axis: int) -> PlainShards | None:
-    """Say how the shards lie; None where they are compressed or rows are not the first axis."""
+    """Say how the shards lie, if each of their chunks is rows as they are; None if compressed."""
     codec = array.metadata.codecs[0] if array.metadata.zarr_format == 3 else None
-    if row_axis != 0 or not isinstance(codec, ShardingCodec) or array.shards is None:
+    if not isinstance(codec, ShardingCodec) or array.shards is None:
         return None
     if [type(part) for part in codec.codecs] != [BytesCodec, Crc32cCodec]:
         return None
-    rows = array.chunks[0]
+    rows = array.chunks[row_axis]
     size = int(np.prod(array.chunks)) * array.dtype.itemsize
-    return PlainShards(array.shards[0] // rows, rows, size)
+    return PlainShards(row_axis, array.shards[row_axis] // rows, rows, size)

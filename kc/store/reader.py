@@ -118,8 +118,8 @@ class StoredArray:
         store.check_metadata(name)
         with zarr.config.set({"array.read_missing_chunks": False}):
             self._array = store.open_array(name)
-        local = isinstance(store.place, Folder)
-        self._plain = plain_shards(self._array, self._spec.row_axis) if local else None
+        direct = isinstance(store.place, Folder) and self._spec.row_axis == 0
+        self._plain = plain_shards(self._array, 0) if direct else None
         self._checked: set[int] = set()
         self._guard = threading.Lock()
 

@@ -65,3 +65,19 @@ def from_disk(values: np.ndarray, dtype: str) -> np.ndarray:
     if dtype != "bfloat16":
         return values
     return (values.astype(np.uint32) << 16).view(np.float32)
+
+
+def widened(values: np.ndarray) -> np.ndarray:
+    """Give float16 as float32; numpy brings it to float64 one value at a time."""
+    if values.dtype != np.float16:
+        return values
+    import torch
+
+    return torch.from_numpy(np.require(values, requirements="W")).float().numpy()
+
+
+def all_finite(values: np.ndarray) -> bool:
+    """Whether no value is NaN or infinite."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        # one addition a value; a sum that overflows is looked at again
+        return bool(np.isfinite(widened(values).sum()) or np.isfinite(values).all())

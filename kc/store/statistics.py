@@ -1,28 +1,41 @@
 """Means and variances per channel, by shard, merged in shard order (Chan et al.)."""
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from kc.store.spec import ArraySpec
+from kc.store.spec import ArraySpec, widened
 
 BLOCK_VALUES = 1 << 16
 """Values brought to float64 at once: they stay in the cache, which is three times as fast."""
 
 
-def shard_statistics(values: np.ndarray, spec: ArraySpec) -> dict[str, Any]:
+class ShardStatistics:
     """Count, mean and sum of squared differences per channel of one shard, in float64."""
-    axis = spec.dims.index("channel") if "channel" in spec.dims else len(spec.dims) - 1
-    found = _Moments()
-    step = max(1, BLOCK_VALUES * len(values) // max(1, values.size))
-    for start in range(0, len(values), step):
-        block = np.moveaxis(values[start : start + step], axis, 0)
-        flat = block.reshape(len(block), -1).astype(np.float64)
-        mean = flat.mean(axis=1)
-        flat -= mean[:, None]
-        found.merge(flat.shape[1], mean, np.einsum("cn,cn->c", flat, flat))
-    return {"count": found.count, "mean": found.mean.tolist(), "m2": found.squares.tolist()}
+
+    def __init__(self, spec: ArraySpec) -> None:
+        self._axis = spec.dims.index("channel") if "channel" in spec.dims else len(spec.dims) - 1
+        self._found = _Moments()
+
+    def add(self, values: np.ndarray) -> bool:
+        """Take in further images; say whether all values were finite."""
+        step = max(1, BLOCK_VALUES * len(values) // max(1, values.size))
+        for start in range(0, len(values), step):
+            block = widened(values[start : start + step])
+            before, (channels, *after) = block.shape[: self._axis], block.shape[self._axis :]
+            flat = block.reshape(math.prod(before), channels, math.prod(after)).astype(np.float64)
+            mean = flat.mean(axis=(0, 2))
+            flat -= mean[:, None]
+            squares = np.einsum("ncp,ncp->c", flat, flat)
+            self._found.merge(flat.shape[0] * flat.shape[2], mean, squares)
+        return bool(np.isfinite(self._found.squares).all())
+
+    def spell(self) -> dict[str, Any]:
+        """Give what a receipt keeps of them."""
+        found = self._found
+        return {"count": found.count, "mean": found.mean.tolist(), "m2": found.squares.tolist()}
 
 
 def merge_statistics(parts: Iterable[dict[str, Any]]) -> dict[str, Any]:

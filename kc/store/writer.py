@@ -6,7 +6,7 @@ does not exist. Another key means start empty. Metadata and coordinates are smal
 again each time a store is opened for writing, so a damaged one is mended and never believed.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -18,13 +18,14 @@ import zarr
 
 from kc.errors import FeatureError, StoreError
 from kc.store.files import content_digest, room_on_disk, sign, spell_json
-from kc.store.layout import laid_out
+from kc.store.layout import chunk_rows, laid_out
 from kc.store.manifest import FORMAT
 from kc.store.owners import own, refuse_others, through_the_door
 from kc.store.part import WHOLE, Part
-from kc.store.place import locate, place_of, read_signed_at
-from kc.store.spec import ArraySpec, check_spec, from_disk, to_disk
-from kc.store.statistics import merge_statistics, shard_statistics
+from kc.store.place import Folder, locate, place_of, read_signed_at
+from kc.store.plain_shard import PlainShards, plain_shards
+from kc.store.spec import ArraySpec, all_finite, check_spec, from_disk, to_disk
+from kc.store.statistics import ShardStatistics, merge_statistics
 
 
 class StoreWriter:
@@ -95,6 +96,7 @@ class StoreWriter:
             if not goes_on:
                 self._begin()
             self._described = self._put_right()
+            self._layouts = self._written_directly()
             self._lock = own(self.place, state, self.owned)
         return self
 
@@ -209,6 +211,13 @@ class StoreWriter:
                 self.place.write(self._file(name), content)
         return digests
 
+    def _written_directly(self) -> dict[str, PlainShards]:
+        """Give the layouts of the arrays whose shards need nothing of zarr."""
+        if not isinstance(self.place, Folder):
+            return {}
+        found = {n: plain_shards(self._open(s), s.row_axis) for n, s in self.arrays.items()}
+        return {name: layout for name, layout in found.items() if layout is not None}
+
     def _write_array(
         self, spec: ArraySpec, shard: int, rows: slice, values: np.ndarray
     ) -> dict[str, Any]:
@@ -219,23 +228,42 @@ class StoreWriter:
                 f"{self.path}: '{spec.name}' shard {shard} has shape {tuple(values.shape)}, "
                 f"expected {tuple(expected)}"
             )
-        stored = self._cast(spec, rows, values)
         file = self._file(spec.file_name(shard))
         self._sweep(file)
-        array = zarr.open_array(
-            self.place.zarr(),
-            path=self._file(spec.name),
-            mode="r+",
-            config={"write_empty_chunks": True},
-        )
-        array[(*([slice(None)] * spec.row_axis), rows)] = stored
-        receipt: dict[str, Any] = {
-            "bytes": self.place.size(file),
-            "digest": self.place.digest(file),
-        }
-        if spec.statistics:
-            receipt["statistics"] = shard_statistics(from_disk(stored, spec.dtype), spec)
-        return receipt
+        statistics = ShardStatistics(spec) if spec.statistics else None
+        blocks = self._blocks(spec, rows.start, values, statistics)
+        layout = self._layouts.get(spec.name)
+        if layout is not None:
+            receipt = layout.write(Path(self.place.where(file)), blocks)
+        else:
+            where = (*([slice(None)] * spec.row_axis), rows)
+            self._open(spec)[where] = np.concatenate(list(blocks), axis=spec.row_axis)
+            receipt = {"bytes": self.place.size(file), "digest": self.place.digest(file)}
+        return receipt | ({"statistics": statistics.spell()} if statistics else {})
+
+    def _open(self, spec: ArraySpec) -> zarr.Array[Any]:
+        config = {"write_empty_chunks": True}
+        path = self._file(spec.name)
+        return zarr.open_array(self.place.zarr(), path=path, mode="r+", config=config)
+
+    def _blocks(
+        self,
+        spec: ArraySpec,
+        first_row: int,
+        values: np.ndarray,
+        statistics: ShardStatistics | None,
+    ) -> Iterator[np.ndarray]:
+        """Bring an inner chunk after the other to its type on disk, while it is in the cache."""
+        size, axis = chunk_rows(self.shard_rows), spec.row_axis
+        for start in range(0, values.shape[axis], size):
+            block = values[(*([slice(None)] * axis), slice(start, start + size))]
+            with np.errstate(over="ignore", invalid="ignore"):
+                stored = to_disk(block, spec)
+                kept = from_disk(stored, spec.dtype)
+                finite = statistics.add(kept) if statistics else all_finite(kept)
+            if not finite:
+                self._refuse(spec, first_row + start, block, kept)
+            yield stored
 
     def _sweep(self, file: str) -> None:
         """Remove what zarr had written aside for a shard when it was killed."""
@@ -244,28 +272,18 @@ class StoreWriter:
             if left.startswith(f"{name}.") and left.endswith(".partial"):
                 self.place.delete(f"{folder}/{left}")
 
-    def _cast(self, spec: ArraySpec, rows: slice, values: np.ndarray) -> np.ndarray:
-        if spec.disk_dtype.kind != "f" and spec.dtype != "bfloat16":
-            return to_disk(values, spec)
-        self._refuse(spec, rows, ~np.isfinite(values), "is not finite (NaN or inf)", "the network")
-        with np.errstate(over="ignore"):
-            stored = to_disk(values, spec)
-        self._refuse(
-            spec,
-            rows,
-            ~np.isfinite(from_disk(stored, spec.dtype)),
-            f"overflows {spec.dtype}",
-            "activations.dtype: set it to float32",
+    def _refuse(
+        self, spec: ArraySpec, first_row: int, values: np.ndarray, kept: np.ndarray
+    ) -> None:
+        what, cure, bad = "is not finite (NaN or inf)", "the network", ~np.isfinite(values)
+        if not bad.any():
+            what, cure = f"overflows {spec.dtype}", "activations.dtype: set it to float32"
+            bad = ~np.isfinite(kept)
+        row = first_row + int(np.argwhere(bad)[0][spec.row_axis])
+        raise FeatureError(
+            f"{self.path}: '{spec.name}' of image {self.coordinates['image_id'][row]} "
+            f"(row {row}) {what}. Cure: look at {cure}."
         )
-        return stored
-
-    def _refuse(self, spec: ArraySpec, rows: slice, bad: np.ndarray, what: str, cure: str) -> None:
-        if bad.any():
-            row = rows.start + int(np.argwhere(bad)[0][spec.row_axis])
-            raise FeatureError(
-                f"{self.path}: '{spec.name}' of image {self.coordinates['image_id'][row]} "
-                f"(row {row}) {what}. Cure: look at {cure}."
-            )
 
     def _is_whole(self, shard: int) -> bool:
         try:

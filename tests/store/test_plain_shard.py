@@ -7,6 +7,8 @@ import zarr
 
 from kc.errors import StoreError
 from kc.store import ArraySpec, StoreWriter, open_store
+from kc.store import writer as writer_module
+from kc.store.files import read_json
 from kc.store.plain_shard import PlainShards, plain_shards
 
 ROWS, SHARD = 109, 48  # three chunks a shard; the last shard holds one whole and one broken chunk
@@ -43,13 +45,39 @@ def test_whole_shards_hold_what_zarr_reads(tmp_path, dtype):
         found[:] = 0  # one's own copy
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float32", "bfloat16", "uint8", "bool"])
+@pytest.mark.parametrize("dims", [("image", "channel"), ("part", "image", "channel"), ("image",)])
+def test_what_is_written_around_zarr_are_the_bytes_zarr_writes(tmp_path, dtype, dims, monkeypatch):
+    ours = write(tmp_path / "ours.zarr", dtype, dims=dims)
+    monkeypatch.setattr(writer_module, "plain_shards", lambda *_: None)
+    zarrs = write(tmp_path / "zarrs.zarr", dtype, dims=dims)
+    files = [file for file in sorted(zarrs.rglob("*")) if file.is_file()]
+    assert len(files) > 3
+    for file in files:
+        assert (ours / file.relative_to(zarrs)).read_bytes() == file.read_bytes()
+    manifests = [read_json(path.with_suffix(".json")) for path in (ours, zarrs)]
+    assert manifests[0]["arrays"] == manifests[1]["arrays"]
+
+
+def test_a_shard_that_cannot_be_written_leaves_nothing(tmp_path):
+    layout = PlainShards(0, 3, 16, 16 * 4)
+
+    def blocks():
+        yield np.zeros(16, np.float32)
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        layout.write(tmp_path / "c" / "0", blocks())
+    assert list((tmp_path / "c").iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("compressor", "dims"),
     [("lz4", ("image", "channel")), ("zstd", ("image", "channel")), ("none", ("part", "image"))],
 )
 def test_other_layouts_are_left_to_zarr(tmp_path, compressor, dims):
     path = write(tmp_path / "a.zarr", compressor=compressor, dims=dims)
-    assert shards(path, dims.index("image")) is None
+    assert (shards(path, dims.index("image")) is None) == (compressor != "none")
     whole, array = open_store(path)["a"][:], open_store(path)["a"]
     one_by_one = [array[i : i + 1] for i in range(ROWS)]
     np.testing.assert_array_equal(whole, np.concatenate(one_by_one, axis=dims.index("image")))
