@@ -5,7 +5,7 @@ taken before or after means reading a shard twice: together an eighth of the spe
 reading (``benchmarks/read.py``), a third in writing.
 """
 
-import mmap
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,9 +19,8 @@ from zarr.codecs import BytesCodec, Crc32cCodec, ShardingCodec
 ASIDE = ".kc.partial"
 _CRC_BYTES = 4
 _NO_CHUNK = 2**64 - 1
-_PIECE = 1 << 18
-"""Bytes hashed and then copied: what stays in the cache in between."""
-_POPULATE = getattr(mmap, "MAP_POPULATE", 0)
+_PIECE = 1 << 19
+"""Bytes read and then hashed: what stays in the cache in between."""
 
 
 class PlainShards(NamedTuple):
@@ -76,27 +75,25 @@ class PlainShards(NamedTuple):
         """
         used = -(-len(out) // self.chunk_rows)
         stride = self.chunk_bytes + _CRC_BYTES
-        digest = xxhash.xxh3_128()
-        with file.open("rb") as opened:
-            mapped = mmap.mmap(
-                opened.fileno(), 0, flags=mmap.MAP_SHARED | _POPULATE, prot=mmap.PROT_READ
-            )
-        source = np.frombuffer(mapped, np.uint8)
-        self._check_order(source, used, stride)
+        digest, piece_bytes = xxhash.xxh3_128(), _PIECE if hashed else self.chunk_bytes
         target = out.reshape(-1).view(np.uint8)
-        for chunk in range(used):
-            begin = chunk * stride
-            wanted = target[chunk * self.chunk_bytes : (chunk + 1) * self.chunk_bytes]
-            for start in range(0, len(wanted), _PIECE):
-                piece = source[begin + start : begin + min(start + _PIECE, len(wanted))]
+        with file.open("rb", buffering=0) as raw:
+            opened = raw.fileno()
+            behind = self._behind(opened, used, stride)
+            for chunk in range(used):
+                begin = chunk * stride
+                wanted = target[chunk * self.chunk_bytes : (chunk + 1) * self.chunk_bytes]
+                for start in range(0, len(wanted), piece_bytes):
+                    piece = wanted[start : start + piece_bytes]
+                    _read(opened, piece, begin + start)
+                    if hashed:
+                        digest.update(piece)
                 if hashed:
-                    digest.update(piece)
-                wanted[start : start + len(piece)] = piece
-            if hashed:
-                digest.update(source[begin + len(wanted) : begin + stride])
-        if hashed:
-            digest.update(source[used * stride :])
-        return str(digest.hexdigest())
+                    rest = np.empty(stride - len(wanted), np.uint8)
+                    _read(opened, rest, begin + len(wanted))
+                    digest.update(rest)
+        digest.update(behind)
+        return digest.hexdigest() if hashed else ""
 
     def _filled(self, block: np.ndarray) -> np.ndarray:
         """Give a chunk's bytes; zeros where its last rows are missing."""
@@ -105,12 +102,22 @@ class PlainShards(NamedTuple):
         whole = np.pad(block, missing) if missing[self.row_axis][1] else block
         return np.ascontiguousarray(whole).reshape(-1).view(np.uint8)
 
-    def _check_order(self, source: np.ndarray, used: int, stride: int) -> None:
-        begin = len(source) - 16 * self.chunks - _CRC_BYTES
-        index = source[begin:-_CRC_BYTES].view("<u8").reshape(self.chunks, 2)[:used]
-        expected = [(chunk * stride, stride) for chunk in range(used)]
-        if begin < used * stride or not np.array_equal(index, expected):
-            raise ValueError("the shard's chunks do not lie in order")
+    def _behind(self, opened: int, used: int, stride: int) -> np.ndarray:
+        """Give what lies behind the chunks: the index, which must name them in order."""
+        expected = np.arange(used, dtype="<u8") * stride
+        behind = np.empty(16 * self.chunks + _CRC_BYTES, np.uint8)
+        if os.fstat(opened).st_size == used * stride + len(behind):
+            _read(opened, behind, used * stride)
+            begins, sizes = behind[:-_CRC_BYTES].view("<u8").reshape(self.chunks, 2)[:used].T
+            if np.array_equal(begins, expected) and (sizes == stride).all():
+                return behind
+        raise ValueError("the shard's chunks do not lie in order")
+
+
+def _read(opened: int, into: np.ndarray, begin: int) -> None:
+    # not a map of the file: no slower, and one that is cut off meanwhile is no crash
+    if os.preadv(opened, [into], begin) != len(into):
+        raise ValueError("the shard's file ends too early")
 
 
 def _crc(content: np.ndarray) -> np.ndarray:
