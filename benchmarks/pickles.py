@@ -123,4 +123,4 @@ def _bytes(folder: Path) -> int:
 
 
 if __name__ == "__main__":
-    main(rows, images=768, channels=256, side=14, epochs=10, repeats=2)
+    main(rows, images=1536, channels=256, side=14, epochs=10, repeats=3)

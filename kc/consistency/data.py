@@ -113,33 +113,41 @@ class Pair:
         wanted = np.bincount(order.rows // size)
         offsets = np.zeros(len(wanted), np.int64)
         begun = 0
-        blocks = self._read_ahead([block for buffer in order.buffers for block in buffer], order)
-        for buffer in order.buffers:
-            xs, ys, held = [], [], 0
+        for buffer, (x, y) in zip(order.buffers, self._read_ahead(order), strict=True):
+            held = 0
             for block in buffer:
-                x, y = next(blocks)
-                xs.append(x)
-                ys.append(y)
                 offsets[block] = held - block * size
-                held += len(x)
+                held += len(self._rows_of(block, size))
             rows = order.rows[begun : begun + wanted[list(buffer)].sum()]
             begun += len(rows)
-            where = torch.from_numpy(rows + offsets[rows // size])
-            yield where, _cat(xs), _cat(ys)
+            yield torch.from_numpy(rows + offsets[rows // size]), x, y
 
-    def _read_ahead(self, blocks: Sequence[int], order: Order) -> Iterator[tuple[Tensor, Tensor]]:
-        """Read block after block, the next one while the last is being used."""
+    def _read_ahead(self, order: Order) -> Iterator[tuple[Tensor, Tensor]]:
+        """Read buffer after buffer, the next one while the last is being used; there are two."""
+        size = order.block_rows
+        most = min(len(self), max(len(buffer) for buffer in order.buffers) * size)
+        rooms = [(_room(self.source, most), _room(self.target, most)) for _ in order.buffers[:2]]
         with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as reader:
-            ahead = reader.submit(self._block, blocks[0], order.block_rows)
-            for following in blocks[1:]:
+            ahead = reader.submit(self._fill, rooms[0], order.buffers[0], size)
+            for number, following in enumerate(order.buffers[1:], start=1):
                 read = ahead.result()
-                ahead = reader.submit(self._block, following, order.block_rows)
+                ahead = reader.submit(self._fill, rooms[number % 2], following, size)
                 yield read
             yield ahead.result()
 
-    def _block(self, block: int, block_rows: int) -> tuple[Tensor, Tensor]:
-        start, stop = block * block_rows, min(len(self), (block + 1) * block_rows)
-        return _tensor(self.source[start:stop]), _tensor(self.target[start:stop])
+    def _fill(
+        self, room: tuple[Tensor, Tensor], buffer: Sequence[int], size: int
+    ) -> tuple[Tensor, Tensor]:
+        held = 0
+        for block in buffer:
+            rows = self._rows_of(block, size)
+            for values, into in zip((self.source, self.target), room, strict=True):
+                _read_into(into[held : held + len(rows)], values, rows)
+            held += len(rows)
+        return room[0][:held], room[1][:held]
+
+    def _rows_of(self, block: int, size: int) -> range:
+        return range(block * size, min(len(self), (block + 1) * size))
 
 
 def pair_up(
@@ -219,6 +227,20 @@ def _tensor(values: Any) -> Tensor:
     if isinstance(values, Tensor):
         return values.detach()
     return torch.from_numpy(np.require(values, requirements="W"))
+
+
+def _room(values: Any, rows: int) -> Tensor:
+    """Give room for some rows of a feature."""
+    like = values if isinstance(values, Tensor) else torch.from_numpy(np.empty(0, values.dtype))
+    return like.new_empty((rows, *values.shape[1:]))
+
+
+def _read_into(room: Tensor, values: Any, rows: range) -> None:
+    where = slice(rows.start, rows.stop)
+    if isinstance(values, StoredArray):
+        values.read(where, room.numpy())
+    else:
+        room.copy_(_tensor(values[where]))
 
 
 def _take(values: Any, rows: Tensor) -> Tensor:

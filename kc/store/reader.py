@@ -200,11 +200,13 @@ class StoredArray:
             )
         return rows % len(self)
 
-    def read(self, rows: slice) -> np.ndarray:
-        """Read contiguous image rows, after checking the shards they lie in."""
+    def read(self, rows: slice, out: np.ndarray | None = None) -> np.ndarray:
+        """Read contiguous image rows, to ``out`` if given; the shards they lie in are checked."""
         start, stop, _ = rows.indices(len(self))
+        # bfloat16 has another type on disk than in memory
+        direct = out is not None and out.dtype == self._spec.disk_dtype and out.flags.c_contiguous
         try:
-            values = self._whole_shards(start, stop)
+            values = self._whole_shards(start, stop, out if direct else None)
             if values is None:
                 for shard in range(start // self.shard_rows, -(-stop // self.shard_rows)):
                     self._check(shard)
@@ -215,14 +217,19 @@ class StoredArray:
                 f"{self.store.path}: '{self.name}' rows {start} to {stop - 1} cannot be read "
                 f"({error}). Cure: {self.store.mend}"
             ) from error
-        return from_disk(values, self.kc_dtype)
+        found = from_disk(values, self.kc_dtype)
+        if out is None or found is out:
+            return found
+        out[:] = found
+        return out
 
-    def _whole_shards(self, start: int, stop: int) -> np.ndarray | None:
+    def _whole_shards(self, start: int, stop: int, out: np.ndarray | None) -> np.ndarray | None:
         """Read rows that are whole shards; None where they are not, or lie in another layout."""
         ends = stop == len(self) or stop % self.shard_rows == 0
         if self._plain is None or start % self.shard_rows or not ends or stop <= start:
             return None
-        values = np.empty((stop - start, *self.shape[1:]), self._spec.disk_dtype)
+        shape = (stop - start, *self.shape[1:])
+        values = np.empty(shape, self._spec.disk_dtype) if out is None else out
         for begin in range(start, stop, self.shard_rows):
             part = values[begin - start : begin - start + self.shard_rows]
             self._read_shard(self._plain, begin // self.shard_rows, part)

@@ -8,7 +8,7 @@ import numpy as np
 
 from kc.store.spec import ArraySpec, widened
 
-BLOCK_VALUES = 1 << 16
+BLOCK_VALUES = 1 << 17
 """Values brought to float64 at once: they stay in the cache, which is three times as fast."""
 
 
@@ -26,10 +26,11 @@ class ShardStatistics:
             block = widened(values[start : start + step])
             before, (channels, *after) = block.shape[: self._axis], block.shape[self._axis :]
             flat = block.reshape(math.prod(before), channels, math.prod(after)).astype(np.float64)
-            mean = flat.mean(axis=(0, 2))
+            count = flat.shape[0] * flat.shape[2]
+            mean = np.einsum("ncp->c", flat) / count
             flat -= mean[:, None]
             squares = np.einsum("ncp,ncp->c", flat, flat)
-            self._found.merge(flat.shape[0] * flat.shape[2], mean, squares)
+            self._found.merge(count, mean, squares)
         return bool(np.isfinite(self._found.squares).all())
 
     def spell(self) -> dict[str, Any]:
