@@ -1,5 +1,6 @@
 """Row 10, and blocks: the entropy search against its own passes, and against single images."""
 
+import statistics
 from argparse import Namespace
 from dataclasses import replace
 from typing import NamedTuple
@@ -11,6 +12,7 @@ from benchmarks.compare import Row, Target, interleave, main
 from kc.concepts import EntropySettings, pixel_entropy, preset
 from kc.concepts.gradient import QuickGradient
 from kc.concepts.networks import head_of
+from kc.concepts.noise import SCALE_STEP, gaussian
 from kc.config import Network
 from kc.names import Architecture
 from kc.networks import build
@@ -77,6 +79,7 @@ def _rows(case: Case, name: str, sizes: Namespace) -> list[Row]:
         "blocks": in_blocks,
         "singles": one_by_one,
         "bare": lambda: _passes(case, room),
+        "noise": lambda: _noise(case),
     }
     times = interleave(sides, sizes.repeats)
     apart = float((found["blocks"] - found["singles"]).abs().max())
@@ -89,6 +92,7 @@ def _rows(case: Case, name: str, sizes: Namespace) -> list[Row]:
         "steps": steps,
         "images_a_block": room,
         "largest_difference_of_H_nats": apart,
+        "noise_alone_over_passes": statistics.median(times.ratio("noise", "bare").values),
         "image_steps_per_second": times.rates(sizes.images * steps),
     }
     return [
@@ -130,5 +134,16 @@ def _passes(case: Case, room: int) -> None:
                 torch.autograd.grad(feature, some, torch.ones_like(feature), retain_graph=not last)
 
 
+def _noise(case: Case) -> None:
+    """Draw the noise of the search and do nothing with it."""
+    about = case.settings
+    draw = gaussian(tuple(case.images.shape[1:]), case.device, case.images.dtype)
+    sides = 2 if about.slope == "pairs" else 1
+    for seed in case.seeds:
+        draw(seed, SCALE_STEP, about.scale_draws)
+        for step in range(about.steps):
+            draw(seed, step, about.draws // sides)
+
+
 if __name__ == "__main__":
-    main(rows, images=4, steps=3, repeats=2, device="cpu")
+    main(rows, images=4, steps=10, repeats=3, device="cpu")

@@ -139,7 +139,7 @@ class _Sums:
             (pull,) = torch.autograd.grad(signed.sum(), disturbed, retain_graph=paired)
             pull = _across(pull, paired)
             if paired:
-                along = torch.einsum("kdcyx,kdcyx,kyx->kd", pull, eps, self.spread)
+                along = torch.einsum("kdyx,kyx->kd", (pull * eps).sum(2), self.spread)
                 self.square += signed.detach().square().sum(1)
                 self.growth += (signed.detach() * along).sum(1)
             self.quadratic += _by_pixel(pull.square()) * self.spread
