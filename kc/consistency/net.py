@@ -88,7 +88,10 @@ class ConsistencyNet(nn.Module):
     def forward(self, x: Float[Tensor, "n *source"]) -> Float[Tensor, "n *target"]:
         """Give g(x) [L20, Eq. (1)]; in the units the network was fitted in."""
         x = self.prepare(x)
-        h = self.operate(self.order, x)
+        return self._composed(x, self.operate(self.order, x))
+
+    def _composed(self, x: Tensor, h: Tensor) -> Tensor:
+        """Go from the innermost operation's output to g(x)."""
         for k in reversed(range(self.order)):
             higher = self.gains[k] * torch.relu(h / self._scale(k + 1, h))
             h = self.operate(k, x + higher)
@@ -105,7 +108,20 @@ class ConsistencyNet(nn.Module):
         to rounding. ``W(j)`` is applied once, to all branches laid along the image axis.
         """
         x = self.prepare(x)
-        branches = self.operate(self.order, x)[None]
+        return self._branched(x, self.operate(self.order, x))
+
+    @torch.no_grad()
+    def components_and_sum(
+        self, x: Float[Tensor, "n *source"]
+    ) -> tuple[Float[Tensor, "orders n *target"], Float[Tensor, "n *target"]]:
+        """Give the orders, and ``self(x)``, which they should sum to, by its own way."""
+        x = self.prepare(x)
+        h = self.operate(self.order, x)
+        return self._branched(x, h), self._composed(x, h)
+
+    def _branched(self, x: Tensor, h: Tensor) -> Tensor:
+        """Go from the innermost operation's output to the orders."""
+        branches = h[None]
         for k in reversed(range(self.order)):
             h = reduce(torch.add, branches)
             inner = torch.empty(len(branches) + 1, *x.shape, dtype=x.dtype, device=x.device)
