@@ -137,7 +137,8 @@ def _passes(case: Case, room: int) -> None:
 def _noise(case: Case) -> None:
     """Draw the noise of the search and do nothing with it."""
     about = case.settings
-    draw = gaussian(tuple(case.images.shape[1:]), case.device, case.images.dtype)
+    height, width = case.images.shape[2:]
+    draw = gaussian((3, height, width), case.device, case.images.dtype)
     sides = 2 if about.slope == "pairs" else 1
     for seed in case.seeds:
         draw(seed, SCALE_STEP, about.scale_draws)

@@ -242,9 +242,12 @@ class StoreWriter:
         return receipt | ({"statistics": statistics.spell()} if statistics else {})
 
     def _open(self, spec: ArraySpec) -> zarr.Array[Any]:
-        config = {"write_empty_chunks": True}
-        path = self._file(spec.name)
-        return zarr.open_array(self.place.zarr(), path=path, mode="r+", config=config)
+        return zarr.open_array(
+            self.place.zarr(),
+            path=self._file(spec.name),
+            mode="r+",
+            config={"write_empty_chunks": True},
+        )
 
     def _blocks(
         self,
@@ -262,7 +265,7 @@ class StoreWriter:
                 kept = from_disk(stored, spec.dtype)
                 finite = statistics.add(kept) if statistics else all_finite(kept)
             if not finite:
-                self._refuse(spec, first_row + start, block, kept)
+                self._refuse_infinite(spec, first_row + start, block, kept)
             yield stored
 
     def _sweep(self, file: str) -> None:
@@ -272,13 +275,15 @@ class StoreWriter:
             if left.startswith(f"{name}.") and left.endswith(".partial"):
                 self.place.delete(f"{folder}/{left}")
 
-    def _refuse(
+    def _refuse_infinite(
         self, spec: ArraySpec, first_row: int, values: np.ndarray, kept: np.ndarray
     ) -> None:
         what, cure, bad = "is not finite (NaN or inf)", "the network", ~np.isfinite(values)
         if not bad.any():
             what, cure = f"overflows {spec.dtype}", "activations.dtype: set it to float32"
             bad = ~np.isfinite(kept)
+        if not bad.any():
+            return  # only their squares are too large
         row = first_row + int(np.argwhere(bad)[0][spec.row_axis])
         raise FeatureError(
             f"{self.path}: '{spec.name}' of image {self.coordinates['image_id'][row]} "

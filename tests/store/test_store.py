@@ -23,8 +23,8 @@ def coordinates(rows=ROWS, order=1):
     return pd.DataFrame({"image_id": ids, "label": np.arange(rows) % 3})
 
 
-def writer(path, key="k", dtype="float32", order=1):
-    spec = ArraySpec("conv", ("image", "channel", "y", "x"), VALUES.shape, dtype, True)
+def writer(path, key="k", dtype="float32", order=1, statistics=True):
+    spec = ArraySpec("conv", ("image", "channel", "y", "x"), VALUES.shape, dtype, statistics)
     return StoreWriter(path, key, [spec], coordinates(order=order), SHARD, mend="make it again")
 
 
@@ -157,11 +157,20 @@ def test_rows_in_another_order_are_refused(tmp_path):
         check_same_images(open_store(a)["conv"], open_store(b)["conv"])
 
 
-def test_nan_is_refused_and_names_the_image(tmp_path):
+@pytest.mark.parametrize("statistics", [True, False])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+def test_nan_is_refused_and_names_the_image(tmp_path, dtype, value, statistics):
     values = VALUES.copy()
-    values[9, 0, 0, 0] = np.nan
+    values[9, 0, 0, 0] = value
     with pytest.raises(FeatureError, match=r"bird/009.jpg \(row 9\) is not finite"):
-        fill(tmp_path / "a.zarr", values)
+        fill(tmp_path / "a.zarr", values, dtype=dtype, statistics=statistics)
+
+
+def test_values_whose_sum_is_too_large_are_kept(tmp_path):
+    values = VALUES.astype(np.float64) + 1e308
+    array = open_store(fill(tmp_path / "a.zarr", values, dtype="float64", statistics=False))
+    np.testing.assert_array_equal(array["conv"][:], values)
 
 
 def test_overflow_is_an_error_and_float32_the_cure(tmp_path):
