@@ -15,7 +15,12 @@ from tests.workflow.conda.names import CONDA, PYPI
 ROOT = Path(__file__).parents[2]
 SPECS = sorted((ROOT / "envs").glob("*.yaml"))
 SCRIPTS = ROOT / "workflow" / "scripts"
-MODULES = {"PIL": "pillow", "yaml": "pyyaml", "markdown_it": "markdown-it-py"}
+MODULES = {
+    "PIL": "pillow",
+    "google_crc32c": "google-crc32c",
+    "markdown_it": "markdown-it-py",
+    "yaml": "pyyaml",
+}
 IMPLIED = {"jinja2", "numcodecs"}
 """Imported by others too: pandas' tables in LaTeX, and zarr's codecs."""
 COMMAND_LINE = {"typer", "rich"}
