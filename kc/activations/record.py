@@ -14,6 +14,7 @@ from kc.config import Activations
 from kc.images import normalise
 from kc.networks import feature_extractor, load_network
 from kc.provenance import product_key
+from kc.runtime import image_layout
 from kc.store import ArraySpec, Store, StoreWriter
 from kc.store.part import WHOLE, Part
 from kc.store.product import read_card
@@ -65,7 +66,8 @@ def _record_one(
         {"images": images.digest, "weights": weights},
         "kc.activations.record",
     )
-    extractor = feature_extractor(load_network(folder).to(device), nodes)
+    network = load_network(folder).to(device, memory_format=image_layout(device))
+    extractor = feature_extractor(network, nodes)
     array = images["image"]
     example = _forward(extractor, torch.from_numpy(array.read(slice(0, 2))), device)
     specs = [_spec(node, example[node], len(array), settings.dtype) for node in nodes]
@@ -103,7 +105,8 @@ def _record_one(
 
 def _forward(extractor: Any, images: Tensor, device: torch.device) -> dict[str, Tensor]:
     with torch.inference_mode():
-        features: dict[str, Tensor] = extractor(normalise(images.to(device)))
+        seen = normalise(images.to(device)).contiguous(memory_format=image_layout(device))
+        features: dict[str, Tensor] = extractor(seen)
     return features
 
 
