@@ -53,7 +53,7 @@ def _row(
 
     def forward() -> None:
         # the network is read and traced here too: both sides start from files
-        network = load_network(weights).to(device, memory_format=layout)
+        network = load_network(weights).to(device).to(memory_format=layout)
         again = feature_extractor(network, nodes)
         with torch.inference_mode():
             for part in torch.split(pixels, settings.batch_size):

@@ -66,7 +66,7 @@ def _record_one(
         {"images": images.digest, "weights": weights},
         "kc.activations.record",
     )
-    network = load_network(folder).to(device, memory_format=image_layout(device))
+    network = load_network(folder).to(device).to(memory_format=image_layout(device))
     extractor = feature_extractor(network, nodes)
     array = images["image"]
     example = _forward(extractor, torch.from_numpy(array.read(slice(0, 2))), device)

@@ -18,7 +18,6 @@ from kc.concepts.training import (
     checkpoint_file,
     distillation_lesson,
     label_lesson,
-    load_checkpoint,
     train_to_checkpoints,
 )
 from kc.concepts_config import ROLES, ConceptNetwork, Lessons
@@ -26,7 +25,7 @@ from kc.config import Network
 from kc.errors import NetworkError
 from kc.images import normalise
 from kc.networks import split
-from kc.networks.checkpoint import save_weights
+from kc.networks.checkpoint import WEIGHTS, filled, save_weights
 from kc.networks.pretrained import weights_file
 from kc.networks.tails import HeldFeatures, train_tail
 from kc.networks.train import Pictures, accuracy
@@ -105,9 +104,12 @@ def load_at(plan: ConceptNetwork, folder: Path, epoch: int | None) -> nn.Module:
     """Load a network as it was after an epoch, or in the end (none), in eval mode on the CPU."""
     card = read_card(plan, folder)
     shape = Network.model_validate(card["shape"])
-    model = build_with_head(plan.architecture, len(card["class_names"]), shape, seed=0)
-    name = "weights.safetensors" if epoch is None else checkpoint_file(epoch)
-    return load_checkpoint(model, folder / plan.name / name)
+    classes = len(card["class_names"])
+    name = WEIGHTS if epoch is None else checkpoint_file(epoch)
+    return filled(
+        lambda: build_with_head(plan.architecture, classes, shape, seed=0),
+        folder / plan.name / name,
+    )
 
 
 def head_of(model: nn.Module, architecture: str, layer: str, side: int) -> nn.Module:
@@ -148,7 +150,7 @@ def _make(plan: ConceptNetwork, given: Given, product: Product, device: torch.de
     history = train_to_checkpoints(model, lesson, pictures, course, layers, product)
     if plan.teacher is not None:
         _teach_above(model, plan, pictures, lessons, device)
-    save_weights(model, folder / "weights.safetensors")
+    save_weights(model, folder / WEIGHTS)
     write_bytes_atomic(folder / "history.csv", history.to_csv(index=False).encode())
     test = load_pictures(given.images, "test", lessons.classes)
     card = asdict(plan) | {
@@ -173,7 +175,7 @@ def _make(plan: ConceptNetwork, given: Given, product: Product, device: torch.de
         digest = read_card(plan.teacher, folder.parent)["digest"]
         card |= {"origin": plan.teacher.name, "origin_digest": digest}
     kept = [checkpoint_file(epoch) for epoch in lessons.checkpoints]
-    product.finish(card, ["weights.safetensors", "history.csv", *kept])
+    product.finish(card, [WEIGHTS, "history.csv", *kept])
     LOG.info("%s: test accuracy %.1f %%", plan.name, card["accuracy"]["test"])
 
 

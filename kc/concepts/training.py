@@ -1,13 +1,11 @@
 """Train a network, or what lies below one of its layers, and keep it at chosen epochs."""
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
 from jaxtyping import Float, Int, UInt8
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.transforms import v2
@@ -74,12 +72,6 @@ def distillation_lesson(head: nn.Module, teacher: nn.Module) -> Lesson:
 def checkpoint_file(epoch: int) -> str:
     """Name the file of an epoch's weights."""
     return f"checkpoint-{epoch:03d}.safetensors"
-
-
-def load_checkpoint(model: nn.Module, file: Path) -> nn.Module:
-    """Put a checkpoint's weights into a network, in eval mode."""
-    model.load_state_dict(load_file(file))
-    return model.eval()
 
 
 def train_to_checkpoints(

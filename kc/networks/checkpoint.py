@@ -1,6 +1,7 @@
 """Weights and training states on disk, as safetensors: no pickles."""
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,19 @@ def load_network(folder: Path) -> nn.Module:
     """
     card = read_card(folder, files=[WEIGHTS])
     shape = Network.model_validate(card["shape"])
-    model = build(card["architecture"], card["classes"], shape, seed=0)
-    model.load_state_dict(load_file(folder / WEIGHTS))
+    return filled(
+        lambda: build(card["architecture"], card["classes"], shape, seed=0), folder / WEIGHTS
+    )
+
+
+def filled(make: Callable[[], nn.Module], file: Path) -> nn.Module:
+    """Fill a network with the weights and buffers of a file, in eval mode on the CPU.
+
+    ``make`` builds it without drawing the first weights, which takes a second for a VGG.
+    """
+    with torch.device("meta"):
+        model = make()
+    assert {name for name, _ in model.named_buffers()} <= set(model.state_dict())
+    model.to_empty(device="cpu")
+    model.load_state_dict(load_file(file))
     return model.eval()
