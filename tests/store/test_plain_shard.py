@@ -1,5 +1,7 @@
 """Whole shards read around zarr: the same values, the same refusals."""
 
+import os
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -81,6 +83,38 @@ def test_other_layouts_are_left_to_zarr(tmp_path, compressor, dims):
     whole, array = open_store(path)["a"][:], open_store(path)["a"]
     one_by_one = [array[i : i + 1] for i in range(ROWS)]
     np.testing.assert_array_equal(whole, np.concatenate(one_by_one, axis=dims.index("image")))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "compressor"),
+    [("float32", "none"), ("float16", "lz4"), ("bfloat16", "none")],
+)
+def test_rows_are_read_to_a_given_place(tmp_path, dtype, compressor):
+    array = open_store(write(tmp_path / "a.zarr", dtype, compressor))["a"]
+    expected = array[:]
+    room = np.full((ROWS + 2, 6), 7, array.dtype)
+    for start, stop in ((0, 48), (48, 109), (3, 50)):
+        found = array.read(slice(start, stop), room[1 : 1 + stop - start])
+        assert np.shares_memory(found, room)
+        np.testing.assert_array_equal(room[1 : 1 + stop - start], expected[start:stop])
+    assert (room[[0, -1]] == 7).all()
+    strided = np.empty((48, 12), array.dtype)[:, ::2]
+    np.testing.assert_array_equal(array.read(slice(0, 48), strided), expected[:48])
+
+
+def test_a_file_cut_short_while_it_is_open_is_an_error(tmp_path, monkeypatch):
+    path = write(tmp_path / "a.zarr")
+    array, file = open_store(path)["a"], path / "a" / "c" / "0" / "0"
+    behind = PlainShards._behind
+
+    def cut(self, opened, used, stride):
+        found = behind(self, opened, used, stride)
+        os.truncate(file, stride)
+        return found
+
+    monkeypatch.setattr(PlainShards, "_behind", cut)
+    with pytest.raises(StoreError, match=r"shard 0 of 'a' .* is damaged"):
+        array[:48]
 
 
 def test_a_shard_is_hashed_once_and_found_damaged_at_the_first_reading(tmp_path, monkeypatch):
