@@ -269,7 +269,7 @@ class StoreWriter:
             yield stored
 
     def _sweep(self, file: str) -> None:
-        """Remove what zarr had written aside for a shard when it was killed."""
+        """Remove what had been written aside for a shard when its writer was killed."""
         folder, name = file.rsplit("/", 1)
         for left in self.place.names(folder):
             if left.startswith(f"{name}.") and left.endswith(".partial"):
