@@ -16,7 +16,6 @@ from kc.concepts.noise import SCALE_STEP, gaussian
 from kc.config import Network
 from kc.names import Architecture
 from kc.networks import build
-from kc.runtime import image_layout
 
 SHAPES: dict[Architecture, Network] = {
     "alexnet": Network(width=0.25, head_units=128, small_input=True),
@@ -119,7 +118,7 @@ def _passes(case: Case, room: int) -> None:
     """Go forward and back as often as the search does, on batches of the same size."""
     about = case.settings
     backward = 2 if about.slope == "pairs" else 1
-    layout = image_layout(case.device)
+    layout = torch.channels_last if case.device.type == "cpu" else torch.contiguous_format
     for start in range(0, len(case.images), room):
         some = case.images[start : start + room].repeat_interleave(about.draws, 0)
         some = some.contiguous(memory_format=layout)

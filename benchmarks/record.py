@@ -13,7 +13,6 @@ from kc.config import Activations
 from kc.images import normalise
 from kc.names import Architecture
 from kc.networks import feature_extractor, load_network
-from kc.runtime import image_layout
 from kc.store import Store
 
 CASES: dict[Architecture, tuple[tuple[str, ...], float]] = {
@@ -41,7 +40,6 @@ def _row(
     folder: Path,
 ) -> Row:
     device = torch.device(sizes.device)
-    layout = image_layout(device)
     settings = Activations(batch_size=128, shard_rows=SHARD_ROWS)
     weights = network(folder / architecture, architecture)
     extractor = feature_extractor(load_network(weights).to(device), nodes)
@@ -53,11 +51,10 @@ def _row(
 
     def forward() -> None:
         # the network is read and traced here too: both sides start from files
-        network = load_network(weights).to(device).to(memory_format=layout)
-        again = feature_extractor(network, nodes)
+        again = feature_extractor(load_network(weights).to(device), nodes)
         with torch.inference_mode():
             for part in torch.split(pixels, settings.batch_size):
-                again(normalise(part.to(device)).contiguous(memory_format=layout))
+                again(normalise(part.to(device)))
 
     times = interleave(
         {"record": record, "forward": forward},

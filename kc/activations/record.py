@@ -14,7 +14,6 @@ from kc.config import Activations
 from kc.images import normalise
 from kc.networks import feature_extractor, load_network
 from kc.provenance import product_key
-from kc.runtime import image_layout
 from kc.store import ArraySpec, Store, StoreWriter
 from kc.store.part import WHOLE, Part
 from kc.store.product import read_card
@@ -66,8 +65,7 @@ def _record_one(
         {"images": images.digest, "weights": weights},
         "kc.activations.record",
     )
-    network = load_network(folder).to(device).to(memory_format=image_layout(device))
-    extractor = feature_extractor(network, nodes)
+    extractor = feature_extractor(load_network(folder).to(device), nodes)
     array = images["image"]
     example = _forward(extractor, torch.from_numpy(array.read(slice(0, 2))), device)
     specs = [_spec(node, example[node], len(array), settings.dtype) for node in nodes]
@@ -105,8 +103,7 @@ def _record_one(
 
 def _forward(extractor: Any, images: Tensor, device: torch.device) -> dict[str, Tensor]:
     with torch.inference_mode():
-        seen = normalise(images.to(device)).contiguous(memory_format=image_layout(device))
-        features: dict[str, Tensor] = extractor(seen)
+        features: dict[str, Tensor] = extractor(normalise(images.to(device)))
     return features
 
 

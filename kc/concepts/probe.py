@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from kc.concepts.gradient import QuickGradient
 from kc.concepts.noise import Noise, random_signs
-from kc.runtime import image_layout
 
 
 class Response(NamedTuple):
@@ -26,6 +25,7 @@ class Probe:
     """A layer with the images it is asked about, on one device.
 
     ``head`` maps (n, 3, h, w) to the feature before its ReLU, in eval mode; ``relu`` applies it.
+    On a CPU its images are laid out channels last, where pooling is ten times as fast.
     """
 
     def __init__(
@@ -41,7 +41,9 @@ class Probe:
         assert not head.training, "dropout and batch norm would answer at random"
         self.head, self.images, self.seeds, self.noise = head, images, seeds, noise
         self.max_batch, self.relu = max_batch, relu
-        self.layout = image_layout(images.device)
+        self.layout = (
+            torch.channels_last if images.device.type == "cpu" else torch.contiguous_format
+        )
         with torch.no_grad():
             self.clean = torch.cat([self._feature(part) for part in torch.split(images, max_batch)])
         self.slope = slope
