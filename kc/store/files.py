@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from os import fsync
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import xxhash
 
@@ -29,17 +29,23 @@ def write_bytes_atomic(path: Path, content: bytes) -> None:
         The disk is full.
     """
     aside = path.with_name(f".{path.name}.aside")
-    with room_on_disk(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with aside.open("wb") as file:
-                file.write(content)
-                file.flush()
-                fsync(file.fileno())
-            aside.replace(path)
-        except BaseException:
-            aside.unlink(missing_ok=True)
-            raise
+    with room_on_disk(path), put_in_place(aside, path) as file:
+        file.write(content)
+        file.flush()
+        fsync(file.fileno())
+
+
+@contextmanager
+def put_in_place(aside: Path, path: Path) -> Iterator[BinaryIO]:
+    """Give a file to write aside; rename it if that goes well, else leave nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with aside.open("wb") as file:
+            yield file
+        aside.replace(path)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
 
 
 def write_json_atomic(path: Path, content: Any) -> None:

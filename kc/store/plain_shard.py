@@ -16,6 +16,8 @@ import xxhash
 import zarr
 from zarr.codecs import BytesCodec, Crc32cCodec, ShardingCodec
 
+from kc.store.files import put_in_place
+
 _ASIDE = ".kc.partial"
 _CRC_BYTES = 4
 _NO_CHUNK = 2**64 - 1
@@ -40,25 +42,19 @@ class PlainShards(NamedTuple):
         digest, size = xxhash.xxh3_128(), 0
         index = np.full((self.chunks, 2), _NO_CHUNK, "<u8")
         aside = file.with_name(f"{file.name}{_ASIDE}")
-        aside.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with aside.open("wb") as opened:
+        with put_in_place(aside, file) as opened:
 
-                def put(content: np.ndarray) -> None:
-                    nonlocal size
-                    for part in (content, _crc(content)):
-                        digest.update(part)
-                        opened.write(part)
-                        size += part.nbytes
+            def put(content: np.ndarray) -> None:
+                nonlocal size
+                for part in (content, _crc(content)):
+                    digest.update(part)
+                    opened.write(part)
+                    size += part.nbytes
 
-                for chunk, block in enumerate(blocks):
-                    index[chunk] = size, self.chunk_bytes + _CRC_BYTES
-                    put(self._filled(block))
-                put(index.reshape(-1).view(np.uint8))
-            aside.replace(file)
-        except BaseException:
-            aside.unlink(missing_ok=True)
-            raise
+            for chunk, block in enumerate(blocks):
+                index[chunk] = size, self.chunk_bytes + _CRC_BYTES
+                put(self._filled(block))
+            put(index.reshape(-1).view(np.uint8))
         return {"bytes": size, "digest": digest.hexdigest()}
 
     def read(self, file: Path, out: np.ndarray, hashed: bool) -> str:

@@ -185,7 +185,7 @@ class StoredArray:
             if step < 0:
                 return self._gather(np.arange(start, stop, step))
             whole = self.read(slice(start, max(start, stop)))
-            return whole[(slice(None),) * self._spec.row_axis + (slice(None, None, step),)]
+            return np.asarray(whole[self._spec.at(slice(None, None, step))])
         return self._gather(self._numbers(np.asarray(index)))
 
     def _numbers(self, index: np.ndarray) -> np.ndarray:
@@ -210,8 +210,7 @@ class StoredArray:
             if values is None:
                 for shard in range(start // self.shard_rows, -(-stop // self.shard_rows)):
                     self._check(shard)
-                selection = (*([slice(None)] * self._spec.row_axis), slice(start, stop))
-                values = np.asarray(self._array[selection])
+                values = np.asarray(self._array[self._spec.at(slice(start, stop))])
         except (ValueError, RuntimeError, OSError, KeyError) as error:
             raise StoreError(
                 f"{self.store.path}: '{self.name}' rows {start} to {stop - 1} cannot be read "
@@ -281,12 +280,11 @@ class StoredArray:
         shape = list(self.shape)
         shape[axis] = len(rows)
         out = np.empty(shape, self.dtype)
-        target: tuple[Any, ...] = (slice(None),) * axis
         for shard in np.unique(rows // self.shard_rows):
             start = int(shard) * self.shard_rows
             block = self.read(slice(start, start + self.shard_rows))
             here = np.flatnonzero(rows // self.shard_rows == shard)
-            out[(*target, here)] = np.take(block, rows[here] - start, axis=axis)
+            out[self._spec.at(here)] = np.take(block, rows[here] - start, axis=axis)
         return out
 
     def _check(self, shard: int) -> None:

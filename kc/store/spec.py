@@ -1,6 +1,6 @@
 """What an array of a store is: names, shape, type, and how it is laid out on disk."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,6 +27,10 @@ class ArraySpec(NamedTuple):
     def disk_dtype(self) -> np.dtype:
         """Type on disk: numpy has no bfloat16, so its bits lie there as uint16."""
         return np.dtype("uint16" if self.dtype == "bfloat16" else self.dtype)
+
+    def at(self, rows: Any) -> tuple[Any, ...]:
+        """Give the index that takes some images, of all else everything."""
+        return (*([slice(None)] * self.row_axis), rows)
 
     def file_name(self, shard: int) -> str:
         """Path of a shard inside the store, as zarr names it."""
@@ -78,6 +82,7 @@ def widened(values: np.ndarray) -> np.ndarray:
 
 def all_finite(values: np.ndarray) -> bool:
     """Whether no value is NaN or infinite."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        # one addition a value; a sum that overflows is looked at again
-        return bool(np.isfinite(widened(values).sum()) or np.isfinite(values).all())
+    if values.dtype.kind != "f":
+        return True
+    # one addition a value; a sum that overflows is looked at again
+    return bool(np.isfinite(widened(values).sum()) or np.isfinite(values).all())

@@ -236,8 +236,7 @@ class StoreWriter:
         if layout is not None:
             receipt = layout.write(Path(self.place.where(file)), blocks)
         else:
-            where = (*([slice(None)] * spec.row_axis), rows)
-            self._open(spec)[where] = np.concatenate(list(blocks), axis=spec.row_axis)
+            self._open(spec)[spec.at(rows)] = np.concatenate(list(blocks), axis=spec.row_axis)
             receipt = {"bytes": self.place.size(file), "digest": self.place.digest(file)}
         return receipt | ({"statistics": statistics.spell()} if statistics else {})
 
@@ -257,9 +256,9 @@ class StoreWriter:
         statistics: ShardStatistics | None,
     ) -> Iterator[np.ndarray]:
         """Bring an inner chunk after the other to its type on disk, while it is in the cache."""
-        size, axis = chunk_rows(self.shard_rows), spec.row_axis
-        for start in range(0, values.shape[axis], size):
-            block = values[(*([slice(None)] * axis), slice(start, start + size))]
+        size = chunk_rows(self.shard_rows)
+        for start in range(0, values.shape[spec.row_axis], size):
+            block = values[spec.at(slice(start, start + size))]
             with np.errstate(over="ignore", invalid="ignore"):
                 stored = to_disk(block, spec)
                 kept = from_disk(stored, spec.dtype)
