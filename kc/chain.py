@@ -177,14 +177,14 @@ class _Walk:
 
     def _archive(self, name: str, digest: str) -> Link:
         from kc.config import Settings
-        from kc.images import source_digest
+        from kc.sources import FOLDER, digest_of
 
         path = Settings.model_validate(self.origin["settings"]).archive_of(name)
         assert path is not None, "a store made from an archive"
         link = Link("images", f"archive {path}", told=digest)
         if not path.exists():
             _fault(link, "missing", "it is not there now; results stay, they cannot be made again")
-        elif not self.quick and source_digest(path) != digest:
+        elif not self.quick and digest_of([path], self.results / FOLDER) != digest:
             _fault(link, "changed", "it is not the archive the images were read from")
             link.target = self._target(self.results / "images" / f"{name}.json")
         return link

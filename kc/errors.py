@@ -13,6 +13,10 @@ class ImageError(KCError):
     """An archive, a list or an image that cannot be read as its layout promises."""
 
 
+class SourceError(KCError):
+    """Files of the user's that cannot be read, or changed while they were."""
+
+
 class DownloadError(KCError):
     """An archive that could not be fetched whole, or is not the one expected."""
 

@@ -1,6 +1,5 @@
 """From a data set to its image store: one fixed random row order, cropped and resized once."""
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,8 +23,8 @@ from kc.images.samples import Reader, Sample
 from kc.images.voc import read_voc
 from kc.provenance import plain
 from kc.runtime import derive_seed
+from kc.sources import Source
 from kc.store import ArraySpec, Store, StoreWriter, open_store
-from kc.store.files import file_digest
 
 SHARD_ROWS = 256
 """Images decoded and held at once; a kill costs at most these."""
@@ -56,7 +55,7 @@ def build_image_store(
     out: Path,
     key: str,
     mend: str = "",
-    digest: str = "",
+    source: Source | None = None,
 ) -> dict[str, Any]:
     """Write a data set's image store, going on where an earlier attempt under ``key`` stopped.
 
@@ -72,8 +71,8 @@ def build_image_store(
         Name of what the store is made from (``kc.provenance.product_key``).
     mend
         Command that makes the store again, for messages.
-    digest
-        Of the archive (:func:`source_digest`), to be kept in the manifest.
+    source
+        The archive under the digest that ``key`` was made with, to be kept in the manifest.
 
     Returns
     -------
@@ -97,8 +96,8 @@ def build_image_store(
     with _open_source(dataset, archive, out) as files:
         samples = ordered(READERS[dataset.layout](files, dataset), dataset.seed)
         rows = coordinates(samples, dataset.box_foreground)
-        source = {"archive": digest} if archive else {"generated": plain(dataset.generated)}
-        attributes = {"layout": dataset.layout, "classes": class_names(rows), "source": source}
+        made = {"archive": source.digest} if source else {"generated": plain(dataset.generated)}
+        attributes = {"layout": dataset.layout, "classes": class_names(rows), "source": made}
         with StoreWriter(
             out,
             key,
@@ -107,22 +106,10 @@ def build_image_store(
             SHARD_ROWS,
             attributes=attributes,
             mend=mend,
+            source=source,
         ) as writer:
             _write_shards(writer, samples, files, dataset)
             return writer.finish()
-
-
-def source_digest(archive: Path) -> str:
-    """Hash what a store is made from: an archive's bytes, a folder's names and sizes.
-
-    A folder may hold a hundred thousand files, so their bytes are not read for it. A path that
-    is not there has no digest; the reader says so better.
-    """
-    if archive.is_file():
-        return file_digest(archive)
-    files = sorted(path for path in archive.rglob("*") if path.is_file())
-    listed = "".join(f"{path.relative_to(archive)} {path.stat().st_size}\n" for path in files)
-    return hashlib.sha256(listed.encode()).hexdigest()[:32]
 
 
 def open_images(path: Path) -> Store:

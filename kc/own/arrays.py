@@ -12,12 +12,12 @@ import torch
 from tqdm import tqdm
 
 from kc.errors import FeatureError
-from kc.images import source_digest
 from kc.own.forms import Layer
 from kc.own.record import Wanted, formed, specs_of
 from kc.own.settings import CompareSettings
 from kc.own_config import FEATURES
 from kc.provenance import product_key
+from kc.sources import FOLDER, Source
 from kc.store import Store, StoredArray, StoreWriter, open_store
 from kc.store.files import CHECKSUM
 from kc.store.foreign import open_foreign
@@ -202,7 +202,8 @@ def import_arrays(
         "wanted": {name: [form.suffix for form in forms] for name, forms in wanted.items()},
         "rows": [list(map(str, column)) for column in (rows["image_id"], rows["subset"], order)],
     }
-    key = product_key(about, {"file": _digest(arrays.path)}, "kc.own.arrays")
+    source = Source.of(*_files(arrays.path), records=out.parent.parent / FOLDER)
+    key = product_key(about, {"file": source.digest}, "kc.own.arrays")
     shapes = {name: layer.shape for name, layer in layers.items()}
     with StoreWriter(
         out,
@@ -213,6 +214,7 @@ def import_arrays(
         settings.activations.compressor,
         {"file": arrays.name},
         mend=f"rm -r {out}, and the same command again",
+        source=source,
     ) as writer:
         missing = writer.missing()
         held = _held(arrays, layers, settings.consistency.memory_gb) if missing else {}
@@ -226,9 +228,9 @@ def import_arrays(
     return open_store(out)
 
 
-def _digest(path: Path) -> str:
-    """Hash the bytes of a file; of a folder, names and sizes, or a store's own manifest."""
-    return source_digest(path.with_suffix(".json") if _is_kcs(path) else path)
+def _files(path: Path) -> list[Path]:
+    """List what holds the features: of a store of kc's the manifest, which has every digest."""
+    return [path.with_suffix(".json") if _is_kcs(path) else path]
 
 
 def _held(arrays: OwnArrays, names: Mapping[str, Layer], memory_gb: float) -> dict[str, Any]:

@@ -1,18 +1,17 @@
 """Which layers of a user's network can be tapped, and some of them as a function of pictures."""
 
-import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, NoReturn
 
 import torch
-import xxhash
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from kc.errors import KCError, NetworkError
 from kc.networks import feature_extractor, nodes
+from kc.own.digest import network_digest
 from kc.own.forms import Layer, Shape
 from kc.own.networks import OwnNetwork
 
@@ -30,7 +29,7 @@ class Tap(NamedTuple):
     module: nn.Module
     """What has to be moved to a device for that."""
     digest: str
-    """Of everything the features depend on but the picture: weights, modules, graph."""
+    """Of everything the features depend on but the picture (:mod:`kc.own.digest`)."""
     bytes_each: int
     """What one picture's features take in all modules, float32: more than is held at any time."""
 
@@ -77,7 +76,9 @@ def tap(network: OwnNetwork, wanted: Sequence[str], size: int) -> Tap:
     """
     extractor = _untouched(network, wanted)
     example = _example(network, size)
-    with _counted(extractor) as sizes:
+    with _counted(extractor) as sizes, torch.random.fork_rng(devices=[]):
+        # a network that draws numbers gives the same ones for the same digest
+        torch.manual_seed(0)
         features = _forward(network, extractor, example)
     for node in wanted:
         if not _is(features[node]):
@@ -85,7 +86,7 @@ def tap(network: OwnNetwork, wanted: Sequence[str], size: int) -> Tap:
     _check_trace(network, example)
     told = told_prefix(network.model)
     layers = {node: Layer(node, tuple(features[node].shape[1:]), told) for node in wanted}
-    digest = _digest(network.model, str(extractor.code))
+    digest = network_digest(network.model, extractor, features)
     return Tap(layers, extractor, extractor, digest, max(1, sum(sizes) // len(example)))
 
 
@@ -203,14 +204,3 @@ def _is(value: object) -> bool:
         and len(value) == 2
         and value[0].numel() > 0
     )
-
-
-def _digest(model: nn.Module, code: str) -> str:
-    found = xxhash.xxh3_128()
-    found.update(code.encode())
-    found.update(re.sub(r"0x[0-9a-f]+", "", repr(model)).encode())
-    for name, value in (model.state_dict() | dict(model.named_buffers())).items():
-        found.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        whole = value.detach().cpu().contiguous().reshape(-1)
-        found.update(whole.view(torch.uint8).numpy().tobytes())
-    return str(found.hexdigest())

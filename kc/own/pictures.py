@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from kc.config import Dataset
 from kc.errors import ImageError
-from kc.images import open_images, source_digest
+from kc.images import open_images
 from kc.images.archive import Files, open_files
 from kc.images.build import SHARD_ROWS, class_names, coordinates, image_arrays, ordered
 from kc.images.decode import decode
@@ -19,6 +19,7 @@ from kc.names import SUBSETS, Subset
 from kc.own.settings import CompareSettings
 from kc.provenance import product_key
 from kc.runtime import derive_seed
+from kc.sources import FOLDER, Source
 from kc.store import Store, StoreWriter
 
 LEAST = {"train": 10, "test": 4}
@@ -48,12 +49,13 @@ def build_pictures(source: Path, out: Path, settings: CompareSettings) -> Store:
         test_share=settings.test_share,
     )
     about = dataset.model_dump(mode="json", include={"size", "seed", "test_share"})
-    key = product_key(about, {"source": source_digest(source)}, "kc.own.pictures")
+    taken = Source.of(source, records=out.parent / FOLDER)
+    key = product_key(about, {"source": taken.digest}, "kc.own.pictures")
     out.parent.mkdir(parents=True, exist_ok=True)
     with open_files(source, spool=out.parent) as files:
         samples = ordered(read_samples(files, dataset), dataset.seed)
         _check_counts(source, samples)
-        _write(samples, files, dataset.size, out, key)
+        _write(samples, files, dataset.size, out, key, taken)
     return open_images(out)
 
 
@@ -136,7 +138,9 @@ def _check_counts(source: Path, samples: Sequence[Sample]) -> None:
         )
 
 
-def _write(samples: Sequence[Sample], files: Files, size: int, out: Path, key: str) -> None:
+def _write(
+    samples: Sequence[Sample], files: Files, size: int, out: Path, key: str, source: Source
+) -> None:
     rows = coordinates(samples)
     with StoreWriter(
         out,
@@ -146,6 +150,7 @@ def _write(samples: Sequence[Sample], files: Files, size: int, out: Path, key: s
         SHARD_ROWS,
         attributes={"layout": "folder", "classes": class_names(rows)},
         mend=f"rm -r {out}, and the same command again",
+        source=source,
     ) as writer:
         missing = writer.missing()
         total = sum(len(samples[writer.rows(shard)]) for shard in missing)

@@ -17,6 +17,7 @@ import xxhash
 import zarr
 
 from kc.errors import FeatureError, StoreError
+from kc.sources import Source
 from kc.store.files import content_digest, room_on_disk, sign, spell_json
 from kc.store.layout import chunk_rows, laid_out
 from kc.store.manifest import FORMAT
@@ -52,6 +53,9 @@ class StoreWriter:
     root
         Folder or ``s3://bucket/prefix`` that holds the store in place of ``path``'s folder, where
         only a manifest is then: it names the place.
+    source
+        Files of the user's that the store is made from: looked at once more before the manifest
+        is written, which names them (``kc store verify --sources``).
     """
 
     def __init__(
@@ -66,6 +70,7 @@ class StoreWriter:
         mend: str = "",
         part: Part = WHOLE,
         root: str = "",
+        source: Source | None = None,
     ) -> None:
         self.path = Path(path)
         self.beside, self.name = locate(path)
@@ -78,6 +83,7 @@ class StoreWriter:
         self.compressor = compressor
         self.attributes = dict(attributes or {})
         self.mend = mend or f"rm -r {path} and run the workflow again"
+        self.source = source
         self._check()
         self.owned = part.shards(self.shards)
 
@@ -151,6 +157,8 @@ class StoreWriter:
                 f"{self.path}: shards {missing} of {self.shards} are not written; "
                 f"cannot finish. Cure: {self.mend}"
             )
+        if self.source is not None:
+            self.source.check()
         receipts = [self._read_receipt(shard) for shard in range(self.shards)]
         files = self._described
         content = {
@@ -167,6 +175,8 @@ class StoreWriter:
             "mend": self.mend,
             "metadata": {n: found for n, found in files.items() if n.endswith("zarr.json")},
         }
+        if self.source is not None:
+            manifest["source"] = self.source.about()
         with room_on_disk(self.path):
             self.place.write(f"{self.name}.json", spell_json(sign(manifest)))
             if self.location:

@@ -8,6 +8,7 @@ from kc.config import load_settings
 from kc.errors import KCError, RoomError
 from kc.plan import batches, merged, networks_of, nodes_of, with_origins
 from kc.provenance import code_hash, plain
+from kc.sources import FOLDER, digest_of
 from kc.store_uses import PAGE, kept_fits, store_uses
 from kc.study_outputs import concept_outputs, outputs_of
 from kc.study_plans import plans
@@ -59,6 +60,31 @@ def results_folder(wildcards):
 def code_of(module):
     """Hash the code of a step when its jobs are looked at; a job on a cluster looks at few."""
     return lambda wildcards: code_hash(module)
+
+
+def source_of(made, *paths):
+    """Digest files of the user's when the job that makes ``made`` of them is looked at.
+
+    Only what moved since the last time is read. A dry run of what is not made yet reads nothing:
+    its job runs whatever the digest is.
+    """
+
+    def digest(wildcards):
+        if workflow.dryrun and not Path(made).exists():
+            return "not read in a dry run"
+        try:
+            return digest_of(paths, Path(RESULTS, FOLDER)) if paths else ""
+        except KCError as error:
+            raise WorkflowError(str(error)) from None
+
+    return digest
+
+
+def weights_of(made, architecture):
+    """Digest a file of pretrained weights, where the settings name one."""
+    weights = SETTINGS.network(architecture).weights
+    own = [] if weights in (None, "imagenet") else [Path(weights)]
+    return source_of(made, *own)
 
 
 def study_environment(study):

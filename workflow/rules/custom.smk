@@ -1,11 +1,23 @@
-# Pairs of one's own: `custom` in the settings.
+# Pairs of one's own: `custom` in the settings. Their files are no inputs: Snakemake would look at
+# the times of a folder, not at the pictures below it, nor at what a network's file imports.
+from kc.user_code import files_imported
+
+
+def sources_of(pair):
+    """Digest every file a pair is made of; of code, with all it imports."""
+    made = f"{RESULTS}/custom/{pair.name}/index.html"
+    found = {}
+    for path in pair.files():
+        code = path.suffix == ".py" and path.is_file()
+        found[str(path)] = source_of(made, *(files_imported(path) if code else [path]))
+    return lambda wildcards: {name: digest(wildcards) for name, digest in found.items()}
+
+
 for pair in SETTINGS.custom:
 
     rule:
         name:
             f"custom_{pair.name}"
-        input:
-            [str(path) for path in pair.files()],
         output:
             custom_outputs(pair),
         log:
@@ -22,6 +34,7 @@ for pair in SETTINGS.custom:
             results=results_folder,
             device=SETTINGS.device,
             pair=plain(pair),
+            sources=sources_of(pair),
             activations=plain(SETTINGS.activations),
             consistency=plain(SETTINGS.consistency),
             code=code_of("kc.report.custom"),

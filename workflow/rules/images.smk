@@ -19,6 +19,10 @@ for dataset, about in SETTINGS.datasets.items():
             root=MODULES,
             settings=plain(about),
             archive=str(SETTINGS.archive_of(dataset) or ""),
+            source=source_of(
+                f"{RESULTS}/images/{dataset}.json",
+                *filter(None, [SETTINGS.archive_of(dataset)]),
+            ),
             code=code_of("kc.images.mixture" if about.parts else "kc.images.build"),
         script:
             "../scripts/images/build.py"

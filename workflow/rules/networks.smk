@@ -42,6 +42,10 @@ for batch, members in batches(NETWORKS, SETTINGS.jobs).items():
             device=SETTINGS.device,
             plans=[plain(asdict(network)) for network in members],
             training=training_of(members[0]),
+            weights=weights_of(
+                f"{RESULTS}/networks/{members[0].name}/card.json",
+                members[0].architecture,
+            ),
             code=code_of("kc.networks.products"),
         script:
             "../scripts/networks/train.py"

@@ -4,9 +4,10 @@ from pathlib import Path
 sys.path.insert(0, snakemake.params.root)
 
 from kc.config import Dataset
-from kc.images import build_image_store, build_mixture_store, open_images, source_digest
+from kc.images import build_image_store, build_mixture_store, open_images
 from kc.job import job
 from kc.provenance import product_key
+from kc.sources import FOLDER, Source
 
 p = snakemake.params
 dataset = Dataset.model_validate(p.settings)
@@ -20,7 +21,8 @@ with job(snakemake.log):
         key = product_key({"dataset": dataset}, inputs, "kc.images.mixture")
         build_mixture_store(parts, dataset.seed, out, key, mend)
     else:
-        digest = "" if archive is None else source_digest(archive)
-        inputs = {"archive": digest} if digest else {}
+        records = out.parent.parent / FOLDER
+        source = None if archive is None else Source((archive,), p.source, records)
+        inputs = {} if source is None else {"archive": source.digest}
         key = product_key({"dataset": dataset, "archive": p.archive}, inputs, "kc.images.build")
-        build_image_store(dataset, archive, out, key, mend, digest)
+        build_image_store(dataset, archive, out, key, mend, source)
