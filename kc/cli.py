@@ -76,11 +76,17 @@ def store_info(
 @_clear
 def store_verify(
     path: Annotated[Path, typer.Argument(help="a store, a fit's or network's folder, or results")],
+    sources: Annotated[
+        bool,
+        typer.Option("--sources", help="read archives, pictures and features again as well"),
+    ] = False,
 ) -> None:
     """Check every file; one line a damage; exit with 1 if there is one."""
+    from kc.store.source_check import moved_sources
     from kc.store.verify import damages_under
 
     damages = damages_under(path)
+    damages += moved_sources(path) if sources else []
     for damage in damages:
         typer.echo(damage, err=True)
     if damages:

@@ -18,11 +18,12 @@ from kc.config import Generated, load_settings
 from kc.consistency.products import fit_pairs
 from kc.errors import StoreError
 from kc.explain import run_options
-from kc.images import build_image_store, build_mixture_store, open_images, source_digest
+from kc.images import build_image_store, build_mixture_store, open_images
 from kc.images.generated import write_generated
 from kc.networks import Training, train_networks
 from kc.plan import merged, networks_of, nodes_of
 from kc.report import stability
+from kc.sources import FOLDER, Source
 from kc.study_config import Distillation, Retraining
 from kc.study_plans import plan_of
 
@@ -55,9 +56,9 @@ def make_images(settings, images):
         tar.add("drawn", arcname=".")
     for name in ("birds", "dogs"):
         archive, out = settings.archive_of(name), images / f"{name}.zarr"
-        digest = source_digest(archive) if archive else ""
+        source = Source.of(archive, records=images.parent / FOLDER) if archive else None
         mend = f"snakemake --cores 1 --force {images / name}.json"
-        build_image_store(settings.datasets[name], archive, out, name, mend, digest)
+        build_image_store(settings.datasets[name], archive, out, name, mend, source)
     parts = {name: open_images(images / f"{name}.json") for name in ("birds", "dogs")}
     build_mixture_store(parts, 0, images / "mix.zarr", "mix")
 
