@@ -13,11 +13,20 @@ def sources_of(pair):
     return lambda wildcards: {name: digest(wildcards) for name, digest in found.items()}
 
 
+def missing_of(pair):
+    """List the files that a pair which is not made yet lacks; Snakemake then names them."""
+    if Path(RESULTS, "custom", pair.name, "index.html").exists():
+        return []
+    return [str(path) for path in pair.files() if not path.exists()]
+
+
 for pair in SETTINGS.custom:
 
     rule:
         name:
             f"custom_{pair.name}"
+        input:
+            missing_of(pair),
         output:
             custom_outputs(pair),
         log:
