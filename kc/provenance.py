@@ -1,9 +1,11 @@
 """Keys and hashes: how kc knows that a product was made from these inputs by this code.
 
 A *code hash* covers a module and every ``kc`` module it imports, directly or not, so editing one
-module reruns only what depends on it. It is taken over the syntax tree without docstrings: a
-comment does not cost a night of training. Modules whose effect is counted by value (settings are
-part of every key) or that cannot change a result (errors, the command line) are left out.
+module reruns only what depends on it. A name that a package only hands on counts the module that
+defines it, not all the package offers: ``__init__`` files hold nothing but such imports, and one
+that holds more counts whole. The hash is taken over the syntax tree without docstrings: a comment
+does not cost a night of training. Modules whose effect is counted by value (settings are part of
+every key) or that cannot change a result (errors, the command line) are left out.
 """
 
 import ast
@@ -121,13 +123,51 @@ def _imports(module: str) -> frozenset[str]:
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            # `from kc.images import cub` names a module, `from kc.images import Row` does not
-            inner = {f"{node.module}.{alias.name}" for alias in node.names}
-            modules = {name for name in inner if _exists(name)}
-            found.update(modules)
-            if modules != inner:
-                found.add(node.module)
-    return frozenset(name for name in found if _exists(name))
+            found.update(_definer(node.module, alias.name) for alias in node.names)
+    around = {parent for name in found for parent in _parents(name) if not only_hands_on(parent)}
+    return frozenset(name for name in found | around if _exists(name))
+
+
+def _definer(module: str, name: str) -> str:
+    """Find the module behind ``from module import name``, through packages that hand it on."""
+    if _exists(inner := f"{module}.{name}"):
+        return inner
+    if not _exists(module) or not _is_package(module):
+        return module
+    origin = _handed_on(module).get(name)
+    # what cannot be found counts the whole package
+    return module if origin is None else _definer(*origin)
+
+
+@cache
+def _handed_on(package: str) -> Mapping[str, tuple[str, str]]:
+    """Give the names a package imports from elsewhere: where from, and what they are there."""
+    return {
+        alias.asname or alias.name: (node.module, alias.name)
+        for node in _tree(package).body
+        if isinstance(node, ast.ImportFrom) and node.module and node.level == 0
+        for alias in node.names
+    }
+
+
+@cache
+def only_hands_on(package: str) -> bool:
+    """Whether a package's ``__init__`` is imports of names alone, with a list of them."""
+    return all(
+        isinstance(node, ast.ImportFrom)
+        or (isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__")
+        for node in _tree(package).body
+    )
+
+
+def _parents(module: str) -> list[str]:
+    parts = module.split(".")
+    found = [".".join(parts[:depth]) for depth in range(1, len(parts))]
+    return [name for name in found if _exists(name)]
+
+
+def _is_package(module: str) -> bool:
+    return _source_path(module).name == "__init__.py"
 
 
 @cache

@@ -14,8 +14,8 @@ def package(tmp_path, monkeypatch):
     monkeypatch.setattr(provenance, "PACKAGE_ROOT", tmp_path)
 
     def forget():
-        for cached in ("_closure", "_tree", "_imports", "_module_hash"):
-            getattr(provenance, cached).cache_clear()
+        for cached in (f for f in vars(provenance).values() if hasattr(f, "cache_clear")):
+            cached.cache_clear()
 
     forget()
     yield tmp_path, forget
@@ -37,6 +37,55 @@ def test_comments_and_docstrings_change_nothing(package):
     (root / "b.py").write_text('"""Now documented."""\n\n# and why\nX = 1\n')
     forget()
     assert code_hash("kc.a") == a
+
+
+PACKAGE = {
+    "pkg/__init__.py": "from kc.pkg.one import f\nfrom kc.pkg.two import g as h\n__all__ = ['f']\n",
+    "pkg/one.py": "def f():\n    return 1\n",
+    "pkg/two.py": "def g():\n    return 1\n",
+    "pkg/three.py": "def k():\n    return 1\n",
+    "far/__init__.py": "from kc.pkg import f, h\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("line", "counted"),
+    [
+        ("from kc.pkg import f", {"pkg/one.py"}),
+        ("from kc.pkg import h", {"pkg/two.py"}),
+        ("from kc.far import h", {"pkg/two.py"}),
+        ("from kc.pkg import three", {"pkg/three.py"}),
+        ("from kc.pkg.one import f", {"pkg/one.py"}),
+        # what cannot be found counts the whole package
+        ("from kc.pkg import unknown", {"pkg/__init__.py", "pkg/one.py", "pkg/two.py"}),
+        ("import kc.pkg", {"pkg/__init__.py", "pkg/one.py", "pkg/two.py"}),
+    ],
+)
+def test_a_name_a_package_hands_on_counts_the_module_that_defines_it(package, line, counted):
+    root, forget = package
+    for name, text in PACKAGE.items():
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_text(text)
+    (root / "a.py").write_text(f"{line}\n")
+    forget()
+    before, changed = code_hash("kc.a"), set()
+    for name, text in PACKAGE.items():
+        (root / name).write_text(f"{text}LIMIT = 1\n")
+        forget()
+        if code_hash("kc.a") != before:
+            changed.add(name)
+        (root / name).write_text(text)
+    # a package that holds more than names handed on runs where any of its modules is imported
+    assert changed - {"pkg/__init__.py", "far/__init__.py"} == counted - {"pkg/__init__.py"}
+    assert "pkg/__init__.py" in changed
+
+
+def test_every_package_of_kc_only_hands_on():
+    root = provenance.PACKAGE_ROOT
+    packages = [path.parent.relative_to(root) for path in root.rglob("__init__.py")]
+    names = [".".join(("kc", *path.parts)) for path in packages]
+    assert len(names) > 5
+    assert [name for name in names if not provenance.only_hands_on(name)] == []
 
 
 def test_a_key_follows_settings_and_inputs():
