@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from kc import provenance
 from kc.activations import open_store
 from kc.cli import app
 
@@ -31,13 +32,14 @@ class Project:
 
     def __init__(self, root: Path, elsewhere: Path) -> None:
         self.root, self.elsewhere = root, elsewhere
+        self.traced = elsewhere / "traced"
 
-    def run(self, *arguments):
+    def run(self, *arguments, **environment):
         command = [
             *(sys.executable, "-m", "snakemake", *arguments, "--directory", str(self.elsewhere)),
             *("--snakefile", str(self.root / "Snakefile"), "--configfile", "tiny.yaml"),
         ]
-        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        environment = os.environ | {"OMP_NUM_THREADS": "1"} | environment
         done = subprocess.run(
             command, cwd=self.root, capture_output=True, text=True, env=environment, check=False
         )
@@ -62,7 +64,9 @@ def project(tmp_path_factory):
     (root / "profiles").symlink_to("workflow/profiles")
     (root / "tiny.yaml").write_text(TINY)
     made = Project(root, tmp_path_factory.mktemp("elsewhere"))
-    made.text = made.run("stability", "--cores", "2")
+    made.traced.mkdir()
+    tracer = {"KC_TRACED": str(made.traced), "PYTHONPATH": str(Path(__file__).parent / "traced")}
+    made.text = made.run("stability", "--cores", "2", **tracer)
     return made
 
 
@@ -78,6 +82,29 @@ def test_a_run_makes_every_product_in_the_folder_asked_for(project):
     assert not (project.root / "out").exists()
     seconds = json.loads((project.elsewhere / "out/tables/table1.json").read_text())["seconds"]
     assert seconds["networks"] > 0
+
+
+ENTRIES = {
+    "build.py": "kc.images.build",
+    "train.py": "kc.networks.products",
+    "record.py": "kc.activations.record",
+    "fit.py": "kc.consistency.products",
+    "study.py": "kc.report.stability",
+}
+WITHOUT_NUMBERS = {"kc.job", "kc.allocator", "kc.runtime"}
+"""Modules that scripts use beside the step they call."""
+
+
+@pytest.mark.parametrize("script", ENTRIES)
+def test_all_code_that_a_step_runs_is_in_its_hash(project, script):
+    ran = set()
+    for path in project.traced.glob(f"*{script}-*"):
+        for line in path.read_text().splitlines():
+            parts = Path(line).relative_to(project.root).with_suffix("").parts
+            ran.add(".".join(parts).removesuffix(".__init__"))
+    counted = provenance._closure(ENTRIES[script])
+    assert len(ran) > 5
+    assert ran - counted - provenance.NOT_COUNTED - WITHOUT_NUMBERS == set()
 
 
 def test_the_table_explains_itself(project, monkeypatch):

@@ -5,9 +5,9 @@ sys.path.insert(0, snakemake.params.root)
 
 from kc.activations import record_networks
 from kc.config import Activations
-from kc.images import open_images
 from kc.job import job
 from kc.runtime import pick_device
+from kc.store import open_store
 from kc.store.files import write_json_atomic
 from kc.store.part import Part
 
@@ -18,7 +18,7 @@ with job(snakemake.log):
     recorded = record_networks(
         {name: results / "networks" / name for name in p.networks},
         p.nodes,
-        open_images(Path(snakemake.input.images)),
+        open_store(Path(snakemake.input.images)),
         Activations.model_validate(p.settings),
         results / "activations",
         pick_device(p.device),

@@ -6,16 +6,16 @@ sys.path.insert(0, snakemake.params.root)
 from kc.concepts.networks import Given, train_concept_networks
 from kc.concepts_config import ConceptNetwork, Lessons
 from kc.config import Network
-from kc.images import open_images
 from kc.job import job
 from kc.runtime import pick_device
+from kc.store import open_store
 
 p = snakemake.params
 with job(snakemake.log):
     train_concept_networks(
         [ConceptNetwork(**plan) for plan in p.plans],
         Given(
-            open_images(Path(snakemake.input.images)),
+            open_store(Path(snakemake.input.images)),
             Network.model_validate(p.shape),
             Lessons.model_validate(p.lessons),
             tuple(p.layers),

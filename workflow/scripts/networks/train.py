@@ -4,11 +4,11 @@ from pathlib import Path
 sys.path.insert(0, snakemake.params.root)
 
 from kc.config import Network, Recipe
-from kc.images import open_images
 from kc.job import job
 from kc.networks import Training, train_networks
 from kc.plan import NetworkPlan
 from kc.runtime import pick_device
+from kc.store import open_store
 from kc.study_config import Distillation, Retraining
 
 p = snakemake.params
@@ -17,7 +17,7 @@ models |= {"retraining": Retraining, "distillation": Distillation}
 with job(snakemake.log):
     train_networks(
         [NetworkPlan(**plan) for plan in p.plans],
-        open_images(Path(snakemake.input.images)),
+        open_store(Path(snakemake.input.images)),
         Training(**{n: model.model_validate(p.training.get(n, {})) for n, model in models.items()}),
         Path(p.results) / "networks",
         pick_device(p.device),
