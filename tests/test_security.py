@@ -68,6 +68,8 @@ def fault_of(node):
         return f"{name} with allow_pickle=True"
     if is_true(node, "shell"):
         return f"{name} with shell=True"
+    if name.endswith("Image.open") and all(k.arg != "formats" for k in node.keywords):
+        return "Image.open without a list of formats"
     if name.startswith("yaml.") and name.removeprefix("yaml.") in UNSAFE_YAML:
         return f"calls {name}"
     if "pickle" in name or name.endswith("extractall"):
@@ -110,6 +112,7 @@ def test_there_is_something_to_look_at():
         *("torch.load(file)", "torch.load(file, weights_only=False)", "yaml.load(text)"),
         *("np.load(file, allow_pickle=True)", "subprocess.run(command, shell=True)"),
         *("pd.read_pickle(file)", "os.system(command)", "exec(code)", "tar.extractall(folder)"),
+        *("Image.open(file)", "PIL.Image.open(file, 'r')"),
     ],
 )
 def test_the_look_finds_what_it_looks_for(line):
