@@ -255,7 +255,7 @@ def test_modules_are_imported_by_names_of_ours():
     ]
     # timm and h5py are optional; the script of a study imports its report
     of_study = ("study.py", "f'kc.report.{snakemake.params.study}'")
-    assert set(named) == {("networks.py", "'timm'"), ("arrays.py", "'h5py'"), of_study}
+    assert set(named) == {("networks.py", "'timm'"), ("hdf5.py", "'h5py'"), of_study}
 
 
 def test_the_command_line_does_not_import_from_the_working_directory(tmp_path, mark):
