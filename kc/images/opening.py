@@ -3,7 +3,7 @@
 import io
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from kc.errors import ImageError
 
@@ -48,7 +48,7 @@ def open_picture(file: Path | bytes) -> Image.Image:
     try:
         picture = Image.open(io.BytesIO(data), formats=FORMATS)
         picture.load()
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise ImageError(
             f"does not decode: it is {really(data)}; expected one of {', '.join(FORMATS)}"
         ) from None

@@ -75,7 +75,8 @@ def read_arrays(spec: str, ids: Path | None = None) -> OwnArrays:
     path, only = Path(parsed["path"]), parsed["only"]
     if not path.exists():
         raise FeatureError(f"{path}: no such file; expected FILE.npy, FILE.zarr or FILE.h5")
-    names, subsets, files = None, None, (path,)
+    names, subsets = None, None
+    files: tuple[Path, ...] = (path,)
     if parsed["suffix"] == ".npy":
         found = _from_npy(path)
     elif parsed["suffix"] == ".zarr" and _is_kcs(path):

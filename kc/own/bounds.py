@@ -37,7 +37,7 @@ def check_promise(path: Path, arrays: Mapping[str, Any], files: Sequence[Path]) 
 
 
 def _bytes(array: Any) -> int:
-    count = np.dtype(array.dtype).itemsize
+    count = int(np.dtype(array.dtype).itemsize)
     for side in array.shape:
         count *= int(side)
     return count

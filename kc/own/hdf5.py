@@ -204,7 +204,6 @@ class _Sources:
     def _refuse(self, file: Path, array: Any, fault: str) -> NoReturn:
         inside = "" if file == self.path.resolve() else f"{file.name}, "
         raise FeatureError(
-            f"{self.path}: {inside}'{array.name.strip('/')}' {fault}; refused: it would be read as "
-            f"zeros, or show a file that is not yours to share. {_COPY}, or keep the files of a "
-            "virtual data set in one folder, whole."
+            f"{self.path}: {inside}'{array.name.strip('/')}' {fault}; refused. "
+            f"{_COPY}, or keep the files of a virtual data set in one folder, whole."
         )
