@@ -17,7 +17,7 @@ from torch import nn
 from torchvision import models
 
 from kc.errors import NetworkError
-from kc.own.weights import State, load_into, read_state, unprefixed
+from kc.own.weights import State, classes_of, load_into, read_state, unprefixed
 
 TIMM = "timm:"
 """Before a name that torchvision has too."""
@@ -75,10 +75,9 @@ def _from_name(name: str, state: State | None) -> nn.Module:
     model = build()
     if state is None:
         return model
-    own, last = unprefixed(state, model.state_dict()), list(model.state_dict())[-1]
-    if last in own and own[last].ndim and own[last].shape != model.state_dict()[last].shape:
-        return build(num_classes=len(own[last]))
-    return model
+    own = model.state_dict()
+    classes = classes_of(unprefixed(state, own), own)
+    return model if classes in (None, len(list(own.values())[-1])) else build(num_classes=classes)
 
 
 def _builder(name: str) -> Callable[..., nn.Module]:

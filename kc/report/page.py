@@ -148,7 +148,7 @@ def _copy_figure(stem: Path, files: Path) -> tuple[int, int]:
         raise StoreError(
             f"{stem.with_suffix('.png')}: no such file. Cure: run the study that draws it."
         ) from None
-    with Image.open(files / f"{stem.name}.png") as picture:
+    with Image.open(files / f"{stem.name}.png", formats=("PNG",)) as picture:
         return picture.size
 
 
