@@ -18,7 +18,9 @@ _USER = re.compile(
 )
 _QUERY = re.compile(rf"({_SCHEME}[^\s?#'\"<>]{{0,2000}}[?#]){_REST}+")
 # of an address that is told without its host, as urllib3 does
-_BARE_QUERY = re.compile(rf"([^\s?#'\"<>]\?)[A-Za-z0-9_.~%-]{{1,99}}={_REST}*")
+_BARE_QUERY = re.compile(
+    rf"(\burl: [^\s?]{{0,2000}}\?|[^\s?#'\"<>]\?(?=[A-Za-z0-9_.~%-]{{1,99}}=)){_REST}+"
+)
 
 
 def without_secrets(text: str) -> str:

@@ -16,7 +16,6 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    ValidationInfo,
     WithJsonSchema,
     field_validator,
 )
@@ -168,7 +167,7 @@ class Section(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _no_truth_for_a_number(cls, value: Any, about: ValidationInfo) -> Any:
+    def _no_truth_for_a_number(cls, value: Any, about: Any) -> Any:
         """Refuse ``true`` where a number stands; Python would take it for 1."""
         wants = cls.model_fields[about.field_name or ""].annotation
         if wants is not bool and any(isinstance(one, bool) for one in _scalars(value, wants)):

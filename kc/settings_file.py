@@ -36,6 +36,11 @@ def read_mapping(file: Path) -> dict[str, Any]:
         raise SettingsError(f"{file}: nested too deep for settings") from None
     if not isinstance(found, dict):
         raise SettingsError(f"{file}: expected a mapping of settings, got {found!r:.60}")
+    if "__use_yte__" in found:
+        raise SettingsError(
+            f"{file}: '__use_yte__' has Snakemake run Python that stands in the file. Cure: write "
+            "the values out"
+        )
     return found
 
 

@@ -8,11 +8,14 @@ from kc.config import load_settings
 from kc.errors import KCError, RoomError
 from kc.plan import batches, merged, networks_of, nodes_of, with_origins
 from kc.provenance import code_hash, plain
+from kc.settings_file import check_files
 from kc.store_uses import PAGE, kept_fits, store_uses
 from kc.study_outputs import concept_outputs, outputs_of
 from kc.study_plans import plans
 
 try:
+    # Snakemake's own reader loses the first of two equal keys
+    check_files(workflow.configfiles)
     SETTINGS = load_settings(config)
     PLANS = plans(SETTINGS)
 except KCError as error:
