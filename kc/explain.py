@@ -23,6 +23,9 @@ def explain_command(
         bool, typer.Option("--quick", help="compare recorded digests; read no store again")
     ] = False,
     base: Annotated[Path, typer.Option(help="the default settings")] = Path("config.yaml"),
+    network: Annotated[
+        bool, typer.Option("--network", help="follow manifests to arrays that lie in a bucket")
+    ] = False,
 ) -> None:
     """Show what a table was made from, back to the images, and whether that is what is there now.
 
@@ -32,8 +35,10 @@ def explain_command(
     from rich.console import Console
 
     from kc.chain import chain, read_origin
+    from kc.store.network import over_network
 
-    found = chain(table, quick)
+    with over_network(network):
+        found = chain(table, quick)
     origin = read_origin(table)
     # what is piped is not wrapped
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 1 << 12)

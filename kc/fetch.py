@@ -1,6 +1,7 @@
 """Public archives over HTTP: gone on with after a cut, checked before they get their name.
 
 Nothing is ever unpacked here, and nothing is fetched unless the target ``download`` is asked for.
+A password or token in an address is used, and neither shown nor kept.
 """
 
 import errno
@@ -17,6 +18,7 @@ from typing import BinaryIO, NamedTuple
 
 import requests
 
+from kc.addresses import without_secrets
 from kc.checksum import PATTERN, checksum_of, differs
 from kc.errors import DownloadError
 
@@ -39,7 +41,7 @@ class Wanted(NamedTuple):
     """``sha256:...`` or ``md5:...``; none: that of the file first seen is recorded and kept to."""
 
 
-class _LostError(Exception):
+class _LostError(DownloadError):
     """The connection broke, or the server asks to come again."""
 
 
@@ -103,13 +105,19 @@ def _until_whole(url: str, part: Path, file: BinaryIO, attempts: int, pause: flo
             moved = part.stat().st_size > before
             without_progress = 0 if moved else without_progress + 1
             if without_progress >= attempts:
+                # the first error is left out: its text may hold the address as it was given
                 raise DownloadError(
                     f"{url}: given up after {attempts} attempts without progress ({error}). "
                     f"{part.stat().st_size:,} bytes are kept in {part}. "
                     "Cure: run the same command again, it goes on from there."
-                ) from error
-            LOG.warning("%s: %s; going on", url, error)
+                ) from None
+            LOG.warning("%s", without_secrets(f"{url}: {error}; going on"))
             time.sleep(pause * 2 ** max(without_progress - 1, 0))
+        except (requests.RequestException, UnicodeError) as error:
+            raise DownloadError(
+                f"{url}: cannot be fetched, or leads in a circle ({type(error).__name__}). Cure: "
+                "mend the data set's 'url'; odd letters of a password are spelled %XX"
+            ) from None
 
 
 def _go_on(url: str, part: Path, file: BinaryIO) -> None:
@@ -162,14 +170,15 @@ def _validator(part: Path, url: str) -> str | None:
         kept = json.loads(_state(part).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return kept["validator"] if kept.get("url") == url else None
+    return kept["validator"] if kept.get("url") == without_secrets(url) else None
 
 
 def _remember(part: Path, url: str, answer: requests.Response) -> None:
     tag = answer.headers.get("ETag", "")
     # a weak tag does not promise the same bytes
     strong = tag if tag and not tag.startswith("W/") else answer.headers.get("Last-Modified")
-    _state(part).write_text(json.dumps({"url": url, "validator": strong}), encoding="utf-8")
+    about = {"url": without_secrets(url), "validator": strong}
+    _state(part).write_text(json.dumps(about), encoding="utf-8")
 
 
 def _accept(url: str, part: Path, path: Path, expected: str | None) -> None:
@@ -190,7 +199,7 @@ def _accept(url: str, part: Path, path: Path, expected: str | None) -> None:
             f"moved to {aside}. Cure: look at it, then mend 'url' or the checksum in the settings."
         )
     part.replace(path)
-    LOG.info("%s: fetched from %s, %d bytes", path, url, path.stat().st_size)
+    LOG.info("%s: fetched from %s, %d bytes", path, without_secrets(url), path.stat().st_size)
 
 
 def _kept(path: Path) -> dict[str, dict[str, str]]:
@@ -211,7 +220,8 @@ def _kept(path: Path) -> dict[str, dict[str, str]]:
 def _record(url: str, path: Path) -> None:
     """Trust on first use: keep the checksum of what came, for the next time and for others."""
     kept = path.with_name(SEEN)
-    about = _kept(path) | {path.name: {"checksum": checksum_of(path), "url": url}}
+    found = {"checksum": checksum_of(path), "url": without_secrets(url)}
+    about = _kept(path) | {path.name: found}
     kept.write_text(json.dumps(about, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     LOG.warning(
         "%s: no checksum of it is known; the first one seen is taken on trust: %s (kept in %s). "

@@ -1,5 +1,6 @@
 """Fetching from a server here that cuts, knows no ranges, or sends a wrong file."""
 
+import base64
 import errno
 import fcntl
 import hashlib
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import tarfile
 import threading
+import traceback
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -41,7 +43,7 @@ class Server:
 
     def __init__(self):
         self.data, self.tag, self.ranges, self.asked = DATA, '"one"', True, []
-        self.cuts, self.statuses = [], []
+        self.cuts, self.statuses, self.told = [], [], []
         """Bytes after which the connection is cut, and statuses, of the answers to come."""
         server = self
 
@@ -59,6 +61,7 @@ class Server:
     def answer(self, handler):
         begin, wanted = 0, handler.headers.get("Range")
         self.asked.append(wanted)
+        self.told.append((handler.path, handler.headers.get("Authorization")))
         if self.statuses:
             handler.send_error(self.statuses.pop(0))
             return
@@ -218,6 +221,64 @@ def test_what_is_there_is_checked_and_never_overwritten(server, tmp_path):
         get(server, path)
     assert path.read_bytes() == OTHER
     assert server.asked == []
+
+
+def secret(server):
+    """Give an address with a password and a token, and what the server is to be told."""
+    url = server.url.replace("://", "://me:hunter2@") + "?token=hunter3"
+    about = ("/data.tar?token=hunter3", "Basic " + base64.b64encode(b"me:hunter2").decode())
+    return url, about
+
+
+def kept_of(folder, caplog):
+    return caplog.text + "".join(p.read_text(errors="replace") for p in folder.iterdir())
+
+
+def test_a_password_is_used_and_neither_shown_nor_kept(server, tmp_path, caplog):
+    caplog.set_level("INFO")
+    url, told = secret(server)
+    server.cuts = [300_000, 0, 0, 0]
+    wanted = Wanted(url, tmp_path / "data.tar", None)
+    with pytest.raises(DownloadError, match="given up") as caught:
+        fetch(wanted, attempts=3, pause=0.01)
+    assert "hunter" not in "".join(traceback.format_exception(caught.value))
+    state = json.loads((tmp_path / "data.tar.part.json").read_text())
+    assert state["url"] == server.url.replace("://", "://***@") + "?***"
+    assert "hunter" not in kept_of(tmp_path, caplog)
+    # another token goes on with the same file
+    fetch(wanted._replace(url=url.replace("hunter3", "hunter4")), attempts=3, pause=0.01)
+    assert (tmp_path / "data.tar").read_bytes() == DATA
+    assert begins(server)[-1] > 200_000
+    assert server.told[0] == told
+    assert json.loads((tmp_path / SEEN).read_text())["data.tar"]["url"] == state["url"]
+    assert "hunter" not in kept_of(tmp_path, caplog)
+    assert "fetched from" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("http://me:hunter2@127.0.0.1:1/a.tar?sig=hunter2", "given up"),
+        ("http://me:hunter2@127.0.0.1:1/a.tar?hunter2", "given up"),
+        ("http://me:hunter2%E4%B8%AD@127.0.0.1:1/a.tar", "cannot be fetched"),
+        ("nothing://me:hunter2@host/a.tar", "cannot be fetched"),
+    ],
+)
+def test_an_address_that_does_not_answer_shows_no_password(tmp_path, caplog, url, told):
+    with pytest.raises(DownloadError, match=told) as caught:
+        fetch(Wanted(url, tmp_path / "a.tar", SHA256), attempts=2, pause=0.01)
+    assert "hunter" not in "".join(traceback.format_exception(caught.value)) + caplog.text
+
+
+def test_refused_files_and_statuses_show_no_password(server, tmp_path):
+    url, _ = secret(server)
+    server.data = b"<html>not found</html>"
+    with pytest.raises(DownloadError, match="not the file") as refused:
+        fetch(Wanted(url, tmp_path / "data.tar", SHA256), 1, 0.01)
+    server.statuses = [404]
+    with pytest.raises(DownloadError, match="answers 404") as missing:
+        fetch(Wanted(url, tmp_path / "data.tar", SHA256), 1, 0.01)
+    assert "hunter" not in f"{refused.value}{missing.value}"
 
 
 def test_an_extracted_folder_is_left_alone(server, tmp_path):

@@ -7,6 +7,7 @@ from typing import Any
 from kc.errors import StoreError
 from kc.store.files import read_signed, write_signed
 from kc.store.manifest import dropped_path, read_manifest
+from kc.store.network import followed
 from kc.store.place import locate
 
 
@@ -32,7 +33,7 @@ def drop_store(path: Path, readers: Sequence[str]) -> None:
     about: dict[str, Any] = {"readers": list(readers), "digest": manifest["digest"]}
     location = manifest.get("location", "")
     write_signed(note, about | {"location": location})
-    place, name = locate(location) if location else (beside, name)
+    place, name = locate(followed(location, str(path))) if location else (beside, name)
     for part in (f"{name}.zarr", f"{name}.state"):
         place.delete(part)
     place.delete(f"{name}.json")

@@ -13,6 +13,7 @@ import zarr
 from kc.errors import StoreError
 from kc.store.bookkeeping import bookkeeping_damages, spell_rows
 from kc.store.manifest import read_manifest
+from kc.store.network import followed
 from kc.store.place import Folder, locate
 from kc.store.plain_shard import PlainShards, plain_shards
 from kc.store.spec import ArraySpec, from_disk
@@ -21,11 +22,12 @@ from kc.store.spec import ArraySpec, from_disk
 class Store:
     """A finished store: its arrays by name, its rows as a table."""
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, network: bool = False) -> None:
         self.place, self.name = locate(path)
         self.manifest = read_manifest(self.place, self.name)
         if "location" in self.manifest:
-            self.place, self.name = locate(self.manifest["location"])
+            beside = self.place.where(f"{self.name}.json")
+            self.place, self.name = locate(followed(self.manifest["location"], beside, network))
         self.path = self.place.where(f"{self.name}.zarr")
         self.digest: str = self.manifest["digest"]
         self.attributes: dict[str, Any] = self.manifest["attributes"]
@@ -320,15 +322,24 @@ def _reopen(path: str, digest: str, name: str) -> StoredArray:
     return store[name]
 
 
-def open_store(path: Path | str) -> Store:
+def open_store(path: Path | str, network: bool = False) -> Store:
     """Open a finished store by its folder (``.zarr``) or its manifest (``.json``).
+
+    Parameters
+    ----------
+    path
+        Of either, in a folder or a bucket (``s3://bucket/prefix/NAME.zarr``).
+    network
+        Follow a manifest in a folder to arrays in a bucket, whichever it names. Jobs of the
+        workflow follow those below ``storage.root`` without being asked.
 
     Raises
     ------
     StoreError
-        Nothing there, unfinished (no manifest), or an edited manifest.
+        Nothing there, unfinished (no manifest), an edited manifest, or one that leads over the
+        network.
     """
-    return Store(path)
+    return Store(path, network)
 
 
 def check_same_images(a: Any, b: Any, mend: str = "") -> None:

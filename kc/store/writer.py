@@ -21,6 +21,7 @@ from kc.sources import Source
 from kc.store.files import content_digest, room_on_disk, sign, spell_json
 from kc.store.layout import chunk_rows, laid_out
 from kc.store.manifest import FORMAT
+from kc.store.network import trust
 from kc.store.owners import own, refuse_others, through_the_door
 from kc.store.part import WHOLE, Part
 from kc.store.place import Folder, locate, place_of, read_signed_at
@@ -76,6 +77,8 @@ class StoreWriter:
         self.beside, self.name = locate(path)
         self.place = place_of(root) if root else self.beside
         self.location = self.place.where(f"{self.name}.zarr") if root else ""
+        if root:
+            trust(root)
         self.key = key
         self.arrays = {spec.name: spec for spec in arrays}
         self.coordinates = coordinates.reset_index(drop=True)

@@ -142,7 +142,7 @@ def test_a_run_that_records_to_a_bucket_is_killed_and_ends_with_the_tables_of_a_
         local = sorted((whole / "out" / kind).glob("*.json"))
         assert local
         for manifest in local:
-            store = open_store(tmp_path / "out" / kind / manifest.name)
+            store = open_store(tmp_path / "out" / kind / manifest.name, network=True)
             assert store.path.startswith(f"{bucket}/{kind}/")
             assert store.digest == open_store(manifest).digest
             assert store.verify() == []
