@@ -35,9 +35,15 @@ class OwnArrays:
     """What each row is called; None: by its number."""
     subsets: np.ndarray | None = None
     """``train`` or ``test`` for each row; None: still to be drawn."""
+    ids_file: Path | None = None
 
     def __len__(self) -> int:
         return int(next(iter(self.arrays.values())).shape[0])
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """List what it was read from."""
+        return (self.path,) if self.ids_file is None else (self.path, self.ids_file)
 
     @property
     def layers(self) -> dict[str, Layer]:
@@ -174,7 +180,7 @@ def _with_ids(arrays: OwnArrays, file: Path) -> OwnArrays:
             f"{file}: {len(ids)} ids for the {len(arrays)} rows of {arrays.path}; expected one "
             "each. Cure: mend --ids."
         )
-    return OwnArrays(arrays.name, arrays.arrays, arrays.path, ids, arrays.subsets)
+    return OwnArrays(arrays.name, arrays.arrays, arrays.path, ids, arrays.subsets, file)
 
 
 def import_arrays(

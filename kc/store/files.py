@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from os import fsync
@@ -37,15 +38,25 @@ def write_bytes_atomic(path: Path, content: bytes) -> None:
 
 @contextmanager
 def put_in_place(aside: Path, path: Path) -> Iterator[BinaryIO]:
-    """Give a file to write aside; rename it if that goes well, else leave nothing."""
+    """Give a file to write aside; rename it if that goes well, else leave nothing.
+
+    A link under either name is replaced; what it leads to is not touched.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with aside.open("wb") as file:
+        with open_new(aside) as file:
             yield file
         aside.replace(path)
     except BaseException:
         aside.unlink(missing_ok=True)
         raise
+
+
+def open_new(path: Path) -> BinaryIO:
+    """Open a file that is new: one left there goes, and a link is not gone through."""
+    path.unlink(missing_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    return open(path, "wb", opener=lambda name, _: os.open(name, flags, 0o666))
 
 
 def write_json_atomic(path: Path, content: Any) -> None:

@@ -157,7 +157,8 @@ def test_the_same_things_make_the_same_bytes_and_leave_nothing_behind(tmp_path: 
     first = files_of(page_in(tmp_path / "a").parent)
     folder = page_in(tmp_path / "b").parent
     assert files_of(folder) == first
-    (folder / FILES / "old.js").touch()
+    (folder / FILES / "old~0.js").touch()
+    claim(folder / FILES, [path.name for path in (folder / FILES).iterdir()])  # of an older page
     (folder / "mine.txt").touch()
     (tmp_path / "b" / "figures" / "fig9.png").unlink()
     (tmp_path / "b" / "figures").rmdir()
