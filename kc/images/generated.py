@@ -26,7 +26,7 @@ from kc.store.place import Folder
 
 CARD = "card.json"
 """Key and digest of the folder, and its files; a folder without a digest is not complete."""
-DRAWN = frozenset({".jpg", ".png", ".txt", ".xml", ".mat"})
+DRAWN = frozenset({"", ".jpg", ".png", ".txt", ".xml", ".mat"})
 """What is drawn, where a card lists no files: an older one, a damaged one, or one of a kill."""
 WRITERS: Mapping[str, Callable[[Generated, Path], None]] = MappingProxyType(
     {"cub": write_cub, "dogs": write_dogs, "voc": write_voc, "det": write_det}

@@ -3,7 +3,6 @@
 import errno
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from os import fsync
@@ -55,8 +54,7 @@ def put_in_place(aside: Path, path: Path) -> Iterator[BinaryIO]:
 def open_new(path: Path) -> BinaryIO:
     """Open a file that is new: one left there goes, and a link is not gone through."""
     path.unlink(missing_ok=True)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-    return open(path, "wb", opener=lambda name, _: os.open(name, flags, 0o666))
+    return path.open("xb")
 
 
 def write_json_atomic(path: Path, content: Any) -> None:

@@ -106,7 +106,7 @@ def test_whole_folder_is_not_drawn_again(folder: Path, monkeypatch: pytest.Monke
         write_generated("cub", TINY.model_copy(update={"difficulty": 0.4}), folder)
 
 
-@pytest.mark.parametrize("fault", ["flipped", "lost", "card", "no card", "other card"])
+@pytest.mark.parametrize("fault", ["flipped", "lost", "card", "other card"])
 def test_damaged_folder_is_drawn_anew(tmp_path: Path, fault: str) -> None:
     settings = TINY.model_copy(update={"classes": 2, "images_per_class": 4})
     folder = tmp_path / "source"
@@ -120,8 +120,6 @@ def test_damaged_folder_is_drawn_anew(tmp_path: Path, fault: str) -> None:
             victim.unlink()
         case "card":
             card.write_text("{")
-        case "no card":
-            card.unlink()
         case "other card":
             card.write_text(json.dumps({"key": "0", "digest": "0"}))
     write_generated("cub", settings, folder)

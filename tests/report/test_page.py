@@ -13,6 +13,7 @@ from kc.report.markdown import read_table
 from kc.report.page import FILES, Drawing, Section, write_page
 from kc.report.tables import Column, write_table
 from kc.report.viewer import Shown, View
+from kc.store.ownership import claim
 from tests.reference.written_components import written_view
 
 NOTES = ["Sure: x* - g(x) is x_A's, a < b & c | d.", "[n] is *not* `n`."]
