@@ -84,8 +84,8 @@ def refuse_files(out: Path, folders: Iterable[Path]) -> None:
         It is named.
     """
     wanted = [out, *(out / folder for folder in sorted(folders))]
-    files = [str(path) for path in wanted if path.exists() and not path.is_dir()]
-    refuse_strangers(out, files)
+    above = [next(path for path in (each, *each.parents) if path.exists()) for each in wanted]
+    refuse_strangers(out, sorted({str(path) for path in above if not path.is_dir()}))
 
 
 def _chain(path: Path) -> list[tuple[int, int]]:

@@ -143,7 +143,7 @@ def write_page(
         views=entries,
         files=FILES,
     )
-    claim(files, {path.name for path in files.iterdir()} - LITTER)
+    claim(files, {glob.escape(path.name) for path in files.iterdir()})
     page = folder / "index.html"
     write_bytes_atomic(page, text.encode())
     return page

@@ -87,10 +87,15 @@ def _opened(path: Path) -> IO[str]:
         raise StoreError(_TAKEN.format(path=path)) from None
     file.seek(0)
     text = file.read(len(_BEGIN))
-    if os.fstat(file.fileno()).st_nlink > 1 or not _BEGIN.startswith(text):
+    if os.fstat(file.fileno()).st_nlink > 1 or not is_lock(text):
         file.close()
         raise StoreError(_TAKEN.format(path=path))
     return file
+
+
+def is_lock(text: str) -> bool:
+    """Tell the text of a lock, of a killed writer's too, from that of somebody else's file."""
+    return _BEGIN.startswith(text[: len(_BEGIN)])
 
 
 def _take(file: IO[str], path: Path) -> None:

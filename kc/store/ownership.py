@@ -14,6 +14,7 @@ from typing import Any
 
 from kc.errors import StoreError
 from kc.store.files import read_json, read_signed, write_signed
+from kc.store.lock import is_lock
 from kc.store.place import Place, read_signed_at
 
 LEDGER = "kc.json"
@@ -52,9 +53,11 @@ def store_strangers(place: Place, name: str) -> list[str]:
     if is_kcs_store(place, name):
         known = array_names(place, name)
         arrays = [file for file in arrays if not _is_of_arrays(finished(file), known)]
-    state = _seen(place, f"{name}.state")
     found = [f"{name}.zarr/{file}" for file in arrays]
-    found += [f"{name}.state/{file}" for file in state if not _STATE.fullmatch(finished(file))]
+    for file in _seen(place, f"{name}.state"):
+        is_other = file == "door" and not is_lock(_text(place, f"{name}.state/door"))
+        if is_other or not _STATE.fullmatch(finished(file)):
+            found.append(f"{name}.state/{file}")
     return [file.rstrip("/") for file in found] + manifest_strangers(place, name)
 
 

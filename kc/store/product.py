@@ -14,7 +14,7 @@ from typing import Any
 
 from kc.errors import StoreError
 from kc.store.files import file_digest, read_signed, write_json_atomic, write_signed
-from kc.store.lock import lock
+from kc.store.lock import is_lock, lock
 from kc.store.ownership import LITTER, finished, looks_signed, refuse_strangers
 
 CARD = "card.json"
@@ -106,7 +106,9 @@ class Product:
         strangers = [
             name
             for name in names
-            if not {name, finished(name)} & known or (self.folder / name).is_dir()
+            if not {name, finished(name)} & known
+            or (self.folder / name).is_dir()
+            or (name == LOCK and not is_lock((self.folder / name).read_text(errors="replace")))
         ]
         refuse_strangers(self.folder, strangers)
 
