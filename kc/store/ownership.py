@@ -15,7 +15,7 @@ from typing import Any
 from kc.errors import StoreError
 from kc.store.files import read_json, read_signed, write_signed
 from kc.store.lock import is_lock
-from kc.store.place import Place, read_signed_at
+from kc.store.place import Place, read_json_at, read_signed_at
 
 LEDGER = "kc.json"
 """Names the files of a folder that kc writes."""
@@ -168,10 +168,16 @@ def _is_of_arrays(file: str, known: set[str] | None) -> bool:
 
 def _key_of(place: Place, name: str) -> dict[str, Any]:
     """Read a store's key; empty where there is none, or a damaged one."""
+    file = f"{name}.state/key.json"
     try:
-        return read_signed_at(place, f"{name}.state/key.json")
+        return emptied(read_json_at(place, file)) or read_signed_at(place, file)
     except (StoreError, OSError):
         return {}
+
+
+def emptied(about: Any) -> dict[str, Any]:
+    """Give what a key says that is not signed: kc was about to empty the place; else nothing."""
+    return about if isinstance(about, dict) and about.get("key") == "" else {}
 
 
 def array_names(place: Place, name: str) -> set[str] | None:

@@ -13,9 +13,9 @@ from types import TracebackType
 from typing import Any
 
 from kc.errors import StoreError
-from kc.store.files import file_digest, read_signed, write_json_atomic, write_signed
+from kc.store.files import file_digest, read_json, read_signed, write_json_atomic, write_signed
 from kc.store.lock import is_lock, lock
-from kc.store.ownership import LITTER, finished, looks_signed, refuse_strangers
+from kc.store.ownership import LITTER, emptied, finished, looks_signed, refuse_strangers
 
 CARD = "card.json"
 RESULT = "result.json"
@@ -85,8 +85,8 @@ class Product:
         self.refuse_strangers()
         goes_on, known = self._goes_on(), self._known()
         if not goes_on:
-            # first of all: whatever a kill leaves from here on is known as kc's, and of no key
-            write_signed(self.folder / KEY, {"key": "", "files": sorted(known)})
+            # first of all: what a kill leaves is known as kc's; not signed, so of no key
+            write_json_atomic(self.folder / KEY, {"key": "", "files": sorted(known)})
         for path in self.folder.iterdir():
             old = path.name in (CARD, RESULT) or (not goes_on and path.name not in (LOCK, KEY))
             if old and finished(path.name) in known:
@@ -189,9 +189,11 @@ class Product:
     def _known(self) -> set[str]:
         """Name all that is kc's: what may be written, and what card, copy and seals name."""
         known = {CARD, RESULT, KEY, LOCK, SEALS, *self.files, *self._seals}
-        for name in (CARD, RESULT, SEALS, KEY):
+        for name in (CARD, RESULT, SEALS):
             with suppress(StoreError, KeyError):
                 known |= {str(file) for file in read_signed(self.folder / name)["files"]}
+        with suppress(StoreError):
+            known |= set(emptied(read_json(self.folder / KEY)).get("files", ()))
         return known
 
 

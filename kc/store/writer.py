@@ -237,7 +237,8 @@ class StoreWriter:
         """Write what tells that kc made the store, of what, and for whom if many share the root."""
         about: dict[str, Any] = {"key": key} | ({"owner": self.owner} if self.owner else {})
         about |= {} if holds is None else {"holds": sorted(holds)}
-        self.place.write(self._own("key.json"), spell_json(sign(about)))
+        # not signed while the store is emptied: of no key yet
+        self.place.write(self._own("key.json"), spell_json(sign(about) if key else about))
 
     def _put_right(self) -> dict[str, str]:
         """Write metadata and coordinates where they are not as they should be; give digests."""
