@@ -69,9 +69,9 @@ def write_generated(layout: str, settings: Generated, folder: Path) -> None:
 
 def _strangers(folder: Path) -> list[str]:
     """List the files in a folder of drawn pictures that kc did not draw."""
-    there = set(Folder(folder.parent).files(folder.name))
+    there = {name or folder.name for name in Folder(folder.parent).files(folder.name)}
     there = {name for name in there if Path(name).name not in LITTER} - {CARD, f".{CARD}.aside"}
-    if not there or not (folder / CARD).is_file():
+    if folder.is_symlink() or not there or not (folder / CARD).is_file():
         return sorted(there)
     try:
         card: Any = read_json(folder / CARD)
@@ -80,7 +80,7 @@ def _strangers(folder: Path) -> list[str]:
     if not isinstance(card, dict) or "key" not in card:
         return sorted(there)
     known = set(card.get("files", ()))
-    drawn = known or {name for name in there if Path(name).suffix in DRAWN}
+    drawn = known or {name for name in there if Path(name).suffix in DRAWN and name[-1] != "/"}
     return sorted(there - drawn)
 
 

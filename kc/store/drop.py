@@ -8,7 +8,7 @@ from kc.errors import StoreError
 from kc.names import folder_id
 from kc.store.files import read_signed, write_signed
 from kc.store.manifest import dropped_path, read_manifest
-from kc.store.ownership import refuse_owned, refuse_strangers, store_strangers
+from kc.store.ownership import manifest_strangers, refuse_owned, refuse_strangers, store_strangers
 from kc.store.place import locate
 
 
@@ -35,6 +35,7 @@ def drop_store(path: Path, readers: Sequence[str]) -> None:
     location, key = manifest.get("location", ""), manifest.get("key", "")
     place, name = locate(location) if location else (beside, name)
     owner = folder_id(path.parent) if location else ""
+    refuse_strangers(path, manifest_strangers(beside, path.stem))
     refuse_strangers(place.where(f"{name}.zarr"), store_strangers(place, name))
     refuse_owned(place, name, key, owner, beside)
     about: dict[str, Any] = {"readers": list(readers), "digest": manifest["digest"], "key": key}

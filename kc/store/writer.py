@@ -103,6 +103,7 @@ class StoreWriter:
         # before the door, which is a file already
         self._refuse_strangers()
         with room_on_disk(self.path), through_the_door(self.place, state):
+            self._refuse_owned()
             goes_on = self._is_begun()
             refuse_others(self.place, state, self.owned if goes_on else None)
             if not goes_on:
@@ -213,6 +214,9 @@ class StoreWriter:
         if self.location:
             names = manifest_strangers(self.beside, self.name)
             refuse_strangers(self.beside.where(f"{self.name}.json"), names)
+        self._refuse_owned()
+
+    def _refuse_owned(self) -> None:
         refuse_owned(self.place, self.name, self.key, self.owner, self.beside)
 
     def _is_begun(self) -> bool:

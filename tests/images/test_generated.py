@@ -175,6 +175,7 @@ def test_a_file_put_among_drawn_pictures_is_never_removed(tmp_path: Path) -> Non
     card = json.loads((folder / generated.CARD).read_text())
     (folder / generated.CARD).write_text(json.dumps({n: card[n] for n in ("key", "digest")}))
     write_generated("cub", small.model_copy(update={"seed": 2}), folder)  # drawn by an older kc
+    (folder / generated.CARD).write_text(json.dumps({n: card[n] for n in ("key", "digest")}))
     (tmp_path / "link").symlink_to(folder)
     with pytest.raises(StoreError, match=r"link: kc did not make"):
         write_generated("cub", small, tmp_path / "link")

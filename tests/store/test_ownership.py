@@ -305,4 +305,9 @@ def test_only_its_own_store_is_dropped(shared: Path):
     (shared / "root/a.zarr/mine").unlink()
     assert files(shared) == before
     drop_store(shared / "one/a.json", ["fit"])
+    drop_store(shared / "one/a.json", ["fit"])  # a kill before the last file would want it
     assert set(files(shared)) == {"one/dropped/a.json", "two/a.json"}
+    (shared / "one/a.json").write_text("[]")
+    with pytest.raises(StoreError, match=r"a\.json: kc did not make a\.json"):
+        drop_store(shared / "one/a.json", ["fit"])
+    assert (shared / "one/a.json").read_text() == "[]"
