@@ -8,13 +8,14 @@ import errno
 import fcntl
 import json
 import logging
+import os
 import re
 import tarfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import requests
 
@@ -87,6 +88,7 @@ def fetch(wanted: Wanted, attempts: int = 5, pause: float = 2.0) -> None:
     else:
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f"{path.name}.part")
+        _refuse_others_files(part)
         with _disk(part), _only_writer(part) as file:
             _until_whole(url, part, file, attempts, pause)
         _accept(url, part, path, expected)
@@ -164,12 +166,36 @@ def _state(part: Path) -> Path:
     return part.with_name(f"{part.name}.json")
 
 
-def _validator(part: Path, url: str) -> str | None:
-    """Give what tells that the server's file is still the one the part is of."""
+def _refuse_others_files(part: Path) -> None:
+    """Refuse to write where something lies that is no part of this: a browser's ``.part``, a link.
+
+    What is begun here has its state beside it from its first byte on.
+    """
+    begun = part.is_file() and part.stat().st_size == 0
+    linked = any(file.is_symlink() for file in (part, _state(part)))
+    strange = part.exists() and not begun and not _about(part)
+    if linked or strange or (_state(part).exists() and not _about(part)):
+        raise DownloadError(
+            f"{part}: kc did not begin this download, and would write over it. It was left as it "
+            f"is. Cure: move it (and {_state(part).name}) away, or finish it by hand as "
+            f"{part.with_suffix('')}."
+        )
+
+
+def _about(part: Path) -> dict[str, Any]:
+    """Read what is kept of a part; one that is damaged is still ours, and of no server's file."""
     try:
         kept = json.loads(_state(part).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
     except (OSError, ValueError):
-        return None
+        return {"url": None, "validator": None}
+    return kept if isinstance(kept, dict) and {"url", "validator"} <= set(kept) else {}
+
+
+def _validator(part: Path, url: str) -> str | None:
+    """Give what tells that the server's file is still the one the part is of."""
+    kept = _about(part)
     return kept["validator"] if kept.get("url") == without_secrets(url) else None
 
 
@@ -177,13 +203,20 @@ def _remember(part: Path, url: str, answer: requests.Response) -> None:
     tag = answer.headers.get("ETag", "")
     # a weak tag does not promise the same bytes
     strong = tag if tag and not tag.startswith("W/") else answer.headers.get("Last-Modified")
-    about = {"url": without_secrets(url), "validator": strong}
-    _state(part).write_text(json.dumps(about), encoding="utf-8")
+    _write(_state(part), json.dumps({"url": without_secrets(url), "validator": strong}))
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a small file in one step, not through a link."""
+    aside = path.with_name(f".{path.name}.aside")
+    aside.unlink(missing_ok=True)
+    with aside.open("x", encoding="utf-8") as file:
+        file.write(text)
+    aside.replace(path)
 
 
 def _accept(url: str, part: Path, path: Path, expected: str | None) -> None:
     """Give a whole file its name, or move a wrong one aside."""
-    _state(part).unlink(missing_ok=True)
     fault = ""
     if expected is not None:
         found = differs(part, expected)
@@ -192,13 +225,17 @@ def _accept(url: str, part: Path, path: Path, expected: str | None) -> None:
         with part.open("rb") as file:
             fault = f"it is no archive, it begins with {file.read(24)!r}"
     if fault:
-        aside = path.with_name(f"{path.name}.refused")
+        names = (f"{path.name}.refused{number}" for number in ("", *range(2, 1000)))
+        aside = next(each for each in map(path.with_name, names) if not os.path.lexists(each))
         part.replace(aside)
+        _state(part).unlink(missing_ok=True)
         raise DownloadError(
             f"{url}: not the file that was asked for: {fault}. Nothing of it was unpacked; it was "
             f"moved to {aside}. Cure: look at it, then mend 'url' or the checksum in the settings."
         )
     part.replace(path)
+    # last: without it a whole part would not be known as begun here
+    _state(part).unlink(missing_ok=True)
     LOG.info("%s: fetched from %s, %d bytes", path, without_secrets(url), path.stat().st_size)
 
 
@@ -221,18 +258,18 @@ def _record(url: str, path: Path) -> None:
     """Trust on first use: keep the checksum of what came, for the next time and for others."""
     kept = path.with_name(SEEN)
     found = {"checksum": checksum_of(path), "url": without_secrets(url)}
-    about = _kept(path) | {path.name: found}
-    kept.write_text(json.dumps(about, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    _write(kept, json.dumps(_kept(path) | {path.name: found}, indent=2, sort_keys=True) + "\n")
     LOG.warning(
         "%s: no checksum of it is known; the first one seen is taken on trust: %s (kept in %s). "
         "Compare it with somebody else's.",
-        *(path, about[path.name]["checksum"], kept),
+        *(path, found["checksum"], kept),
     )
 
 
 @contextmanager
 def _only_writer(part: Path) -> Iterator[BinaryIO]:
-    with part.open("ab") as file:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+    with open(part, "ab", opener=lambda name, _: os.open(name, flags, 0o666)) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
+from kc.names import folder_id
 from kc.sections import Section, named_folder, path_within, usable_path
 
 BUCKET = "s3://[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._=+-]*)*/?"
@@ -37,7 +38,8 @@ class Storage(Section):
     ) = Field(
         None,
         description="folder (absolute) or s3://bucket/prefix that holds activation and component "
-        "stores; none: the results folder. Manifests stay in the results folder",
+        "stores, below a prefix of each results folder's own (its name and 8 hex digits of its "
+        "path's hash); none: the results folder. Manifests stay in the results folder",
     )
     drop: tuple[Literal["activations", "components"], ...] = Field(
         (), description="stores removed when the last job that reads them is done (target 'all')"
@@ -46,6 +48,9 @@ class Storage(Section):
         True, description="refuse to start a run that will not fit on the disk"
     )
 
-    def of(self, stage: str) -> str:
-        """Give the place of a stage's stores; empty: beside their manifests."""
-        return f"{self.root.rstrip('/')}/{stage}" if self.root else ""
+    def of(self, stage: str, results: Path) -> str:
+        """Give the place of a stage's stores; empty: beside their manifests.
+
+        Those who share a root share no prefix of it: their networks have the same names.
+        """
+        return f"{self.root.rstrip('/')}/{folder_id(results)}/{stage}" if self.root else ""

@@ -1,3 +1,4 @@
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -5,6 +6,7 @@ import yaml
 
 from kc.config import json_schema, load_settings, read_settings
 from kc.errors import SettingsError
+from kc.storage_config import Storage
 from kc.study_plans import plan_of
 
 ROOT = Path(__file__).parents[1]
@@ -284,3 +286,16 @@ def test_downloads_are_listed_with_what_is_known_of_them():
 def test_files_to_fetch_have_an_address_a_plain_name_and_a_checksum(about, told):
     with pytest.raises(SettingsError, match=told):
         load_settings({"datasets": {"dogs": {"layout": "dogs"} | about}})
+
+
+def test_each_results_folder_has_a_prefix_of_its_own_under_a_shared_root(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shared = Storage(root="s3://bucket/prefix/")
+    digest = hashlib.sha256(str(tmp_path / "results").encode()).hexdigest()[:8]
+    place = f"s3://bucket/prefix/results-{digest}/activations"
+    assert shared.of("activations", Path("results")) == place
+    assert shared.of("activations", tmp_path / "results") == place
+    assert shared.of("activations", tmp_path / "one/results") != place
+    (tmp_path / "link").symlink_to(tmp_path / "results")
+    assert shared.of("activations", Path("link")) == place
+    assert Storage().of("activations", Path("results")) == ""

@@ -340,3 +340,50 @@ def test_the_target_fetches_what_the_settings_name(server, tmp_path):
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "there" / "data.tar").read_bytes() == DATA
     assert "fetched from" in (tmp_path / "results" / "logs" / "download.log").read_text()
+
+
+@pytest.mark.parametrize("state", [None, '{"mine": 1}'])
+def test_a_part_that_was_begun_elsewhere_is_left_alone(server, tmp_path, state):
+    part = tmp_path / "data.tar.part"
+    part.write_bytes(b"a browser's")
+    if state is not None:
+        (tmp_path / "data.tar.part.json").write_text(state)
+    with pytest.raises(DownloadError, match=r"part: kc did not begin this download.*Cure: move it"):
+        get(server, tmp_path / "data.tar")
+    assert part.read_bytes() == b"a browser's"
+    assert server.asked == []
+
+
+@pytest.mark.parametrize("name", ["data.tar.part", "data.tar.part.json"])
+def test_a_link_in_place_of_a_part_is_not_written_through(server, tmp_path, name):
+    (tmp_path / "mine").write_bytes(b"")
+    (tmp_path / name).symlink_to(tmp_path / "mine")
+    with pytest.raises(DownloadError, match="kc did not begin this download"):
+        get(server, tmp_path / "data.tar")
+    assert (tmp_path / "mine").read_bytes() == b""
+
+
+def test_what_lies_beside_a_download_is_not_written_over(server, tmp_path):
+    (tmp_path / "data.tar.refused").write_bytes(b"mine")
+    (tmp_path / "mine.json").write_text("{}")
+    (tmp_path / SEEN).symlink_to(tmp_path / "mine.json")
+    get(server, tmp_path / "data.tar", None)
+    assert (tmp_path / "mine.json").read_text() == "{}"
+    (tmp_path / "data.tar").unlink()
+    server.data = OTHER
+    with pytest.raises(DownloadError, match=r"moved to .*data\.tar\.refused2\."):
+        get(server, tmp_path / "data.tar")
+    assert (tmp_path / "data.tar.refused").read_bytes() == b"mine"
+
+
+def test_a_kill_between_name_and_state_leaves_a_whole_part_known(server, tmp_path, monkeypatch):
+    def dying(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("kc.fetch.differs", dying)
+        with pytest.raises(KeyboardInterrupt):
+            get(server, tmp_path / "data.tar")
+    get(server, tmp_path / "data.tar")
+    assert begins(server) == [0, len(DATA)]
+    assert {path.name for path in tmp_path.iterdir()} == {"data.tar"}

@@ -40,9 +40,15 @@ class OwnArrays:
     """``train`` or ``test`` for each row; None: still to be drawn."""
     files: tuple[Path, ...] = ()
     """All files their content lies in; none: ``path`` alone."""
+    ids_file: Path | None = None
 
     def __len__(self) -> int:
         return int(next(iter(self.arrays.values())).shape[0])
+
+    @property
+    def inputs(self) -> tuple[Path, ...]:
+        """List what it was read from."""
+        return (self.path, *self.files, *([] if self.ids_file is None else [self.ids_file]))
 
     @property
     def layers(self) -> dict[str, Layer]:
@@ -163,7 +169,7 @@ def _with_ids(arrays: OwnArrays, file: Path) -> OwnArrays:
             f"{file}: {len(ids)} ids for the {len(arrays)} rows of {arrays.path}; expected one "
             "each. Cure: mend --ids."
         )
-    return replace(arrays, ids=ids)
+    return replace(arrays, ids=ids, ids_file=file)
 
 
 def import_arrays(

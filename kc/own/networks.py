@@ -31,6 +31,8 @@ class OwnNetwork:
     model: nn.Module
     weights: str = "as the module holds them"
     """Where its weights are from."""
+    files: tuple[Path, ...] = ()
+    """What it was read from."""
 
 
 def read_network(spec: str, weights: Path | None = None, seed: int = 0) -> OwnNetwork:
@@ -67,7 +69,9 @@ def read_network(spec: str, weights: Path | None = None, seed: int = 0) -> OwnNe
     if state is not None and weights is not None:
         load_into(model, state, weights)
         kept = weights.name
-    return OwnNetwork(name, model.eval(), kept)
+    files = [Path(file)] if file.endswith(".py") else []
+    files += [] if weights is None else [weights]
+    return OwnNetwork(name, model.eval(), kept, tuple(files))
 
 
 def _from_name(name: str, state: State | None) -> nn.Module:

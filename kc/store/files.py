@@ -37,15 +37,24 @@ def write_bytes_atomic(path: Path, content: bytes) -> None:
 
 @contextmanager
 def put_in_place(aside: Path, path: Path) -> Iterator[BinaryIO]:
-    """Give a file to write aside; rename it if that goes well, else leave nothing."""
+    """Give a file to write aside; rename it if that goes well, else leave nothing.
+
+    A link under either name is replaced; what it leads to is not touched.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with aside.open("wb") as file:
+        with open_new(aside) as file:
             yield file
         aside.replace(path)
     except BaseException:
         aside.unlink(missing_ok=True)
         raise
+
+
+def open_new(path: Path) -> BinaryIO:
+    """Open a file that is new: one left there goes, and a link is not gone through."""
+    path.unlink(missing_ok=True)
+    return path.open("xb")
 
 
 def write_json_atomic(path: Path, content: Any) -> None:

@@ -22,6 +22,11 @@ PULSE = 30.0
 """Seconds between two signs of life of an owner."""
 SILENCE = 15 * 60.0
 """Seconds without one after which another machine's owner is taken for dead."""
+_BEGIN = '{"host": "'
+_TAKEN = (
+    "{path}: a link, or a file that kc did not make, lies where kc keeps a lock; it was left as it "
+    "is. Cure: move it away, or write elsewhere (another --out or results folder)."
+)
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
@@ -57,16 +62,40 @@ def lock(path: Path) -> Lock:
     ------
     HeldError
         Another process holds it, or may: its host, process and SLURM job are named.
+    StoreError
+        The file is a link, or no lock: it would be emptied.
     """
     with room_on_disk(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+", encoding="utf-8")
+        file = _opened(path)
         try:
             _take(file, path)
         except BaseException:
             file.close()
             raise
     return Lock(file)
+
+
+def _opened(path: Path) -> IO[str]:
+    """Open a lock file, or make it; not through a link, nor one that has a second name."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+    try:
+        file = os.fdopen(os.open(path, flags, 0o666), "a+", encoding="utf-8", errors="replace")
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.EMLINK, errno.EISDIR):
+            raise
+        raise StoreError(_TAKEN.format(path=path)) from None
+    file.seek(0)
+    text = file.read(len(_BEGIN))
+    if os.fstat(file.fileno()).st_nlink > 1 or not is_lock(text):
+        file.close()
+        raise StoreError(_TAKEN.format(path=path))
+    return file
+
+
+def is_lock(text: str) -> bool:
+    """Tell the text of a lock, of a killed writer's too, from that of somebody else's file."""
+    return _BEGIN.startswith(text[: len(_BEGIN)])
 
 
 def _take(file: IO[str], path: Path) -> None:

@@ -8,9 +8,11 @@ from kc.errors import StoreError
 from kc.store.files import read_json
 from kc.store.product import Product, damaged_files, read_card
 
+FILES = ("weights", "history", "state", "early", "late")
+
 
 def made(folder: Path, key: str = "k1") -> Product:
-    with Product(folder, key) as product:
+    with Product(folder, key, FILES) as product:
         product.start()
         (folder / "weights").write_bytes(b"1234")
         (folder / "history").write_bytes(b"epoch")
@@ -19,7 +21,7 @@ def made(folder: Path, key: str = "k1") -> Product:
 
 
 def started(folder: Path, key: str) -> set[str]:
-    with Product(folder, key) as product:
+    with Product(folder, key, FILES) as product:
         product.start()
     return {path.name for path in folder.iterdir()}
 
