@@ -18,6 +18,7 @@ from typing import BinaryIO, NamedTuple
 import requests
 
 from kc.checksum import PATTERN, checksum_of, differs
+from kc.commands import command, config_options
 from kc.errors import DownloadError
 
 LOG = logging.getLogger(__name__)
@@ -27,6 +28,11 @@ TIMEOUT = (20.0, 60.0)
 SEEN = "checksums.json"
 """Beside archives without a known checksum: those of the files that came first."""
 RETRIED = (408, 425, 429, 500, 502, 503, 504)
+DOWNLOAD = command(
+    *("snakemake", "--cores", "1", "download", "--configfile", "workflow/presets/paper.yaml"),
+    *config_options({"data_root": "FOLDER"}),
+)
+"""What fetches the archives of the papers; FOLDER is to be filled in."""
 _LOST = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
 
 
@@ -60,9 +66,7 @@ def fetch_all(files: Sequence[Wanted], attempts: int = 5, pause: float = 2.0) ->
     """
     if not files:
         raise DownloadError(
-            "no data set of these settings has both 'archive' and 'url'. Cure: "
-            "snakemake --cores 1 download --configfile workflow/presets/paper.yaml "
-            "--config data_root=FOLDER"
+            f"no data set of these settings has both 'archive' and 'url'. Cure: {DOWNLOAD}"
         )
     for wanted in files:
         fetch(wanted, attempts, pause)

@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
+from kc.commands import AGAIN, command, quoted
 from kc.errors import FeatureError
 from kc.images import source_digest
 from kc.own.forms import Layer
@@ -113,7 +114,7 @@ def _from_hdf5(path: Path) -> dict[str, Any]:
     except ImportError:
         raise FeatureError(
             f"{path}: reading HDF5 needs h5py, which is not installed. "
-            "Cure: pip install h5py (or kc's extra 'hdf5'), or save the array as .npy."
+            f"Cure: save the array as .npy, or: {command('pip', 'install', 'h5py')}"
         ) from None
     try:
         file = h5py.File(path, "r")
@@ -148,7 +149,7 @@ def _chosen(path: Path, found: dict[str, Any], only: str | None) -> dict[str, An
         told = ", ".join(f"{name} {count}" for name, count in counts.items())
         raise FeatureError(
             f"{path}: its arrays have different numbers of rows ({told}). Cure: name one, "
-            f"{path}:{next(iter(kept))}"
+            f"such as {quoted(f'{path}:{next(iter(kept))}')}"
         )
     return kept
 
@@ -212,7 +213,7 @@ def import_arrays(
         settings.activations.shard_rows,
         settings.activations.compressor,
         {"file": arrays.name},
-        mend=f"rm -r {out}, and the same command again",
+        mend=AGAIN,
     ) as writer:
         missing = writer.missing()
         held = _held(arrays, layers, settings.consistency.memory_gb) if missing else {}

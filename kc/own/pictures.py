@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from tqdm import tqdm
 
+from kc.commands import AGAIN
 from kc.config import Dataset
 from kc.errors import ImageError
 from kc.images import open_images, source_digest
@@ -145,7 +146,7 @@ def _write(samples: Sequence[Sample], files: Files, size: int, out: Path, key: s
         rows,
         SHARD_ROWS,
         attributes={"layout": "folder", "classes": class_names(rows)},
-        mend=f"rm -r {out}, and the same command again",
+        mend=AGAIN,
     ) as writer:
         missing = writer.missing()
         total = sum(len(samples[writer.rows(shard)]) for shard in missing)

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 
 import xxhash
 
+from kc.commands import fix_at
 from kc.errors import StoreError
 
 CHECKSUM = "checksum"
@@ -80,7 +81,7 @@ def parse_json(text: bytes, where: str) -> Any:
         return json.loads(text.decode("utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise StoreError(
-            f"{where}: not readable as JSON ({error}). Cure: remove it and run the workflow again."
+            f"{where}: not readable as JSON ({error}). Cure: {fix_at(where)}"
         ) from None
 
 
@@ -103,13 +104,13 @@ def read_signed(path: Path, cure: str = "") -> dict[str, Any]:
     Raises
     ------
     StoreError
-        The file is missing, or was edited or damaged; ends with ``cure``.
+        The file is missing, or was edited or damaged; ends with ``cure`` (none: what makes anew
+        the product it is in).
     """
-    cure = cure or "remove it and run the workflow again"
     try:
         text = path.read_bytes()
     except FileNotFoundError:
-        raise StoreError(f"{path}: no such file. Cure: {cure}") from None
+        raise StoreError(f"{path}: no such file. Cure: {cure or fix_at(path)}") from None
     return parse_signed(text, str(path), cure)
 
 
@@ -135,7 +136,8 @@ def parse_signed(text: bytes, where: str, cure: str) -> dict[str, Any]:
         whole = False
     if not whole:
         raise StoreError(
-            f"{where}: edited or damaged, it is not what its checksum was taken of. Cure: {cure}"
+            f"{where}: edited or damaged, it is not what its checksum was taken of. "
+            f"Cure: {cure or fix_at(where)}"
         )
     return dict(signed)
 
