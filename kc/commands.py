@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
-AGAIN = "give the same command again; what is whole is kept, the rest is made anew"
+AGAIN = "give the command that made it again; what is whole is kept, the rest is made anew"
 """The fix where no other command is needed."""
 NOTE = Path("logs", "run.json")
 """In the results folder: how the workflow was last asked for it."""
@@ -80,7 +80,7 @@ def quoted(word: str | PurePath) -> str:
 
 def one_line(text: str) -> str:
     """Make text from a file safe to print: no line ends, nothing a terminal acts on."""
-    return _CONTROL.sub("?", text).strip()
+    return _CONTROL.sub("?", text.strip())
 
 
 def config_options(config: Mapping[str, Any]) -> list[str | Path]:

@@ -47,16 +47,25 @@ def _found_under(path: Path) -> tuple[list[Path], list[Path]]:
         inside = any(part.endswith(PARTS) for part in each.relative_to(path).parts[:-1])
         if each.suffix in PARTS or (not inside and _is_manifest(each)):
             stores.add(each.with_suffix(".zarr"))
-        elif not inside and each.name in (CARD, RESULT, KEY):
+        elif not inside and (each.name == KEY or _is_card(each)):
             products.add(each.parent)
     return sorted(stores), sorted(products)
 
 
 def _is_manifest(file: Path) -> bool:
-    if file.suffix != ".json" or not file.is_file():
+    return file.suffix == ".json" and _holds(file, "mend", "shard_rows")
+
+
+def _is_card(file: Path) -> bool:
+    return file.name in (CARD, RESULT) and _holds(file, "files", "key")
+
+
+def _holds(file: Path, *fields: str) -> bool:
+    """Tell a file of kc's by its fields, also where it is damaged elsewhere."""
+    if not file.is_file():
         return False
     text = file.read_bytes()
-    return b'"mend":' in text and b'"shard_rows":' in text
+    return all(f'"{field}":'.encode() in text for field in fields)
 
 
 def _of_store(path: Path) -> list[str]:
