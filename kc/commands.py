@@ -24,7 +24,8 @@ UNKNOWN = "  # with the --configfile and --config of that run"
 """A comment to the shell; behind a command whose run left no note."""
 SNAKEFILES = ("Snakefile", "workflow/Snakefile")
 """Where Snakemake looks for itself."""
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\udc80-\udcff]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\udc80-\udcff]")
+"""What ends a line, moves a cursor, turns the direction of writing, or is no text."""
 _FORCE = ("snakemake", "--cores", "1", "--force")
 _COMPARED = ("tables/compare.json", "tables/matrix.json")
 _FOLDERS = ("networks", "fits")
@@ -56,11 +57,9 @@ class Run(NamedTuple):
             found += ["--directory", there]
         if self.conda:
             found.append("--use-conda")
-        if self.configfiles:
-            files = map(Path, self.configfiles)
-            near = [f if away or not f.is_relative_to(here) else f.relative_to(here) for f in files]
-            found += ["--configfile", *near]
-        return found + config_options(self.config)
+        files = map(Path, self.configfiles)
+        near = [f if away or not f.is_relative_to(here) else f.relative_to(here) for f in files]
+        return found + config_files(near) + config_options(self.config)
 
 
 def command(*words: str | PurePath) -> str:
@@ -81,6 +80,11 @@ def quoted(word: str | PurePath) -> str:
 def one_line(text: str) -> str:
     """Make text from a file safe to print: no line ends, nothing a terminal acts on."""
     return _CONTROL.sub("?", text.strip())
+
+
+def config_files(files: Sequence[Path]) -> list[str | Path]:
+    """Spell the presets of a run."""
+    return ["--configfile", *files] if files else []
 
 
 def config_options(config: Mapping[str, Any]) -> list[str | Path]:
@@ -145,8 +149,8 @@ def fix_at(path: Path | str, given: str = "") -> str:
         return remake(Path(run.results) / inner, run.options())
     words = _words(given)
     if words[:-1] == list(_FORCE):
-        run = run_of(words[-1])
-        return remake(words[-1], run.options()) if run else remake(words[-1]) + UNKNOWN
+        known = run_of(words[-1])
+        return remake(words[-1], known.options()) if known else remake(words[-1]) + UNKNOWN
     if given:
         return one_line(given)
     target = _target(Path(path))
@@ -173,7 +177,8 @@ def _found(path: Path | str) -> tuple[Path, Run] | None:
         except (OSError, ValueError, KeyError, TypeError):
             continue
         # a copy of a results folder is not what the workflow would make anew
-        if whole and (Path(run.directory) / run.results).resolve() == folder.resolve():
+        there = Path(run.directory)
+        if whole and there.is_absolute() and (there / run.results).resolve() == folder.resolve():
             return folder, run
     return None
 

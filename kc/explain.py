@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kc.commands import config_options, remake, run_of
+from kc.commands import config_files, config_options, remake, run_of
 from kc.errors import SettingsError
 
 STYLES = {"ok": "green", "missing": "bold red", "changed": "bold red", "stale": "bold yellow"}
@@ -75,7 +75,7 @@ def run_options(origin: Mapping[str, Any], table: Path, base: Path) -> list[str 
             return run.options()
     for preset in [None, *sorted((base.parent / "workflow" / "presets").glob("*.yaml"))]:
         if _gives(origin, [base, *([preset] if preset else [])], over):
-            return [*(["--configfile", preset] if preset else []), *config_options(over)]
+            return [*config_files([preset] if preset else []), *config_options(over)]
     return None
 
 
