@@ -27,7 +27,7 @@ SNAKEFILES = ("Snakefile", "workflow/Snakefile")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\udc80-\udcff]")
 """What ends a line, moves a cursor, turns the direction of writing, or is no text."""
 _FORCE = ("snakemake", "--cores", "1", "--force")
-_COMPARED = ("tables/compare.json", "tables/matrix.json")
+_COMPARED = ("tables/compare.json", "tables/matrix.json", "pictures.zarr", "activations/a.zarr")
 _FOLDERS = ("networks", "fits")
 _CARDS = ("card.json", "result.json", "key.json")
 

@@ -172,10 +172,10 @@ def test_without_a_note_what_a_product_says_is_believed_so_far(room):
     assert fix_at(store, AGAIN) == fix_at(store) == AGAIN
 
 
-def test_without_a_note_a_fit_is_the_workflows_unless_a_comparison_lies_around_it(room):
+@pytest.mark.parametrize("made", ["tables/compare.json", "tables/matrix.json", "pictures.zarr"])
+def test_without_a_note_a_fit_is_the_workflows_unless_a_comparison_lies_around_it(room, made):
     assert fix_at("my results/fits/f") == f"{PLAIN}'my results/fits/f/card.json'{UNKNOWN}"
-    Path("my results/tables").mkdir()
-    Path("my results/tables/compare.json").write_text("{}")
+    Path("my results", made).mkdir(parents=True)
     assert fix_at("my results/fits/f") == AGAIN
     # a folder of that name which holds no product
     Path("fits/tables").mkdir(parents=True)
