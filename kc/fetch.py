@@ -20,7 +20,9 @@ from typing import Any, BinaryIO, NamedTuple
 import requests
 
 from kc.addresses import without_secrets
+from kc.aside import write_whole
 from kc.checksum import PATTERN, checksum_of, differs
+from kc.commands import command, config_options
 from kc.errors import DownloadError
 
 LOG = logging.getLogger(__name__)
@@ -30,6 +32,11 @@ TIMEOUT = (20.0, 60.0)
 SEEN = "checksums.json"
 """Beside archives without a known checksum: those of the files that came first."""
 RETRIED = (408, 425, 429, 500, 502, 503, 504)
+DOWNLOAD = command(
+    *("snakemake", "--cores", "1", "download", "--configfile", "workflow/presets/paper.yaml"),
+    *config_options({"data_root": "FOLDER"}),
+)
+"""What fetches the archives of the papers; FOLDER is to be filled in."""
 _LOST = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
 
 
@@ -63,9 +70,7 @@ def fetch_all(files: Sequence[Wanted], attempts: int = 5, pause: float = 2.0) ->
     """
     if not files:
         raise DownloadError(
-            "no data set of these settings has both 'archive' and 'url'. Cure: "
-            "snakemake --cores 1 download --configfile workflow/presets/paper.yaml "
-            "--config data_root=FOLDER"
+            f"no data set of these settings has both 'archive' and 'url'. Cure: {DOWNLOAD}"
         )
     for wanted in files:
         fetch(wanted, attempts, pause)
@@ -203,16 +208,8 @@ def _remember(part: Path, url: str, answer: requests.Response) -> None:
     tag = answer.headers.get("ETag", "")
     # a weak tag does not promise the same bytes
     strong = tag if tag and not tag.startswith("W/") else answer.headers.get("Last-Modified")
-    _write(_state(part), json.dumps({"url": without_secrets(url), "validator": strong}))
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a small file in one step, not through a link."""
-    aside = path.with_name(f".{path.name}.aside")
-    aside.unlink(missing_ok=True)
-    with aside.open("x", encoding="utf-8") as file:
-        file.write(text)
-    aside.replace(path)
+    about = {"url": without_secrets(url), "validator": strong}
+    write_whole(_state(part), json.dumps(about).encode())
 
 
 def _accept(url: str, part: Path, path: Path, expected: str | None) -> None:
@@ -258,7 +255,8 @@ def _record(url: str, path: Path) -> None:
     """Trust on first use: keep the checksum of what came, for the next time and for others."""
     kept = path.with_name(SEEN)
     found = {"checksum": checksum_of(path), "url": without_secrets(url)}
-    _write(kept, json.dumps(_kept(path) | {path.name: found}, indent=2, sort_keys=True) + "\n")
+    about = json.dumps(_kept(path) | {path.name: found}, indent=2, sort_keys=True)
+    write_whole(kept, f"{about}\n".encode())
     LOG.warning(
         "%s: no checksum of it is known; the first one seen is taken on trust: %s (kept in %s). "
         "Compare it with somebody else's.",

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
+from kc.commands import command
 from kc.errors import FeatureError
 
 DEPTH = 8
@@ -72,7 +73,7 @@ def _h5py(path: Path) -> Any:
     except ImportError:
         raise FeatureError(
             f"{path}: reading HDF5 needs h5py, which is not installed. "
-            "Cure: pip install h5py (or kc's extra 'hdf5'), or save the array as .npy."
+            f"Cure: save the array as .npy, or: {command('pip', 'install', 'h5py')}"
         ) from None
 
 

@@ -24,7 +24,15 @@ PACKAGE_ROOT = Path(__file__).parent
 NOT_COUNTED = frozenset(
     {
         *("kc.config", "kc.sections", "kc.study_config", "kc.concepts_config", "kc.own_config"),
-        *("kc.cluster_config", "kc.errors", "kc.plan", "kc.study_plans", "kc.cli", "kc.provenance"),
+        *(
+            "kc.cluster_config",
+            "kc.errors",
+            "kc.commands",
+            "kc.plan",
+            "kc.study_plans",
+            "kc.cli",
+            "kc.provenance",
+        ),
     }
 )
 

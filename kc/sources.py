@@ -10,9 +10,9 @@ import json
 import os
 import re
 import stat
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import xxhash
 from tqdm import tqdm
 
+from kc.aside import write_whole
 from kc.errors import SourceError
 
 FOLDER = "sources"
@@ -219,10 +220,5 @@ def _read_record(file: Path) -> dict[str, Any]:
 def _write_record(file: Path, content: Mapping[str, Any]) -> None:
     """Write a record aside and rename it; where nothing can be written, all is read next time."""
     body = json.dumps(content).encode()
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as aside:
-            aside.write(body + b"\n" + xxhash.xxh3_128_hexdigest(body).encode())
-        Path(aside.name).replace(file)
-    except OSError:
-        return
+    with suppress(OSError):
+        write_whole(file, body + b"\n" + xxhash.xxh3_128_hexdigest(body).encode())

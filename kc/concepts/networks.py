@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from kc.commands import fix_at, remake
 from kc.concepts.architectures import build_with_head, fc_node
 from kc.concepts.samples import class_names, load_pictures, measured_pictures
 from kc.concepts.training import (
@@ -96,7 +97,7 @@ def read_card(plan: ConceptNetwork, folder: Path) -> dict[str, Any]:
     path = folder / plan.name / CARD
     if not path.is_file():
         raise NetworkError(
-            f"{path}: the network '{plan.name}' is not there. Cure: snakemake --cores 1 {path}"
+            f"{path}: the network '{plan.name}' is not there. Cure: {fix_at(path, remake(path))}"
         )
     return read_product_card(path.parent)
 

@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 from torch import nn
 
+from kc.commands import fix_at, remake
 from kc.config import Network, Recipe
 from kc.errors import NetworkError
 from kc.images.rows import rows_in
@@ -226,6 +227,6 @@ def _origin_digest(origin: NetworkPlan, out: Path) -> str:
     if not card.is_file():
         raise NetworkError(
             f"{card}: the network to start from, or to be taught by, is missing. "
-            f"Cure: snakemake --cores 1 {card}"
+            f"Cure: {fix_at(card, remake(card))}"
         )
     return str(read_card(card.parent, files=())["digest"])

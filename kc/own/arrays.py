@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
+from kc.commands import AGAIN, quoted
 from kc.errors import FeatureError, KCError
 from kc.hdf5 import read_hdf5
 from kc.own.bounds import check_promise
@@ -142,7 +143,7 @@ def _chosen(path: Path, found: dict[str, Any], only: str | None) -> dict[str, An
         told = ", ".join(f"{name} {count}" for name, count in counts.items())
         raise FeatureError(
             f"{path}: its arrays have different numbers of rows ({told}). Cure: name one, "
-            f"{path}:{next(iter(kept))}"
+            f"such as {quoted(f'{path}:{next(iter(kept))}')}"
         )
     return kept
 
@@ -208,7 +209,7 @@ def import_arrays(
         settings.activations.shard_rows,
         settings.activations.compressor,
         {"file": arrays.name},
-        mend=f"rm -r {out}, and the same command again",
+        mend=AGAIN,
         source=source,
     ) as writer:
         missing = writer.missing()

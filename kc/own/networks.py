@@ -16,6 +16,7 @@ import torch
 from torch import nn
 from torchvision import models
 
+from kc.commands import command
 from kc.errors import NetworkError
 from kc.own.weights import State, classes_of, load_into, read_state, unprefixed
 
@@ -98,8 +99,8 @@ def _builder(name: str) -> Callable[..., nn.Module]:
     where = "torchvision's or timm's" if there else "torchvision's, and timm is not installed"
     raise NetworkError(
         f"'{name}' is no network of {where}; nearest: {', '.join(close) or 'none'}. "
-        "Cure: mend the name, name a function (path/file.py:function)"
-        f"{'' if there else ', or pip install timm'}."
+        "Cure: mend the name, or name a function (path/file.py:function)"
+        f"{'.' if there else ', or: ' + command('pip', 'install', 'timm')}"
     )
 
 

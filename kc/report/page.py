@@ -16,6 +16,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
+from kc.commands import fix_at
 from kc.errors import StoreError
 from kc.report.markdown import WrittenTable, read_table
 from kc.report.pictures import COLOURS
@@ -203,7 +204,7 @@ def _copy_figure(stem: Path, files: Path) -> tuple[int, int]:
         shutil.copyfile(stem.with_suffix(".png"), files / f"{stem.name}.png")
     except FileNotFoundError:
         raise StoreError(
-            f"{stem.with_suffix('.png')}: no such file. Cure: run the study that draws it."
+            f"{stem.with_suffix('.png')}: no such file. Cure: {fix_at(stem.with_suffix('.png'))}"
         ) from None
     with Image.open(files / f"{stem.name}.png", formats=("PNG",)) as picture:
         return picture.size

@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
+from kc.commands import command, one_line
 from kc.errors import StoreError
 from kc.store.files import room_on_disk
 
@@ -142,12 +143,13 @@ def refuse_living(path: str, owner: dict[str, Any], held: bool, silent: float) -
     # a job that SLURM started again on another machine is its own predecessor
     again = mine["slurm_job"] != "none" and owner.get("slurm_job") == mine["slurm_job"]
     if away and not again and silent < SILENCE:
+        host = one_line(owner["host"])
         raise HeldError(
             f"{path}: the last writer ({_spell(owner)}) did not give this lock back; its last "
             f"sign of life was {silent / 60:.0f} min ago, and from {mine['host']} nobody can see "
-            f"whether it still runs. Cure: make sure that it does not (on {owner['host']}: ps -p "
-            f"{owner['pid']}; squeue), then rm {path}; after {SILENCE / 60:.0f} min without a "
-            "sign it is taken over."
+            f"whether it still runs. Cure: make sure that it does not (on {host}: ps -p "
+            f"{owner['pid']}; squeue), and remove the lock; after {SILENCE / 60:.0f} min without "
+            f"a sign it is taken over. To remove it: {_removal(path)}"
         )
 
 
@@ -177,8 +179,12 @@ def seems_alive(owner: dict[str, Any]) -> bool:
     return True
 
 
+def _removal(path: str) -> str:
+    return path if path.startswith("s3://") else command("rm", Path(path))
+
+
 def _spell(owner: dict[str, Any]) -> str:
     if not owner:
         return "unknown: it left no name yet"
     job = owner.get("slurm_job", "none")
-    return f"process {owner['pid']} on host {owner['host']}, SLURM job {job}"
+    return one_line(f"process {owner['pid']} on host {owner['host']}, SLURM job {job}")

@@ -11,6 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 from zarr.abc.store import Store as ZarrStore
 from zarr.storage import LocalStore
 
+from kc.commands import fix_at
 from kc.errors import StoreError
 from kc.store.files import file_digest, parse_json, parse_signed, write_bytes_atomic
 from kc.store.lock import lock
@@ -165,11 +166,11 @@ def read_signed_at(place: Place, name: str, cure: str = "") -> dict[str, Any]:
     StoreError
         The file is missing, or was edited or damaged; ends with ``cure``.
     """
-    cure = cure or "remove it and run the workflow again"
     try:
         return parse_signed(place.read(name), place.where(name), cure)
     except FileNotFoundError:
-        raise StoreError(f"{place.where(name)}: no such file. Cure: {cure}") from None
+        where = place.where(name)
+        raise StoreError(f"{where}: no such file. Cure: {cure or fix_at(where)}") from None
 
 
 def place_of(root: Path | str) -> Place:

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from kc.commands import AGAIN, fix_at
 from kc.errors import StoreError
 from kc.store.files import file_digest, read_json, read_signed, write_json_atomic, write_signed
 from kc.store.lock import is_lock, lock
@@ -61,7 +62,7 @@ class Product:
         self._lock.close()
 
     def is_done(self) -> bool:
-        """Whether it lies there whole, made under this key; gives the card back if it is gone."""
+        """Whether it lies there whole, made under this key; mends its card and its key."""
         try:
             card = read_signed(self.folder / RESULT)
             whole = card["key"] == self.key and not damaged_files(self.folder, card)
@@ -69,6 +70,7 @@ class Product:
             return False
         if whole:
             write_json_atomic(self.folder / CARD, card)
+            write_signed(self.folder / KEY, {"key": self.key})
             self._sweep(card["files"])
         return whole
 
@@ -134,7 +136,7 @@ class Product:
         if changed:
             raise StoreError(
                 f"{self.folder}: {', '.join(changed)} missing or changed since written. "
-                "Cure: run the workflow again; it begins this folder anew"
+                f"Cure: {AGAIN}"
             )
         digests = {name: file_digest(self.folder / name) for name in files}
         whole = dict(card) | {"key": self.key, "digest": digests[files[0]], "files": digests}
@@ -205,14 +207,16 @@ def read_card(folder: Path, cure: str = "", files: Sequence[str] | None = None) 
     StoreError
         The product is not finished, or such a file is missing or damaged; ends with ``cure``.
     """
-    cure = cure or f"rm -r {folder} and run the workflow again"
     card = read_signed(folder / CARD, cure)
     if "files" not in card:
-        raise StoreError(f"{folder / CARD}: whole, but no card: another file's. Cure: {cure}")
+        raise StoreError(
+            f"{folder / CARD}: whole, but no card: another file's. Cure: {cure or fix_at(folder)}"
+        )
     damaged = damaged_files(folder, card, files)
     if damaged:
         raise StoreError(
-            f"{folder}: {', '.join(damaged)} missing or not those of {CARD}. Cure: {cure}"
+            f"{folder}: {', '.join(damaged)} missing or not those of {CARD}. "
+            f"Cure: {cure or fix_at(folder)}"
         )
     return card
 

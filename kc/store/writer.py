@@ -16,6 +16,7 @@ import pandas as pd
 import xxhash
 import zarr
 
+from kc.commands import AGAIN
 from kc.errors import FeatureError, StoreError
 from kc.names import folder_id
 from kc.sources import Source
@@ -56,7 +57,7 @@ class StoreWriter:
     coordinates
         One row an image, in row order; ``image_id`` must be unique.
     mend
-        Command that makes the store anew, quoted in errors.
+        What makes the store anew, such as :func:`kc.commands.remake`; quoted in errors.
     part
         The shards this writer owns; only the owner of all can finish the store.
     root
@@ -97,7 +98,7 @@ class StoreWriter:
         self.shard_rows = shard_rows
         self.compressor = compressor
         self.attributes = dict(attributes or {})
-        self.mend = mend or f"rm -r {path} and run the workflow again"
+        self.mend = mend or AGAIN
         self.source = source
         self._check()
         self.owned = part.shards(self.shards)

@@ -170,10 +170,10 @@ def test_the_same_things_make_the_same_bytes_and_leave_nothing_behind(tmp_path: 
 
 def test_a_missing_table_or_figure_is_named(tmp_path: Path):
     section = Section("nine", "Nine", "", [tmp_path / "table9"], [])
-    with pytest.raises(StoreError, match=r"table9.md: no such file. Cure: run the study"):
+    with pytest.raises(StoreError, match=r"table9.md: no such file. Cure: give the command"):
         write_page(tmp_path / "out", title="T", lead="", sections=[section], views=[])
     section = Section("nine", "Nine", "", [], [Drawing(tmp_path / "fig9", "")])
-    with pytest.raises(StoreError, match=r"fig9.png: no such file. Cure: run the study"):
+    with pytest.raises(StoreError, match=r"fig9.png: no such file. Cure: give the command"):
         write_page(tmp_path / "out", title="T", lead="", sections=[section], views=[])
     assert not (tmp_path / "out" / "index.html").exists()
 

@@ -5,6 +5,7 @@ from hashlib import sha256
 from itertools import groupby
 
 from kc.concepts_config import layers_seen
+from kc.commands import note_run
 from kc.config import load_settings
 from kc.errors import KCError, RoomError
 from kc.plan import batches, merged, networks_of, nodes_of, with_origins
