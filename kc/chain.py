@@ -179,10 +179,10 @@ class _Walk:
         return link
 
     def _archive(self, name: str, digest: str) -> Link:
-        from kc.config import Settings
+        from kc.config import load_settings
         from kc.sources import FOLDER, digest_of
 
-        path = Settings.model_validate(self.origin["settings"]).archive_of(name)
+        path = load_settings(self.origin["settings"]).archive_of(name)
         assert path is not None, "a store made from an archive"
         link = Link("images", f"archive {path}", told=digest)
         if not path.exists():

@@ -120,7 +120,8 @@ def _until_whole(url: str, part: Path, file: BinaryIO, attempts: int, pause: flo
                 ) from None
             LOG.warning("%s", without_secrets(f"{url}: {error}; going on"))
             time.sleep(pause * 2 ** max(without_progress - 1, 0))
-        except (requests.RequestException, UnicodeError) as error:
+        # requests lets the ValueErrors of odd passwords and addresses through
+        except (requests.RequestException, ValueError) as error:
             raise DownloadError(
                 f"{url}: cannot be fetched, or leads in a circle ({type(error).__name__}). Cure: "
                 "mend the data set's 'url'; odd letters of a password are spelled %XX"
@@ -201,7 +202,10 @@ def _about(part: Path) -> dict[str, Any]:
 def _validator(part: Path, url: str) -> str | None:
     """Give what tells that the server's file is still the one the part is of."""
     kept = _about(part)
-    return kept["validator"] if kept.get("url") == without_secrets(url) else None
+    if kept.get("url") != without_secrets(url):
+        return None
+    validator = kept["validator"]
+    return validator if isinstance(validator, str) and validator.isprintable() else None
 
 
 def _remember(part: Path, url: str, answer: requests.Response) -> None:

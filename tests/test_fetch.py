@@ -165,6 +165,17 @@ def test_a_kill_after_the_last_byte_fetches_nothing_again(server, tmp_path):
     assert (tmp_path / "data.tar").read_bytes() == DATA
 
 
+@pytest.mark.parametrize("validator", [5, None, '"one"\r\nX: y', "missing", "list"])
+def test_a_damaged_note_of_a_part_is_not_believed(server, tmp_path, validator):
+    (tmp_path / "data.tar.part").write_bytes(DATA[:9])
+    state = {"url": server.url} | ({} if validator == "missing" else {"validator": validator})
+    text = json.dumps([state] if validator == "list" else state)
+    (tmp_path / "data.tar.part.json").write_text(text)
+    get(server, tmp_path / "data.tar")
+    assert begins(server) == [0]
+    assert (tmp_path / "data.tar").read_bytes() == DATA
+
+
 @pytest.mark.parametrize("wrong", [OTHER, DATA[:-1], b"<html>not found</html>"])
 def test_a_wrong_file_is_refused_and_moved_aside(server, tmp_path, wrong):
     server.data = wrong
