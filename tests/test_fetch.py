@@ -165,15 +165,24 @@ def test_a_kill_after_the_last_byte_fetches_nothing_again(server, tmp_path):
     assert (tmp_path / "data.tar").read_bytes() == DATA
 
 
-@pytest.mark.parametrize("validator", [5, None, '"one"\r\nX: y', "missing", "list"])
+@pytest.mark.parametrize("validator", [5, None, '"one"\r\nX: y', "cut"])
 def test_a_damaged_note_of_a_part_is_not_believed(server, tmp_path, validator):
     (tmp_path / "data.tar.part").write_bytes(DATA[:9])
-    state = {"url": server.url} | ({} if validator == "missing" else {"validator": validator})
-    text = json.dumps([state] if validator == "list" else state)
-    (tmp_path / "data.tar.part.json").write_text(text)
+    text = json.dumps({"url": server.url, "validator": validator})
+    (tmp_path / "data.tar.part.json").write_text(text[:-1] if validator == "cut" else text)
     get(server, tmp_path / "data.tar")
     assert begins(server) == [0]
     assert (tmp_path / "data.tar").read_bytes() == DATA
+
+
+@pytest.mark.parametrize("note", [{"url": "x"}, [{"url": "x", "validator": None}], {}])
+def test_a_part_whose_note_is_not_of_kc_is_left_alone(server, tmp_path, note):
+    (tmp_path / "data.tar.part").write_bytes(DATA[:9])
+    (tmp_path / "data.tar.part.json").write_text(json.dumps(note))
+    with pytest.raises(DownloadError, match=r"\.part: kc did not begin this download.* left as it"):
+        get(server, tmp_path / "data.tar")
+    assert (tmp_path / "data.tar.part").read_bytes() == DATA[:9]
+    assert begins(server) == []
 
 
 @pytest.mark.parametrize("wrong", [OTHER, DATA[:-1], b"<html>not found</html>"])

@@ -5,7 +5,7 @@ from typing import Any
 
 from kc.commands import fix_at
 from kc.errors import StoreError
-from kc.store.files import read_signed, sign
+from kc.store.files import CHECKSUM, read_signed, sign
 from kc.store.place import is_remote
 from kc.store.product import CARD, KEY, RESULT, damaged_files
 from kc.store.reader import open_store
@@ -57,7 +57,8 @@ def _is_manifest(file: Path) -> bool:
 
 
 def _is_card(file: Path) -> bool:
-    return file.name in (CARD, RESULT) and _holds(file, "files", "key")
+    """Tell a product's card; that of drawn pictures is not signed."""
+    return file.name in (CARD, RESULT) and _holds(file, "files", "key", CHECKSUM)
 
 
 def _holds(file: Path, *fields: str) -> bool:

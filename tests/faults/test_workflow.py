@@ -119,7 +119,9 @@ def test_the_command_that_verify_prints_mends_damaged_components(whole: Path, tm
     shard = next(file for file in (store / "component").rglob("c/**/*") if file.is_file())
     shard.write_bytes(shard.read_bytes()[:-1] + b"x")
     assert "Nothing to be done" in text_of(run(whole, "stability"))
-    (line,) = damages_under(whole / "out")
+    lines = damages_under(whole / "out")
+    assert len(lines) == 1, "\n".join(lines)
+    (line,) = lines
     assert str(shard) in line
     fix = line.partition("Cure: ")[2]
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
