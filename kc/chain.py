@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from kc.commands import fix_at, remake
 from kc.errors import StoreError
 from kc.provenance import code_hash
 from kc.store import Store, open_store
@@ -72,14 +73,16 @@ def read_origin(table: Path) -> dict[str, Any]:
     if not file.is_file():
         raise StoreError(
             f"{file}: no such file; it holds what a table was made from. Cure: name a table of the "
-            f"workflow, e.g. results/tables/table1.csv, or make it: snakemake --cores 1 {table}"
+            "workflow, e.g. results/tables/table1.csv, or have it made: "
+            f"{fix_at(table, remake(table))}"
         )
     origin = read_json(file)
     needed = {"study", "settings", "code", "networks", "files"}
     if not isinstance(origin, dict) or not needed <= set(origin):
         raise StoreError(
             f"{file}: says nothing of {', '.join(sorted(needed - set(origin)))}, so it is no table "
-            "of the workflow, or was written by an older kc. Cure: make the table again."
+            "of the workflow, or was written by an older kc. Cure: have it made again: "
+            f"{fix_at(table, remake(table))}"
         )
     return origin
 
@@ -176,10 +179,10 @@ class _Walk:
         return link
 
     def _archive(self, name: str, digest: str) -> Link:
-        from kc.config import Settings
+        from kc.config import load_settings
         from kc.sources import FOLDER, digest_of
 
-        path = Settings.model_validate(self.origin["settings"]).archive_of(name)
+        path = load_settings(self.origin["settings"]).archive_of(name)
         assert path is not None, "a store made from an archive"
         link = Link("images", f"archive {path}", told=digest)
         if not path.exists():

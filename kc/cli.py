@@ -23,6 +23,10 @@ app.add_typer(images, name="images")
 app.add_typer(config, name="config")
 
 StorePath = Annotated[Path, typer.Argument(help="the store (NAME.zarr) or its manifest")]
+Network = Annotated[
+    bool,
+    typer.Option("--network", help="follow a manifest to arrays that lie in a bucket"),
+]
 ConfigFiles = Annotated[
     list[Path] | None,
     typer.Option("--configfile", help="a preset, merged over config.yaml; may be repeated"),
@@ -48,11 +52,12 @@ def _clear[**P, R](command: Callable[P, R]) -> Callable[P, R]:
 def store_info(
     path: StorePath,
     row: Annotated[int | None, typer.Option(help="say which image this row is")] = None,
+    network: Network = False,
 ) -> None:
     """Say what a store holds, from what it was made, and which image a row is."""
     from kc.store import open_store
 
-    opened = open_store(path)
+    opened = open_store(path, network)
     if row is not None:
         if not 0 <= row < len(opened.rows):
             raise KCError(f"{path}: no row {row}; there are rows 0 to {len(opened.rows) - 1}.")
@@ -80,12 +85,18 @@ def store_verify(
         bool,
         typer.Option("--sources", help="read archives, pictures and features again as well"),
     ] = False,
+    network: Network = False,
 ) -> None:
-    """Check every file; one line a damage; exit with 1 if there is one."""
+    """Check every file; one line a damage; exit with 1 if there is one.
+
+    What lies in a bucket is looked at where its address is given, or with --network.
+    """
+    from kc.store.network import over_network
     from kc.store.source_check import moved_sources
     from kc.store.verify import damages_under
 
-    damages = damages_under(path)
+    with over_network(network):
+        damages = damages_under(path)
     damages += moved_sources(path) if sources else []
     for damage in damages:
         typer.echo(damage, err=True)
@@ -96,11 +107,13 @@ def store_verify(
 
 @images.command("info")
 @_clear
-def images_info(path: StorePath) -> None:
+def images_info(path: StorePath, network: Network = False) -> None:
     """Count an image store's images by class and subset."""
     from kc.images import open_images
+    from kc.store.network import over_network
 
-    rows = open_images(path).rows
+    with over_network(network):
+        rows = open_images(path).rows
     counts = rows.groupby(["label", "class_name", "subset"]).size().unstack(fill_value=0)
     typer.echo(counts.reset_index().to_string(index=False))
     subsets = ", ".join(f"{n} {name}" for name, n in rows["subset"].value_counts().items())

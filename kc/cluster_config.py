@@ -1,5 +1,7 @@
 """What a job asks of a cluster, and how many jobs share one recording; no result depends on it."""
 
+from typing import Annotated
+
 from pydantic import Field
 
 from kc.sections import Count, Section
@@ -8,7 +10,7 @@ from kc.sections import Count, Section
 class Request(Section):
     """What one job asks for."""
 
-    mem_mb: Count = Field(
+    mem_mb: Annotated[int, Field(ge=1, le=100_000_000)] = Field(
         description="memory of all its processes, MB; its second try asks for twice as much"
     )
     minutes: Count = Field(
@@ -25,7 +27,7 @@ class Cluster(Section):
     ``consistency.memory_gb`` of features. The times are room as well.
     """
 
-    scatter: Count = Field(
+    scatter: Annotated[int, Field(ge=1, le=1000)] = Field(
         1, description="jobs that share a recording, each whole shards of it; then one gathers"
     )
     images: Request = Request(mem_mb=2000, minutes=30)

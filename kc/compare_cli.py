@@ -12,7 +12,7 @@ from kc.allocator import keep_freed_memory
 from kc.config import Activations, Consistency
 from kc.errors import SettingsError
 from kc.own_config import Colours, Pair
-from kc.sections import Section
+from kc.sections import Section, shown
 
 if TYPE_CHECKING:
     from kc.own import CompareSettings
@@ -42,7 +42,7 @@ def add_commands(app: typer.Typer, clear: Callable[..., Any]) -> None:
 def layers_command(
     network: Annotated[str, typer.Argument(help=SPEC)],
     weights: Weights = None,
-    size: Annotated[int, typer.Option(min=1, help="side of the pictures, px")] = 224,
+    size: Annotated[int, typer.Option(min=1, max=2048, help="side of the pictures, px")] = 224,
 ) -> None:
     """List the layers of a network that can be compared, with the shape of one image's feature."""
     from kc.own import layers_of, read_network
@@ -153,6 +153,7 @@ def _checked[S: Section](section: type[S], given: Mapping[str, Any]) -> S:
         fault = error.errors()[0]
         names = [part for part in fault["loc"] if isinstance(part, str)]
         where = f"--{names[-1].replace('_', '-')}: " if names else ""
-        got = f" (got {fault['input']!r})" if names else ""
+        told = fault["type"] == "value_error"  # says itself what it got
+        got = f" (got {shown(fault['input'])})" if names and not told else ""
         message = fault["msg"].removeprefix("Value error, ")
         raise SettingsError(f"{where}{message}{got}") from None

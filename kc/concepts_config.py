@@ -8,12 +8,13 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from kc.names import Architecture
-from kc.sections import Count, Positive, Section, Share
+from kc.sections import Count, Distinct, Name, Positive, Section, Seed, Share, Words
 from kc.study_config import Fresh
 
 FC = Literal["fc1", "fc2", "fc3"]
 """Fully connected layers, from below."""
-Layers = Annotated[tuple[FC, ...], Field(min_length=1)]
+Layers = Annotated[tuple[FC, ...], Field(min_length=1), Distinct]
+Classes = Annotated[tuple[Words, ...], Distinct]
 Family = Literal["alexnet", "vgg", "resnet"]
 Role = Literal["teacher", "student", "baseline"]
 ROLES: tuple[Role, ...] = ("teacher", "student", "baseline")
@@ -25,12 +26,12 @@ class Lessons(Section):
     """How teacher, student and baseline are trained; the defaults are for small networks."""
 
     epochs: Count = 30  # [C20]: 150
-    checkpoints: tuple[int, ...] = Field(
+    checkpoints: Annotated[tuple[int, ...], Field(max_length=1000)] = Field(
         # released: 0, 2, 5, 10, 15, 20, 25, 30, 40, 50, 70, 90, 110, 130, 150
         (0, 1, 2, 5, 10, 20, 30),
         description="epochs whose weights are kept and looked at; the last is 'epochs'",
     )
-    classes: tuple[str, ...] = Field(
+    classes: Classes = Field(
         (), description="names of the classes told apart; none: all of the data set"
     )
     batch_size: Count = 32  # released: 64
@@ -61,7 +62,7 @@ class Lessons(Section):
         Fresh(epochs=20, batch_size=32),
         description="of the student's layers above, on labels, once those below are fixed",
     )
-    seeds: tuple[int, int] = Field(
+    seeds: tuple[Seed, Seed] = Field(
         (0, 1), description="of the teacher, and of student and baseline, which start alike"
     )
 
@@ -78,17 +79,20 @@ class Lessons(Section):
 class Concepts(Section):
     """Visual concepts in knowledge distillation: Tables 2 and 3 of [C20]."""
 
-    dataset: str | Annotated[tuple[str, ...], Field(min_length=1)] = Field(
+    dataset: Name | Annotated[tuple[Name, ...], Field(min_length=1), Distinct] = Field(
         "objects", description="a data set with known foreground, or several, one after another"
     )
     # [C20]: alexnet, vgg11, vgg16, vgg19, resnet50, resnet101, resnet152
-    architectures: Annotated[tuple[Architecture, ...], Field(min_length=1)] = ("alexnet", "vgg11")
+    architectures: Annotated[tuple[Architecture, ...], Field(min_length=1), Distinct] = (
+        "alexnet",
+        "vgg11",
+    )
     layers: Layers = ("fc1", "fc2", "fc3")
-    dataset_layers: dict[str, Layers] = Field(
+    dataset_layers: dict[Name, Layers] = Field(
         {}, description="layers by data set, in place of layers; [C20]: no fc3 on DET and VOC"
     )
     training: Lessons = Lessons()
-    dataset_classes: dict[str, tuple[str, ...]] = Field(
+    dataset_classes: dict[Name, Classes] = Field(
         {}, description="classes told apart by data set, in place of training.classes; none: all"
     )
     images: Count = Field(40, description="training images looked at; released: 50 of 500")
@@ -96,7 +100,7 @@ class Concepts(Section):
         "fast", description="preset of the entropy search; fast: released's path, fewer steps"
     )
     max_batch: Count = Field(96, description="images x draws in one pass: what memory bears")
-    seed: int = Field(0, description="of the noise")
+    seed: Seed = Field(0, description="of the noise")
     thresholds: dict[Family, Positive] = Field(
         {"alexnet": 0.25, "vgg": 0.2, "resnet": 0.2}, description="b, nats"
     )

@@ -7,14 +7,22 @@ heavy, so that the Snakefile can read it.
 
 import difflib
 import json
+import re
 import types
 import typing
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit, urlunsplit
 
-import yaml
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from kc.checksum import PATTERN
 from kc.cluster_config import Cluster
@@ -22,7 +30,21 @@ from kc.concepts_config import Concepts
 from kc.errors import SettingsError
 from kc.names import LAYER_NODES, Architecture
 from kc.own_config import Custom
-from kc.sections import Count, Positive, Section, Share
+from kc.sections import (
+    Count,
+    Folder,
+    Name,
+    PathWithin,
+    Positive,
+    Section,
+    Seed,
+    Share,
+    Side,
+    SomePath,
+    Words,
+    shown,
+)
+from kc.settings_file import read_mapping
 from kc.storage_config import Storage
 from kc.study_config import (
     Baselines,
@@ -38,23 +60,51 @@ from kc.study_config import (
     Tails,
 )
 
-FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")]
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=100)]
 Checksum = Annotated[str, Field(pattern=PATTERN)]
 Synset = Annotated[str, Field(pattern="^n[0-9]{8}$")]
 """A noun of WordNet 3.0, as ImageNet numbers it."""
+
+
+def _address(url: str) -> str:
+    """Refuse what is no address of the web; the message shows none of it, it may hold a key."""
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # no port
+        good = False
+    if not good or len(url) > 2000 or re.search(r"[\s\\\x00-\x1f\x7f-\x9f]", url):
+        raise ValueError(
+            "expected an address http://host/path or https://host/path, without blanks. Cure: "
+            "spell odd letters of a password as %XX, or keep it in ~/.netrc"
+        )
+    return url
+
+
+def _below(url: str, file: str) -> str:
+    """Name a file below an address, before its query."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{file}"))
+
+
+def _digit(given: object) -> object:
+    """Read a digit that Snakemake's --config hands on as text."""
+    return int(str(given)) if given in ("1", "3", "5") else given
 
 
 class Generated(Section):
     """Drawn pictures, fine-grained by construction, written in the layout of the real archive."""
 
     classes: Annotated[int, Field(ge=2, le=200)] = 20
-    images_per_class: Annotated[int, Field(ge=4)] = 60
+    images_per_class: Annotated[int, Field(ge=4, le=10_000)] = 60
     test_share: Share = Field(0.4, description="share of each class's images kept for testing")
-    canvas: Annotated[int, Field(ge=32)] = Field(96, description="side of a drawn picture, px")
+    canvas: Annotated[int, Field(ge=32, le=1024)] = Field(
+        96, description="side of a drawn picture, px"
+    )
     difficulty: Annotated[float, Field(ge=0, le=1)] = Field(
         0.5, description="how much pose, light and background vary beside what makes a class"
     )
-    seed: int = 0
+    seed: Seed = 0
 
 
 class Dataset(Section):
@@ -65,11 +115,14 @@ class Dataset(Section):
         description="how the archive is laid out: CUB-200-2011, Stanford Dogs, Pascal VOC, "
         "ILSVRC DET, a folder per class, or a mixture of other data sets",
     )
-    archive: Path | None = Field(
+    archive: PathWithin | None = Field(
         None,
         description="archive or extracted folder, relative to data_root; none: generated pictures",
     )
-    url: str | None = Field(None, description="where the archive is to be had")
+    url: Annotated[str, AfterValidator(_address)] | None = Field(
+        None,
+        description="where the archive is to be had; a password or token in it is shown nowhere",
+    )
     files: dict[FileName, Checksum | None] = Field(
         {},
         description="archives in the folder 'archive', to be had below 'url': checksum by name; "
@@ -78,23 +131,23 @@ class Dataset(Section):
     md5: Annotated[str, Field(pattern="^[0-9a-f]{32}$")] | None = Field(
         None, description="checksum of the archive; checked where it is given"
     )
-    images: Count | None = Field(
+    images: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = Field(
         None, description="images the archive holds, for 'kc plan' before it is at hand"
     )
     generated: Generated = Generated()
-    size: Annotated[int, Field(ge=16)] = Field(64, description="side of a stored picture, px")
-    seed: int = Field(0, description="of the fixed random order of the rows, and of test_share")
-    parts: tuple[str, ...] = Field(
+    size: Side = Field(64, description="side of a stored picture, px")
+    seed: Seed = Field(0, description="of the fixed random order of the rows, and of test_share")
+    parts: tuple[Name, ...] = Field(
         (), description="layout mixture: the data sets mixed, in the order of their labels"
     )
-    crop: Annotated[float, Field(ge=1)] = Field(
+    crop: Annotated[float, Field(ge=1, le=100)] = Field(
         1.0, description="what is kept of a picture: the object's box, widened by this factor"
     )
     box_foreground: bool = Field(
         False, description="an object without a mask has its box for foreground; wants crop above 1"
     )
     difficult: bool = Field(False, description="layout voc: keep the objects marked difficult")
-    synsets: dict[Synset, str] = Field(
+    synsets: dict[Synset, Words] = Field(
         {}, description="layout det: WordNet synsets kept, each with a name; none: all"
     )
     test_share: Share = Field(
@@ -153,7 +206,7 @@ class Recipe(Section):
     """How a classifier is trained. The default is ours for small networks."""
 
     epochs: Count = 30
-    dataset_epochs: dict[str, Count] = Field(
+    dataset_epochs: dict[Name, Count] = Field(
         {}, description="epochs by data set, in place of epochs"
     )
     batch_size: Count = 32
@@ -178,15 +231,15 @@ class Recipe(Section):
 class Network(Section):
     """The shape of one architecture; the defaults are torchvision's own."""
 
-    width: Annotated[float, Field(gt=0, le=1)] = Field(1.0, description="factor on all channels")
-    head_units: Count | None = Field(
+    width: Annotated[float, Field(ge=0.01, le=1)] = Field(1.0, description="factor on all channels")
+    head_units: Annotated[int, Field(ge=1, le=65_536)] | None = Field(
         None, description="units of the hidden fully connected layers (VGG, AlexNet); none: own"
     )
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
     small_input: bool = Field(
         False, description="AlexNet: first stride 2, so that 64 px pictures leave a map to look at"
     )
-    weights: str | None = Field(
+    weights: Words | None = Field(
         None,
         description="pretrained weights to start from: imagenet (torchvision's, in torch's cache) "
         "or a file; none: from scratch",
@@ -221,7 +274,7 @@ class Consistency(Section):
 
     preset: Literal["paper", "released"] = "paper"
     order: Annotated[int, Field(ge=0, le=5)] = Field(2, description="K, non-linear layers of g")
-    kernel_size: Literal[1, 3, 5] = 3
+    kernel_size: Annotated[Literal[1, 3, 5], BeforeValidator(_digit)] = 3
     penalty: Annotated[float, Field(ge=0)] | Literal["raw_equivalent"] = Field(
         0.1,
         description="lambda on sum p^2; raw_equivalent: the paper's raw lambda / Var(x*)",
@@ -246,8 +299,8 @@ class Consistency(Section):
 class Settings(Section):
     """The whole of ``config.yaml``."""
 
-    results: Path = Field(Path("results"), description="folder of everything that is made")
-    data_root: Path | None = Field(None, description="folder of the archives")
+    results: Folder = Field(Path("results"), description="folder of everything that is made")
+    data_root: SomePath | None = Field(None, description="folder of the archives")
     device: Literal["auto", "cpu", "cuda"] = "auto"
     jobs: Literal["architecture", "network"] = Field(
         "architecture",
@@ -255,7 +308,7 @@ class Settings(Section):
     )
     cluster: Cluster = Cluster()
     storage: Storage = Storage()
-    datasets: dict[str, Dataset] = {"birds": Dataset()}
+    datasets: dict[Name, Dataset] = {"birds": Dataset()}
     networks: dict[Architecture, Network] = {}
     training: Recipe = Recipe()
     activations: Activations = Activations()
@@ -322,8 +375,10 @@ class Settings(Section):
             if path is None or about.url is None:
                 continue
             if about.files:
-                base = about.url.rstrip("/")
-                found += [(f"{base}/{file}", path / file, c) for file, c in about.files.items()]
+                found += [
+                    (_below(about.url, file), path / file, checksum)
+                    for file, checksum in about.files.items()
+                ]
             else:
                 found.append((about.url, path, about.md5 and f"md5:{about.md5}"))
         return found
@@ -381,6 +436,10 @@ def _layers_named(settings: Settings) -> Iterable[tuple[str, Architecture, tuple
     yield "diagnosis.strong_layer", about.strong, (about.strong_layer,)
 
 
+SHOWN = 20
+"""Faults a message lists."""
+
+
 def load_settings(raw: Mapping[str, Any]) -> Settings:
     """Check a mapping read from YAML.
 
@@ -392,9 +451,11 @@ def load_settings(raw: Mapping[str, Any]) -> Settings:
     try:
         return Settings.model_validate(dict(raw))
     except ValidationError as error:
-        faults = "\n".join(f"  {_describe(fault)}" for fault in error.errors())
+        faults = [f"  {_describe(fault)}" for fault in error.errors()[:SHOWN]]
+        if error.error_count() > SHOWN:
+            faults.append(f"  and {error.error_count() - SHOWN} more")
         raise SettingsError(
-            f"settings: {error.error_count()} fault(s)\n{faults}\n"
+            f"settings: {error.error_count()} fault(s)\n" + "\n".join(faults) + "\n"
             "Cure: mend config.yaml, the preset or --config; "
             "'kc config schema' lists every key with its type."
         ) from None
@@ -406,17 +467,12 @@ def read_settings(files: Iterable[Path], over: Mapping[str, Any] | None = None) 
     Raises
     ------
     SettingsError
-        A file that is missing or no YAML mapping, or any faulty setting.
+        A file that is missing or no YAML mapping (:func:`kc.settings_file.read_mapping`), or any
+        faulty setting.
     """
     raw: dict[str, Any] = {}
     for file in files:
-        try:
-            found = yaml.safe_load(file.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise SettingsError(f"{file}: not readable as YAML ({error})") from None
-        if not isinstance(found, dict):
-            raise SettingsError(f"{file}: expected a mapping of settings, got {found!r:.60}")
-        raw = _merged(raw, found)
+        raw = _merged(raw, read_mapping(file))
     return load_settings(_merged(raw, dict(over or {})))
 
 
@@ -432,15 +488,20 @@ def json_schema() -> str:
 
 
 def _describe(fault: Any) -> str:
-    location = [str(part) for part in fault["loc"]]
-    where = ".".join(location) or "(whole)"
+    location = [str(part) for part in fault["loc"] if part != "[key]"]
+    where = ".".join(map(_part, location)) or "(whole)"
     if fault["type"] == "extra_forbidden":
         known = _keys_at(location[:-1])
         return f"{where}: unknown key{_nearest(location[-1], known)}"
     message = fault["msg"].removeprefix("Value error, ")
     if fault["type"] == "value_error":
         return f"{where}: {message}"
-    return f"{where}: {message} (got {fault['input']!r})"
+    return f"{where}: {message} (got {shown(fault['input'])})"
+
+
+def _part(key: str) -> str:
+    """Spell a key that somebody chose on one line."""
+    return key if key.isprintable() and len(key) <= 80 else shown(key)
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

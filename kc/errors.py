@@ -1,8 +1,16 @@
 """The errors a user can cause or meet: each says what, where, expected, got and the cure."""
 
+from kc.addresses import without_secrets
+
 
 class KCError(Exception):
-    """Anything the user can mend. A traceback that is not a ``KCError`` is a bug of ours."""
+    """Anything the user can mend. A traceback that is not a ``KCError`` is a bug of ours.
+
+    No message shows a password or a token of an address.
+    """
+
+    def __init__(self, *about: object) -> None:
+        super().__init__(*(without_secrets(a) if isinstance(a, str) else a for a in about))
 
 
 class SettingsError(KCError):

@@ -1,12 +1,13 @@
 """``kc explain``: a table's chain back to the images, and what would mend it."""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from kc.commands import config_files, config_options, remake, run_of
 from kc.errors import SettingsError
 
 STYLES = {"ok": "green", "missing": "bold red", "changed": "bold red", "stale": "bold yellow"}
@@ -23,6 +24,9 @@ def explain_command(
         bool, typer.Option("--quick", help="compare recorded digests; read no store again")
     ] = False,
     base: Annotated[Path, typer.Option(help="the default settings")] = Path("config.yaml"),
+    network: Annotated[
+        bool, typer.Option("--network", help="follow manifests to arrays that lie in a bucket")
+    ] = False,
 ) -> None:
     """Show what a table was made from, back to the images, and whether that is what is there now.
 
@@ -32,8 +36,10 @@ def explain_command(
     from rich.console import Console
 
     from kc.chain import chain, read_origin
+    from kc.store.network import over_network
 
-    found = chain(table, quick)
+    with over_network(network):
+        found = chain(table, quick)
     origin = read_origin(table)
     # what is piped is not wrapped
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 1 << 12)
@@ -44,11 +50,11 @@ def explain_command(
     if not faults:
         console.print("every link holds", style="green")
         return
-    options = run_options(origin, base)
+    options = run_options(origin, table, base)
     console.print(f"links that do not hold: {len(faults)}. To mend, in this order:", style="bold")
     targets = {fault.target: None for fault in faults if fault.target} | {found.target: None}
     for target in targets:
-        console.print(f"  snakemake --cores 1 --force {target}{options or ''}", markup=False)
+        console.print(f"  {remake(target, options or ())}", markup=False)
     for fault in faults:
         if not fault.target:
             console.print(f"  by hand: {fault.name}: {fault.told}", markup=False)
@@ -61,23 +67,33 @@ def explain_command(
     raise typer.Exit(1)
 
 
-def run_options(origin: Mapping[str, Any], base: Path) -> str | None:
-    """Find the preset that gives the settings a table records, as options; none: no preset does."""
+def run_options(origin: Mapping[str, Any], table: Path, base: Path) -> list[str | Path] | None:
+    """Find how to ask for the settings a table records: as the last run did, or by a preset.
+
+    None: neither gives those settings.
+    """
+    root = origin["settings"].get("data_root")
+    over = {} if root is None else {"data_root": root}
+    if (run := run_of(table)) is not None:
+        default = Path(run.snakefile).parent / "config.yaml"
+        if _gives(origin, [default, *map(Path, run.configfiles)], run.config):
+            return run.options()
+    for preset in [None, *sorted((base.parent / "workflow" / "presets").glob("*.yaml"))]:
+        if _gives(origin, [base, *([preset] if preset else [])], over):
+            return [*config_files([preset] if preset else []), *config_options(over)]
+    return None
+
+
+def _gives(origin: Mapping[str, Any], files: Sequence[Path], over: Mapping[str, Any]) -> bool:
+    """Say whether these settings are those a table records."""
     from kc.config import read_settings
     from kc.provenance import plain
 
-    root = origin["settings"].get("data_root")
-    over = {} if root is None else {"data_root": root}
-    presets = sorted((base.parent / "workflow" / "presets").glob("*.yaml"))
-    for preset in [None, *presets]:
-        try:
-            settings = read_settings([base, *([preset] if preset else [])], over)
-        except SettingsError:
-            continue
-        if plain(settings.of_study(origin["study"])) == origin["settings"]:
-            told = f" --configfile {preset}" if preset else ""
-            return told + (f" --config data_root={root}" if root else "")
-    return None
+    try:
+        settings = read_settings(files, over)
+    except SettingsError:
+        return False
+    return bool(plain(settings.of_study(origin["study"])) == origin["settings"])
 
 
 def _about(origin: Mapping[str, Any]) -> list[str]:

@@ -74,6 +74,8 @@ def _write_to(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     # on a full disk the error of the job is to be seen, not that of its log
     logging.raiseExceptions = False
+    if path.is_symlink():
+        path.unlink()  # what it leads to is not to be emptied
     handler = logging.FileHandler(path, mode="w", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     for name in ("kc", "py.warnings"):

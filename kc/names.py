@@ -1,6 +1,8 @@
 """How networks, layers and features are spelled, in settings, stores and tables alike."""
 
+import hashlib
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
@@ -65,3 +67,9 @@ def spell_bytes(size: int | float) -> str:
             return f"{size:.3g} {unit}"
         size /= 1000
     return f"{size:.3g} TB"
+
+
+def folder_id(folder: Path) -> str:
+    """Name a folder among all others: its name, eight hex digits of its absolute path's hash."""
+    whole = folder.resolve()
+    return f"{whole.name}-{hashlib.sha256(str(whole).encode()).hexdigest()[:8]}"

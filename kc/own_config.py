@@ -6,12 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from kc.sections import Positive, Section, Share
+from kc.sections import Name, Positive, Section, Seed, Share, Side, Words, usable_path
 
 Tokens = Literal["all", "patches", "class"]
 Align = Literal["auto", "pool", "grid"]
 Colours = tuple[float, float, float]
-Layers = Annotated[tuple[str, ...], Field(min_length=1)]
+Layers = Annotated[tuple[Words, ...], Field(min_length=1)]
 """Nodes of a graph, or arrays of a file."""
 
 
@@ -27,7 +27,7 @@ def is_features(spec: str) -> bool:
 class Look(Section):
     """How pictures are seen, and what of a layer is compared."""
 
-    size: Annotated[int, Field(ge=16)] = Field(64, description="side pictures are resized to, px")
+    size: Side = Field(64, description="side pictures are resized to, px")
     mean: Colours | None = Field(
         None,
         description="taken from each colour (0 to 1) before networks see it; none: ImageNet's",
@@ -38,7 +38,7 @@ class Look(Section):
     test_share: Share = Field(
         0.4, description="share of the pictures tested on, where there are no train/ and test/"
     )
-    seed: int = Field(0, description="of the split, the order of the rows, and the fits")
+    seed: Seed = Field(0, description="of the split, the order of the rows, and the fits")
     tokens: Tokens = Field(
         "all", description="of a transformer: all tokens, those of patches, or the class token"
     )
@@ -56,13 +56,13 @@ class Look(Section):
 class Pair(Look):
     """Two sides, each a network or a file of features; paths as seen from where kc runs."""
 
-    a: str = Field(description="NAME of torchvision or timm, file.py:function, or FILE.npy, ...")
-    b: str
-    layer_a: str | Layers | None = Field(
+    a: Words = Field(description="NAME of torchvision or timm, file.py:function, or FILE.npy, ...")
+    b: Words
+    layer_a: Words | Layers | None = Field(
         None, description="a node or an array; all, or a list: each against each of the other's"
     )
-    layer_b: str | Layers | None = None
-    layers: str | Layers | None = Field(None, description="of both sides, all or a list")
+    layer_b: Words | Layers | None = None
+    layers: Words | Layers | None = Field(None, description="of both sides, all or a list")
     images: Path | None = Field(None, description="folder or archive; none: both are features")
     weights_a: Path | None = None
     weights_b: Path | None = None
@@ -122,4 +122,10 @@ class Pair(Look):
 class Custom(Pair):
     """A pair of the workflow: what it is called under ``results/custom``."""
 
-    name: Annotated[str, Field(pattern="^[A-Za-z0-9_-]+$")]
+    name: Name
+
+    @model_validator(mode="after")
+    def _its_files_suit_the_workflow(self) -> "Custom":
+        for path in self.files():
+            usable_path(path)
+        return self

@@ -20,11 +20,21 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from kc.addresses import without_secrets
+
 PACKAGE_ROOT = Path(__file__).parent
 NOT_COUNTED = frozenset(
     {
         *("kc.config", "kc.sections", "kc.study_config", "kc.concepts_config", "kc.own_config"),
-        *("kc.cluster_config", "kc.errors", "kc.plan", "kc.study_plans", "kc.cli", "kc.provenance"),
+        *(
+            "kc.cluster_config",
+            "kc.errors",
+            "kc.commands",
+            "kc.plan",
+            "kc.study_plans",
+            "kc.cli",
+            "kc.provenance",
+        ),
     }
 )
 
@@ -55,15 +65,18 @@ def product_key(settings: object, inputs: Mapping[str, str], *entries: str) -> s
 
 
 def plain(value: object) -> Any:
-    """Turn settings (models, paths, tuples) into what JSON can hold."""
+    """Turn settings (models, paths, tuples) into what JSON can hold, without secrets.
+
+    What is secret in an address is in no product, and changing it makes no other key.
+    """
     if isinstance(value, BaseModel):
-        return value.model_dump(mode="json")
+        return plain(value.model_dump(mode="json"))
     if isinstance(value, Mapping):
         return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(v) for v in value]
-    if isinstance(value, Path):
-        return str(value)
+    if isinstance(value, (Path, str)):
+        return without_secrets(str(value))
     return value
 
 

@@ -1,19 +1,187 @@
-"""What every group of settings is: frozen, and strict about its keys."""
+"""What every group of settings is: frozen, strict about keys, names, numbers and paths.
 
-from typing import Annotated
+Names of the settings become names of files, rules and words of a shell, so there is one pattern
+for all of them.
+"""
 
-from pydantic import BaseModel, ConfigDict, Field
+import re
+import reprlib
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, get_origin
 
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    field_validator,
+)
+
+from kc.addresses import without_secrets
 from kc.names import Architecture
 
+NAME = "[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
+LAYER = r"[A-Za-z0-9][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*"
+UNSAFE = "{}$`\\\"'*?<>|;&"
+"""Letters that no path of the settings has: Snakemake or a cluster's shell would read them."""
+LONGEST = 1000
+"""Characters of a path or a line of text."""
+
+
+class _Short(reprlib.Repr):
+    """Spells values in short; texts without their secrets, before they are cut."""
+
+    def repr_str(self, x: str, level: int) -> str:
+        return super().repr_str(without_secrets(x), level)
+
+
+_SHORT = _Short(maxstring=80, maxother=80, maxlong=40, maxlevel=3)
+
+
+def shown(value: object) -> str:
+    """Spell a value for a message: short, on one line, without what is secret in it."""
+    try:
+        return _SHORT.repr(value)
+    except ValueError:  # Python spells no number of more than 4,300 digits
+        return "a number of thousands of digits"
+
+
+def _spelled(pattern: str, expected: str) -> AfterValidator:
+    def check(text: str) -> str:
+        if re.fullmatch(pattern, text) is None:
+            raise ValueError(f"expected {expected}, got {shown(text)}")
+        return text
+
+    return AfterValidator(check)
+
+
+def _distinct[T: Sequence[Any]](values: T) -> T:
+    if len(set(values)) < len(values):
+        twice = next(value for index, value in enumerate(values) if value in values[:index])
+        raise ValueError(f"{shown(twice)} stands twice in {shown(list(values))}: none may repeat")
+    return values
+
+
+def _one_line(text: str) -> str:
+    if not text.strip() or len(text) > LONGEST or any(map(_is_control, text)):
+        raise ValueError(
+            f"expected one line of 1 to {LONGEST} characters without control characters, "
+            f"got {shown(text)}"
+        )
+    return text
+
+
+def _is_control(letter: str) -> bool:
+    return unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+
+
+def usable_path(path: Path) -> Path:
+    """Refuse a path that Snakemake or a shell would read as something else.
+
+    Raises
+    ------
+    ValueError
+        It holds control characters, braces or other letters of a shell, or begins with - or ~.
+    """
+    text = str(path)
+    wrong = sorted({letter for letter in text if letter in UNSAFE or _is_control(letter)})
+    if wrong or text[0] in "-~" or len(text) > LONGEST:
+        raise ValueError(
+            f"{shown(text)} is no path for the workflow: expected at most {LONGEST} characters, "
+            f"none of them a control character or one of {UNSAFE} , and no - or ~ at the "
+            "beginning. Cure: rename the folder, or set a link to it"
+        )
+    return path
+
+
+def path_within(path: Path) -> Path:
+    """Refuse a path that climbs with ``..``.
+
+    Raises
+    ------
+    ValueError
+        It does.
+    """
+    if ".." in path.parts:
+        raise ValueError(f"{shown(str(path))}: '..' is refused. Cure: give the absolute path")
+    return path
+
+
+def named_folder(path: Path) -> Path:
+    """Refuse the file system's root and the working directory as a folder of products.
+
+    Raises
+    ------
+    ValueError
+        It is one of them.
+    """
+    if path in (Path(), Path("/"), Path("//")):
+        raise ValueError(
+            f"'{path}' is no folder of its own. Cure: name one, such as 'results', or an absolute "
+            "path below /"
+        )
+    return path
+
+
 Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Share = Annotated[float, Field(gt=0, lt=1)]
-LayersOf = dict[Architecture, Annotated[tuple[str, ...], Field(min_length=1)]]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Side = Annotated[int, Field(ge=16, le=2048)]
+"""Of a stored picture, px."""
+Distinct = AfterValidator(_distinct)
+Seeds = Annotated[tuple[Seed, Seed], Distinct]
+Name = Annotated[
+    str,
+    _spelled(
+        NAME,
+        "a name of 1 to 64 ASCII letters, digits, '_' and '-' that begins with a letter or digit",
+    ),
+    WithJsonSchema({"type": "string", "pattern": f"^{NAME}$"}),
+]
+Layer = Annotated[
+    str,
+    Field(max_length=64),
+    _spelled(LAYER, "a layer such as conv5_3, or a graph node such as features.3"),
+    WithJsonSchema({"type": "string", "pattern": f"^{LAYER}$", "maxLength": 64}),
+]
+Words = Annotated[str, AfterValidator(_one_line)]
+"""Text of somebody's: names of classes, of networks, of files."""
+SomePath = Annotated[Path, AfterValidator(usable_path)]
+PathWithin = Annotated[SomePath, AfterValidator(path_within)]
+Folder = Annotated[PathWithin, AfterValidator(named_folder)]
+Layers = Annotated[tuple[Layer, ...], Field(min_length=1), Distinct]
+LayersOf = dict[Architecture, Layers]
 """Layers by architecture: names of kc.names, or graph nodes."""
 
 
 class Section(BaseModel):
-    """A frozen group of settings that refuses keys it does not know."""
+    """A frozen group of settings that refuses keys it does not know, and numbers that are none."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, value: Any, about: Any) -> Any:
+        """Refuse ``true`` where a number stands; Python would take it for 1."""
+        wants = cls.model_fields[about.field_name or ""].annotation
+        if wants is not bool and any(isinstance(one, bool) for one in _scalars(value, wants)):
+            raise ValueError(f"expected no true or false here, got {shown(value)}")
+        return value
+
+
+def _scalars(value: Any, wants: Any) -> Iterator[Any]:
+    """Give a value, or those in a list or a mapping; sections within look at their own."""
+    inner = value
+    if isinstance(value, Mapping):
+        inner = list(value.values()) if get_origin(wants) is dict else ()
+    if not isinstance(inner, (list, tuple)):
+        yield value
+        return
+    for one in inner:
+        yield from one if isinstance(one, (list, tuple)) else (one,)

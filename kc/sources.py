@@ -2,7 +2,7 @@
 
 A record keeps size, times of change, inode and digest of every file, so that a folder whose files
 stand as they were costs a look at each and no reading. A file that changed less than two seconds
-before it was read is read again: a second change in the same tick of the clock leaves no trace.
+before it was read is not recorded: a second change in the same tick of the clock leaves no trace.
 """
 
 import hashlib
@@ -10,9 +10,9 @@ import json
 import os
 import re
 import stat
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import xxhash
 from tqdm import tqdm
 
+from kc.aside import write_whole
 from kc.errors import SourceError
 
 FOLDER = "sources"
@@ -100,13 +101,12 @@ def digest_of(paths: Sequence[Path], records: Path | None = None, reread: bool =
         return str(known.get("digest", ""))
     files = dict(_listed(paths))
     old = {} if reread else known.get("files", {})
-    found = _digests(files, old, spell(paths))
-    digest = _joined(found) if len(paths) > 1 or paths[0].is_dir() else found[""][-1]
-    # what was read too soon after a change keeps being read until it has settled
-    if record is not None and (found != known.get("files") or digest != known.get("digest")):
+    found, settled = _digests(files, old, spell(paths))
+    digest = _joined(found) if len(paths) > 1 or paths[0].is_dir() else found[""]
+    if record is not None and (settled != known.get("files") or digest != known.get("digest")):
         about = {"format": FORMAT, "paths": [str(path.absolute()) for path in paths]}
-        _write_record(record, about | {"digest": digest, "files": found})
-    return str(digest)
+        _write_record(record, about | {"digest": digest, "files": settled})
+    return digest
 
 
 def spell(paths: Sequence[Path]) -> str:
@@ -152,24 +152,23 @@ def _stamp(about: os.stat_result) -> tuple[int, int, int, int]:
 
 def _digests(
     files: Mapping[str, _File], known: Mapping[str, Sequence[Any]], what: str
-) -> dict[str, list[Any]]:
-    """Give stamp, time of reading and digest of each file; read those the record does not have."""
-    found = {n: list(known[n]) for n, f in files.items() if n in known and _stands(known[n], f)}
-    moved = {name: file for name, file in files.items() if name not in found}
+) -> tuple[dict[str, str], dict[str, list[Any]]]:
+    """Give the digest of each file, and what to record; read what the record does not have."""
+    stand = {name for name, file in files.items() if tuple(known.get(name, ())[:4]) == file.stamp}
+    settled = {name: list(known[name]) for name in stand}
+    found = {name: str(known[name][4]) for name in stand}
+    moved = {name: file for name, file in files.items() if name not in stand}
     total = sum(file.stamp[0] for file in moved.values())
     with tqdm(
         total=total, desc=f"check {what}", unit="B", unit_scale=True, disable=None, delay=5
     ) as bar:
         for name, file in moved.items():
             begun = time.time_ns()
-            found[name] = [*file.stamp, begun, _read(file)]
+            found[name] = _read(file)
+            if file.stamp[2] + SETTLED_NS <= begun:
+                settled[name] = [*file.stamp, found[name]]
             bar.update(file.stamp[0])
-    return dict(sorted(found.items()))
-
-
-def _stands(known: Sequence[Any], file: _File) -> bool:
-    *stamp, read, _ = known
-    return tuple(stamp) == file.stamp and file.stamp[2] + SETTLED_NS <= read
+    return found, dict(sorted(settled.items()))
 
 
 def _read(file: _File) -> str:
@@ -190,10 +189,10 @@ def _read(file: _File) -> str:
     return str(digest.hexdigest())
 
 
-def _joined(files: Mapping[str, Sequence[Any]]) -> str:
+def _joined(digests: Mapping[str, str]) -> str:
     total = hashlib.sha256()
-    for name, about in files.items():
-        total.update(os.fsencode(name) + b"\0" + str(about[-1]).encode() + b"\n")
+    for name, digest in sorted(digests.items()):
+        total.update(os.fsencode(name) + b"\0" + digest.encode() + b"\n")
     return total.hexdigest()[:32]
 
 
@@ -219,10 +218,5 @@ def _read_record(file: Path) -> dict[str, Any]:
 def _write_record(file: Path, content: Mapping[str, Any]) -> None:
     """Write a record aside and rename it; where nothing can be written, all is read next time."""
     body = json.dumps(content).encode()
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as aside:
-            aside.write(body + b"\n" + xxhash.xxh3_128_hexdigest(body).encode())
-        Path(aside.name).replace(file)
-    except OSError:
-        return
+    with suppress(OSError):
+        write_whole(file, body + b"\n" + xxhash.xxh3_128_hexdigest(body).encode())

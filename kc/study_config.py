@@ -5,13 +5,25 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from kc.names import Architecture
-from kc.sections import Count, LayersOf, Positive, Section, Share
+from kc.sections import (
+    Count,
+    Distinct,
+    Layer,
+    Layers,
+    LayersOf,
+    Name,
+    Positive,
+    Section,
+    Seed,
+    Seeds,
+    Share,
+)
 
 
 class Stability(Section):
     """Instability of training: Tables 1 and 2 of [L20]."""
 
-    dataset: str = "birds"
+    dataset: Name = "birds"
     layers: LayersOf = Field(
         {
             "alexnet": ("conv4", "conv5"),
@@ -20,21 +32,15 @@ class Stability(Section):
         },
         description="layers compared, by architecture; a graph node name serves as well",
     )
-    seeds: Annotated[tuple[int, ...], Field(min_length=2)] = Field(
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=2, max_length=64), Distinct] = Field(
         (0, 1, 2), description="case 1: one network each; intervals need three"
     )
-    half_splits: Annotated[int, Field(ge=0)] = Field(
+    half_splits: Annotated[int, Field(ge=0, le=100)] = Field(
         3, description="case 2: random half-splits; intervals need three"
     )
     half_images: bool = Field(
         True, description="case 1: fit once more on half the images, to see how far g overfits"
     )
-
-    @model_validator(mode="after")
-    def _distinct(self) -> "Stability":
-        if len(set(self.seeds)) != len(self.seeds):
-            raise ValueError(f"seeds {list(self.seeds)} repeat: each network needs its own")
-        return self
 
 
 class Refine(Section):
@@ -62,56 +68,56 @@ class Tails(Section):
 
     refine: Refine = Refine()
     fresh: Fresh = Fresh()
-    seed: int = 0
+    seed: Seed = 0
 
 
 class Pictures(Section):
     """What pictures of feature maps show."""
 
-    filters: Count = Field(2, description="filters shown of a layer")
-    images: Count = Field(2, description="images shown of a filter")
+    filters: Annotated[int, Field(ge=1, le=100)] = Field(2, description="filters shown of a layer")
+    images: Annotated[int, Field(ge=1, le=100)] = Field(2, description="images shown of a filter")
 
 
 class Diagnosis(Section):
     """Blind spots and unreliable features of a weak network [L20, Sec. 4.1]."""
 
-    dataset: str = "birds"
+    dataset: Name = "birds"
     weak: Architecture = "alexnet"
-    weak_layer: str = "conv5"
+    weak_layer: Layer = "conv5"
     strong: Architecture = "resnet34"
-    strong_layer: str = "last_conv"
-    seed: int = 0
+    strong_layer: Layer = "last_conv"
+    seed: Seed = 0
 
 
 class Refinement(Section):
     """Features of A that B's tail reads better than B's own [L20, Table 3]."""
 
-    dataset: str = "birds"
+    dataset: Name = "birds"
     layers: LayersOf = {
         "vgg16_bn": ("conv4_3", "conv5_2"),
         "resnet18": ("last_conv",),
         "resnet34": ("last_conv",),
     }
-    seeds: tuple[int, int] = Field((0, 1), description="of A, which reconstructs, and of B")
+    seeds: Seeds = Field((0, 1), description="of A, which reconstructs, and of B")
 
 
 class Task(Section):
     """Some classes of a data set: those of one superclass."""
 
-    dataset: str
-    superclass: str
+    dataset: Name
+    superclass: Name
 
 
 class Redundancy(Section):
     """Features cleared of what a part of the classes does not need [L20, Table 4]."""
 
-    tasks: dict[str, Task] = {
+    tasks: dict[Name, Task] = {
         "voc_animal": Task(dataset="objects", superclass="animal"),
         "mix_cub": Task(dataset="mix", superclass="bird"),
         "mix_dogs": Task(dataset="mix", superclass="dog"),
     }
     layers: LayersOf = {"vgg16_bn": ("conv4_3", "conv5_2"), "resnet18": ("last_conv",)}
-    seeds: tuple[int, int] = Field((0, 1), description="of A, which reconstructs, and of B")
+    seeds: Seeds = Field((0, 1), description="of A, which reconstructs, and of B")
 
 
 class Retraining(Section):
@@ -124,12 +130,21 @@ class Retraining(Section):
 class Compression(Section):
     """What pruning throws away [L20, Fig. 4 left]."""
 
-    dataset: str = "birds"
+    dataset: Name = "birds"
     architecture: Architecture = "vgg16_bn"
-    layers: Annotated[tuple[str, ...], Field(min_length=1)] = ("conv4_3", "conv5_3")
-    seed: int = 0
-    removed: Annotated[tuple[Share, ...], Field(min_length=1)] = (0.5, 0.8, 0.9, 0.933, 0.97)
+    layers: Layers = ("conv4_3", "conv5_3")
+    seed: Seed = 0
+    removed: Annotated[tuple[Share, ...], Field(min_length=1, max_length=100)] = (
+        *(0.5, 0.8, 0.9, 0.933, 0.97),
+    )
     retraining: Retraining = Retraining()
+
+    @model_validator(mode="after")
+    def _shares_have_names_of_their_own(self) -> "Compression":
+        names = [f"{100 * share:g} %" for share in self.removed]
+        if len(set(names)) < len(names):
+            raise ValueError(f"removed {', '.join(names)}: no share may stand twice")
+        return self
 
 
 class Distillation(Section):
@@ -142,11 +157,11 @@ class Distillation(Section):
 class BornAgain(Section):
     """What each generation of born-again networks adds [L20, Fig. 4 right]."""
 
-    dataset: str = "birds"
+    dataset: Name = "birds"
     architecture: Architecture = "vgg16_bn"
-    layers: Annotated[tuple[str, ...], Field(min_length=1)] = ("conv4_3", "conv5_3")
-    seed: int = 0
-    generations: Annotated[int, Field(ge=2)] = 5
+    layers: Layers = ("conv4_3", "conv5_3")
+    seed: Seed = 0
+    generations: Annotated[int, Field(ge=2, le=100)] = 5
     distillation: Distillation = Distillation()
 
 
@@ -156,24 +171,24 @@ class CrossTask(Section):
     task: Literal["superclass", "both"] = Field(
         "superclass", description="of B; both: a head for classes and one for superclasses"
     )
-    dataset: str = "mix"
+    dataset: Name = "mix"
     architecture: Architecture = "vgg16_bn"
-    layers: Annotated[tuple[str, ...], Field(min_length=1)] = ("conv4_3", "conv5_3")
-    seed: int = 0
+    layers: Layers = ("conv4_3", "conv5_3")
+    seed: Seed = 0
 
 
 class Orders(Section):
     """Pictures of the components by order [L20, Fig. 1], of networks of different seeds."""
 
-    dataset: str = "birds"
+    dataset: Name = "birds"
     layers: LayersOf = {"vgg16_bn": ("conv5_3",)}
-    seeds: tuple[int, int] = (0, 1)
+    seeds: Seeds = (0, 1)
 
 
 class Baselines(Section):
     """The measures others use, beside every pair of the studies named."""
 
-    studies: Annotated[tuple[str, ...], Field(min_length=1)] = (
+    studies: Annotated[tuple[Name, ...], Field(min_length=1), Distinct] = (
         "stability",
         "diagnosis",
         "refinement",

@@ -17,6 +17,9 @@ from kc.names import Architecture
 from kc.plan import FitPlan, NetworkPlan, networks_of
 from kc.study_config import Baselines, Redundancy
 
+LONGEST = 220
+"""Characters of a product's name; a file's may have 255, and suffixes follow."""
+
 
 @dataclass(frozen=True)
 class StudyPlan:
@@ -48,7 +51,8 @@ def plan_of(settings: Settings, study: str) -> StudyPlan:
     Raises
     ------
     SettingsError
-        A data set the study names is none of those described, or it has no layers or tasks.
+        A data set the study names is none of those described, it has no layers or tasks, or its
+        names make file names that are too long.
     """
     for where, dataset in _datasets_named(getattr(settings, study)).items():
         check_dataset(settings, f"{study}.{where}", dataset)
@@ -57,6 +61,12 @@ def plan_of(settings: Settings, study: str) -> StudyPlan:
         raise SettingsError(
             f"{study}: its layers or tasks are empty, so there is nothing to do. Cure: name one "
             "or more, or leave the key out to have the default"
+        )
+    longest = max((fit.name for fit in plan.fits), key=len, default="")
+    if len(longest) > LONGEST:
+        raise SettingsError(
+            f"{study}: the file name {longest[:40]}... has {len(longest)} characters, expected at "
+            f"most {LONGEST}. Cure: shorter names of data set, layer or superclass"
         )
     return plan
 

@@ -1,6 +1,7 @@
 """A table's chain back to its images: whole when it is, each broken link found and named."""
 
 import json
+import shlex
 import shutil
 import tarfile
 from dataclasses import replace
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 from kc.activations import record_networks
 from kc.chain import chain
 from kc.cli import app
+from kc.commands import Run, remake, write_run
 from kc.config import Generated, load_settings
 from kc.consistency.products import fit_pairs
 from kc.errors import StoreError
@@ -57,7 +59,7 @@ def make_images(settings, images):
     for name in ("birds", "dogs"):
         archive, out = settings.archive_of(name), images / f"{name}.zarr"
         source = Source.of(archive, records=images.parent / FOLDER) if archive else None
-        mend = f"snakemake --cores 1 --force {images / name}.json"
+        mend = remake(images / f"{name}.json")
         build_image_store(settings.datasets[name], archive, out, name, mend, source)
     parts = {name: open_images(images / f"{name}.json") for name in ("birds", "dogs")}
     build_mixture_store(parts, 0, images / "mix.zarr", "mix")
@@ -323,7 +325,23 @@ def test_the_commands_carry_the_options_of_the_run(here):
 
 def test_without_settings_here_no_options_are_guessed(here):
     origin = json.loads(TABLE.with_suffix(".json").read_text())
-    assert run_options(origin, Path("nowhere") / "config.yaml") is None
+    assert run_options(origin, TABLE, Path("nowhere") / "config.yaml") is None
+
+
+def test_the_commands_carry_the_options_of_the_last_run_where_it_gives_these_settings(here):
+    break_table(here)
+    (here / "kc's code").mkdir()
+    (here / "kc's code/config.yaml").write_text("results: out\n")
+    (here / "my preset.yaml").write_text(yaml.safe_dump(SETTINGS))
+    Path("config.yaml").unlink()
+    run = Run("out", str(here), str(here / "kc's code/Snakefile"), elsewhere=False)
+    write_run(run._replace(configfiles=[str(here / "my preset.yaml")]))
+    (line,) = [line for line in explain(TABLE)[1].splitlines() if "snakemake" in line]
+    words = ["snakemake", "--cores", "1", "--force", str(TABLE), "--snakefile"]
+    words += [str(here / "kc's code/Snakefile"), "--configfile", "my preset.yaml"]
+    assert shlex.split(line) == words
+    write_run(run)
+    assert "each with the --configfile" in explain(TABLE)[1]
 
 
 def test_what_is_no_table_of_the_workflow_is_refused(here):

@@ -1,5 +1,6 @@
 """Fetching from a server here that cuts, knows no ranges, or sends a wrong file."""
 
+import base64
 import errno
 import fcntl
 import hashlib
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import tarfile
 import threading
+import traceback
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -41,7 +43,7 @@ class Server:
 
     def __init__(self):
         self.data, self.tag, self.ranges, self.asked = DATA, '"one"', True, []
-        self.cuts, self.statuses = [], []
+        self.cuts, self.statuses, self.told = [], [], []
         """Bytes after which the connection is cut, and statuses, of the answers to come."""
         server = self
 
@@ -59,6 +61,7 @@ class Server:
     def answer(self, handler):
         begin, wanted = 0, handler.headers.get("Range")
         self.asked.append(wanted)
+        self.told.append((handler.path, handler.headers.get("Authorization")))
         if self.statuses:
             handler.send_error(self.statuses.pop(0))
             return
@@ -162,6 +165,26 @@ def test_a_kill_after_the_last_byte_fetches_nothing_again(server, tmp_path):
     assert (tmp_path / "data.tar").read_bytes() == DATA
 
 
+@pytest.mark.parametrize("validator", [5, None, '"one"\r\nX: y', "cut"])
+def test_a_damaged_note_of_a_part_is_not_believed(server, tmp_path, validator):
+    (tmp_path / "data.tar.part").write_bytes(DATA[:9])
+    text = json.dumps({"url": server.url, "validator": validator})
+    (tmp_path / "data.tar.part.json").write_text(text[:-1] if validator == "cut" else text)
+    get(server, tmp_path / "data.tar")
+    assert begins(server) == [0]
+    assert (tmp_path / "data.tar").read_bytes() == DATA
+
+
+@pytest.mark.parametrize("note", [{"url": "x"}, [{"url": "x", "validator": None}], {}])
+def test_a_part_whose_note_is_not_of_kc_is_left_alone(server, tmp_path, note):
+    (tmp_path / "data.tar.part").write_bytes(DATA[:9])
+    (tmp_path / "data.tar.part.json").write_text(json.dumps(note))
+    with pytest.raises(DownloadError, match=r"\.part: kc did not begin this download.* left as it"):
+        get(server, tmp_path / "data.tar")
+    assert (tmp_path / "data.tar.part").read_bytes() == DATA[:9]
+    assert begins(server) == []
+
+
 @pytest.mark.parametrize("wrong", [OTHER, DATA[:-1], b"<html>not found</html>"])
 def test_a_wrong_file_is_refused_and_moved_aside(server, tmp_path, wrong):
     server.data = wrong
@@ -218,6 +241,64 @@ def test_what_is_there_is_checked_and_never_overwritten(server, tmp_path):
         get(server, path)
     assert path.read_bytes() == OTHER
     assert server.asked == []
+
+
+def secret(server):
+    """Give an address with a password and a token, and what the server is to be told."""
+    url = server.url.replace("://", "://me:hunter2@") + "?token=hunter3"
+    about = ("/data.tar?token=hunter3", "Basic " + base64.b64encode(b"me:hunter2").decode())
+    return url, about
+
+
+def kept_of(folder, caplog):
+    return caplog.text + "".join(p.read_text(errors="replace") for p in folder.iterdir())
+
+
+def test_a_password_is_used_and_neither_shown_nor_kept(server, tmp_path, caplog):
+    caplog.set_level("INFO")
+    url, told = secret(server)
+    server.cuts = [300_000, 0, 0, 0]
+    wanted = Wanted(url, tmp_path / "data.tar", None)
+    with pytest.raises(DownloadError, match="given up") as caught:
+        fetch(wanted, attempts=3, pause=0.01)
+    assert "hunter" not in "".join(traceback.format_exception(caught.value))
+    state = json.loads((tmp_path / "data.tar.part.json").read_text())
+    assert state["url"] == server.url.replace("://", "://***@") + "?***"
+    assert "hunter" not in kept_of(tmp_path, caplog)
+    # another token goes on with the same file
+    fetch(wanted._replace(url=url.replace("hunter3", "hunter4")), attempts=3, pause=0.01)
+    assert (tmp_path / "data.tar").read_bytes() == DATA
+    assert begins(server)[-1] > 200_000
+    assert server.told[0] == told
+    assert json.loads((tmp_path / SEEN).read_text())["data.tar"]["url"] == state["url"]
+    assert "hunter" not in kept_of(tmp_path, caplog)
+    assert "fetched from" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("http://me:hunter2@127.0.0.1:1/a.tar?sig=hunter2", "given up"),
+        ("http://me:hunter2@127.0.0.1:1/a.tar?hunter2", "given up"),
+        ("http://me:hunter2%E4%B8%AD@127.0.0.1:1/a.tar", "cannot be fetched"),
+        ("nothing://me:hunter2@host/a.tar", "cannot be fetched"),
+    ],
+)
+def test_an_address_that_does_not_answer_shows_no_password(tmp_path, caplog, url, told):
+    with pytest.raises(DownloadError, match=told) as caught:
+        fetch(Wanted(url, tmp_path / "a.tar", SHA256), attempts=2, pause=0.01)
+    assert "hunter" not in "".join(traceback.format_exception(caught.value)) + caplog.text
+
+
+def test_refused_files_and_statuses_show_no_password(server, tmp_path):
+    url, _ = secret(server)
+    server.data = b"<html>not found</html>"
+    with pytest.raises(DownloadError, match="not the file") as refused:
+        fetch(Wanted(url, tmp_path / "data.tar", SHA256), 1, 0.01)
+    server.statuses = [404]
+    with pytest.raises(DownloadError, match="answers 404") as missing:
+        fetch(Wanted(url, tmp_path / "data.tar", SHA256), 1, 0.01)
+    assert "hunter" not in f"{refused.value}{missing.value}"
 
 
 def test_an_extracted_folder_is_left_alone(server, tmp_path):
@@ -279,3 +360,50 @@ def test_the_target_fetches_what_the_settings_name(server, tmp_path):
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "there" / "data.tar").read_bytes() == DATA
     assert "fetched from" in (tmp_path / "results" / "logs" / "download.log").read_text()
+
+
+@pytest.mark.parametrize("state", [None, '{"mine": 1}'])
+def test_a_part_that_was_begun_elsewhere_is_left_alone(server, tmp_path, state):
+    part = tmp_path / "data.tar.part"
+    part.write_bytes(b"a browser's")
+    if state is not None:
+        (tmp_path / "data.tar.part.json").write_text(state)
+    with pytest.raises(DownloadError, match=r"part: kc did not begin this download.*Cure: move it"):
+        get(server, tmp_path / "data.tar")
+    assert part.read_bytes() == b"a browser's"
+    assert server.asked == []
+
+
+@pytest.mark.parametrize("name", ["data.tar.part", "data.tar.part.json"])
+def test_a_link_in_place_of_a_part_is_not_written_through(server, tmp_path, name):
+    (tmp_path / "mine").write_bytes(b"")
+    (tmp_path / name).symlink_to(tmp_path / "mine")
+    with pytest.raises(DownloadError, match="kc did not begin this download"):
+        get(server, tmp_path / "data.tar")
+    assert (tmp_path / "mine").read_bytes() == b""
+
+
+def test_what_lies_beside_a_download_is_not_written_over(server, tmp_path):
+    (tmp_path / "data.tar.refused").write_bytes(b"mine")
+    (tmp_path / "mine.json").write_text("{}")
+    (tmp_path / SEEN).symlink_to(tmp_path / "mine.json")
+    get(server, tmp_path / "data.tar", None)
+    assert (tmp_path / "mine.json").read_text() == "{}"
+    (tmp_path / "data.tar").unlink()
+    server.data = OTHER
+    with pytest.raises(DownloadError, match=r"moved to .*data\.tar\.refused2\."):
+        get(server, tmp_path / "data.tar")
+    assert (tmp_path / "data.tar.refused").read_bytes() == b"mine"
+
+
+def test_a_kill_between_name_and_state_leaves_a_whole_part_known(server, tmp_path, monkeypatch):
+    def dying(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("kc.fetch.differs", dying)
+        with pytest.raises(KeyboardInterrupt):
+            get(server, tmp_path / "data.tar")
+    get(server, tmp_path / "data.tar")
+    assert begins(server) == [0, len(DATA)]
+    assert {path.name for path in tmp_path.iterdir()} == {"data.tar"}

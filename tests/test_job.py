@@ -44,3 +44,12 @@ def test_a_job_that_is_done_says_what_it_took(tmp_path):
     last = (tmp_path / "log").read_text().splitlines()[-1]
     assert "done in" in last
     assert 300 < int(last.split("peak memory ")[1].split()[0]) < 600
+
+
+def test_a_log_is_not_written_through_a_link(tmp_path):
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / "log").symlink_to(tmp_path / "mine")
+    script = "import sys; from kc.job import job\nwith job([sys.argv[1]]): pass"
+    subprocess.run([sys.executable, "-c", script, str(tmp_path / "log")], check=True)
+    assert (tmp_path / "mine").read_text() == "mine"
+    assert "done in" in (tmp_path / "log").read_text()

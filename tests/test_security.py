@@ -68,6 +68,10 @@ def fault_of(node):
         return f"{name} with allow_pickle=True"
     if is_true(node, "shell"):
         return f"{name} with shell=True"
+    if name.endswith("Image.open") and all(k.arg != "formats" for k in node.keywords):
+        return "Image.open without a list of formats"
+    if name.endswith("loadmat"):
+        return "loadmat, which a damaged file crashes"
     if name.startswith("yaml.") and name.removeprefix("yaml.") in UNSAFE_YAML:
         return f"calls {name}"
     if "pickle" in name or name.endswith("extractall"):
@@ -89,13 +93,17 @@ def parsed(path):
     return found
 
 
+CRASHES = {"kc/images/mat_child.py": ["loadmat, which a damaged file crashes"]}
+"""A process of its own."""
+
+
 def faults(trees):
     return [fault for tree in trees for node in ast.walk(tree) if (fault := fault_of(node))]
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_nothing_of_ours_can_run_what_a_file_holds(path):
-    assert faults(parsed(path)) == []
+    assert faults(parsed(path)) == CRASHES.get(str(path.relative_to(ROOT)), [])
 
 
 def test_there_is_something_to_look_at():
@@ -110,6 +118,7 @@ def test_there_is_something_to_look_at():
         *("torch.load(file)", "torch.load(file, weights_only=False)", "yaml.load(text)"),
         *("np.load(file, allow_pickle=True)", "subprocess.run(command, shell=True)"),
         *("pd.read_pickle(file)", "os.system(command)", "exec(code)", "tar.extractall(folder)"),
+        *("Image.open(file)", "PIL.Image.open(file, 'r')", "scipy.io.loadmat(file)"),
     ],
 )
 def test_the_look_finds_what_it_looks_for(line):
@@ -246,7 +255,7 @@ def test_modules_are_imported_by_names_of_ours():
     ]
     # timm and h5py are optional; the script of a study imports its report
     of_study = ("study.py", "f'kc.report.{snakemake.params.study}'")
-    assert set(named) == {("networks.py", "'timm'"), ("arrays.py", "'h5py'"), of_study}
+    assert set(named) == {("networks.py", "'timm'"), ("hdf5.py", "'h5py'"), of_study}
 
 
 def test_the_command_line_does_not_import_from_the_working_directory(tmp_path, mark):

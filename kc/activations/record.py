@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from kc.commands import remake
 from kc.config import Activations
 from kc.images import normalise
 from kc.networks import feature_extractor, load_network
@@ -77,7 +78,7 @@ def _record_one(
         settings.shard_rows,
         settings.compressor,
         {"network": name, "weights": weights, "images": images.digest},
-        mend=f"snakemake --cores 1 --force {out / name}.json",
+        mend=remake(out / f"{name}.json"),
         part=part,
         root=root,
     )

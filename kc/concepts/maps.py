@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
+from kc.commands import remake
 from kc.concepts.entropy import pixel_entropy
 from kc.concepts.networks import head_of, load_at, read_card
 from kc.concepts.noise import image_seed
@@ -120,7 +121,7 @@ def _map_layer(
             "layer": layer,
             "epochs": list(epochs),
         },
-        mend=f"snakemake --cores 1 --force {file.with_suffix('.json')}",
+        mend=remake(file.with_suffix(".json")),
     ) as writer:
         missing = writer.missing()
         bar = tqdm(missing, desc=file.stem, unit="checkpoint", disable=None, leave=False)

@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from kc.commands import fix_at, remake
 from kc.concepts.architectures import build_with_head, fc_node
 from kc.concepts.samples import class_names, load_pictures, measured_pictures
 from kc.concepts.training import (
@@ -25,7 +26,7 @@ from kc.config import Network
 from kc.errors import NetworkError
 from kc.images import normalise
 from kc.networks import split
-from kc.networks.checkpoint import WEIGHTS, filled, save_weights
+from kc.networks.checkpoint import FILES, HISTORY, WEIGHTS, filled, save_weights
 from kc.networks.pretrained import weights_file
 from kc.networks.tails import HeldFeatures, train_tail
 from kc.networks.train import Pictures, accuracy
@@ -74,7 +75,8 @@ def train_concept_networks(
         about = {"plan": asdict(plan), "shape": given.shape, "lessons": given.lessons}
         about |= {"layers": layers}
         key = product_key(about, inputs, "kc.concepts.networks")
-        with Product(out / plan.name, key) as product:
+        checkpoints = map(checkpoint_file, given.lessons.checkpoints)
+        with Product(out / plan.name, key, (*FILES, *checkpoints)) as product:
             if product.is_done():
                 LOG.info("%s: there already", plan.name)
             else:
@@ -95,7 +97,7 @@ def read_card(plan: ConceptNetwork, folder: Path) -> dict[str, Any]:
     path = folder / plan.name / CARD
     if not path.is_file():
         raise NetworkError(
-            f"{path}: the network '{plan.name}' is not there. Cure: snakemake --cores 1 {path}"
+            f"{path}: the network '{plan.name}' is not there. Cure: {fix_at(path, remake(path))}"
         )
     return read_product_card(path.parent)
 
@@ -151,7 +153,7 @@ def _make(plan: ConceptNetwork, given: Given, product: Product, device: torch.de
     if plan.teacher is not None:
         _teach_above(model, plan, pictures, lessons, device)
     save_weights(model, folder / WEIGHTS)
-    write_bytes_atomic(folder / "history.csv", history.to_csv(index=False).encode())
+    write_bytes_atomic(folder / HISTORY, history.to_csv(index=False).encode())
     test = load_pictures(given.images, "test", lessons.classes)
     card = asdict(plan) | {
         "name": plan.name,
@@ -175,14 +177,14 @@ def _make(plan: ConceptNetwork, given: Given, product: Product, device: torch.de
         digest = read_card(plan.teacher, folder.parent)["digest"]
         card |= {"origin": plan.teacher.name, "origin_digest": digest}
     kept = [checkpoint_file(epoch) for epoch in lessons.checkpoints]
-    product.finish(card, [WEIGHTS, "history.csv", *kept])
+    product.finish(card, [WEIGHTS, HISTORY, *kept])
     LOG.info("%s: test accuracy %.1f %%", plan.name, card["accuracy"]["test"])
 
 
 def read_history(plan: ConceptNetwork, folder: Path) -> pd.DataFrame:
     """Read what :func:`kc.concepts.training.train_to_checkpoints` gave, a row an epoch from 0."""
     read_card(plan, folder)
-    return pd.read_csv(folder / plan.name / "history.csv")
+    return pd.read_csv(folder / plan.name / HISTORY)
 
 
 def first_rate(plan: ConceptNetwork, lessons: Lessons, finetuned: bool) -> float:

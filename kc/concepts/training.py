@@ -15,12 +15,11 @@ from kc.concepts.distance import WeightDistance
 from kc.concepts_config import Lessons
 from kc.errors import NetworkError
 from kc.images import normalise
-from kc.networks.checkpoint import load_state, save_state, save_weights
+from kc.networks.checkpoint import STATE, load_state, save_state, save_weights
 from kc.networks.train import Pictures, augment
 from kc.runtime import derive_seed
 from kc.store.product import Product
 
-STATE = "state.safetensors"
 ALL = "all"
 """Name of the distance over all parameters."""
 

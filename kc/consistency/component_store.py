@@ -6,6 +6,7 @@ They are checked against the forward pass in float32 before they come here.
 from dataclasses import dataclass
 from pathlib import Path
 
+from kc.commands import remake
 from kc.config import Consistency
 from kc.consistency.order import Rows
 from kc.errors import StoreError
@@ -13,9 +14,7 @@ from kc.images.rows import rows_in
 from kc.names import Subset, component_names
 from kc.plan import FitPlan
 from kc.provenance import product_key
-from kc.store import ArraySpec, Store, StoreWriter
-from kc.store.manifest import read_manifest
-from kc.store.place import locate
+from kc.store import ArraySpec, Store, StoreWriter, open_store
 
 SHARD_ROWS = 256
 DIMS = {3: ("channel", "y", "x"), 2: ("token", "unit"), 1: ("unit",)}
@@ -36,11 +35,14 @@ class Kept:
     """See :class:`kc.store.StoreWriter`."""
     fit_key: str = ""
     """Key of the fit whose components these are."""
+    mend: str = ""
+    """See :class:`kc.store.StoreWriter`."""
 
     def is_done(self) -> bool:
-        """Say whether the store lies there, made from the same things."""
+        """Say whether the store lies there whole, made from the same things."""
         try:
-            return bool(read_manifest(*locate(self.path))["key"] == self.key)
+            store = open_store(self.path)
+            return bool(store.manifest["key"] == self.key) and not store.verify()
         except StoreError:
             return False
 
@@ -54,6 +56,7 @@ class Kept:
             coordinates,
             SHARD_ROWS,
             attributes={"component": list(self.names), "fit_key": self.fit_key},
+            mend=self.mend,
             root=self.root,
         )
 
@@ -82,6 +85,6 @@ def kept_of(
     key = product_key(
         {"components": settings.components}, {"fit": fit_key}, "kc.consistency.evaluate"
     )
-    return Kept(
-        out / "components" / f"{plan.name}.zarr", key, rows, target, spec, names, root, fit_key
-    )
+    path = out / "components" / f"{plan.name}.zarr"
+    mend = remake(path.with_suffix(".json"))
+    return Kept(path, key, rows, target, spec, names, root, fit_key, mend)

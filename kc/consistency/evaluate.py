@@ -14,6 +14,7 @@ from kc.consistency.data import Pair
 from kc.consistency.decompose import decompose, stacked
 from kc.consistency.order import Rows
 from kc.consistency.result import FitResult
+from kc.consistency.saved import VARIANCES
 from kc.consistency.variance import Moments, channel_frame, series
 from kc.store.files import write_bytes_atomic
 
@@ -54,7 +55,7 @@ def write_variances(found: Mapping[str, Moments], order: int, folder: Path) -> l
         channel = channel_frame(moments.channel_variance, order)
         channel.insert(0, "subset", name)
         channels.append(channel)
-    frames = {"variances.csv": overall, "variances_channels.csv": channels}
+    frames = dict(zip(VARIANCES, (overall, channels), strict=True))
     for file, parts in frames.items():
         write_bytes_atomic(folder / file, pd.concat(parts).to_csv(index=False).encode())
     return list(frames)

@@ -19,7 +19,7 @@ from kc.consistency.net import channels_of
 from kc.consistency.order import Rows
 from kc.consistency.result import FitResult
 from kc.consistency.resume import STATE, Resume
-from kc.consistency.saved import load_fit, save_fit
+from kc.consistency.saved import FILES, load_fit, save_fit
 from kc.consistency.variance import Moments, series
 from kc.errors import FeatureError
 from kc.images.rows import rows_in
@@ -64,7 +64,7 @@ def fit_pairs(
         check_same_images(source, target)
         key = fit_key(plan, settings, seed, source, target)
         kept = kept_of(plan, settings, key, target, out, root)
-        with Product(out / "fits" / plan.name, key) as product:
+        with Product(out / "fits" / plan.name, key, FILES) as product:
             if not product.is_done():
                 job = Job(plan, settings, seed, device)
                 _make(job, product, source, target, layers, kept)

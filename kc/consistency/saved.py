@@ -9,12 +9,16 @@ from kc.consistency.decompose import Normalisation
 from kc.consistency.net import ConsistencyNet
 from kc.consistency.optimise import Entry
 from kc.consistency.result import FitResult
+from kc.consistency.resume import STATE
 from kc.store.files import write_bytes_atomic
 from kc.store.product import read_card
 from kc.store.tensors import read_tensors, write_tensors
 
 WEIGHTS = "g.safetensors"
 HISTORY = "history.csv"
+VARIANCES = ("variances.csv", "variances_channels.csv")
+FILES = (WEIGHTS, HISTORY, *VARIANCES, STATE)
+"""All that is written into a fit's folder."""
 
 
 def save_fit(result: FitResult, folder: Path) -> list[str]:

@@ -207,7 +207,8 @@ def _open_tar(where: Path, plain: BinaryIO) -> tarfile.TarFile:
     try:
         tar = tarfile.open(fileobj=plain, mode="r:")  # noqa: SIM115, lives as long as its reader
         tar.getmembers()
-    except BROKEN as error:
+    # what tarfile itself trips over: numbers too large, headers without an end
+    except (*BROKEN, ValueError, OverflowError, RecursionError) as error:
         raise ImageError(truncated(where, error)) from error
     plain.seek(tar.offset)
     if plain.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
@@ -243,6 +244,7 @@ def _judged_members(
 def _judge(where: Path, member: tarfile.TarInfo) -> None:
     """Refuse what tarfile's data filter refuses, and absolute paths, which it would mend."""
     fault = "its path leaves the folder" if climbs(member.name) else ""
+    fault = "its name holds a NUL" if "\0" in f"{member.name}{member.linkname}" else fault
     if not fault:
         try:
             tarfile.data_filter(member, "/unpacked")

@@ -1,6 +1,5 @@
 """From bytes to pixels: decode, crop to the box, resize once."""
 
-import io
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +8,7 @@ from PIL import Image
 
 from kc.errors import ImageError
 from kc.images.archive import Files
+from kc.images.opening import open_picture
 from kc.images.samples import Sample
 
 OVERHANG = 1.5
@@ -17,7 +17,6 @@ MASK_THRESHOLD = 128
 """Official masks average several drawers: foreground is where half of them say so."""
 
 _INDEXED = ("P", "L")
-_UNDECODABLE = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError)
 
 
 class Pixels(NamedTuple):
@@ -127,15 +126,12 @@ def _inside(mask: Image.Image, sample: Sample, files: Files) -> NDArray[np.bool_
 def _open(name: str, sample: Sample, files: Files) -> Image.Image:
     data = files.read(name)
     try:
-        image = Image.open(io.BytesIO(data))
-        image.load()
-    except _UNDECODABLE as error:
+        return open_picture(data)
+    except ImageError as error:
         raise ImageError(
-            f"{files.where}: '{name}' (of image '{sample.image_id}', {len(data):,} bytes) does "
-            f"not decode: {error}. Cure: fetch the archive again, or take the image out of the "
-            "lists."
+            f"{files.where}: '{name}' (of image '{sample.image_id}', {len(data):,} bytes) {error}. "
+            "Cure: fetch the archive again, or take the image out of the lists."
         ) from error
-    return image
 
 
 def _spell(size: tuple[int, int]) -> str:

@@ -5,17 +5,14 @@ VOC's XML in ``Annotation/BREED/`` (without a suffix), and the lists ``train_lis
 ``test_list.mat``, which hold pictures, annotations and class numbers from 1.
 """
 
-import io
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
-import numpy as np
-from scipy.io import loadmat
-
 from kc.config import Dataset
 from kc.errors import ImageError
 from kc.images.archive import Files
+from kc.images.mat import read_mat
 from kc.images.samples import Sample, check_trained
 from kc.images.voc import read_annotation
 from kc.names import Subset
@@ -80,15 +77,13 @@ def _listed(files: Files, list_name: str, subset: Subset) -> list[_Row]:
 
 
 def _read_mat(files: Files, name: str) -> tuple[list[str], list[str], list[int]]:
-    content = io.BytesIO(files.read(name))
     try:
-        found = loadmat(content, squeeze_me=True, variable_names=list(_VARIABLES))
-    except Exception as error:  # scipy has no error of its own: UnboundLocalError has been seen
+        columns = read_mat(files.read(name), _VARIABLES)
+    except ImageError as error:
         raise ImageError(
             f"{files.where}: '{name}' is no .mat file of MATLAB 5 to 7.2 ({error}). "
-            "Cure: fetch lists.tar again."
+            "Expected file_list, annotation_list and labels. Cure: fetch lists.tar again."
         ) from error
-    columns = [np.atleast_1d(found.get(variable, ())).tolist() for variable in _VARIABLES]
     pictures, annotations, numbers = columns
     proper = len({len(column) for column in columns}) == 1
     proper = proper and all(isinstance(each, str) for each in pictures + annotations)

@@ -16,7 +16,9 @@ from kc.store.product import read_card
 from kc.store.tensors import read_tensors, write_tensors
 
 LOG = logging.getLogger(__name__)
-WEIGHTS = "weights.safetensors"
+WEIGHTS, HISTORY, STATE = "weights.safetensors", "history.csv", "state.safetensors"
+FILES = (WEIGHTS, HISTORY, STATE)
+"""All that is written into a network's folder, beside its checkpoints."""
 
 
 def save_weights(model: nn.Module, file: Path) -> None:

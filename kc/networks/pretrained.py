@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import nn
 from torchvision import models
 
 from kc.errors import NetworkError
+from kc.networks.state import read_state
 
 
 def weights_file(architecture: str, weights: str) -> Path:
@@ -54,7 +54,7 @@ def load_pretrained(model: nn.Module, architecture: str, file: Path) -> list[str
     NetworkError
         The file is no state dict of this network, at this width.
     """
-    found = _read(file)
+    found = read_state(file)
     own = model.state_dict()
     last = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)][-1]
     fresh = [name for name in own if name.startswith(f"{last}.")]
@@ -74,23 +74,6 @@ def load_pretrained(model: nn.Module, architecture: str, file: Path) -> list[str
         )
     model.load_state_dict({name: found[name] for name in wanted}, strict=False)
     return fresh
-
-
-def _read(file: Path) -> dict[str, Tensor]:
-    try:
-        if file.suffix == ".safetensors":
-            return load_file(file)
-        found = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise NetworkError(
-            f"{file}: not readable as weights ({type(error).__name__}: {str(error)[:200]}). Cure: "
-            "a state dict of tensors alone, as torch.save(model.state_dict()) writes it"
-        ) from None
-    if not isinstance(found, dict) or not all(isinstance(v, Tensor) for v in found.values()):
-        raise NetworkError(
-            f"{file}: holds {type(found).__name__}, expected a state dict of tensors alone"
-        )
-    return found
 
 
 def _some(names: list[str]) -> str:

@@ -12,11 +12,12 @@ import pandas as pd
 import torch
 from torch import nn
 
+from kc.commands import fix_at, remake
 from kc.config import Network, Recipe
 from kc.errors import NetworkError
 from kc.images.rows import rows_in
 from kc.networks.build import build
-from kc.networks.checkpoint import WEIGHTS, load_network, save_weights
+from kc.networks.checkpoint import FILES, HISTORY, WEIGHTS, load_network, save_weights
 from kc.networks.pretrained import load_pretrained, weights_file
 from kc.networks.prune import apply_masks, bake, removed_share, solve
 from kc.networks.train import Hyper, Pictures, Teacher, accuracy_by_head, train
@@ -78,7 +79,7 @@ def train_networks(
             inputs["weights"] = file_digest(file)
         about = {"plan": asdict(plan)} | training.of(plan)
         key = product_key(about, inputs, "kc.networks.products")
-        with Product(out / plan.name, key) as product:
+        with Product(out / plan.name, key, FILES) as product:
             if product.is_done():
                 LOG.info("%s: there already", plan.name)
             else:
@@ -162,7 +163,7 @@ def _make(
         bake(model)
         about["removed_share"] = removed_share(model)
     save_weights(model, folder / WEIGHTS)
-    write_bytes_atomic(folder / "history.csv", history.to_csv(index=False).encode())
+    write_bytes_atomic(folder / HISTORY, history.to_csv(index=False).encode())
     test = _load(images, rows_in(images.rows, "test"), labels)
     tested, trained = (
         accuracy_by_head(model, part, hyper.heads, device) for part in (test, pictures)
@@ -183,7 +184,7 @@ def _make(
         "device": str(device),
         "seconds": round(time.perf_counter() - started, 2),
     }
-    product.finish(card | about, [WEIGHTS, "history.csv"])
+    product.finish(card | about, [WEIGHTS, HISTORY])
     LOG.info("%s: test accuracy %.1f %%", plan.name, card["accuracy"]["test"])
 
 
@@ -226,6 +227,6 @@ def _origin_digest(origin: NetworkPlan, out: Path) -> str:
     if not card.is_file():
         raise NetworkError(
             f"{card}: the network to start from, or to be taught by, is missing. "
-            f"Cure: snakemake --cores 1 {card}"
+            f"Cure: {fix_at(card, remake(card))}"
         )
     return str(read_card(card.parent, files=())["digest"])

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from kc.config import Recipe
 from kc.errors import NetworkError
 from kc.images import normalise
-from kc.networks.checkpoint import load_state, save_state
+from kc.networks.checkpoint import STATE, load_state, save_state
 from kc.networks.distil import born_again_loss
 from kc.runtime import derive_seed
 from kc.study_config import Distillation
@@ -116,7 +116,7 @@ def train(
         momentum=hyper.recipe.momentum,
         weight_decay=hyper.recipe.weight_decay,
     )
-    state = folder / "state.safetensors"
+    state = folder / STATE
     history = load_state(state, model, optimiser)
     epochs = range(len(history), hyper.epochs)
     for epoch in tqdm(epochs, desc=name, unit="epoch", disable=None, leave=False):

@@ -1,8 +1,8 @@
 """Features made elsewhere: ``.npy``, ``.zarr`` and HDF5, of images or of anything else."""
 
-import importlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,12 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from kc.errors import FeatureError
+from kc.commands import AGAIN, quoted
+from kc.errors import FeatureError, KCError
+from kc.hdf5 import read_hdf5
+from kc.own.bounds import check_promise
 from kc.own.forms import Layer
+from kc.own.ids import read_ids
 from kc.own.record import Wanted, formed, specs_of
 from kc.own.settings import CompareSettings
 from kc.own_config import FEATURES
@@ -35,9 +39,17 @@ class OwnArrays:
     """What each row is called; None: by its number."""
     subsets: np.ndarray | None = None
     """``train`` or ``test`` for each row; None: still to be drawn."""
+    files: tuple[Path, ...] = ()
+    """All files their content lies in; none: ``path`` alone."""
+    ids_file: Path | None = None
 
     def __len__(self) -> int:
         return int(next(iter(self.arrays.values())).shape[0])
+
+    @property
+    def inputs(self) -> tuple[Path, ...]:
+        """List what it was read from."""
+        return (self.path, *self.files, *([] if self.ids_file is None else [self.ids_file]))
 
     @property
     def layers(self) -> dict[str, Layer]:
@@ -71,6 +83,7 @@ def read_arrays(spec: str, ids: Path | None = None) -> OwnArrays:
     if not path.exists():
         raise FeatureError(f"{path}: no such file; expected FILE.npy, FILE.zarr or FILE.h5")
     names, subsets = None, None
+    files: tuple[Path, ...] = (path,)
     if parsed["suffix"] == ".npy":
         found = _from_npy(path)
     elif parsed["suffix"] == ".zarr" and _is_kcs(path):
@@ -81,8 +94,11 @@ def read_arrays(spec: str, ids: Path | None = None) -> OwnArrays:
     elif parsed["suffix"] == ".zarr":
         found = open_foreign(path)
     else:
-        found = _from_hdf5(path)
-    arrays = OwnArrays(path.name, _chosen(path, found, only), path, names, subsets)
+        found, files = read_hdf5(path, only)
+    chosen = _chosen(path, found, only)
+    if names is None:  # a store of kc's, which has names, can lie in a bucket
+        check_promise(path, chosen, files)
+    arrays = OwnArrays(path.name, chosen, path, names, subsets, files)
     return arrays if ids is None else _with_ids(arrays, ids)
 
 
@@ -98,35 +114,14 @@ def _is_kcs(path: Path) -> bool:
 
 def _from_npy(path: Path) -> dict[str, Any]:
     try:
-        return {path.stem: np.load(path, mmap_mode="r", allow_pickle=False)}
+        # numpy.load would also open an .npz of this name
+        return {path.stem: np.lib.format.open_memmap(path, mode="r")}
     # whatever a broken file makes numpy raise
     except Exception as error:
         raise FeatureError(
             f"{path}: not readable as .npy ({type(error).__name__}: {error}). Damaged, or it holds "
             "Python objects, which kc refuses to run. Cure: numpy.save of one array of numbers."
         ) from error
-
-
-def _from_hdf5(path: Path) -> dict[str, Any]:
-    try:
-        h5py: Any = importlib.import_module("h5py")
-    except ImportError:
-        raise FeatureError(
-            f"{path}: reading HDF5 needs h5py, which is not installed. "
-            "Cure: pip install h5py (or kc's extra 'hdf5'), or save the array as .npy."
-        ) from None
-    try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        raise FeatureError(f"{path}: not readable as HDF5 ({error}). Cure: mend it.") from error
-    found: dict[str, Any] = {}
-
-    def see(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset):
-            found[name] = item
-
-    file.visititems(see)
-    return found
 
 
 def _chosen(path: Path, found: dict[str, Any], only: str | None) -> dict[str, Any]:
@@ -148,13 +143,17 @@ def _chosen(path: Path, found: dict[str, Any], only: str | None) -> dict[str, An
         told = ", ".join(f"{name} {count}" for name, count in counts.items())
         raise FeatureError(
             f"{path}: its arrays have different numbers of rows ({told}). Cure: name one, "
-            f"{path}:{next(iter(kept))}"
+            f"such as {quoted(f'{path}:{next(iter(kept))}')}"
         )
     return kept
 
 
 def _is_feature(array: Any) -> bool:
-    return np.dtype(array.dtype).kind in "fiu" and len(array.shape) in (2, 3, 4)
+    return (
+        np.dtype(array.dtype).kind in "fiu"
+        and len(array.shape) in (2, 3, 4)
+        and 0 not in array.shape[1:]
+    )
 
 
 def _what(name: str, array: Any) -> str:
@@ -165,16 +164,13 @@ def _what(name: str, array: Any) -> str:
 
 
 def _with_ids(arrays: OwnArrays, file: Path) -> OwnArrays:
-    if not file.is_file():
-        raise FeatureError(f"{file}: no such file; expected ids, one a line")
-    ids = np.array(file.read_text(encoding="utf-8").split("\n"), object)
-    ids = ids[:-1] if len(ids) and ids[-1] == "" else ids
+    ids = read_ids(file)
     if len(ids) != len(arrays):
         raise FeatureError(
             f"{file}: {len(ids)} ids for the {len(arrays)} rows of {arrays.path}; expected one "
             "each. Cure: mend --ids."
         )
-    return OwnArrays(arrays.name, arrays.arrays, arrays.path, ids, arrays.subsets)
+    return replace(arrays, ids=ids, ids_file=file)
 
 
 def import_arrays(
@@ -202,7 +198,7 @@ def import_arrays(
         "wanted": {name: [form.suffix for form in forms] for name, forms in wanted.items()},
         "rows": [list(map(str, column)) for column in (rows["image_id"], rows["subset"], order)],
     }
-    source = Source.of(*_files(arrays.path), records=out.parent.parent / FOLDER)
+    source = Source.of(*_files(arrays), records=out.parent.parent / FOLDER)
     key = product_key(about, {"file": source.digest}, "kc.own.arrays")
     shapes = {name: layer.shape for name, layer in layers.items()}
     with StoreWriter(
@@ -213,24 +209,42 @@ def import_arrays(
         settings.activations.shard_rows,
         settings.activations.compressor,
         {"file": arrays.name},
-        mend=f"rm -r {out}, and the same command again",
+        mend=AGAIN,
         source=source,
     ) as writer:
         missing = writer.missing()
-        held = _held(arrays, layers, settings.consistency.memory_gb) if missing else {}
+        with _readable(arrays.path):
+            held = _held(arrays, layers, settings.consistency.memory_gb) if missing else {}
         for shard in tqdm(missing, desc=f"read {out.stem}", unit="shard", disable=None):
-            taken = {
-                name: torch.from_numpy(_rows(values, order[writer.rows(shard)]))
-                for name, values in held.items()
-            }
+            with _readable(arrays.path):
+                taken = {
+                    name: torch.from_numpy(_rows(values, order[writer.rows(shard)]))
+                    for name, values in held.items()
+                }
             writer.write(shard, formed(taken, wanted))
         writer.finish()
     return open_store(out)
 
 
-def _files(path: Path) -> list[Path]:
+def _files(arrays: OwnArrays) -> list[Path]:
     """List what holds the features: of a store of kc's the manifest, which has every digest."""
-    return [path.with_suffix(".json") if _is_kcs(path) else path]
+    if _is_kcs(arrays.path):
+        return [arrays.path.with_suffix(".json")]
+    return [arrays.path, *(file for file in arrays.files if file != arrays.path)]
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Word what a damaged file makes its reader raise, chunk by chunk."""
+    try:
+        yield
+    except KCError:
+        raise
+    except Exception as error:
+        raise FeatureError(
+            f"{path}: its numbers cannot be read ({type(error).__name__}: {error}). Damaged, or "
+            "too large for this machine. Cure: save the array again."
+        ) from error
 
 
 def _held(arrays: OwnArrays, names: Mapping[str, Layer], memory_gb: float) -> dict[str, Any]:

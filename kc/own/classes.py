@@ -20,10 +20,12 @@ from kc.own.sides import Rows
 from kc.provenance import product_key
 from kc.runtime import derive_seed
 from kc.store import StoredArray
+from kc.store.files import write_bytes_atomic
 from kc.store.product import Product, read_card
 
 DRAWS = 1000
 LEVEL = 0.95
+IMAGES = "images.csv"
 
 
 def check_classes(rows: Rows, images: Path | str | None) -> None:
@@ -96,7 +98,7 @@ def images_of(
     fitted = out / "fits" / name
     inputs = {"fit": read_card(fitted)["key"]}
     key = product_key({}, inputs, "kc.own.classes")
-    with Product(out / "classes" / name, key) as product:
+    with Product(out / "classes" / name, key, [IMAGES]) as product:
         if not product.is_done():
             begun = time.monotonic()
             product.start()
@@ -106,12 +108,11 @@ def images_of(
             for x, y in pair_of(source, target, settings, device).in_order(rows):
                 parts = stacked(decompose(result.net, result.normalisation, x, y), y)[-2:]
                 moments.append(_moments(parts))
-            _frame(torch.cat(moments, dim=2), target, rows).to_csv(
-                product.folder / "images.csv", index=False
-            )
+            frame = _frame(torch.cat(moments, dim=2), target, rows)
+            write_bytes_atomic(product.folder / IMAGES, frame.to_csv(index=False).encode())
             seconds = round(time.monotonic() - begun, 2)
-            product.finish({"seconds": seconds, "device": str(device)}, ["images.csv"])
-    return pd.read_csv(product.folder / "images.csv")
+            product.finish({"seconds": seconds, "device": str(device)}, [IMAGES])
+    return pd.read_csv(product.folder / IMAGES)
 
 
 def _moments(parts: Tensor) -> Tensor:

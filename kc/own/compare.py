@@ -15,6 +15,7 @@ from kc.own.classes import check_classes, shares_by_class
 from kc.own.fits import Fitted, fit_direction
 from kc.own.forms import Form, align
 from kc.own.peers import peers_of
+from kc.own.places import check_places
 from kc.own.settings import CompareSettings
 from kc.own.sides import Comparable, Rows, Side, open_side, pair_rows, store_side
 from kc.provenance import code_hash, plain, versions
@@ -84,11 +85,14 @@ def compare(
     FeatureError
         Layers that cannot be brought to one kind, rows that do not match, values that are not
         finite.
+    StoreError
+        ``out`` has an input, or what kc did not make, where kc writes; nothing is touched then.
     """
     folder, chosen = Path(out), pick_device(device)
     sides = [open_side("a", a, layer_a, settings), open_side("b", b, layer_b, settings)]
     names = {side.letter: next(iter(side.layers)) for side in sides}
     forms = _forms(sides, names, settings)
+    check_places(folder, sides, images, *_places(forms, sides, names, settings))
     rows = pair_rows(sides, images, settings, folder)
     if settings.labels:
         check_classes(rows, images)
@@ -149,6 +153,21 @@ def origin_of(rows: Rows, images: Path | str | None) -> dict[str, Any]:
 def _named(source: str, target: str) -> str:
     """Call a direction as its fit, its components and its figures are called."""
     return f"{target}-from-{source}"
+
+
+def _places(
+    forms: Mapping[str, Form],
+    sides: Sequence[Side],
+    names: Mapping[str, str],
+    settings: CompareSettings,
+) -> tuple[list[str], list[str]]:
+    """Name the stores of components and the folders of products, as they lie in the folder."""
+    made = [_named(*ends) for ends in DIRECTIONS]
+    kinds = ["fits", "peers", *(["classes"] if settings.labels else [])]
+    shapes = [forms[s.letter].shape(s.layers[names[s.letter]].shape) for s in sides]
+    kept = settings.consistency.components != "none" and all(len(shape) == 3 for shape in shapes)
+    stores = [f"components/{name}" for name in made] if kept else []
+    return stores, [f"{kind}/{name}" for kind in kinds for name in made]
 
 
 def _forms(

@@ -17,7 +17,7 @@ from kc.consistency.net import channels_of
 from kc.consistency.order import Rows
 from kc.consistency.result import FitResult
 from kc.consistency.resume import STATE, Resume
-from kc.consistency.saved import load_fit, save_fit
+from kc.consistency.saved import FILES, load_fit, save_fit
 from kc.images.rows import rows_in
 from kc.names import SUBSETS, component_names
 from kc.own.settings import CompareSettings
@@ -74,7 +74,7 @@ def fit_direction(
     inputs = {"source": digest_of(source), "target": digest_of(target)}
     key = product_key({"fit": about, "seed": settings.seed, "name": name}, inputs, "kc.own.fits")
     kept = _kept(name, key, target, settings, out) if pictured else None
-    with Product(out / "fits" / name, key) as product:
+    with Product(out / "fits" / name, key, FILES) as product:
         if not product.is_done():
             _make(name, product, pair_of(source, target, settings, device), target, settings, kept)
         elif kept is not None and not kept.is_done():

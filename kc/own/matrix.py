@@ -21,6 +21,7 @@ from kc.own.estimate import Work, check_space, measured_rate, seconds_of, spell_
 from kc.own.fits import Fitted, fit_direction
 from kc.own.forms import Form, align
 from kc.own.peers import cka_of_all
+from kc.own.places import check_places
 from kc.own.record import specs_of
 from kc.own.settings import CompareSettings
 from kc.own.sides import Choice, Comparable, Side, open_side, pair_rows, store_side
@@ -100,11 +101,14 @@ def compare_layers(
         As :func:`kc.own.compare`; pairs that cannot be brought to one kind are left out, unless
         there are no others.
     StoreError
-        Features of more bytes than the disk has.
+        Features of more bytes than the disk has; or ``out`` has an input, or what kc did not
+        make, where kc writes: nothing is touched then.
     """
     folder, chosen = Path(out), pick_device(device)
     sides = [open_side("a", a, layers_a, settings), open_side("b", b, layers_b, settings)]
     cells, left_out = _cells(sides, settings)
+    fits = [f"fits/{cell.name(*ends)}" for cell in cells for ends in DIRECTIONS]
+    check_places(folder, sides, images, [], [*fits, "peers/matrix"])
     rows = pair_rows(sides, images, settings, folder)
     wanted = {side.letter: _wanted(side.letter, cells) for side in sides}
     size = _check_size(sides, wanted, len(rows.table), settings, folder)

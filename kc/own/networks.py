@@ -16,8 +16,9 @@ import torch
 from torch import nn
 from torchvision import models
 
+from kc.commands import command
 from kc.errors import NetworkError
-from kc.own.weights import State, load_into, read_state, unprefixed
+from kc.own.weights import State, classes_of, load_into, read_state, unprefixed
 
 TIMM = "timm:"
 """Before a name that torchvision has too."""
@@ -31,6 +32,8 @@ class OwnNetwork:
     model: nn.Module
     weights: str = "as the module holds them"
     """Where its weights are from."""
+    files: tuple[Path, ...] = ()
+    """What it was read from."""
 
 
 def read_network(spec: str, weights: Path | None = None, seed: int = 0) -> OwnNetwork:
@@ -67,7 +70,9 @@ def read_network(spec: str, weights: Path | None = None, seed: int = 0) -> OwnNe
     if state is not None and weights is not None:
         load_into(model, state, weights)
         kept = weights.name
-    return OwnNetwork(name, model.eval(), kept)
+    files = [Path(file)] if file.endswith(".py") else []
+    files += [] if weights is None else [weights]
+    return OwnNetwork(name, model.eval(), kept, tuple(files))
 
 
 def _from_name(name: str, state: State | None) -> nn.Module:
@@ -75,10 +80,9 @@ def _from_name(name: str, state: State | None) -> nn.Module:
     model = build()
     if state is None:
         return model
-    own, last = unprefixed(state, model.state_dict()), list(model.state_dict())[-1]
-    if last in own and own[last].ndim and own[last].shape != model.state_dict()[last].shape:
-        return build(num_classes=len(own[last]))
-    return model
+    own = model.state_dict()
+    classes = classes_of(unprefixed(state, own), own)
+    return model if classes in (None, len(list(own.values())[-1])) else build(num_classes=classes)
 
 
 def _builder(name: str) -> Callable[..., nn.Module]:
@@ -95,8 +99,8 @@ def _builder(name: str) -> Callable[..., nn.Module]:
     where = "torchvision's or timm's" if there else "torchvision's, and timm is not installed"
     raise NetworkError(
         f"'{name}' is no network of {where}; nearest: {', '.join(close) or 'none'}. "
-        "Cure: mend the name, name a function (path/file.py:function)"
-        f"{'' if there else ', or pip install timm'}."
+        "Cure: mend the name, or name a function (path/file.py:function)"
+        f"{'.' if there else ', or: ' + command('pip', 'install', 'timm')}"
     )
 
 

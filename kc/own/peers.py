@@ -18,12 +18,14 @@ from kc.own.fits import digest_of
 from kc.own.settings import CompareSettings
 from kc.provenance import product_key
 from kc.store import Store, StoredArray
+from kc.store.files import write_bytes_atomic
 from kc.store.product import Product
 
 WIDTH = 1024
 """Units a flattened feature may have: beyond, the best linear map and its kin take longer than g,
 and images are too few for them."""
 MINIBATCH = 256
+PEERS, CKA = "peers.csv", "cka.csv"
 
 
 def peers_of(
@@ -44,7 +46,7 @@ def peers_of(
     }
     inputs = {"source": digest_of(source), "target": digest_of(target)}
     key = product_key(about, inputs, "kc.consistency.baselines", "kc.own.peers")
-    with Product(out / "peers" / name, key) as product:
+    with Product(out / "peers" / name, key, [PEERS]) as product:
         if not product.is_done():
             begun = time.monotonic()
             product.start()
@@ -59,10 +61,11 @@ def peers_of(
                 block_rows=source.shard_rows,
                 memory_gb=settings.consistency.memory_gb,
             )
-            found.rename_axis("measure").to_csv(product.folder / "peers.csv")
+            content = found.rename_axis("measure").to_csv().encode()
+            write_bytes_atomic(product.folder / PEERS, content)
             seconds = round(time.monotonic() - begun, 2)
-            product.finish({"seconds": seconds, "device": str(device)}, ["peers.csv"])
-    values = pd.read_csv(product.folder / "peers.csv", index_col="measure")["similarity"]
+            product.finish({"seconds": seconds, "device": str(device)}, [PEERS])
+    values = pd.read_csv(product.folder / PEERS, index_col="measure")["similarity"]
     return values.reindex(list(NAMES))
 
 
@@ -80,14 +83,14 @@ def cka_of_all(
     """
     inputs = {"first": first.digest, "second": second.digest}
     key = product_key(names, inputs, "kc.own.peers")
-    with Product(out / "peers" / "matrix", key) as product:
+    with Product(out / "peers" / "matrix", key, [CKA]) as product:
         if not product.is_done():
             product.start()
             found = cka_matrix(_batches(first, second, names, device))
             frame = pd.DataFrame(found.numpy(), index=names[0], columns=names[1])
-            frame.to_csv(product.folder / "cka.csv")
-            product.finish({"device": str(device)}, ["cka.csv"])
-    return pd.read_csv(product.folder / "cka.csv", index_col=0)
+            write_bytes_atomic(product.folder / CKA, frame.to_csv().encode())
+            product.finish({"device": str(device)}, [CKA])
+    return pd.read_csv(product.folder / CKA, index_col=0)
 
 
 def _batches(

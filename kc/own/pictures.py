@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from tqdm import tqdm
 
+from kc.commands import AGAIN
 from kc.config import Dataset
 from kc.errors import ImageError
 from kc.images import open_images
@@ -149,7 +150,7 @@ def _write(
         rows,
         SHARD_ROWS,
         attributes={"layout": "folder", "classes": class_names(rows)},
-        mend=f"rm -r {out}, and the same command again",
+        mend=AGAIN,
         source=source,
     ) as writer:
         missing = writer.missing()

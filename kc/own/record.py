@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from kc.commands import AGAIN
 from kc.own.forms import Form, Shape
 from kc.own.layers import Tap
 from kc.own.memory import batch_size
@@ -59,7 +60,7 @@ def record_layers(
         settings.activations.shard_rows,
         settings.activations.compressor,
         {"network": tapped.digest, "images": images.digest},
-        mend=f"rm -r {out}, and the same command again",
+        mend=AGAIN,
     ) as writer:
         missing = writer.missing()
         total = sum(rows.stop - rows.start for rows in map(writer.rows, missing))

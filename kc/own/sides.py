@@ -38,6 +38,8 @@ class Side:
     """Where its weights, or its features, are from."""
     layers: dict[str, Layer]
     source: Tap | OwnArrays
+    files: tuple[Path, ...] = ()
+    """What it was read from."""
 
     def note(self, layer: str) -> str:
         """Say what a layer is of."""
@@ -69,7 +71,7 @@ def open_side(letter: str, what: Comparable, wanted: Choice, settings: CompareSe
     if isinstance(what, OwnArrays):
         names = _arrays_named(letter, what, wanted)
         chosen = {name: what.layers[name] for name in names}
-        return Side(letter, what.name, "features made elsewhere", chosen, what)
+        return Side(letter, what.name, "features made elsewhere", chosen, what, what.inputs)
     network = _own(what) if isinstance(what, nn.Module) else what
     if wanted is None:
         raise FeatureError(
@@ -80,7 +82,7 @@ def open_side(letter: str, what: Comparable, wanted: Choice, settings: CompareSe
         wanted = distinct_layers(network, settings.size)
     nodes = [wanted] if isinstance(wanted, str) else list(wanted)
     tapped = tap(network, nodes, settings.size)
-    return Side(letter, network.name, network.weights, tapped.layers, tapped)
+    return Side(letter, network.name, network.weights, tapped.layers, tapped, network.files)
 
 
 def _own(module: nn.Module) -> OwnNetwork:

@@ -1,52 +1,19 @@
-"""State dicts as people keep them: nested, prefixed, pickled or not; never run, never guessed."""
+"""State dicts put into networks: prefixes are taken off, nothing is guessed."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from kc.errors import NetworkError
+from kc.networks.state import State, read_state
 
-State = dict[str, Tensor]
+__all__ = ["State", "classes_of", "load_into", "read_state", "unprefixed"]
 
-NESTED = ("state_dict", "model_state_dict", "model", "network", "net")
-"""Keys under which checkpoints hold the state dict, beside epochs and optimisers."""
 PREFIXES = ("module.", "_orig_mod.", "model.")
 """What DataParallel, torch.compile and Lightning put before every name."""
 SHOWN = 6
 """Names listed of each kind of mismatch."""
-
-
-def read_state(file: Path) -> State:
-    """Read the tensors of a state dict, from under the keys checkpoints put them.
-
-    Nothing in the file is run: pickles are read with ``weights_only=True``.
-
-    Raises
-    ------
-    NetworkError
-        The file is missing, is not readable so, or holds no tensors.
-    """
-    if not file.is_file():
-        raise NetworkError(f"{file}: no such file; expected weights (.pt, .pth, .th, .safetensors)")
-    found = _read(file)
-    while isinstance(found, Mapping):
-        inner = [found[key] for key in NESTED if isinstance(found.get(key), Mapping)]
-        if not inner:
-            break
-        found = inner[0]
-    named = found if isinstance(found, Mapping) else {}
-    tensors = {str(name): value for name, value in named.items() if isinstance(value, Tensor)}
-    if not tensors:
-        holds = f"the keys {', '.join(map(str, named))}" if named else type(found).__name__
-        raise NetworkError(
-            f"{file}: no tensors by name in it, but {holds:.200}. Cure: save the network's own, "
-            "torch.save(model.state_dict(), FILE)"
-        )
-    return tensors
 
 
 def load_into(model: nn.Module, state: State, file: Path) -> None:
@@ -68,13 +35,32 @@ def load_into(model: nn.Module, state: State, file: Path) -> None:
         if name in state and state[name].shape != value.shape
     ]
     kinds = {"missing in the file": missing, "left over": left, "of another shape": shapes}
-    told = [f"{len(names)} {kind} ({_some(names)})" for kind, names in kinds.items() if names]
-    if told:
+    faults = [f"{len(names)} {kind} ({_some(names)})" for kind, names in kinds.items() if names]
+    if faults:
         raise NetworkError(
-            f"{file}: not the weights of this network ({len(own)} tensors): {'; '.join(told)}. "
+            f"{file}: not the weights of this network ({len(own)} tensors): {'; '.join(faults)}. "
             "Cure: name the network they were saved from, made as it was then."
         )
-    model.load_state_dict(state, strict=False)
+    try:
+        model.load_state_dict(state, strict=False)
+    except RuntimeError as error:  # torch cannot convert every type of number
+        told = " ".join(str(error).split())
+        raise NetworkError(f"{file}: {told:.300}. Cure: save the weights as float32.") from error
+
+
+def classes_of(state: State, own: Mapping[str, Tensor]) -> int | None:
+    """Give the classes of weights whose last layer is the network's but for their number.
+
+    All its tensors must say so, its matrix too: a bias alone is a few bytes that could ask for a
+    layer of any size.
+    """
+    layer = list(own)[-1].rpartition(".")[0]
+    mine = {name: value for name, value in own.items() if name.rpartition(".")[0] == layer}
+    theirs = [state[name] for name in mine if name in state]
+    counts = {len(value) for value in theirs if value.ndim}
+    same = [value.shape[1:] for value in theirs] == [value.shape[1:] for value in mine.values()]
+    same = same and any(value.ndim > 1 for value in theirs)
+    return counts.pop() if same and len(counts) == 1 and 0 not in counts else None
 
 
 def unprefixed(state: State, own: Mapping[str, Tensor]) -> State:
@@ -90,21 +76,6 @@ def unprefixed(state: State, own: Mapping[str, Tensor]) -> State:
             break
         state = {name.removeprefix(spare[0]): value for name, value in state.items()}
     return state
-
-
-def _read(file: Path) -> Any:
-    try:
-        if file.suffix == ".safetensors":
-            return load_file(file)
-        return torch.load(file, map_location="cpu", weights_only=True)
-    # whatever a broken file makes its readers raise
-    except Exception as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise NetworkError(
-            f"{file}: not readable as weights ({type(error).__name__}: {reason:.200}). Damaged, or "
-            "it holds Python objects beside tensors, which kc refuses to run. Cure: save tensors "
-            "alone, torch.save(model.state_dict(), FILE)"
-        ) from error
 
 
 def _some(names: Sequence[str]) -> str:

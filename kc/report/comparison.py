@@ -30,6 +30,8 @@
 
 ``index.html``, ``index_files/``
     The page of these tables and figures, with a viewer of the components.
+``kc.json``
+    The names of the tables, figures and page that kc wrote: others of these names are refused.
 
 ``kc compare --layers`` writes what :mod:`kc.report.matrix` says.
 """
@@ -45,6 +47,7 @@ from matplotlib.figure import Figure
 from kc.consistency.baselines import NAMES
 from kc.own import Comparison, notes
 from kc.report.figures import write_figure
+from kc.report.outputs import claim_outputs, names_of
 from kc.report.page import Drawing, Section, write_page
 from kc.report.pictures import (
     CHOICE,
@@ -71,6 +74,9 @@ def write_comparison(found: Comparison, folder: Path | str) -> Path:
     ``folder``: the one the comparison was made in.
     """
     out = Path(folder)
+    classes = [] if found.classes is None else ["classes"]
+    figures = [] if found.images is None else list(found.components)
+    claim_outputs(out, names_of(["compare", "peers", *classes], figures))
     shares = {name: Column(name, ".3f") for name in map(str, found.shares)}
     write_table(
         found.shares,

@@ -8,10 +8,14 @@ from tqdm import tqdm
 from kc.own import compare, compare_layers, read_arrays, read_network
 from kc.own.arrays import OwnArrays
 from kc.own.networks import OwnNetwork
+from kc.own.places import refuse_files, refuse_inputs
 from kc.own.settings import CompareSettings
 from kc.own_config import Pair, is_features
 from kc.report.comparison import write_comparison
 from kc.report.matrix import write_matrix
+from kc.report.outputs import names_of, refuse_outputs
+from kc.report.page import FILES
+from kc.store.ownership import LEDGER
 
 
 def make(
@@ -30,6 +34,11 @@ def make(
     KCError
         Whatever of the pair cannot be.
     """
+    tables, figures = outputs_of(pair)
+    names = names_of(tables, figures)
+    refuse_inputs([out / name for name in (*names, FILES, LEDGER)], pair.files())
+    refuse_files(out, map(Path, ("tables", "figures")))
+    refuse_outputs(out, names)
     a = _side(pair.a, pair.weights_a, pair.ids_a, settings.seed)
     b = _side(pair.b, pair.weights_b, pair.ids_b, settings.seed + 1)
     if pair.is_matrix:
@@ -40,6 +49,13 @@ def make(
     assert not isinstance(pair.layer_b, tuple)
     one = compare(a, b, pair.layer_a, pair.layer_b, pair.images, out, settings, device)
     return write_comparison(one, out)
+
+
+def outputs_of(pair: Pair) -> tuple[list[str], list[str]]:
+    """Name the tables and the figures of a pair; vectors have no figures."""
+    if pair.is_matrix:
+        return ["matrix"], ["matrix"]
+    return ["compare", "peers", *(["classes"] if pair.labels else [])], ["b-from-a", "a-from-b"]
 
 
 def _side(spec: str, weights: Path | None, ids: Path | None, seed: int) -> OwnNetwork | OwnArrays:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from kc.commands import fix_at
 from kc.errors import StoreError
 from kc.report.tables import read_markdown
 
@@ -33,17 +34,17 @@ def read_table(stem: Path) -> WrittenTable:
     try:
         text = read_markdown(stem)
     except FileNotFoundError:
-        raise StoreError(
-            f"{stem.with_suffix('.md')}: no such file. Cure: run the study that writes it."
-        ) from None
+        file = stem.with_suffix(".md")
+        raise StoreError(f"{file}: no such file. Cure: {fix_at(file)}") from None
     # stars and underscores are the formulas' own: no emphasis
     reader = MarkdownIt("zero").enable(["heading", "table", "list"])
     tokens = reader.parse(text)
     kinds = [token.type for token in tokens]
     if kinds[:1] != ["heading_open"] or kinds.count("table_open") != 1:
+        file = stem.with_suffix(".md")
         raise StoreError(
-            f"{stem.with_suffix('.md')}: expected a title and one table, as write_table writes "
-            "them. Cure: remove it and run its study again."
+            f"{file}: expected a title and one table, as write_table writes them. "
+            f"Cure: {fix_at(file)}"
         )
     begin, end = kinds.index("table_open"), kinds.index("table_close") + 1
     table = tokens[begin:end]

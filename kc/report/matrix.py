@@ -22,6 +22,7 @@ from matplotlib.figure import Figure
 
 from kc.own import Matrix
 from kc.report.figures import STYLE, write_figure
+from kc.report.outputs import claim_outputs, names_of
 from kc.report.page import Drawing, Section, write_page
 from kc.report.tables import Column, write_table
 
@@ -43,6 +44,7 @@ NUMBERED = 24
 def write_matrix(found: Matrix, folder: Path | str) -> Path:
     """Write the table (csv, md, tex, json), the heatmaps (png, svg) and the page; give the page."""
     out = Path(folder)
+    claim_outputs(out, names_of(["matrix"], ["matrix"]))
     shares = {name: Column(name, ".3f") for name in map(str, found.table)}
     write_table(
         found.table,

@@ -3,9 +3,11 @@
 ``index.html`` and beside it ``index_files/``: nothing else, nothing from elsewhere.
 """
 
+import glob
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,17 +16,23 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
+from kc.commands import fix_at
 from kc.errors import StoreError
 from kc.report.markdown import WrittenTable, read_table
 from kc.report.pictures import COLOURS
 from kc.report.viewer import Shown, View, write_index, write_view
 from kc.store.files import read_json, write_bytes_atomic
+from kc.store.ownership import LEDGER, LITTER, claim, claimed, finished, refuse_strangers
 
 FILES = "index_files"
-"""Folder beside the page that holds all else; its content is replaced."""
+"""Folder beside the page that holds all else; what kc wrote there is replaced."""
 ASSETS = ("page.css", "page.js", "viewer.js", "maps.js")
 COPIED = ("csv", "json")
 """Of each table, beside what is shown."""
+VIEWED = ("views.js", "pictures-????????????.jpg")
+"""What the viewer has beside its scripts."""
+OLDER = ("*.css", "*.js", "*.csv", "*.json", "*.png", "*.jpg")
+"""What lies beside a page of before there was a list, or whose list is damaged."""
 DEFAULT = Shown()
 
 
@@ -71,7 +79,7 @@ def write_page(
     views: Sequence[View],
     shown: Shown = DEFAULT,
 ) -> Path:
-    """Write ``folder/index.html`` and ``folder/index_files/``; what that held before is removed.
+    """Write ``folder/index.html`` and ``folder/index_files/``; an older page's files are removed.
 
     The same inputs give the same bytes. The folder can be moved, and opens with a double click.
 
@@ -97,13 +105,14 @@ def write_page(
     Raises
     ------
     StoreError
-        A table, component store or image store that is missing or damaged.
+        A table, component store or image store that is missing or damaged; or ``index_files`` or
+        ``index.html`` is not kc's.
     FeatureError
         Components that cannot be shown.
     """
     files = folder / FILES
-    shutil.rmtree(files, ignore_errors=True)
-    files.mkdir(parents=True)
+    refuse_strangers(folder, page_strangers(folder))
+    _empty(files, _named(sections, views))
     tables = {
         section.name: [_Table(stem.name, read_table(stem)) for stem in section.tables]
         for section in sections
@@ -135,9 +144,58 @@ def write_page(
         views=entries,
         files=FILES,
     )
+    claim(files, {glob.escape(path.name) for path in files.iterdir()})
     page = folder / "index.html"
     write_bytes_atomic(page, text.encode())
     return page
+
+
+def page_strangers(folder: Path) -> list[str]:
+    """List what lies where a page is to be, and was not written as part of one."""
+    files, page = folder / FILES, folder / "index.html"
+    if files.is_symlink() or (files.exists() and not files.is_dir()):
+        return [FILES]
+    there = {path.name for path in files.iterdir()} if files.is_dir() else set()
+    known = _known(files)
+    strangers = [
+        f"{FILES}/{name}"
+        for name in sorted(there - LITTER)
+        if finished(name) != LEDGER
+        and ((files / name).is_dir() or not any(fnmatchcase(finished(name), k) for k in known))
+    ]
+    # one that is damaged may not say so itself any more
+    is_page = bool(known) or not page.exists() or f"{FILES}/".encode() in _bytes(page)
+    return strangers if is_page else [*strangers, page.name]
+
+
+def _known(files: Path) -> list[str]:
+    """Give names or patterns of what is kc's in the folder beside a page."""
+    known = claimed(files, OLDER)
+    is_older = not (files / LEDGER).exists() and (files / ASSETS[0]).is_file()
+    return list(OLDER) if is_older else known
+
+
+def _named(sections: Sequence[Section], views: Sequence[View]) -> set[str]:
+    """Give patterns of the names of all that will be beside the page."""
+    tables = {f"{stem.name}.{suffix}" for part in sections for stem in part.tables
+              for suffix in COPIED}  # fmt: skip
+    drawn = {f"{drawing.stem.name}.png" for part in sections for drawing in part.figures}
+    scripts = {f"{glob.escape(view.name)}*.js" for view in views}
+    return {glob.escape(name) for name in tables | drawn} | scripts | {*ASSETS, *VIEWED, LEDGER}
+
+
+def _empty(files: Path, named: set[str]) -> None:
+    """Make the folder beside the page ready; what an older page had there goes."""
+    files.mkdir(parents=True, exist_ok=True)
+    known = _known(files)
+    claim(files, named, known)
+    for path in files.iterdir():
+        if path.name not in LITTER | {LEDGER}:
+            path.unlink()
+
+
+def _bytes(page: Path) -> bytes:
+    return page.read_bytes() if page.is_file() else b""
 
 
 def _copy_figure(stem: Path, files: Path) -> tuple[int, int]:
@@ -146,9 +204,9 @@ def _copy_figure(stem: Path, files: Path) -> tuple[int, int]:
         shutil.copyfile(stem.with_suffix(".png"), files / f"{stem.name}.png")
     except FileNotFoundError:
         raise StoreError(
-            f"{stem.with_suffix('.png')}: no such file. Cure: run the study that draws it."
+            f"{stem.with_suffix('.png')}: no such file. Cure: {fix_at(stem.with_suffix('.png'))}"
         ) from None
-    with Image.open(files / f"{stem.name}.png") as picture:
+    with Image.open(files / f"{stem.name}.png", formats=("PNG",)) as picture:
         return picture.size
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from kc.commands import fix_at
 from kc.errors import StoreError
 from kc.store.place import Place, read_signed_at
 
@@ -49,5 +50,5 @@ def _tells(receipt: Mapping[str, Any], shard: int, written: Mapping[str, Any]) -
 def _line(file: str, of: str, manifest: Mapping[str, Any]) -> str:
     return (
         f"{file}: the writer's bookkeeping{of} is missing or damaged; the arrays can be read. "
-        f"Cure: {manifest['mend']}"
+        f"Cure: {fix_at(file, manifest['mend'])}"
     )

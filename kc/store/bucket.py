@@ -72,6 +72,13 @@ class Bucket:
         paths = [*found["common_prefixes"], *(each["path"] for each in found["objects"])]
         return sorted(path.rstrip("/").rsplit("/", 1)[-1] for path in paths)
 
+    def files(self, folder: str) -> list[str]:
+        """List all objects below a prefix."""
+        with reaching(self.where(folder)):
+            batches = list(obstore.list(self.client, prefix=f"{folder}/"))
+        paths = [str(each["path"]) for batch in batches for each in batch]
+        return sorted(path.removeprefix(f"{folder}/") for path in paths)
+
     def delete(self, name: str) -> None:
         """Remove an object and all below the name."""
         with reaching(self.where(name)):
@@ -224,6 +231,8 @@ def reaching(url: str) -> Iterator[None]:
         yield
     except BaseError as error:
         reason = str(error).split("\n", 1)[0]
+        if "404 Not Found" in reason:  # a missing object is another error
+            raise StoreError(f"{url}: there is no such bucket. Cure: make it.") from None
         raise StoreError(
             f"{url}: {reason}. Cure: check AWS_ENDPOINT_URL (with http: AWS_ALLOW_HTTP=true), "
             "AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and run again; what is "

@@ -5,8 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from kc.errors import StoreError
+from kc.names import folder_id
 from kc.store.files import read_signed, write_signed
 from kc.store.manifest import dropped_path, read_manifest
+from kc.store.network import followed
+from kc.store.ownership import manifest_strangers, refuse_owned, refuse_strangers, store_strangers
 from kc.store.place import locate
 
 
@@ -19,7 +22,8 @@ def drop_store(path: Path, readers: Sequence[str]) -> None:
     Raises
     ------
     StoreError
-        It is neither there nor dropped.
+        It is neither there nor dropped, or kc did not make it, or made it for another results
+        folder.
     """
     beside, name = locate(path)
     note = path.parent / dropped_path(name)
@@ -29,10 +33,14 @@ def drop_store(path: Path, readers: Sequence[str]) -> None:
         if not note.is_file():
             raise
         manifest = read_signed(note)
-    about: dict[str, Any] = {"readers": list(readers), "digest": manifest["digest"]}
-    location = manifest.get("location", "")
+    location, key = manifest.get("location", ""), manifest.get("key", "")
+    place, name = locate(followed(location, str(path))) if location else (beside, name)
+    owner = folder_id(path.parent) if location else ""
+    refuse_strangers(path, manifest_strangers(beside, path.stem))
+    refuse_strangers(place.where(f"{name}.zarr"), store_strangers(place, name))
+    refuse_owned(place, name, key, owner, beside)
+    about: dict[str, Any] = {"readers": list(readers), "digest": manifest["digest"], "key": key}
     write_signed(note, about | {"location": location})
-    place, name = locate(location) if location else (beside, name)
     for part in (f"{name}.zarr", f"{name}.state"):
         place.delete(part)
     place.delete(f"{name}.json")

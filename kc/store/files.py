@@ -7,10 +7,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from os import fsync
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import xxhash
 
+from kc.aside import put_in_place
+from kc.commands import fix_at
 from kc.errors import StoreError
 
 CHECKSUM = "checksum"
@@ -33,19 +35,6 @@ def write_bytes_atomic(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         fsync(file.fileno())
-
-
-@contextmanager
-def put_in_place(aside: Path, path: Path) -> Iterator[BinaryIO]:
-    """Give a file to write aside; rename it if that goes well, else leave nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with aside.open("wb") as file:
-            yield file
-        aside.replace(path)
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise
 
 
 def write_json_atomic(path: Path, content: Any) -> None:
@@ -80,7 +69,7 @@ def parse_json(text: bytes, where: str) -> Any:
         return json.loads(text.decode("utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise StoreError(
-            f"{where}: not readable as JSON ({error}). Cure: remove it and run the workflow again."
+            f"{where}: not readable as JSON ({error}). Cure: {fix_at(where)}"
         ) from None
 
 
@@ -103,13 +92,13 @@ def read_signed(path: Path, cure: str = "") -> dict[str, Any]:
     Raises
     ------
     StoreError
-        The file is missing, or was edited or damaged; ends with ``cure``.
+        The file is missing, or was edited or damaged; ends with ``cure`` (none: what makes anew
+        the product it is in).
     """
-    cure = cure or "remove it and run the workflow again"
     try:
         text = path.read_bytes()
     except FileNotFoundError:
-        raise StoreError(f"{path}: no such file. Cure: {cure}") from None
+        raise StoreError(f"{path}: no such file. Cure: {cure or fix_at(path)}") from None
     return parse_signed(text, str(path), cure)
 
 
@@ -135,7 +124,8 @@ def parse_signed(text: bytes, where: str, cure: str) -> dict[str, Any]:
         whole = False
     if not whole:
         raise StoreError(
-            f"{where}: edited or damaged, it is not what its checksum was taken of. Cure: {cure}"
+            f"{where}: edited or damaged, it is not what its checksum was taken of. "
+            f"Cure: {cure or fix_at(where)}"
         )
     return dict(signed)
 

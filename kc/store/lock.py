@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
+from kc.commands import command, one_line
 from kc.errors import StoreError
 from kc.store.files import room_on_disk
 
@@ -22,6 +23,11 @@ PULSE = 30.0
 """Seconds between two signs of life of an owner."""
 SILENCE = 15 * 60.0
 """Seconds without one after which another machine's owner is taken for dead."""
+_BEGIN = '{"host": "'
+_TAKEN = (
+    "{path}: a link, or a file that kc did not make, lies where kc keeps a lock; it was left as it "
+    "is. Cure: move it away, or write elsewhere (another --out or results folder)."
+)
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
@@ -57,16 +63,40 @@ def lock(path: Path) -> Lock:
     ------
     HeldError
         Another process holds it, or may: its host, process and SLURM job are named.
+    StoreError
+        The file is a link, or no lock: it would be emptied.
     """
     with room_on_disk(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+", encoding="utf-8")
+        file = _opened(path)
         try:
             _take(file, path)
         except BaseException:
             file.close()
             raise
     return Lock(file)
+
+
+def _opened(path: Path) -> IO[str]:
+    """Open a lock file, or make it; not through a link, nor one that has a second name."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+    try:
+        file = os.fdopen(os.open(path, flags, 0o666), "a+", encoding="utf-8", errors="replace")
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.EMLINK, errno.EISDIR):
+            raise
+        raise StoreError(_TAKEN.format(path=path)) from None
+    file.seek(0)
+    text = file.read(len(_BEGIN))
+    if os.fstat(file.fileno()).st_nlink > 1 or not is_lock(text):
+        file.close()
+        raise StoreError(_TAKEN.format(path=path))
+    return file
+
+
+def is_lock(text: str) -> bool:
+    """Tell the text of a lock, of a killed writer's too, from that of somebody else's file."""
+    return _BEGIN.startswith(text[: len(_BEGIN)])
 
 
 def _take(file: IO[str], path: Path) -> None:
@@ -113,12 +143,13 @@ def refuse_living(path: str, owner: dict[str, Any], held: bool, silent: float) -
     # a job that SLURM started again on another machine is its own predecessor
     again = mine["slurm_job"] != "none" and owner.get("slurm_job") == mine["slurm_job"]
     if away and not again and silent < SILENCE:
+        host = one_line(owner["host"])
         raise HeldError(
             f"{path}: the last writer ({_spell(owner)}) did not give this lock back; its last "
             f"sign of life was {silent / 60:.0f} min ago, and from {mine['host']} nobody can see "
-            f"whether it still runs. Cure: make sure that it does not (on {owner['host']}: ps -p "
-            f"{owner['pid']}; squeue), then rm {path}; after {SILENCE / 60:.0f} min without a "
-            "sign it is taken over."
+            f"whether it still runs. Cure: make sure that it does not (on {host}: ps -p "
+            f"{owner['pid']}; squeue), and remove the lock; after {SILENCE / 60:.0f} min without "
+            f"a sign it is taken over. To remove it: {_removal(path)}"
         )
 
 
@@ -148,8 +179,12 @@ def seems_alive(owner: dict[str, Any]) -> bool:
     return True
 
 
+def _removal(path: str) -> str:
+    return path if path.startswith("s3://") else command("rm", Path(path))
+
+
 def _spell(owner: dict[str, Any]) -> str:
     if not owner:
         return "unknown: it left no name yet"
     job = owner.get("slurm_job", "none")
-    return f"process {owner['pid']} on host {owner['host']}, SLURM job {job}"
+    return one_line(f"process {owner['pid']} on host {owner['host']}, SLURM job {job}")

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from kc.commands import fix_at, remake
 from kc.errors import StoreError
 from kc.store.place import Place, read_json_at, read_signed_at
 
@@ -27,11 +28,10 @@ def read_manifest(place: Place, name: str) -> dict[str, Any]:
         _refuse_dropped(place, name)
         what = "unfinished: it has no manifest" if place.has(f"{name}.zarr") else "not there"
         raise StoreError(
-            f"{place.where(name)}.zarr: the store is {what} ({file}). Cure: run the workflow "
-            "again, a recording goes on at the first missing shard."
+            f"{place.where(name)}.zarr: the store is {what} ({file}). Cure: {fix_at(file)}"
         )
     # what the file says of the cure is not to be believed either
-    cure = f"remove {file} and run the workflow again; shards that are whole are not made again"
+    cure = fix_at(file)
     found = read_json_at(place, f"{name}.json")
     if isinstance(found, dict) and found.get("format") != FORMAT:
         raise StoreError(
@@ -44,8 +44,9 @@ def _refuse_dropped(place: Place, name: str) -> None:
     note = dropped_path(name)
     if place.has(note):
         readers = ", ".join(read_signed_at(place, note)["readers"])
+        file = place.where(f"{name}.json")
+        remade = fix_at(file, remake(file))
         raise StoreError(
             f"{place.where(name)}.zarr: the store was dropped after its last use by {readers} "
-            "(storage.drop). Cure: to make it again, run "
-            f"snakemake --cores 1 {place.where(name)}.json"
+            f"(storage.drop). Cure: {remade}"
         )

@@ -11,6 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 from zarr.abc.store import Store as ZarrStore
 from zarr.storage import LocalStore
 
+from kc.commands import fix_at
 from kc.errors import StoreError
 from kc.store.files import file_digest, parse_json, parse_signed, write_bytes_atomic
 from kc.store.lock import lock
@@ -51,8 +52,15 @@ class Place(Protocol):
         """List what lies in a folder, by name; nothing where there is none."""
         ...
 
+    def files(self, folder: str) -> list[str]:
+        """List all files below a folder, relative to it; one that is no folder is one of no name.
+
+        A link to a folder is a file whose name ends with a slash: it is not gone into.
+        """
+        ...
+
     def delete(self, name: str) -> None:
-        """Remove a file or a whole folder, where it is there."""
+        """Remove a file, a link or a whole folder, where it is there."""
         ...
 
     def digest(self, name: str) -> str:
@@ -99,10 +107,21 @@ class Folder:
         path = self.root / folder
         return sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
 
+    def files(self, folder: str) -> list[str]:
+        """Walk a folder."""
+        top, found = self.root / folder, []
+        if top.is_symlink() or top.is_file():
+            return [""]
+        for at, folders, names in top.walk():
+            inside = "" if at == top else f"{at.relative_to(top).as_posix()}/"
+            found += [f"{inside}{name}" for name in names]
+            found += [f"{inside}{name}/" for name in folders if (at / name).is_symlink()]
+        return sorted(found)
+
     def delete(self, name: str) -> None:
-        """Remove a file or a folder."""
+        """Remove a file, a folder, or a link but not what it leads to."""
         path = self.root / name
-        if path.is_dir():
+        if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
@@ -147,11 +166,11 @@ def read_signed_at(place: Place, name: str, cure: str = "") -> dict[str, Any]:
     StoreError
         The file is missing, or was edited or damaged; ends with ``cure``.
     """
-    cure = cure or "remove it and run the workflow again"
     try:
         return parse_signed(place.read(name), place.where(name), cure)
     except FileNotFoundError:
-        raise StoreError(f"{place.where(name)}: no such file. Cure: {cure}") from None
+        where = place.where(name)
+        raise StoreError(f"{where}: no such file. Cure: {cure or fix_at(where)}") from None
 
 
 def place_of(root: Path | str) -> Place:

@@ -6,15 +6,17 @@ before a kill is not made twice.
 """
 
 import logging
-import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from kc.commands import AGAIN, fix_at
 from kc.errors import StoreError
-from kc.store.files import file_digest, read_signed, write_json_atomic, write_signed
-from kc.store.lock import lock
+from kc.store.files import file_digest, read_json, read_signed, write_json_atomic, write_signed
+from kc.store.lock import is_lock, lock
+from kc.store.ownership import LITTER, emptied, finished, looks_signed, refuse_strangers
 
 CARD = "card.json"
 RESULT = "result.json"
@@ -32,16 +34,22 @@ class Product:
     Parameters
     ----------
     folder
-        Where it lies; nothing else may be kept there.
+        Where it lies; nothing else may be kept there. What kc did not make is left alone, and
+        refused where the folder is to be made anew.
     key
         Hash of inputs, settings and code (:func:`kc.provenance.product_key`).
+    files
+        Names of all that may be written there before the card names it, states to go on from too:
+        what a kill leaves is known by them.
     """
 
-    def __init__(self, folder: Path, key: str) -> None:
-        self.folder, self.key = folder, key
+    def __init__(self, folder: Path, key: str, files: Iterable[str] = ()) -> None:
+        self.folder, self.key, self.files = folder, key, frozenset(files)
         self._seals: dict[str, str] = {}
 
     def __enter__(self) -> "Product":
+        if not self._is_kcs():  # before the lock, which is a file already
+            self.refuse_strangers()
         self._lock = lock(self.folder / LOCK)
         return self
 
@@ -54,7 +62,7 @@ class Product:
         self._lock.close()
 
     def is_done(self) -> bool:
-        """Whether it lies there whole, made under this key; gives the card back if it is gone."""
+        """Whether it lies there whole, made under this key; mends its card and its key."""
         try:
             card = read_signed(self.folder / RESULT)
             whole = card["key"] == self.key and not damaged_files(self.folder, card)
@@ -62,6 +70,7 @@ class Product:
             return False
         if whole:
             write_json_atomic(self.folder / CARD, card)
+            write_signed(self.folder / KEY, {"key": self.key})
             self._sweep(card["files"])
         return whole
 
@@ -69,12 +78,41 @@ class Product:
         """Make the folder ready; what another key left is removed, what this one left is kept.
 
         Unless a sealed file is no longer the one written: then all is made anew.
+
+        Raises
+        ------
+        StoreError
+            Something lies there that kc did not make.
         """
-        goes_on = self._goes_on()
+        self.refuse_strangers()
+        goes_on, known = self._goes_on(), self._known()
+        if not goes_on:
+            # first of all: what a kill leaves is known as kc's; not signed, so of no key
+            write_json_atomic(self.folder / KEY, {"key": "", "files": sorted(known)})
         for path in self.folder.iterdir():
-            if path.name in (CARD, RESULT) or (not goes_on and path.name != LOCK):
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            old = path.name in (CARD, RESULT) or (not goes_on and path.name not in (LOCK, KEY))
+            if old and finished(path.name) in known:
+                path.unlink()
         write_signed(self.folder / KEY, {"key": self.key})
+
+    def refuse_strangers(self) -> None:
+        """Go no further where something lies in the folder that kc did not make.
+
+        Raises
+        ------
+        StoreError
+            It is named.
+        """
+        known = self._known() if self._is_kcs() else {LOCK, f".{KEY}.aside"}
+        names = sorted(self._names() - LITTER)
+        strangers = [
+            name
+            for name in names
+            if not {name, finished(name)} & known
+            or (self.folder / name).is_dir()
+            or (name == LOCK and not is_lock((self.folder / name).read_text(errors="replace")))
+        ]
+        refuse_strangers(self.folder, strangers)
 
     def seal(self, name: str) -> None:
         """Keep the digest of a file that is done, where the card is still far away.
@@ -98,7 +136,7 @@ class Product:
         if changed:
             raise StoreError(
                 f"{self.folder}: {', '.join(changed)} missing or changed since written. "
-                "Cure: run the workflow again; it begins this folder anew"
+                f"Cure: {AGAIN}"
             )
         digests = {name: file_digest(self.folder / name) for name in files}
         whole = dict(card) | {"key": self.key, "digest": digests[files[0]], "files": digests}
@@ -132,9 +170,33 @@ class Product:
 
     def _sweep(self, files: Mapping[str, str]) -> None:
         """Remove what served the making only, as states to go on from."""
-        for path in self.folder.iterdir():
-            if path.name not in (*files, CARD, RESULT, KEY, LOCK):
-                path.unlink()
+        known = self._known()
+        for name in self._names() - {*files, CARD, RESULT, KEY, LOCK}:
+            if finished(name) in known:
+                (self.folder / name).unlink()
+
+    def _names(self) -> set[str]:
+        if not self.folder.is_dir():
+            return {self.folder.name} if self.folder.exists() else set()
+        return {path.name for path in self.folder.iterdir()}
+
+    def _is_kcs(self) -> bool:
+        """Tell by its key or card whether kc made the folder."""
+        return any(
+            (self.folder / name).is_file()
+            and looks_signed((self.folder / name).read_text(encoding="utf-8", errors="replace"))
+            for name in (KEY, RESULT, CARD)
+        )
+
+    def _known(self) -> set[str]:
+        """Name all that is kc's: what may be written, and what card, copy and seals name."""
+        known = {CARD, RESULT, KEY, LOCK, SEALS, *self.files, *self._seals}
+        for name in (CARD, RESULT, SEALS):
+            with suppress(StoreError, KeyError):
+                known |= {str(file) for file in read_signed(self.folder / name)["files"]}
+        with suppress(StoreError):
+            known |= set(emptied(read_json(self.folder / KEY)).get("files", ()))
+        return known
 
 
 def read_card(folder: Path, cure: str = "", files: Sequence[str] | None = None) -> dict[str, Any]:
@@ -145,14 +207,16 @@ def read_card(folder: Path, cure: str = "", files: Sequence[str] | None = None) 
     StoreError
         The product is not finished, or such a file is missing or damaged; ends with ``cure``.
     """
-    cure = cure or f"rm -r {folder} and run the workflow again"
     card = read_signed(folder / CARD, cure)
     if "files" not in card:
-        raise StoreError(f"{folder / CARD}: whole, but no card: another file's. Cure: {cure}")
+        raise StoreError(
+            f"{folder / CARD}: whole, but no card: another file's. Cure: {cure or fix_at(folder)}"
+        )
     damaged = damaged_files(folder, card, files)
     if damaged:
         raise StoreError(
-            f"{folder}: {', '.join(damaged)} missing or not those of {CARD}. Cure: {cure}"
+            f"{folder}: {', '.join(damaged)} missing or not those of {CARD}. "
+            f"Cure: {cure or fix_at(folder)}"
         )
     return card
 

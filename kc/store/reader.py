@@ -10,9 +10,11 @@ import pandas as pd
 import xarray as xr
 import zarr
 
+from kc.commands import fix_at
 from kc.errors import StoreError
 from kc.store.bookkeeping import bookkeeping_damages, spell_rows
 from kc.store.manifest import read_manifest
+from kc.store.network import followed
 from kc.store.place import Folder, locate
 from kc.store.plain_shard import PlainShards, plain_shards
 from kc.store.spec import ArraySpec, from_disk
@@ -21,17 +23,22 @@ from kc.store.spec import ArraySpec, from_disk
 class Store:
     """A finished store: its arrays by name, its rows as a table."""
 
-    def __init__(self, path: Path | str) -> None:
-        self.place, self.name = locate(path)
+    def __init__(self, path: Path | str, network: bool = False) -> None:
+        self.opened, (self.place, self.name) = path, locate(path)
         self.manifest = read_manifest(self.place, self.name)
         if "location" in self.manifest:
-            self.place, self.name = locate(self.manifest["location"])
+            beside = self.place.where(f"{self.name}.json")
+            self.place, self.name = locate(followed(self.manifest["location"], beside, network))
         self.path = self.place.where(f"{self.name}.zarr")
         self.digest: str = self.manifest["digest"]
         self.attributes: dict[str, Any] = self.manifest["attributes"]
-        self.mend: str = self.manifest["mend"]
         self.names: list[str] = sorted(self.manifest["arrays"])
         self.rows = self._coordinates()
+
+    @property
+    def mend(self) -> str:
+        """What makes the store anew where it is damaged, for messages."""
+        return fix_at(self.opened, self.manifest["mend"])
 
     @property
     def image_ids(self) -> np.ndarray:
@@ -320,15 +327,24 @@ def _reopen(path: str, digest: str, name: str) -> StoredArray:
     return store[name]
 
 
-def open_store(path: Path | str) -> Store:
+def open_store(path: Path | str, network: bool = False) -> Store:
     """Open a finished store by its folder (``.zarr``) or its manifest (``.json``).
+
+    Parameters
+    ----------
+    path
+        Of either, in a folder or a bucket (``s3://bucket/prefix/NAME.zarr``).
+    network
+        Follow a manifest in a folder to arrays in a bucket, whichever it names. Jobs of the
+        workflow follow those below ``storage.root`` without being asked.
 
     Raises
     ------
     StoreError
-        Nothing there, unfinished (no manifest), or an edited manifest.
+        Nothing there, unfinished (no manifest), an edited manifest, or one that leads over the
+        network.
     """
-    return Store(path)
+    return Store(path, network)
 
 
 def check_same_images(a: Any, b: Any, mend: str = "") -> None:
@@ -341,13 +357,13 @@ def check_same_images(a: Any, b: Any, mend: str = "") -> None:
     """
     first, second = a.image_ids, b.image_ids
     names = " and ".join(str(getattr(s, "store", s).path) for s in (a, b))
-    cure = mend or f"{getattr(a, 'store', a).mend}; both must come from the same image store"
+    cure = mend or getattr(a, "store", a).mend
     if len(first) != len(second):
         raise StoreError(f"{names}: {len(first)} and {len(second)} images. Cure: {cure}")
     different = np.flatnonzero(first != second)
     if len(different):
         row = int(different[0])
         raise StoreError(
-            f"{names}: list different images (first difference at row {row}: "
-            f"{first[row]} / {second[row]}). Cure: {cure}"
+            f"{names}: list different images (first difference at row {row}: {first[row]} / "
+            f"{second[row]}); both must come from the same image store. Cure: {cure}"
         )

@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from kc.commands import fix_at
 from kc.errors import StoreError
 from kc.store.files import write_bytes_atomic
 
@@ -50,8 +51,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], Any]:
         raise StoreError(f"{path}: no such file") from None
     except (SafetensorError, KeyError, ValueError, TypeError):
         raise StoreError(
-            f"{path}: damaged, it is not what its checksum was taken of. "
-            "Cure: rm it and run the workflow again"
+            f"{path}: damaged, it is not what its checksum was taken of. Cure: {fix_at(path)}"
         ) from None
     return tensors, about
 

@@ -3,11 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+from kc.commands import fix_at
 from kc.errors import StoreError
-from kc.store.files import read_signed, sign
+from kc.store.files import CHECKSUM, read_signed, sign
 from kc.store.place import is_remote
 from kc.store.product import CARD, KEY, RESULT, damaged_files
 from kc.store.reader import open_store
+
+PARTS = (".zarr", ".state")
 
 
 def damages_under(path: Path) -> list[str]:
@@ -30,12 +33,40 @@ def damages_under(path: Path) -> list[str]:
         return _of_product(path.parent if path.name == CARD else path)
     if path.suffix in (".zarr", ".json") and path.exists():
         return _of_store(path)
-    stores = sorted(path.rglob("*.zarr")) if path.is_dir() else []
-    keys = [key.parent for key in sorted(path.rglob(KEY)) if key.parent.suffix != ".state"]
-    if not stores and not keys:
+    stores, products = _found_under(path)
+    if not stores and not products:
         raise StoreError(f"{path}: no store (NAME.zarr) and no product (with a {CARD}) is here.")
-    found = [_of_store(store) for store in stores] + [_of_product(folder) for folder in keys]
+    found = [_of_store(store) for store in stores] + [_of_product(folder) for folder in products]
     return [line for part in found for line in part]
+
+
+def _found_under(path: Path) -> tuple[list[Path], list[Path]]:
+    """List stores and products of which anything is left: arrays, a manifest, a card, a key."""
+    stores, products = set(), set()
+    for each in path.rglob("*"):
+        inside = any(part.endswith(PARTS) for part in each.relative_to(path).parts[:-1])
+        if each.suffix in PARTS or (not inside and _is_manifest(each)):
+            stores.add(each.with_suffix(".zarr"))
+        elif not inside and (each.name == KEY or _is_card(each)):
+            products.add(each.parent)
+    return sorted(stores), sorted(products)
+
+
+def _is_manifest(file: Path) -> bool:
+    return file.suffix == ".json" and _holds(file, "mend", "shard_rows")
+
+
+def _is_card(file: Path) -> bool:
+    """Tell a product's card; that of drawn pictures is not signed."""
+    return file.name in (CARD, RESULT) and _holds(file, "files", "key", CHECKSUM)
+
+
+def _holds(file: Path, *fields: str) -> bool:
+    """Tell a file of kc's by its fields, also where it is damaged elsewhere."""
+    if not file.is_file():
+        return False
+    text = file.read_bytes()
+    return all(f'"{field}":'.encode() in text for field in fields)
 
 
 def _of_store(path: Path) -> list[str]:
@@ -47,7 +78,7 @@ def _of_store(path: Path) -> list[str]:
 
 def _of_product(folder: Path) -> list[str]:
     """Check the files against the card, or its copy, and the bookkeeping; name all that is bad."""
-    cure = f"rm -r {folder} and run the workflow again"
+    cure = fix_at(folder)
     found: dict[str, dict[str, Any]] = {}
     damages = []
     for name in (CARD, RESULT, KEY):

@@ -16,12 +16,22 @@ import pandas as pd
 import xxhash
 import zarr
 
+from kc.commands import AGAIN
 from kc.errors import FeatureError, StoreError
+from kc.names import folder_id
 from kc.sources import Source
 from kc.store.files import content_digest, room_on_disk, sign, spell_json
 from kc.store.layout import chunk_rows, laid_out
 from kc.store.manifest import FORMAT
+from kc.store.network import trust
 from kc.store.owners import own, refuse_others, through_the_door
+from kc.store.ownership import (
+    array_names,
+    manifest_strangers,
+    refuse_owned,
+    refuse_strangers,
+    store_strangers,
+)
 from kc.store.part import WHOLE, Part
 from kc.store.place import Folder, locate, place_of, read_signed_at
 from kc.store.plain_shard import PlainShards, plain_shards
@@ -47,15 +57,18 @@ class StoreWriter:
     coordinates
         One row an image, in row order; ``image_id`` must be unique.
     mend
-        Command that makes the store anew, quoted in errors.
+        What makes the store anew, such as :func:`kc.commands.remake`; quoted in errors.
     part
         The shards this writer owns; only the owner of all can finish the store.
     root
         Folder or ``s3://bucket/prefix`` that holds the store in place of ``path``'s folder, where
-        only a manifest is then: it names the place.
+        only a manifest is then: it names the place. What is there from another ``path``'s folder
+        is refused.
     source
         Files of the user's that the store is made from: looked at once more before the manifest
         is written, which names them (``kc store verify --sources``).
+
+    Entering it removes what another key left, and refuses, untouched, what kc did not make.
     """
 
     def __init__(
@@ -76,13 +89,16 @@ class StoreWriter:
         self.beside, self.name = locate(path)
         self.place = place_of(root) if root else self.beside
         self.location = self.place.where(f"{self.name}.zarr") if root else ""
+        if root:
+            trust(root)
+        self.owner = folder_id(self.path.parent) if root else ""
         self.key = key
         self.arrays = {spec.name: spec for spec in arrays}
         self.coordinates = coordinates.reset_index(drop=True)
         self.shard_rows = shard_rows
         self.compressor = compressor
         self.attributes = dict(attributes or {})
-        self.mend = mend or f"rm -r {path} and run the workflow again"
+        self.mend = mend or AGAIN
         self.source = source
         self._check()
         self.owned = part.shards(self.shards)
@@ -94,9 +110,16 @@ class StoreWriter:
 
     def __enter__(self) -> "StoreWriter":
         state = f"{self.name}.state"
+        # before the door, which is a file already
+        self._refuse_strangers()
         with room_on_disk(self.path), through_the_door(self.place, state):
+            self._refuse_owned()
             goes_on = self._is_begun()
             refuse_others(self.place, state, self.owned if goes_on else None)
+            if not goes_on:
+                # whatever a kill leaves from here on is known as kc's, and of no key
+                before = array_names(self.place, self.name)
+                self._write_key("", None if before is None else {*before, *self._holds()})
             for place in (self.beside, self.place):
                 place.delete(f"{self.name}.json")
             if not goes_on:
@@ -197,6 +220,19 @@ class StoreWriter:
             twice = ids[ids.duplicated()].iloc[0]
             raise StoreError(f"{self.path}: image_id '{twice}' stands twice; ids must be unique")
 
+    def _refuse_strangers(self) -> None:
+        """Go no further where kc did not make what lies here, or made it for somebody else."""
+        refuse_strangers(
+            self.place.where(f"{self.name}.zarr"), store_strangers(self.place, self.name)
+        )
+        if self.location:
+            names = manifest_strangers(self.beside, self.name)
+            refuse_strangers(self.beside.where(f"{self.name}.json"), names)
+        self._refuse_owned()
+
+    def _refuse_owned(self) -> None:
+        refuse_owned(self.place, self.name, self.key, self.owner, self.beside)
+
     def _is_begun(self) -> bool:
         """Whether a store lies there under an equal key."""
         try:
@@ -209,7 +245,18 @@ class StoreWriter:
         # receipts first: whatever a kill leaves from here on, no shard of it exists
         for old in (self._own("receipts"), f"{self.name}.zarr"):
             self.place.delete(old)
-        self.place.write(self._own("key.json"), spell_json(sign({"key": self.key})))
+        self._write_key(self.key, self._holds())
+
+    def _holds(self) -> set[str]:
+        """Name the folders of the arrays and the coordinates."""
+        return {str(name).partition("/")[0] for name in (*self.arrays, *self.coordinates)}
+
+    def _write_key(self, key: str, holds: set[str] | None) -> None:
+        """Write what tells that kc made the store, of what, and for whom if many share the root."""
+        about: dict[str, Any] = {"key": key} | ({"owner": self.owner} if self.owner else {})
+        about |= {} if holds is None else {"holds": sorted(holds)}
+        # not signed while the store is emptied: of no key yet
+        self.place.write(self._own("key.json"), spell_json(sign(about) if key else about))
 
     def _put_right(self) -> dict[str, str]:
         """Write metadata and coordinates where they are not as they should be; give digests."""

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from kc.commands import fix_at, remake
 from kc.concepts import (
     Counts,
     Interval,
@@ -299,7 +300,8 @@ def _paper(
 
 def _check_images(maps: Maps, measured: Measured, path: Path) -> None:
     if maps.ids != measured.ids:
+        file = Path(f"{path}.json")
         raise StoreError(
             f"{path}.zarr: holds maps of {len(maps.ids)} images that are not the "
-            f"{len(measured.ids)} the settings choose. Cure: snakemake --cores 1 {path}.json"
+            f"{len(measured.ids)} the settings choose. Cure: {fix_at(file, remake(file))}"
         )

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from kc.commands import fix_at, remake
 from kc.errors import StoreError
 from kc.names import SUBSETS
 from kc.plan import FitPlan, NetworkPlan
@@ -123,7 +124,8 @@ def _read(path: Path, what: str) -> dict[str, Any]:
 
 
 def _cure(path: Path) -> str:
-    return f"snakemake --cores 1 --force {path.parent / 'card.json'}"
+    card = path.parent / "card.json"
+    return fix_at(card, remake(card))
 
 
 def _images(images: str, only: str) -> str:

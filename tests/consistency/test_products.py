@@ -149,6 +149,20 @@ def test_damaged_weights_are_made_again_and_refused_by_load(stores, tmp_path, co
     assert path.read_bytes() == whole
 
 
+@pytest.mark.parametrize("part", ["component/c/0/0/0/0/0", "subset/c/0", "component/zarr.json"])
+def test_damaged_components_are_made_again_from_the_fit(stores, tmp_path, counted, part):
+    run(stores, tmp_path)
+    path = tmp_path / "components" / f"{PLANS[0].name}.zarr"
+    whole = (path / part).read_bytes()
+    (path / part).write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(StoreError, match=r"Cure: snakemake --cores 1 --force .*conv4\.json"):
+        open_store(path)["component"].read(slice(0, 1))
+    run(stores, tmp_path)
+    assert len(counted) == 3
+    assert (path / part).read_bytes() == whole
+    assert open_store(path).verify() == []
+
+
 def test_a_changed_penalty_refits_and_kept_components_do_not(stores, tmp_path, counted):
     run(stores, tmp_path)
     kept_all = SETTINGS.model_copy(update={"components": "all", "memory_gb": 1.0})

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from kc.errors import StoreError
+from kc.sources import FOLDER
 from kc.store.files import CHECKSUM, file_digest, read_signed
 from kc.store.product import SEALS
 
@@ -14,11 +15,11 @@ runs of the same do not agree on, with the checksum of the file it stands in."""
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    """Give every file below a folder as it is to be compared."""
+    """Give every file below a folder as it is to be compared, but for records of times."""
     return {
         path.relative_to(folder).as_posix(): comparable(path)
         for path in sorted(folder.rglob("*"))
-        if path.is_file()
+        if path.is_file() and path.parent.name != FOLDER
     }
 
 

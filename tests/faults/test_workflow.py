@@ -15,7 +15,9 @@ import obstore
 import pytest
 from obstore.store import S3Store
 
+from kc.names import folder_id
 from kc.store import open_store
+from kc.store.verify import damages_under
 from tests.faults.compare import believed_and_wrong, differences, files
 from tests.faults.test_disk_full import leave, mounted
 from tests.faults.workflow import kill_session, products
@@ -73,7 +75,7 @@ def begun(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def whole(begun: Path, tmp_path_factory) -> Path:
     """Go on undisturbed."""
-    folder = tmp_path_factory.mktemp("whole")
+    folder = tmp_path_factory.mktemp("it's whole")
     shutil.copytree(begun, folder, dirs_exist_ok=True)
     done = run(folder, "stability")
     assert done.returncode == 0, text_of(done)
@@ -110,6 +112,33 @@ def test_a_run_that_does_not_fit_is_refused_and_one_that_fills_the_disk_goes_on(
         assert differences(products(disk / "out"), products(whole / "out")) == []
 
 
+def test_the_command_that_verify_prints_mends_damaged_components(whole: Path, tmp_path: Path):
+    """Snakemake alone sees nothing: a fit's manifests are there and unchanged."""
+    kept = products(whole / "out")
+    store = next((whole / "out/components").glob("*.zarr"))
+    shard = next(file for file in (store / "component").rglob("c/**/*") if file.is_file())
+    shard.write_bytes(shard.read_bytes()[:-1] + b"x")
+    assert "Nothing to be done" in text_of(run(whole, "stability"))
+    lines = damages_under(whole / "out")
+    assert len(lines) == 1, "\n".join(lines)
+    (line,) = lines
+    assert str(shard) in line
+    fix = line.partition("Cure: ")[2]
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", fix],
+        cwd=tmp_path,
+        env=os.environ | {"PATH": path, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, fix + text_of(done)
+    assert differences(products(whole / "out"), kept) == []
+    assert damages_under(whole / "out") == []
+    assert "Nothing to be done" in text_of(run(whole, "stability"))
+
+
 def test_a_run_that_records_to_a_bucket_is_killed_and_ends_with_the_tables_of_a_local_one(
     begun: Path, whole: Path, bucket: str, tmp_path: Path
 ):
@@ -134,7 +163,7 @@ def test_a_run_that_records_to_a_bucket_is_killed_and_ends_with_the_tables_of_a_
     assert done.returncode == 0, text_of(done)
     log = (tmp_path / "out/logs/activations/birds-resnet18.log").read_text()
     recorded = [int(n) for n in re.findall(r": (\d+) of \d+ shards to record", log)[-2:]]
-    every = [path for path in receipts() if "/activations/" in f"/{path}"]
+    every = [path for path in receipts() if "/activations/" in path]
     assert sum(recorded) == len(every) - len(left)
 
     assert not list((tmp_path / "out").glob("*/*.zarr/layer1*"))
@@ -142,8 +171,8 @@ def test_a_run_that_records_to_a_bucket_is_killed_and_ends_with_the_tables_of_a_
         local = sorted((whole / "out" / kind).glob("*.json"))
         assert local
         for manifest in local:
-            store = open_store(tmp_path / "out" / kind / manifest.name)
-            assert store.path.startswith(f"{bucket}/{kind}/")
+            store = open_store(tmp_path / "out" / kind / manifest.name, network=True)
+            assert store.path.startswith(f"{bucket}/{folder_id(tmp_path / 'out')}/{kind}/")
             assert store.digest == open_store(manifest).digest
             assert store.verify() == []
     made = [

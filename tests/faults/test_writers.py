@@ -74,7 +74,7 @@ def test_a_lock_of_another_host_is_explained_with_its_cure(tmp_path: Path):
     file = left(tmp_path / "lock")
     wanted = (
         r"process 12 on host elsewhere, SLURM job 34\) did not give this lock back.*"
-        rf"0 min ago.*from {HERE}.*Cure: .*on elsewhere: ps -p 12; squeue\), then rm .*lock"
+        rf"0 min ago.*from {HERE}.*Cure: .*on elsewhere: ps -p 12; squeue\), .*: rm .*lock"
     )
     with pytest.raises(StoreError, match=wanted):
         lock(file)

@@ -165,6 +165,52 @@ def test_truncated_archives_are_refused(
         pass
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"size": "99999999999999999999"},
+        {"size": "-5"},
+        {"GNU.sparse.map": "x,y"},
+        {"GNU.sparse.size": "zz"},
+        {"GNU.sparse.major": "1", "GNU.sparse.minor": "0"},
+    ],
+)
+def test_headers_that_make_no_sense_are_refused(tmp_path: Path, header: dict[str, str]) -> None:
+    member = special("a.jpg", size=512)
+    member.pax_headers = header
+    packed = tmp_path / "data.tar"
+    with tarfile.open(packed, "w", format=tarfile.PAX_FORMAT) as tar:
+        tar.addfile(member, io.BytesIO(b"zz\n1\n2\n" + bytes(505)))
+    with (
+        pytest.raises(ImageError, match=r"data\.tar: truncated or no tar archive"),
+        open_files(packed),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("kind", [b"L", b"x"])
+def test_headers_of_headers_without_an_end_are_refused(tmp_path: Path, kind: bytes) -> None:
+    header = special("././@LongLink", kind, size=12).tobuf(tarfile.GNU_FORMAT)
+    packed = tmp_path / "data.tar"
+    packed.write_bytes((header + b"12 path=abc\n".ljust(512, b"\0")) * 3000 + bytes(1024))
+    with (
+        pytest.raises(ImageError, match=r"data\.tar: truncated or no tar archive \(.*recursion"),
+        open_files(packed),
+    ):
+        pass
+
+
+def test_a_name_with_a_nul_is_refused(tmp_path: Path) -> None:
+    member = special("a")
+    member.pax_headers = {"path": "a\0b"}
+    packed = make_tar(tmp_path / "data.tar", "w", (member,))
+    with (
+        pytest.raises(ImageError, match=r"is not safe: its name holds a NUL\. Nothing was read"),
+        open_files(packed),
+    ):
+        pass
+
+
 def test_archive_cut_between_members_is_refused(tmp_path: Path) -> None:
     whole = make_tar(tmp_path / "whole.tar")
     with tarfile.open(whole) as tar:

@@ -1,6 +1,10 @@
+import ast
+import io
 import os
 import shutil
+import struct
 import tarfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +14,7 @@ from PIL import Image
 
 from kc.config import Dataset
 from kc.errors import ImageError
-from kc.images import build_image_store, open_images
+from kc.images import build_image_store, mat, open_images
 from kc.images.archive import FolderFiles, open_folder_of
 from kc.images.decode import decode
 from kc.images.dogs import ARCHIVES, read_dogs
@@ -28,7 +32,7 @@ def cells(values: list[object]) -> np.ndarray:
     return column
 
 
-def write_list(file: Path, rows: list[tuple[str, int]], **changes: object) -> None:
+def write_list(file: Path | io.BytesIO, rows: list[tuple[str, int]], **changes: object) -> None:
     variables = {
         "file_list": cells([f"{path}.jpg" for path, _ in rows]),
         "annotation_list": cells([path for path, _ in rows]),
@@ -195,6 +199,106 @@ def test_list_that_is_no_mat(dogs: Path, content: bytes | None) -> None:
     file.write_bytes(file.read_bytes()[:400] if content is None else content)
     with pytest.raises(ImageError, match=r"'train_list\.mat' is no \.mat file"):
         by_id(dogs)
+
+
+def good_list() -> bytes:
+    """A list whose bytes are the same whenever it is written."""
+    file = io.BytesIO()
+    write_list(file, TRAIN)
+    return b"MATLAB 5.0 MAT-file".ljust(116) + file.getvalue()[116:]
+
+
+def flipped(bit: int) -> bytes:
+    data = bytearray(good_list())
+    data[bit // 8] ^= 1 << bit % 8
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("bit", "told"),
+    [
+        (1154, "its reader was ended by SIGSEGV"),  # the crash, in SciPy 1.15 to 1.18
+        (3962, "its reader was ended by SIGXCPU"),  # the loop without an end
+    ],
+)
+def test_list_that_crashes_its_reader(
+    dogs: Path, monkeypatch: pytest.MonkeyPatch, bit: int, told: str
+) -> None:
+    monkeypatch.setattr(mat, "SECONDS", 2)
+    (dogs / "train_list.mat").write_bytes(flipped(bit))
+    with pytest.raises(
+        ImageError,
+        match=rf"dogs: 'train_list\.mat' is no \.mat file of MATLAB 5 to 7\.2 \({told}\)\. "
+        r"Expected file_list, annotation_list and labels\. Cure: fetch lists\.tar",
+    ):
+        by_id(dogs)
+
+
+def test_lists_with_a_bit_flipped_are_read_or_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mat, "SECONDS", 2)
+    rng = np.random.default_rng(0)
+    names = ("file_list", "annotation_list", "labels")
+    whole = mat.read_mat(good_list(), names)
+    assert whole == [[f"{path}.jpg" for path, _ in TRAIN], [path for path, _ in TRAIN], [9, 4, 9]]
+    for bit in rng.integers(128 * 8, len(good_list()) * 8, 4).tolist():
+        try:
+            assert len(mat.read_mat(flipped(bit), names)) == 3
+        except ImageError as error:
+            assert "\n" not in str(error)  # noqa: PT017, either will do
+
+
+def element(kind: int, data: bytes) -> bytes:
+    return struct.pack("<II", kind, len(data)) + data + bytes(-len(data) % 8)
+
+
+def bomb(count: int) -> bytes:
+    """A list of that many labels, all 0, packed."""
+    about = element(6, struct.pack("<II", 9, 0)) + element(5, struct.pack("<ii", count, 1))
+    matrix = element(14, about + element(1, b"labels") + element(2, bytes(count)))
+    return good_list()[:128] + element(15, zlib.compress(matrix, 1))
+
+
+def test_list_that_unpacks_to_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert mat.read_mat(bomb(64), ["labels"]) == [[0] * 64]
+    data = bomb(1 << 24)
+    assert len(data) < 100_000
+    with pytest.raises(ImageError, match=r"^ValueError: 16,777,216 rows, more than 1,048,576"):
+        mat.read_mat(data, ["labels"])
+    # what Python and SciPy take by themselves, but no more
+    monkeypatch.setattr(mat, "MEMORY", 400 << 20)
+    assert mat.read_mat(bomb(64), ["labels"]) == [[0] * 64]
+    with pytest.raises(ImageError, match="MemoryError"):
+        mat.read_mat(bomb(1 << 28), ["labels"])
+    monkeypatch.setattr(mat, "MOST_BYTES", 1000)
+    with pytest.raises(ImageError, match=r"it has 1,001 bytes, more than 1,000"):
+        mat.read_mat(bytes(1001), ["labels"])
+
+
+def test_reader_that_does_not_answer_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mat, "PATIENCE", 0.01)
+    with pytest.raises(ImageError, match=r"its reader did not end within 0\.01 s"):
+        mat.read_mat(good_list(), ["labels"])
+
+
+def test_reader_that_answers_something_else(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for text, told in (
+        ("print('no answer')", "its reader answered no JSON: Expecting value"),
+        ("raise SystemExit(3)", "its reader ended with code 3"),
+    ):
+        (tmp_path / "child.py").write_text(text)
+        monkeypatch.setattr(mat, "_CHILD", tmp_path / "child.py")
+        with pytest.raises(ImageError, match=told):
+            mat.read_mat(good_list(), ["labels"])
+
+
+def test_the_reader_imports_nothing_of_ours() -> None:
+    """What it imports is paid for with each list, and no torch may come in on the way."""
+    nodes = list(ast.walk(ast.parse(Path(mat.__file__).with_name("mat_child.py").read_text())))
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
+    assert names == {"io", "json", "resource", "sys", "numpy", "scipy.io"}
 
 
 @pytest.mark.parametrize(

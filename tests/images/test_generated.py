@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from kc.config import Generated
+from kc.errors import StoreError
 from kc.images import generated, write_cub
 from kc.images.archive import FolderFiles
 from kc.images.cub import read_cub
@@ -106,7 +107,7 @@ def test_whole_folder_is_not_drawn_again(folder: Path, monkeypatch: pytest.Monke
         write_generated("cub", TINY.model_copy(update={"difficulty": 0.4}), folder)
 
 
-@pytest.mark.parametrize("fault", ["flipped", "lost", "card", "no card", "other card"])
+@pytest.mark.parametrize("fault", ["flipped", "lost", "card", "other card"])
 def test_damaged_folder_is_drawn_anew(tmp_path: Path, fault: str) -> None:
     settings = TINY.model_copy(update={"classes": 2, "images_per_class": 4})
     folder = tmp_path / "source"
@@ -120,8 +121,6 @@ def test_damaged_folder_is_drawn_anew(tmp_path: Path, fault: str) -> None:
             victim.unlink()
         case "card":
             card.write_text("{")
-        case "no card":
-            card.unlink()
         case "other card":
             card.write_text(json.dumps({"key": "0", "digest": "0"}))
     write_generated("cub", settings, folder)
@@ -149,3 +148,35 @@ def test_killed_drawing_leaves_nothing_that_reads_as_complete(
     write_generated("cub", TINY, folder)
     assert len(read(folder)) == 25
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
+
+
+@pytest.mark.parametrize("aside", ["", ".part"])
+@pytest.mark.parametrize("name", ["mine.jpg", "card.json"])
+def test_a_folder_kc_did_not_draw_is_refused(tmp_path: Path, aside: str, name: str) -> None:
+    mine = tmp_path / f"source{aside}" / name
+    mine.parent.mkdir()
+    mine.write_text('{"mine": 1}')
+    (mine.parent / "other.txt").write_text("mine")
+    with pytest.raises(StoreError, match=rf"source{aside}: kc did not make .*Cure: move it away"):
+        write_generated("cub", TINY, tmp_path / "source")
+    assert mine.read_text() == '{"mine": 1}'
+    assert [path.name for path in tmp_path.iterdir()] == [f"source{aside}"]
+
+
+def test_a_file_put_among_drawn_pictures_is_never_removed(tmp_path: Path) -> None:
+    small = TINY.model_copy(update={"classes": 2, "images_per_class": 4})
+    folder = tmp_path / "source"
+    write_generated("cub", small, folder)
+    (folder / "images/mine.jpg").write_text("mine")
+    for settings in (small, small.model_copy(update={"seed": 2})):
+        with pytest.raises(StoreError, match=r"source: kc did not make images/mine\.jpg, and"):
+            write_generated("cub", settings, folder)
+    (folder / "images/mine.jpg").unlink()
+    card = json.loads((folder / generated.CARD).read_text())
+    (folder / generated.CARD).write_text(json.dumps({n: card[n] for n in ("key", "digest")}))
+    write_generated("cub", small.model_copy(update={"seed": 2}), folder)  # drawn by an older kc
+    (folder / generated.CARD).write_text(json.dumps({n: card[n] for n in ("key", "digest")}))
+    (tmp_path / "link").symlink_to(folder)
+    with pytest.raises(StoreError, match=r"link: kc did not make"):
+        write_generated("cub", small, tmp_path / "link")
+    assert (folder / generated.CARD).is_file()

@@ -165,6 +165,92 @@ def test_files_that_hold_no_features(tmp_path, monkeypatch):
         of(tmp_path / "torn.h5")
 
 
+def header(path, shape, data=b""):
+    """Write an .npy whose header says more than there is."""
+    with path.open("wb") as file:
+        about = {"descr": "<f4", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_2_0(file, about)
+        file.write(data)
+    return path
+
+
+def test_headers_that_promise_what_is_not_there(tmp_path):
+    for number, shape in enumerate([(1 << 40, 4), (1 << 62, 4), (1 << 32, 1 << 32), (-1, 4)]):
+        file = header(tmp_path / f"{number}.npy", shape, bytes(400))
+        with pytest.raises(FeatureError, match=rf"{number}\.npy: not readable as \.npy"):
+            of(file)
+    for shape in ((1 << 40, 0), (5, 0, 7)):
+        with pytest.raises(FeatureError, match=r"no features in it\. 'none' is float32 of shape"):
+            of(header(tmp_path / "none.npy", shape, bytes(400)))
+    np.savez(tmp_path / "x.npz", X)
+    (tmp_path / "x.npz").rename(tmp_path / "several.npy")
+    with pytest.raises(FeatureError, match=r"several\.npy: not readable as \.npy"):
+        of(tmp_path / "several.npy")
+
+
+def test_arrays_far_larger_than_their_files_are_refused(tmp_path):
+    """The counter-example is as large, and there: only what cannot be is refused."""
+    h5py = pytest.importorskip("h5py")
+    shape = (1 << 22, 4)
+    zarr.create_array(tmp_path / "x.zarr", shape=shape, dtype="f4", chunks=(1 << 20, 4))
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file.create_dataset("x", shape, "f4", chunks=(1 << 20, 4))
+    for name in ("x.zarr", "x.h5"):
+        with pytest.raises(
+            FeatureError,
+            match=rf"{name}: 'x' of shape \(4194304, 4\) promises 67,108,864 bytes, but [\d,]+ are",
+        ):
+            of(tmp_path / name)
+    with h5py.File(tmp_path / "there.h5", "w") as file:
+        ones = np.ones(shape, np.float32)
+        file.create_dataset("x", data=ones, chunks=(1 << 20, 4), compression="gzip")
+    assert (tmp_path / "there.h5").stat().st_size < 200_000
+    assert len(of(tmp_path / "there.h5")) == 1 << 22
+
+
+def test_numbers_that_cannot_be_read_name_the_file(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        data = file.create_dataset("x", data=X, chunks=(50, 4), compression="gzip")
+        chunk = data.id.get_chunk_info(1)
+    zarr.create_array(tmp_path / "x.zarr", data=X, chunks=(50, 4))
+    with (tmp_path / "x.h5").open("r+b") as raw:
+        raw.seek(chunk.byte_offset)
+        raw.write(b"damaged")
+    (tmp_path / "x.zarr/c/1/0").write_bytes(b"damaged")
+    right = of(saved(tmp_path / "y.npy", Y))
+    by_row = SETTINGS.consistency.model_copy(update={"memory_gb": 1e-9})
+    for number, (name, consistency) in enumerate(
+        (name, each) for name in ("x.h5", "x.zarr") for each in (SETTINGS.consistency, by_row)
+    ):
+        settings = SETTINGS.model_copy(update={"consistency": consistency})
+        with pytest.raises(
+            FeatureError, match=rf"{name}: its numbers cannot be read \(\w+: .*Cure"
+        ):
+            compare(of(tmp_path / name), right, out=tmp_path / f"o{number}", settings=settings)
+
+
+def test_ids_are_text_one_a_line(tmp_path):
+    x, file = saved(tmp_path / "x.npy", X[:3]), tmp_path / "ids.txt"
+    for content in (b"a\nb\nc", b"a\r\nb\r\nc\r\n", b"\xef\xbb\xbfa\nb\nc\n"):
+        file.write_bytes(content)
+        assert of(x, file).ids.tolist() == ["a", "b", "c"]
+    file.write_text("a\né b\nc\n")
+    assert of(x, file).ids.tolist() == ["a", "é b", "c"]
+    for content in ("a\né\nc\n".encode("latin-1"), "a\nb\nc\n".encode("utf-16"), b"\x80" * 9):
+        file.write_bytes(content)
+        with pytest.raises(
+            FeatureError, match=r"ids\.txt: not readable as text in UTF-8 \(.*\)\. C"
+        ):
+            of(x, file)
+    for content in (b"a\nb\0\nc\n", b"a\n" + b"b" * 5000 + b"\nc\n"):
+        file.write_bytes(content)
+        with pytest.raises(FeatureError, match=r"ids\.txt: line 2 is no id: it has [\d,]+ charact"):
+            of(x, file)
+    with pytest.raises(FeatureError, match=r"none\.txt: no such file; expected ids, one a line"):
+        of(x, tmp_path / "none.txt")
+
+
 def test_one_of_several_arrays_is_named(tmp_path):
     a = OwnArrays("x.zarr", {"one": X, "two": Y}, tmp_path)
     with pytest.raises(

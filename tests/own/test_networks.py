@@ -169,7 +169,7 @@ def test_unknown_names_name_their_nearest(monkeypatch):
     with pytest.raises(
         NetworkError,
         match=r"'resnet81' is no network of torchvision's, and timm is not installed; nearest: "
-        r"resnet1.*, or pip install timm",
+        r"resnet1.*, or: pip install timm$",
     ):
         read_network("resnet81")
 

@@ -1,6 +1,7 @@
 """The page's folder is whole, needs nothing from elsewhere, and says what the tables say."""
 
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from kc.report.markdown import read_table
 from kc.report.page import FILES, Drawing, Section, write_page
 from kc.report.tables import Column, write_table
 from kc.report.viewer import Shown, View
+from kc.store.ownership import LEDGER, claim
 from tests.reference.written_components import written_view
 
 NOTES = ["Sure: x* - g(x) is x_A's, a < b & c | d.", "[n] is *not* `n`."]
@@ -157,7 +159,8 @@ def test_the_same_things_make_the_same_bytes_and_leave_nothing_behind(tmp_path: 
     first = files_of(page_in(tmp_path / "a").parent)
     folder = page_in(tmp_path / "b").parent
     assert files_of(folder) == first
-    (folder / FILES / "old.js").touch()
+    (folder / FILES / "old~0.js").touch()
+    claim(folder / FILES, [path.name for path in (folder / FILES).iterdir()])  # of an older page
     (folder / "mine.txt").touch()
     (tmp_path / "b" / "figures" / "fig9.png").unlink()
     (tmp_path / "b" / "figures").rmdir()
@@ -167,10 +170,10 @@ def test_the_same_things_make_the_same_bytes_and_leave_nothing_behind(tmp_path: 
 
 def test_a_missing_table_or_figure_is_named(tmp_path: Path):
     section = Section("nine", "Nine", "", [tmp_path / "table9"], [])
-    with pytest.raises(StoreError, match=r"table9.md: no such file. Cure: run the study"):
+    with pytest.raises(StoreError, match=r"table9.md: no such file. Cure: give the command"):
         write_page(tmp_path / "out", title="T", lead="", sections=[section], views=[])
     section = Section("nine", "Nine", "", [], [Drawing(tmp_path / "fig9", "")])
-    with pytest.raises(StoreError, match=r"fig9.png: no such file. Cure: run the study"):
+    with pytest.raises(StoreError, match=r"fig9.png: no such file. Cure: give the command"):
         write_page(tmp_path / "out", title="T", lead="", sections=[section], views=[])
     assert not (tmp_path / "out" / "index.html").exists()
 
@@ -179,3 +182,35 @@ def test_another_file_in_a_tables_place_is_refused(tmp_path: Path):
     (tmp_path / "table9.md").write_text("# Read me\n\nNothing.\n")
     with pytest.raises(StoreError, match=r"table9.md: expected a title and one table"):
         read_table(tmp_path / "table9")
+
+
+@pytest.mark.parametrize("name", [f"{FILES}/mine.txt", f"{FILES}/old/deep.js", "index.html", FILES])
+def test_a_users_file_beside_a_page_is_refused(tmp_path: Path, name: str):
+    file = tmp_path / "report" / name
+    file.parent.mkdir(parents=True)
+    file.write_text("<p>mine</p>")
+    with pytest.raises(StoreError, match=r"report: kc did not make .*Cure: move it away"):
+        page_in(tmp_path, [])
+    assert files_of(tmp_path / "report") == {name: b"<p>mine</p>"}
+
+
+def test_a_folder_linked_in_a_pages_place_keeps_its_files(tmp_path: Path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/page.css").write_text("mine")
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / FILES).symlink_to(tmp_path / "mine")
+    with pytest.raises(StoreError, match=f"kc did not make {FILES}, and writes here"):
+        page_in(tmp_path, [])
+    assert (tmp_path / "mine/page.css").read_text() == "mine"
+
+
+def test_a_page_of_before_there_was_a_list_is_replaced(tmp_path: Path):
+    first = files_of(page_in(tmp_path / "a").parent)
+    folder = page_in(tmp_path / "b").parent
+    (folder / FILES / LEDGER).unlink()
+    (folder / FILES / "old~0.js").touch()
+    (folder / FILES / "views.js").unlink()
+    (folder / FILES / "views.js").symlink_to(tmp_path / "b/table9.csv")
+    shutil.rmtree(tmp_path / "b/figures")
+    page_in(tmp_path / "b")
+    assert files_of(folder) == first

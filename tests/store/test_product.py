@@ -8,9 +8,11 @@ from kc.errors import StoreError
 from kc.store.files import read_json
 from kc.store.product import Product, damaged_files, read_card
 
+FILES = ("weights", "history", "state", "early", "late")
+
 
 def made(folder: Path, key: str = "k1") -> Product:
-    with Product(folder, key) as product:
+    with Product(folder, key, FILES) as product:
         product.start()
         (folder / "weights").write_bytes(b"1234")
         (folder / "history").write_bytes(b"epoch")
@@ -19,7 +21,7 @@ def made(folder: Path, key: str = "k1") -> Product:
 
 
 def started(folder: Path, key: str) -> set[str]:
-    with Product(folder, key) as product:
+    with Product(folder, key, FILES) as product:
         product.start()
     return {path.name for path in folder.iterdir()}
 
@@ -60,7 +62,9 @@ def test_what_becomes_of_a_sealed_file_is_found(tmp_path: Path, caplog):
     assert started(tmp_path / "net", "k") == {"key.json", "lock", "seals.json", "early", "late"}
     with product:
         (tmp_path / "net/early").write_bytes(b"1235")
-        with pytest.raises(StoreError, match=r"net: early missing or changed.*Cure: run the work"):
+        with pytest.raises(
+            StoreError, match=r"net: early missing or changed.*Cure: give the command"
+        ):
             product.finish({}, ["late", "early"])
         assert not (tmp_path / "net/card.json").exists()
     assert started(tmp_path / "net", "k") == {"key.json", "lock"}
@@ -102,7 +106,7 @@ def test_an_edited_card_is_refused(tmp_path: Path):
     assert read_card(tmp_path / "net")["accuracy"] == 1.0
     card = tmp_path / "net/card.json"
     card.write_text(card.read_text().replace("1.0", "2.0"))
-    with pytest.raises(StoreError, match=r"edited or damaged.*Cure: rm -r"):
+    with pytest.raises(StoreError, match=r"edited or damaged.*Cure: give the command"):
         read_card(tmp_path / "net")
 
 

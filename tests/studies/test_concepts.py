@@ -242,7 +242,7 @@ def test_alike_networks_leave_the_claims_open(maps: dict[Role, Maps]):
 
 def test_maps_of_other_images_are_refused(maps: dict[Role, Maps]):
     measured = Measured(np.arange(2), ["a", "b"], foreground()[:2])
-    with pytest.raises(StoreError, match=r"maps of 8 images that are not the 2 .*--cores 1 m.json"):
+    with pytest.raises(StoreError, match=r"maps of 8 images that are not the 2 .*--force m.json"):
         _check_images(maps["teacher"], measured, Path("m"))
 
 

@@ -69,7 +69,10 @@ def test_files_that_are_not_there_are_named(tmp_path):
     ("pairs", "told"),
     [
         ([{"name": "m", "a": "x.npy"}], r"custom\.0\.b: Field required"),
-        ([{"name": "m/n", "a": "x.npy", "b": "y.npy"}], r"custom\.0\.name: String should match"),
+        (
+            [{"name": "m/n", "a": "x.npy", "b": "y.npy"}],
+            r"custom\.0\.name: expected a name of 1",
+        ),
         (
             [{"name": "m", "a": "x.npy", "b": "y.npy", "layers": "all", "layer_a": "conv"}],
             r"layers is of both sides; expected it, or layer_a and layer_b",

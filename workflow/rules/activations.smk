@@ -50,7 +50,7 @@ for batch, members in batches(RECORDED, SETTINGS.jobs).items():
                 ),
                 settings=plain(SETTINGS.activations),
                 part=part,
-                storage_root=SETTINGS.storage.of("activations"),
+                storage_root=SETTINGS.storage.of("activations", SETTINGS.results),
                 code=code_of("kc.activations.record"),
             script:
                 "../scripts/activations/record.py"

@@ -1,25 +1,32 @@
 # Settings and plans, read once; what every rule file needs.
+import os
 from dataclasses import asdict
 from hashlib import sha256
 from itertools import groupby
 
 from kc.concepts_config import layers_seen
+from kc.commands import note_run
 from kc.config import load_settings
 from kc.errors import KCError, RoomError
 from kc.plan import batches, merged, networks_of, nodes_of, with_origins
 from kc.provenance import code_hash, plain
 from kc.sources import FOLDER, digest_of
+from kc.settings_file import check_files
 from kc.store_uses import PAGE, kept_fits, store_uses
 from kc.study_outputs import concept_outputs, outputs_of
 from kc.study_plans import plans
 
 try:
+    # Snakemake's own reader loses the first of two equal keys
+    check_files(workflow.configfiles)
     SETTINGS = load_settings(config)
     PLANS = plans(SETTINGS)
 except KCError as error:
     raise WorkflowError(str(error)) from None
 
 RESULTS = str(SETTINGS.results)
+# jobs follow their own manifests to the place these settings name, and to no other
+os.environ["KC_STORAGE_ROOT"] = SETTINGS.storage.root or ""
 FITS = merged(fit for plan in PLANS.values() for fit in plan.fits)
 NETWORKS = with_origins(network for plan in PLANS.values() for network in plan.networks)
 KEPT = kept_fits(SETTINGS, FITS)

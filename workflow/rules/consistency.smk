@@ -30,7 +30,7 @@ for pair, members in groupby(
             networks=[network.name for network in ends],
             fits=[plain(asdict(fit)) for fit in fits],
             settings=plain(SETTINGS.consistency),
-            storage_root=SETTINGS.storage.of("components"),
+            storage_root=SETTINGS.storage.of("components", SETTINGS.results),
             code=code_of("kc.consistency.products"),
         script:
             "../scripts/consistency/fit.py"

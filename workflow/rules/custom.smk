@@ -1,6 +1,19 @@
 # Pairs of one's own: `custom` in the settings. Their files are no inputs: Snakemake would look at
 # the times of a folder, not at the pictures below it, nor at what a network's file imports.
+from kc.hdf5 import files_of
 from kc.user_code import files_imported
+
+
+def files_behind(path):
+    """List the files a path stands for; what cannot be read is refused by its job."""
+    try:
+        if path.is_file() and path.suffix == ".py":
+            return files_imported(path)
+        if path.is_file() and path.suffix in (".h5", ".hdf5"):
+            return files_of(path)
+    except KCError:
+        pass
+    return [path]
 
 
 def sources_of(pair):
@@ -8,8 +21,7 @@ def sources_of(pair):
     made = f"{RESULTS}/custom/{pair.name}/index.html"
     found = {}
     for path in pair.files():
-        code = path.suffix == ".py" and path.is_file()
-        found[str(path)] = source_of(made, *(files_imported(path) if code else [path]))
+        found[str(path)] = source_of(made, *files_behind(path))
     return lambda wildcards: {name: digest(wildcards) for name, digest in found.items()}
 
 

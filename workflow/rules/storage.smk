@@ -35,3 +35,4 @@ for store in DROPPED:
 onstart:
     if missing_room := room_missing():
         raise WorkflowError(missing_room)
+    note_run(workflow, RESULTS)

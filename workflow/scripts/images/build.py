@@ -3,6 +3,7 @@ from pathlib import Path
 
 sys.path.insert(0, snakemake.params.root)
 
+from kc.commands import remake
 from kc.config import Dataset
 from kc.images import build_image_store, build_mixture_store, open_images
 from kc.job import job
@@ -13,7 +14,7 @@ p = snakemake.params
 dataset = Dataset.model_validate(p.settings)
 archive = Path(p.archive) if p.archive else None
 out = Path(snakemake.output[0]).with_suffix(".zarr")
-mend = f"snakemake --cores 1 --force {snakemake.output[0]}"
+mend = remake(snakemake.output[0])
 with job(snakemake.log):
     if dataset.parts:
         parts = {Path(path).stem: open_images(Path(path)) for path in snakemake.input.parts}

@@ -1,0 +1,66 @@
+"""Variables of a .mat file, read by another process: a damaged file crashes SciPy's reader."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy
+
+from kc.errors import ImageError
+
+MOST_BYTES = 64 << 20
+"""Of a file; the official lists have 250 kB."""
+SECONDS = 20
+"""What a reader may compute; the official lists take 0.3."""
+MEMORY = 2 << 30
+"""What a reader may take, bytes."""
+PATIENCE = 120
+"""Until a reader that does not answer is ended, s: libraries may lie on a slow disk."""
+_CHILD = Path(__file__).with_name("mat_child.py")
+
+
+def read_mat(content: bytes, variables: Sequence[str]) -> list[list[Any]]:
+    """Read variables as flat lists; one that is not there is empty.
+
+    Raises
+    ------
+    ImageError
+        Says why nothing could be read; where, the caller knows.
+    """
+    if len(content) > MOST_BYTES:
+        raise ImageError(f"it has {len(content):,} bytes, more than {MOST_BYTES:,}")
+    # isolated, no module of the working directory is imported; libraries lie where ours do
+    folders = {str(Path(module.__path__[0]).parent) for module in (np, scipy)}
+    about = [str(SECONDS), str(MEMORY), ",".join(variables), *sorted(folders)]
+    env = os.environ | dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    try:
+        done = subprocess.run(  # noqa: S603, a file of ours, no word of it is a user's
+            [sys.executable, "-I", str(_CHILD), *about],
+            input=content,
+            capture_output=True,
+            timeout=PATIENCE,
+            env=env,
+            check=False,
+        )
+        found = json.loads(done.stdout) if done.returncode == 0 else None
+    except subprocess.TimeoutExpired:
+        raise ImageError(f"its reader did not end within {PATIENCE} s") from None
+    except ValueError as error:
+        raise ImageError(f"its reader answered no JSON: {error}") from error
+    if found is None:
+        raise ImageError(_failure(done.returncode, done.stderr))
+    return [found[name] for name in variables]
+
+
+def _failure(code: int, told: bytes) -> str:
+    """Say why a reader failed: by its signal, or the last line of its traceback."""
+    if code < 0:
+        return f"its reader was ended by {signal.Signals(-code).name}"
+    lines = told.decode("utf-8", "replace").strip().splitlines()
+    return f"{lines[-1] if lines else f'its reader ended with code {code}':.200}"

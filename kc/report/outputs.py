@@ -1,0 +1,50 @@
+"""Tables, figures and page of a comparison: none is written over a file that kc did not make.
+
+``kc.json`` in the folder names them before they are written, so that what a kill leaves is known.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from kc.report.page import ASSETS, FILES, page_strangers
+from kc.store.ownership import LEDGER, claim, claimed, is_table, refuse_strangers, unclaimed
+
+TABLE = ("csv", "md", "tex", "json")
+FIGURE = ("png", "svg")
+FIRST = ("tables/compare.json", "tables/matrix.json")
+"""Written by every comparison: they tell a folder of before there was a list."""
+
+
+def names_of(tables: Iterable[str], figures: Iterable[str]) -> list[str]:
+    """Name the files of tables and figures, and the page."""
+    found = [f"tables/{name}.{suffix}" for name in tables for suffix in TABLE]
+    found += [f"figures/{name}.{suffix}" for name in figures for suffix in FIGURE]
+    return [*found, "index.html"]
+
+
+def refuse_outputs(folder: Path, names: Iterable[str]) -> None:
+    """Go no further where one of these files, or beside the page, is somebody else's.
+
+    Raises
+    ------
+    StoreError
+        They are named.
+    """
+    if not _is_older(folder):
+        refuse_strangers(folder, unclaimed(folder, names, ("*",)))
+    refuse_strangers(folder, page_strangers(folder))
+
+
+def claim_outputs(folder: Path, names: Iterable[str]) -> None:
+    """Refuse as :func:`refuse_outputs` does, then note that these files are kc's."""
+    wanted = list(names)
+    refuse_outputs(folder, wanted)
+    claim(folder, wanted, claimed(folder))
+
+
+def _is_older(folder: Path) -> bool:
+    """Tell a folder that kc wrote to before it kept a list."""
+    page = folder / FILES
+    is_page = (page / ASSETS[0]).is_file() and not (page / LEDGER).exists()
+    is_compared = is_page or any(is_table(folder / name) for name in FIRST)
+    return is_compared and not (folder / LEDGER).exists()

@@ -1,0 +1,153 @@
+"""What is damaged in a finished ``kc compare`` is whole after the same command, byte for byte."""
+
+import shutil
+from collections.abc import Iterator
+from itertools import cycle
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from kc.cli import app
+from kc.commands import AGAIN
+from kc.own import compare, read_network
+from kc.own.settings import CompareSettings
+from kc.report import comparison
+from kc.store.verify import damages_under
+from tests.faults.compare import differences, files
+from tests.own.noise import write
+
+OUT = Path("-my results")
+"""Blanks and an apostrophe above it, a dash before it: what a shell may take for something else."""
+NETS = """
+import torch
+from torch import nn
+
+
+def made(width):
+    return nn.Sequential(nn.Conv2d(3, width, 3, stride=2), nn.ReLU(), nn.Conv2d(width, 4, 3))
+
+
+def narrow():
+    return made(4)
+
+
+def wide():
+    return made(6)
+"""
+COMMAND = (
+    *("compare", "--a", "nets.py:narrow", "--b", "nets.py:wide", "--layer-a", "2"),
+    *("--layer-b", "2", "--images", "photos", "--labels", "--size", "16", "--epochs", "1"),
+    f"--out={OUT}",
+)
+
+
+PARTS = {
+    "values": (
+        *("pictures.zarr/image/c/0/0/0/0", "activations/a.zarr/2/c/0/0/0/0"),
+        *("components/a-from-b.zarr/component/c/0/0/0/0/0", "fits/b-from-a/g.safetensors"),
+        *("peers/a-from-b/peers.csv", "classes/a-from-b/images.csv"),
+    ),
+    "coordinates": (
+        *("pictures.zarr/image_id/c/0", "activations/b.zarr/subset/c/0"),
+        *("components/b-from-a.zarr/label/c/0", "fits/a-from-b/variances.csv"),
+    ),
+    "descriptions": (
+        *("pictures.zarr/zarr.json", "activations/a.zarr/2/zarr.json"),
+        *("components/a-from-b.zarr/component/zarr.json", "fits/a-from-b/variances_channels.csv"),
+    ),
+    "manifests and cards": (
+        *("pictures.json", "activations/b.json", "components/b-from-a.json"),
+        *("fits/a-from-b/card.json", "peers/b-from-a/card.json", "classes/a-from-b/card.json"),
+    ),
+    "receipts and results": (
+        *("pictures.state/receipts/000000.json", "activations/a.state/receipts/000000.json"),
+        "components/a-from-b.state/receipts/000000.json",
+        *("fits/b-from-a/result.json", "peers/a-from-b/result.json"),
+    ),
+    "keys": (
+        *("pictures.state/key.json", "activations/b.state/key.json"),
+        *("components/b-from-a.state/key.json", "fits/a-from-b/key.json"),
+        *("peers/a-from-b/key.json", "classes/b-from-a/key.json", "fits/b-from-a/history.csv"),
+    ),
+}
+"""What can be damaged, at most one file of what is made together."""
+GONE = ("components/a-from-b.zarr", "activations/a.zarr", "fits/b-from-a", "peers/a-from-b")
+SETTINGS = CompareSettings.model_validate(
+    {"size": 16, "labels": True, "consistency": {"optimiser": {"epochs": 1}}}
+)
+
+
+def flip(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def remove(file: Path) -> None:
+    shutil.rmtree(file) if file.is_dir() else file.unlink()
+
+
+def give_the_command() -> None:
+    found = CliRunner().invoke(app, COMMAND)
+    assert found.exit_code == 0, found.output
+
+
+def compare_again() -> None:
+    """Do what the command does before it writes tables and pictures."""
+    a, b = read_network("nets.py:narrow", None, 0), read_network("nets.py:wide", None, 1)
+    compare(a, b, "2", "2", "photos", OUT, SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Iterator[dict[str, bytes]]:
+    """Stand in a folder with a finished comparison; give the bytes of all it made."""
+    room = tmp_path_factory.mktemp("it's a room")
+    (room / "nets.py").write_text(NETS)
+    write(room / "photos", *(f"{label}/{k:02d}.png" for k in range(30) for label in "xy"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(room)
+        for name in ("FILTERS", "IMAGES"):
+            patch.setattr(comparison, name, 1)
+        give_the_command()
+        yield files(OUT)
+
+
+@pytest.mark.parametrize("ways", [(flip, cut), (remove,)], ids=["changed", "removed"])
+@pytest.mark.parametrize("part", PARTS)
+def test_a_damaged_product_is_found_and_the_same_command_mends_it(whole, part, ways):
+    for name, way in zip(PARTS[part], cycle(ways), strict=False):
+        way(OUT / name)
+    lines = damages_under(OUT)
+    for name in PARTS[part]:
+        assert any(name in line for line in lines), name
+    assert {line.partition("Cure: ")[2] for line in lines} == {AGAIN}
+    compare_again()
+    assert differences(files(OUT), whole) == []
+    assert damages_under(OUT) == []
+
+
+def test_what_is_gone_as_a_whole_is_made_anew(whole):
+    for name in GONE:
+        remove(OUT / name)
+    lines = damages_under(OUT)
+    assert any("components/a-from-b" in line for line in lines)
+    assert any("activations/a" in line for line in lines)
+    compare_again()
+    assert differences(files(OUT), whole) == []
+
+
+def test_the_command_ends_well_whatever_was_damaged_and_writes_the_same_page(whole):
+    cut(OUT / "components/a-from-b.zarr/component/c/0/0/0/0/0")
+    flip(OUT / "components/b-from-a.zarr/component/c/0/0/0/0/0")
+    for folder in ("tables", "figures", "index_files"):
+        made = sorted((OUT / folder).iterdir())
+        for way, file in zip(cycle((flip, cut, remove)), made, strict=False):
+            way(file)
+    cut(OUT / "index.html")
+    give_the_command()
+    assert differences(files(OUT), whole) == []

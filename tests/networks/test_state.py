@@ -1,0 +1,202 @@
+"""Files of weights that harm: rings, bombs, and tensors whose numbers are not in the file."""
+
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torchvision import models
+
+from kc.config import Network
+from kc.errors import NetworkError
+from kc.networks import build
+from kc.networks.pretrained import load_pretrained
+from kc.networks.state import DEPTH, read_state
+from kc.own import read_network
+from kc.own.weights import classes_of, load_into
+
+
+def saved(path: Path, content: object, new: bool = True) -> Path:
+    torch.save(content, path, _use_new_zipfile_serialization=new)
+    return path
+
+
+def nested(depth: int, inner: object) -> object:
+    for _ in range(depth):
+        inner = {"model": inner, "epoch": 3}
+    return inner
+
+
+def test_state_dicts_that_hold_themselves_end(tmp_path: Path) -> None:
+    ring: dict[str, object] = {"epoch": 3}
+    ring["state_dict"] = {"model": ring}
+    for content in (ring, nested(DEPTH, {"w": torch.ones(1)}), nested(300, {})):
+        for new in (True, False):
+            with pytest.raises(
+                NetworkError, match=r"w\.pt: holds dicts in dicts, 8 deep or without an end\. Cure"
+            ):
+                read_state(saved(tmp_path / "w.pt", content, new))
+    found = read_state(saved(tmp_path / "w.pt", nested(DEPTH - 1, {"w": torch.ones(1)})))
+    assert found["w"].tolist() == [1]
+
+
+def test_a_pickle_of_many_dicts_in_dicts_ends(tmp_path: Path) -> None:
+    """Deeper than Python writes one: by hand."""
+    depth = 20_000
+    pickled = b"\x80\x02" + b"}X\x05\0\0\0model" * depth + b"}" + b"s" * depth + b"."
+    with zipfile.ZipFile(tmp_path / "w.pt", "w") as packed:
+        for name, data in (("data.pkl", pickled), ("version", b"3\n"), ("byteorder", b"little")):
+            packed.writestr(f"w/{name}", data)
+    with pytest.raises(NetworkError, match=r"w\.pt: holds dicts in dicts"):
+        read_state(tmp_path / "w.pt")
+
+
+WIDE = (400_000_000, 512)
+
+
+def one_number() -> torch.Tensor:
+    place = torch.zeros(2, 1, dtype=torch.long)
+    return torch.sparse_coo_tensor(place, torch.ones(1), WIDE, check_invariants=True)
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (torch.zeros(1).expand(WIDE), r"asks for 819,200,000,000 bytes of the 4 it has"),
+        (torch.zeros(512).expand(WIDE), r"asks for 819,200,000,000 bytes of the 2,048 it has"),
+        (torch.zeros(3).as_strided((1 << 30, 2), (0, 1)), r"asks for 8,589,934,592 bytes of the 1"),
+        (torch.zeros(WIDE, device="meta"), r"has no numbers \(it is on the device 'meta'\)"),
+        (torch.zeros(4, 5, device="meta"), r"has no numbers"),
+        (torch.eye(4).to_sparse(), r"is sparse \(torch\.sparse_coo\)"),
+        (one_number(), r"of shape \(400000000, 512\) is sparse"),
+    ],
+)
+def test_tensors_whose_numbers_are_not_in_the_file(
+    tmp_path: Path, value: torch.Tensor, told: str
+) -> None:
+    for name in ("fc.weight", "fc.bias"):
+        file = saved(tmp_path / "w.pth", {"conv": torch.ones(1), name: value})
+        match = rf"w\.pth: '{name}' .*{told}.*; expected a tensor whose numbers all lie"
+        with pytest.raises(NetworkError, match=match):
+            read_state(file)
+
+
+def test_two_kilobytes_that_ask_for_a_layer_of_800_gb(tmp_path: Path) -> None:
+    one = torch.zeros(1)
+    state = {"fc.bias": one.expand(WIDE[0]), "fc.weight": one.expand(WIDE)}
+    file = saved(tmp_path / "w.pth", state)
+    assert file.stat().st_size < 2048
+    started = time.monotonic()
+    with pytest.raises(
+        NetworkError, match=r"'fc\.bias' .*asks for 1,600,000,000 bytes of the 4 it"
+    ):
+        read_network("resnet18", file)
+    with pytest.raises(
+        NetworkError, match=r"'fc\.bias' .*asks for 1,600,000,000 bytes of the 4 it"
+    ):
+        load_pretrained(build("resnet18", 3, Network(), seed=0), "resnet18", file)
+    assert time.monotonic() - started < 20
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_quantised_tensors_are_named(tmp_path: Path) -> None:
+    value = torch.quantize_per_tensor(torch.eye(4), 0.1, 0, torch.qint8)
+    with pytest.raises(NetworkError, match=r"'w' of shape \(4, 4\) is quantised"):
+        read_state(saved(tmp_path / "w.pt", {"w": value}))
+
+
+def test_tensors_that_repeat_a_little_or_share_are_taken(tmp_path: Path) -> None:
+    shared = torch.arange(6.0)
+    state = {
+        "mask": torch.zeros(1).expand(9, 9),
+        "part": shared[2:4],
+        "turned": shared.view(2, 3).T,
+        "one": torch.tensor(3),
+        "none": torch.zeros(0, 5),
+        "given": torch.nn.Parameter(torch.ones(2)),
+    }
+    for new in (True, False):
+        found = read_state(saved(tmp_path / "w.pt", state, new))
+        assert {name: value.tolist() for name, value in found.items()} == {
+            name: value.tolist() for name, value in state.items()
+        }
+
+
+@pytest.mark.parametrize("shape", [(4000, 1), (4000,), (4000, 512, 1), (0, 512)])
+def test_a_last_layer_must_be_the_networks_but_for_its_classes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...]
+) -> None:
+    """A bias of a million classes is 4 MB; the layer would be 2,000."""
+    state = models.resnet18(num_classes=2).state_dict()
+    state |= {"fc.weight": torch.zeros(shape), "fc.bias": torch.zeros(shape[0])}
+    save_file(state, tmp_path / "w.safetensors")
+    built = []
+    make = models.get_model
+    monkeypatch.setattr(
+        models, "get_model", lambda *of, **about: (built.append(about), make(*of, **about))[1]
+    )
+    with pytest.raises(NetworkError, match=r"2 of another shape \(fc\.weight \("):
+        read_network("resnet18", tmp_path / "w.safetensors")
+    assert built == [{"weights": None}]
+    own = models.resnet18(num_classes=2).state_dict()
+    assert classes_of(own | {"fc.weight": torch.zeros(7, 512), "fc.bias": torch.zeros(7)}, own) == 7
+    assert classes_of(own | {"fc.bias": torch.zeros(7)}, own) is None
+    assert classes_of({}, own) is None
+
+
+def test_packed_and_overlapping_members_are_refused(tmp_path: Path) -> None:
+    """The counter-example is the same file as torch writes it: nothing packed."""
+    whole = saved(tmp_path / "whole.pt", {"w": torch.zeros(1 << 18)})
+    assert read_state(whole)["w"].shape == (1 << 18,)
+    packed = tmp_path / "packed.pt"
+    with (
+        zipfile.ZipFile(whole) as old,
+        zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as new,
+    ):
+        for member in old.infolist():
+            new.writestr(member.filename, old.read(member))
+    assert packed.stat().st_size < 10_000
+    with pytest.raises(
+        NetworkError, match=r"packed\.pt: not readable as weights \(ValueError: its .* unpack to 1,"
+    ):
+        read_state(packed)
+
+
+def test_names_that_are_no_text_end_in_one_error(tmp_path: Path) -> None:
+    file = saved(tmp_path / "w.pth", {0: torch.ones(1), None: torch.ones(1), (1, 2): torch.ones(1)})
+    assert set(read_state(file)) == {"0", "None", "(1, 2)"}
+    with pytest.raises(NetworkError, match=r"left over: \(1, 2\), 0, None; of another shape: none"):
+        load_pretrained(build("resnet18", 3, Network(), seed=0), "resnet18", file)
+    with pytest.raises(NetworkError, match=r"3 left over \(0, None, \(1, 2\)\)"):
+        load_into(torch.nn.Linear(2, 2), read_state(file), file)
+
+
+def test_numbers_that_torch_cannot_convert_name_the_file(tmp_path: Path) -> None:
+    state = {"weight": torch.zeros(2, 2), "bias": torch.zeros(2, dtype=torch.uint8)}
+    state["bias"] = state["bias"].view(torch.bits8)
+    file = saved(tmp_path / "w.pt", state)
+    with pytest.raises(
+        NetworkError, match=r"w\.pt: Error.*bias.*Cure: save the weights as float32"
+    ):
+        load_into(torch.nn.Linear(2, 2), read_state(file), file)
+
+
+def test_damaged_files_end_in_one_error(tmp_path: Path) -> None:
+    """Bits changed at random: each reads, or is refused."""
+    generator = torch.Generator().manual_seed(0)
+    state = {"a.weight": torch.ones(3, 4), "a.bias": torch.ones(3)}
+    save_file(state, tmp_path / "w.safetensors")
+    saved(tmp_path / "w.pt", {"state_dict": state})
+    saved(tmp_path / "w.th", state, new=False)
+    for name in ("w.safetensors", "w.pt", "w.th"):
+        data = (tmp_path / name).read_bytes()
+        for bit in torch.randint(len(data) * 8, (40,), generator=generator).tolist():
+            broken = bytearray(data)
+            broken[bit // 8] ^= 1 << bit % 8
+            (tmp_path / name).write_bytes(broken)
+            try:
+                read_state(tmp_path / name)
+            except NetworkError as error:
+                assert "Cure: " in str(error)  # noqa: PT017, either will do

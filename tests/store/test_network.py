@@ -1,0 +1,102 @@
+"""A manifest somebody sent opens no bucket unless the user asks for it."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from kc.cli import app
+from kc.errors import StoreError
+from kc.store import ArraySpec, StoreWriter, open_store
+from kc.store.files import read_json, sign, write_json_atomic
+from kc.store.network import ROOT, over_network, trust
+
+EVIL = "s3://evil/stores/a.zarr"
+
+
+class ReachedError(Exception):
+    """The bucket was asked."""
+
+
+@pytest.fixture
+def sent(tmp_path, monkeypatch):
+    """A store's manifest that names a bucket, as it is told to."""
+
+    def reach(url):
+        raise ReachedError(url)
+
+    monkeypatch.setattr("kc.store.bucket.Bucket", reach)
+    monkeypatch.setattr("kc.store.network._ROOTS", set())
+    monkeypatch.delenv(ROOT, raising=False)
+    rows = pd.DataFrame({"image_id": ["a.jpg", "b.jpg"]})
+    specs = [ArraySpec("conv", ("image", "channel"), (2, 3), "float32")]
+    with StoreWriter(tmp_path / "a.zarr", "k", specs, rows, 2) as writer:
+        writer.write(0, {"conv": np.ones((2, 3))})
+        writer.finish()
+
+    def make(location=EVIL):
+        manifest = read_json(tmp_path / "a.json") | {"location": location}
+        manifest.pop("checksum")
+        write_json_atomic(tmp_path / "a.json", sign(manifest))
+        return tmp_path / "a.json"
+
+    return make
+
+
+def test_a_manifest_that_names_a_bucket_is_not_followed(sent):
+    told = r"a\.json: its arrays lie over the network, in 's3://evil/.*--network .*network=True"
+    for path in (sent(), sent().with_suffix(".zarr")):
+        with pytest.raises(StoreError, match=told):
+            open_store(path)
+
+
+def test_it_is_where_that_is_asked_for(sent):
+    with pytest.raises(ReachedError, match="s3://evil/stores"):
+        open_store(sent(), network=True)
+    with over_network(True), pytest.raises(ReachedError):
+        open_store(sent())
+    with over_network(False), pytest.raises(StoreError, match="over the network"):
+        open_store(sent())
+    with pytest.raises(StoreError, match="over the network"):
+        open_store(sent())
+
+
+@pytest.mark.parametrize("root", ["s3://evil", "s3://evil/", "s3://evil/stores"])
+def test_it_is_below_the_root_of_the_settings_or_of_a_writer(sent, monkeypatch, root):
+    monkeypatch.setenv(ROOT, root)
+    with pytest.raises(ReachedError):
+        open_store(sent())
+    monkeypatch.setenv(ROOT, "")
+    trust(root)
+    with pytest.raises(ReachedError):
+        open_store(sent())
+
+
+@pytest.mark.parametrize("root", ["", "s3://ev", "s3://evil/store", "s3://other", "/"])
+def test_another_root_is_not_enough(sent, monkeypatch, root):
+    monkeypatch.setenv(ROOT, root)
+    for location in (EVIL, "s3:/evil/stores/a.zarr", "s3://other/../evil/a.zarr"):
+        with pytest.raises(StoreError, match="over the network"):
+            open_store(sent(location))
+
+
+@pytest.mark.parametrize("location", [5, None, "", ["s3://evil/a.zarr"], {"a": 1}])
+def test_a_location_that_is_no_path_is_refused(sent, location):
+    with pytest.raises(StoreError, match=r"a\.json: 'location' is no path"):
+        open_store(sent(location))
+
+
+def test_a_location_on_this_machine_is_followed(sent, tmp_path):
+    assert open_store(sent(str(tmp_path / "a.zarr"))).verify() == []
+
+
+@pytest.mark.parametrize("command", [["store", "verify"], ["store", "info"]])
+def test_the_command_says_how_to_ask(sent, command):
+    path = str(sent())
+    done = CliRunner().invoke(app, [*command, path])
+    assert done.exit_code in (1, 2)
+    assert "over the network, in 's3://evil/stores/a.zarr'" in done.stderr
+    assert "--network" in done.stderr
+    done = CliRunner().invoke(app, [*command, "--network", path])
+    assert isinstance(done.exception, ReachedError)
+    assert CliRunner().invoke(app, [*command, path]).exit_code in (1, 2)

@@ -1,0 +1,313 @@
+"""What kc did not make is refused and left as it is, wherever a store or a product writes."""
+
+import contextlib
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import zarr
+
+from kc.errors import StoreError
+from kc.names import folder_id
+from kc.store import ArraySpec, StoreWriter, open_store
+from kc.store.drop import drop_store
+from kc.store.files import sign, spell_json, write_bytes_atomic, write_json_atomic
+from kc.store.lock import lock
+from kc.store.place import Folder
+from kc.store.product import Product
+
+VALUES = np.random.default_rng(0).normal(size=(10, 3)).astype(np.float32)
+
+
+def writer(path: Path, key: str = "k", name: str = "unit", root: str = "") -> StoreWriter:
+    spec = ArraySpec(name, ("image", "unit"), VALUES.shape, "float32")
+    rows = pd.DataFrame({"image_id": [f"{n}" for n in range(len(VALUES))]})
+    return StoreWriter(path, key, [spec], rows, 4, mend="make it again", root=root)
+
+
+def written(path: Path, key: str = "k", name: str = "unit", root: str = "") -> Path:
+    with writer(path, key, name, root) as store:
+        for shard in store.missing():
+            store.write(shard, {name: VALUES[store.rows(shard)]})
+        store.finish()
+    return path
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    found = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
+
+
+def refused(folder: Path, store: StoreWriter, told: str) -> None:
+    before = files(folder)
+    with pytest.raises(StoreError, match=told), store:
+        pass
+    assert files(folder) == before
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Path:
+    """A folder of the user's."""
+    folder = tmp_path / "mine"
+    zarr.create_array(folder / "x.zarr", data=VALUES)
+    (folder / "notes.txt").write_text("mine")
+    return folder
+
+
+def test_a_users_array_in_a_stores_place_is_left_alone(mine: Path):
+    refused(
+        mine, writer(mine / "x.zarr"), r"x\.zarr: kc did not make .*x\.zarr/zarr\.json.*Cure: m"
+    )
+
+
+def test_a_folder_with_one_file_is_refused_and_an_empty_one_is_filled(tmp_path: Path):
+    (tmp_path / "a.zarr").mkdir()
+    (tmp_path / "a.zarr/mine.txt").write_text("mine")
+    refused(tmp_path, writer(tmp_path / "a.zarr"), r"kc did not make a\.zarr/mine\.txt, and writes")
+    (tmp_path / "a.zarr/mine.txt").rename(tmp_path / "a.zarr/.DS_Store")
+    assert open_store(written(tmp_path / "a.zarr")).verify() == []
+
+
+@pytest.mark.parametrize("name", ["a.zarr/mine.txt", "a.state/receipts/mine", "a.zarr/unit/c/mine"])
+@pytest.mark.parametrize("key", ["k", "other"])
+def test_a_file_put_into_a_store_later_is_never_removed(tmp_path: Path, name: str, key: str):
+    written(tmp_path / "a.zarr")
+    (tmp_path / name).write_text("mine")
+    refused(tmp_path, writer(tmp_path / "a.zarr", key), rf"kc did not make {name}")
+
+
+@pytest.mark.parametrize("told_by", ["key", "manifest"])
+def test_an_array_added_to_a_store_is_never_removed(tmp_path: Path, told_by: str):
+    path = written(tmp_path / "a.zarr")
+    zarr.open_group(path, mode="a").create_array("mine", data=VALUES)
+    if told_by == "manifest":
+        (tmp_path / "a.state/key.json").write_bytes(spell_json(sign({"key": "of before"})))
+    refused(tmp_path, writer(path, "other"), r"kc did not make a\.zarr/mine/c/0/0")
+
+
+def test_a_users_file_of_the_manifests_name_is_left_alone(tmp_path: Path):
+    (tmp_path / "a.json").write_text('{"labels": [1, 2]}')
+    refused(tmp_path, writer(tmp_path / "a.zarr"), r"kc did not make a\.json")
+    refused(tmp_path, writer(tmp_path / "a.zarr", root=str(tmp_path / "r")), r"not make a\.json")
+    (tmp_path / "a.json").unlink()
+    (tmp_path / "a.json").mkdir()
+    refused(tmp_path, writer(tmp_path / "a.zarr"), r"kc did not make a\.json")
+
+
+def test_what_an_older_kc_made_is_its_own(tmp_path: Path):
+    path = written(tmp_path / "a.zarr")
+    (tmp_path / "a.state/key.json").write_bytes(spell_json(sign({"key": "of before"})))
+    assert open_store(written(path, "new", "other")).names == ["other"]
+    shutil.rmtree(tmp_path / "a.state")  # told by its manifest
+    assert open_store(written(path, "newer")).names == ["unit"]
+
+
+@pytest.mark.parametrize("damage", ["{", "", '{"key'])
+def test_a_damaged_key_is_still_kcs(tmp_path: Path, damage: str):
+    path = written(tmp_path / "a.zarr")
+    (tmp_path / "a.state/key.json").write_text(damage)
+    (tmp_path / "a.json").unlink()
+    assert open_store(written(path, "new", "other")).names == ["other"]
+    assert not (path / "unit").exists()
+
+
+@pytest.mark.parametrize("deletes", range(5))
+@pytest.mark.parametrize("lost", ["", "a.state"])
+def test_a_kill_while_a_store_is_emptied_leaves_it_kcs(tmp_path, monkeypatch, deletes, lost):
+    path, count, delete = written(tmp_path / "a.zarr"), 0, Folder.delete
+    if lost:
+        shutil.rmtree(tmp_path / lost)
+
+    def dying(self: Folder, name: str) -> None:
+        nonlocal count
+        count += 1
+        if count > deletes:
+            raise KeyboardInterrupt
+        if count == deletes and name.endswith(".zarr"):
+            (path / "zarr.json").unlink()  # half of it
+            raise KeyboardInterrupt
+        delete(self, name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Folder, "delete", dying)
+        with pytest.raises(KeyboardInterrupt), writer(path, "new", "other"):
+            raise KeyboardInterrupt
+    assert open_store(written(path, "newest", "third")).names == ["third"]
+
+
+def test_links_in_a_stores_place_are_not_gone_through(mine: Path, tmp_path: Path):
+    (tmp_path / "a.zarr").symlink_to(mine / "x.zarr")
+    refused(tmp_path, writer(tmp_path / "a.zarr"), r"kc did not make a\.zarr, and writes")
+    (tmp_path / "a.zarr").unlink()
+    path = written(tmp_path / "a.zarr")
+    shutil.rmtree(path / "unit/c")
+    (path / "unit/c").symlink_to(mine)
+    refused(tmp_path, writer(path), r"kc did not make a\.zarr/unit/c, and writes")
+
+
+def test_deleting_a_link_leaves_what_it_leads_to(mine: Path, tmp_path: Path):
+    (tmp_path / "link").symlink_to(mine)
+    before = files(mine)
+    Folder(tmp_path).delete("link")
+    assert files(mine) == before
+    assert not (tmp_path / "link").is_symlink()
+
+
+@pytest.mark.parametrize("link", ["table.csv", ".table.csv.aside"])
+def test_a_file_is_written_over_a_link_and_not_through_it(tmp_path: Path, link: str):
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / link).symlink_to(tmp_path / "mine")
+    write_bytes_atomic(tmp_path / "table.csv", b"1,2")
+    assert (tmp_path / "mine").read_text() == "mine"
+    assert not (tmp_path / "table.csv").is_symlink()
+    assert (tmp_path / "table.csv").read_bytes() == b"1,2"
+
+
+def test_a_shard_is_written_over_a_link_and_not_through_it(tmp_path: Path):
+    path = written(tmp_path / "a.zarr")
+    (tmp_path / "mine").write_text("mine")
+    shard = path / "unit/c/1/0"
+    shard.unlink()
+    for link in (shard, shard.with_name("0.kc.partial")):
+        link.symlink_to(tmp_path / "mine")
+    assert open_store(written(path)).verify() == []
+    assert (tmp_path / "mine").read_text() == "mine"
+
+
+@pytest.mark.parametrize("how", ["link", "hard link", "file", "folder"])
+def test_a_lock_empties_no_file_of_the_users(tmp_path: Path, how: str):
+    (tmp_path / "mine").write_text("mine" if how == "file" else "")
+    if how == "link":
+        (tmp_path / "lock").symlink_to(tmp_path / "mine")
+    elif how == "hard link":
+        (tmp_path / "lock").hardlink_to(tmp_path / "mine")
+    elif how == "file":
+        (tmp_path / "mine").rename(tmp_path / "lock")
+    else:
+        (tmp_path / "lock").mkdir()
+    before = files(tmp_path)
+    with pytest.raises(StoreError, match=r"lock: a link, or a file that kc did not make.*Cure"):
+        lock(tmp_path / "lock")
+    assert files(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", ["history.csv", "weights", "mine.txt", "lock"])
+def test_a_folder_without_a_key_is_no_product_of_kcs(tmp_path: Path, name: str):
+    (tmp_path / "net").mkdir()
+    (tmp_path / "net" / name).write_text("mine")
+    told = rf"net: kc did not make {name}, and"
+    with pytest.raises(StoreError, match=told), Product(tmp_path / "net", "k", ["weights"]):
+        pass
+    assert files(tmp_path) == {f"net/{name}": b"mine"}
+    (tmp_path / "net" / name).rename(tmp_path / "mine")
+    shutil.rmtree(tmp_path / "net")
+    (tmp_path / "mine").rename(tmp_path / "net")
+    with pytest.raises(StoreError, match="kc did not make net"), Product(tmp_path / "net", "k"):
+        pass
+
+
+def finished_product(folder: Path, key: str = "k") -> Path:
+    with Product(folder, key, ["weights", "state"]) as product:
+        product.start()
+        (folder / "weights").write_bytes(b"1234")
+        (folder / "state").write_bytes(b"epoch")
+        product.finish({}, ["weights"])
+    return folder
+
+
+@pytest.mark.parametrize("name", ["mine.txt", "mine/deep.txt"])
+def test_what_is_put_into_a_product_later_is_never_removed(tmp_path: Path, name: str):
+    folder = finished_product(tmp_path / "net")
+    assert not (folder / "state").exists()
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_text("mine")
+    before = files(tmp_path)
+    with Product(folder, "k") as product:
+        assert product.is_done()
+    assert files(tmp_path) == before
+    top = name.partition("/")[0]
+    with (
+        pytest.raises(StoreError, match=f"net: kc did not make {top}, and writes here"),
+        Product(folder, "other") as product,
+    ):
+        product.start()
+    assert files(tmp_path) == before
+
+
+@pytest.mark.parametrize("deletes", range(5))
+def test_a_kill_while_a_product_is_emptied_leaves_it_kcs(tmp_path, monkeypatch, deletes: int):
+    folder, left, unlink = finished_product(tmp_path / "net"), deletes, Path.unlink
+    (folder / ".weights.aside").write_bytes(b"12")
+
+    def dying(self: Path, missing_ok: bool = False) -> None:
+        nonlocal left
+        if not self.name.endswith(".json.aside"):
+            left -= 1
+        if left < 0:
+            raise KeyboardInterrupt
+        unlink(self, missing_ok)
+
+    # of a kc that writes no weights: only the card, gone early, names them
+    with Product(folder, "new") as product, monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", dying)
+        with contextlib.suppress(KeyboardInterrupt):
+            product.start()
+    with Product(folder, "newest") as product:
+        product.start()
+    assert set(files(folder)) == {"key.json", "lock"}
+
+
+@pytest.fixture
+def shared(tmp_path: Path) -> Path:
+    """A root with a store that folder ``one`` has finished."""
+    written(tmp_path / "one/a.zarr", "k1", root=str(tmp_path / "root"))
+    return tmp_path
+
+
+@pytest.mark.parametrize("key", ["k1", "k2"])
+def test_a_store_of_another_folder_that_shares_the_root_is_refused(shared: Path, key: str):
+    told = rf"root/a\.zarr: a store of {folder_id(shared / 'one')}; this is .*another storage\.root"
+    refused(shared, writer(shared / "two/a.zarr", key, root=str(shared / "root")), told)
+    refused(shared, writer(shared / "root/a.zarr", key), r"a store of one-.*without storage\.root")
+    # its own, under another key, is made anew
+    written(shared / "one/a.zarr", "k3", root=str(shared / "root"))
+    assert open_store(shared / "one/a.json").manifest["key"] == "k3"
+
+
+def of_before_owners(state: Path) -> None:
+    about = {n: v for n, v in json.loads(state.read_text()).items() if n in ("key", "holds")}
+    write_json_atomic(state, sign(about))
+
+
+def test_a_store_of_before_owners_is_told_by_its_key(shared: Path):
+    of_before_owners(shared / "root/a.state/key.json")
+    told = r"a store of another results folder; this is two-"
+    refused(shared, writer(shared / "two/a.zarr", "k2", root=str(shared / "root")), told)
+    with writer(shared / "two/a.zarr", "k1", root=str(shared / "root")) as store:
+        assert store.missing() == []
+        store.finish()
+    of_before_owners(shared / "root/a.state/key.json")
+    written(shared / "one/a.zarr", "k3", root=str(shared / "root"))  # its manifest is of it
+    assert open_store(shared / "one/a.json").manifest["key"] == "k3"
+
+
+def test_only_its_own_store_is_dropped(shared: Path):
+    shutil.copytree(shared / "one", shared / "two")
+    before = files(shared)
+    with pytest.raises(StoreError, match=r"a store of one-.*; this is two-"):
+        drop_store(shared / "two/a.json", ["fit"])
+    (shared / "root/a.zarr/mine").write_text("mine")
+    with pytest.raises(StoreError, match=r"kc did not make a\.zarr/mine"):
+        drop_store(shared / "one/a.json", ["fit"])
+    (shared / "root/a.zarr/mine").unlink()
+    assert files(shared) == before
+    drop_store(shared / "one/a.json", ["fit"])
+    drop_store(shared / "one/a.json", ["fit"])  # a kill before the last file would want it
+    assert set(files(shared)) == {"one/dropped/a.json", "two/a.json"}
+    (shared / "one/a.json").write_text("[]")
+    with pytest.raises(StoreError, match=r"a\.json: kc did not make a\.json"):
+        drop_store(shared / "one/a.json", ["fit"])
+    assert (shared / "one/a.json").read_text() == "[]"
