@@ -29,6 +29,8 @@ NOT_COUNTED = frozenset(
         *(
             "kc.cluster_config",
             "kc.errors",
+            "kc.addresses",
+            "kc.settings_file",
             "kc.commands",
             "kc.plan",
             "kc.study_plans",
