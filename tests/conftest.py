@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+# before torch is imported: with two threads a process, weights differ and all takes twice as long
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 @pytest.fixture(scope="session")
 def service():
