@@ -140,6 +140,18 @@ def test_snakemakes_own_account_of_a_run_is_noted(room):
     assert run_of("my results/x") == expected._replace(config={"data_root": "d"}, conda=True)
 
 
+def test_a_password_is_in_no_note_and_no_command(room):
+    url = "https://me:hunter2@host/a.tgz?token=secret"
+    settings = SimpleNamespace(configfiles=[], config={"datasets": {"own": {"url": url, "x": [1]}}})
+    about = {"config_settings": settings, "main_snakefile": "/kc/Snakefile"}
+    about |= {"deployment_settings": SimpleNamespace(deployment_method=[])}
+    note_run(SimpleNamespace(**about, overwrite_workdir=None), "my results")
+    told = Path("my results/logs/run.json").read_text() + fix_at("my results/fits/x/card.json")
+    assert "host/a.tgz" in told
+    assert "hunter2" not in told
+    assert "secret" not in told
+
+
 def test_a_note_is_believed_only_whole_and_of_this_folder(room):
     noted(room)
     assert run_of("my results/tables/t.csv") is not None
