@@ -1,12 +1,13 @@
 """Where activation and component stores lie, and how long they are kept."""
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
-from kc.names import folder_id
+from kc.names import STORAGE_ROOT, folder_id
 from kc.sections import Section, named_folder, path_within, usable_path
 
 BUCKET = "s3://[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._=+-]*)*/?"
@@ -47,6 +48,10 @@ class Storage(Section):
     check_disk: bool = Field(
         True, description="refuse to start a run that will not fit on the disk"
     )
+
+    def announce(self) -> None:
+        """Tell this process and its jobs where manifests may lead (:mod:`kc.store.network`)."""
+        os.environ[STORAGE_ROOT] = self.root or ""
 
     def of(self, stage: str, results: Path) -> str:
         """Give the place of a stage's stores; empty: beside their manifests.

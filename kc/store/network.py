@@ -10,10 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from kc.errors import StoreError
+from kc.names import STORAGE_ROOT
 from kc.store.place import is_remote
 
-ROOT = "KC_STORAGE_ROOT"
-"""Variable in which the workflow tells its jobs the ``storage.root`` of its settings."""
 _ROOTS: set[str] = set()
 
 
@@ -54,7 +53,7 @@ def followed(location: object, manifest: str, asked: bool = False) -> str:
 
 
 def _is_trusted(location: str) -> bool:
-    roots = {*_ROOTS, os.environ.get(ROOT, "")} - {""}
+    roots = {*_ROOTS, os.environ.get(STORAGE_ROOT, "")} - {""}
     return ".." not in location.split("/") and any(
         location.startswith(f"{root.rstrip('/')}/") for root in roots
     )

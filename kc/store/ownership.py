@@ -27,6 +27,8 @@ _ARRAYS = re.compile(r"(?:[^/]+/)*?(?:zarr\.json|c(?:/\d+)+)")
 _STATE = re.compile(r"key\.json|door|receipts/\d+\.json|owners/\d+-\d+")
 _MANIFEST = ("checksum", "coordinates", "metadata", "shard_rows")
 _SIGNED = ("checksum", "key")
+_SPELLED = '{\n  "'
+"""How JSON of kc's begins."""
 
 
 def refuse_strangers(where: str | Path, strangers: Sequence[str]) -> None:
@@ -64,7 +66,10 @@ def store_strangers(place: Place, name: str) -> list[str]:
 def manifest_strangers(place: Place, name: str) -> list[str]:
     """Name the file that lies where a store's manifest is to be, if it is none."""
     file = f"{name}.json"
-    return [file] if place.has(file) and not _looks(_text(place, file), _MANIFEST) else []
+    if not place.has(file) or _looks(text := _text(place, file), _MANIFEST):
+        return []
+    # beside a key of kc's, what is no JSON any more was the manifest
+    return [file] if _is_json(text) or not _has_state(place, name) else []
 
 
 def refuse_owned(place: Place, name: str, key: str, owner: str, beside: Place) -> None:
@@ -91,12 +96,14 @@ def refuse_owned(place: Place, name: str, key: str, owner: str, beside: Place) -
 
 def is_kcs_store(place: Place, name: str) -> bool:
     """Tell whether kc began or finished the store ``NAME``."""
+    return _has_state(place, name) or _holds(_text(place, f"{name}.json"), _MANIFEST)
+
+
+def _has_state(place: Place, name: str) -> bool:
     state = place.names(f"{name}.state")
     if "key.json" in state and _looks(_text(place, f"{name}.state/key.json"), _SIGNED):
         return True
-    if {"receipts", "owners"} & set(state):
-        return True
-    return _holds(_text(place, f"{name}.json"), _MANIFEST)
+    return bool({"receipts", "owners"} & set(state))
 
 
 def finished(name: str) -> str:
@@ -194,14 +201,17 @@ def array_names(place: Place, name: str) -> set[str] | None:
 
 
 def _looks(text: str, words: Sequence[str]) -> bool:
-    """Tell a file of kc's by the words in it; what is no JSON any more was damaged."""
-    if _holds(text, words):
-        return True
+    """Tell a file of kc's by the words in it, or by its beginning where it was cut short."""
+    begins = text.startswith(_SPELLED) or _SPELLED.startswith(text)
+    return _holds(text, words) or (begins and not _is_json(text))
+
+
+def _is_json(text: str) -> bool:
     try:
         json.loads(text)
     except (ValueError, RecursionError):
-        return True
-    return False
+        return False
+    return True
 
 
 def _holds(text: str, words: Sequence[str]) -> bool:

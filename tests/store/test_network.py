@@ -7,9 +7,10 @@ from typer.testing import CliRunner
 
 from kc.cli import app
 from kc.errors import StoreError
+from kc.names import STORAGE_ROOT
 from kc.store import ArraySpec, StoreWriter, open_store
 from kc.store.files import read_json, sign, write_json_atomic
-from kc.store.network import ROOT, over_network, trust
+from kc.store.network import over_network, trust
 
 EVIL = "s3://evil/stores/a.zarr"
 
@@ -27,7 +28,7 @@ def sent(tmp_path, monkeypatch):
 
     monkeypatch.setattr("kc.store.bucket.Bucket", reach)
     monkeypatch.setattr("kc.store.network._ROOTS", set())
-    monkeypatch.delenv(ROOT, raising=False)
+    monkeypatch.delenv(STORAGE_ROOT, raising=False)
     rows = pd.DataFrame({"image_id": ["a.jpg", "b.jpg"]})
     specs = [ArraySpec("conv", ("image", "channel"), (2, 3), "float32")]
     with StoreWriter(tmp_path / "a.zarr", "k", specs, rows, 2) as writer:
@@ -63,10 +64,10 @@ def test_it_is_where_that_is_asked_for(sent):
 
 @pytest.mark.parametrize("root", ["s3://evil", "s3://evil/", "s3://evil/stores"])
 def test_it_is_below_the_root_of_the_settings_or_of_a_writer(sent, monkeypatch, root):
-    monkeypatch.setenv(ROOT, root)
+    monkeypatch.setenv(STORAGE_ROOT, root)
     with pytest.raises(ReachedError):
         open_store(sent())
-    monkeypatch.setenv(ROOT, "")
+    monkeypatch.setenv(STORAGE_ROOT, "")
     trust(root)
     with pytest.raises(ReachedError):
         open_store(sent())
@@ -74,7 +75,7 @@ def test_it_is_below_the_root_of_the_settings_or_of_a_writer(sent, monkeypatch, 
 
 @pytest.mark.parametrize("root", ["", "s3://ev", "s3://evil/store", "s3://other", "/"])
 def test_another_root_is_not_enough(sent, monkeypatch, root):
-    monkeypatch.setenv(ROOT, root)
+    monkeypatch.setenv(STORAGE_ROOT, root)
     for location in (EVIL, "s3:/evil/stores/a.zarr", "s3://other/../evil/a.zarr"):
         with pytest.raises(StoreError, match="over the network"):
             open_store(sent(location))

@@ -105,13 +105,29 @@ def test_what_an_older_kc_made_is_its_own(tmp_path: Path):
     assert open_store(written(path, "newer")).names == ["unit"]
 
 
-@pytest.mark.parametrize("damage", ["{", "", '{"key'])
+@pytest.mark.parametrize("damage", ["{", "", '{\n  "ke'])
 def test_a_damaged_key_is_still_kcs(tmp_path: Path, damage: str):
     path = written(tmp_path / "a.zarr")
     (tmp_path / "a.state/key.json").write_text(damage)
     (tmp_path / "a.json").unlink()
     assert open_store(written(path, "new", "other")).names == ["other"]
     assert not (path / "unit").exists()
+
+
+def test_a_users_text_under_a_name_of_kcs_is_left_alone(tmp_path: Path):
+    (tmp_path / "a.state").mkdir()
+    for name in ("a.json", "a.state/key.json"):
+        (tmp_path / name).write_text("my notes")
+        (tmp_path / "a.zarr").mkdir(exist_ok=True)
+        (tmp_path / "a.zarr/zarr.json").write_text("{}")
+        refused(tmp_path, writer(tmp_path / "a.zarr"), r"kc did not make a\.zarr/zarr\.json")
+        (tmp_path / name).unlink()
+
+
+def test_a_manifest_of_which_nothing_is_left_is_still_kcs(tmp_path: Path):
+    path = written(tmp_path / "a.zarr")
+    (tmp_path / "a.json").write_bytes(b"\x00\xff\x00")
+    assert open_store(written(path)).verify() == []
 
 
 @pytest.mark.parametrize("deletes", range(5))

@@ -1,5 +1,4 @@
 # Settings and plans, read once; what every rule file needs.
-import os
 from dataclasses import asdict
 from hashlib import sha256
 from itertools import groupby
@@ -26,7 +25,7 @@ except KCError as error:
 
 RESULTS = str(SETTINGS.results)
 # jobs follow their own manifests to the place these settings name, and to no other
-os.environ["KC_STORAGE_ROOT"] = SETTINGS.storage.root or ""
+SETTINGS.storage.announce()
 FITS = merged(fit for plan in PLANS.values() for fit in plan.fits)
 NETWORKS = with_origins(network for plan in PLANS.values() for network in plan.networks)
 KEPT = kept_fits(SETTINGS, FITS)
