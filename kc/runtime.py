@@ -1,6 +1,8 @@
 """Device, threads and seeds: the three things outside the settings that could change a number."""
 
 import hashlib
+import os
+from pathlib import Path
 
 import torch
 
@@ -30,7 +32,19 @@ def use_threads(threads: int = 1) -> None:
     Weights differ between one and two threads, and two jobs of one thread outrun one of two
     (measured: 632 against 487 images/s). Call it before any computation.
     """
+    keep_from_broken_kernels()
     torch.set_num_threads(threads)
+
+
+def keep_from_broken_kernels(cpu: Path = Path("/proc/cpuinfo")) -> None:
+    """Keep oneDNN from its kernels for AVX2, where the processor has no AVX-512.
+
+    With torch 2.15 they write past their memory when narrow networks are trained (seen on an AMD
+    EPYC: crashes, and other weights from the same seed); those for AVX were as fast there. The
+    user's own ``ONEDNN_MAX_CPU_ISA`` stands.
+    """
+    if cpu.is_file() and "avx512" not in cpu.read_text():
+        os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX")
 
 
 def derive_seed(*parts: object) -> int:

@@ -15,8 +15,7 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 CPU = Path("/proc/cpuinfo")
 if CPU.is_file() and "avx512" not in CPU.read_text():
-    # oneDNN's kernels for AVX2 in torch 2.15 write past their memory when narrow networks are
-    # trained (seen on an AMD EPYC without AVX-512: "free(): invalid next size")
+    # as kc.runtime.keep_from_broken_kernels does, which would import torch here
     os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX")
 
 
