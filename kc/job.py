@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from kc.allocator import keep_freed_memory
+from kc.allocator import keep_freed_memory, keep_from_broken_kernels
 from kc.errors import KCError
 
 LOG = logging.getLogger("kc")
@@ -28,6 +28,7 @@ def job(log: Sequence[str] = ()) -> Iterator[None]:
         only; what was done, warnings and tracebacks go here.
     """
     keep_freed_memory()
+    keep_from_broken_kernels()
     os.environ.setdefault("GOMP_SPINCOUNT", "0")
     # read by torch where it comes later; an environment for cards alone has none
     os.environ["OMP_NUM_THREADS"] = "1"

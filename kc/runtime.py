@@ -1,11 +1,10 @@
 """Device, threads and seeds: the three things outside the settings that could change a number."""
 
 import hashlib
-import os
-from pathlib import Path
 
 import torch
 
+from kc.allocator import keep_from_broken_kernels
 from kc.errors import DeviceError
 
 
@@ -34,17 +33,6 @@ def use_threads(threads: int = 1) -> None:
     """
     keep_from_broken_kernels()
     torch.set_num_threads(threads)
-
-
-def keep_from_broken_kernels(cpu: Path = Path("/proc/cpuinfo")) -> None:
-    """Keep oneDNN from its kernels for AVX2, where the processor has no AVX-512.
-
-    With torch 2.15 they write past their memory when narrow networks are trained (seen on an AMD
-    EPYC: crashes, and other weights from the same seed); those for AVX were as fast there. The
-    user's own ``ONEDNN_MAX_CPU_ISA`` stands.
-    """
-    if cpu.is_file() and "avx512" not in cpu.read_text():
-        os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX")
 
 
 def derive_seed(*parts: object) -> int:
