@@ -13,9 +13,9 @@ from kc.concepts import EntropySettings, pixel_entropy, preset
 from kc.concepts.gradient import QuickGradient
 from kc.concepts.networks import head_of
 from kc.concepts.noise import SCALE_STEP, gaussian
-from kc.config import Network
 from kc.names import Architecture
 from kc.networks import build
+from kc.settings.whole import Network
 
 SHAPES: dict[Architecture, Network] = {
     "alexnet": Network(width=0.25, head_units=128, small_input=True),

@@ -21,10 +21,10 @@ from benchmarks.compare import Ratio, Row, Target, main
 from kc.concepts import count_concepts, image_seed, pixel_entropy, preset
 from kc.concepts.networks import head_of, load_at
 from kc.concepts.samples import measured_pictures
-from kc.concepts_config import ConceptNetwork
-from kc.config import Settings, read_settings
 from kc.images import normalise
 from kc.names import Architecture
+from kc.settings.concepts import ConceptNetwork
+from kc.settings.whole import Settings, read_settings
 from kc.store import open_store
 
 ARCHITECTURES: tuple[Architecture, ...] = ("alexnet", "vgg11")

@@ -21,13 +21,13 @@ from kc.activations import record_networks
 from kc.concepts import pixel_entropy, preset
 from kc.concepts.gradient import QuickGradient
 from kc.concepts.networks import head_of
-from kc.config import Activations, Network, Optimiser
 from kc.consistency import ConsistencyNet, FitResult, fit
 from kc.consistency.data import pair_up
 from kc.consistency.decompose import Normalisation, decompose, exact_products
 from kc.consistency.optimise import Progress, Training, optimise, released_recipe
 from kc.images import normalise
 from kc.networks import build, feature_extractor, load_network
+from kc.settings.whole import Activations, Network, Optimiser
 
 ORDER = 2
 NODES = ("features.30", "features.40")

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from kc.config import Network
 from kc.names import Architecture
 from kc.networks import build
 from kc.networks.checkpoint import save_weights
+from kc.settings.whole import Network
 from kc.store import ArraySpec, Store, StoreWriter, open_store
 from kc.store.product import Product
 

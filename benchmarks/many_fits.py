@@ -12,10 +12,10 @@ import torch
 from benchmarks.compare import Row, Target, as_a_job, interleave, main
 from benchmarks.made import network, pictures, scratch
 from kc.activations import record_networks
-from kc.config import Activations, Consistency, Optimiser
 from kc.consistency.products import fit_pairs
 from kc.names import node_of
-from kc.plan import FitPlan, NetworkPlan
+from kc.plans.products import FitPlan, NetworkPlan
+from kc.settings.whole import Activations, Consistency, Optimiser
 
 LAYERS = ("conv4_3", "conv5_3")
 CPU = torch.device("cpu")

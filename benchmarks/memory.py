@@ -13,12 +13,12 @@ import torch
 from benchmarks.compare import Ratio, Row, Target, as_a_job, main
 from benchmarks.made import features, network, pictures, scratch
 from kc.activations import record_networks
-from kc.config import Activations, Optimiser
 from kc.consistency import fit
 from kc.consistency.component_store import Kept
 from kc.consistency.data import pair_up
 from kc.consistency.evaluate import evaluate
 from kc.names import component_names
+from kc.settings.whole import Activations, Optimiser
 from kc.store import ArraySpec, open_store
 
 Task = Callable[[Path], None]

@@ -9,10 +9,10 @@ import torch
 from benchmarks.compare import Row, Target, interleave, main
 from benchmarks.made import SHARD_ROWS, network, pictures, scratch
 from kc.activations import record_networks
-from kc.config import Activations
 from kc.images import normalise
 from kc.names import Architecture
 from kc.networks import feature_extractor, load_network
+from kc.settings.whole import Activations
 from kc.store import Store
 
 CASES: dict[Architecture, tuple[tuple[str, ...], float]] = {

@@ -23,22 +23,8 @@ from pydantic import BaseModel
 from kc.addresses import without_secrets
 
 PACKAGE_ROOT = Path(__file__).parent
-NOT_COUNTED = frozenset(
-    {
-        *("kc.config", "kc.sections", "kc.study_config", "kc.concepts_config", "kc.own_config"),
-        *(
-            "kc.cluster_config",
-            "kc.errors",
-            "kc.addresses",
-            "kc.settings_file",
-            "kc.commands",
-            "kc.plan",
-            "kc.study_plans",
-            "kc.cli",
-            "kc.provenance",
-        ),
-    }
-)
+NOT_COUNTED = ("kc.settings", "kc.plans", "kc.cli", "kc.errors", "kc.addresses", "kc.provenance")
+"""Packages and modules without numerics: settings count by value, plans by what they name."""
 
 
 def code_hash(*entries: str) -> str:
@@ -47,7 +33,7 @@ def code_hash(*entries: str) -> str:
     for entry in entries:
         modules |= _closure(entry)
     digest = hashlib.sha256()
-    for module in sorted(modules - NOT_COUNTED):
+    for module in sorted(modules):
         digest.update(f"{module}:{_module_hash(module)}\n".encode())
     return digest.hexdigest()[:16]
 
@@ -100,11 +86,16 @@ def _closure(module: str) -> frozenset[str]:
     waiting = [module]
     while waiting:
         name = waiting.pop()
-        if name in seen or name in NOT_COUNTED:
+        if name in seen or not counts(name):
             continue
         seen.add(name)
         waiting.extend(_imports(name))
     return frozenset(seen)
+
+
+def counts(module: str) -> bool:
+    """Whether a module can change a number, and so is part of the hashes of what imports it."""
+    return not any(module == left or module.startswith(f"{left}.") for left in NOT_COUNTED)
 
 
 @cache

@@ -5,9 +5,9 @@ import pickle
 import pytest
 
 from kc.addresses import without_secrets
-from kc.config import Dataset, load_settings
 from kc.errors import DownloadError, SettingsError
 from kc.provenance import plain, product_key
+from kc.settings.whole import Dataset, load_settings
 
 HIDDEN = [
     ("https://me:hunter2@host/a.tgz", "https://***@host/a.tgz"),

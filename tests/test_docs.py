@@ -10,10 +10,10 @@ import pytest
 from snakemake.cli import get_argument_parser
 from typer.testing import CliRunner
 
-from kc.cli import app
-from kc.config import STUDIES, Network
+from kc.cli.main import app
 from kc.networks import build
-from tests.own.noise import write
+from kc.settings.whole import STUDIES, Network
+from tests.comparison.noise import write
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

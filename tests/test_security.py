@@ -13,14 +13,14 @@ import pytest
 import torch
 from PIL import Image
 
-from kc.config import Dataset, Network
+from kc.comparison.arrays import read_arrays
+from kc.comparison.networks import read_network
+from kc.comparison.weights import read_state
 from kc.errors import ImageError, KCError, NetworkError
 from kc.images import build_image_store
 from kc.networks import build
 from kc.networks.pretrained import load_pretrained
-from kc.own.arrays import read_arrays
-from kc.own.networks import read_network
-from kc.own.weights import read_state
+from kc.settings.whole import Dataset, Network
 
 ROOT = Path(__file__).parents[1]
 SOURCES = [
@@ -93,7 +93,7 @@ def parsed(path):
     return found
 
 
-CRASHES = {"kc/images/mat_child.py": ["loadmat, which a damaged file crashes"]}
+CRASHES = {"kc/datasets/mat_child.py": ["loadmat, which a damaged file crashes"]}
 """A process of its own."""
 
 
@@ -242,7 +242,7 @@ def test_only_the_reader_of_named_networks_imports_from_files():
     loaders = ("spec_from_file_location", "SourceFileLoader", "runpy", "imp.load")
     sources = {str(path.relative_to(ROOT)): path.read_text() for path in SOURCES}
     found = {name for name, text in sources.items() if any(each in text for each in loaders)}
-    assert found == {"kc/own/networks.py"}
+    assert found == {"kc/comparison/networks.py"}
 
 
 def test_modules_are_imported_by_names_of_ours():

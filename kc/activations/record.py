@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from kc.commands import remake
-from kc.config import Activations
 from kc.images import normalise
 from kc.networks import feature_extractor, load_network
+from kc.plans.commands import remake
 from kc.provenance import product_key
+from kc.settings.whole import Activations
 from kc.store import ArraySpec, Store, StoreWriter
 from kc.store.part import WHOLE, Part
 from kc.store.product import read_card

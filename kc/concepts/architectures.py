@@ -5,10 +5,10 @@ from typing import cast
 import torch
 from torch import nn
 
-from kc.config import Network
 from kc.names import node_of
 from kc.networks import build
 from kc.networks.pretrained import load_pretrained, weights_file
+from kc.settings.whole import Network
 
 _RESNET_FC = {"fc1": "fc.0", "fc2": "fc.2", "fc3": "fc.4"}
 _BLOCK, _UNITS = 512, 4096

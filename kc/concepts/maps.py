@@ -14,16 +14,16 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from kc.commands import remake
 from kc.concepts.entropy import pixel_entropy
 from kc.concepts.networks import head_of, load_at, read_card
 from kc.concepts.noise import image_seed
 from kc.concepts.samples import Measured, measured_pictures
 from kc.concepts.settings import EntropySettings, preset
 from kc.concepts.training import checkpoint_file
-from kc.concepts_config import ConceptNetwork, Concepts, layers_seen
 from kc.images import normalise
+from kc.plans.commands import remake
 from kc.provenance import product_key
+from kc.settings.concepts import ConceptNetwork, Concepts, layers_seen
 from kc.store import ArraySpec, Store, StoreWriter, open_store
 
 LOG = logging.getLogger(__name__)

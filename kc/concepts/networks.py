@@ -11,7 +11,6 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from kc.commands import fix_at, remake
 from kc.concepts.architectures import build_with_head, fc_node
 from kc.concepts.samples import class_names, load_pictures, measured_pictures
 from kc.concepts.training import (
@@ -21,8 +20,6 @@ from kc.concepts.training import (
     label_lesson,
     train_to_checkpoints,
 )
-from kc.concepts_config import ROLES, ConceptNetwork, Lessons
-from kc.config import Network
 from kc.errors import NetworkError
 from kc.images import normalise
 from kc.networks import split
@@ -30,8 +27,11 @@ from kc.networks.checkpoint import FILES, HISTORY, WEIGHTS, filled, save_weights
 from kc.networks.pretrained import weights_file
 from kc.networks.tails import HeldFeatures, train_tail
 from kc.networks.train import Pictures, accuracy
+from kc.plans.commands import fix_at, remake
 from kc.provenance import plain, product_key, versions
 from kc.runtime import derive_seed
+from kc.settings.concepts import ROLES, ConceptNetwork, Lessons
+from kc.settings.whole import Network
 from kc.store import Store
 from kc.store.files import file_digest, write_bytes_atomic
 from kc.store.product import CARD, Product

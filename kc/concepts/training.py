@@ -12,12 +12,12 @@ from torchvision.transforms import v2
 from tqdm import tqdm
 
 from kc.concepts.distance import WeightDistance
-from kc.concepts_config import Lessons
 from kc.errors import NetworkError
 from kc.images import normalise
 from kc.networks.checkpoint import STATE, load_state, save_state, save_weights
 from kc.networks.train import Pictures, augment
 from kc.runtime import derive_seed
+from kc.settings.concepts import Lessons
 from kc.store.product import Product
 
 ALL = "all"

@@ -6,14 +6,14 @@ They are checked against the forward pass in float32 before they come here.
 from dataclasses import dataclass
 from pathlib import Path
 
-from kc.commands import remake
-from kc.config import Consistency
 from kc.consistency.order import Rows
 from kc.errors import StoreError
 from kc.images.rows import rows_in
 from kc.names import Subset, component_names
-from kc.plan import FitPlan
+from kc.plans.commands import remake
+from kc.plans.products import FitPlan
 from kc.provenance import product_key
+from kc.settings.whole import Consistency
 from kc.store import ArraySpec, Store, StoreWriter, open_store
 
 SHARD_ROWS = 256

@@ -8,7 +8,6 @@ import pandas as pd
 import torch
 from numpy.typing import ArrayLike
 
-from kc.config import Optimiser
 from kc.consistency import start
 from kc.consistency.data import Pair, pair_up
 from kc.consistency.decompose import Normalisation, exact_products
@@ -35,6 +34,7 @@ from kc.consistency.result import FitResult, check_fitting
 from kc.consistency.resume import Begun, Resume
 from kc.consistency.variance import Moments
 from kc.errors import FeatureError
+from kc.settings.whole import Optimiser
 
 DEFAULT = Optimiser.model_validate({})
 SHUT = -20.0

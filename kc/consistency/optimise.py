@@ -10,12 +10,12 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
-from kc.config import Optimiser
 from kc.consistency.data import Pair
 from kc.consistency.decompose import Normalisation
 from kc.consistency.net import ConsistencyNet
 from kc.consistency.order import Rows, shuffled
 from kc.consistency.variance import Moments
+from kc.settings.whole import Optimiser
 
 RELEASED_EPOCHS = 1000
 Choose = Literal["validation", "last"]

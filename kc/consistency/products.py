@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import torch
 
-from kc.config import Consistency
 from kc.consistency.component_store import Kept, kept_of
 from kc.consistency.data import Pair, pair_up
 from kc.consistency.evaluate import evaluate, write_variances
@@ -24,9 +23,10 @@ from kc.consistency.variance import Moments, series
 from kc.errors import FeatureError
 from kc.images.rows import rows_in
 from kc.names import SUBSETS
-from kc.plan import FitPlan
+from kc.plans.products import FitPlan
 from kc.provenance import product_key, versions
 from kc.runtime import derive_seed
+from kc.settings.whole import Consistency
 from kc.store import Store, check_same_images, open_store
 from kc.store.product import Product
 

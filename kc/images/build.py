@@ -11,20 +11,20 @@ import pandas as pd
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from kc.config import Dataset
+from kc.datasets import cub, dogs
+from kc.datasets.archive import Files, FolderFiles, open_files, open_folder_of
+from kc.datasets.decode import decode, has_foreground
+from kc.datasets.det import read_det
+from kc.datasets.folder import read_folder
+from kc.datasets.samples import Reader, Sample
+from kc.datasets.voc import read_voc
 from kc.errors import ImageError
-from kc.images import cub, dogs
-from kc.images.archive import Files, FolderFiles, open_files, open_folder_of
-from kc.images.decode import decode, has_foreground
-from kc.images.det import read_det
-from kc.images.folder import read_folder
-from kc.images.generated import write_generated
-from kc.images.samples import Reader, Sample
-from kc.images.voc import read_voc
+from kc.files.sources import Source
 from kc.provenance import plain
 from kc.runtime import derive_seed
-from kc.sources import Source
+from kc.settings.whole import Dataset
 from kc.store import ArraySpec, Store, StoreWriter, open_store
+from kc.synthetic.generated import write_generated
 
 SHARD_ROWS = 256
 """Images decoded and held at once; a kill costs at most these."""

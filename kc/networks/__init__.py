@@ -2,8 +2,8 @@
 
 from kc.networks.build import build
 from kc.networks.checkpoint import load_network
-from kc.networks.products import Training, train_networks
 from kc.networks.tap import feature_extractor, nodes, record, split
+from kc.steps.networks import Training, train_networks
 
 __all__ = [
     "Training",

@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from kc.config import Network
 from kc.errors import StoreError
 from kc.networks.build import build
+from kc.settings.whole import Network
 from kc.store.product import read_card
 from kc.store.tensors import read_tensors, write_tensors
 

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from kc.config import Recipe
 from kc.errors import NetworkError
 from kc.images import normalise
 from kc.networks.checkpoint import STATE, load_state, save_state
 from kc.networks.distil import born_again_loss
 from kc.runtime import derive_seed
-from kc.study_config import Distillation
+from kc.settings.studies import Distillation
+from kc.settings.whole import Recipe
 
 
 class Pictures(NamedTuple):

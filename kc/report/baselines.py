@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from kc.config import Settings
-from kc.consistency.baselines import (
+from kc.plans.studies import plan_of
+from kc.report.tables import Column, write_table
+from kc.settings.whole import Settings
+from kc.similarity.measures import (
     MEASURES,
     MINIBATCH,
     NAMES,
@@ -14,11 +16,9 @@ from kc.consistency.baselines import (
     READINGS,
     WIDTH,
 )
-from kc.report.origin import origin, setting_notes
-from kc.report.tables import Column, write_table
-from kc.report.wording import INCONSISTENCY
 from kc.studies.baselines import agreement, baselines_table
-from kc.study_plans import plan_of
+from kc.studies.origin import origin, setting_notes
+from kc.studies.wording import INCONSISTENCY
 
 HEADERS = {
     "cka": "CKA",

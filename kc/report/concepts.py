@@ -16,8 +16,6 @@ from matplotlib.figure import Figure
 from kc.concepts import over_images
 from kc.concepts.maps import read_maps
 from kc.concepts.networks import read_card
-from kc.concepts_config import Role, concept_networks, layers_seen
-from kc.config import Settings
 from kc.images import open_images
 from kc.provenance import code_hash, plain, versions
 from kc.report.concepts_notes import (
@@ -34,6 +32,8 @@ from kc.report.concepts_notes import (
 from kc.report.curves import LINES
 from kc.report.figures import STYLE, write_figure
 from kc.report.tables import Column, write_table
+from kc.settings.concepts import Role, concept_networks, layers_seen
+from kc.settings.whole import Settings
 from kc.studies.concepts import (
     PAIR,
     LayerView,

@@ -5,11 +5,11 @@ from itertools import product
 from types import MappingProxyType
 from typing import Any
 
-from kc.concepts_config import Role
-from kc.config import Consistency, Recipe, Settings
-from kc.plan import NetworkPlan
-from kc.report.origin import setting_notes
+from kc.plans.products import NetworkPlan
+from kc.settings.concepts import Role
+from kc.settings.whole import Consistency, Recipe, Settings
 from kc.studies.concepts import LATE, PAIR, Difference, LayerView, differences
+from kc.studies.origin import setting_notes
 from kc.studies.printed_concepts import printed_dataset
 
 MEASURES: Mapping[str, tuple[str, str]] = MappingProxyType(

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from kc.config import Settings
-from kc.report.components import draw_components
-from kc.report.origin import origin, setting_notes
+from kc.plans.studies import plan_of
 from kc.report.tables import Column, write_table
-from kc.report.wording import INCONSISTENCY, ONE_CHAIN
+from kc.settings.whole import Settings
+from kc.studies.components import draw_components
 from kc.studies.cross_task import cross_task_table
-from kc.study_plans import plan_of
+from kc.studies.origin import origin, setting_notes
+from kc.studies.wording import INCONSISTENCY, ONE_CHAIN
 
 
 def write(settings: Settings) -> None:

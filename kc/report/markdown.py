@@ -8,8 +8,8 @@ from typing import NamedTuple
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from kc.commands import fix_at
 from kc.errors import StoreError
+from kc.plans.commands import fix_at
 from kc.report.tables import read_markdown
 
 

@@ -1,8 +1,8 @@
 """Pictures of the components by order [L20, Fig. 1]."""
 
-from kc.config import Settings
-from kc.report.components import draw_components
-from kc.study_plans import plan_of
+from kc.plans.studies import plan_of
+from kc.settings.whole import Settings
+from kc.studies.components import draw_components
 
 
 def write(settings: Settings) -> None:

@@ -16,8 +16,8 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
-from kc.commands import fix_at
 from kc.errors import StoreError
+from kc.plans.commands import fix_at
 from kc.report.markdown import WrittenTable, read_table
 from kc.report.pictures import COLOURS
 from kc.report.viewer import Shown, View, write_index, write_view

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from kc.config import Settings
-from kc.report.origin import origin, setting_notes
+from kc.plans.studies import plan_of
 from kc.report.tables import write_table
-from kc.report.wording import ACCURACY, TEST_BOOTSTRAP
+from kc.settings.whole import Settings
+from kc.studies.origin import origin, setting_notes
 from kc.studies.refinement import refinement_table
-from kc.study_plans import plan_of
+from kc.studies.wording import ACCURACY, TEST_BOOTSTRAP
 
 
 def write(settings: Settings) -> None:

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 
-from kc.config import Settings
+from kc.plans.studies import plan_of
 from kc.report.figures import stability_figure, write_figure
-from kc.report.origin import origin, setting_notes
 from kc.report.tables import Column, write_table
+from kc.settings.whole import Settings
+from kc.studies.origin import origin, setting_notes
 from kc.studies.stability import stability_tables
-from kc.study_plans import plan_of
 
 COLUMNS: Mapping[str, Column] = {
     "mean": Column("Var(xdelta) / Var(x*)", ".3f"),

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from kc.commands import fix_at
 from kc.errors import StoreError
+from kc.plans.commands import fix_at
 from kc.store.place import Place, read_signed_at
 
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import xxhash
 
-from kc.aside import put_in_place
-from kc.commands import fix_at
 from kc.errors import StoreError
+from kc.files.aside import put_in_place
+from kc.plans.commands import fix_at
 
 CHECKSUM = "checksum"
 """Field of a signed JSON file: the digest of all the others."""

@@ -15,8 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-from kc.commands import command, one_line
 from kc.errors import StoreError
+from kc.plans.commands import command, one_line
 from kc.store.files import room_on_disk
 
 PULSE = 30.0

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from kc.commands import fix_at, remake
 from kc.errors import StoreError
+from kc.plans.commands import fix_at, remake
 from kc.store.place import Place, read_json_at, read_signed_at
 
 FORMAT = 3

@@ -11,8 +11,8 @@ from typing import Any, Protocol, runtime_checkable
 from zarr.abc.store import Store as ZarrStore
 from zarr.storage import LocalStore
 
-from kc.commands import fix_at
 from kc.errors import StoreError
+from kc.plans.commands import fix_at
 from kc.store.files import file_digest, parse_json, parse_signed, write_bytes_atomic
 from kc.store.lock import lock
 

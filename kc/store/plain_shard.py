@@ -16,7 +16,7 @@ import xxhash
 import zarr
 from zarr.codecs import BytesCodec, Crc32cCodec, ShardingCodec
 
-from kc.aside import put_in_place
+from kc.files.aside import put_in_place
 
 _ASIDE = ".kc.partial"
 _CRC_BYTES = 4

@@ -12,8 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from kc.commands import AGAIN, fix_at
 from kc.errors import StoreError
+from kc.plans.commands import AGAIN, fix_at
 from kc.store.files import file_digest, read_json, read_signed, write_json_atomic, write_signed
 from kc.store.lock import is_lock, lock
 from kc.store.ownership import LITTER, emptied, finished, looks_signed, refuse_strangers

@@ -10,8 +10,8 @@ import pandas as pd
 import xarray as xr
 import zarr
 
-from kc.commands import fix_at
 from kc.errors import StoreError
+from kc.plans.commands import fix_at
 from kc.store.bookkeeping import bookkeeping_damages, spell_rows
 from kc.store.manifest import read_manifest
 from kc.store.network import followed

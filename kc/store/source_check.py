@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from kc.errors import StoreError
-from kc.sources import digest_of, spell
+from kc.files.sources import digest_of, spell
 from kc.store.files import read_json
 
 

@@ -11,8 +11,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from kc.commands import fix_at
 from kc.errors import StoreError
+from kc.plans.commands import fix_at
 from kc.store.files import write_bytes_atomic
 
 NOTE = "kc"

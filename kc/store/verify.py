@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from kc.commands import fix_at
 from kc.errors import StoreError
+from kc.plans.commands import fix_at
 from kc.store.files import CHECKSUM, read_signed, sign
 from kc.store.place import is_remote
 from kc.store.product import CARD, KEY, RESULT, damaged_files

@@ -16,10 +16,10 @@ import pandas as pd
 import xxhash
 import zarr
 
-from kc.commands import AGAIN
 from kc.errors import FeatureError, StoreError
+from kc.files.sources import Source
 from kc.names import folder_id
-from kc.sources import Source
+from kc.plans.commands import AGAIN
 from kc.store.files import content_digest, room_on_disk, sign, spell_json
 from kc.store.layout import chunk_rows, laid_out
 from kc.store.manifest import FORMAT
@@ -57,7 +57,7 @@ class StoreWriter:
     coordinates
         One row an image, in row order; ``image_id`` must be unique.
     mend
-        What makes the store anew, such as :func:`kc.commands.remake`; quoted in errors.
+        What makes the store anew, such as :func:`kc.plans.commands.remake`; quoted in errors.
     part
         The shards this writer owns; only the owner of all can finish the store.
     root

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from kc.config import Settings
-from kc.consistency.baselines import NAMES, similarities
 from kc.images.rows import rows_in
 from kc.names import SUBSETS
-from kc.plan import FitPlan
+from kc.plans.products import FitPlan
+from kc.plans.studies import StudyPlan
+from kc.settings.whole import Settings
+from kc.similarity.measures import NAMES, similarities
 from kc.studies.features import Bench
 from kc.studies.fits import read_fit_card
-from kc.study_plans import StudyPlan
 
 LOG = logging.getLogger(__name__)
 LEAST = 4
@@ -39,7 +39,7 @@ def baselines_table(settings: Settings, plan: StudyPlan) -> pd.DataFrame:
     DataFrame
         studies (joined by spaces), network, layer, source_network, target_network, source_layer,
         share and share_train (of x^Delta in Var(x*), from the fit's card), test_images, and
-        :data:`kc.consistency.baselines.NAMES`, measured on the test images.
+        :data:`kc.similarity.measures.NAMES`, measured on the test images.
 
     Raises
     ------

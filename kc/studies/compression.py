@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from kc.config import Settings
+from kc.plans.studies import StudyPlan
+from kc.settings.whole import Settings
 from kc.studies.fits import read_network_card
 from kc.studies.inconsistent import inconsistencies
-from kc.study_plans import StudyPlan
 
 
 def compression_table(settings: Settings, plan: StudyPlan) -> pd.DataFrame:

@@ -10,7 +10,6 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from kc.commands import fix_at, remake
 from kc.concepts import (
     Counts,
     Interval,
@@ -26,10 +25,11 @@ from kc.concepts.maps import Maps, read_maps
 from kc.concepts.networks import read_history
 from kc.concepts.samples import Measured, measured_pictures
 from kc.concepts.training import ALL
-from kc.concepts_config import ConceptNetwork, Concepts, Role
 from kc.errors import StoreError
 from kc.images import open_images
 from kc.names import Architecture
+from kc.plans.commands import fix_at, remake
+from kc.settings.concepts import ConceptNetwork, Concepts, Role
 from kc.studies.printed_concepts import (
     TABLE2,
     TABLE2_MEASURES,

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from kc.config import Settings
+from kc.plans.studies import StudyPlan
+from kc.settings.whole import Settings
 from kc.studies.inconsistent import inconsistencies
-from kc.study_plans import StudyPlan
 
 
 def cross_task_table(settings: Settings, plan: StudyPlan) -> pd.DataFrame:

@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from kc.config import Settings
 from kc.networks.tails import fresh_tail
+from kc.plans.studies import StudyPlan
 from kc.runtime import derive_seed
+from kc.settings.whole import Settings
 from kc.studies import printed
 from kc.studies.accuracies import accuracies
 from kc.studies.features import Bench
 from kc.studies.fits import read_network_card
 from kc.studies.reading import told
-from kc.study_plans import StudyPlan
 
 RAW, GIVEN, WITH_BLIND, RELIABLE = "raw x_A", "g(x_A)", "g(x_A) + blind spots", "g(x_B)"
 

@@ -16,7 +16,6 @@ import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
-from kc.config import Settings
 from kc.consistency.decompose import decompose
 from kc.consistency.result import FitResult
 from kc.consistency.saved import load_fit
@@ -24,8 +23,9 @@ from kc.images.rows import rows_in
 from kc.names import SUBSETS, Subset
 from kc.networks import load_network, split
 from kc.networks.tails import Features, held
-from kc.plan import FitPlan, NetworkPlan
+from kc.plans.products import FitPlan, NetworkPlan
 from kc.runtime import pick_device
+from kc.settings.whole import Settings
 from kc.store import Store, StoredArray, check_same_images, open_store
 
 

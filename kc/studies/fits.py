@@ -7,10 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from kc.commands import fix_at, remake
 from kc.errors import StoreError
 from kc.names import SUBSETS
-from kc.plan import FitPlan, NetworkPlan
+from kc.plans.commands import fix_at, remake
+from kc.plans.products import FitPlan, NetworkPlan
 from kc.store.product import read_card
 
 VARIANCE = {"paper": "variance", "released": "variance_released_centring"}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from kc.plan import FitPlan
+from kc.plans.products import FitPlan
 from kc.studies.fits import read_fit_card, read_network_card, read_variances
 
 

@@ -15,7 +15,7 @@ from kc.networks.tails import (
     subset_labels,
     train_tail,
 )
-from kc.plan import FitPlan
+from kc.plans.products import FitPlan
 from kc.runtime import derive_seed
 from kc.studies.features import Bench, sum_name
 

@@ -2,12 +2,12 @@
 
 import pandas as pd
 
-from kc.config import Settings
+from kc.plans.studies import StudyPlan
+from kc.settings.whole import Settings
 from kc.studies import printed
 from kc.studies.accuracies import accuracies
 from kc.studies.features import Bench
 from kc.studies.reading import read_by_b
-from kc.study_plans import StudyPlan
 
 
 def refinement_table(settings: Settings, plan: StudyPlan) -> pd.DataFrame:

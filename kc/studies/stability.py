@@ -12,11 +12,11 @@ from typing import Any
 import pandas as pd
 
 from kc.names import component_names
+from kc.plans.studies import StudyPlan
 from kc.studies import printed
 from kc.studies.fits import PARTS, read_fit_card, read_network_card, shares_of
 from kc.studies.intervals import Estimate, over_fits
 from kc.studies.stability_notes import table1_notes, table2_notes
-from kc.study_plans import StudyPlan
 
 GROUP = ["case", "network", "layer", "subset"]
 

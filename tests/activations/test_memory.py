@@ -12,7 +12,7 @@ RECORD = textwrap.dedent("""
     from pathlib import Path
     import numpy as np, pandas as pd, torch
     from kc.activations.record import record_networks
-    from kc.config import Activations, Network, Recipe
+    from kc.settings.whole import Activations, Network, Recipe
     from kc.networks import build
     from kc.store import ArraySpec, StoreWriter, open_store
     from safetensors.torch import save_file

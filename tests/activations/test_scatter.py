@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import save_file
 
 from kc.activations import record_networks
-from kc.config import Activations, Network
 from kc.networks import build
+from kc.settings.whole import Activations, Network
 from kc.store import ArraySpec, StoreWriter, open_store
 from kc.store.files import read_json
 from kc.store.part import WHOLE, Part

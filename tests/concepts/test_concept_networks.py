@@ -27,7 +27,11 @@ from kc.concepts.networks import (
 )
 from kc.concepts.samples import load_pictures
 from kc.concepts.training import Course, checkpoint_file, cropped_at_random, rate_at
-from kc.concepts_config import (
+from kc.errors import NetworkError, SettingsError, StoreError
+from kc.images import normalise
+from kc.networks import build
+from kc.networks.checkpoint import save_weights
+from kc.settings.concepts import (
     ConceptNetwork,
     Concepts,
     Lessons,
@@ -36,14 +40,10 @@ from kc.concepts_config import (
     concept_networks,
     layers_seen,
 )
-from kc.config import Network
-from kc.errors import NetworkError, SettingsError, StoreError
-from kc.images import normalise
-from kc.networks import build
-from kc.networks.checkpoint import save_weights
+from kc.settings.studies import Fresh
+from kc.settings.whole import Network
 from kc.store import Store
 from kc.store.files import write_signed
-from kc.study_config import Fresh
 from tests.reference import plain_concepts as plain
 
 CPU = torch.device("cpu")

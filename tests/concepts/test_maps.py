@@ -12,10 +12,10 @@ from kc.concepts.entropy import EntropyResult
 from kc.concepts.maps import map_networks, read_maps
 from kc.concepts.networks import Given, head_of, load_at, train_concept_networks
 from kc.concepts.samples import measured_pictures
-from kc.concepts_config import ConceptNetwork, Concepts, Lessons
-from kc.config import Network
 from kc.errors import ImageError, StoreError
 from kc.images import normalise
+from kc.settings.concepts import ConceptNetwork, Concepts, Lessons
+from kc.settings.whole import Network
 from kc.store import Store, open_store
 from tests.reference import plain_concepts as plain
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from kc.config import Optimiser
 from kc.consistency import ConsistencyNet, fit
+from kc.settings.whole import Optimiser
 from tests.reference.permuted import narrow_alexnet, permuted, tapped
 
 FAST = Optimiser(epochs=8, learning_rate=2e-3)

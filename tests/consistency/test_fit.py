@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 import torch
 
-from kc.config import Optimiser
 from kc.consistency import ConsistencyNet, fit
 from kc.errors import FeatureError
+from kc.settings.whole import Optimiser
 
 FAST = Optimiser(epochs=3, learning_rate=2e-3)
 

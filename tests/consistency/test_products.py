@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 import torch
 
-from kc.config import Consistency, Optimiser
 from kc.consistency import optimise, products
 from kc.consistency.saved import load_fit
 from kc.errors import StoreError
-from kc.plan import FitPlan, NetworkPlan
+from kc.plans.products import FitPlan, NetworkPlan
+from kc.settings.whole import Consistency, Optimiser
 from kc.store import ArraySpec, StoreWriter, open_store
 
 CPU = torch.device("cpu")

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from kc.errors import StoreError
-from kc.sources import FOLDER
+from kc.files.sources import FOLDER
 from kc.store.files import CHECKSUM, file_digest, read_signed
 from kc.store.product import SEALS
 

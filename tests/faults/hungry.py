@@ -16,14 +16,14 @@ import numpy as np
 import torch
 
 from kc.activations import record_networks
-from kc.config import Activations, Consistency, Optimiser
 from kc.consistency import fit as fit_features
 from kc.consistency.component_store import kept_of
 from kc.consistency.data import pair_up
 from kc.consistency.evaluate import evaluate
 from kc.consistency.products import fit_pairs
-from kc.plan import FitPlan, NetworkPlan
+from kc.plans.products import FitPlan, NetworkPlan
 from kc.runtime import use_threads
+from kc.settings.whole import Activations, Consistency, Optimiser
 from kc.store import open_store
 
 CPU = torch.device("cpu")

@@ -12,14 +12,14 @@ import torch
 from matplotlib.figure import Figure
 
 from kc.activations import record_networks
-from kc.config import Activations, Consistency, Network, Optimiser
 from kc.consistency.products import fit_pairs
 from kc.errors import StoreError
 from kc.networks import build
 from kc.networks.checkpoint import save_weights
-from kc.plan import FitPlan, NetworkPlan
+from kc.plans.products import FitPlan, NetworkPlan
 from kc.report.figures import write_figure
 from kc.report.tables import write_table
+from kc.settings.whole import Activations, Consistency, Network, Optimiser
 from kc.store import ArraySpec, StoreWriter, open_store
 from kc.store.product import Product
 from tests.faults.compare import believed_and_wrong, differences, files

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from kc.cli import app
-from kc.commands import AGAIN
-from kc.own import compare, read_network
-from kc.own.settings import CompareSettings
-from kc.report import comparison
+from kc.cli.main import app
+from kc.comparison import compare, read_network
+from kc.comparison import write_pair as comparison
+from kc.comparison.settings import CompareSettings
+from kc.plans.commands import AGAIN
 from kc.store.verify import damages_under
+from tests.comparison.noise import write
 from tests.faults.compare import differences, files
-from tests.own.noise import write
 
 OUT = Path("-my results")
 """Blanks and an apostrophe above it, a dash before it: what a shell may take for something else."""

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kc.config import Network
 from kc.networks import build
 from kc.networks.checkpoint import save_weights
+from kc.settings.whole import Network
 from kc.store import ArraySpec, StoreWriter
 from kc.store.product import Product
 from tests.faults.hungry import JOBS, NODE, A, B

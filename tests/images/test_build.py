@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kc.config import Dataset, Generated
+from kc.datasets.archive import FolderFiles
+from kc.datasets.cub import read_cub
+from kc.datasets.decode import decode
 from kc.errors import ImageError
 from kc.images import build as build_module
 from kc.images import build_image_store, open_images
-from kc.images.archive import FolderFiles
 from kc.images.build import ordered
-from kc.images.cub import read_cub
-from kc.images.decode import decode
+from kc.settings.whole import Dataset, Generated
 
 Edit = Callable[[str, str, str], None]
 DATASET = Dataset(size=16)

@@ -3,9 +3,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kc.config import Dataset, Generated
 from kc.errors import ImageError
 from kc.images import build, build_image_store, build_mixture_store, mixture, open_images
+from kc.settings.whole import Dataset, Generated
 from kc.store import Store
 
 TINY = Generated(classes=3, images_per_class=5, canvas=40)

@@ -4,9 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kc.images.archive import open_files
-from kc.images.cub import read_cub
-from kc.images.decode import decode
+from kc.datasets.archive import open_files
+from kc.datasets.cub import read_cub
+from kc.datasets.decode import decode
 
 pytestmark = pytest.mark.real
 

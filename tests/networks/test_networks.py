@@ -10,18 +10,19 @@ from torch.nn import functional as F
 from torchvision import models
 
 from kc.activations import open_store, record_networks
-from kc.config import Activations, Network, Recipe
 from kc.errors import DeviceError, NetworkError, StoreError
 from kc.images import normalise
 from kc.names import LAYER_NODES
-from kc.networks import Training, build, load_network, products, record, split, train_networks
+from kc.networks import Training, build, load_network, record, split, train_networks
 from kc.networks import train as train_module
-from kc.networks.products import half_rows
 from kc.networks.prune import removed_share
-from kc.plan import NetworkPlan
+from kc.plans.products import NetworkPlan
 from kc.runtime import pick_device
+from kc.settings.studies import Distillation, Retraining
+from kc.settings.whole import Activations, Network, Recipe
+from kc.steps import networks as products
+from kc.steps.networks import half_rows
 from kc.store import ArraySpec, StoreWriter
-from kc.study_config import Distillation, Retraining
 
 NARROW = Network(width=0.0625, head_units=16, dropout=0.5, small_input=True)
 CPU = torch.device("cpu")

@@ -4,10 +4,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from kc.config import Network
 from kc.errors import NetworkError
 from kc.networks import build
 from kc.networks.pretrained import load_pretrained, weights_file
+from kc.settings.whole import Network
 
 
 @pytest.fixture

@@ -9,13 +9,13 @@ import torch
 from safetensors.torch import save_file
 from torchvision import models
 
-from kc.config import Network
+from kc.comparison import read_network
+from kc.comparison.weights import classes_of, load_into
 from kc.errors import NetworkError
 from kc.networks import build
 from kc.networks.pretrained import load_pretrained
 from kc.networks.state import DEPTH, read_state
-from kc.own import read_network
-from kc.own.weights import classes_of, load_into
+from kc.settings.whole import Network
 
 
 def saved(path: Path, content: object, new: bool = True) -> Path:

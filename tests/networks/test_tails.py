@@ -8,7 +8,6 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from kc.config import Network
 from kc.errors import NetworkError
 from kc.names import LAYER_NODES
 from kc.networks import build, record, split
@@ -24,7 +23,8 @@ from kc.networks.tails import (
     train_tail,
     train_tails,
 )
-from kc.study_config import Fresh, Refine
+from kc.settings.studies import Fresh, Refine
+from kc.settings.whole import Network
 
 NARROW = Network(width=0.0625, head_units=16, dropout=0.3, small_input=True)
 CPU = torch.device("cpu")

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from kc.names import component_names
-from kc.plan import FitPlan
+from kc.plans.products import FitPlan
 from kc.report.viewer import View
 from kc.store import ArraySpec, StoreWriter
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pandas as pd
 
-from kc.plan import FitPlan, NetworkPlan
+from kc.plans.products import FitPlan, NetworkPlan
+from kc.plans.studies import StudyPlan
 from kc.store.files import file_digest, write_signed
-from kc.study_plans import StudyPlan
 
 ShareOf = Callable[[FitPlan, str], float]
 Top1Of = Callable[[NetworkPlan], float]

@@ -15,7 +15,7 @@ import pytest
 from obstore.store import S3Store
 from typer.testing import CliRunner
 
-from kc.cli import app
+from kc.cli.main import app
 from kc.errors import StoreError
 from kc.store import ArraySpec, StoreWriter, open_store
 from kc.store.place import place_of

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from kc.cli import app
+from kc.cli.main import app
 from kc.errors import StoreError
 from kc.names import STORAGE_ROOT
 from kc.store import ArraySpec, StoreWriter, open_store

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from kc.cli import app
+from kc.cli.main import app
 from kc.errors import SourceError
-from kc.sources import Source
+from kc.files.sources import Source
 from kc.store import ArraySpec, StoreWriter, open_store
 from kc.store.source_check import moved_sources
 

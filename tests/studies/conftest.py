@@ -4,12 +4,12 @@ import pytest
 import torch
 
 from kc.activations import record_networks
-from kc.config import Settings, load_settings
 from kc.consistency.products import fit_pairs
 from kc.images import build_image_store, build_mixture_store, open_images
 from kc.networks import Training, train_networks
-from kc.plan import FitPlan, NetworkPlan, batches, merged, networks_of, nodes_of
-from kc.study_plans import plan_of
+from kc.plans.products import FitPlan, NetworkPlan, batches, merged, networks_of, nodes_of
+from kc.plans.studies import plan_of
+from kc.settings.whole import Settings, load_settings
 
 CPU = torch.device("cpu")
 MADE = ("diagnosis", "refinement", "redundancy", "orders")

@@ -7,14 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kc.config import load_settings
-from kc.consistency.baselines import NAMES, similarities
 from kc.errors import StoreError
-from kc.plan import FitPlan, NetworkPlan
+from kc.plans.products import FitPlan, NetworkPlan
+from kc.plans.studies import StudyPlan
 from kc.report import baselines as report
+from kc.settings.whole import load_settings
+from kc.similarity.measures import NAMES, similarities
 from kc.store import ArraySpec, StoreWriter, open_store
 from kc.studies.baselines import agreement, baselines_table
-from kc.study_plans import StudyPlan
 from tests.reference.written_fits import card_of, write_card, write_network
 
 A, B, C = (NetworkPlan("birds", "alexnet", seed) for seed in range(3))

@@ -10,11 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from kc.chain import chain
+from kc.cli.chain import chain
 from kc.concepts.maps import Maps
 from kc.concepts.samples import Measured
-from kc.concepts_config import ROLES, Concepts, Role, concept_figures, concept_networks
-from kc.config import Settings, load_settings
 from kc.errors import StoreError
 from kc.images import build_image_store, open_images
 from kc.report.concepts_notes import (
@@ -24,6 +22,8 @@ from kc.report.concepts_notes import (
     hypothesis_notes,
     training_notes,
 )
+from kc.settings.concepts import ROLES, Concepts, Role, concept_figures, concept_networks
+from kc.settings.whole import Settings, load_settings
 from kc.studies.concepts import (
     CLAIMS,
     LayerView,

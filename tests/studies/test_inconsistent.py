@@ -5,14 +5,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from kc.config import Settings, load_settings
 from kc.errors import StoreError
-from kc.plan import FitPlan, NetworkPlan
+from kc.plans.products import FitPlan, NetworkPlan
+from kc.plans.studies import StudyPlan, plan_of
+from kc.settings.whole import Settings, load_settings
 from kc.studies.born_again import born_again_table
 from kc.studies.compression import compression_table
 from kc.studies.cross_task import cross_task_table
 from kc.studies.inconsistent import inconsistency
-from kc.study_plans import StudyPlan, plan_of
 from tests.reference.written_fits import TARGET, card_of, write_card, write_fit, write_results
 
 NUMBERS = {"network", "layer", "variance", "share", "share_train"}

@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from kc.config import Settings
 from kc.consistency.decompose import Normalisation
 from kc.consistency.net import ConsistencyNet
 from kc.consistency.optimise import Entry
@@ -18,14 +17,15 @@ from kc.errors import StoreError
 from kc.images import normalise, open_images
 from kc.networks import load_network
 from kc.networks.tails import HeldFeatures, TailRecipe, predictions, train_tail
-from kc.plan import FitPlan, NetworkPlan
+from kc.plans.products import FitPlan, NetworkPlan
+from kc.plans.studies import plan_of
 from kc.runtime import derive_seed
+from kc.settings.studies import Refine, Tails
+from kc.settings.whole import Settings
 from kc.store import ArraySpec, StoreWriter, open_store
 from kc.studies.features import Bench, Layer, PartialSums, StoredRows, sum_name
 from kc.studies.fits import read_network_card
 from kc.studies.reading import read_by_b, told
-from kc.study_config import Refine, Tails
-from kc.study_plans import plan_of
 from tests.studies.conftest import SELF, A, B
 
 PAIR = FitPlan(A, B, "conv5", "conv5")

@@ -7,9 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from kc.config import Settings
-from kc.study_outputs import outputs_of
-from kc.study_plans import plan_of
+from kc.plans.outputs import outputs_of
+from kc.plans.studies import plan_of
+from kc.settings.whole import Settings
 
 STUDIES = ("diagnosis", "refinement", "redundancy", "orders")
 TABLE = {"diagnosis": "diagnosis", "refinement": "table3", "redundancy": "table4"}

@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 import torch
 
-from kc.config import Settings
 from kc.networks.tails import HeldFeatures, fresh_tail, predictions, train_tail
+from kc.plans.studies import StudyPlan, plan_of
 from kc.runtime import derive_seed
+from kc.settings.whole import Settings
 from kc.studies.accuracies import accuracies
 from kc.studies.diagnosis import GIVEN, RAW, RELIABLE, WITH_BLIND, diagnosis_table
 from kc.studies.features import Bench
@@ -17,7 +18,6 @@ from kc.studies.fits import read_network_card
 from kc.studies.reading import read_by_b
 from kc.studies.redundancy import redundancy_table
 from kc.studies.refinement import refinement_table
-from kc.study_plans import StudyPlan, plan_of
 
 ACCURACY = {"features", "network", "layer", "top1", "ci_low", "ci_high", "n", "paper"}
 GAINS = [f"gain_over_{name}{end}" for name in "AB" for end in ("", "_low", "_high")]

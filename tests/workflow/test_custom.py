@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from kc.config import load_settings
 from kc.errors import SettingsError
+from kc.settings.whole import load_settings
 
 ROOT = Path(__file__).parents[2]
 

@@ -6,9 +6,9 @@ import pytest
 from snakemake.api import SnakemakeApi
 from snakemake.settings.types import ConfigSettings, OutputSettings, Quietness, ResourceSettings
 
-from kc.config import STUDIES, read_settings
-from kc.study_outputs import concept_outputs, outputs_of
-from kc.study_plans import plans
+from kc.plans.outputs import concept_outputs, outputs_of
+from kc.plans.studies import plans
+from kc.settings.whole import STUDIES, read_settings
 
 ROOT = Path(__file__).parents[2]
 SMOKE = ROOT / "workflow" / "presets" / "smoke.yaml"

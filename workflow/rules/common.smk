@@ -3,17 +3,17 @@ from dataclasses import asdict
 from hashlib import sha256
 from itertools import groupby
 
-from kc.concepts_config import layers_seen
-from kc.commands import note_run
-from kc.config import load_settings
+from kc.settings.concepts import layers_seen
+from kc.plans.commands import note_run
+from kc.settings.whole import load_settings
 from kc.errors import KCError, RoomError
-from kc.plan import batches, merged, networks_of, nodes_of, with_origins
+from kc.plans.products import batches, merged, networks_of, nodes_of, with_origins
 from kc.provenance import code_hash, plain
-from kc.sources import FOLDER, digest_of
-from kc.settings_file import check_files
-from kc.store_uses import PAGE, kept_fits, store_uses
-from kc.study_outputs import concept_outputs, outputs_of
-from kc.study_plans import plans
+from kc.files.sources import FOLDER, digest_of
+from kc.settings.file import check_files
+from kc.plans.stores import PAGE, kept_fits, store_uses
+from kc.plans.outputs import concept_outputs, outputs_of
+from kc.plans.studies import plans
 
 try:
     # Snakemake's own reader loses the first of two equal keys
@@ -47,7 +47,7 @@ def room_missing():
     if not studies or not SETTINGS.storage.check_disk:
         return ""
     try:
-        from kc.report.disk import refuse_full_disk
+        from kc.estimates.disk import refuse_full_disk
 
         refuse_full_disk(SETTINGS, studies)
     except RoomError as error:

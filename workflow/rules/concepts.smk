@@ -1,7 +1,7 @@
 # Visual concepts in knowledge distillation: networks, entropy maps, tables and figures.
-from kc.concepts_config import concept_batches, concept_networks
+from kc.settings.concepts import concept_batches, concept_networks
 from kc.errors import KCError
-from kc.study_plans import check_dataset
+from kc.plans.studies import check_dataset
 
 CONCEPTS = SETTINGS.concepts
 CONCEPT_NETWORKS = concept_networks(CONCEPTS)

@@ -1,7 +1,7 @@
 # Pairs of one's own: `custom` in the settings. Their files are no inputs: Snakemake would look at
 # the times of a folder, not at the pictures below it, nor at what a network's file imports.
-from kc.hdf5 import files_of
-from kc.user_code import files_imported
+from kc.datasets.hdf5 import files_of
+from kc.files.user_code import files_imported
 
 
 def files_behind(path):
@@ -58,6 +58,6 @@ for pair in SETTINGS.custom:
             sources=sources_of(pair),
             activations=plain(SETTINGS.activations),
             consistency=plain(SETTINGS.consistency),
-            code=code_of("kc.report.custom"),
+            code=code_of("kc.comparison.make"),
         script:
             "../scripts/custom/compare.py"

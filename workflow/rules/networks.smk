@@ -46,6 +46,6 @@ for batch, members in batches(NETWORKS, SETTINGS.jobs).items():
                 f"{RESULTS}/networks/{members[0].name}/card.json",
                 members[0].architecture,
             ),
-            code=code_of("kc.networks.products"),
+            code=code_of("kc.steps.networks"),
         script:
             "../scripts/networks/train.py"

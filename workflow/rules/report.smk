@@ -23,7 +23,7 @@ rule report:
             study: Path(caption(study)).read_text(encoding="utf-8").strip()
             for study in [*PLANS, "concepts"]
         },
-        code=code_of("kc.report.overview"),
+        code=code_of("kc.steps.page"),
         templates=[sha256(path.read_bytes()).hexdigest()[:16] for path in TEMPLATES],
     script:
         "../scripts/report/page.py"

@@ -4,9 +4,9 @@ from pathlib import Path
 sys.path.insert(0, snakemake.params.root)
 
 from kc.activations import record_networks
-from kc.config import Activations
-from kc.job import job
 from kc.runtime import pick_device
+from kc.settings.whole import Activations
+from kc.steps.job import job
 from kc.store import open_store
 from kc.store.files import write_json_atomic
 from kc.store.part import Part

@@ -4,9 +4,9 @@ from pathlib import Path
 sys.path.insert(0, snakemake.params.root)
 
 from kc.concepts.maps import map_networks
-from kc.concepts_config import ConceptNetwork, Concepts
-from kc.job import job
 from kc.runtime import pick_device
+from kc.settings.concepts import ConceptNetwork, Concepts
+from kc.steps.job import job
 from kc.store import open_store
 
 p = snakemake.params

@@ -4,10 +4,10 @@ from pathlib import Path
 sys.path.insert(0, snakemake.params.root)
 
 from kc.concepts.networks import Given, train_concept_networks
-from kc.concepts_config import ConceptNetwork, Lessons
-from kc.config import Network
-from kc.job import job
 from kc.runtime import pick_device
+from kc.settings.concepts import ConceptNetwork, Lessons
+from kc.settings.whole import Network
+from kc.steps.job import job
 from kc.store import open_store
 
 p = snakemake.params

@@ -3,11 +3,11 @@ from pathlib import Path
 
 sys.path.insert(0, snakemake.params.root)
 
-from kc.config import Consistency
 from kc.consistency.products import fit_pairs
-from kc.job import job
-from kc.plan import FitPlan, NetworkPlan
+from kc.plans.products import FitPlan, NetworkPlan
 from kc.runtime import pick_device
+from kc.settings.whole import Consistency
+from kc.steps.job import job
 
 p = snakemake.params
 results = Path(p.results)

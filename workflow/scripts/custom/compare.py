@@ -3,14 +3,14 @@ from pathlib import Path
 
 sys.path.insert(0, snakemake.params.root)
 
-from kc.config import Activations, Consistency
-from kc.job import job
+from kc.settings.whole import Activations, Consistency
+from kc.steps.job import job
 
 p = snakemake.params
 with job(snakemake.log):
-    from kc.own import CompareSettings
-    from kc.own_config import Custom
-    from kc.report.custom import make
+    from kc.comparison import CompareSettings
+    from kc.comparison.make import make
+    from kc.settings.custom import Custom
 
     pair = Custom.model_validate(p.pair)
     settings = CompareSettings.of(

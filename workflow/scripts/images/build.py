@@ -3,12 +3,12 @@ from pathlib import Path
 
 sys.path.insert(0, snakemake.params.root)
 
-from kc.commands import remake
-from kc.config import Dataset
+from kc.files.sources import FOLDER, Source
 from kc.images import build_image_store, build_mixture_store, open_images
-from kc.job import job
+from kc.plans.commands import remake
 from kc.provenance import product_key
-from kc.sources import FOLDER, Source
+from kc.settings.whole import Dataset
+from kc.steps.job import job
 
 p = snakemake.params
 dataset = Dataset.model_validate(p.settings)

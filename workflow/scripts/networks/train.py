@@ -3,13 +3,13 @@ from pathlib import Path
 
 sys.path.insert(0, snakemake.params.root)
 
-from kc.config import Network, Recipe
-from kc.job import job
 from kc.networks import Training, train_networks
-from kc.plan import NetworkPlan
+from kc.plans.products import NetworkPlan
 from kc.runtime import pick_device
+from kc.settings.studies import Distillation, Retraining
+from kc.settings.whole import Network, Recipe
+from kc.steps.job import job
 from kc.store import open_store
-from kc.study_config import Distillation, Retraining
 
 p = snakemake.params
 models = {"shape": Network, "recipe": Recipe}

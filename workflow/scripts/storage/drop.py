@@ -3,7 +3,7 @@ from pathlib import Path
 
 sys.path.insert(0, snakemake.params.root)
 
-from kc.job import job
+from kc.steps.job import job
 from kc.store.drop import drop_store
 
 p = snakemake.params

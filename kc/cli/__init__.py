@@ -1,0 +1,5 @@
+"""The command ``kc``."""
+
+from kc.cli.main import app
+
+__all__ = ["app"]

@@ -1,0 +1,124 @@
+"""``kc explain``: a table's chain back to the images, and what would mend it."""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from kc.errors import SettingsError
+from kc.plans.commands import config_files, config_options, remake, run_of
+
+STYLES = {"ok": "green", "missing": "bold red", "changed": "bold red", "stale": "bold yellow"}
+
+
+def add_command(app: typer.Typer, clear: Callable[..., Any]) -> None:
+    """Add the command; ``clear`` turns an error of the user's into one message."""
+    app.command("explain")(clear(explain_command))
+
+
+def explain_command(
+    table: Annotated[Path, typer.Argument(help="a table, e.g. results/tables/table1.csv")],
+    quick: Annotated[
+        bool, typer.Option("--quick", help="compare recorded digests; read no store again")
+    ] = False,
+    base: Annotated[Path, typer.Option(help="the default settings")] = Path("config.yaml"),
+    network: Annotated[
+        bool, typer.Option("--network", help="follow manifests to arrays that lie in a bucket")
+    ] = False,
+) -> None:
+    """Show what a table was made from, back to the images, and whether that is what is there now.
+
+    missing: not there; changed: not the bytes that were written; stale: made from something that
+    has been made anew since. Exit with 1 if any link does not hold.
+    """
+    from rich.console import Console
+
+    from kc.cli.chain import chain, read_origin
+    from kc.store.network import over_network
+
+    with over_network(network):
+        found = chain(table, quick)
+    origin = read_origin(table)
+    # what is piped is not wrapped
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 1 << 12)
+    console.print(_tree(found))
+    for line in _about(origin):
+        console.print(line, markup=False)
+    faults = found.faults()
+    if not faults:
+        console.print("every link holds", style="green")
+        return
+    options = run_options(origin, table, base)
+    console.print(f"links that do not hold: {len(faults)}. To mend, in this order:", style="bold")
+    targets = {fault.target: None for fault in faults if fault.target} | {found.target: None}
+    for target in targets:
+        console.print(f"  {remake(target, options or ())}", markup=False)
+    for fault in faults:
+        if not fault.target:
+            console.print(f"  by hand: {fault.name}: {fault.told}", markup=False)
+    if options is None:
+        console.print(
+            "each with the --configfile and --config the table was made with: config.yaml alone, "
+            "and with each of workflow/presets, gives other settings than it records",
+            markup=False,
+        )
+    raise typer.Exit(1)
+
+
+def run_options(origin: Mapping[str, Any], table: Path, base: Path) -> list[str | Path] | None:
+    """Find how to ask for the settings a table records: as the last run did, or by a preset.
+
+    None: neither gives those settings.
+    """
+    root = origin["settings"].get("data_root")
+    over = {} if root is None else {"data_root": root}
+    if (run := run_of(table)) is not None:
+        default = Path(run.snakefile).parent / "config.yaml"
+        if _gives(origin, [default, *map(Path, run.configfiles)], run.config):
+            return run.options()
+    for preset in [None, *sorted((base.parent / "workflow" / "presets").glob("*.yaml"))]:
+        if _gives(origin, [base, *([preset] if preset else [])], over):
+            return [*config_files([preset] if preset else []), *config_options(over)]
+    return None
+
+
+def _gives(origin: Mapping[str, Any], files: Sequence[Path], over: Mapping[str, Any]) -> bool:
+    """Say whether these settings are those a table records."""
+    from kc.provenance import plain
+    from kc.settings.whole import read_settings
+
+    try:
+        settings = read_settings(files, over)
+    except SettingsError:
+        return False
+    return bool(plain(settings.of_study(origin["study"])) == origin["settings"])
+
+
+def _about(origin: Mapping[str, Any]) -> list[str]:
+    """Spell versions, devices and wall time."""
+    seconds = ", ".join(f"{name} {value:g} s" for name, value in origin["seconds"].items())
+    versions = ", ".join(f"{name} {value}" for name, value in origin["versions"].items())
+    return [f"made with {versions}", f"on {', '.join(origin['devices'])}; wall time: {seconds}"]
+
+
+def _tree(link: Any) -> Any:
+    from rich.text import Text
+    from rich.tree import Tree
+
+    def label(one: Any) -> Text:
+        text = Text(f"{one.stage} ", style="dim")
+        text.append(one.name, style="default")
+        text.append(f"  {one.state}", style=STYLES[one.state])
+        if not one.shown_above:
+            return text.append(f"  {one.told}", style="dim")
+        return text.append("  (above)", style="dim")
+
+    def grow(tree: Any, one: Any) -> None:
+        for inner in one.links:
+            grow(tree.add(label(inner)), inner)
+
+    tree = Tree(label(link))
+    grow(tree, link)
+    return tree

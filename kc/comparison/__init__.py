@@ -1,0 +1,21 @@
+"""Your own networks: read them from a few words, and compare two of them on your own pictures."""
+
+from kc.comparison.arrays import OwnArrays, read_arrays
+from kc.comparison.compare import Comparison, compare
+from kc.comparison.layers import layers_of
+from kc.comparison.matrix import Matrix, compare_layers
+from kc.comparison.networks import OwnNetwork, read_network
+from kc.comparison.settings import CompareSettings
+
+__all__ = [
+    "CompareSettings",
+    "Comparison",
+    "Matrix",
+    "OwnArrays",
+    "OwnNetwork",
+    "compare",
+    "compare_layers",
+    "layers_of",
+    "read_arrays",
+    "read_network",
+]

@@ -1,0 +1,268 @@
+"""Features made elsewhere: ``.npy``, ``.zarr`` and HDF5, of images or of anything else."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from tqdm import tqdm
+
+from kc.comparison.bounds import check_promise
+from kc.comparison.forms import Layer
+from kc.comparison.ids import read_ids
+from kc.comparison.record import Wanted, formed, specs_of
+from kc.comparison.settings import CompareSettings
+from kc.datasets.hdf5 import read_hdf5
+from kc.errors import FeatureError, KCError
+from kc.files.sources import FOLDER, Source
+from kc.plans.commands import AGAIN, quoted
+from kc.provenance import product_key
+from kc.settings.custom import FEATURES
+from kc.store import Store, StoredArray, StoreWriter, open_store
+from kc.store.files import CHECKSUM
+from kc.store.foreign import open_foreign
+
+
+@dataclass(frozen=True)
+class OwnArrays:
+    """Features by name; their rows are images, sentences, sounds, in an order of their own."""
+
+    name: str
+    arrays: Mapping[str, Any]
+    """Each (n, d), (n, t, d) or (n, c, h, w), of one n."""
+    path: Path
+    ids: np.ndarray | None = None
+    """What each row is called; None: by its number."""
+    subsets: np.ndarray | None = None
+    """``train`` or ``test`` for each row; None: still to be drawn."""
+    files: tuple[Path, ...] = ()
+    """All files their content lies in; none: ``path`` alone."""
+    ids_file: Path | None = None
+
+    def __len__(self) -> int:
+        return int(next(iter(self.arrays.values())).shape[0])
+
+    @property
+    def inputs(self) -> tuple[Path, ...]:
+        """List what it was read from."""
+        return (self.path, *self.files, *([] if self.ids_file is None else [self.ids_file]))
+
+    @property
+    def layers(self) -> dict[str, Layer]:
+        """Shapes by name."""
+        return {name: Layer(name, tuple(v.shape[1:])) for name, v in self.arrays.items()}
+
+
+def read_arrays(spec: str, ids: Path | None = None) -> OwnArrays:
+    """Open features: ``FILE.npy``, ``FILE.zarr``, ``FILE.h5``, the last two with ``:NAME``.
+
+    Parameters
+    ----------
+    spec
+        Without ``:NAME`` all arrays of the file are there. A store of kc's brings its ids and
+        which images are tested on.
+    ids
+        A text file, one id a line in the order of the rows.
+
+    Raises
+    ------
+    FeatureError
+        No such file or array, one that is no numbers of two to four dimensions, arrays or ids of
+        different numbers; HDF5 without h5py.
+    StoreError
+        A zarr that cannot be read, a store of kc's that is damaged.
+    """
+    parsed = FEATURES.fullmatch(spec)
+    if parsed is None:
+        raise FeatureError(f"{spec}: expected FILE.npy, FILE.zarr, FILE.h5, or FILE.h5:NAME")
+    path, only = Path(parsed["path"]), parsed["only"]
+    if not path.exists():
+        raise FeatureError(f"{path}: no such file; expected FILE.npy, FILE.zarr or FILE.h5")
+    names, subsets = None, None
+    files: tuple[Path, ...] = (path,)
+    if parsed["suffix"] == ".npy":
+        found = _from_npy(path)
+    elif parsed["suffix"] == ".zarr" and _is_kcs(path):
+        store = open_store(path)
+        found = {name: store[name] for name in store.names}
+        names = store.image_ids
+        subsets = store.rows["subset"].to_numpy(object) if "subset" in store.rows else None
+    elif parsed["suffix"] == ".zarr":
+        found = open_foreign(path)
+    else:
+        found, files = read_hdf5(path, only)
+    chosen = _chosen(path, found, only)
+    if names is None:  # a store of kc's, which has names, can lie in a bucket
+        check_promise(path, chosen, files)
+    arrays = OwnArrays(path.name, chosen, path, names, subsets, files)
+    return arrays if ids is None else _with_ids(arrays, ids)
+
+
+def _is_kcs(path: Path) -> bool:
+    """Tell a store of kc's, by the manifest beside it."""
+    manifest = path.with_suffix(".json")
+    if path.suffix != ".zarr" or not manifest.is_file():
+        return False
+    text = manifest.read_text(encoding="utf-8", errors="replace")
+    # any of the two: one that is damaged is still ours, and refused by the one who reads it
+    return '"shard_rows"' in text or f'"{CHECKSUM}"' in text
+
+
+def _from_npy(path: Path) -> dict[str, Any]:
+    try:
+        # numpy.load would also open an .npz of this name
+        return {path.stem: np.lib.format.open_memmap(path, mode="r")}
+    # whatever a broken file makes numpy raise
+    except Exception as error:
+        raise FeatureError(
+            f"{path}: not readable as .npy ({type(error).__name__}: {error}). Damaged, or it holds "
+            "Python objects, which kc refuses to run. Cure: numpy.save of one array of numbers."
+        ) from error
+
+
+def _chosen(path: Path, found: dict[str, Any], only: str | None) -> dict[str, Any]:
+    """Take the array asked for, or all that could be features."""
+    if only is not None:
+        if only not in found:
+            raise FeatureError(
+                f"{path}: no array '{only}' in it; there are {', '.join(found) or 'none'}."
+            )
+        if not _is_feature(found[only]):
+            raise FeatureError(_what(f"{path}:{only}", found[only]))
+        found = {only: found[only]}
+    kept = {name.replace("/", "."): v for name, v in sorted(found.items()) if _is_feature(v)}
+    if not kept:
+        told = "; ".join(_what(name, value) for name, value in found.items())
+        raise FeatureError(f"{path}: no features in it. {told or 'It holds no array.'}")
+    counts = {name: int(value.shape[0]) for name, value in kept.items()}
+    if len(set(counts.values())) > 1:
+        told = ", ".join(f"{name} {count}" for name, count in counts.items())
+        raise FeatureError(
+            f"{path}: its arrays have different numbers of rows ({told}). Cure: name one, "
+            f"such as {quoted(f'{path}:{next(iter(kept))}')}"
+        )
+    return kept
+
+
+def _is_feature(array: Any) -> bool:
+    return (
+        np.dtype(array.dtype).kind in "fiu"
+        and len(array.shape) in (2, 3, 4)
+        and 0 not in array.shape[1:]
+    )
+
+
+def _what(name: str, array: Any) -> str:
+    return (
+        f"'{name}' is {np.dtype(array.dtype)} of shape {tuple(array.shape)}; expected numbers, "
+        "(n, units), (n, tokens, units) or (n, channels, y, x)."
+    )
+
+
+def _with_ids(arrays: OwnArrays, file: Path) -> OwnArrays:
+    ids = read_ids(file)
+    if len(ids) != len(arrays):
+        raise FeatureError(
+            f"{file}: {len(ids)} ids for the {len(arrays)} rows of {arrays.path}; expected one "
+            "each. Cure: mend --ids."
+        )
+    return replace(arrays, ids=ids, ids_file=file)
+
+
+def import_arrays(
+    arrays: OwnArrays,
+    wanted: Wanted,
+    rows: pd.DataFrame,
+    order: np.ndarray,
+    settings: CompareSettings,
+    out: Path,
+) -> Store:
+    """Write features into a store of kc's, in the order of ``rows``, or go on with it.
+
+    ``order``: for each row of the store, its row in the file. Half precision stays so, all else
+    becomes float32. Arrays up to ``consistency.memory_gb`` are read at once.
+
+    Raises
+    ------
+    FeatureError
+        A value that is not finite; the row is named.
+    """
+    layers = {name: arrays.layers[name] for name in wanted}
+    halves = all(np.dtype(arrays.arrays[name].dtype) == np.float16 for name in layers)
+    about = {
+        "activations": settings.activations.model_dump(mode="json", exclude={"batch_size"}),
+        "wanted": {name: [form.suffix for form in forms] for name, forms in wanted.items()},
+        "rows": [list(map(str, column)) for column in (rows["image_id"], rows["subset"], order)],
+    }
+    source = Source.of(*_files(arrays), records=out.parent.parent / FOLDER)
+    key = product_key(about, {"file": source.digest}, "kc.comparison.arrays")
+    shapes = {name: layer.shape for name, layer in layers.items()}
+    with StoreWriter(
+        out,
+        key,
+        specs_of(shapes, wanted, len(rows), "float16" if halves else "float32"),
+        rows,
+        settings.activations.shard_rows,
+        settings.activations.compressor,
+        {"file": arrays.name},
+        mend=AGAIN,
+        source=source,
+    ) as writer:
+        missing = writer.missing()
+        with _readable(arrays.path):
+            held = _held(arrays, layers, settings.consistency.memory_gb) if missing else {}
+        for shard in tqdm(missing, desc=f"read {out.stem}", unit="shard", disable=None):
+            with _readable(arrays.path):
+                taken = {
+                    name: torch.from_numpy(_rows(values, order[writer.rows(shard)]))
+                    for name, values in held.items()
+                }
+            writer.write(shard, formed(taken, wanted))
+        writer.finish()
+    return open_store(out)
+
+
+def _files(arrays: OwnArrays) -> list[Path]:
+    """List what holds the features: of a store of kc's the manifest, which has every digest."""
+    if _is_kcs(arrays.path):
+        return [arrays.path.with_suffix(".json")]
+    return [arrays.path, *(file for file in arrays.files if file != arrays.path)]
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Word what a damaged file makes its reader raise, chunk by chunk."""
+    try:
+        yield
+    except KCError:
+        raise
+    except Exception as error:
+        raise FeatureError(
+            f"{path}: its numbers cannot be read ({type(error).__name__}: {error}). Damaged, or "
+            "too large for this machine. Cure: save the array again."
+        ) from error
+
+
+def _held(arrays: OwnArrays, names: Mapping[str, Layer], memory_gb: float) -> dict[str, Any]:
+    found = {}
+    for name in names:
+        values = arrays.arrays[name]
+        small = np.prod(values.shape) * np.dtype(values.dtype).itemsize <= memory_gb * 1e9
+        found[name] = np.asarray(values[:]) if small else values
+    return found
+
+
+def _rows(values: Any, rows: np.ndarray) -> np.ndarray:
+    """Read rows in any order, float32."""
+    if isinstance(values, (np.ndarray, StoredArray)):
+        return np.asarray(values[rows], np.float32)
+    # zarr and HDF5 read rows that rise
+    rising = np.argsort(rows)
+    chosen = getattr(values, "oindex", values)[rows[rising]]
+    found = np.empty(chosen.shape, np.float32)
+    found[rising] = chosen
+    return found

@@ -1,0 +1,145 @@
+"""Which classes the other network does not know: shares of x^Delta by class, on test images."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy import stats
+from torch import Tensor
+
+from kc.comparison.fits import pair_of
+from kc.comparison.settings import CompareSettings
+from kc.comparison.sides import Rows
+from kc.consistency.decompose import decompose, stacked
+from kc.consistency.order import Rows as RowNumbers
+from kc.consistency.saved import load_fit
+from kc.errors import ImageError
+from kc.images.rows import rows_in
+from kc.provenance import product_key
+from kc.runtime import derive_seed
+from kc.store import StoredArray
+from kc.store.files import write_bytes_atomic
+from kc.store.product import Product, read_card
+
+DRAWS = 1000
+LEVEL = 0.95
+IMAGES = "images.csv"
+
+
+def check_classes(rows: Rows, images: Path | str | None) -> None:
+    """Make sure there are classes to tell apart.
+
+    Raises
+    ------
+    ImageError
+        No pictures, or pictures of one class, as those that lie in no class folders.
+    """
+    if rows.images is None:
+        raise ImageError(
+            "labels: classes are the folders of pictures, and only features were given. "
+            "Cure: --images as well, or without --labels."
+        )
+    found = sorted(set(rows.table["class_name"]))
+    if len(found) < 2:
+        raise ImageError(
+            f"{images}: --labels asks for pictures in class folders (CLASS/..., or train/CLASS/... "
+            f"and test/CLASS/...), two classes or more; found {len(found)} ({', '.join(found)}). "
+            "Cure: sort them into folders, or without --labels."
+        )
+
+
+def shares_by_class(
+    name: str,
+    source: StoredArray,
+    target: StoredArray,
+    rows: Rows,
+    settings: CompareSettings,
+    out: Path,
+    device: torch.device,
+) -> pd.DataFrame:
+    """Give a row a class of test images, most of x^Delta first.
+
+    Columns: ``class``, ``images``, ``xdelta`` with ``low`` and ``high`` (95 %, the bootstrap over
+    the class's images; NaN for one image), ``weight``. ``xdelta``: sum over the class's images of
+    the squared deviation of x^Delta from its mean over *all* test images, over that of x*;
+    ``weight``: the class's part of the latter sum. So the mean of ``xdelta`` by ``weight`` is the
+    share of all test images, Var(x^Delta) / Var(x*) [L20, Sec. 4.2].
+
+    ``out/classes/NAME/images.csv`` holds the deviations image by image (mean squares).
+    """
+    images = images_of(name, source, target, settings, out, device)
+    images["class"] = rows.table["class_name"].to_numpy()[rows_in(rows.table, "test")]
+    whole = images["target"].sum()
+    found = []
+    for label, members in images.groupby("class"):
+        delta, of = members["xdelta"].to_numpy(), members["target"].to_numpy()
+        share = delta.sum() / of.sum() if of.sum() > 0 else np.nan
+        low, high = _interval(delta, of, derive_seed("bootstrap", settings.seed, name, str(label)))
+        found.append((label, len(members), share, low, high, of.sum() / whole))
+    frame = pd.DataFrame(found, columns=["class", "images", "xdelta", "low", "high", "weight"])
+    return frame.sort_values(["xdelta", "class"], ascending=[False, True], ignore_index=True)
+
+
+def images_of(
+    name: str,
+    source: StoredArray,
+    target: StoredArray,
+    settings: CompareSettings,
+    out: Path,
+    device: torch.device,
+) -> pd.DataFrame:
+    """Give, of each test image, the mean squared deviation of x^Delta and of x*.
+
+    Deviations are from the mean over all test images and units. What lies there under the fit's
+    key is not made again.
+    """
+    fitted = out / "fits" / name
+    inputs = {"fit": read_card(fitted)["key"]}
+    key = product_key({}, inputs, "kc.comparison.classes")
+    with Product(out / "classes" / name, key, [IMAGES]) as product:
+        if not product.is_done():
+            begun = time.monotonic()
+            product.start()
+            rows = rows_in(target.rows, "test")
+            result = load_fit(fitted, device)
+            moments = []
+            for x, y in pair_of(source, target, settings, device).in_order(rows):
+                parts = stacked(decompose(result.net, result.normalisation, x, y), y)[-2:]
+                moments.append(_moments(parts))
+            frame = _frame(torch.cat(moments, dim=2), target, rows)
+            write_bytes_atomic(product.folder / IMAGES, frame.to_csv(index=False).encode())
+            seconds = round(time.monotonic() - begun, 2)
+            product.finish({"seconds": seconds, "device": str(device)}, [IMAGES])
+    return pd.read_csv(product.folder / IMAGES)
+
+
+def _moments(parts: Tensor) -> Tensor:
+    """Give mean and mean square of each part (parts, n, ...) of each image: (2, parts, n)."""
+    values = parts.double().flatten(2)
+    return torch.stack([values.mean(2), values.square().mean(2)]).cpu()
+
+
+def _frame(moments: Tensor, target: StoredArray, rows: RowNumbers) -> pd.DataFrame:
+    mean, square = moments
+    overall = mean.mean(1, keepdim=True)
+    deviations = square - 2 * overall * mean + overall.square()
+    columns = dict(zip(("xdelta", "target"), deviations.numpy(), strict=True))
+    ids = target.rows["image_id"].to_numpy()[rows]
+    return pd.DataFrame({"image_id": ids} | columns)
+
+
+def _interval(delta: np.ndarray, of: np.ndarray, seed: int) -> tuple[float, float]:
+    if len(of) < 2 or not of.all():
+        return np.nan, np.nan
+    found = stats.bootstrap(
+        (delta, of),
+        lambda delta, of, axis: delta.sum(axis) / of.sum(axis),
+        paired=True,
+        n_resamples=DRAWS,
+        confidence_level=LEVEL,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    )
+    return tuple(found.confidence_interval)

@@ -1,0 +1,239 @@
+"""Two networks, a layer of each, a folder of pictures: what each layer knows of the other."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+import torch
+from tqdm import tqdm
+
+from kc.comparison import notes
+from kc.comparison.classes import check_classes, shares_by_class
+from kc.comparison.fits import Fitted, fit_direction
+from kc.comparison.forms import Form, align
+from kc.comparison.places import check_places
+from kc.comparison.settings import CompareSettings
+from kc.comparison.sides import Comparable, Rows, Side, open_side, pair_rows, store_side
+from kc.comparison.similarities import peers_of
+from kc.consistency.net import check_shapes
+from kc.names import SUBSETS, component_names
+from kc.provenance import code_hash, plain, versions
+from kc.runtime import pick_device
+from kc.store import Store, StoredArray
+
+DEFAULT = CompareSettings()
+DIRECTIONS = (("a", "b"), ("b", "a"))
+"""Source and target."""
+
+
+class Comparison(NamedTuple):
+    """What came out, for tables and pictures."""
+
+    shares: pd.DataFrame
+    """One row a direction and subset: shares of Var(target) by order, counts, gains."""
+    peers: pd.DataFrame
+    """One row a direction, test images: what other measures say
+    (:data:`kc.similarity.measures.NAMES`)."""
+    notes: tuple[str, ...]
+    """What the shares are of; warnings first. They hold no path."""
+    classes: pd.DataFrame | None
+    """A row a direction and class, where classes were asked for
+    (:func:`kc.comparison.classes.shares_by_class`)."""
+    peer_notes: tuple[str, ...]
+    """What the other measures are of."""
+    components: dict[str, Path]
+    """Component store of each direction, where the layers are maps."""
+    images: Store | None
+    """The pictures; None where both features were made elsewhere."""
+    provenance: dict[str, Any]
+
+
+def compare(
+    a: Comparable,
+    b: Comparable,
+    layer_a: str | None = None,
+    layer_b: str | None = None,
+    images: Path | str | None = None,
+    out: Path | str = "compared",
+    settings: CompareSettings = DEFAULT,
+    device: str = "auto",
+) -> Comparison:
+    """Reconstruct each layer from the other and say what share of it cannot be had.
+
+    Everything lies in ``out``: ``pictures.zarr``, ``activations/``, ``fits/``, ``peers/``,
+    ``components/``. A run that was killed goes on from there; what was made from other settings,
+    pictures or weights is made anew.
+
+    Parameters
+    ----------
+    a, b
+        Any ``nn.Module`` that takes pictures ``(n, 3, size, size)``,
+        :func:`kc.comparison.read_network`'s, or features made elsewhere
+        (:func:`kc.comparison.read_arrays`).
+    layer_a, layer_b
+        Nodes as :func:`kc.comparison.layers_of` lists them, or arrays of a file (None: the only
+        one).
+    images
+        Folder or archive of pictures; None where both sides are features.
+
+    Raises
+    ------
+    NetworkError
+        No such layer (the nearest are named), or a network that cannot be traced, or takes no
+        pictures of this size.
+    ImageError
+        No pictures, too few, or one that does not decode.
+    FeatureError
+        Layers that cannot be brought to one kind, rows that do not match, values that are not
+        finite.
+    StoreError
+        ``out`` has an input, or what kc did not make, where kc writes; nothing is touched then.
+    """
+    folder, chosen = Path(out), pick_device(device)
+    sides = [open_side("a", a, layer_a, settings), open_side("b", b, layer_b, settings)]
+    names = {side.letter: next(iter(side.layers)) for side in sides}
+    forms = _forms(sides, names, settings)
+    check_places(folder, sides, images, *_places(forms, sides, names, settings))
+    rows = pair_rows(sides, images, settings, folder)
+    if settings.labels:
+        check_classes(rows, images)
+    stored = {}
+    for side in sides:
+        name, form = names[side.letter], forms[side.letter]
+        store = store_side(side, {name: [form]}, rows, settings, folder, chosen)
+        stored[side.letter] = store[name + form.suffix]
+    fits = {
+        (source, target): fit_direction(
+            _named(source, target), stored[source], stored[target], settings, folder, chosen
+        )
+        for source, target in DIRECTIONS
+    }
+    shares = _shares(fits, settings.consistency.order)
+    peers = _peers(stored, settings, folder, chosen)
+    classes = _classes(stored, rows, settings, folder, chosen) if settings.labels else None
+    about = {letter: (names[letter], forms[letter]) for letter in names}
+    told = (
+        *_warnings(fits),
+        *(side.note(names[side.letter]) for side in sides),
+        *notes.of_forms(sides, about),
+        notes.of_rows(sides, rows, settings),
+        *(notes.READING, notes.of_fit(settings), notes.ONE_PAIR),
+        *_resized(fits),
+    )
+    origin = {
+        "images": origin_of(rows, images),
+        "networks": {
+            side.letter: {
+                "name": side.name,
+                "weights": side.weights,
+                "layer": names[side.letter],
+                "form": forms[side.letter].suffix.removeprefix("@"),
+                "activations": stored[side.letter].store.digest,
+            }
+            for side in sides
+        },
+        "settings": plain(settings),
+        "fits": [fitted.card for fitted in fits.values()],
+        "code": code_hash("kc.comparison.compare"),
+        "versions": versions(),
+        "device": str(chosen),
+    }
+    kept = {f.card["fit"]: f.components for f in fits.values() if f.components is not None}
+    return Comparison(
+        shares, peers, told, classes, notes.of_peers(peers), kept, rows.images, origin
+    )
+
+
+def origin_of(rows: Rows, images: Path | str | None) -> dict[str, Any]:
+    """Say which pictures, or how many rows, a comparison is of."""
+    if rows.images is None:
+        return {"rows": len(rows.table)}
+    return {"source": str(images), "digest": rows.images.digest, "rows": len(rows.table)}
+
+
+def _named(source: str, target: str) -> str:
+    """Call a direction as its fit, its components and its figures are called."""
+    return f"{target}-from-{source}"
+
+
+def _places(
+    forms: Mapping[str, Form],
+    sides: Sequence[Side],
+    names: Mapping[str, str],
+    settings: CompareSettings,
+) -> tuple[list[str], list[str]]:
+    """Name the stores of components and the folders of products, as they lie in the folder."""
+    made = [_named(*ends) for ends in DIRECTIONS]
+    kinds = ["fits", "peers", *(["classes"] if settings.labels else [])]
+    shapes = [forms[s.letter].shape(s.layers[names[s.letter]].shape) for s in sides]
+    kept = settings.consistency.components != "none" and all(len(shape) == 3 for shape in shapes)
+    stores = [f"components/{name}" for name in made] if kept else []
+    return stores, [f"{kind}/{name}" for kind in kinds for name in made]
+
+
+def _forms(
+    sides: Sequence[Side], names: Mapping[str, str], settings: CompareSettings
+) -> dict[str, Form]:
+    layers = [side.layers[names[side.letter]] for side in sides]
+    forms = align(layers[0], layers[1], settings.tokens, settings.align)
+    shapes = [form.shape(layer.shape) for form, layer in zip(forms, layers, strict=True)]
+    check_shapes(*shapes)
+    return {side.letter: form for side, form in zip(sides, forms, strict=True)}
+
+
+def _shares(fits: Mapping[tuple[str, str], Fitted], order: int) -> pd.DataFrame:
+    """Give one row a direction and subset, held-out images first."""
+    rows = []
+    for (source, target), fitted in fits.items():
+        card = fitted.card
+        for subset in reversed(SUBSETS):
+            row: dict[str, Any] = {"target": target, "source": source, "subset": subset}
+            row |= fitted.shares(subset, ("xdelta", *component_names(order)[:-1], "cross"))
+            row["images"] = card["rows"][subset]
+            row["positions_per_weight"] = float(card["positions_per_weight"])
+            rows.append(row | {f"p{k}": p for k, p in enumerate(card["p"], start=1)})
+    return pd.DataFrame(rows)
+
+
+def _peers(
+    stored: Mapping[str, StoredArray], settings: CompareSettings, out: Path, device: torch.device
+) -> pd.DataFrame:
+    rows = []
+    for source, target in tqdm(DIRECTIONS, desc="other measures", unit="direction", disable=None):
+        name = _named(source, target)
+        found = peers_of(name, stored[source], stored[target], settings, out, device)
+        rows.append({"target": target, "source": source} | found.to_dict())
+    return pd.DataFrame(rows)
+
+
+def _classes(
+    stored: Mapping[str, StoredArray],
+    rows: Rows,
+    settings: CompareSettings,
+    out: Path,
+    device: torch.device,
+) -> pd.DataFrame:
+    found = []
+    for source, target in tqdm(DIRECTIONS, desc="classes", unit="direction", disable=None):
+        name = _named(source, target)
+        of = shares_by_class(name, stored[source], stored[target], rows, settings, out, device)
+        of.insert(0, "target", target)
+        of.insert(1, "source", source)
+        found.append(of)
+    return pd.concat(found, ignore_index=True)
+
+
+def _warnings(fits: Mapping[tuple[str, str], Fitted]) -> list[str]:
+    """Say where images are too few for the layer's width, with the numbers."""
+    found = []
+    for (source, target), fitted in fits.items():
+        of = {subset: fitted.share(subset) for subset in SUBSETS}
+        found.append(notes.too_few(f"From {source} to {target}", fitted.card, of))
+    return [warning for warning in found if warning is not None]
+
+
+def _resized(fits: Mapping[tuple[str, str], Fitted]) -> list[str]:
+    if not any(fitted.card["resized"] for fitted in fits.values()):
+        return []
+    return ["The maps differ in size: the source's is resized bilinearly to the target's."]

@@ -1,0 +1,88 @@
+"""How long fits will take and what stores will weigh, told before they are made."""
+
+import math
+import shutil
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from kc.comparison.forms import Shape
+from kc.comparison.settings import CompareSettings
+from kc.consistency.net import channels_of
+from kc.consistency.start import POSITIONS
+from kc.errors import StoreError
+from kc.store import ArraySpec
+
+OVERHEAD = 0.5
+"""Seconds a fit takes whatever its size."""
+EIGEN = 20.0
+"""Operations of a symmetric eigendecomposition, in units of the side cubed."""
+SLOWER = 3.0
+"""How much slower than a matrix product a fit's operations run, about."""
+
+
+class Work(NamedTuple):
+    """One fit to be made."""
+
+    source: Shape
+    target: Shape
+
+
+def seconds_of(work: Work, images: int, settings: CompareSettings, rate: float) -> float:
+    """Estimate the seconds of one fit on ``images`` training images, within a factor of three.
+
+    Three times a forward pass for each epoch, then the normal equations of W(0), solved four
+    times, at ``rate`` operations a second.
+    """
+    width, wide = channels_of(work.source), channels_of(work.target)
+    places = math.prod(work.target) // wide
+    on_maps = len(work.target) == 3
+    patch = width * (settings.consistency.kernel_size**2 if on_maps else 1)
+    order, epochs = settings.consistency.order, settings.consistency.optimiser.epochs
+    forward = 2 * images * places * patch * (order * width + wide)
+    solve = 2 * min(images * places, POSITIONS) * patch * (patch + wide) + EIGEN * patch**3
+    # evaluation, Sigma and starts are passes over the images too
+    passes = 3 * epochs + 3 * order + 8
+    return OVERHEAD + (passes * forward + 4 * solve) * SLOWER / rate
+
+
+def measured_rate(device: torch.device) -> float:
+    """Multiply two matrices and give the operations a second."""
+    side = 512 if device.type == "cpu" else 4096
+    x = torch.ones(side, side, device=device)
+    best = math.inf
+    for _ in range(3):
+        begun = time.perf_counter()
+        float((x @ x)[0, 0])
+        best = min(best, time.perf_counter() - begun)
+    return 2 * side**3 / best
+
+
+def check_space(specs: Iterable[ArraySpec], out: Path) -> int:
+    """Give the bytes arrays will take; refuse more than the disk has.
+
+    Raises
+    ------
+    StoreError
+        Too little space; both numbers are named.
+    """
+    needed = sum(math.prod(spec.shape) * spec.disk_dtype.itemsize for spec in specs)
+    out.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(out).free
+    if needed > free:
+        raise StoreError(
+            f"{out}: the features of these layers take {needed / 1e9:.3g} GB, {free / 1e9:.3g} GB "
+            "are free. Cure: fewer layers (--layers a,b,c), fewer or smaller images, or another "
+            "--out."
+        )
+    return needed
+
+
+def spell_seconds(seconds: float) -> str:
+    """Spell a time to one digit or two."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,168 @@
+"""In which form two layers are put beside each other: tokens chosen, pooled, or laid on a grid.
+
+g leads between features of one kind (vectors, tokens of one number, maps). A convolutional
+network's maps and a vision transformer's tokens are brought to one kind by laying the tokens of
+the patches on their grid (``grid``) or by taking means over positions and tokens (``pool``).
+"""
+
+import math
+from typing import Literal, NamedTuple
+
+from jaxtyping import Float
+from torch import Tensor
+
+from kc.errors import FeatureError
+from kc.settings.custom import Align, Tokens
+
+Shape = tuple[int, ...]
+
+PREFIX = 8
+"""Tokens before those of the patches (class token, registers) looked for, at most."""
+
+
+class Form(NamedTuple):
+    """What of a layer's feature is compared; the default is the feature as it is."""
+
+    tokens: Tokens = "all"
+    layout: Literal["own", "pool", "grid"] = "own"
+    prefix: int = 0
+    """Tokens that are of no patch; they come first."""
+
+    @property
+    def suffix(self) -> str:
+        """What is added to a node's name in a store."""
+        if self.layout == "grid":
+            return "@grid"
+        parts = [part for part in (self.tokens, self.layout) if part not in ("all", "own")]
+        return "".join(f"@{part}" for part in parts)
+
+    def shape(self, own: Shape) -> Shape:
+        """Give the shape of one image's feature in this form, from its own."""
+        if len(own) == 1:
+            return own
+        width = own[0] if len(own) == 3 else own[1]
+        if self.layout == "pool" or (self.tokens == "class" and len(own) == 2):
+            return (width,)
+        if len(own) == 3:
+            return own
+        if self.layout == "grid":
+            side = math.isqrt(own[0] - self.prefix)
+            return (width, side, side)
+        return (own[0] - self.prefix, width) if self.tokens == "patches" else own
+
+    def __call__(self, feature: Float[Tensor, "n *own"]) -> Float[Tensor, "n *formed"]:
+        """Bring features into this form."""
+        if feature.ndim == 3:
+            return self._of_tokens(feature)
+        return feature.mean((2, 3)) if feature.ndim == 4 and self.layout == "pool" else feature
+
+    def _of_tokens(self, feature: Tensor) -> Tensor:
+        if self.tokens == "class":
+            return feature[:, 0]
+        if self.layout == "grid":
+            side = math.isqrt(feature.shape[1] - self.prefix)
+            patches = feature[:, self.prefix :].transpose(1, 2)
+            return patches.reshape(len(feature), -1, side, side)
+        kept = feature[:, self.prefix :] if self.tokens == "patches" else feature
+        return kept.mean(1) if self.layout == "pool" else kept
+
+    def spell(self, own: Shape) -> str:
+        """Say what was done to a feature of this shape; empty where nothing was."""
+        if self.suffix == "":
+            return ""
+        if len(own) == 3:
+            return "mean over positions"
+        which = f"{own[0] - self.prefix} tokens of patches, without the first {self.prefix}"
+        if self.tokens == "class":
+            return "the class token alone"
+        if self.layout == "grid":
+            side = math.isqrt(own[0] - self.prefix)
+            return f"{which}, laid on their grid of {side} x {side}"
+        kept = f"all {own[0]} tokens" if self.tokens == "all" else which
+        return f"mean over {kept}" if self.layout == "pool" else kept
+
+
+def prefix_of(tokens: int, told: int | None = None) -> int | None:
+    """Find how many tokens come before those of a square grid of patches; None: no grid.
+
+    ``told``: what the network says of itself. Without it the fewest that leave a square.
+    """
+    first = [] if told is None else [told]
+    for prefix in (*first, *range(PREFIX + 1)):
+        rest = tokens - prefix
+        if rest > 0 and math.isqrt(rest) ** 2 == rest:
+            return int(prefix)
+    return None
+
+
+class Layer(NamedTuple):
+    """A layer before it is brought into a form."""
+
+    name: str
+    shape: Shape
+    """Of one image's feature."""
+    told: int | None = None
+    """Tokens before those of the patches, where the network says so."""
+
+    @property
+    def prefix(self) -> int | None:
+        """Tokens before those of the patches; None: tokens without a grid, or no tokens."""
+        return prefix_of(self.shape[0], self.told) if len(self.shape) == 2 else None
+
+
+def align(a: Layer, b: Layer, tokens: Tokens = "all", how: Align = "auto") -> tuple[Form, Form]:
+    """Choose the forms in which two layers are compared.
+
+    ``auto`` leaves layers of one kind as they are (maps of another size are resized by g), lays
+    tokens beside a map on their grid, and pools what is left: beside a vector, tokens without a
+    grid, tokens of another number without grids of their own.
+
+    Raises
+    ------
+    FeatureError
+        A class token or a grid where there is none.
+    """
+    first, second = _chosen(a, tokens), _chosen(b, tokens)
+    kinds = [len(form.shape(layer.shape)) for form, layer in ((first, a), (second, b))]
+    counts = [form.shape(layer.shape)[0] for form, layer in ((first, a), (second, b))]
+    if how == "auto":
+        if kinds[0] == kinds[1] and (kinds[0] != 2 or counts[0] == counts[1]):
+            return first, second
+        how = "grid" if _gridded(a, first) and _gridded(b, second) else "pool"
+    if how == "pool":
+        return _pooled(a, first), _pooled(b, second)
+    return _on_grid(a, first), _on_grid(b, second)
+
+
+def _chosen(layer: Layer, tokens: Tokens) -> Form:
+    """Take the tokens asked for; maps and vectors have none."""
+    if len(layer.shape) != 2:
+        return Form()
+    prefix = layer.prefix or 0
+    if tokens == "class" and prefix == 0:
+        raise FeatureError(
+            f"'{layer.name}': {layer.shape[0]} tokens, none of them a class token before a square "
+            "grid of patches. Cure: --tokens all."
+        )
+    return Form(tokens, prefix=prefix)
+
+
+def _gridded(layer: Layer, form: Form) -> bool:
+    if len(layer.shape) == 2:
+        return form.tokens != "class" and layer.prefix is not None
+    return len(layer.shape) == 3
+
+
+def _pooled(layer: Layer, form: Form) -> Form:
+    is_vector = len(form.shape(layer.shape)) == 1
+    return form if is_vector else form._replace(layout="pool")
+
+
+def _on_grid(layer: Layer, form: Form) -> Form:
+    if not _gridded(layer, form):
+        shape = " x ".join(map(str, layer.shape))
+        raise FeatureError(
+            f"'{layer.name}' ({shape}) cannot be laid on a grid: expected a map, or tokens with a "
+            "square number of patches. Cure: --align pool."
+        )
+    return form if len(layer.shape) == 3 else form._replace(tokens="patches", layout="grid")

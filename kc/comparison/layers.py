@@ -1,0 +1,206 @@
+"""Which layers of a user's network can be tapped, and some of them as a function of pictures."""
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple, NoReturn
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
+
+from kc.comparison.digest import network_digest
+from kc.comparison.forms import Layer, Shape
+from kc.comparison.networks import OwnNetwork
+from kc.errors import KCError, NetworkError
+from kc.networks import feature_extractor, nodes
+
+RANKS = (2, 3, 4)
+"""Vectors, tokens and maps, with the images before them."""
+
+
+class Tap(NamedTuple):
+    """Some layers of one network."""
+
+    layers: dict[str, Layer]
+    """By node."""
+    extract: Callable[[Tensor], dict[str, Tensor]]
+    """From normalised pictures to the features, by node."""
+    module: nn.Module
+    """What has to be moved to a device for that."""
+    digest: str
+    """Of everything the features depend on but the picture (:mod:`kc.comparison.digest`)."""
+    bytes_each: int
+    """What one picture's features take in all modules, float32: more than is held at any time."""
+
+
+def layers_of(network: OwnNetwork, size: int = 224) -> list[tuple[str, Shape]]:
+    """List the nodes that can be tapped, in order, with the shape of one image's feature.
+
+    Raises
+    ------
+    NetworkError
+        The network cannot be traced, or takes no pictures of this size.
+    """
+    names = _traced(network, nodes)
+    extractor = _traced(network, lambda model: feature_extractor(model, names))
+    features = _forward(network, extractor, _example(network, size))
+    return [(name, tuple(features[name].shape[1:])) for name in names[1:] if _is(features[name])]
+
+
+def distinct_layers(network: OwnNetwork, size: int) -> list[str]:
+    """List the nodes of :func:`layers_of` without those that only hand on what came in.
+
+    Dropout in eval mode and identities give what the layer before gave, and so would their fits.
+    """
+    names = [name for name, _ in layers_of(network, size)]
+    extractor = _untouched(network, names)
+    features = _forward(network, extractor, _example(network, size))
+    kept: list[str] = []
+    for name in names:
+        if not (kept and torch.equal(features[name], features[kept[-1]])):
+            kept.append(name)
+    return kept
+
+
+def tap(network: OwnNetwork, wanted: Sequence[str], size: int) -> Tap:
+    """Look into a network at some nodes (their names in :func:`layers_of`), in one pass.
+
+    Whatever runs after the last node is left out, and features are copied as they are made, so
+    ReLUs that work in place overwrite nothing.
+
+    Raises
+    ------
+    NetworkError
+        No such node (the nearest are named), it gives no feature, or as :func:`layers_of`.
+    """
+    extractor = _untouched(network, wanted)
+    example = _example(network, size)
+    with _counted(extractor) as sizes, torch.random.fork_rng(devices=[]):
+        # a network that draws numbers gives the same ones for the same digest
+        torch.manual_seed(0)
+        features = _forward(network, extractor, example)
+    for node in wanted:
+        if not _is(features[node]):
+            _refuse(network, node, features[node])
+    _check_trace(network, example)
+    told = told_prefix(network.model)
+    layers = {node: Layer(node, tuple(features[node].shape[1:]), told) for node in wanted}
+    digest = network_digest(network.model, extractor, features)
+    return Tap(layers, extractor, extractor, digest, max(1, sum(sizes) // len(example)))
+
+
+def told_prefix(model: nn.Module) -> int | None:
+    """Give the number of tokens before those of the patches, where a transformer tells it."""
+    # timm's name, and torchvision's
+    number = getattr(model, "num_prefix_tokens", None)
+    if isinstance(number, int):
+        return number
+    return 1 if isinstance(getattr(model, "class_token", None), nn.Parameter) else None
+
+
+def _untouched(network: OwnNetwork, wanted: Sequence[str]) -> Any:
+    """Trace an extractor that copies each feature as it is made."""
+    extractor: Any = _traced(network, lambda model: feature_extractor(model, wanted))
+    output = next(node for node in extractor.graph.nodes if node.op == "output")
+    copies = {}
+    for name, node in output.args[0].items():
+        with extractor.graph.inserting_after(node):
+            copies[name] = extractor.graph.call_function(_copied, (node,))
+    output.args = (copies,)
+    extractor.recompile()
+    return extractor
+
+
+def _copied(value: object) -> object:
+    return value.clone() if isinstance(value, Tensor) else value
+
+
+@contextmanager
+def _counted(model: nn.Module) -> Iterator[list[int]]:
+    """Count the bytes of what each module gives, as float32."""
+    sizes: list[int] = []
+
+    def count(_: nn.Module, __: object, given: object) -> None:
+        sizes.extend(4 * part.numel() for part in tree_leaves(given) if isinstance(part, Tensor))
+
+    handles = [module.register_forward_hook(count) for module in model.modules()]
+    try:
+        yield sizes
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _refuse(network: OwnNetwork, node: str, feature: object) -> NoReturn:
+    got = f"of shape {tuple(feature.shape)}" if isinstance(feature, Tensor) else ""
+    raise NetworkError(
+        f"{network.name}: node '{node}' gives a {type(feature).__name__} {got}; expected "
+        "(n, units), (n, tokens, units) or (n, channels, y, x). Cure: 'kc layers' lists others."
+    )
+
+
+def _traced[R](network: OwnNetwork, trace: Callable[[nn.Module], R]) -> R:
+    """Trace the network; torchvision's word on training mode does not matter here."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            return trace(network.model)
+    except KCError:
+        raise
+    # tracing runs the user's own forward
+    except Exception as error:
+        raise NetworkError(
+            f"{network.name}: torch.fx cannot trace it ({type(error).__name__}: {error}). Its "
+            "forward branches on values, or calls what takes no symbols. Cure: wrap that part in "
+            "a function marked with torch.fx.wrap."
+        ) from error
+
+
+def _forward(network: OwnNetwork, model: Any, example: Tensor) -> Any:
+    try:
+        with torch.inference_mode():
+            return model(example)
+    except Exception as error:
+        size = example.shape[-1]
+        raise NetworkError(
+            f"{network.name}: does not take pictures of {size} px ({type(error).__name__}: "
+            f"{error}). Cure: the size it was made for, with --size."
+        ) from error
+
+
+def _check_trace(network: OwnNetwork, example: Tensor) -> None:
+    """Refuse a network whose graph is not the whole of it.
+
+    What works in place on a value nobody takes (``F.relu_(x)`` on a line of its own) is lost in
+    the graph of an extractor.
+    """
+    last = _traced(network, nodes)[-1]
+    extractor = _traced(network, lambda model: feature_extractor(model, [last]))
+    traced = _forward(network, extractor, example)[last]
+    plain = _forward(network, network.model.eval(), example)
+    comparable = _is(traced) and isinstance(plain, Tensor) and plain.shape == traced.shape
+    if comparable and not torch.allclose(traced, plain, rtol=1e-3, atol=1e-5, equal_nan=True):
+        raise NetworkError(
+            f"{network.name}: its graph as torch.fx traces it gives other outputs than the network "
+            "(a line such as F.relu_(x), whose result is not used, is lost). Cure: write "
+            "x = F.relu(x)."
+        )
+
+
+def _example(network: OwnNetwork, size: int) -> Tensor:
+    """Draw two pictures, where the network lies."""
+    drawn = torch.randn((2, 3, size, size), generator=torch.Generator().manual_seed(0))
+    weight = next(network.model.parameters(), drawn)
+    return drawn.to(weight.device)
+
+
+def _is(value: object) -> bool:
+    """Tell features from sizes, tuples and parameters."""
+    return (
+        isinstance(value, Tensor)
+        and value.is_floating_point()
+        and value.ndim in RANKS
+        and len(value) == 2
+        and value[0].numel() > 0
+    )

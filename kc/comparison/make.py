@@ -1,0 +1,64 @@
+"""A pair of one's own from what was asked for to the page: the command line and the workflow."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tqdm import tqdm
+
+from kc.comparison import compare, compare_layers, read_arrays, read_network
+from kc.comparison.arrays import OwnArrays
+from kc.comparison.networks import OwnNetwork
+from kc.comparison.places import refuse_files, refuse_inputs
+from kc.comparison.settings import CompareSettings
+from kc.comparison.write_matrix import write_matrix
+from kc.comparison.write_pair import write_comparison
+from kc.report.outputs import names_of, refuse_outputs
+from kc.report.page import FILES
+from kc.settings.custom import Pair, is_features
+from kc.store.ownership import LEDGER
+
+
+def make(
+    pair: Pair,
+    settings: CompareSettings,
+    out: Path,
+    device: str = "auto",
+    say: Callable[[str], None] = tqdm.write,
+) -> Path:
+    """Compare a pair and write tables, figures and the page; give the page.
+
+    Two untrained networks of one name get different weights.
+
+    Raises
+    ------
+    KCError
+        Whatever of the pair cannot be.
+    """
+    tables, figures = outputs_of(pair)
+    names = names_of(tables, figures)
+    refuse_inputs([out / name for name in (*names, FILES, LEDGER)], pair.files())
+    refuse_files(out, map(Path, ("tables", "figures")))
+    refuse_outputs(out, names)
+    a = _side(pair.a, pair.weights_a, pair.ids_a, settings.seed)
+    b = _side(pair.b, pair.weights_b, pair.ids_b, settings.seed + 1)
+    if pair.is_matrix:
+        of_a, of_b = pair.layers or pair.layer_a, pair.layers or pair.layer_b
+        found = compare_layers(a, b, of_a, of_b, pair.images, out, settings, device, say)
+        return write_matrix(found, out)
+    assert not isinstance(pair.layer_a, tuple)
+    assert not isinstance(pair.layer_b, tuple)
+    one = compare(a, b, pair.layer_a, pair.layer_b, pair.images, out, settings, device)
+    return write_comparison(one, out)
+
+
+def outputs_of(pair: Pair) -> tuple[list[str], list[str]]:
+    """Name the tables and the figures of a pair; vectors have no figures."""
+    if pair.is_matrix:
+        return ["matrix"], ["matrix"]
+    return ["compare", "peers", *(["classes"] if pair.labels else [])], ["b-from-a", "a-from-b"]
+
+
+def _side(spec: str, weights: Path | None, ids: Path | None, seed: int) -> OwnNetwork | OwnArrays:
+    if is_features(spec):
+        return read_arrays(spec, ids)
+    return read_network(spec, weights, seed)

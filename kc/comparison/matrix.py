@@ -1,0 +1,317 @@
+"""Many layers of one side against many of the other: shares in both directions, and CKA."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from tqdm import tqdm
+
+from kc.comparison import notes
+from kc.comparison.compare import DEFAULT, DIRECTIONS, origin_of
+from kc.comparison.estimate import Work, check_space, measured_rate, seconds_of, spell_seconds
+from kc.comparison.fits import Fitted, fit_direction
+from kc.comparison.forms import Form, align
+from kc.comparison.places import check_places
+from kc.comparison.record import specs_of
+from kc.comparison.settings import CompareSettings
+from kc.comparison.sides import Choice, Comparable, Side, open_side, pair_rows, store_side
+from kc.comparison.similarities import cka_of_all
+from kc.consistency.net import check_shapes
+from kc.errors import FeatureError
+from kc.images.rows import rows_in
+from kc.names import SUBSETS, component_names
+from kc.provenance import code_hash, plain, versions
+from kc.runtime import pick_device
+from kc.store import Store
+
+
+class Matrix(NamedTuple):
+    """What came out, for a table and a picture."""
+
+    table: pd.DataFrame
+    """One row a pair of layers."""
+    notes: tuple[str, ...]
+    provenance: dict[str, Any]
+
+
+class _Cell(NamedTuple):
+    layers: tuple[str, str]
+    forms: tuple[Form, Form]
+    shapes: tuple[tuple[int, ...], tuple[int, ...]]
+
+    def array(self, letter: str) -> str:
+        at = "ab".index(letter)
+        return self.layers[at] + self.forms[at].suffix
+
+    def name(self, source: str, target: str) -> str:
+        """Name a fit's folder."""
+        spelled = f"{target}.{self.array(target)}-from-{source}.{self.array(source)}"
+        return re.sub(r"[^A-Za-z0-9._@-]", "_", spelled)
+
+    def work(self, source: str, target: str) -> Work:
+        return Work(self.shapes["ab".index(source)], self.shapes["ab".index(target)])
+
+
+class _Planned(NamedTuple):
+    cell: _Cell
+    source: str
+    target: str
+    seconds: float
+    """As estimated."""
+
+
+class _Fitted(NamedTuple):
+    fits: dict[tuple[tuple[str, str], str], Fitted]
+    """By the pair of layers and the target's letter."""
+    warned: list[str]
+    """Fits with too few images."""
+    refused: dict[str, FeatureError]
+    """Fits that cannot be made."""
+
+
+def compare_layers(
+    a: Comparable,
+    b: Comparable,
+    layers_a: Choice = "all",
+    layers_b: Choice = "all",
+    images: Path | str | None = None,
+    out: Path | str = "compared",
+    settings: CompareSettings = DEFAULT,
+    device: str = "auto",
+    say: Callable[[str], None] = tqdm.write,
+) -> Matrix:
+    """Reconstruct every layer of each side from every layer of the other.
+
+    All layers of a network are recorded in one pass. A run that was killed goes on at the next
+    fit. ``say`` is told, before the first fit, how many there are and how long they may take.
+
+    Parameters
+    ----------
+    layers_a, layers_b
+        Some nodes, or ``all`` (those that only hand on what came in are left out).
+
+    Raises
+    ------
+    NetworkError, ImageError, FeatureError
+        As :func:`kc.comparison.compare`; pairs that cannot be brought to one kind are left out,
+        unless there are no others.
+    StoreError
+        Features of more bytes than the disk has; or ``out`` has an input, or what kc did not
+        make, where kc writes: nothing is touched then.
+    """
+    folder, chosen = Path(out), pick_device(device)
+    sides = [open_side("a", a, layers_a, settings), open_side("b", b, layers_b, settings)]
+    cells, left_out = _cells(sides, settings)
+    fits = [f"fits/{cell.name(*ends)}" for cell in cells for ends in DIRECTIONS]
+    check_places(folder, sides, images, [], [*fits, "peers/matrix"])
+    rows = pair_rows(sides, images, settings, folder)
+    wanted = {side.letter: _wanted(side.letter, cells) for side in sides}
+    size = _check_size(sides, wanted, len(rows.table), settings, folder)
+    plan = _plan(cells, len(rows_in(rows.table, "train")), settings, measured_rate(chosen))
+    say(
+        f"{len(plan)} fits ({len(sides[0].layers)} x {len(sides[1].layers)} layers, both ways"
+        f"{f', {left_out} pairs left out' if left_out else ''}): about "
+        f"{spell_seconds(sum(planned.seconds for planned in plan))} on {chosen.type}, "
+        f"{size / 1e9:.3g} GB of features. A killed run goes on."
+    )
+    stores = {
+        side.letter: store_side(side, wanted[side.letter], rows, settings, folder, chosen)
+        for side in sides
+    }
+    fitted = _fit_all(plan, stores, settings, folder, chosen)
+    cka = _cka(sides, wanted, stores, folder, chosen)
+    origin = {
+        "images": origin_of(rows, images),
+        "networks": {
+            side.letter: {
+                "name": side.name,
+                "weights": side.weights,
+                "layers": list(side.layers),
+                "activations": stores[side.letter].digest,
+            }
+            for side in sides
+        },
+        "settings": plain(settings),
+        "fits": len(plan),
+        "code": code_hash("kc.comparison.matrix"),
+        "versions": versions(),
+        "device": str(chosen),
+    }
+    told = (*_notes(fitted, left_out), notes.of_rows(sides, rows, settings))
+    told += (*(_note(side) for side in sides), notes.of_fit(settings), notes.ONE_PAIR)
+    return Matrix(_table(cells, fitted, cka, settings.consistency.order), told, origin)
+
+
+def _plan(
+    cells: Sequence[_Cell], images: int, settings: CompareSettings, rate: float
+) -> list[_Planned]:
+    """List both directions of each pair, with an estimate of its seconds."""
+    return [
+        _Planned(cell, *ends, seconds_of(cell.work(*ends), images, settings, rate))
+        for cell in cells
+        for ends in DIRECTIONS
+    ]
+
+
+def _fit_all(
+    plan: Sequence[_Planned],
+    stores: Mapping[str, Store],
+    settings: CompareSettings,
+    out: Path,
+    device: torch.device,
+) -> _Fitted:
+    """Fit what is not fitted yet; what cannot be (a layer that never varies) is told, not raised.
+
+    The bar counts estimated seconds, so that its time left is not that of the small fits.
+    """
+    found = _Fitted({}, [], {})
+    layout = "{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
+    total = sum(planned.seconds for planned in plan)
+    with tqdm(total=total, bar_format=layout, disable=None) as bar:
+        for number, (cell, source, target, seconds) in enumerate(plan, start=1):
+            name = cell.name(source, target)
+            bar.set_description_str(f"fit {number} of {len(plan)}: {name}")
+            ends = (stores[letter][cell.array(letter)] for letter in (source, target))
+            try:
+                fit = fit_direction(
+                    name, next(ends), next(ends), settings, out, device, pictured=False
+                )
+            except FeatureError as error:
+                found.refused[name] = error
+            else:
+                found.fits[(cell.layers, target)] = fit
+                if notes.too_few("", fit.card, {s: fit.share(s) for s in SUBSETS}):
+                    found.warned.append(name)
+            bar.update(seconds)
+    if not found.fits:
+        raise next(iter(found.refused.values()))
+    return found
+
+
+def _table(
+    cells: Sequence[_Cell],
+    fitted: _Fitted,
+    cka: Mapping[tuple[str, str], float],
+    order: int,
+) -> pd.DataFrame:
+    names = ("xdelta", *component_names(order)[:-1])
+    rows = []
+    for cell in cells:
+        row = _about(cell)
+        for _, target in DIRECTIONS:
+            fit = fitted.fits.get((cell.layers, target))
+            shares = dict.fromkeys(names, np.nan) if fit is None else fit.shares("test", names)
+            row |= {f"{name}_{target}": value for name, value in shares.items()}
+            row[f"xdelta_{target}_train"] = np.nan if fit is None else fit.share("train")
+        rows.append(row | {"cka": cka[cell.layers]})
+    return pd.DataFrame(rows)
+
+
+def _cells(sides: Sequence[Side], settings: CompareSettings) -> tuple[list[_Cell], int]:
+    """Pair all layers; those that cannot be brought to one kind are counted and left out."""
+    found, refused = [], []
+    for first in sides[0].layers.values():
+        for second in sides[1].layers.values():
+            try:
+                forms = align(first, second, settings.tokens, settings.align)
+                shapes = forms[0].shape(first.shape), forms[1].shape(second.shape)
+                check_shapes(*shapes)
+                found.append(_Cell((first.name, second.name), forms, shapes))
+            except FeatureError as error:
+                refused.append(error)
+    if not found:
+        raise refused[0]
+    return found, len(refused)
+
+
+def _wanted(letter: str, cells: Sequence[_Cell]) -> dict[str, list[Form]]:
+    """Gather the forms each layer is stored in."""
+    at, found = "ab".index(letter), dict[str, list[Form]]()
+    for cell in cells:
+        forms = found.setdefault(cell.layers[at], [])
+        if cell.forms[at] not in forms:
+            forms.append(cell.forms[at])
+    return found
+
+
+def _check_size(
+    sides: Sequence[Side],
+    wanted: Mapping[str, Mapping[str, list[Form]]],
+    rows: int,
+    settings: CompareSettings,
+    out: Path,
+) -> int:
+    specs = [
+        spec
+        for side in sides
+        for spec in specs_of(
+            {name: layer.shape for name, layer in side.layers.items()},
+            wanted[side.letter],
+            rows,
+            settings.activations.dtype,
+        )
+    ]
+    return check_space(specs, out)
+
+
+def _about(cell: _Cell) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for letter, layer, form, shape in zip("ab", cell.layers, cell.forms, cell.shapes, strict=True):
+        found[f"layer_{letter}"] = layer
+        found[f"form_{letter}"] = form.suffix.removeprefix("@") or "own"
+        found[f"shape_{letter}"] = " x ".join(map(str, shape))
+    return found
+
+
+def _cka(
+    sides: Sequence[Side],
+    wanted: Mapping[str, Mapping[str, list[Form]]],
+    stores: Mapping[str, Store],
+    out: Path,
+    device: torch.device,
+) -> dict[tuple[str, str], float]:
+    """Compare each layer in the form that holds most of it; by layer of a and of b."""
+    arrays = []
+    for side in sides:
+        of_side = wanted[side.letter]
+        widest = {
+            name: max(forms, key=lambda form: np.prod(form.shape(side.layers[name].shape)))
+            for name, forms in of_side.items()
+        }
+        arrays.append({name: name + form.suffix for name, form in widest.items()})
+    names = [list(some.values()) for some in arrays]
+    found = cka_of_all(stores["a"], stores["b"], (names[0], names[1]), out, device)
+    pairs = product(arrays[0], arrays[1])
+    return dict(zip(pairs, found.to_numpy().ravel().tolist(), strict=True))
+
+
+def _note(side: Side) -> str:
+    return f"{side.letter}: {side.name}, {side.weights}; {len(side.layers)} layers."
+
+
+def _notes(fitted: _Fitted, left_out: int) -> list[str]:
+    """Say what the columns are, warnings first."""
+    told = []
+    if fitted.warned:
+        told.append(
+            f"Warning: too few images for the width of {len(fitted.warned)} of "
+            f"{len(fitted.fits)} fits (fewer than {notes.ENOUGH:g} positions for a weight of g): "
+            "their test shares are too high. Hold them against xdelta on training images."
+        )
+    if fitted.refused:
+        name, error = next(iter(fitted.refused.items()))
+        told.append(f"{len(fitted.refused)} fits could not be made, the first {name}: {error}")
+    if left_out:
+        told.append(f"{left_out} pairs could not be brought to one kind.")
+    return [
+        *told,
+        "xdelta_b: share of Var(b's layer) that a's layer does not give, test images; xdelta_a "
+        "the other way round; _train: on training images. x0: what a linear map gives.",
+        "cka: linear CKA, debiased, averaged over batches of 256 test images, flattened "
+        "features as stored; it has no direction.",
+    ]

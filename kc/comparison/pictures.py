@@ -1,0 +1,164 @@
+"""An image store from any folder of pictures: class folders where there are any, else as it is."""
+
+import os.path
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from tqdm import tqdm
+
+from kc.comparison.settings import CompareSettings
+from kc.datasets.archive import Files, open_files
+from kc.datasets.decode import decode
+from kc.datasets.folder import SUFFIXES, read_folder
+from kc.datasets.samples import Sample
+from kc.errors import ImageError
+from kc.files.sources import FOLDER, Source
+from kc.images import open_images
+from kc.images.build import SHARD_ROWS, class_names, coordinates, image_arrays, ordered
+from kc.names import SUBSETS, Subset
+from kc.plans.commands import AGAIN
+from kc.provenance import product_key
+from kc.runtime import derive_seed
+from kc.settings.whole import Dataset
+from kc.store import Store, StoreWriter
+
+LEAST = {"train": 10, "test": 4}
+"""Pictures g can be fitted on, with a cut to stop on, and tested on (the debiased CKA asks 4)."""
+
+Parts = tuple[str, ...]
+
+
+def build_pictures(source: Path, out: Path, settings: CompareSettings) -> Store:
+    """Write the store of a folder's (or an archive's) pictures, or go on with it.
+
+    Where every picture lies in a class folder it is read as :func:`kc.datasets.folder.read_folder`
+    does; else labels are left aside: ``train/`` and ``test/`` (or ``val/``) at the top are the
+    split, or ``settings.test_share`` of all pictures, drawn by ``settings.seed``, is tested on.
+
+    Raises
+    ------
+    ImageError
+        Nothing there, no picture or too few in it, a picture that does not decode (it is named).
+    """
+    _check_places(source, out)
+    dataset = Dataset(
+        layout="folder",
+        archive=source,
+        size=settings.size,
+        seed=settings.seed,
+        test_share=settings.test_share,
+    )
+    about = dataset.model_dump(mode="json", include={"size", "seed", "test_share"})
+    taken = Source.of(source, records=out.parent / FOLDER)
+    key = product_key(about, {"source": taken.digest}, "kc.comparison.pictures")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with open_files(source, spool=out.parent) as files:
+        samples = ordered(read_samples(files, dataset), dataset.seed)
+        _check_counts(source, samples)
+        _write(samples, files, dataset.size, out, key, taken)
+    return open_images(out)
+
+
+def read_samples(files: Files, dataset: Dataset) -> list[Sample]:
+    """List the pictures of a folder, with their classes where all of them have one."""
+    pictures = _pictures(files)
+    # what lies around all of them says nothing
+    around = PurePosixPath(os.path.commonpath(["/".join(parts[:-1]) for parts in pictures])).parts
+    inner = [parts[len(around) :] for parts in pictures]
+    tops = {parts[0] for parts in inner}
+    given = "train" in tops and bool(tops & {"test", "val"})
+    depth = min(len(parts) for parts in inner)
+    if depth > (2 if given else 1):
+        return read_folder(files, dataset)
+    subsets = _given(inner) if given else _drawn(inner, dataset)
+    return [
+        Sample(
+            image_id="/".join(parts),
+            class_name="unlabelled",
+            label=0,
+            subset=subset,
+            file="/".join((*around, *parts)),
+            box=None,
+            box_at="",
+            mask=None,
+        )
+        for parts, subset in subsets.items()
+    ]
+
+
+def _check_places(source: Path, out: Path) -> None:
+    if not source.exists():
+        raise ImageError(f"{source}: no folder and no archive there. Cure: mend --images.")
+    if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
+        raise ImageError(
+            f"{out.parent}: lies inside the folder of the pictures, {source}; what is drawn there "
+            "would be taken for a picture of yours next time. Cure: another --out."
+        )
+
+
+def _pictures(files: Files) -> list[Parts]:
+    names = [PurePosixPath(name) for name in files.names()]
+    pictures = [
+        name.parts
+        for name in names
+        if name.suffix.lower() in SUFFIXES
+        and not any(part.startswith((".", "__MACOSX")) for part in name.parts)
+    ]
+    if not pictures:
+        raise ImageError(
+            f"{files.where}: no picture in it ({', '.join(SUFFIXES)}); {len(names)} other files. "
+            "Cure: mend --images."
+        )
+    return pictures
+
+
+def _given(inner: Sequence[Parts]) -> dict[Parts, Subset]:
+    tested = "test" if any(parts[0] == "test" for parts in inner) else "val"
+    subsets: dict[str, Subset] = {"train": "train", tested: "test"}
+    return {parts: subsets[parts[0]] for parts in inner if parts[0] in subsets}
+
+
+def _drawn(inner: Sequence[Parts], dataset: Dataset) -> dict[Parts, Subset]:
+    count = len(inner)
+    tested = min(max(round(count * dataset.test_share), 1), count - 1)
+    rng = np.random.default_rng(derive_seed("split", dataset.seed))
+    chosen = set(rng.permutation(count)[:tested].tolist())
+    return {
+        parts: "test" if index in chosen else "train" for index, parts in enumerate(sorted(inner))
+    }
+
+
+def _check_counts(source: Path, samples: Sequence[Sample]) -> None:
+    found = {name: sum(sample.subset == name for sample in samples) for name in SUBSETS}
+    if any(found[name] < LEAST[name] for name in SUBSETS):
+        raise ImageError(
+            f"{source}: too few pictures: {found['train']} to fit g on and {found['test']} to test "
+            f"it on; expected {LEAST['train']} and {LEAST['test']} at the very least, and "
+            "thousands for numbers worth reading. Cure: more pictures."
+        )
+
+
+def _write(
+    samples: Sequence[Sample], files: Files, size: int, out: Path, key: str, source: Source
+) -> None:
+    rows = coordinates(samples)
+    with StoreWriter(
+        out,
+        key,
+        image_arrays(len(rows), size, masked=False),
+        rows,
+        SHARD_ROWS,
+        attributes={"layout": "folder", "classes": class_names(rows)},
+        mend=AGAIN,
+        source=source,
+    ) as writer:
+        missing = writer.missing()
+        total = sum(len(samples[writer.rows(shard)]) for shard in missing)
+        with tqdm(total=total, desc="pictures", unit="image", disable=None) as bar:
+            for shard in missing:
+                chosen = samples[writer.rows(shard)]
+                pixels = [decode(sample, files, size).image for sample in chosen]
+                writer.write(shard, {"image": np.stack(pixels)})
+                bar.update(len(chosen))
+        writer.finish()

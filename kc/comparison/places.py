@@ -1,0 +1,95 @@
+"""Where a comparison writes: nothing of the user's may be, hold, or lie in such a place."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from kc.comparison.arrays import OwnArrays
+from kc.comparison.classes import IMAGES
+from kc.comparison.sides import Side
+from kc.comparison.similarities import CKA, PEERS
+from kc.consistency import saved
+from kc.errors import StoreError
+from kc.store.ownership import refuse_strangers, store_strangers
+from kc.store.place import SUFFIXES, Folder
+from kc.store.product import Product
+
+SIDES = ("activations/a", "activations/b")
+FILES = {"fits": saved.FILES, "peers": (PEERS, CKA), "classes": (IMAGES,)}
+"""All that is written into a product's folder, by where it lies."""
+
+
+def check_places(
+    out: Path,
+    sides: Sequence[Side],
+    images: Path | str | None,
+    stores: Iterable[str],
+    products: Iterable[str],
+) -> None:
+    """Refuse a folder whose places hold an input, or what kc did not make; write nothing.
+
+    Parameters
+    ----------
+    stores
+        Those made beside the sides' own, relative to ``out``, without suffix.
+    products
+        Folders of fits and measures, relative to ``out``.
+
+    Raises
+    ------
+    StoreError
+        The place and what is in it are named.
+    """
+    is_seen = not all(isinstance(side.source, OwnArrays) for side in sides)
+    names = [*SIDES, *(["pictures"] if is_seen else []), *stores]
+    folders = list(products)
+    inputs = [file for side in sides for file in side.files]
+    inputs += [] if images is None else [Path(images)]
+    written = [out / f"{name}{suffix}" for name in names for suffix in SUFFIXES]
+    refuse_inputs(written + [out / name for name in folders], inputs)
+    refuse_files(out, {Path(name).parent for name in (*names, *folders)})
+    for name in names:
+        refuse_strangers(out / f"{name}.zarr", store_strangers(Folder(out), name))
+    for name in folders:
+        Product(out / name, "", FILES[Path(name).parts[0]]).refuse_strangers()
+
+
+def refuse_inputs(places: Iterable[Path], inputs: Iterable[Path]) -> None:
+    """Refuse a place that is an input, holds one, or lies in one, however both are spelled.
+
+    Files are told by what the disk calls them: through links, other spellings and mounts.
+
+    Raises
+    ------
+    StoreError
+        Both are named.
+    """
+    read = [(path, _chain(path)) for path in inputs if path.exists()]
+    for place in places:
+        above = _chain(place)
+        for path, chain in read:
+            how = "is, or lies in," if chain[0] in above else "holds"
+            if chain[0] in above or (place.exists() and above[0] in chain):
+                raise StoreError(
+                    f"{place}: kc writes here, and the place {how} {path}, which it reads. "
+                    "Nothing was touched. Cure: another --out."
+                )
+
+
+def refuse_files(out: Path, folders: Iterable[Path]) -> None:
+    """Refuse a file that lies where a folder is to be.
+
+    Raises
+    ------
+    StoreError
+        It is named.
+    """
+    wanted = [out, *(out / folder for folder in sorted(folders))]
+    above = [next(path for path in (each, *each.parents) if path.exists()) for each in wanted]
+    refuse_strangers(out, sorted({str(path) for path in above if not path.is_dir()}))
+
+
+def _chain(path: Path) -> list[tuple[int, int]]:
+    """Identify a path, where it exists, and then the folders it lies in, innermost first."""
+    whole = path.resolve()
+    about = [each.stat() for each in (whole, *whole.parents) if each.exists()]
+    return [(one.st_dev, one.st_ino) for one in about]

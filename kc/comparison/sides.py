@@ -1,0 +1,154 @@
+"""The two sides of a comparison: a network and its layers, or features made elsewhere."""
+
+import difflib
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from kc.comparison.arrays import OwnArrays, import_arrays
+from kc.comparison.forms import Layer
+from kc.comparison.layers import Tap, distinct_layers, tap
+from kc.comparison.networks import OwnNetwork
+from kc.comparison.pictures import build_pictures
+from kc.comparison.record import Wanted, record_layers
+from kc.comparison.rows import order_in, rows_of_arrays
+from kc.comparison.settings import CompareSettings
+from kc.errors import FeatureError, ImageError
+from kc.store import Store
+
+Comparable = OwnNetwork | nn.Module | OwnArrays
+Choice = str | Sequence[str] | Literal["all"] | None
+"""A layer, several, ``all``; None: the only one there is."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side with the layers that are looked at."""
+
+    letter: str
+    name: str
+    weights: str
+    """Where its weights, or its features, are from."""
+    layers: dict[str, Layer]
+    source: Tap | OwnArrays
+    files: tuple[Path, ...] = ()
+    """What it was read from."""
+
+    def note(self, layer: str) -> str:
+        """Say what a layer is of."""
+        shape = " x ".join(map(str, self.layers[layer].shape))
+        what = "weights: " if isinstance(self.source, Tap) else ""
+        return f"{self.letter}: {self.name}, {what}{self.weights}; layer {layer} ({shape})."
+
+
+class Rows(NamedTuple):
+    """Which rows all features of a comparison have."""
+
+    table: pd.DataFrame
+    images: Store | None
+    """The pictures, where a network looks at them."""
+    orders: dict[str, np.ndarray]
+    """By letter, for features made elsewhere: the row of the file that each row is."""
+
+
+def open_side(letter: str, what: Comparable, wanted: Choice, settings: CompareSettings) -> Side:
+    """Find the layers asked for.
+
+    Raises
+    ------
+    NetworkError
+        As :func:`kc.comparison.layers.tap`.
+    FeatureError
+        No such array in the file, or several and none was named.
+    """
+    if isinstance(what, OwnArrays):
+        names = _arrays_named(letter, what, wanted)
+        chosen = {name: what.layers[name] for name in names}
+        return Side(letter, what.name, "features made elsewhere", chosen, what, what.inputs)
+    network = _own(what) if isinstance(what, nn.Module) else what
+    if wanted is None:
+        raise FeatureError(
+            f"{letter}: {network.name} is a network, so a layer must be named: --layer-{letter} "
+            "NODE, or --layers all. Cure: 'kc layers' lists the nodes."
+        )
+    if wanted == "all":
+        wanted = distinct_layers(network, settings.size)
+    nodes = [wanted] if isinstance(wanted, str) else list(wanted)
+    tapped = tap(network, nodes, settings.size)
+    return Side(letter, network.name, network.weights, tapped.layers, tapped, network.files)
+
+
+def _own(module: nn.Module) -> OwnNetwork:
+    """Take a copy: the user's stays where it is, and in training mode if it was."""
+    return OwnNetwork(type(module).__name__, deepcopy(module).eval())
+
+
+def _arrays_named(letter: str, what: OwnArrays, wanted: Choice) -> list[str]:
+    there = list(what.arrays)
+    if wanted is None and len(there) > 1:
+        raise FeatureError(
+            f"{letter}: {what.name} holds {len(there)} arrays ({', '.join(there[:6])}); one must "
+            f"be named. Cure: --layer-{letter} NAME, or --layers all."
+        )
+    if wanted is None or wanted == "all":
+        return there
+    names = [wanted] if isinstance(wanted, str) else list(wanted)
+    for name in names:
+        if name not in there:
+            close = difflib.get_close_matches(name, there, n=3, cutoff=0.3) or there[:3]
+            raise FeatureError(f"{what.name}: no array '{name}'; nearest: {', '.join(close)}.")
+    return names
+
+
+def pair_rows(
+    sides: Sequence[Side], images: Path | str | None, settings: CompareSettings, out: Path
+) -> Rows:
+    """Make the pictures' store where a network needs it, and find every side's rows in it.
+
+    Raises
+    ------
+    ImageError
+        A network and no pictures; as :func:`kc.comparison.pictures.build_pictures`.
+    FeatureError
+        Rows that do not match.
+    """
+    arrays = {side.letter: side.source for side in sides if isinstance(side.source, OwnArrays)}
+    if len(arrays) == len(sides):
+        paired = rows_of_arrays(list(arrays.values()), settings)
+        return Rows(paired.table, None, dict(zip(arrays, paired.orders, strict=True)))
+    if images is None:
+        raise ImageError("a network is compared, so pictures are needed. Cure: --images FOLDER.")
+    store = build_pictures(Path(images), out / "pictures.zarr", settings)
+    orders = {}
+    for letter, side in arrays.items():
+        if side.ids is None:
+            raise FeatureError(
+                f"{side.name}: beside a network, features need to say which picture each row is. "
+                f"Cure: --ids-{letter} FILE, one id a line: the picture's path in --images."
+            )
+        orders[letter] = order_in(side, side.ids, store.image_ids)
+    return Rows(store.rows, store, orders)
+
+
+def store_side(
+    side: Side,
+    wanted: Wanted,
+    rows: Rows,
+    settings: CompareSettings,
+    out: Path,
+    device: torch.device,
+) -> Store:
+    """Store a side's layers in the forms wanted, or go on with it."""
+    path = out / "activations" / f"{side.letter}.zarr"
+    if isinstance(side.source, OwnArrays):
+        order = rows.orders[side.letter]
+        return import_arrays(side.source, wanted, rows.table, order, settings, path)
+    assert rows.images is not None
+    return record_layers(side.source, wanted, rows.images, settings, path, device)

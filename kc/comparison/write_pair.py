@@ -1,0 +1,205 @@
+"""What a comparison leaves for people to look at.
+
+``kc compare`` (one layer against another) writes, in the folder of ``--out``:
+
+``tables/compare.csv`` (and .md, .tex)
+    A row a direction and subset. ``target``, ``source``: ``a`` or ``b``; ``subset``: ``test`` or
+    ``train``; ``xdelta``: share of Var(target) the source does not give; ``x0`` .. ``xK``,
+    ``cross``: shares of the orders and of what their sum misses; ``images``: of the subset;
+    ``positions_per_weight``: of g, on training images; ``p1`` .. ``pK``: gains.
+``tables/compare.json``
+    Where the numbers are from: ``networks`` (by ``a`` and ``b``: ``name``, ``weights``, ``layer``,
+    ``form``, ``activations``), ``images``, ``settings``, ``fits`` (the cards), ``versions``.
+``tables/peers.csv`` (and .md, .tex, .json)
+    A row a direction, test images: ``target``, ``source``, and the columns of
+    :data:`kc.similarity.measures.NAMES`.
+``tables/classes.csv`` (and .md, .tex, .json)
+    With ``--labels``: a row a direction and class, test images
+    (:func:`kc.comparison.classes.shares_by_class`).
+``figures/b-from-a.png``, ``figures/a-from-b.png`` (and .svg)
+    Where the layers are maps: image, x*, x^(0) .. x^Delta of some filters.
+``pictures.zarr``, ``activations/a.zarr``, ``activations/b.zarr``
+    Stores (:mod:`kc.store`) with rows in one order. An array of activations is called by the
+    node's name and its form (``@pool``, ``@grid``, ``@patches``, ``@class``).
+``fits/b-from-a``, ``fits/a-from-b``
+    g of each direction (:func:`kc.consistency.saved.load_fit`) with ``variances.csv``.
+``components/b-from-a.zarr``, ``components/a-from-b.zarr``
+    Where the layers are maps: ``component`` (component, image, channel, y, x) of the first test
+    images, names of the components in the attribute ``component``, ids in ``image_id``, under
+    which ``pictures.zarr`` has the pictures.
+
+``index.html``, ``index_files/``
+    The page of these tables and figures, with a viewer of the components.
+``kc.json``
+    The names of the tables, figures and page that kc wrote: others of these names are refused.
+
+``kc compare --layers`` writes what :mod:`kc.comparison.write_matrix` says.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from kc.comparison import Comparison, notes
+from kc.report.figures import write_figure
+from kc.report.outputs import claim_outputs, names_of
+from kc.report.page import Drawing, Section, write_page
+from kc.report.pictures import (
+    CHOICE,
+    SCALE,
+    WEAK,
+    Panel,
+    choose_filters,
+    choose_images,
+    feature_maps,
+)
+from kc.report.tables import Column, write_table
+from kc.report.viewer import View
+from kc.similarity.measures import NAMES
+from kc.store import Store, open_store
+
+LOOKED_AT = 2**24
+"""Values of one component that filters and images of a picture are chosen from, at most."""
+FILTERS, IMAGES = 4, 3
+"""Filters of a picture, and images of each."""
+
+
+def write_comparison(found: Comparison, folder: Path | str) -> Path:
+    """Write tables (csv, md, tex, json), pictures (png, svg) and the page; give the page.
+
+    ``folder``: the one the comparison was made in.
+    """
+    out = Path(folder)
+    classes = [] if found.classes is None else ["classes"]
+    figures = [] if found.images is None else list(found.components)
+    claim_outputs(out, names_of(["compare", "peers", *classes], figures))
+    shares = {name: Column(name, ".3f") for name in map(str, found.shares)}
+    write_table(
+        found.shares,
+        out / "tables" / "compare",
+        title="What one layer knows of the other",
+        caption=sentence(found),
+        notes=found.notes,
+        provenance=found.provenance,
+        columns=shares
+        | {
+            "xdelta": Column("xdelta: share the source does not give", ".3f"),
+            "positions_per_weight": Column("positions per weight of g", ".1f"),
+        },
+    )
+    write_table(
+        found.peers,
+        out / "tables" / "peers",
+        title="The same layers by other measures",
+        caption="Test images. linear_share is read as xdelta is; the others are 1 where features "
+        "are alike.",
+        notes=found.peer_notes,
+        provenance=found.provenance,
+        columns={name: Column(name.replace("_", " "), ".3f") for name in NAMES},
+    )
+    drawn, views = [], []
+    if found.images is not None:
+        for name, path in found.components.items():
+            figure, caption = _figure(found, found.images, name, open_store(path))
+            write_figure(figure, out / "figures" / name)
+            drawn.append(Drawing(out / "figures" / name, caption))
+            views.append(_view(found, name, path, Path(found.images.path)))
+    sections = [Section("shares", "Shares", "", [out / "tables" / "compare"], drawn)]
+    if found.classes is not None:
+        written = _write_classes(found.classes, found.provenance, out)
+        sections.append(Section("classes", "By class", "", [written], []))
+    sections.append(Section("peers", "Other measures", "", [out / "tables" / "peers"], []))
+    names = found.provenance["networks"]
+    return write_page(
+        out,
+        title=f"{names['a']['name']} and {names['b']['name']}",
+        lead=sentence(found),
+        sections=sections,
+        views=views,
+    )
+
+
+def _write_classes(classes: pd.DataFrame, provenance: Mapping[str, Any], out: Path) -> Path:
+    """Write the table of classes; give its path."""
+    path = out / "tables" / "classes"
+    write_table(
+        classes,
+        path,
+        title="What is missing of each class",
+        caption="Test images, classes of which most is missing first.",
+        notes=[notes.CLASSES],
+        provenance=provenance,
+        columns={name: Column(name, ".3f") for name in ("xdelta", "low", "high", "weight")},
+    )
+    return path
+
+
+def sentence(found: Comparison) -> str:
+    """Say the two held-out shares in words."""
+    held = found.shares[found.shares["subset"] == "test"]
+    parts = [
+        f"{100 * share:.1f} % of the variance of {target}'s layer cannot be had from {source}'s"
+        for target, source, share in zip(
+            held["target"], held["source"], held["xdelta"], strict=True
+        )
+    ]
+    return f"On test images, {'; '.join(parts)}."
+
+
+def _view(found: Comparison, name: str, components: Path, images: Path) -> View:
+    """Say what the viewer shows of a direction."""
+    target, _, source = name.partition("-from-")
+    of = found.provenance["networks"]
+    return View(
+        pair=f"{source} to {target}",
+        layer=f"{of[source]['layer']} to {of[target]['layer']}",
+        components=components,
+        images=images,
+        about=_told(found, name),
+    )
+
+
+def _told(found: Comparison, name: str) -> str:
+    """Say what x and x* are."""
+    target, _, source = name.partition("-from-")
+    of = found.provenance["networks"]
+    return (
+        f"x^Delta: what {target} has and {source} does not give. x*: {of[target]['layer']} of "
+        f"{of[target]['name']}; x: {of[source]['layer']} of {of[source]['name']}; test images."
+    )
+
+
+def _figure(found: Comparison, images: Store, name: str, store: Store) -> tuple[Figure, str]:
+    """Draw the filters of the target that have the largest share of what the source lacks."""
+    array = store["component"]
+    each = int(np.prod(array.shape[2:]))
+    values = array[: max(1, min(len(array), LOOKED_AT // each))].astype(np.float32)
+    parts, delta, whole = values[:-1], values[-1], values.sum(0)
+    chosen = choose_filters(whole, delta, min(FILTERS, _live(whole)))
+    shown_of = min(IMAGES, len(delta))
+    rows = np.concatenate([choose_images(delta, int(c), shown_of) for c in chosen])
+    filters = np.repeat(chosen, shown_of)
+    panels = {"x*": whole}
+    panels |= {f"x$^{{({k})}}$": part for k, part in enumerate(parts)}
+    panels |= {r"x$^\Delta$": delta}
+    ids = store.rows["image_id"].to_numpy()[rows]
+    at = {image_id: row for row, image_id in enumerate(images.image_ids)}
+    caption = f"{_told(found, name)} {CHOICE} {SCALE}"
+    figure = feature_maps(
+        np.stack([images["image"][at[image_id]] for image_id in ids]),
+        [Panel(title, maps[rows, filters]) for title, maps in panels.items()],
+        [f"filter {c} {image_id}" for c, image_id in zip(filters, ids, strict=True)],
+        filters,
+        caption=caption,
+    )
+    return figure, caption
+
+
+def _live(whole: np.ndarray) -> int:
+    """Count the channels that vary enough to be shown."""
+    variances = whole.astype(np.float64).var((0, 2, 3))
+    return int(((variances > 0) & (variances >= WEAK * np.median(variances))).sum())

@@ -1,0 +1,1 @@
+"""Readers of data sets in their archives' layouts, and their download."""

@@ -1,0 +1,155 @@
+"""Reader of Stanford Dogs' official layout (Khosla et al., 2011).
+
+Three archives, side by side or extracted: pictures in ``Images/BREED/``, annotations in Pascal
+VOC's XML in ``Annotation/BREED/`` (without a suffix), and the lists ``train_list.mat`` and
+``test_list.mat``, which hold pictures, annotations and class numbers from 1.
+"""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple
+
+from kc.datasets.archive import Files
+from kc.datasets.mat import read_mat
+from kc.datasets.samples import Sample, check_trained
+from kc.datasets.voc import read_annotation
+from kc.errors import ImageError
+from kc.names import Subset
+from kc.settings.whole import Dataset
+
+ARCHIVES = ("images.tar", "annotation.tar", "lists.tar")
+LISTS: Mapping[str, Subset] = MappingProxyType({"train_list.mat": "train", "test_list.mat": "test"})
+_VARIABLES = ("file_list", "annotation_list", "labels")
+
+
+class _Row(NamedTuple):
+    """One picture of a list, and where it stands."""
+
+    picture: str
+    annotation: str
+    number: int
+    subset: Subset
+    at: str
+
+    @property
+    def breed(self) -> str:
+        """Folder of the picture, e.g. ``n02085620-Chihuahua``; the class is called so."""
+        return self.picture.rpartition("/")[0]
+
+
+def read_dogs(files: Files, dataset: Dataset) -> list[Sample]:  # noqa: ARG001, all readers take both
+    """Read the lists and annotations into samples, one an annotated dog.
+
+    The id of a sample is the path its list spells; where a picture has several dogs, ``path#k``
+    with k from 0. Boxes count from 0 with the last pixel excluded (official ones reach from 0 to
+    the width). Classes are called as their folder; the names in the annotations are spelled
+    in two ways and are not looked at.
+
+    Raises
+    ------
+    ImageError
+        A list is missing, no .mat or malformed, names an absent picture or annotation or the
+        same picture twice; a class number goes with two breeds; a class has no training image.
+    """
+    rows = [row for name, subset in LISTS.items() for row in _listed(files, name, subset)]
+    _check_unique(files, rows)
+    labels = _labels(files, rows)
+    samples = [sample for row in rows for sample in _samples(files, row, labels)]
+    check_trained(files, samples)
+    return samples
+
+
+def _listed(files: Files, list_name: str, subset: Subset) -> list[_Row]:
+    name = next((each for each in (list_name, f"lists/{list_name}") if each in files), None)
+    if name is None:
+        raise ImageError(
+            f"{files.where}: '{list_name}' is missing, and so is lists.tar: not the layout of "
+            f"Stanford Dogs. Cure: point 'archive' at the folder that holds {', '.join(ARCHIVES)}, "
+            "or what they extract to."
+        )
+    pictures, annotations, numbers = _read_mat(files, name)
+    return [
+        _Row(picture, annotation, number, subset, f"{name} row {count}")
+        for count, (picture, annotation, number) in enumerate(
+            zip(pictures, annotations, numbers, strict=True), 1
+        )
+    ]
+
+
+def _read_mat(files: Files, name: str) -> tuple[list[str], list[str], list[int]]:
+    try:
+        columns = read_mat(files.read(name), _VARIABLES)
+    except ImageError as error:
+        raise ImageError(
+            f"{files.where}: '{name}' is no .mat file of MATLAB 5 to 7.2 ({error}). "
+            "Expected file_list, annotation_list and labels. Cure: fetch lists.tar again."
+        ) from error
+    pictures, annotations, numbers = columns
+    proper = len({len(column) for column in columns}) == 1
+    proper = proper and all(isinstance(each, str) for each in pictures + annotations)
+    # MATLAB saves numbers as floats unless told otherwise
+    if not (proper and all(isinstance(each, int | float) and each % 1 == 0 for each in numbers)):
+        raise ImageError(
+            f"{files.where}: {name}: expected file_list and annotation_list (names) and labels "
+            f"(whole numbers), of one length; got {len(pictures)}, {len(annotations)} and "
+            f"{len(numbers)} of them. Cure: fetch lists.tar again."
+        )
+    return pictures, annotations, [int(each) for each in numbers]
+
+
+def _check_unique(files: Files, rows: Sequence[_Row]) -> None:
+    first: dict[str, _Row] = {}
+    for row in rows:
+        if first.setdefault(row.picture, row) is not row:
+            raise ImageError(
+                f"{files.where}: {row.at}: '{row.picture}' stands already in "
+                f"{first[row.picture].at}. Cure: keep one of the two."
+            )
+
+
+def _labels(files: Files, rows: Sequence[_Row]) -> dict[int, int]:
+    """Number the official class numbers from 0, after making sure that each is one breed's."""
+    breeds: dict[int, str] = {}
+    for row in rows:
+        breed = breeds.setdefault(row.number, row.breed)
+        if not row.breed or row.breed != breed:
+            raise ImageError(
+                f"{files.where}: {row.at}: unknown class: '{row.picture}' has number {row.number}, "
+                f"which is '{breed}'. Cure: mend the list, or fetch lists.tar again."
+            )
+    twice = [number for number in breeds if list(breeds.values()).count(breeds[number]) > 1]
+    if twice:
+        raise ImageError(
+            f"{files.where}: class '{breeds[twice[0]]}' has several numbers in the lists: {twice}. "
+            "Cure: fetch lists.tar again."
+        )
+    return {number: label for label, number in enumerate(sorted(breeds))}
+
+
+def _samples(files: Files, row: _Row, labels: Mapping[int, int]) -> list[Sample]:
+    picture = f"Images/{row.picture}"
+    if picture not in files:
+        raise ImageError(
+            f"{files.where}: {row.at}: '{picture}' is listed but not there. "
+            "Cure: fetch images.tar again, whole."
+        )
+    dogs = read_annotation(files, f"Annotation/{row.annotation}", first=0)
+    if not dogs:
+        raise ImageError(
+            f"{files.where}: 'Annotation/{row.annotation}' has no object. "
+            "Cure: fetch annotation.tar again."
+        )
+    return [
+        Sample(
+            image_id=row.picture if len(dogs) == 1 else f"{row.picture}#{index}",
+            class_name=row.breed,
+            label=labels[row.number],
+            subset=row.subset,
+            file=picture,
+            box=dog.box,
+            box_at=dog.at,
+            mask=None,
+            superclass="dog",
+        )
+        for index, dog in enumerate(dogs)
+    ]

@@ -1,0 +1,294 @@
+"""Public archives over HTTP: gone on with after a cut, checked before they get their name.
+
+Nothing is ever unpacked here, and nothing is fetched unless the target ``download`` is asked for.
+A password or token in an address is used, and neither shown nor kept.
+"""
+
+import errno
+import fcntl
+import json
+import logging
+import os
+import re
+import tarfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import requests
+
+from kc.addresses import without_secrets
+from kc.errors import DownloadError
+from kc.files.aside import write_whole
+from kc.files.checksum import PATTERN, checksum_of, differs
+from kc.plans.commands import command, config_options
+
+LOG = logging.getLogger(__name__)
+BLOCK = 1 << 16
+TIMEOUT = (20.0, 60.0)
+"""Seconds until a server answers, and between two pieces."""
+SEEN = "checksums.json"
+"""Beside archives without a known checksum: those of the files that came first."""
+RETRIED = (408, 425, 429, 500, 502, 503, 504)
+DOWNLOAD = command(
+    *("snakemake", "--cores", "1", "download", "--configfile", "workflow/presets/paper.yaml"),
+    *config_options({"data_root": "FOLDER"}),
+)
+"""What fetches the archives of the papers; FOLDER is to be filled in."""
+_LOST = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
+
+
+class Wanted(NamedTuple):
+    """One file to fetch."""
+
+    url: str
+    path: Path
+    checksum: str | None = None
+    """``sha256:...`` or ``md5:...``; none: that of the file first seen is recorded and kept to."""
+
+
+class _LostError(DownloadError):
+    """The connection broke, or the server asks to come again."""
+
+
+def fetch_all(files: Sequence[Wanted], attempts: int = 5, pause: float = 2.0) -> None:
+    """Fetch each file that is not there; check those that are.
+
+    Parameters
+    ----------
+    attempts
+        Without a byte of progress, before it is given up; what came is kept.
+    pause
+        Seconds before the second attempt, doubled before each further one.
+
+    Raises
+    ------
+    DownloadError
+        Nothing to fetch, no answer, no room, or a file that is not the one expected.
+    """
+    if not files:
+        raise DownloadError(
+            f"no data set of these settings has both 'archive' and 'url'. Cure: {DOWNLOAD}"
+        )
+    for wanted in files:
+        fetch(wanted, attempts, pause)
+
+
+def fetch(wanted: Wanted, attempts: int = 5, pause: float = 2.0) -> None:
+    """Fetch one file, going on where an earlier attempt stopped. See :func:`fetch_all`."""
+    url, path = wanted.url, wanted.path
+    expected = wanted.checksum or _kept(path).get(path.name, {}).get("checksum")
+    if path.is_dir():
+        LOG.info("%s: an extracted folder, left as it is", path)
+        return
+    if path.is_file():
+        if expected and (found := differs(path, expected)):
+            raise DownloadError(
+                f"{path}: is there already, but its checksum is {found}, expected {expected}. "
+                "It was left as it is. Cure: remove it to have it fetched, or mend the settings."
+            )
+        LOG.info("%s: there already", path)
+    else:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f"{path.name}.part")
+        _refuse_others_files(part)
+        with _disk(part), _only_writer(part) as file:
+            _until_whole(url, part, file, attempts, pause)
+        _accept(url, part, path, expected)
+    if expected is None:
+        _record(url, path)
+
+
+def _until_whole(url: str, part: Path, file: BinaryIO, attempts: int, pause: float) -> None:
+    without_progress = 0
+    while True:
+        before = part.stat().st_size
+        try:
+            _go_on(url, part, file)
+            return
+        except (*_LOST, _LostError) as error:
+            moved = part.stat().st_size > before
+            without_progress = 0 if moved else without_progress + 1
+            if without_progress >= attempts:
+                # the first error is left out: its text may hold the address as it was given
+                raise DownloadError(
+                    f"{url}: given up after {attempts} attempts without progress ({error}). "
+                    f"{part.stat().st_size:,} bytes are kept in {part}. "
+                    "Cure: run the same command again, it goes on from there."
+                ) from None
+            LOG.warning("%s", without_secrets(f"{url}: {error}; going on"))
+            time.sleep(pause * 2 ** max(without_progress - 1, 0))
+        # requests lets the ValueErrors of odd passwords and addresses through
+        except (requests.RequestException, ValueError) as error:
+            raise DownloadError(
+                f"{url}: cannot be fetched, or leads in a circle ({type(error).__name__}). Cure: "
+                "mend the data set's 'url'; odd letters of a password are spelled %XX"
+            ) from None
+
+
+def _go_on(url: str, part: Path, file: BinaryIO) -> None:
+    """Ask for what is missing; a server that sends the whole file starts it anew."""
+    have, validator = part.stat().st_size, _validator(part, url)
+    headers = {"Accept-Encoding": "identity"}
+    if have and validator:
+        headers |= {"Range": f"bytes={have}-", "If-Range": validator}
+    with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as answer:
+        begin = _begin(answer, have)
+        if answer.status_code == 416 and answer.headers.get("Content-Range") == f"bytes */{have}":
+            return
+        if begin is None:
+            file.truncate(0)
+            raise _LostError(f"status {answer.status_code} {answer.reason}")
+        if answer.status_code >= 400:
+            raise DownloadError(
+                f"{url}: the server answers {answer.status_code} {answer.reason}. Cure: mend the "
+                f"data set's 'url', or fetch the file yourself and put it at {part.with_suffix('')}"
+            )
+        file.truncate(begin)
+        _remember(part, url, answer)
+        for block in answer.iter_content(BLOCK):
+            file.write(block)
+            file.flush()
+        length = answer.headers.get("Content-Length")
+        if length is not None and part.stat().st_size < begin + int(length):
+            raise _LostError(f"the connection ended after {part.stat().st_size:,} bytes")
+
+
+def _begin(answer: requests.Response, have: int) -> int | None:
+    """Give the place an answer's first byte belongs to; none: come again, from the start."""
+    if answer.status_code == 206:
+        there = answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+        return have if there else None
+    if answer.status_code == 416:
+        return None
+    if answer.status_code in RETRIED:
+        raise _LostError(f"the server answers {answer.status_code} {answer.reason}")
+    return 0
+
+
+def _state(part: Path) -> Path:
+    return part.with_name(f"{part.name}.json")
+
+
+def _refuse_others_files(part: Path) -> None:
+    """Refuse to write where something lies that is no part of this: a browser's ``.part``, a link.
+
+    What is begun here has its state beside it from its first byte on.
+    """
+    begun = part.is_file() and part.stat().st_size == 0
+    linked = any(file.is_symlink() for file in (part, _state(part)))
+    strange = part.exists() and not begun and not _about(part)
+    if linked or strange or (_state(part).exists() and not _about(part)):
+        raise DownloadError(
+            f"{part}: kc did not begin this download, and would write over it. It was left as it "
+            f"is. Cure: move it (and {_state(part).name}) away, or finish it by hand as "
+            f"{part.with_suffix('')}."
+        )
+
+
+def _about(part: Path) -> dict[str, Any]:
+    """Read what is kept of a part; one that is damaged is still ours, and of no server's file."""
+    try:
+        kept = json.loads(_state(part).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError):
+        return {"url": None, "validator": None}
+    return kept if isinstance(kept, dict) and {"url", "validator"} <= set(kept) else {}
+
+
+def _validator(part: Path, url: str) -> str | None:
+    """Give what tells that the server's file is still the one the part is of."""
+    kept = _about(part)
+    if kept.get("url") != without_secrets(url):
+        return None
+    validator = kept["validator"]
+    return validator if isinstance(validator, str) and validator.isprintable() else None
+
+
+def _remember(part: Path, url: str, answer: requests.Response) -> None:
+    tag = answer.headers.get("ETag", "")
+    # a weak tag does not promise the same bytes
+    strong = tag if tag and not tag.startswith("W/") else answer.headers.get("Last-Modified")
+    about = {"url": without_secrets(url), "validator": strong}
+    write_whole(_state(part), json.dumps(about).encode())
+
+
+def _accept(url: str, part: Path, path: Path, expected: str | None) -> None:
+    """Give a whole file its name, or move a wrong one aside."""
+    fault = ""
+    if expected is not None:
+        found = differs(part, expected)
+        fault = f"its checksum is {found}, expected {expected}" if found else ""
+    elif not tarfile.is_tarfile(part):
+        with part.open("rb") as file:
+            fault = f"it is no archive, it begins with {file.read(24)!r}"
+    if fault:
+        names = (f"{path.name}.refused{number}" for number in ("", *range(2, 1000)))
+        aside = next(each for each in map(path.with_name, names) if not os.path.lexists(each))
+        part.replace(aside)
+        _state(part).unlink(missing_ok=True)
+        raise DownloadError(
+            f"{url}: not the file that was asked for: {fault}. Nothing of it was unpacked; it was "
+            f"moved to {aside}. Cure: look at it, then mend 'url' or the checksum in the settings."
+        )
+    part.replace(path)
+    # last: without it a whole part would not be known as begun here
+    _state(part).unlink(missing_ok=True)
+    LOG.info("%s: fetched from %s, %d bytes", path, without_secrets(url), path.stat().st_size)
+
+
+def _kept(path: Path) -> dict[str, dict[str, str]]:
+    """Read the checksums first seen of the files beside ``path``."""
+    kept = path.with_name(SEEN)
+    if not kept.is_file():
+        return {}
+    try:
+        about: dict[str, dict[str, str]] = json.loads(kept.read_text(encoding="utf-8"))
+        if all(re.match(PATTERN, each["checksum"]) for each in about.values()):
+            return about
+        fault = "a checksum is none"
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        fault = repr(error)
+    raise DownloadError(f"{kept}: not readable ({fault}). Cure: mend or remove it.")
+
+
+def _record(url: str, path: Path) -> None:
+    """Trust on first use: keep the checksum of what came, for the next time and for others."""
+    kept = path.with_name(SEEN)
+    found = {"checksum": checksum_of(path), "url": without_secrets(url)}
+    about = json.dumps(_kept(path) | {path.name: found}, indent=2, sort_keys=True)
+    write_whole(kept, f"{about}\n".encode())
+    LOG.warning(
+        "%s: no checksum of it is known; the first one seen is taken on trust: %s (kept in %s). "
+        "Compare it with somebody else's.",
+        *(path, found["checksum"], kept),
+    )
+
+
+@contextmanager
+def _only_writer(part: Path) -> Iterator[BinaryIO]:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+    with open(part, "ab", opener=lambda name, _: os.open(name, flags, 0o666)) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DownloadError(
+                f"{part}: another process is fetching it. Cure: wait for it to end, or stop it."
+            ) from None
+        yield file
+
+
+@contextmanager
+def _disk(part: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise DownloadError(
+            f"{part}: no space left on the disk. Cure: make room and run the same command again, "
+            "it goes on from there."
+        ) from error

@@ -1,0 +1,210 @@
+"""HDF5 as others made it: its arrays, and every file that what they hold lies in.
+
+A file of HDF5 can name other files, whose content it then shows as its own. Only virtual data sets
+may do so here, and only with files of HDF5 that lie where the file itself does, or below.
+"""
+
+import importlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
+
+import numpy as np
+
+from kc.errors import FeatureError
+from kc.plans.commands import command
+
+DEPTH = 8
+"""Of virtual data sets of virtual data sets; deeper ones are taken for a ring."""
+_PREFIX = "HDF5_VDS_PREFIX"
+_COPY = "Cure: copy the array into the file, h5py: file['copy'] = array[:]"
+
+
+class Opened(NamedTuple):
+    """Arrays by name, and the files their content lies in, the one that was named first."""
+
+    arrays: dict[str, Any]
+    files: tuple[Path, ...]
+
+
+def read_hdf5(path: Path, only: str | None = None) -> Opened:
+    """Open the arrays of a file, or the one called ``only``; the others are not looked at then.
+
+    Raises
+    ------
+    FeatureError
+        No HDF5, h5py is not installed; an array whose content lies in a file elsewhere, in one
+        that is not HDF5, missing, or too short: HDF5 reads zeros there.
+    """
+    h5py = _h5py(path)
+    with _readable(path):
+        real = path.resolve()
+        file = h5py.File(real, "r")
+        arrays, links = _listed(h5py, file)
+        for name, link in links.items():
+            if only is None or f"{only}/".startswith(f"{name}/"):
+                raise FeatureError(
+                    f"{path}: '{name}' is a link into another file, '{link.filename}', which kc "
+                    f"does not follow. {_COPY}, or name one that lies here, {path}:NAME"
+                )
+        arrays = {only: arrays[only]} if only in arrays else arrays
+        sources = _Sources(h5py, path, real)
+        for array in arrays.values():
+            sources.judge(real, array)
+    return Opened(arrays, tuple(sources.files))
+
+
+def files_of(path: Path, only: str | None = None) -> list[Path]:
+    """List every file whose content counts: this one, and the sources of its virtual data sets.
+
+    Raises
+    ------
+    FeatureError
+        As :func:`read_hdf5`.
+    """
+    return list(read_hdf5(path, only).files)
+
+
+def _h5py(path: Path) -> Any:
+    try:
+        return importlib.import_module("h5py")
+    except ImportError:
+        raise FeatureError(
+            f"{path}: reading HDF5 needs h5py, which is not installed. "
+            f"Cure: save the array as .npy, or: {command('pip', 'install', 'h5py')}"
+        ) from None
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except FeatureError:
+        raise
+    # whatever a damaged file makes h5py raise
+    except Exception as error:
+        reason = str(error) or type(error).__name__
+        raise FeatureError(
+            f"{path}: not readable as HDF5 ({reason:.300}). Cure: mend it."
+        ) from error
+
+
+def _listed(h5py: Any, file: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """List the arrays of numbers numpy knows, and the links into other files."""
+    arrays: dict[str, Any] = {}
+    links: dict[str, Any] = {}
+
+    def see(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset) and _has_type(item) and item.shape is not None:
+            arrays[name] = item
+
+    def see_link(name: str, link: Any) -> None:
+        if isinstance(link, h5py.ExternalLink):
+            links[name] = link
+
+    file.visititems(see)
+    file.visititems_links(see_link)
+    return arrays, links
+
+
+def _has_type(array: Any) -> bool:
+    try:
+        np.dtype(array.dtype)
+    except TypeError:  # HDF5 has times, which numpy has not
+        return False
+    return True
+
+
+class _Sources:
+    """The files behind the arrays of one file."""
+
+    def __init__(self, h5py: Any, path: Path, real: Path) -> None:
+        self.h5py = h5py
+        self.path = path
+        self.root = real.parent
+        self.files: dict[Path, None] = {path: None}
+        self._shapes: dict[tuple[Path, str], tuple[int, ...]] = {}
+
+    def judge(self, file: Path, array: Any, depth: int = 0) -> None:
+        """Refuse an array that shows a file from elsewhere; note the files it may show."""
+        if array.external:
+            self._refuse(file, array, f"lies in the file '{array.external[0][0]}'")
+        if not array.is_virtual:
+            return
+        if depth == DEPTH:
+            self._refuse(file, array, f"is virtual more than {DEPTH} times over, or its own source")
+        if os.environ.get(_PREFIX):
+            self._refuse(file, array, f"is virtual, and {_PREFIX} is set, which moves its sources")
+        filled = sum(self._filled(file, array, source, depth) for source in array.virtual_sources())
+        if filled < array.size:
+            self._refuse(
+                file, array, f"is virtual, and {array.size - filled} of its values have no source"
+            )
+
+    def _filled(self, file: Path, array: Any, source: Any, depth: int) -> int:
+        """Judge one source; give the number of values it fills."""
+        name, inner = source.file_name, source.dset_name
+        if "%" in f"{name}{inner}":
+            self._refuse(file, array, f"names its sources by a pattern, '{name}' '{inner}'")
+        real = file if name == "." else self._placed(file, array, name)
+        if (real, inner) not in self._shapes:
+            with self.h5py.File(real, "r") as opened:
+                found = self._found(opened, inner)
+                if found is None:
+                    self._refuse(file, array, f"has a source, '{name}', without an array '{inner}'")
+                self.judge(real, found, depth + 1)
+                self._shapes[real, inner] = found.shape
+        return self._selected(file, array, source, self._shapes[real, inner])
+
+    def _placed(self, file: Path, array: Any, name: str) -> Path:
+        """Find a source as HDF5 does: where it is said to be, or else beside the file."""
+        given = Path(name)
+        if given.is_absolute() and not given.exists():
+            given = Path(given.name)
+        real = (file.parent / given).resolve()
+        if not real.is_relative_to(self.root):
+            self._refuse(file, array, f"has a source elsewhere, '{name}', not below {self.root}")
+        if not real.is_file():
+            self._refuse(file, array, f"has a source that is missing, '{name}'")
+        if not self.h5py.is_hdf5(real):
+            self._refuse(file, array, f"has a source that is no HDF5, '{name}'")
+        self.files[real] = None
+        return real
+
+    def _found(self, opened: Any, name: str) -> Any:
+        """Find an array by its path; none where a link that is not the file's own is on the way."""
+        found: Any = opened
+        for part in filter(None, name.split("/")):
+            link = found.get(part, getlink=True) if isinstance(found, self.h5py.Group) else None
+            if not isinstance(link, self.h5py.HardLink):
+                return None
+            found = found[part]
+        return found if isinstance(found, self.h5py.Dataset) else None
+
+    def _selected(self, file: Path, array: Any, source: Any, shape: tuple[int, ...]) -> int:
+        """Give the number of values a source fills, all of which it must have."""
+        try:
+            count = int(source.vspace.get_select_npoints())
+        except RuntimeError:
+            self._refuse(file, array, f"has a source without an end, '{source.file_name}'")
+        if source.src_space.get_select_type() == self.h5py.h5s.SEL_ALL:
+            enough = int(np.prod(shape)) == count
+        else:
+            _, last = source.src_space.get_select_bounds()
+            enough = len(last) == len(shape) and all(
+                a < b for a, b in zip(last, shape, strict=True)
+            )
+        if not enough:
+            self._refuse(
+                file, array, f"has a source that is too short, '{source.file_name}': {shape}"
+            )
+        return count
+
+    def _refuse(self, file: Path, array: Any, fault: str) -> NoReturn:
+        inside = "" if file == self.path.resolve() else f"{file.name}, "
+        raise FeatureError(
+            f"{self.path}: {inside}'{array.name.strip('/')}' {fault}; refused. "
+            f"{_COPY}, or keep the files of a virtual data set in one folder, whole."
+        )

@@ -1,0 +1,49 @@
+"""Read variables of a .mat file from standard input, answer in JSON.
+
+:mod:`kc.datasets.mat` runs this file by its path, in a process of its own: a damaged file makes
+SciPy's reader crash, loop, or ask for any memory. So it imports nothing of kc's, and no torch.
+"""
+
+import io
+import json
+import resource
+import sys
+
+ROWS = 1 << 20
+"""Of a list; the official ones have 20,580 at most."""
+
+
+def limit(kind: int, most: int) -> None:
+    """Limit a resource of this process, as far as the system lets it."""
+    _, hard = resource.getrlimit(kind)
+    if hard != resource.RLIM_INFINITY:
+        most = min(most, hard)
+    try:
+        resource.setrlimit(kind, (most, hard))
+    except (OSError, ValueError):  # macOS has no limit of addresses
+        return
+
+
+def answer(content: bytes, variables: list[str]) -> str:
+    """Spell the variables as lists; what JSON cannot hold, and no list of ours has, is null."""
+    import numpy as np
+    from scipy.io import loadmat
+
+    found = loadmat(io.BytesIO(content), squeeze_me=True, variable_names=variables)
+    lists = {name: np.atleast_1d(found.get(name, ())) for name in variables}
+    most = max(values.size for values in lists.values())
+    if most > ROWS:
+        raise ValueError(f"{most:,} rows, more than {ROWS:,}")
+    return json.dumps({name: values.tolist() for name, values in lists.items()}, default=_null)
+
+
+def _null(_: object) -> None:
+    """Stand for what JSON cannot hold."""
+
+
+if __name__ == "__main__":
+    limit(resource.RLIMIT_CORE, 0)
+    limit(resource.RLIMIT_CPU, int(sys.argv[1]))
+    limit(resource.RLIMIT_AS, int(sys.argv[2]))
+    sys.path += sys.argv[4:]
+    sys.stdout.write(answer(sys.stdin.buffer.read(), sys.argv[3].split(",")))

@@ -1,0 +1,220 @@
+"""Reader of Pascal VOC's layout (Everingham et al., 2010), any year.
+
+A picture ``JPEGImages/ID.jpg`` has its objects in ``Annotations/ID.xml``; ``ImageSets/Main/``
+lists the ids of ``train.txt`` and ``val.txt``. Some pictures have masks: in
+``SegmentationObject/ID.png`` a pixel is the number of its object, from 1 in the order of the
+annotation; in ``SegmentationClass/ID.png`` that of its class, from 1 in alphabetical order. 0 is
+background, 255 the undecided rim.
+"""
+
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator, Mapping, Sequence
+from math import isfinite
+from types import MappingProxyType
+from typing import NamedTuple
+
+from kc.datasets.archive import Files
+from kc.datasets.samples import Box, Sample, check_trained, numbered
+from kc.errors import ImageError
+from kc.names import Subset
+from kc.settings.whole import Dataset
+
+SUPERCLASSES: Mapping[str, str] = MappingProxyType(
+    dict.fromkeys(("bird", "cat", "cow", "dog", "horse", "sheep"), "animal")
+    | dict.fromkeys(("aeroplane", "bicycle", "boat", "bus", "car", "motorbike", "train"), "vehicle")
+    | dict.fromkeys(
+        ("bottle", "chair", "diningtable", "pottedplant", "sofa", "tvmonitor"), "household"
+    )
+    | {"person": "person"}
+)
+"""The 20 classes, each with the one of VOC's four groups it is in."""
+NAMES = tuple(sorted(SUPERCLASSES))
+_LISTS: Mapping[str, Subset] = MappingProxyType({"train.txt": "train", "val.txt": "test"})
+_LIST_FOLDER = "ImageSets/Main/"
+
+
+class Annotated(NamedTuple):
+    """One object of an annotation."""
+
+    name: str
+    box: Box
+    difficult: bool
+    at: str
+    """File and number of the object, for messages."""
+
+
+def read_voc(files: Files, dataset: Dataset) -> list[Sample]:
+    """Read every object of the listed pictures into a sample ``ID#k``, k its place from 0.
+
+    Difficult objects are left out unless ``dataset.difficult``. ``val.txt`` is tested on. Labels
+    number the classes that occur, in alphabetical order. A sample's foreground is that very
+    object: its pixels in ``SegmentationObject``, or else those of its class in
+    ``SegmentationClass`` where no other object of the class touches its box.
+
+    Raises
+    ------
+    ImageError
+        A list, picture or annotation is missing or malformed, an id is listed twice, a class is
+        unknown or has no training image.
+    """
+    root = _root(files)
+    samples: list[Sample] = []
+    for image_id, (subset, at) in _listed(files, root).items():
+        picture = f"{root}JPEGImages/{image_id}.jpg"
+        if picture not in files:
+            raise ImageError(
+                f"{files.where}: {at}: '{picture}' is listed but not there. "
+                "Cure: fetch the archive again, whole."
+            )
+        objects = read_annotation(files, f"{root}Annotations/{image_id}.xml", first=1)
+        samples += _samples(files, root, image_id, objects, subset, dataset.difficult)
+    labels = numbered(sample.class_name for sample in samples)
+    samples = [sample._replace(label=labels[sample.class_name]) for sample in samples]
+    check_trained(files, samples)
+    return samples
+
+
+def read_annotation(files: Files, name: str, first: int) -> list[Annotated]:
+    """Read the objects of an annotation in VOC's XML, in their order.
+
+    Parameters
+    ----------
+    first
+        How this data set numbers its pixels: 1, from 1 with a box's last pixel in it (VOC), or
+        0, from 0 with its last pixel excluded.
+
+    Raises
+    ------
+    ImageError
+        The file is missing, is no XML, has a document type (which could unpack to any size), or
+        an object has no name or no proper box.
+    """
+    if name not in files:
+        raise ImageError(
+            f"{files.where}: the annotation '{name}' is missing: its picture's objects are not "
+            "known. Cure: fetch the annotations again, whole, or take the picture out of the lists."
+        )
+    found = enumerate(_parsed(files, name).findall("object"), 1)
+    return [_annotated(files, f"{name} object {count}", each, first) for count, each in found]
+
+
+def _root(files: Files) -> str:
+    """Find the folder of the one year there is."""
+    last = _LIST_FOLDER + "train.txt"
+    roots = [name.removesuffix(last) for name in files.names() if f"/{name}".endswith(f"/{last}")]
+    if len(roots) > 1:
+        raise ImageError(
+            f"{files.where}: holds several years: {', '.join(roots)}. "
+            "Cure: point 'archive' at the folder of one, or at its archive."
+        )
+    if not roots:
+        raise ImageError(
+            f"{files.where}: no VOCdevkit/VOC*/{last} in it: not the layout of Pascal VOC. "
+            "Cure: point 'archive' at the official training archive, or at the folder VOCdevkit."
+        )
+    return roots[0]
+
+
+def _listed(files: Files, root: str) -> dict[str, tuple[Subset, str]]:
+    """Give each listed id its subset and the line it stands in."""
+    listed: dict[str, tuple[Subset, str]] = {}
+    for file, subset in _LISTS.items():
+        name = f"{root}{_LIST_FOLDER}{file}"
+        if name not in files:
+            raise ImageError(f"{files.where}: '{name}' is missing. Cure: fetch the whole archive.")
+        lines = files.read(name).decode("utf-8", errors="replace").splitlines()
+        for count, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            image_id, at = line.split()[0], f"{name} line {count}"
+            if image_id in listed:
+                raise ImageError(
+                    f"{files.where}: {at}: '{image_id}' stands already in "
+                    f"{listed[image_id][1]}. Cure: keep one of the two."
+                )
+            listed[image_id] = (subset, at)
+    return listed
+
+
+def _samples(
+    files: Files,
+    root: str,
+    image_id: str,
+    objects: Sequence[Annotated],
+    subset: Subset,
+    difficult: bool,
+) -> Iterator[Sample]:
+    for index, each in enumerate(objects):
+        if each.name not in SUPERCLASSES:
+            raise ImageError(
+                f"{files.where}: {each.at}: unknown class '{each.name}'; VOC's are "
+                f"{', '.join(NAMES)}. Cure: mend the name, or use the layout 'folder'."
+            )
+        if each.difficult and not difficult:
+            continue
+        mask, value = _mask(files, root, image_id, objects, index)
+        yield Sample(
+            image_id=f"{image_id}#{index}",
+            class_name=each.name,
+            label=-1,
+            subset=subset,
+            file=f"{root}JPEGImages/{image_id}.jpg",
+            box=each.box,
+            box_at=each.at,
+            mask=mask,
+            mask_value=value,
+            superclass=SUPERCLASSES[each.name],
+        )
+
+
+def _mask(
+    files: Files, root: str, image_id: str, objects: Sequence[Annotated], index: int
+) -> tuple[str, int] | tuple[None, None]:
+    """Find the mask that shows this object and no other of its kind, and the object's value."""
+    of_object = f"{root}SegmentationObject/{image_id}.png"
+    if of_object in files:
+        return of_object, index + 1
+    of_class = f"{root}SegmentationClass/{image_id}.png"
+    own = objects[index]
+    others = [each for k, each in enumerate(objects) if k != index and each.name == own.name]
+    if of_class in files and not any(_touch(own.box, each.box) for each in others):
+        return of_class, NAMES.index(own.name) + 1
+    return None, None
+
+
+def _touch(a: Box, b: Box) -> bool:
+    return a.left <= b.right and b.left <= a.right and a.top <= b.bottom and b.top <= a.bottom
+
+
+def _parsed(files: Files, name: str) -> ElementTree.Element:
+    try:
+        # as text, so that no other encoding can hide a document type from the look below
+        text = files.read(name).decode("utf-8-sig")
+        if "<!DOCTYPE" in text or "<!ENTITY" in text:
+            raise ImageError(
+                f"{files.where}: '{name}' declares a document type; refused, annotations have "
+                "none. Cure: fetch the official archive."
+            )
+        return ElementTree.fromstring(text)  # noqa: S314, nothing is declared, so none expands
+    except (ElementTree.ParseError, UnicodeDecodeError) as error:
+        raise ImageError(
+            f"{files.where}: '{name}' is no XML in UTF-8 ({error}). Cure: fetch the archive again."
+        ) from error
+
+
+def _annotated(files: Files, at: str, element: ElementTree.Element, first: int) -> Annotated:
+    name = (element.findtext("name") or "").strip()
+    corners = [element.findtext(f"bndbox/{key}") or "" for key in ("xmin", "ymin", "xmax", "ymax")]
+    try:
+        left, top, right, bottom = (float(corner) for corner in corners)
+        proper = isfinite(left + top + right + bottom) and left < right + first
+        proper = proper and top < bottom + first
+    except ValueError:
+        proper = False
+    if not (name and proper):
+        raise ImageError(
+            f"{files.where}: {at}: expected a name and a bndbox with xmin < xmax and ymin < ymax "
+            f"in px, got '{name}' and {corners}. Cure: mend it, or fetch the official archive."
+        )
+    box = Box(left - first, top - first, right, bottom)
+    return Annotated(name, box, (element.findtext("difficult") or "").strip() == "1", at)

@@ -1,0 +1,1 @@
+"""Bytes, times and room on disk, before a run."""

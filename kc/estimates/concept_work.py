@@ -1,0 +1,188 @@
+"""How much the concepts study computes, before it is run: image-steps, operations, hours."""
+
+import time
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple, get_args
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+from torchvision.models.feature_extraction import create_feature_extractor
+
+from kc.concepts import preset
+from kc.concepts.architectures import build_with_head, fc_node
+from kc.concepts.bound import HALVINGS
+from kc.estimates.runs import CLASSES, images_of
+from kc.names import Architecture
+from kc.runtime import pick_device
+from kc.settings.concepts import FC, ConceptNetwork, concept_networks, layers_seen
+from kc.settings.whole import Settings
+
+TRAINED: Mapping[str, float] = MappingProxyType(
+    {"cub": 0.51, "dogs": 0.58, "voc": 0.5, "det": 0.92}
+)
+"""Share of an archive's objects that its official lists train on; DET's of the twelve mammals of
+``workflow/presets/paper.yaml``."""
+_ON_CPU = 8
+"""Images a step in a measurement on a CPU, where more do not change the rate."""
+_COUNTED = 2
+"""Images counted together; the count is divided by it."""
+
+
+class Cost(NamedTuple):
+    """Operations for one image, up to one layer; a multiplication and an addition are two."""
+
+    forward: float
+    learn: float
+    """Forward, and backward to the weights."""
+    probe: float
+    """Forward, and backward to the image."""
+
+
+def concepts_work(settings: Settings) -> pd.DataFrame:
+    """Count what each data set and architecture takes; see :func:`assumptions`.
+
+    Columns: dataset, network, networks (trained), training_steps and search_steps (image-steps: one
+    image, forward and backward), training_pflop and search_pflop (10^15 operations).
+
+    Raises
+    ------
+    SettingsError
+        A data set whose number of images is not known.
+    """
+    plans = concept_networks(settings.concepts)
+    kinds = {(plan.architecture, settings.datasets[plan.dataset].size) for plan in plans}
+    costs = {kind: costs_of(settings, *kind) for kind in kinds}
+    rows = [
+        _network(settings, plan, costs[plan.architecture, settings.datasets[plan.dataset].size])
+        for plan in plans
+    ]
+    return pd.DataFrame(rows).groupby(["dataset", "network"], sort=False, as_index=False).sum()
+
+
+def assumptions(settings: Settings) -> list[str]:
+    """Say what the count takes for granted."""
+    about = settings.concepts
+    return [
+        f"Objects trained on: the share of 'images' that the official lists train on ({TRAINED}), "
+        "or what is drawn.",
+        f"Searches ('{about.entropy}') take all their steps; many end before.",
+        f"Operations of convolutions and matrix products only, at {CLASSES} classes; no decoding, "
+        "augmentation, reading or writing; batch norm, ReLU and pooling are not counted.",
+        "A rate holds for training and search alike.",
+    ]
+
+
+def trained_on(settings: Settings, dataset: str) -> float:
+    """Give the number of objects trained on: of the classes told apart, or by the usual share."""
+    about = settings.datasets[dataset]
+    classes = settings.concepts.lessons_of(dataset).classes
+    if about.parts:
+        return sum(trained_on(settings, part) for part in about.parts)
+    if about.archive is None:
+        drawn = about.generated
+        kinds = len(classes) or drawn.classes
+        return kinds * drawn.images_per_class * (1 - drawn.test_share)
+    return images_of(settings, dataset) * TRAINED.get(about.layout, 1 - about.test_share)
+
+
+def costs_of(settings: Settings, architecture: Architecture, size: int) -> dict[str, Cost]:
+    """Count operations up to each layer by running shapes alone through it, none held."""
+    with torch.device("meta"):
+        shape = settings.network(architecture)
+        model = build_with_head(architecture, CLASSES, shape, 0)
+        image = torch.empty(_COUNTED, 3, size, size)
+    layers = get_args(FC)
+    return {layer: _cost(model, fc_node(architecture, layer), image) for layer in layers}
+
+
+def hours(settings: Settings, work: pd.DataFrame, tflops: float | None) -> tuple[pd.DataFrame, str]:
+    """Add the column ``hours`` to what :func:`concepts_work` gave, and say at which rate.
+
+    Parameters
+    ----------
+    tflops
+        10^12 operations a second; none: each network's own, in training steps on
+        ``settings.device`` here.
+    """
+    if tflops is not None:
+        rates = dict.fromkeys(settings.concepts.architectures, tflops)
+        said = f"{tflops:g}, as given"
+    else:
+        device = pick_device(settings.device)
+        plans = concept_networks(settings.concepts)
+        sizes = {plan.architecture: settings.datasets[plan.dataset].size for plan in plans}
+        rates = {name: measured_rate(settings, name, size, device) for name, size in sizes.items()}
+        spelled = ", ".join(f"{name} {rate:.3g}" for name, rate in rates.items())
+        said = f"{spelled}; measured here, in training steps on {device}"
+    pflop = work["training_pflop"] + work["search_pflop"]
+    taken = pflop * 1e3 / work["network"].map(rates) / 3600
+    return work.assign(hours=taken), f"Rate, 10^12 operations a second: {said}."
+
+
+def measured_rate(
+    settings: Settings, architecture: Architecture, size: int, device: torch.device
+) -> float:
+    """Time training steps of a network here; give its rate in 10^12 operations a second."""
+    batch = settings.concepts.training.batch_size if device.type == "cuda" else _ON_CPU
+    model = build_with_head(architecture, CLASSES, settings.network(architecture), 0)
+    model = model.to(memory_format=torch.channels_last).to(device)
+    images = torch.zeros(batch, 3, size, size, device=device)
+    images = images.contiguous(memory_format=torch.channels_last)
+    seconds = []
+    for _ in range(3):  # the first one warms up
+        start = time.perf_counter()
+        model(images).square().mean().backward()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        seconds.append(time.perf_counter() - start)
+    learn = costs_of(settings, architecture, size)["fc3"].learn
+    return batch * learn / min(seconds[1:]) / 1e12
+
+
+def _cost(model: nn.Module, node: str, image: Tensor) -> Cost:
+    part = create_feature_extractor(model, {node: "feature"})
+
+    def counted(backward: bool, image: Tensor) -> float:
+        with FlopCounterMode(display=False) as counter:
+            out = part(image)["feature"].sum()
+            if backward and image.requires_grad:
+                torch.autograd.grad(out, image)
+            elif backward:
+                out.backward()
+        return float(counter.get_total_flops()) / _COUNTED
+
+    wanted = image.clone().requires_grad_().clone()  # the counter takes no gradient for a leaf
+    return Cost(counted(False, image), counted(True, image), counted(True, wanted))
+
+
+def _network(
+    settings: Settings, plan: ConceptNetwork, costs: Mapping[str, Cost]
+) -> dict[str, str | float]:
+    about, lessons = settings.concepts, settings.concepts.training
+    search = preset(about.entropy, plan.architecture)
+    objects = trained_on(settings, plan.dataset)
+    layers, whole = layers_seen(plan, about), costs["fc3"]
+    learned = lessons.epochs * whole.learn
+    if plan.role == "student":  # with a look at the teacher; then what lies above, on features
+        target = costs[layers[0]]
+        learned = lessons.epochs * (target.learn + target.forward) + target.forward
+        learned += lessons.above.epochs * (whole.learn - target.learn)
+    maps = len(lessons.checkpoints) * about.images
+    halvings = HALVINGS if search.search == "bound" else 0
+    forward = 1 + search.scale_draws + halvings * search.draws
+    probed = sum(
+        forward * costs[layer].forward + search.steps * search.draws * costs[layer].probe
+        for layer in layers
+    )
+    return {
+        "dataset": plan.dataset,
+        "network": plan.architecture,
+        "networks": 1,
+        "training_steps": round(lessons.epochs * objects),
+        "search_steps": maps * len(layers) * search.steps * search.draws,
+        "training_pflop": objects * learned / 1e15,
+        "search_pflop": maps * probed / 1e15,
+    }

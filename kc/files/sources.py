@@ -1,0 +1,222 @@
+"""Digests of what the user brought: the bytes of files and folders, read again where they moved.
+
+A record keeps size, times of change, inode and digest of every file, so that a folder whose files
+stand as they were costs a look at each and no reading. A file that changed less than two seconds
+before it was read is not recorded: a second change in the same tick of the clock leaves no trace.
+"""
+
+import hashlib
+import json
+import os
+import re
+import stat
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import xxhash
+from tqdm import tqdm
+
+from kc.errors import SourceError
+from kc.files.aside import write_whole
+
+FOLDER = "sources"
+"""Of the records, in a results folder."""
+SETTLED_NS = 2_000_000_000
+"""A change is seen in a file's times if it comes this long after the last one."""
+BLOCK = 1 << 22
+FORMAT = 1
+
+
+class _File(NamedTuple):
+    """A file and what tells whether it moved."""
+
+    path: str
+    stamp: tuple[int, int, int, int]
+    """Size, time of the last write, time of the last change, inode."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Files and folders of the user's under the digest they had when work on them began."""
+
+    paths: tuple[Path, ...]
+    digest: str
+    records: Path | None = None
+
+    @classmethod
+    def of(cls, *paths: Path, records: Path | None = None) -> "Source":
+        """Take the digest of some paths, as :func:`digest_of` does."""
+        return cls(paths, digest_of(paths, records), records)
+
+    def about(self) -> dict[str, Any]:
+        """Return what a manifest keeps of it."""
+        return {"paths": [str(path.absolute()) for path in self.paths], "digest": self.digest}
+
+    def check(self) -> None:
+        """Make sure that what was read is what the digest is of.
+
+        Raises
+        ------
+        SourceError
+            Something changed in between.
+        """
+        if digest_of(self.paths, self.records) != self.digest:
+            raise SourceError(
+                f"{spell(self.paths)}: changed while it was read, so what was made is of neither "
+                "state. Cure: wait until nothing writes there, and run the same command again."
+            )
+
+
+def digest_of(paths: Sequence[Path], records: Path | None = None, reread: bool = False) -> str:
+    """Return the digest of files and folders by content and relative name.
+
+    Parameters
+    ----------
+    paths
+        Files count whatever they are called; of folders all files below them, links followed,
+        without hidden ones.
+    records
+        Folder of the records. None: everything is read.
+    reread
+        Trust no record; write it anew.
+
+    Returns
+    -------
+    str
+        Of a single file: the xxh3_128 digest of its bytes. Where a path is gone: the digest that
+        was recorded last; empty where there is none.
+
+    Raises
+    ------
+    SourceError
+        A file cannot be read, or changes while it is.
+    """
+    record = None if records is None else records / _record_name(paths)
+    known = {} if record is None else _read_record(record)
+    if not all(map(os.path.exists, paths)):
+        return str(known.get("digest", ""))
+    files = dict(_listed(paths))
+    old = {} if reread else known.get("files", {})
+    found, settled = _digests(files, old, spell(paths))
+    digest = _joined(found) if len(paths) > 1 or paths[0].is_dir() else found[""]
+    if record is not None and (settled != known.get("files") or digest != known.get("digest")):
+        about = {"format": FORMAT, "paths": [str(path.absolute()) for path in paths]}
+        _write_record(record, about | {"digest": digest, "files": settled})
+    return digest
+
+
+def spell(paths: Sequence[Path]) -> str:
+    """Name paths in a message."""
+    more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+    return f"{paths[0]}{more}"
+
+
+def _listed(paths: Sequence[Path]) -> Iterator[tuple[str, _File]]:
+    """Give the files by the name they count under."""
+    around = paths[0].absolute().parent
+    for path in paths:
+        top = os.path.relpath(path.absolute(), around) if len(paths) > 1 else ""
+        if path.is_dir():
+            for name, file in _under(os.fspath(path), frozenset()):
+                yield f"{top}/{name}" if top else name, file
+        else:
+            yield top, _File(os.fspath(path), _stamp(path.stat()))
+
+
+def _under(folder: str, around: frozenset[tuple[int, int]]) -> Iterator[tuple[str, _File]]:
+    """List the files below a folder; a link back to a folder around it is not followed."""
+    try:
+        about = Path(folder).stat()
+        here = (about.st_dev, about.st_ino)
+        if here in around:
+            return
+        for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir():
+                for name, file in _under(entry.path, around | {here}):
+                    yield f"{entry.name}/{name}", file
+            elif entry.is_file():
+                yield entry.name, _File(entry.path, _stamp(entry.stat()))
+    except OSError as error:
+        raise SourceError(f"{folder}: cannot be read: {error.strerror}.") from error
+
+
+def _stamp(about: os.stat_result) -> tuple[int, int, int, int]:
+    return about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino
+
+
+def _digests(
+    files: Mapping[str, _File], known: Mapping[str, Sequence[Any]], what: str
+) -> tuple[dict[str, str], dict[str, list[Any]]]:
+    """Give the digest of each file, and what to record; read what the record does not have."""
+    stand = {name for name, file in files.items() if tuple(known.get(name, ())[:4]) == file.stamp}
+    settled = {name: list(known[name]) for name in stand}
+    found = {name: str(known[name][4]) for name in stand}
+    moved = {name: file for name, file in files.items() if name not in stand}
+    total = sum(file.stamp[0] for file in moved.values())
+    with tqdm(
+        total=total, desc=f"check {what}", unit="B", unit_scale=True, disable=None, delay=5
+    ) as bar:
+        for name, file in moved.items():
+            begun = time.time_ns()
+            found[name] = _read(file)
+            if file.stamp[2] + SETTLED_NS <= begun:
+                settled[name] = [*file.stamp, found[name]]
+            bar.update(file.stamp[0])
+    return found, dict(sorted(settled.items()))
+
+
+def _read(file: _File) -> str:
+    digest = xxhash.xxh3_128()
+    try:
+        with Path(file.path).open("rb", buffering=0) as opened:
+            before = os.fstat(opened.fileno())
+            while block := opened.read(BLOCK):
+                digest.update(block)
+            after = os.fstat(opened.fileno())
+    except OSError as error:
+        raise SourceError(f"{file.path}: cannot be read: {error.strerror}.") from error
+    if not _stamp(before) == _stamp(after) == file.stamp or not stat.S_ISREG(after.st_mode):
+        raise SourceError(
+            f"{file.path}: changed while it was read. Cure: wait until nothing writes there, and "
+            "run the same command again."
+        )
+    return str(digest.hexdigest())
+
+
+def _joined(digests: Mapping[str, str]) -> str:
+    total = hashlib.sha256()
+    for name, digest in sorted(digests.items()):
+        total.update(os.fsencode(name) + b"\0" + digest.encode() + b"\n")
+    return total.hexdigest()[:32]
+
+
+def _record_name(paths: Sequence[Path]) -> str:
+    """Name a record by the first path: what belongs to it may change with its content."""
+    first = paths[0].absolute()
+    plain = re.sub(r"[^A-Za-z0-9._-]", "_", first.name)[:60]
+    return f"{plain}-{hashlib.sha256(os.fsencode(first)).hexdigest()[:8]}.json"
+
+
+def _read_record(file: Path) -> dict[str, Any]:
+    """Read a record; one that is damaged or of another format is as good as none."""
+    try:
+        body, _, checksum = file.read_bytes().rpartition(b"\n")
+        if xxhash.xxh3_128_hexdigest(body).encode() != checksum:
+            return {}
+        found = json.loads(body)
+    except (OSError, ValueError):
+        return {}
+    return dict(found) if found.get("format") == FORMAT else {}
+
+
+def _write_record(file: Path, content: Mapping[str, Any]) -> None:
+    """Write a record aside and rename it; where nothing can be written, all is read next time."""
+    body = json.dumps(content).encode()
+    with suppress(OSError):
+        write_whole(file, body + b"\n" + xxhash.xxh3_128_hexdigest(body).encode())

@@ -1,0 +1,1 @@
+"""What every study needs: networks, fits, stores and files; without torch."""

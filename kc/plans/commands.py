@@ -1,0 +1,233 @@
+"""The commands that messages name as a fix: every one is spelled here, to be pasted into a shell.
+
+A message ends with its command, so that nothing after it is pasted along. What was made by the
+workflow is made again by Snakemake, with the options of its last run, which the workflow notes in
+``RESULTS/logs/run.json``; what ``kc compare`` or a script made, by the same command again.
+Nothing is removed by hand: a job finds what is damaged by its digest and makes that anew.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path, PurePath
+from typing import Any, NamedTuple
+
+from kc.addresses import without_secrets
+from kc.files.aside import write_whole
+
+AGAIN = "give the command that made it again; what is whole is kept, the rest is made anew"
+"""The fix where no other command is needed."""
+NOTE = Path("logs", "run.json")
+"""In the results folder: how the workflow was last asked for it."""
+UNKNOWN = "  # with the --configfile and --config of that run"
+"""A comment to the shell; behind a command whose run left no note."""
+SNAKEFILES = ("Snakefile", "workflow/Snakefile")
+"""Where Snakemake looks for itself."""
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\udc80-\udcff]")
+"""What ends a line, moves a cursor, turns the direction of writing, or is no text."""
+_FORCE = ("snakemake", "--cores", "1", "--force")
+_COMPARED = ("tables/compare.json", "tables/matrix.json", "pictures.zarr", "activations/a.zarr")
+_FOLDERS = ("networks", "fits")
+_CARDS = ("card.json", "result.json", "key.json")
+
+
+class Run(NamedTuple):
+    """How the workflow was asked for a results folder."""
+
+    results: str
+    """As the settings spell it."""
+    directory: str
+    """Snakemake's working directory."""
+    snakefile: str
+    elsewhere: bool
+    """Whether it was started from another folder (``--directory``)."""
+    configfiles: Sequence[str] = ()
+    config: Mapping[str, Any] = {}
+    conda: bool = False
+
+    def options(self) -> list[str | Path]:
+        """Give what Snakemake is to be told again, from where this process stands."""
+        found: list[str | Path] = []
+        here, there = Path.cwd(), Path(self.directory)
+        away = self.elsewhere or here != there
+        if away or self.snakefile not in [str(there / name) for name in SNAKEFILES]:
+            found += ["--snakefile", Path(self.snakefile)]
+        if away:
+            found += ["--directory", there]
+        if self.conda:
+            found.append("--use-conda")
+        files = map(Path, self.configfiles)
+        near = [f if away or not f.is_relative_to(here) else f.relative_to(here) for f in files]
+        return found + config_files(near) + config_options(self.config)
+
+
+def command(*words: str | PurePath) -> str:
+    """Spell a command as a shell reads it; a path that begins with ``-`` is no option."""
+    return " ".join(map(quoted, words))
+
+
+def quoted(word: str | PurePath) -> str:
+    """Quote one word for bash and zsh, on one line whatever is in it."""
+    text = str(word)
+    if isinstance(word, PurePath) and text.startswith("-"):
+        text = f"./{text}"
+    if not _CONTROL.search(text):
+        return shlex.quote(text)
+    return f"$'{''.join(map(_escaped, text))}'"
+
+
+def one_line(text: str) -> str:
+    """Make text from a file safe to print: no line ends, nothing a terminal acts on."""
+    return _CONTROL.sub("?", text.strip())
+
+
+def config_files(files: Sequence[Path]) -> list[str | Path]:
+    """Spell the presets of a run."""
+    return ["--configfile", *files] if files else []
+
+
+def config_options(config: Mapping[str, Any]) -> list[str | Path]:
+    """Spell values of ``--config`` so that Snakemake reads them back."""
+    pairs = [f"{name}={_spelled(value)}" for name, value in config.items()]
+    return ["--config", *pairs] if pairs else []
+
+
+def remake(target: Path | str, options: Sequence[str | Path] = ()) -> str:
+    """Spell the command that has the workflow make a file anew, whatever lies there."""
+    return command(*_FORCE, Path(target), *options)
+
+
+def note_run(workflow: Any, results: str) -> None:
+    """Note how Snakemake's ``workflow`` was asked for these results; the fixes of readers need it.
+
+    Stands in the working directory.
+    """
+    about, deployed = workflow.config_settings, workflow.deployment_settings.deployment_method
+    write_run(
+        Run(
+            results,
+            str(Path.cwd()),
+            workflow.main_snakefile,
+            elsewhere=workflow.overwrite_workdir is not None,
+            configfiles=[str(path) for path in about.configfiles],
+            config=_without_secrets(about.config),
+            conda=any(method.name == "CONDA" for method in deployed),
+        )
+    )
+
+
+def write_run(run: Run) -> None:
+    """Write the note of a run into its results folder."""
+    file, content = Path(run.directory, run.results) / NOTE, run._asdict()
+    text = json.dumps({"run": content, "checksum": _digest(content)}, indent=2) + "\n"
+    # no run is to stop for it: without the note a fix says what it does not know
+    with suppress(OSError):
+        write_whole(file, text.encode())
+
+
+def fix_at(path: Path | str, given: str = "") -> str:
+    """Spell what makes anew a product, or the one that holds a file.
+
+    Parameters
+    ----------
+    path
+        A store, a product's folder, a table, or any file in one.
+    given
+        What the product itself says, where no run of the workflow is known. It is believed only
+        so far: a command of ours is spelled anew, all else is made one line.
+    """
+    found = _found(path)
+    if found is not None:
+        root, run = found
+        inner = _target(Path(path).absolute()).relative_to(root)
+        if inner.parts[0] == "custom":
+            inner = Path(*inner.parts[:2], "index.html")
+        return remake(Path(run.results) / inner, run.options())
+    words = _words(given)
+    if words[:-1] == list(_FORCE):
+        known = run_of(words[-1])
+        return remake(words[-1], known.options()) if known else remake(words[-1]) + UNKNOWN
+    if given:
+        return one_line(given)
+    target = _target(Path(path))
+    of_workflow = target.name == _CARDS[0] and target.parent.parent.name in _FOLDERS
+    compared = any((target.parent.parent.parent / name).exists() for name in _COMPARED)
+    return remake(target) + UNKNOWN if of_workflow and not compared else AGAIN
+
+
+def run_of(path: Path | str) -> Run | None:
+    """Find how the workflow was last asked for the results a path lies in; none: not known."""
+    found = _found(path)
+    return None if found is None else found[1]
+
+
+def _found(path: Path | str) -> tuple[Path, Run] | None:
+    """Find the results folder a path lies in, and the run that made it."""
+    if str(path).startswith("s3:/"):
+        return None
+    for folder in Path(path).absolute().parents:
+        try:
+            content = json.loads((folder / NOTE).read_text(encoding="utf-8"))
+            run = Run(**content["run"])
+            whole = content["checksum"] == _digest(content["run"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        # a copy of a results folder is not what the workflow would make anew
+        there = Path(run.directory)
+        if whole and there.is_absolute() and (there / run.results).resolve() == folder.resolve():
+            return folder, run
+    return None
+
+
+def _target(path: Path) -> Path:
+    """Name the file the workflow is asked for to have this one made."""
+    for part in (path, *path.parents):
+        if part.suffix in (".zarr", ".state"):
+            return part.with_suffix(".json")
+        if part.name == "index_files":
+            return part.with_name("index.html")
+    for part in (path, path.parent):
+        if part.parent.name in _FOLDERS and _is_product(part):
+            return part / _CARDS[0]
+    return path
+
+
+def _is_product(folder: Path) -> bool:
+    return not folder.exists() or any((folder / name).exists() for name in _CARDS)
+
+
+def _words(text: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError:
+        return []
+
+
+def _escaped(letter: str) -> str:
+    if letter in "'\\":
+        return f"\\{letter}"
+    if not _CONTROL.match(letter):
+        return letter
+    return "".join(f"\\x{byte:02x}" for byte in os.fsencode(letter))
+
+
+def _spelled(value: Any) -> str:
+    if isinstance(value, (str, bool)):
+        return str(value)
+    return "" if value is None else json.dumps(value, ensure_ascii=False)
+
+
+def _without_secrets(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _without_secrets(each) for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_secrets(each) for each in value]
+    return without_secrets(value) if isinstance(value, str) else value
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]

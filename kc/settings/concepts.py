@@ -1,0 +1,215 @@
+"""The concepts study: its settings, and the products it is made of, by name; without torch."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import product
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from kc.names import Architecture
+from kc.settings.sections import Count, Distinct, Name, Positive, Section, Seed, Share, Words
+from kc.settings.studies import Fresh
+
+FC = Literal["fc1", "fc2", "fc3"]
+"""Fully connected layers, from below."""
+Layers = Annotated[tuple[FC, ...], Field(min_length=1), Distinct]
+Classes = Annotated[tuple[Words, ...], Distinct]
+Family = Literal["alexnet", "vgg", "resnet"]
+Role = Literal["teacher", "student", "baseline"]
+ROLES: tuple[Role, ...] = ("teacher", "student", "baseline")
+"""In the order they are made and shown."""
+TABLES = ("concepts_table2", "concepts_table3")
+
+
+class Lessons(Section):
+    """How teacher, student and baseline are trained; the defaults are for small networks."""
+
+    epochs: Count = 30  # [C20]: 150
+    checkpoints: Annotated[tuple[int, ...], Field(max_length=1000)] = Field(
+        # released: 0, 2, 5, 10, 15, 20, 25, 30, 40, 50, 70, 90, 110, 130, 150
+        (0, 1, 2, 5, 10, 20, 30),
+        description="epochs whose weights are kept and looked at; the last is 'epochs'",
+    )
+    classes: Classes = Field(
+        (), description="names of the classes told apart; none: all of the data set"
+    )
+    batch_size: Count = 32  # released: 64
+    teacher_rate: Positive = Field(0.02, description="of a teacher from scratch; released: 1e-2")
+    finetune_rate: Positive = Field(
+        0.002, description="of a teacher that starts from networks.NAME.weights; released: 1e-3"
+    )
+    baseline_rate: Positive = Field(0.02, description="released: 1e-2")
+    family_rates: dict[Family, Positive] = Field(
+        {}, description="factor on the rates of teacher and baseline; released: resnet 10"
+    )
+    distil_rates: dict[FC, Positive] = Field(
+        # released: 1e-4 for fc1, 1e-3 for fc2 and fc3
+        {"fc1": 0.01, "fc2": 0.01, "fc3": 0.003},
+        description="of the student, by the layer whose output it imitates",
+    )
+    rate_fall: Share = Field(0.1, description="last rate over first; log-spaced over the epochs")
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    augment: bool = Field(True, description="mirror and shift training pictures")
+    teacher_augment: Literal["shift", "crop"] = Field(
+        "shift",
+        description="of teachers from scratch; shift: as augment says; crop: mirror, and crop each "
+        "picture at random, the stronger augmentation of [C20, Table 2]",
+    )
+    above: Fresh = Field(
+        # released: 100 epochs
+        Fresh(epochs=20, batch_size=32),
+        description="of the student's layers above, on labels, once those below are fixed",
+    )
+    seeds: tuple[Seed, Seed] = Field(
+        (0, 1), description="of the teacher, and of student and baseline, which start alike"
+    )
+
+    @model_validator(mode="after")
+    def _checkpoints_rise_to_the_end(self) -> "Lessons":
+        found = list(self.checkpoints)
+        if found != sorted(set(found)) or not found or found[0] < 0 or found[-1] != self.epochs:
+            raise ValueError(
+                f"checkpoints {found} must rise, from 0 or later to the last epoch, {self.epochs}"
+            )
+        return self
+
+
+class Concepts(Section):
+    """Visual concepts in knowledge distillation: Tables 2 and 3 of [C20]."""
+
+    dataset: Name | Annotated[tuple[Name, ...], Field(min_length=1), Distinct] = Field(
+        "objects", description="a data set with known foreground, or several, one after another"
+    )
+    # [C20]: alexnet, vgg11, vgg16, vgg19, resnet50, resnet101, resnet152
+    architectures: Annotated[tuple[Architecture, ...], Field(min_length=1), Distinct] = (
+        "alexnet",
+        "vgg11",
+    )
+    layers: Layers = ("fc1", "fc2", "fc3")
+    dataset_layers: dict[Name, Layers] = Field(
+        {}, description="layers by data set, in place of layers; [C20]: no fc3 on DET and VOC"
+    )
+    training: Lessons = Lessons()
+    dataset_classes: dict[Name, Classes] = Field(
+        {}, description="classes told apart by data set, in place of training.classes; none: all"
+    )
+    images: Count = Field(40, description="training images looked at; released: 50 of 500")
+    entropy: Literal["fast", "released", "paper"] = Field(
+        "fast", description="preset of the entropy search; fast: released's path, fewer steps"
+    )
+    max_batch: Count = Field(96, description="images x draws in one pass: what memory bears")
+    seed: Seed = Field(0, description="of the noise")
+    thresholds: dict[Family, Positive] = Field(
+        {"alexnet": 0.25, "vgg": 0.2, "resnet": 0.2}, description="b, nats"
+    )
+    level: Literal["image", "released"] = Field(
+        "image", description="Hbar of the image's background, or its mean over images as released"
+    )
+    effective: bool = Field(
+        False,
+        description="released: leave out images whose background has less entropy than the "
+        "foreground at late checkpoints; this selects in favour of the claim",
+    )
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """Give the data sets, whether one is named or several."""
+        return (self.dataset,) if isinstance(self.dataset, str) else self.dataset
+
+    @property
+    def datasets_named(self) -> list[tuple[str, str]]:
+        """Give the settings that name a data set, each with the data set."""
+        return [
+            *(("dataset", dataset) for dataset in self.datasets),
+            *(("dataset_layers", dataset) for dataset in self.dataset_layers),
+            *(("dataset_classes", dataset) for dataset in self.dataset_classes),
+        ]
+
+    def layers_of(self, dataset: str) -> tuple[FC, ...]:
+        """Give the layers looked at in networks of a data set."""
+        return self.dataset_layers.get(dataset, self.layers)
+
+    def lessons_of(self, dataset: str) -> Lessons:
+        """Give how networks of a data set are trained, with its own classes."""
+        classes = self.dataset_classes.get(dataset, self.training.classes)
+        return self.training.model_copy(update={"classes": classes})
+
+    def threshold(self, architecture: str) -> float:
+        """Give b, nats, of an architecture's family."""
+        return next(b for name, b in self.thresholds.items() if architecture.startswith(name))
+
+    @model_validator(mode="after")
+    def _families_have_what_they_need(self) -> "Concepts":
+        for architecture in self.architectures:
+            if not any(architecture.startswith(name) for name in self.thresholds):
+                raise ValueError(f"thresholds has none for {architecture}")
+        for layers in (self.layers, *self.dataset_layers.values()):
+            if missing := [layer for layer in layers if layer not in self.training.distil_rates]:
+                raise ValueError(f"training.distil_rates has none for {', '.join(missing)}")
+        return self
+
+
+@dataclass(frozen=True)
+class ConceptNetwork:
+    """One network of the study."""
+
+    dataset: str
+    architecture: Architecture
+    role: Role
+    layer: str = ""
+    """Layer whose output a student imitates; students only."""
+
+    @property
+    def name(self) -> str:
+        """Name of its folder under ``concepts/networks``."""
+        tail = f"-{self.layer}" if self.layer else ""
+        return f"{self.dataset}-{self.architecture}-{self.role}{tail}"
+
+    @property
+    def teacher(self) -> "ConceptNetwork | None":
+        """The network a student imitates."""
+        if self.role != "student":
+            return None
+        return ConceptNetwork(self.dataset, self.architecture, "teacher")
+
+    def maps(self, layer: str) -> str:
+        """Name of the store of one layer's maps, under ``concepts/maps``."""
+        return f"{self.name}--{layer}"
+
+
+def concept_networks(settings: Concepts) -> list[ConceptNetwork]:
+    """List the study's networks: teacher, students and baseline, by data set and architecture."""
+    return [
+        ConceptNetwork(dataset, architecture, role, layer)
+        for dataset, architecture in product(settings.datasets, settings.architectures)
+        for role in ROLES
+        for layer in (settings.layers_of(dataset) if role == "student" else ("",))
+    ]
+
+
+def layers_seen(network: ConceptNetwork, settings: Concepts) -> tuple[str, ...]:
+    """Give the layers a network is looked at in: a student's own, the others' all."""
+    return (network.layer,) if network.layer else settings.layers_of(network.dataset)
+
+
+def concept_batches(
+    networks: Iterable[ConceptNetwork], jobs: Literal["architecture", "network"]
+) -> dict[str, list[ConceptNetwork]]:
+    """Group networks into jobs by name: all of an architecture, or one each."""
+    found: dict[str, list[ConceptNetwork]] = {}
+    for network in networks:
+        whole = f"{network.dataset}-{network.architecture}"
+        found.setdefault(whole if jobs == "architecture" else network.name, []).append(network)
+    return found
+
+
+def concept_figures(settings: Concepts) -> list[str]:
+    """Name the study's figures: a map figure a network and layer, a curve figure a network."""
+    found = []
+    for dataset, architecture in product(settings.datasets, settings.architectures):
+        layers = settings.layers_of(dataset)
+        found += [f"concepts_maps_{dataset}_{architecture}_{layer}" for layer in layers]
+        found.append(f"concepts_distance_{dataset}_{architecture}")
+    return found

@@ -1,0 +1,131 @@
+"""Pairs of networks of one's own in the settings; without torch."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from kc.settings.sections import Name, Positive, Section, Seed, Share, Side, Words, usable_path
+
+Tokens = Literal["all", "patches", "class"]
+Align = Literal["auto", "pool", "grid"]
+Colours = tuple[float, float, float]
+Layers = Annotated[tuple[Words, ...], Field(min_length=1)]
+"""Nodes of a graph, or arrays of a file."""
+
+
+FEATURES = re.compile(r"(?P<path>.+(?P<suffix>\.npy|\.zarr|\.h5|\.hdf5))(:(?P<only>.+))?")
+"""How a file of features is named."""
+
+
+def is_features(spec: str) -> bool:
+    """Tell the name of a file of features from that of a network."""
+    return FEATURES.fullmatch(spec) is not None
+
+
+class Look(Section):
+    """How pictures are seen, and what of a layer is compared."""
+
+    size: Side = Field(64, description="side pictures are resized to, px")
+    mean: Colours | None = Field(
+        None,
+        description="taken from each colour (0 to 1) before networks see it; none: ImageNet's",
+    )
+    std: tuple[Positive, Positive, Positive] | None = Field(
+        None, description="each colour is divided by it, after the mean; none: ImageNet's"
+    )
+    test_share: Share = Field(
+        0.4, description="share of the pictures tested on, where there are no train/ and test/"
+    )
+    seed: Seed = Field(0, description="of the split, the order of the rows, and the fits")
+    tokens: Tokens = Field(
+        "all", description="of a transformer: all tokens, those of patches, or the class token"
+    )
+    align: Align = Field(
+        "auto",
+        description="layers of different kinds: means over positions and tokens (pool), or tokens "
+        "on their grid (grid); auto: grid where both have one",
+    )
+    labels: bool = Field(
+        False,
+        description="also what of each class is missing; pictures lie in class folders",
+    )
+
+
+class Pair(Look):
+    """Two sides, each a network or a file of features; paths as seen from where kc runs."""
+
+    a: Words = Field(description="NAME of torchvision or timm, file.py:function, or FILE.npy, ...")
+    b: Words
+    layer_a: Words | Layers | None = Field(
+        None, description="a node or an array; all, or a list: each against each of the other's"
+    )
+    layer_b: Words | Layers | None = None
+    layers: Words | Layers | None = Field(None, description="of both sides, all or a list")
+    images: Path | None = Field(None, description="folder or archive; none: both are features")
+    weights_a: Path | None = None
+    weights_b: Path | None = None
+    ids_a: Path | None = Field(None, description="ids of the rows of features, one a line")
+    ids_b: Path | None = None
+
+    @property
+    def is_matrix(self) -> bool:
+        """Whether several layers are compared."""
+        some = (self.layer_a, self.layer_b)
+        return self.layers is not None or any(
+            layer == "all" or isinstance(layer, tuple) for layer in some
+        )
+
+    def files(self) -> list[Path]:
+        """List what on disk the result depends on."""
+        sides = (self.a, self.b)
+        found = [Path(side.rpartition(":")[0]) for side in sides if ".py:" in side]
+        found += [Path(named["path"]) for named in map(FEATURES.fullmatch, sides) if named]
+        given = (self.images, self.weights_a, self.weights_b, self.ids_a, self.ids_b)
+        return [*found, *(path for path in given if path is not None)]
+
+    def outputs(self) -> list[str]:
+        """List what is written whatever the layers are, relative to the pair's folder."""
+        names = ["tables/matrix"] if self.is_matrix else ["tables/compare", "tables/peers"]
+        names += ["tables/classes"] if self.labels else []
+        found = [f"{name}.{suffix}" for name in names for suffix in ("csv", "md", "tex", "json")]
+        if self.is_matrix:
+            found += ["figures/matrix.png", "figures/matrix.svg"]
+        return [*found, "index.html"]
+
+    @model_validator(mode="after")
+    def _a_side_is_a_network_or_features(self) -> "Pair":
+        for letter, side, weights, ids in (
+            ("a", self.a, self.weights_a, self.ids_a),
+            ("b", self.b, self.weights_b, self.ids_b),
+        ):
+            if is_features(side) and weights is not None:
+                raise ValueError(f"weights_{letter} '{weights}': '{side}' holds features")
+            if not is_features(side) and ids is not None:
+                raise ValueError(f"ids_{letter} '{ids}': '{side}' is a network, ids are features'")
+        return self
+
+    @model_validator(mode="after")
+    def _layers_are_told_once(self) -> "Pair":
+        if self.layers is not None and (self.layer_a or self.layer_b):
+            raise ValueError("layers is of both sides; expected it, or layer_a and layer_b")
+        return self
+
+    @model_validator(mode="after")
+    def _classes_are_of_two_layers(self) -> "Pair":
+        if self.labels and self.is_matrix:
+            raise ValueError("labels is of one layer against one other; expected layer_a, layer_b")
+        return self
+
+
+class Custom(Pair):
+    """A pair of the workflow: what it is called under ``results/custom``."""
+
+    name: Name
+
+    @model_validator(mode="after")
+    def _its_files_suit_the_workflow(self) -> "Custom":
+        for path in self.files():
+            usable_path(path)
+        return self

@@ -1,0 +1,1 @@
+"""Similarity measures of two features: CKA and its kin."""

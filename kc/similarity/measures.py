@@ -1,0 +1,145 @@
+"""Two layers of the same images beside one another by the measures others use."""
+
+import math
+from typing import Any
+
+import pandas as pd
+import torch
+from numpy.typing import ArrayLike
+
+from kc.consistency.data import pair_up
+from kc.consistency.order import Rows, rows_of
+from kc.errors import FeatureError
+from kc.similarity.formulas import (
+    linear_cka,
+    linear_share,
+    mean_cca,
+    procrustes,
+    pwcca,
+    svcca,
+    whiten,
+)
+from kc.similarity.minibatch import minibatch_cka
+from kc.similarity.row_measures import View
+
+READINGS = ("positions", "flattened")
+"""What counts as a row (:mod:`kc.similarity.row_measures`)."""
+MEASURES = ("cka", "svcca", "mean_cca", "pwcca", "procrustes", "linear_share")
+"""Each is given for both readings."""
+MINIBATCH = "cka_minibatch_flattened"
+PATCHES = "linear_share_patches"
+NAMES = (
+    *(f"{measure}_{reading}" for reading in READINGS for measure in MEASURES),
+    PATCHES,
+    MINIBATCH,
+)
+"""Names of what :func:`similarities` gives, in order."""
+WIDTH = 4096
+"""Flattened features of more units than this have the minibatch estimate only."""
+LEAST = 4
+"""Rows the unbiased HSIC asks for."""
+CPU = torch.device("cpu")
+
+
+def similarities(
+    source: Any,
+    target: Any,
+    train_rows: ArrayLike,
+    test_rows: ArrayLike,
+    *,
+    device: torch.device = CPU,
+    width: int = WIDTH,
+    block: int = 64,
+    minibatch: int = 256,
+    kernel_size: int = 3,
+    block_rows: int = 256,
+    memory_gb: float = 0.0,
+) -> "pd.Series[float]":
+    """Compare two features of the same images; every number is of the test images.
+
+    Parameters
+    ----------
+    source, target
+        ``(n, d)`` vectors, ``(n, t, d)`` tokens or ``(n, c, h, w)`` maps: arrays, tensors or
+        stored layers, any unit. For ``positions`` a source map of another size is resized
+        bilinearly to the target's, as for g; flattened maps keep their own size.
+    train_rows, test_rows
+        Masks or indices of the images the linear map is fitted and everything is measured on.
+    device
+        Where the products are summed, in float64.
+    width
+        Most units a flattened feature may have; wider ones leave NaN but for ``MINIBATCH``.
+    block, minibatch
+        Images multiplied at a time, and in one minibatch of [Nguyen2021].
+    kernel_size
+        Side of the neighbourhoods ``linear_share_patches`` sees (odd): that of g.
+    block_rows, memory_gb
+        How stored layers are read, as in :func:`kc.consistency.data.pair_up`; at 0 GB they are
+        read block by block, and a block and the matrices of the units are all that is held (or
+        the rows, where they are fewer than the units).
+
+    Returns
+    -------
+    Series
+        By ``NAMES``. ``cka_*`` (debiased, exact over all rows), ``svcca_*`` (99 % of the
+        variance), ``mean_cca_*``, ``pwcca_*``, ``procrustes_*``: 1 is alike, 0 is not.
+        ``linear_share_*``: share of the target's variance the best linear map misses, beside the
+        share of x^Delta; 0 is alike. ``linear_share_patches`` sees the neighbourhoods that W(0)
+        of g sees: what g gives beyond it is of its higher orders (not linear, or from farther
+        away). ``cka_minibatch_flattened``: of any width. For vectors all readings are the same.
+        NaN: CCA's kinds where rows are too few for the units
+        (:func:`kc.similarity.formulas.mean_cca`), PWCCA where a feature has more units than
+        both kinds of rows together, and flattened features wider than ``width``.
+
+    Raises
+    ------
+    FeatureError
+        Shapes that cannot be compared, fewer than four images of either kind, images in both,
+        features that do not vary, values that are not finite.
+    StoreError
+        Stored layers that list different images.
+    """
+    pair = pair_up(source, target, device, block_rows, memory_gb)
+    train, test = (rows_of(rows, len(pair)) for rows in (train_rows, test_rows))
+    _check_rows(train, test)
+    found = dict.fromkeys(NAMES, math.nan)
+    found |= _compared(View(pair, "positions", block), train, test)
+    found[PATCHES] = found["linear_share_positions"]
+    if len(pair.target_shape) == 3 and kernel_size > 1:
+        patches = View(pair, "patches", block, kernel_size).halves(train, test)
+        found[PATCHES] = linear_share(*patches)
+    if len(pair.target_shape) == 1:
+        found |= {f"{name}_flattened": found[f"{name}_positions"] for name in MEASURES}
+    elif max(math.prod(pair.source_shape), math.prod(pair.target_shape)) <= width:
+        found |= _compared(View(pair, "flattened", block), train, test)
+    found[MINIBATCH] = minibatch_cka(pair.in_order(test, minibatch))
+    return pd.Series(found, name="similarity")
+
+
+def _compared(view: View, train: Rows, test: Rows) -> dict[str, float]:
+    """Give every measure of one reading."""
+    halves = view.halves(train, test)
+    whitened = whiten(halves.test)
+    values = {
+        "cka": linear_cka(halves.test),
+        "svcca": svcca(whitened),
+        "mean_cca": mean_cca(whitened),
+        "pwcca": pwcca(whitened) if halves.units is None else math.nan,
+        "procrustes": procrustes(halves.test),
+        "linear_share": linear_share(*halves),
+    }
+    return {f"{name}_{view.reading}": values[name] for name in MEASURES}
+
+
+def _check_rows(train: Rows, test: Rows) -> None:
+    if min(len(train), len(test)) < LEAST:
+        raise FeatureError(
+            f"{len(train)} training and {len(test)} test images are too few to compare features "
+            f"by: at least {LEAST} of each are needed. Cure: record more images."
+        )
+    both = sorted({*train.tolist()} & {*test.tolist()})
+    if both:
+        raise FeatureError(
+            f"{len(both)} images (the first in row {both[0]}) are among the training and the test "
+            "rows; a held-out share needs images the map has not seen. Cure: pass rows apart."
+        )

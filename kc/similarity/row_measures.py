@@ -1,0 +1,107 @@
+"""What counts as a row of a layer, and what as its units.
+
+``positions``: each position of a map (each token, each vector) is a row, its channels the units.
+``patches``: the same rows, but the source's units are those of the whole neighbourhood that g's
+convolutions see. ``flattened``: each image is a row, and all its values are units.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
+from typing import Literal, NamedTuple
+
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor
+
+from kc.consistency.data import Pair
+from kc.consistency.net import channels_of, match_size
+from kc.consistency.order import Rows
+from kc.errors import FeatureError
+from kc.similarity.formulas import TargetUnits
+from kc.similarity.moments import Blocks, JointMoments, joint_moments
+from kc.similarity.row_formulas import narrow
+
+Reading = Literal["positions", "patches", "flattened"]
+_POSITIONS = MappingProxyType({2: "n d -> n d", 3: "n t d -> (n t) d", 4: "n c h w -> (n h w) c"})
+
+
+class Halves(NamedTuple):
+    """Moments of the images a map is fitted on, and of those everything is measured on."""
+
+    train: JointMoments
+    test: JointMoments
+    units: TargetUnits | None
+    """The target's units where rows are fewer than units and columns stand for them; else None."""
+
+
+@dataclass(frozen=True)
+class View:
+    """Two layers read in one way."""
+
+    pair: Pair
+    reading: Reading
+    block: int
+    """Images multiplied at a time."""
+    kernel_size: int = 3
+    """Side of a patch; beyond the border it holds zeros, as g's convolutions do."""
+
+    def halves(self, train: Rows, test: Rows) -> Halves:
+        """Sum up both kinds of images.
+
+        Raises
+        ------
+        FeatureError
+            Features that do not vary.
+        """
+        feeds: list[Blocks] = [partial(self._blocks, rows) for rows in (train, test)]
+        units = None
+        if self._fewer_rows_than_units(len(train) + len(test)):
+            feeds, units = narrow(feeds)
+        seen, held = (joint_moments(feed) for feed in feeds)
+        for rows, moments in (("training", seen), ("test", held)):
+            _check_varying(moments, rows)
+        return Halves(seen, held, units)
+
+    def _blocks(self, rows: Rows) -> Iterator[tuple[Tensor, Tensor]]:
+        # a patch holds each value many times
+        block = self.block // self.kernel_size**2 if self.reading == "patches" else self.block
+        for x, y in self.pair.in_order(rows, max(1, block)):
+            yield self._source(x.double()), self._target(y.double())
+
+    def _source(self, x: Tensor) -> Tensor:
+        if self.reading == "flattened":
+            return rearrange(x, "n ... -> n (...)")
+        x = match_size(x, self.pair.target_shape)
+        if self.reading == "patches" and x.ndim == 4:
+            patches = F.unfold(x, self.kernel_size, padding=self.kernel_size // 2)
+            return rearrange(patches, "n units positions -> (n positions) units")
+        return rearrange(x, _POSITIONS[x.ndim])
+
+    def _target(self, y: Tensor) -> Tensor:
+        if self.reading == "flattened":
+            return rearrange(y, "n ... -> n (...)")
+        return rearrange(y, _POSITIONS[y.ndim])
+
+    def _fewer_rows_than_units(self, images: int) -> bool:
+        source, target = self.pair.source_shape, self.pair.target_shape
+        if self.reading == "flattened":
+            return images < max(math.prod(source), math.prod(target))
+        of_patch = self.kernel_size**2 if self.reading == "patches" and len(target) == 3 else 1
+        positions = math.prod(target) // channels_of(target)
+        return images * positions < max(of_patch * channels_of(source), channels_of(target))
+
+
+def _check_varying(moments: JointMoments, rows: str) -> None:
+    for side, mean, squares in (
+        ("source", moments.source_mean, moments.source.trace()),
+        ("target", moments.target_mean, moments.target.trace()),
+    ):
+        # a constant's deviations are rounding of its mean
+        if float(squares) <= 1e-24 * moments.rows * float(mean.square().sum()):
+            raise FeatureError(
+                f"{side}: no unit varies over the {moments.rows} {rows} rows, so nothing can be "
+                "compared. Cure: check the network and the layer it was recorded from."
+            )

@@ -1,0 +1,94 @@
+"""Where a table's numbers come from: settings, code, versions, devices, digests."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from kc.plans.products import NetworkPlan
+from kc.plans.studies import StudyPlan
+from kc.provenance import code_hash, plain, versions
+from kc.settings.whole import Settings
+from kc.store import open_store
+from kc.studies.fits import read_fit_card, read_network_card
+
+OF_FIT = ("key", "digest", "preset", "penalty", "p", "seconds", "device", "share_delta")
+OF_NETWORK = ("key", "digest", "accuracy", "seconds", "device")
+
+
+def origin(settings: Settings, study: str, plan: StudyPlan) -> dict[str, Any]:
+    """Gather what all numbers of a study were made from.
+
+    Raises
+    ------
+    StoreError
+        A fit or network that is missing, or is not what its name says.
+    """
+    results = Path(settings.results)
+    fits = {fit.name: read_fit_card(fit, results) for fit in plan.fits}
+    networks = {network.name: read_network_card(network, results) for network in plan.networks}
+    cards = {"fits": list(fits.values()), "networks": list(networks.values())}
+    return {
+        "study": study,
+        "settings": plain(settings),
+        "code": code_hash(f"kc.report.{study}"),
+        "versions": versions(),
+        "fits": {
+            name: _only(card, OF_FIT) | {end: card[end]["digest"] for end in ("source", "target")}
+            for name, card in fits.items()
+        },
+        "networks": {name: _only(card, OF_NETWORK) for name, card in networks.items()},
+        "stores": {
+            "images": {card["dataset"]: card["image_store"] for card in networks.values()},
+            "activations": {
+                card[end]["network"]: card[end]["digest"]
+                for card in fits.values()
+                for end in ("source", "target")
+            },
+            "components": _components(settings, plan),
+        },
+        "devices": sorted({str(card["device"]) for part in cards.values() for card in part}),
+        "seconds": {
+            name: round(sum(float(card["seconds"]) for card in part), 2)
+            for name, part in cards.items()
+        },
+    }
+
+
+def _components(settings: Settings, plan: StudyPlan) -> dict[str, str]:
+    """Give the digests of the component stores a study draws, by fit."""
+    if settings.consistency.components == "none" or not plan.pictures:
+        return {}
+    folder = Path(settings.results) / "components"
+    kept = sorted({fit.name for fit in plan.fits if fit.keep})
+    return {name: open_store(folder / f"{name}.json").digest for name in kept}
+
+
+def setting_notes(settings: Settings, networks: Iterable[NetworkPlan]) -> tuple[str, ...]:
+    """Say what of images, networks and g is not the paper's, from the settings."""
+    some = list(networks)
+    notes = []
+    for name in sorted({network.dataset for network in some}):
+        about = settings.datasets[name]
+        drawn = [part for part in about.parts or (name,) if settings.datasets[part].archive is None]
+        made = "generated pictures" if drawn else "photographs"
+        notes.append(f"Images: {made} ({name}), {about.size} px; the paper: photographs at 224 px.")
+    widths = {
+        network.architecture: settings.network(network.architecture).width for network in some
+    }
+    narrow = {name: width for name, width in sorted(widths.items()) if width != 1}
+    if narrow:
+        spelled = ", ".join(f"{name} {width:g}" for name, width in narrow.items())
+        notes.append(f"Networks are narrower than the paper's; factor on channels: {spelled}.")
+    scratch = [name for name in sorted(widths) if settings.network(name).weights is None]
+    if scratch:
+        notes.append(f"Trained from scratch, without ImageNet weights: {', '.join(scratch)}.")
+    if settings.training.augment:
+        notes.append("Networks are trained with augmentation; the paper's are not.")
+    g = settings.consistency
+    if g.order != 2 or g.kernel_size != 3:
+        notes.append(f"g has K = {g.order} and kernels of {g.kernel_size}; the paper: 2 and 3.")
+    return tuple(notes)
+
+
+def _only(card: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: card.get(name) for name in names}

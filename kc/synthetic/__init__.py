@@ -1,0 +1,1 @@
+"""Drawn pictures in the real archives' layouts."""

@@ -1,0 +1,44 @@
+"""What the writers of the drawn data sets share: pictures on disk, boxes, the two subsets."""
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, UInt8
+from PIL import Image
+
+from kc.datasets.samples import Box
+from kc.runtime import derive_seed
+from kc.settings.whole import Generated
+
+JPEG_QUALITY = 95
+
+
+def save_picture(image: UInt8[np.ndarray, "h w 3"], path: Path) -> None:
+    """Write a picture as JPEG, with its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(image).save(path, quality=JPEG_QUALITY, subsampling=0)
+
+
+def save_lines(path: Path, lines: list[str]) -> None:
+    """Write a list, one line an entry, with its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def box_of(mask: Bool[np.ndarray, "h w"]) -> Box:
+    """Bound what a mask shows, which must be something."""
+    ys, xs = np.nonzero(mask)
+    return Box(int(xs.min()), int(ys.min()), int(xs.max()) + 1, int(ys.max()) + 1)
+
+
+def training_images(settings: Generated, number: int) -> set[int]:
+    """Choose which pictures of a class are trained on: at least one, and not all."""
+    count = settings.images_per_class
+    order = np.random.default_rng(derive_seed("split", settings.seed, number)).permutation(count)
+    return set(order[tested_of(settings) :].tolist())
+
+
+def tested_of(settings: Generated) -> int:
+    """Count the pictures of a class that are kept for testing."""
+    count = settings.images_per_class
+    return min(max(round(count * settings.test_share), 1), count - 1)

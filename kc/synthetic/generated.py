@@ -1,0 +1,115 @@
+"""The generated data sets, each written as a folder in the layout of a real one.
+
+One reader then reads both: drawn birds as CUB-200-2011, drawn dogs as Stanford Dogs, drawn scenes
+as Pascal VOC or ILSVRC DET. Every picture is drawn from a seed of its own, derived from the
+settings' seed and from what and which it is.
+"""
+
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import xxhash
+
+from kc.errors import SettingsError, StoreError
+from kc.provenance import product_key
+from kc.settings.whole import Generated
+from kc.store.files import file_digest, read_json, write_json_atomic
+from kc.store.ownership import LITTER, refuse_strangers
+from kc.store.place import Folder
+from kc.synthetic.write_cub import write_cub
+from kc.synthetic.write_det import write_det
+from kc.synthetic.write_dogs import write_dogs
+from kc.synthetic.write_voc import write_voc
+
+CARD = "card.json"
+"""Key and digest of the folder, and its files; a folder without a digest is not complete."""
+DRAWN = frozenset({"", ".jpg", ".png", ".txt", ".xml", ".mat"})
+"""What is drawn, where a card lists no files: an older one, a damaged one, or one of a kill."""
+WRITERS: Mapping[str, Callable[[Generated, Path], None]] = MappingProxyType(
+    {"cub": write_cub, "dogs": write_dogs, "voc": write_voc, "det": write_det}
+)
+
+
+def write_generated(layout: str, settings: Generated, folder: Path) -> None:
+    """Draw a data set into ``folder``, unless it is there already, whole and of these settings.
+
+    It is drawn aside and renamed, so that a kill leaves nothing that reads as complete. A folder
+    that kc did not draw, or that holds a file it did not draw, is left as it is and refused.
+
+    Raises
+    ------
+    SettingsError
+        Pictures of this layout cannot be drawn.
+    StoreError
+        Something lies there, or aside, that kc did not draw.
+    """
+    if layout not in WRITERS:
+        raise SettingsError(
+            f"datasets: layout '{layout}' cannot be drawn, only {', '.join(WRITERS)} can. "
+            "Cure: name the data set's 'archive', or take one of these layouts."
+        )
+    key = product_key({"layout": layout, "settings": settings}, {}, "kc.synthetic.generated")
+    if _is_whole(folder, key):
+        return
+    aside = folder.with_name(f"{folder.name}.part")
+    for old in (folder, aside):
+        refuse_strangers(old, _strangers(old))
+    _remove(aside)
+    # first of all: what a kill leaves is known by it
+    write_json_atomic(aside / CARD, {"key": key})
+    WRITERS[layout](settings, aside)
+    card = {"key": key, "digest": _digest(aside), "files": _files(aside)}
+    write_json_atomic(aside / CARD, card)
+    _remove(folder)
+    aside.rename(folder)
+
+
+def _strangers(folder: Path) -> list[str]:
+    """List the files in a folder of drawn pictures that kc did not draw."""
+    there = {name or folder.name for name in Folder(folder.parent).files(folder.name)}
+    there = {name for name in there if Path(name).name not in LITTER} - {CARD, f".{CARD}.aside"}
+    if folder.is_symlink() or not there or not (folder / CARD).is_file():
+        return sorted(there)
+    try:
+        card: Any = read_json(folder / CARD)
+    except StoreError:
+        card = {"key": "damaged"}
+    if not isinstance(card, dict) or "key" not in card:
+        return sorted(there)
+    known = set(card.get("files", ()))
+    drawn = known or {name for name in there if Path(name).suffix in DRAWN and name[-1] != "/"}
+    return sorted(there - drawn)
+
+
+def _remove(folder: Path) -> None:
+    if folder.exists():
+        shutil.rmtree(folder)
+
+
+def _is_whole(folder: Path, key: str) -> bool:
+    if not (folder / CARD).is_file():
+        return False
+    try:
+        card: Any = read_json(folder / CARD)
+    except StoreError:
+        return False
+    if not isinstance(card, dict):
+        return False
+    made = {name: value for name, value in card.items() if name != "files"}
+    return made == {"key": key, "digest": _digest(folder)}
+
+
+def _files(folder: Path) -> list[str]:
+    return [name for name in Folder(folder.parent).files(folder.name) if name != CARD]
+
+
+def _digest(folder: Path) -> str:
+    """Hash names and contents of all files but the card."""
+    total = xxhash.xxh3_128()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.name != CARD:
+            total.update(f"{path.relative_to(folder).as_posix()} {file_digest(path)}\n".encode())
+    return str(total.hexdigest())

@@ -1,0 +1,41 @@
+"""Colours of the drawn figures: mixing two, and one individual's own shade of its colours."""
+
+from collections.abc import Collection
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kc.synthetic.birds import Part
+from kc.synthetic.species import Colour
+
+
+def mix(a: Colour, b: Colour, share: float) -> Colour:
+    """Go from ``a`` (share 0) to ``b`` (share 1)."""
+    red, green, blue = (round(x + (y - x) * share) for x, y in zip(a, b, strict=True))
+    return (red, green, blue)
+
+
+def darker(colour: Colour, share: float) -> Colour:
+    """Take away a share of the light."""
+    return mix(colour, (14, 12, 14), share)
+
+
+def own_shade(
+    parts: list[Part], worn: Collection[str], rng: np.random.Generator, difficulty: float
+) -> list[Part]:
+    """Shift all colours of one individual together, and wear its markings one by one."""
+    shift = rng.normal(0, 8 * difficulty, 3) + rng.normal(0, 14 * difficulty)
+    wear = {name: 1 - difficulty * rng.random() for name in sorted(worn)}
+    return [
+        part._replace(
+            colour=shifted_colour(part.colour, shift),
+            strength=part.strength * wear.get(part.name, 1.0),
+        )
+        for part in parts
+    ]
+
+
+def shifted_colour(colour: Colour, shift: NDArray[np.float64]) -> Colour:
+    """Add ``shift``, (3,), to a colour."""
+    red, green, blue = np.clip(np.rint(np.asarray(colour) + shift), 0, 255).astype(int).tolist()
+    return (red, green, blue)

@@ -1,0 +1,100 @@
+"""Drawn dogs, written in the layout of Stanford Dogs: pictures, annotations, .mat lists; no masks.
+
+Picture k of class c is drawn from a seed derived from (seed, c, k): it does not depend on how many
+pictures or classes there are.
+"""
+
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from scipy.io import savemat
+from tqdm import tqdm
+
+from kc.runtime import derive_seed
+from kc.settings.whole import Generated
+from kc.synthetic.annotation import AnnotatedObject, annotation_xml
+from kc.synthetic.breeds import breed
+from kc.synthetic.dog_painting import paint_dog
+from kc.synthetic.drawn_files import box_of, save_lines, save_picture, training_images
+from kc.synthetic.painting import Painting
+
+ABOUT = "Drawn by kc (kc/synthetic/write_dogs.py) in the layout of Stanford Dogs; no photograph."
+FIRST_ID = 90_000_001
+"""Beyond all WordNet offsets: a drawn breed is never mistaken for a real one."""
+MAT_HEADER = b"MATLAB 5.0 MAT-file, drawn by kc".ljust(116)
+"""In place of scipy's, which holds the time of writing."""
+
+
+class _Row(NamedTuple):
+    """One picture's row in the lists."""
+
+    path: str
+    """``FOLDER/NAME``, without a suffix."""
+    class_number: int
+    is_train: bool
+
+
+def write_dogs(settings: Generated, folder: Path) -> None:
+    """Draw all dogs into ``folder``: pictures, annotations and the three lists."""
+    rows = list(_draw_all(settings, folder))
+    lists = {
+        "file_list.mat": rows,
+        "train_list.mat": [row for row in rows if row.is_train],
+        "test_list.mat": [row for row in rows if not row.is_train],
+    }
+    for name, listed in lists.items():
+        (folder / name).write_bytes(_mat(listed))
+    save_lines(folder / "README", [ABOUT])
+
+
+def breed_folder(settings: Generated, number: int) -> str:
+    """Spell the folder of a class (from 0) as Stanford Dogs does: ``n90000001-Fen_spitz``."""
+    return f"n{FIRST_ID + number}-{breed(number, settings.seed).name}"
+
+
+def draw_dog(settings: Generated, number: int, index: int) -> Painting:
+    """Draw picture ``index`` of class ``number``, both from 0."""
+    rng = np.random.default_rng(derive_seed("dog", settings.seed, number, index))
+    return paint_dog(breed(number, settings.seed), rng, settings.canvas, settings.difficulty)
+
+
+def _draw_all(settings: Generated, folder: Path) -> Iterator[_Row]:
+    total = settings.classes * settings.images_per_class
+    with tqdm(total=total, desc="drawing dogs", unit="image", disable=None, delay=10) as bar:
+        for number in range(settings.classes):
+            trained = training_images(settings, number)
+            for index in range(settings.images_per_class):
+                path = _write_one(settings, number, index, folder)
+                yield _Row(path, number + 1, index in trained)
+                bar.update()
+
+
+def _write_one(settings: Generated, number: int, index: int, folder: Path) -> str:
+    """Write a picture and its annotation; corners count from 0, the last pixel excluded."""
+    within = breed_folder(settings, number)
+    wordnet_id, _, name = within.partition("-")
+    file = f"{wordnet_id}_{index + 1}"
+    painting = draw_dog(settings, number, index)
+    save_picture(painting.image, folder / "Images" / within / f"{file}.jpg")
+    dog = AnnotatedObject(name, box_of(painting.foreground))
+    text = annotation_xml(wordnet_id[1:], file, settings.canvas, [dog], segmented=False)
+    annotation = folder / "Annotation" / within / file
+    annotation.parent.mkdir(parents=True, exist_ok=True)
+    annotation.write_text(text, encoding="utf-8")
+    return f"{within}/{file}"
+
+
+def _mat(rows: Sequence[_Row]) -> bytes:
+    """Spell a list as the official ones: cells (n, 1) of names, labels (n, 1) uint8 from 1."""
+    names = np.array([row.path for row in rows], dtype=object)[:, None]
+    variables = {
+        "file_list": names + ".jpg",
+        "annotation_list": names,
+        "labels": np.array([row.class_number for row in rows], dtype=np.uint8)[:, None],
+    }
+    buffer = io.BytesIO()
+    savemat(buffer, variables)
+    return MAT_HEADER + buffer.getvalue()[len(MAT_HEADER) :]

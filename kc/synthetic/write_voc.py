@@ -1,0 +1,135 @@
+"""Drawn scenes, written in the layout of Pascal VOC 2007; every picture has its masks.
+
+Each kind is drawn ``images_per_class`` times, the share ``test_share`` of them in ``val``; objects
+are dealt to pictures of one to four. Picture k is drawn from a seed derived from (seed, k). What is
+hidden or tiny is marked difficult, but for the first training picture of each kind: readers pass
+over difficult objects, and every kind needs one to be trained on.
+"""
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from kc.datasets.samples import Box
+from kc.runtime import derive_seed
+from kc.settings.whole import Generated
+from kc.synthetic.annotation import AnnotatedObject, annotation_xml
+from kc.synthetic.drawn_files import box_of, save_lines, save_picture, tested_of
+from kc.synthetic.kinds import KINDS, chosen_kinds
+from kc.synthetic.scenes import Scene, Thing, paint_scene
+from kc.synthetic.voc_masks import class_map, object_map, save_mask
+
+ABOUT = "Drawn by kc (kc/synthetic/write_voc.py) in the layout of Pascal VOC 2007; no photograph."
+YEAR = "VOC2007"
+CROWD = (0.30, 0.35, 0.20, 0.15)
+"""Shares of pictures with one, two, three and four objects."""
+HIDDEN = 0.5
+"""Share of an object that shows, under which it is difficult."""
+TINY = 0.2
+"""Longer side of a box, of the picture's, under which an object is difficult."""
+
+
+class _Plan(NamedTuple):
+    """What a picture is to show."""
+
+    subset: str
+    """``train`` or ``val``"""
+    kinds: list[str]
+
+
+def write_voc(settings: Generated, folder: Path) -> None:
+    """Draw all scenes into ``folder``: pictures, annotations, masks and lists."""
+    root = folder / "VOCdevkit" / YEAR
+    plans = planned(settings)
+    firsts = _first_pictures(plans)
+    with tqdm(plans, desc="drawing scenes", unit="image", disable=None, delay=10) as bar:
+        for number, plan in enumerate(bar):
+            spared = {kind for kind in plan.kinds if firsts.get(kind) == number}
+            _write_one(settings, number, plan, root, spared)
+    for task in ("Main", "Segmentation"):
+        for name, subsets in (
+            ("train", ["train"]),
+            ("val", ["val"]),
+            ("trainval", ["train", "val"]),
+        ):
+            ids = [_id(number) for number, plan in enumerate(plans) if plan.subset in subsets]
+            save_lines(root / "ImageSets" / task / f"{name}.txt", ids)
+    save_lines(folder / "README", [ABOUT])
+
+
+def planned(settings: Generated) -> list[_Plan]:
+    """Deal the objects to pictures, and mix the two subsets' pictures."""
+    tested = tested_of(settings)
+    counts = {"train": settings.images_per_class - tested, "val": tested}
+    rng = np.random.default_rng(derive_seed("scenes", settings.seed))
+    plans = [
+        _Plan(subset, hand)
+        for subset, count in counts.items()
+        for hand in _dealt(chosen_kinds(settings.classes) * count, rng)
+    ]
+    return [plans[place] for place in rng.permutation(len(plans))]
+
+
+def draw_scene(settings: Generated, number: int, kinds: list[str]) -> Scene:
+    """Draw picture ``number`` (from 0), to show these kinds."""
+    rng = np.random.default_rng(derive_seed("scene", settings.seed, number))
+    return paint_scene(kinds, rng, settings.canvas, settings.difficulty)
+
+
+def _dealt(names: Sequence[str], rng: np.random.Generator) -> list[list[str]]:
+    deck = rng.permutation(names).tolist()
+    hands = []
+    while deck:
+        size = int(rng.choice(len(CROWD), p=CROWD)) + 1
+        hands.append(deck[:size])
+        deck = deck[size:]
+    return hands
+
+
+def _first_pictures(plans: Sequence[_Plan]) -> dict[str, int]:
+    """Find the number of the first training picture of each kind."""
+    firsts: dict[str, int] = {}
+    for number, plan in enumerate(plans):
+        for kind in plan.kinds if plan.subset == "train" else ():
+            firsts.setdefault(kind, number)
+    return firsts
+
+
+def _write_one(
+    settings: Generated, number: int, plan: _Plan, root: Path, spared: Collection[str]
+) -> None:
+    name = _id(number)
+    scene = draw_scene(settings, number, plan.kinds)
+    save_picture(scene.image, root / "JPEGImages" / f"{name}.jpg")
+    objects = object_map([thing.visible for thing in scene.things], settings.canvas)
+    values = [list(KINDS).index(thing.kind) + 1 for thing in scene.things]
+    save_mask(objects, root / "SegmentationObject" / f"{name}.png")
+    save_mask(class_map(objects, values), root / "SegmentationClass" / f"{name}.png")
+    listed = [_annotated(each, settings.canvas, each.kind in spared) for each in scene.things]
+    text = annotation_xml(YEAR, f"{name}.jpg", settings.canvas, listed, segmented=True)
+    file = root / "Annotations" / f"{name}.xml"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, encoding="utf-8")
+
+
+def _annotated(thing: Thing, canvas: int, spared: bool) -> AnnotatedObject:
+    """Describe what shows of an object; corners count from 1, the last pixel included.
+
+    ``spared``: it is not difficult, whatever shows of it.
+    """
+    box = box_of(thing.visible)
+    shown = int(thing.visible.sum()) / thing.whole
+    longer = max(box.right - box.left, box.bottom - box.top)
+    return AnnotatedObject(
+        name=thing.kind,
+        corners=Box(box.left + 1, box.top + 1, box.right, box.bottom),
+        truncated=thing.cut or shown < 0.95,
+        difficult=not spared and (shown < HIDDEN or longer < TINY * canvas),
+    )
+
+
+def _id(number: int) -> str:
+    return f"{number + 1:06d}"

@@ -1,0 +1,133 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from kc.cli.main import app
+from kc.settings.whole import json_schema
+from kc.store import ArraySpec, StoreWriter
+
+ROOT = Path(__file__).parents[2]
+COUNT = 6
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def store(tmp_path):
+    rows = pd.DataFrame(
+        {
+            "image_id": [f"bird{index}.jpg" for index in range(COUNT)],
+            "label": [0, 1, 0, 1, 0, 1],
+            "class_name": ["gull", "wren"] * 3,
+            "subset": ["train"] * 4 + ["test"] * 2,
+        }
+    )
+    spec = ArraySpec("image", ("image", "channel", "y", "x"), (COUNT, 3, 4, 4), "uint8")
+    pixels = np.random.default_rng(0).integers(0, 256, (COUNT, 3, 4, 4), dtype=np.uint8)
+    path = tmp_path / "birds.zarr"
+    with StoreWriter(path, "key", [spec], rows, 4, attributes={"layout": "cub"}) as writer:
+        for shard in writer.missing():
+            writer.write(shard, {"image": pixels[writer.rows(shard)]})
+        writer.finish()
+    return path
+
+
+def damage(store):
+    shard = next(path for path in store.glob("image/c/1/**/*") if path.is_file())
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(content)
+
+
+def test_info_says_what_a_store_holds(store):
+    found = run("store", "info", store)
+    assert found.exit_code == 0, found.output
+    assert "6 images" in found.output
+    assert "image: 6 x 3 x 4 x 4 (image, channel, y, x) uint8, 2 shards of 4 images" in found.output
+    assert "layout: cub" in found.output
+
+
+def test_info_says_which_image_a_row_is(store):
+    found = run("store", "info", store, "--row", 5)
+    assert found.output.splitlines()[0] == "image_id: bird5.jpg"
+    assert "subset: test" in found.output
+
+
+@pytest.mark.parametrize("row", [-1, COUNT])
+def test_a_row_that_is_not_there_is_one_clear_error(store, row):
+    found = run("store", "info", store, f"--row={row}")
+    assert found.exit_code == 2
+    assert f"no row {row}; there are rows 0 to 5" in found.output
+    assert "Traceback" not in found.output
+
+
+def test_verify_is_quiet_on_a_whole_store_and_names_the_damaged_shard(store):
+    assert run("store", "verify", store).exit_code == 0
+    damage(store)
+    found = run("store", "verify", store)
+    assert found.exit_code == 1
+    assert "birds" in found.output
+    assert "shard" in found.output
+
+
+def test_a_folder_that_is_no_store_is_one_clear_error(tmp_path):
+    found = run("store", "verify", tmp_path / "nothing.zarr")
+    assert found.exit_code == 2
+    assert "StoreError" in found.output
+
+
+def test_images_are_counted_by_class_and_subset(store):
+    found = run("images", "info", store)
+    assert found.exit_code == 0, found.output
+    lines = [line.split() for line in found.output.splitlines()]
+    assert ["0", "gull", "1", "2"] in lines
+    assert "6 images of 2 classes: 4 train, 2 test" in found.output
+
+
+def test_the_schema_is_the_settings_own():
+    found = run("config", "schema")
+    assert found.output == json_schema()
+    assert json.loads(found.output)["additionalProperties"] is False
+
+
+def test_settings_are_checked_over_each_other(tmp_path):
+    preset = tmp_path / "mine.yaml"
+    preset.write_text("consistency: {order: 1}\n")
+    assert run("config", "check", ROOT / "config.yaml", preset).exit_code == 0
+    preset.write_text("consistency: {oder: 1}\n")
+    found = run("config", "check", ROOT / "config.yaml", preset)
+    assert found.exit_code == 2
+    assert "consistency.oder: unknown key, did you mean 'order'?" in found.output
+
+
+@pytest.mark.parametrize(("content", "told"), [("- a list\n", "a mapping"), ("a: [", "YAML")])
+def test_settings_that_are_no_mapping_are_refused(tmp_path, content, told):
+    preset = tmp_path / "mine.yaml"
+    preset.write_text(content)
+    found = run("config", "check", preset)
+    assert found.exit_code == 2
+    assert told in found.output
+
+
+def test_the_papers_plan_counts_bytes_by_hand():
+    preset = ROOT / "workflow" / "presets" / "paper.yaml"
+    found = run("plan", "stability", "--configfile", preset, "--base", ROOT / "config.yaml")
+    assert found.exit_code == 0, found.output
+    rows = {line.split()[0]: line.split()[1:] for line in found.output.splitlines()[1:6]}
+    # 3 architectures, each 3 seeds and 3 pairs of halves; 11,788 pictures of 224 px in 3 colours
+    assert rows["networks"][0] == str(3 * (3 + 6))
+    assert rows["images"] == ["1", f"{11788 * 3 * 224**2 / 1e9:.3g}", "GB", "1", "0"]
+
+
+def test_a_plan_needs_the_number_of_images(tmp_path):
+    preset = tmp_path / "mine.yaml"
+    preset.write_text("datasets: {birds: {archive: x.tgz}}\n")
+    found = run("plan", "stability", "--configfile", preset, "--base", ROOT / "config.yaml")
+    assert found.exit_code == 2
+    assert "datasets.birds.images is not set" in found.output

@@ -1,0 +1,188 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from typer.testing import CliRunner
+
+from kc.cli.main import app
+from kc.comparison import read_network
+from kc.similarity.measures import NAMES, similarities
+from kc.store import open_store
+
+SMALL = ("--size", 16, "--epochs", 2)
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def compared(nets, photos, out, *more):
+    spec = f"{nets}:tiny"
+    found = {"--a": spec, "--b": spec, "--layer-a": "conv3", "--layer-b": "conv3"}
+    found |= {"--images": photos, "--out": out}
+    found |= dict(zip(more[::2], more[1::2], strict=True))
+    words = (word for pair in found.items() if pair[1] is not None for word in pair)
+    return run("compare", *SMALL, *words)
+
+
+def test_layers_lists_names_and_shapes(nets):
+    found = run("layers", f"{nets}:tiny", "--size", 16)
+    assert found.exit_code == 0, found.output
+    assert "conv3  4 x 4 x 4" in found.output.splitlines()
+
+
+def test_compare_writes_tables_and_pictures(nets, photos, tmp_path):
+    out = tmp_path / "out"
+    found = compared(nets, photos, out)
+    assert found.exit_code == 0, found.output
+    table = pd.read_csv(out / "tables" / "compare.csv")
+    assert list(table.columns) == [
+        *("target", "source", "subset", "xdelta", "x0", "x1", "x2", "cross"),
+        *("images", "positions_per_weight", "p1", "p2"),
+    ]
+    assert len(table) == 4
+    share = table["xdelta"][0]
+    markdown = (out / "tables" / "compare.md").read_text()
+    assert f"On test images, {100 * share:.1f} % of the variance of b's layer" in markdown
+    assert markdown in found.output
+    assert "minus (0.485, 0.456, 0.406), over (0.229, 0.224, 0.225)" in markdown
+    for text in (markdown, (out / "tables" / "compare.tex").read_text()):
+        assert str(tmp_path) not in text
+    origin = json.loads((out / "tables" / "compare.json").read_text())
+    assert origin["networks"]["a"]["layer"] == "conv3"
+    assert [fit["fit"] for fit in origin["fits"]] == ["b-from-a", "a-from-b"]
+    for name in ("a-from-b", "b-from-a"):
+        with Image.open(out / "figures" / f"{name}.png") as picture:
+            assert min(picture.size) > 500
+        assert (out / "figures" / f"{name}.svg").is_file()
+
+
+def test_compare_ends_in_a_page_with_the_other_measures_beside(nets, photos, tmp_path):
+    out = tmp_path / "out"
+    found = compared(nets, photos, out)
+    assert f"page: {out / 'index.html'}" in found.output
+    page = (out / "index.html").read_text()
+    assert "of the variance of b&#39;s layer" in page
+    assert (out / "index_files" / "views.js").is_file()
+    peers = pd.read_csv(out / "tables" / "peers.csv")
+    assert list(peers.columns) == ["target", "source", *NAMES]
+    # 24 test images of 4 x 4 positions and 4 channels
+    store = [open_store(out / "activations" / f"{x}.zarr") for x in "ab"]
+    subsets = store[0].rows["subset"].to_numpy()
+    rows = [np.flatnonzero(subsets == name) for name in ("train", "test")]
+    wanted = similarities(store[0]["conv3"], store[1]["conv3"], *rows)
+    np.testing.assert_allclose(peers.loc[0, list(NAMES)].to_numpy(float), wanted, rtol=1e-9)
+    assert peers["cka_positions"][0] == pytest.approx(peers["cka_positions"][1])
+    assert 0 < peers["linear_share_positions"][0] != peers["linear_share_positions"][1]
+    told = (out / "tables" / "peers.md").read_text()
+    assert "What each can and cannot tell: docs/peers.md." in told
+    assert "pwcca_flattened" in told.partition("Not told")[2]
+
+
+def test_layers_with_commas_are_every_one_against_every_one(nets, photos, tmp_path):
+    out, spec = tmp_path / "out", f"{nets}:tiny"
+    found = run(
+        *("compare", *SMALL, "--a", spec, "--b", spec, "--layers", "conv2,mean"),
+        *("--images", photos, "--out", out),
+    )
+    assert found.exit_code == 0, found.output
+    assert "8 fits (2 x 2 layers, both ways): about" in found.output
+    assert len(pd.read_csv(out / "tables" / "matrix.csv")) == 4
+    # a list of one side, one layer of the other
+    found = run(
+        *("compare", *SMALL, "--a", spec, "--b", spec, "--layer-a", "conv2,mean"),
+        *("--layer-b", "mean", "--images", photos, "--out", out),
+    )
+    assert "4 fits (2 x 1 layers, both ways): about" in found.output
+
+
+def test_features_need_no_pictures(tmp_path):
+    values = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
+    np.save(tmp_path / "x.npy", values)
+    both = ("--a", tmp_path / "x.npy", "--b", tmp_path / "x.npy")
+    found = run("compare", *both, "--epochs", 1, "--out", tmp_path / "out")
+    assert found.exit_code == 0, found.output
+    assert pd.read_csv(tmp_path / "out" / "tables" / "compare.csv")["xdelta"].max() < 0.001
+    found = run("compare", *both, "--weights-a", "w.pt", "--out", tmp_path / "out")
+    assert found.exit_code == 2
+    assert "SettingsError: weights_a 'w.pt': " in found.output
+
+
+def test_one_file_of_weights_for_both_is_one_network(nets, photos, tmp_path):
+    torch.save(read_network(f"{nets}:tiny", seed=5).model.state_dict(), tmp_path / "w.pt")
+    given = ("--weights-a", tmp_path / "w.pt", "--weights-b", tmp_path / "w.pt")
+    layers = ("--layer-a", "mean", "--layer-b", "mean", "--order", 1)
+    found = compared(nets, photos, tmp_path / "out", *given, *layers)
+    assert found.exit_code == 0, found.output
+    # vectors have no pictures
+    assert not (tmp_path / "out" / "figures").exists()
+    table = pd.read_csv(tmp_path / "out" / "tables" / "compare.csv")
+    assert table["xdelta"].max() < 0.01
+    assert "x2" not in table
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [
+        (
+            "--layer-a",
+            None,
+            r"FeatureError: a: nets.py:tiny is a network, so a layer must be named",
+        ),
+        ("--layer-a", "conv33", r"NetworkError: unknown node 'conv33'; nearest: conv3"),
+        ("--a", "resnet81", r"NetworkError: 'resnet81' is no network of torchvision's"),
+        ("--weights-b", "nothing.pt", r"NetworkError: nothing.pt: no such file"),
+        ("--images", "nowhere", r"ImageError: nowhere: no folder and no archive there"),
+        ("--order", 9, r"SettingsError: --order: Input should be less than or equal to 5 (got 9)"),
+        ("--dtype", "float8", r"SettingsError: --dtype: Input should be"),
+        ("--size", 8, r"SettingsError: --size: Input should be greater than or equal to 16"),
+        ("--tokens", "some", r"SettingsError: --tokens: Input should be 'all', 'patches' or 'cla"),
+        ("--align", "mean", r"SettingsError: --align: Input should be 'auto', 'pool' or 'grid'"),
+        ("--layers", "conv1,conv2", r"SettingsError: layers is of both sides; exp"),
+        ("--ids-a", "ids.txt", r"SettingsError: ids_a 'ids.txt': "),
+        ("--epochs", 0, r"SettingsError: --epochs: Input should be greater than or equal to 1"),
+    ],
+)
+def test_what_the_user_can_mend_is_one_message(nets, photos, tmp_path, option, value, told):
+    found = compared(nets, photos, tmp_path / "out", option, value)
+    assert found.exit_code == 2
+    assert told in found.output
+    assert "Traceback" not in found.output
+
+
+def test_colours_are_three_numbers(nets, photos, tmp_path):
+    spec = f"{nets}:tiny"
+    found = run(
+        *("compare", *SMALL, "--a", spec, "--b", spec, "--layer-a", "conv3", "--layer-b", "conv3"),
+        *("--images", photos, "--out", tmp_path / "out"),
+        *("--mean", 0.5, 0.5, 0.5, "--std", 0.2, 0, 0.2),
+    )
+    assert found.exit_code == 2
+    assert "SettingsError: --std: Input should be greater than 0 (got 0.0)" in found.output
+
+
+def test_what_is_wrong_with_files_is_one_message_each(nets, photos, tmp_path):
+    def told(*more):
+        found = compared(nets, photos, tmp_path / "out", *more)
+        assert found.exit_code == 2, found.output
+        assert "Traceback" not in found.output
+        return found.output
+
+    (tmp_path / "empty").mkdir()
+    assert "ImageError: " in (empty := told("--images", tmp_path / "empty"))
+    assert "empty: no picture in it" in empty
+    torch.save({"conv1.weight": torch.ones(2)}, tmp_path / "w.pt")
+    state = told("--weights-a", tmp_path / "w.pt")
+    assert "NetworkError: " in state
+    assert "7 missing in the file (conv1.bias" in state
+    assert "conv1.weight (2,), expected (4, 3, 3, 3)" in state
+    not_finite = told("--a", f"{nets}:overflowing", "--layer-a", "truediv")
+    assert "FeatureError: " in not_finite
+    assert "is not finite (NaN or inf)" in not_finite
+    (photos / "13.png").write_bytes(b"\x89PNG torn")
+    torn = told()
+    assert "ImageError: " in torn
+    assert "'13.png'" in torn

@@ -1,0 +1,296 @@
+"""Features made elsewhere: files, ids, rows, and what of them is refused."""
+
+import sys
+
+import numpy as np
+import pytest
+import zarr
+
+from kc.comparison import CompareSettings, OwnArrays, compare, read_arrays, read_network
+from kc.errors import FeatureError, ImageError, StoreError
+from kc.settings.whole import Activations, Consistency, Optimiser
+from kc.store import open_store
+
+SETTINGS = CompareSettings(
+    size=16,
+    activations=Activations(shard_rows=32, batch_size=8),
+    consistency=Consistency(order=1, optimiser=Optimiser(epochs=2)),
+)
+ROWS = 200
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(ROWS, 4)).astype(np.float32)
+Y = X @ RNG.normal(size=(4, 6)).astype(np.float32)
+
+
+def held_out(found):
+    test = found.shares[found.shares["subset"] == "test"]
+    return dict(zip(test["target"], test["xdelta"], strict=True))
+
+
+def saved(path, values):
+    np.save(path, values)
+    return path
+
+
+def of(path, ids=None):
+    return read_arrays(str(path), ids)
+
+
+def ids_in(path, names):
+    path.write_text("".join(f"{name}\n" for name in names))
+    return path
+
+
+def test_features_of_anything_are_compared_without_pictures(tmp_path):
+    """Y is linear in X, not the other way round where noise is added to X's likeness."""
+    first, second = saved(tmp_path / "x.npy", X), saved(tmp_path / "y.npy", Y)
+    found = compare(of(first), of(second), out=tmp_path / "out", settings=SETTINGS)
+    assert max(held_out(found).values()) < 0.001
+    assert found.images is None
+    assert found.components == {}
+    assert "Rows: 120 train and 80 test." in found.notes
+    noise = RNG.normal(size=Y.shape) * Y.std()
+    third = saved(tmp_path / "noisy.npy", (Y + noise).astype(np.float32))
+    noisy = compare(of(first), of(third), out=tmp_path / "noisy", settings=SETTINGS)
+    assert held_out(noisy)["b"] == pytest.approx(0.5, abs=0.1)
+
+
+def test_every_kind_of_file_is_the_same_features(tmp_path):
+    group = zarr.open_group(tmp_path / "x.zarr", mode="w")
+    group.create_array("layer", data=X)
+    group.create_array("labels", data=np.arange(ROWS))  # no feature
+    zarr.create_array(tmp_path / "alone.zarr", data=X)
+    files = [saved(tmp_path / "x.npy", X), tmp_path / "x.zarr", tmp_path / "alone.zarr"]
+    specs = [*map(str, files), f"{tmp_path}/x.zarr:layer"]
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["deep/layer"] = X
+        file["names"] = np.array([b"one"])
+    specs += [f"{tmp_path}/x.h5", f"{tmp_path}/x.h5:deep/layer"]
+    right = of(saved(tmp_path / "y.npy", Y))
+    rows = []
+    for number, spec in enumerate(specs):
+        side = read_arrays(spec)
+        assert [layer.shape for layer in side.layers.values()] == [(4,)], spec
+        out = tmp_path / f"out{number}"
+        # held in memory, and read row by row
+        settings = SETTINGS.model_copy(
+            update={"consistency": SETTINGS.consistency.model_copy(update={"memory_gb": 1e-9})}
+        )
+        compare(side, right, out=out, settings=settings if number % 2 else SETTINGS)
+        store = open_store(out / "activations" / "a.zarr")
+        assert store[store.names[0]].kc_dtype == "float32"
+        rows.append(store[store.names[0]][:])
+    for found in rows[1:]:
+        np.testing.assert_array_equal(found, rows[0])
+    # rows are shuffled once, and each is what its id says
+    ids = [int(name.removeprefix("row-")) for name in store.image_ids]
+    assert ids != sorted(ids)
+    np.testing.assert_array_equal(rows[0], X[ids])
+
+
+def test_rows_are_matched_by_their_ids(tmp_path):
+    names, order = [f"s{k}" for k in range(ROWS)], RNG.permutation(ROWS)
+    a = of(saved(tmp_path / "x.npy", X), ids_in(tmp_path / "a.txt", names))
+    shuffled = saved(tmp_path / "y.npy", Y[order])
+    b = of(shuffled, ids_in(tmp_path / "b.txt", [names[k] for k in order]))
+    found = compare(a, b, out=tmp_path / "out", settings=SETTINGS)
+    assert max(held_out(found).values()) < 0.001
+    # without ids, row i of one is taken for row i of the other
+    blind = compare(of(tmp_path / "x.npy"), of(shuffled), out=tmp_path / "o", settings=SETTINGS)
+    assert min(held_out(blind).values()) > 0.9
+
+
+def test_rows_that_do_not_match_are_refused(tmp_path):
+    x = saved(tmp_path / "x.npy", X)
+    fewer = of(saved(tmp_path / "fewer.npy", Y[:-3]))
+    with pytest.raises(FeatureError, match=r"x\.npy has 200 and fewer\.npy has 197 rows: row i of"):
+        compare(of(x), fewer, out=tmp_path / "out", settings=SETTINGS)
+    names = [f"s{k:03d}" for k in range(ROWS)]
+    a = of(x, ids_in(tmp_path / "a.txt", names))
+    b = of(x, ids_in(tmp_path / "b.txt", [*names[1:], "other"]))
+    with pytest.raises(
+        FeatureError,
+        match=r"x\.npy: other images than .*1 missing in it \(s000\); 1 only in it \(other\)",
+    ):
+        compare(a, b, out=tmp_path / "out", settings=SETTINGS)
+    twice = of(x, ids_in(tmp_path / "t.txt", [*names[1:], names[1]]))
+    with pytest.raises(FeatureError, match=r"id 's001' stands twice"):
+        compare(twice, twice, out=tmp_path / "out", settings=SETTINGS)
+    with pytest.raises(FeatureError, match=r"short\.txt: 3 ids for the 200 rows of .*x\.npy"):
+        of(x, ids_in(tmp_path / "short.txt", "abc"))
+    few = of(saved(tmp_path / "few.npy", X[:9]))
+    with pytest.raises(FeatureError, match=r"too few rows: 5 to fit g on and 4 to test it on; exp"):
+        compare(few, few, out=tmp_path / "out", settings=SETTINGS)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_value_that_is_not_finite_names_its_row(tmp_path):
+    broken = Y.copy()
+    broken[17, 2] = np.nan
+    a, b = of(saved(tmp_path / "x.npy", X)), of(saved(tmp_path / "y.npy", broken))
+    with pytest.raises(FeatureError, match=r"'y' of image row-0000017 \(row \d+\) is not finite"):
+        compare(a, b, out=tmp_path / "out", settings=SETTINGS)
+
+
+def test_files_that_hold_no_features(tmp_path, monkeypatch):
+    with pytest.raises(FeatureError, match=r"none\.npy: no such file; expected FILE\.npy, FILE\."):
+        of(tmp_path / "none.npy")
+    (tmp_path / "torn.npy").write_bytes(b"\x93NUMPY torn")
+    with pytest.raises(FeatureError, match=r"torn\.npy: not readable as \.npy \(ValueError"):
+        of(tmp_path / "torn.npy")
+    np.save(tmp_path / "objects.npy", np.array([{"a": 1}]), allow_pickle=True)
+    with pytest.raises(FeatureError, match=r"objects\.npy: .*Python objects, which kc refuses to"):
+        of(tmp_path / "objects.npy")
+    for values, told in ((X[:, 0], r"float32 of shape \(200,\)"), (X > 0, r"bool of shape")):
+        saved(tmp_path / "wrong.npy", values)
+        with pytest.raises(FeatureError, match=rf"no features in it\. 'wrong' is {told}.*expected"):
+            of(tmp_path / "wrong.npy")
+    (tmp_path / "empty.zarr").mkdir()
+    with pytest.raises(StoreError, match=r"empty\.zarr: not readable as zarr"):
+        of(tmp_path / "empty.zarr")
+    group = zarr.open_group(tmp_path / "two.zarr", mode="w")
+    group.create_array("one", data=X)
+    with pytest.raises(FeatureError, match=r"two\.zarr: no array 'other' in it; there are one"):
+        of(f"{tmp_path}/two.zarr:other")
+    group.create_array("two", data=Y[:-1])
+    with pytest.raises(FeatureError, match=r"different numbers of rows \(one 200, two 199\)"):
+        of(tmp_path / "two.zarr")
+    (tmp_path / "torn.h5").write_bytes(b"torn")
+    pytest.importorskip("h5py")
+    with pytest.raises(FeatureError, match=r"torn\.h5: not readable as HDF5"):
+        of(tmp_path / "torn.h5")
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(FeatureError, match=r"reading HDF5 needs h5py, which is not installed\. Cu"):
+        of(tmp_path / "torn.h5")
+
+
+def header(path, shape, data=b""):
+    """Write an .npy whose header says more than there is."""
+    with path.open("wb") as file:
+        about = {"descr": "<f4", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_2_0(file, about)
+        file.write(data)
+    return path
+
+
+def test_headers_that_promise_what_is_not_there(tmp_path):
+    for number, shape in enumerate([(1 << 40, 4), (1 << 62, 4), (1 << 32, 1 << 32), (-1, 4)]):
+        file = header(tmp_path / f"{number}.npy", shape, bytes(400))
+        with pytest.raises(FeatureError, match=rf"{number}\.npy: not readable as \.npy"):
+            of(file)
+    for shape in ((1 << 40, 0), (5, 0, 7)):
+        with pytest.raises(FeatureError, match=r"no features in it\. 'none' is float32 of shape"):
+            of(header(tmp_path / "none.npy", shape, bytes(400)))
+    np.savez(tmp_path / "x.npz", X)
+    (tmp_path / "x.npz").rename(tmp_path / "several.npy")
+    with pytest.raises(FeatureError, match=r"several\.npy: not readable as \.npy"):
+        of(tmp_path / "several.npy")
+
+
+def test_arrays_far_larger_than_their_files_are_refused(tmp_path):
+    """The counter-example is as large, and there: only what cannot be is refused."""
+    h5py = pytest.importorskip("h5py")
+    shape = (1 << 22, 4)
+    zarr.create_array(tmp_path / "x.zarr", shape=shape, dtype="f4", chunks=(1 << 20, 4))
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file.create_dataset("x", shape, "f4", chunks=(1 << 20, 4))
+    for name in ("x.zarr", "x.h5"):
+        with pytest.raises(
+            FeatureError,
+            match=rf"{name}: 'x' of shape \(4194304, 4\) promises 67,108,864 bytes, but [\d,]+ are",
+        ):
+            of(tmp_path / name)
+    with h5py.File(tmp_path / "there.h5", "w") as file:
+        ones = np.ones(shape, np.float32)
+        file.create_dataset("x", data=ones, chunks=(1 << 20, 4), compression="gzip")
+    assert (tmp_path / "there.h5").stat().st_size < 200_000
+    assert len(of(tmp_path / "there.h5")) == 1 << 22
+
+
+def test_numbers_that_cannot_be_read_name_the_file(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        data = file.create_dataset("x", data=X, chunks=(50, 4), compression="gzip")
+        chunk = data.id.get_chunk_info(1)
+    zarr.create_array(tmp_path / "x.zarr", data=X, chunks=(50, 4))
+    with (tmp_path / "x.h5").open("r+b") as raw:
+        raw.seek(chunk.byte_offset)
+        raw.write(b"damaged")
+    (tmp_path / "x.zarr/c/1/0").write_bytes(b"damaged")
+    right = of(saved(tmp_path / "y.npy", Y))
+    by_row = SETTINGS.consistency.model_copy(update={"memory_gb": 1e-9})
+    for number, (name, consistency) in enumerate(
+        (name, each) for name in ("x.h5", "x.zarr") for each in (SETTINGS.consistency, by_row)
+    ):
+        settings = SETTINGS.model_copy(update={"consistency": consistency})
+        with pytest.raises(
+            FeatureError, match=rf"{name}: its numbers cannot be read \(\w+: .*Cure"
+        ):
+            compare(of(tmp_path / name), right, out=tmp_path / f"o{number}", settings=settings)
+
+
+def test_ids_are_text_one_a_line(tmp_path):
+    x, file = saved(tmp_path / "x.npy", X[:3]), tmp_path / "ids.txt"
+    for content in (b"a\nb\nc", b"a\r\nb\r\nc\r\n", b"\xef\xbb\xbfa\nb\nc\n"):
+        file.write_bytes(content)
+        assert of(x, file).ids.tolist() == ["a", "b", "c"]
+    file.write_text("a\né b\nc\n")
+    assert of(x, file).ids.tolist() == ["a", "é b", "c"]
+    for content in ("a\né\nc\n".encode("latin-1"), "a\nb\nc\n".encode("utf-16"), b"\x80" * 9):
+        file.write_bytes(content)
+        with pytest.raises(
+            FeatureError, match=r"ids\.txt: not readable as text in UTF-8 \(.*\)\. C"
+        ):
+            of(x, file)
+    for content in (b"a\nb\0\nc\n", b"a\n" + b"b" * 5000 + b"\nc\n"):
+        file.write_bytes(content)
+        with pytest.raises(FeatureError, match=r"ids\.txt: line 2 is no id: it has [\d,]+ charact"):
+            of(x, file)
+    with pytest.raises(FeatureError, match=r"none\.txt: no such file; expected ids, one a line"):
+        of(x, tmp_path / "none.txt")
+
+
+def test_one_of_several_arrays_is_named(tmp_path):
+    a = OwnArrays("x.zarr", {"one": X, "two": Y}, tmp_path)
+    with pytest.raises(
+        FeatureError, match=r"a: x\.zarr holds 2 arrays \(one, two\); one must be n"
+    ):
+        compare(a, a, out=tmp_path / "out", settings=SETTINGS)
+    with pytest.raises(FeatureError, match=r"x\.zarr: no array 'tow'; nearest: two"):
+        compare(a, a, "tow", "one", out=tmp_path / "out", settings=SETTINGS)
+
+
+def test_features_beside_a_network_say_which_picture_they_are_of(nets, photos, tmp_path):
+    network = read_network(f"{nets}:tiny")
+    values = saved(tmp_path / "x.npy", X[:60])
+    with pytest.raises(ImageError, match=r"a network is compared, so pictures are needed\. Cure"):
+        compare(network, of(values), "mean", out=tmp_path / "out", settings=SETTINGS)
+    with pytest.raises(
+        FeatureError, match=r"need to say which picture each row is\..*--ids-b FILE"
+    ):
+        compare(network, of(values), "mean", None, photos, tmp_path / "out", SETTINGS)
+    # the network's own features, as another program would have saved them
+    found = compare(network, network, "mean", "mean", photos, tmp_path / "own", SETTINGS)
+    store = open_store(tmp_path / "own" / "activations" / "a.zarr")
+    order = RNG.permutation(60)
+    saved(tmp_path / "own.npy", store["mean"][:][order])
+    ids = ids_in(tmp_path / "ids.txt", store.image_ids[order])
+    beside = of(tmp_path / "own.npy", ids)
+    found = compare(network, beside, "mean", None, photos, tmp_path / "beside", SETTINGS)
+    assert max(held_out(found).values()) < 0.01
+    # a store of kc's brings ids and subsets with it
+    again = compare(of(store.path), of(store.path), out=tmp_path / "stores", settings=SETTINGS)
+    assert again.shares["images"].tolist() == [24, 36, 24, 36]
+
+
+def test_two_stores_of_different_pictures_are_refused(nets, photos, tmp_path):
+    network = read_network(f"{nets}:tiny")
+    compare(network, network, "mean", "mean", photos, tmp_path / "one", SETTINGS)
+    (photos / "07.png").rename(photos / "99.png")
+    compare(network, network, "mean", "mean", photos, tmp_path / "two", SETTINGS)
+    stores = [of(tmp_path / name / "activations" / "a.zarr") for name in ("one", "two")]
+    with pytest.raises(
+        FeatureError, match=r"1 missing in it \(07\.png\); 1 only in it \(99\.png\)"
+    ):
+        compare(*stores, out=tmp_path / "out", settings=SETTINGS)

@@ -1,0 +1,83 @@
+import pytest
+import torch
+
+from kc.comparison import OwnNetwork, layers_of, read_network
+from kc.comparison.layers import tap
+from kc.errors import NetworkError
+
+PICTURE = torch.randn(3, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+
+
+def test_layers_are_listed_with_their_shapes(nets):
+    listed = dict(layers_of(read_network(f"{nets}:tiny"), 16))
+    assert list(listed) == [
+        "conv1", "relu", "conv2", "relu_1", "conv3", "relu_2", "mean", "head"
+    ]  # fmt: skip
+    assert listed["conv1"] == (4, 8, 8)
+    assert listed["conv3"] == (4, 4, 4)
+    assert listed["mean"] == (4,)
+
+
+def test_resnets_sums_and_vits_tokens_are_listed():
+    listed = dict(layers_of(read_network("resnet18"), 64))
+    assert listed["layer3.1.add"] == (256, 4, 4)
+    tokens = dict(layers_of(read_network("vit_b_16"), 224))
+    assert tokens["encoder.layers.encoder_layer_11.add_1"] == (197, 768)
+    # sizes, parameters and tuples are nothing to tap
+    assert not {"getitem", "x"} & set(tokens)
+
+
+def test_a_relu_that_works_in_place_overwrites_nothing(nets):
+    network = read_network(f"{nets}:tiny")
+    tapped = tap(network, ["conv1", "relu", "conv3"], 16)
+    with torch.inference_mode():
+        found = tapped.extract(PICTURE)
+        before = network.model.conv1(PICTURE)
+        assert float(before.min()) < 0
+        assert torch.equal(found["conv1"], before)
+        assert torch.equal(found["relu"], before.relu())
+
+
+def test_the_digest_follows_weights_and_code_and_nothing_else(nets):
+    def digest(seed=0, function="tiny", node="conv3"):
+        return tap(read_network(f"{nets}:{function}", seed=seed), [node], 16).digest
+
+    assert digest() == digest()
+    assert len({digest(), digest(seed=1), digest(function="wide"), digest(node="conv2")}) == 4
+    before = digest()
+    nets.write_text(nets.read_text().replace("x = self.conv3(x)", "x = self.conv3(2 * x)"))
+    assert digest() != before
+
+
+def test_a_wrong_node_names_its_nearest(nets):
+    with pytest.raises(NetworkError, match=r"unknown node 'conv4'; nearest: conv\d, .*8? nodes"):
+        tap(read_network(f"{nets}:tiny"), ["conv4"], 16)
+
+
+def test_a_node_that_gives_no_feature():
+    with pytest.raises(NetworkError, match=r"vit_b_16: node 'getattr' gives a Size ; expected"):
+        tap(read_network("vit_b_16"), ["getattr"], 224)
+
+
+def test_a_network_that_branches_on_values(nets):
+    with pytest.raises(
+        NetworkError, match=r"nets\.py:branching: torch\.fx cannot trace it \(TraceError"
+    ):
+        layers_of(read_network(f"{nets}:branching"), 16)
+
+
+def test_a_graph_that_is_not_the_whole_network(nets):
+    with pytest.raises(NetworkError, match=r"nets\.py:forgetful: its graph .* gives other outputs"):
+        tap(read_network(f"{nets}:forgetful"), ["mean"], 16)
+
+
+def test_pictures_too_small_for_the_network():
+    with pytest.raises(
+        NetworkError, match=r"alexnet: does not take pictures of 32 px .*Cure: the size it was made"
+    ):
+        layers_of(read_network("alexnet"), 32)
+
+
+def test_any_module_will_do():
+    module = torch.nn.Sequential(torch.nn.Conv2d(3, 2, 3), torch.nn.ReLU(inplace=True))
+    assert layers_of(OwnNetwork("mine", module), 8) == [("0", (2, 6, 6)), ("1", (2, 6, 6))]

@@ -1,0 +1,190 @@
+"""Layer by layer: every pair both ways, in one recording, resumable."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from kc.comparison import CompareSettings, compare, compare_layers, estimate, fits, read_network
+from kc.comparison.layers import distinct_layers
+from kc.comparison.networks import OwnNetwork
+from kc.comparison.write_matrix import best, matrix_figure, write_matrix
+from kc.errors import FeatureError, StoreError
+from kc.settings.whole import Activations, Consistency, Optimiser
+from kc.similarity.measures import MINIBATCH
+from kc.store import StoreWriter
+
+SETTINGS = CompareSettings(
+    size=16,
+    activations=Activations(shard_rows=32, batch_size=8),
+    consistency=Consistency(order=1, optimiser=Optimiser(epochs=2)),
+)
+LAYERS = ["conv2", "conv3", "mean"]
+
+
+@pytest.fixture
+def networks(nets):
+    return read_network(f"{nets}:tiny"), read_network(f"{nets}:wide", seed=1)
+
+
+def cell(found, a, b):
+    table = found.table.set_index(["layer_a", "layer_b"])
+    return table.loc[(a, b)]
+
+
+def test_each_pair_is_what_it_is_alone(networks, photos, tmp_path, monkeypatch):
+    passes, write = [], StoreWriter.write
+    monkeypatch.setattr(
+        StoreWriter,
+        "write",
+        lambda self, shard, values: (passes.append(sorted(values)), write(self, shard, values)),
+    )
+    said = []
+    found = compare_layers(
+        *networks, LAYERS, LAYERS, photos, tmp_path / "all", SETTINGS, say=said.append
+    )
+    assert len(found.table) == 9
+    # one pass a network over the 60 pictures, in the forms the pairs ask for
+    recorded = [names for names in passes if "image" not in names]
+    assert recorded == [["conv2", "conv2@pool", "conv3", "conv3@pool", "mean"]] * 4
+    assert said[0].startswith("18 fits (3 x 3 layers, both ways): about ")
+    row = cell(found, "conv2", "conv3")
+    assert (row["form_a"], row["shape_b"]) == ("own", "6 x 4 x 4")
+    assert cell(found, "conv2", "mean")[["form_a", "form_b"]].tolist() == ["pool", "own"]
+    alone = compare(*networks, "conv2", "conv3", photos, tmp_path / "one", SETTINGS)
+    assert row["cka"] == pytest.approx(alone.peers[MINIBATCH][0], rel=1e-9)
+    # g's seed goes by the fit's name, so the numbers are close, not the same
+    test = alone.shares[alone.shares["subset"] == "test"].set_index("target")["xdelta"]
+    assert row["xdelta_b"] == pytest.approx(test["b"], abs=0.1)
+    assert row["xdelta_a"] == pytest.approx(test["a"], abs=0.1)
+
+
+def test_a_killed_run_goes_on_at_the_next_fit_and_more_layers_cost_only_theirs(
+    networks, photos, tmp_path, monkeypatch
+):
+    made, fit = [], fits.fit
+
+    def fitting(*arguments, **settings):
+        if len(made) == 3:
+            made.append("kill")
+            raise KeyboardInterrupt
+        made.append("fit")
+        return fit(*arguments, **settings)
+
+    monkeypatch.setattr(fits, "fit", fitting)
+    about = (photos, tmp_path / "out", SETTINGS)
+    with pytest.raises(KeyboardInterrupt):
+        compare_layers(*networks, ["conv2"], ["conv2", "conv3"], *about)
+    found = compare_layers(*networks, ["conv2"], ["conv2", "conv3"], *about)
+    assert made == ["fit"] * 3 + ["kill"] + ["fit"]
+    more = compare_layers(*networks, ["conv2", "conv3"], ["conv2", "conv3"], *about)
+    assert len(made) == 5 + 4
+    kept = more.table[more.table["layer_a"] == "conv2"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(kept, found.table)
+
+
+def test_a_layer_knows_itself(networks, photos, tmp_path):
+    found = compare_layers(
+        networks[0], networks[0], ["conv1", "conv3"], ["conv1", "conv3"], photos, tmp_path / "out",
+        SETTINGS,
+    )  # fmt: skip
+    for name in ("conv1", "conv3"):
+        assert cell(found, name, name)[["xdelta_a", "xdelta_b"]].max() < 0.01
+        assert cell(found, name, name)["cka"] == pytest.approx(1)
+    # depth: conv3 cannot give back what conv1 had
+    assert cell(found, "conv3", "conv1")["xdelta_b"] > 0.1
+    assert cell(found, "conv3", "conv1")["cka"] < 0.95
+
+
+def test_all_leaves_out_what_only_hands_on(nets):
+    network = read_network(f"{nets}:tiny")
+    assert distinct_layers(network, 16) == [
+        "conv1", "relu", "conv2", "relu_1", "conv3", "relu_2", "mean", "head"
+    ]  # fmt: skip
+    idle = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 2, 3), torch.nn.Dropout(), torch.nn.Identity(), torch.nn.ReLU()
+    )
+    assert distinct_layers(OwnNetwork("idle", idle), 16) == ["0", "3"]
+
+
+def test_pairs_that_cannot_be_are_left_out_and_counted(networks, photos, tmp_path):
+    grid = SETTINGS.model_copy(update={"align": "grid"})
+    found = compare_layers(*networks, LAYERS, ["conv3"], photos, tmp_path / "out", grid)
+    assert found.table["layer_a"].tolist() == ["conv2", "conv3"]
+    assert "1 pairs could not be brought to one kind." in found.notes
+    with pytest.raises(FeatureError, match=r"'mean' \(4\) cannot be laid on a grid"):
+        compare_layers(*networks, ["mean"], ["conv3"], photos, tmp_path / "out", grid)
+
+
+def test_a_layer_that_never_varies_costs_its_own_fits_alone(photos, tmp_path):
+    class Fading(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = torch.nn.Conv2d(3, 4, 5, stride=4)
+
+        def forward(self, x):
+            x = self.conv(x)
+            return (x * 0).mean((2, 3)) + x.mean((2, 3))
+
+    module = Fading()
+    found = compare_layers(
+        module, module, ["conv"], ["conv", "mul"], photos, tmp_path / "out", SETTINGS
+    )
+    assert cell(found, "conv", "conv").notna().all()
+    assert cell(found, "conv", "mul")[["xdelta_a", "xdelta_b", "cka"]].isna().all()
+    told = next(note for note in found.notes if "could not be made" in note)
+    assert told.startswith("2 fits could not be made, the first b.mul-from-a.conv: target: the fe")
+    assert "conv of a gives" in best(found)
+    matrix_figure(found)
+    with pytest.raises(FeatureError, match=r"the feature is constant over the"):
+        compare_layers(module, module, ["mul"], ["mul"], photos, tmp_path / "out", SETTINGS)
+
+
+def test_features_larger_than_the_disk_are_refused_before_they_are_made(
+    networks, photos, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(estimate.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
+    with pytest.raises(StoreError, match=r"take 4\.2e-05 GB, 1e-06 GB are free\. Cure: f"):
+        compare_layers(*networks, LAYERS, LAYERS, photos, tmp_path / "out", SETTINGS)
+    assert not (tmp_path / "out" / "activations").exists()
+
+
+def test_larger_fits_are_estimated_to_take_longer():
+    def seconds(source, target, images=1000, rate=1e10):
+        return estimate.seconds_of(estimate.Work(source, target), images, SETTINGS, rate)
+
+    small = seconds((8, 4, 4), (8, 4, 4))
+    assert seconds((16, 4, 4), (8, 4, 4)) > small
+    assert seconds((8, 4, 4), (16, 4, 4)) > small
+    assert seconds((8, 4, 4), (8, 8, 8)) > small
+    assert seconds((8, 4, 4), (8, 4, 4), images=2000) > small
+    assert seconds((8, 4, 4), (8, 4, 4), rate=1e9) > small
+    assert seconds((8,), (8,)) < small
+    assert [estimate.spell_seconds(s) for s in (5.0, 600.0, 9000.0)] == ["5 s", "10 min", "2.5 h"]
+
+
+def test_the_heatmaps_show_what_the_table_says(networks, photos, tmp_path):
+    found = compare_layers(*networks, ["conv1", "mean"], LAYERS, photos, tmp_path / "m", SETTINGS)
+    figure = matrix_figure(found)
+    shown = [axes.images[0].get_array() for axes in figure.axes[:3]]
+    assert [values.shape for values in shown] == [(2, 3)] * 3
+    row = cell(found, "mean", "conv2")
+    at = [float(values[1, 0]) for values in shown]
+    assert at == pytest.approx([1 - row["xdelta_b"], 1 - row["xdelta_a"], row["cka"]])
+    page = write_matrix(found, tmp_path / "m")
+    assert page == tmp_path / "m" / "index.html"
+    assert "Layer by layer" in page.read_text()
+    with Image.open(tmp_path / "m" / "figures" / "matrix.png") as picture:
+        assert min(picture.size) > 300
+    written = pd.read_csv(tmp_path / "m" / "tables" / "matrix.csv")
+    np.testing.assert_allclose(written["xdelta_b"], found.table["xdelta_b"])
+    assert list(written.columns) == [
+        *("layer_a", "form_a", "shape_a", "layer_b", "form_b", "shape_b"),
+        *("xdelta_b", "x0_b", "x1_b", "xdelta_b_train", "xdelta_a", "x0_a", "x1_a"),
+        *("xdelta_a_train", "cka"),
+    ]
+    lowest = found.table.loc[found.table["xdelta_b"].idxmin()]
+    assert f"{lowest['layer_a']} of a gives {100 * (1 - lowest['xdelta_b']):.1f} %" in best(found)

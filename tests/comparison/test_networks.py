@@ -1,0 +1,204 @@
+import sys
+import types
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+from torchvision import models
+
+from kc.comparison import networks, read_network
+from kc.comparison.weights import load_into, read_state
+from kc.errors import NetworkError
+
+PICTURE = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+
+
+def weights_of(nets: Path, seed: int = 3) -> dict[str, torch.Tensor]:
+    return read_network(f"{nets}:tiny", seed=seed).model.state_dict()
+
+
+def outputs(network: networks.OwnNetwork) -> torch.Tensor:
+    with torch.inference_mode():
+        return network.model(PICTURE)
+
+
+def test_a_function_in_a_file_gives_the_network(nets):
+    torch.manual_seed(9)
+    state = torch.get_rng_state()
+    found = read_network(f"{nets}:tiny", seed=1)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert (found.name, found.weights) == ("nets.py:tiny", "as its function made them")
+    assert not found.model.training
+    assert torch.equal(outputs(found), outputs(read_network(f"{nets}:tiny", seed=1)))
+    assert not torch.equal(outputs(found), outputs(read_network(f"{nets}:tiny", seed=2)))
+
+
+def test_torchvisions_name_takes_as_many_classes_as_the_weights_have(tmp_path):
+    torch.manual_seed(0)
+    narrow = models.resnet18(num_classes=7)
+    file = tmp_path / "mine.pth"
+    torch.save(narrow.state_dict(), file)
+    found = read_network("resnet18", file)
+    assert found.weights == "mine.pth"
+    assert torch.equal(found.model.fc.weight, narrow.fc.weight)
+    untrained = read_network("resnet18", seed=4)
+    assert untrained.weights == "untrained, seed 4"
+    assert untrained.model.fc.out_features == 1000
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda state: state,
+        lambda state: {"state_dict": state, "epoch": 3},
+        lambda state: {"model": {"state_dict": state}, "best": torch.tensor(0.9)},
+        lambda state: {f"module.{name}": value for name, value in state.items()},
+        lambda state: {"model": {f"_orig_mod.module.{name}": v for name, v in state.items()}},
+    ],
+)
+def test_state_dicts_are_found_wherever_checkpoints_keep_them(nets, tmp_path, wrap):
+    state = weights_of(nets)
+    file = tmp_path / "checkpoint.th"
+    torch.save(wrap(state), file)
+    found = read_network(f"{nets}:tiny", file)
+    assert all(torch.equal(found.model.state_dict()[name], state[name]) for name in state)
+
+
+def test_safetensors_are_read(nets, tmp_path):
+    state = weights_of(nets)
+    save_file(state, tmp_path / "w.safetensors")
+    found = read_network(f"{nets}:tiny", tmp_path / "w.safetensors")
+    assert torch.equal(found.model.conv3.weight, state["conv3.weight"])
+
+
+def test_a_prefix_of_the_networks_own_stays():
+    inner = nn.Sequential()
+    inner.add_module("module", nn.Linear(2, 2))
+    load_into(inner, {name: value + 1 for name, value in inner.state_dict().items()}, Path("w"))
+
+
+def test_old_batch_norms_that_did_not_count_are_taken():
+    state = nn.BatchNorm2d(3).state_dict()
+    model = nn.Sequential(nn.BatchNorm2d(3))
+    found = {f"0.{name}": value + 1 for name, value in state.items() if "num" not in name}
+    load_into(model, found, Path("w"))
+    assert model[0].weight.tolist() == [2, 2, 2]
+
+
+def test_a_mismatch_lists_what_is_missing_left_over_and_of_another_shape(nets, tmp_path):
+    state = weights_of(nets)
+    state["extra.weight"] = torch.ones(2)
+    del state["conv2.bias"], state["head.weight"]
+    state["conv3.bias"] = torch.ones(9)
+    torch.save(state, tmp_path / "w.pt")
+    with pytest.raises(
+        NetworkError,
+        match=r"not the weights of this network \(8 tensors\): 2 missing in the file \(conv2\.bias,"
+        r" head\.weight\); 1 left over \(extra\.weight\); 1 of another shape \(conv3\.bias \(9,\), "
+        r"expected \(4,\)\)\. Cure: name the network",
+    ):
+        read_network(f"{nets}:tiny", tmp_path / "w.pt")
+
+
+def test_an_empty_state_dict_is_a_mismatch_too():
+    with pytest.raises(
+        NetworkError, match=r"w: not .*: 2 missing in the file \(weight, bias\)\. C"
+    ):
+        load_into(nn.Linear(2, 2), {}, Path("w"))
+
+
+def test_long_lists_of_a_mismatch_are_cut(nets, tmp_path):
+    torch.save({f"w{k}": torch.ones(1) for k in range(9)}, tmp_path / "w.pt")
+    with pytest.raises(NetworkError, match=r"9 left over \(w0, w1, w2, w3, w4, w5, and 3 more\)"):
+        read_network(f"{nets}:tiny", tmp_path / "w.pt")
+
+
+class Anything:
+    pass
+
+
+def test_weights_that_cannot_be_read(tmp_path):
+    missing = tmp_path / "none.pt"
+    with pytest.raises(NetworkError, match=r"none\.pt: no such file; expected weights \(\.pt"):
+        read_state(missing)
+    pickled = tmp_path / "pickled.pt"
+    torch.save({"model": Anything()}, pickled)
+    with pytest.raises(NetworkError, match=r"pickled\.pt: not readable as weights \(Unpickling"):
+        read_state(pickled)
+    for name in ("torn.pt", "torn.safetensors"):
+        (tmp_path / name).write_bytes(b"PK\x03\x04 torn")
+        with pytest.raises(NetworkError, match=rf"{name}: not readable .* refuses to run\. Cure"):
+            read_state(tmp_path / name)
+    empty = tmp_path / "empty.pt"
+    torch.save({"epoch": 3, "optimizer": {}}, empty)
+    with pytest.raises(NetworkError, match=r"no tensors by name in it, but the keys epoch, optim"):
+        read_state(empty)
+    torch.save(torch.ones(3), empty)
+    with pytest.raises(NetworkError, match=r"no tensors by name in it, but Tensor\. Cure: save"):
+        read_state(empty)
+
+
+@pytest.mark.parametrize(
+    ("function", "told"),
+    [
+        ("tyni", r"no function 'tyni' in it; nearest: tiny"),
+        ("raising", r"line \d+: raising\(\) raised ValueError: no luck\. Cure"),
+        ("number", r"nets\.py:number gives a int, expected an nn\.Module"),
+        ("needing", r"needing\(\) raised TypeError: .*'width'"),
+    ],
+)
+def test_functions_that_give_no_network(nets, function, told):
+    with pytest.raises(NetworkError, match=told):
+        read_network(f"{nets}:{function}")
+
+
+def test_files_that_give_no_network(tmp_path):
+    with pytest.raises(NetworkError, match=r"none\.py: no such file; expected path/file\.py:funct"):
+        read_network(f"{tmp_path}/none.py:tiny")
+    for text, told in (("x = 1 +", "SyntaxError"), ("import sys; sys.exit(3)", "SystemExit: 3")):
+        file = tmp_path / "broken.py"
+        file.write_text(text)
+        with pytest.raises(NetworkError, match=rf"broken\.py: .*the file raised {told}"):
+            read_network(f"{file}:tiny")
+
+
+def test_unknown_names_name_their_nearest(monkeypatch):
+    monkeypatch.setattr(networks.importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(
+        NetworkError,
+        match=r"'resnet81' is no network of torchvision's, and timm is not installed; nearest: "
+        r"resnet1.*, or: pip install timm$",
+    ):
+        read_network("resnet81")
+
+
+def test_timm_is_asked_where_it_is_installed(monkeypatch):
+    timm = types.ModuleType("timm")
+    timm.is_model = lambda name: name == "resnet18"
+    timm.list_models = lambda: ["resnet18"]
+    asked = []
+    timm.create_model = lambda name, **about: (asked.append((name, about)), nn.Linear(1, 1))[1]
+    monkeypatch.setitem(sys.modules, "timm", timm)
+    monkeypatch.setattr(networks.importlib.util, "find_spec", lambda _: timm)
+    assert isinstance(read_network("timm:resnet18").model, nn.Linear)
+    assert asked == [("resnet18", {"pretrained": False})]
+    with pytest.raises(NetworkError, match=r"'resnet19' is no network of torchvision's or timm's"):
+        read_network("resnet19")
+
+
+def test_two_projects_may_have_files_of_the_same_name(tmp_path):
+    for folder, width in (("one", 3), ("two", 5)):
+        root = tmp_path / folder
+        root.mkdir()
+        (root / "sizes.py").write_text(f"WIDTH = {width}\n")
+        (root / "net.py").write_text(
+            "from torch import nn\nfrom sizes import WIDTH\n\n"
+            "def net():\n    return nn.Linear(1, WIDTH)\n"
+        )
+    path = list(sys.path)
+    found = [read_network(f"{tmp_path}/{name}/net.py:net") for name in ("one", "two", "one")]
+    assert [network.model.out_features for network in found] == [3, 5, 3]
+    assert sys.path == path
+    assert "sizes" not in sys.modules

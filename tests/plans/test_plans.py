@@ -1,0 +1,379 @@
+"""Plans of the default settings, counted by hand; what studies share is there once."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from kc.errors import SettingsError
+from kc.plans.outputs import PICTURES, outputs_of, pictured
+from kc.plans.products import (
+    FitPlan,
+    NetworkPlan,
+    batches,
+    merged,
+    networks_of,
+    nodes_of,
+    with_origins,
+)
+from kc.plans.studies import datasets_of, plan_of, plans
+from kc.settings.whole import STUDIES, Settings, read_settings
+
+CONFIG = Path(__file__).parents[2] / "config.yaml"
+
+
+def default(**over: object) -> Settings:
+    return read_settings([CONFIG], over)
+
+
+def all_fits(settings: Settings) -> list[FitPlan]:
+    return merged(fit for plan in plans(settings).values() for fit in plan.fits)
+
+
+def all_networks(settings: Settings) -> list[NetworkPlan]:
+    return with_origins(network for plan in plans(settings).values() for network in plan.networks)
+
+
+def vgg(seed: int = 0, dataset: str = "birds", **more: object) -> NetworkPlan:
+    return NetworkPlan(dataset, "vgg16_bn", seed, **more)  # type: ignore[arg-type]
+
+
+def seeds(names: list[str]) -> set[str]:
+    return {f"{name}-seed{seed}" for name in names for seed in (0, 1)}
+
+
+# the default, by hand
+
+EXPECTED = {
+    # networks, fits: three architectures of 3 seeds and 6 halves; five layers of 6 + 6 + 6 pairs
+    "stability": (27, 90),
+    "diagnosis": (2, 2),
+    "refinement": (6, 4),
+    "redundancy": (8, 9),
+    "compression": (6, 10),
+    "born_again": (5, 8),
+    "cross_task": (2, 4),
+    "orders": (2, 1),
+    "baselines": (7, 6),  # diagnosis and refinement
+}
+
+
+@pytest.mark.parametrize("study", list(EXPECTED))
+def test_networks_and_fits_of_a_study_by_number(study: str):
+    plan = plan_of(default(), study)
+    assert (len(plan.networks), len(plan.fits)) == EXPECTED[study]
+    assert len({fit.name for fit in plan.fits}) == len(plan.fits)
+    for fit in plan.fits:
+        assert fit.source in plan.networks
+        assert fit.target in plan.networks
+        assert "." in fit.source_node
+        assert "." in fit.target_node
+
+
+def test_every_study_has_a_plan_and_a_number_here():
+    assert list(plans(default())) == list(STUDIES)
+    assert set(EXPECTED) == set(STUDIES)
+
+
+def test_diagnosis_by_name():
+    plan = plan_of(default(), "diagnosis")
+    assert [fit.name for fit in plan.cases["blind_spots"]] == [
+        "birds-alexnet-seed0--birds-resnet34-seed0--conv5-to-last_conv"
+    ]
+    assert [fit.name for fit in plan.cases["unreliable"]] == [
+        "birds-resnet34-seed0--birds-alexnet-seed0--last_conv-to-conv5"
+    ]
+    assert (plan.fits[0].source_node, plan.fits[0].target_node) == ("features.10", "layer3.5.add")
+    assert plan.fits[0].pair == plan.fits[1].pair
+    assert (plan.stores, plan.pictures) == (True, True)
+
+
+def test_refinement_by_name():
+    plan = plan_of(default(), "refinement")
+    assert {network.name for network in plan.networks} == seeds(
+        ["birds-vgg16_bn", "birds-resnet18", "birds-resnet34"]
+    )
+    assert [fit.name for fit in plan.fits] == [
+        "birds-vgg16_bn-seed0--birds-vgg16_bn-seed1--conv4_3",
+        "birds-vgg16_bn-seed0--birds-vgg16_bn-seed1--conv5_2",
+        "birds-resnet18-seed0--birds-resnet18-seed1--last_conv",
+        "birds-resnet34-seed0--birds-resnet34-seed1--last_conv",
+    ]
+
+
+def test_redundancy_by_name():
+    plan = plan_of(default(), "redundancy")
+    assert {network.name for network in plan.networks} == seeds(
+        ["objects-vgg16_bn", "objects-resnet18", "mix-vgg16_bn", "mix-resnet18"]
+    )
+    assert {task: (fits[0].source.dataset, fits[0].only) for task, fits in plan.cases.items()} == {
+        "voc_animal": ("objects", "animal"),
+        "mix_cub": ("mix", "bird"),
+        "mix_dogs": ("mix", "dog"),
+    }
+    assert [fit.name for fit in plan.cases["mix_dogs"]] == [
+        "mix-vgg16_bn-seed0--mix-vgg16_bn-seed1--conv4_3--only-dog",
+        "mix-vgg16_bn-seed0--mix-vgg16_bn-seed1--conv5_2--only-dog",
+        "mix-resnet18-seed0--mix-resnet18-seed1--last_conv--only-dog",
+    ]
+
+
+def test_compression_by_name():
+    plan = plan_of(default(), "compression")
+    assert list(plan.cases) == ["0.5", "0.8", "0.9", "0.933", "0.97"]
+    assert {fit.source.name for fit in plan.fits} == {
+        f"birds-vgg16_bn-seed0-pruned{share}" for share in ("50", "80", "90", "93.3", "97")
+    }
+    assert {fit.target.name for fit in plan.fits} == {"birds-vgg16_bn-seed0"}
+    assert {fit.source.name for fit in plan.fits if fit.keep} == {
+        "birds-vgg16_bn-seed0-pruned97"
+    }  # what is thrown away shows best where most is
+    assert {fit.source.origin for fit in plan.fits} == {vgg()}
+
+
+def test_born_again_by_name():
+    plan = plan_of(default(), "born_again")
+    assert [network.name for network in plan.networks] == [
+        "birds-vgg16_bn-seed0",
+        *(f"birds-vgg16_bn-seed0-generation{number}" for number in (2, 3, 4, 5)),
+    ]
+    assert {fit.target.generation for fit in plan.fits} == {5}
+    assert {case: {fit.source.generation for fit in fits} for case, fits in plan.cases.items()} == {
+        str(number): {number} for number in (1, 2, 3, 4)
+    }
+    assert [fit.source.generation for fit in plan.fits if fit.keep] == [1, 1]
+
+
+def test_cross_task_by_name():
+    plan = plan_of(default(), "cross_task")
+    assert [network.name for network in plan.networks] == [
+        "mix-vgg16_bn-seed0", "mix-vgg16_bn-seed0-superclass",
+    ]  # fmt: skip
+    assert {fit.target.task for fit in plan.cases["b_from_a"]} == {"superclass"}
+    assert {fit.source.task for fit in plan.cases["a_from_b"]} == {"superclass"}
+    assert all(fit.keep for fit in plan.fits)
+
+
+def test_halves_are_of_one_split_each():
+    fits = plan_of(default(), "stability").cases["training_data"]
+    assert Counter((fit.source.half, fit.target.half) for fit in fits) == {
+        pair: 5 for n in "012" for pair in ((f"{n}a", f"{n}b"), (f"{n}b", f"{n}a"))
+    }
+
+
+# what studies share
+
+
+def test_networks_shared_between_studies_are_trained_once():
+    networks = all_networks(default())
+    assert len(networks) == len({network.name for network in networks}) == 47
+    assert Counter((n.dataset, n.architecture) for n in networks) == {
+        ("birds", "alexnet"): 9,
+        ("birds", "vgg16_bn"): 9 + 5 + 4,  # pruned, later generations
+        ("birds", "resnet34"): 9,
+        ("birds", "resnet18"): 2,
+        ("objects", "vgg16_bn"): 2,
+        ("objects", "resnet18"): 2,
+        ("mix", "vgg16_bn"): 3,  # one of them tells superclasses apart
+        ("mix", "resnet18"): 2,
+    }
+    alone = sum(len(plan.networks) for plan in plans(default()).values())
+    assert alone == 58 + 7  # what it would be without sharing
+
+
+def test_fits_shared_between_studies_are_made_once():
+    fits = all_fits(default())
+    # refinement finds conv4_3 and resnet34, orders its one fit, among those of stability
+    assert sum(number for _, number in EXPECTED.values()) == 128 + 6
+    assert len(fits) == len({fit.name for fit in fits}) == 125
+
+
+def test_a_fit_two_studies_want_kept_is_kept_once_and_one_suffices():
+    settings = default()
+    (wanted,) = plan_of(settings, "orders").fits
+    same = [fit for fit in plan_of(settings, "stability").fits if fit.name == wanted.name]
+    assert [fit.keep for fit in (*same, wanted)] == [True, True]
+    found = [fit for fit in all_fits(settings) if fit.name == wanted.name]
+    assert [fit.keep for fit in found] == [True]
+    plain = FitPlan(vgg(0), vgg(1), "conv5_3", "conv5_3")
+    for order in ([plain, wanted], [wanted, plain]):
+        assert merged(order) == [wanted]
+    assert merged([plain, plain]) == [plain]
+    refined = plan_of(settings, "refinement").fits[0]  # kept by stability, not by refinement
+    assert not refined.keep
+    assert next(fit for fit in all_fits(settings) if fit.name == refined.name).keep
+
+
+def test_fits_that_differ_in_images_only_stay_apart():
+    a, b = vgg(0, "mix"), vgg(1, "mix")
+    some = [
+        FitPlan(a, b, "conv5_3", "conv5_3"),
+        FitPlan(a, b, "conv5_3", "conv5_3", "half"),
+        FitPlan(a, b, "conv5_3", "conv5_3", only="dog"),
+        FitPlan(a, b, "conv5_3", "conv5_3", only="bird"),
+        FitPlan(b, a, "conv5_3", "conv5_3"),
+    ]
+    assert len(merged(some)) == len({fit.name for fit in some}) == 5
+
+
+def test_origins_come_along_once_and_before_what_is_made_from_them():
+    chain = with_origins([vgg(generation=3), vgg(removed=0.9), vgg(generation=3)])
+    assert chain == [vgg(), vgg(generation=2), vgg(generation=3), vgg(removed=0.9)]
+    for network in all_networks(default()):
+        if network.origin is not None:
+            order = sorted([network, network.origin])
+            assert order[0] == network.origin
+    assert vgg().origin is None
+
+
+def test_every_node_a_fit_reads_is_recorded():
+    fits = all_fits(default())
+    read = {network: nodes_of(network, fits) for network in networks_of(fits)}
+    assert read[vgg()] == ["features.30", "features.37", "features.40"]
+    assert read[vgg(generation=2)] == ["features.30", "features.40"]
+    assert read[NetworkPlan("birds", "resnet34", 1)] == ["layer3.5.add"]
+
+
+# jobs
+
+
+def test_batches_by_architecture():
+    found = batches(all_networks(default()), "architecture")
+    assert {name: len(members) for name, members in found.items()} == {
+        "birds-alexnet": 9,
+        "birds-vgg16_bn": 9,
+        "birds-vgg16_bn-pruned": 5,
+        "birds-vgg16_bn-born_again": 4,
+        "birds-resnet34": 9,
+        "birds-resnet18": 2,
+        "objects-vgg16_bn": 2,
+        "objects-resnet18": 2,
+        "mix-vgg16_bn": 3,
+        "mix-resnet18": 2,
+    }
+    assert [n.generation for n in found["birds-vgg16_bn-born_again"]] == [2, 3, 4, 5]
+    for members in found.values():
+        assert len({(n.dataset, n.architecture, n.kind) for n in members}) == 1
+
+
+def test_batches_by_network():
+    networks = all_networks(default())
+    found = batches(networks, "network")
+    assert {name: [n.name for n in members] for name, members in found.items()} == {
+        network.name: [network.name] for network in networks
+    }
+
+
+def test_data_sets_and_what_they_are_mixed_from():
+    settings = default()
+    assert datasets_of(settings, plan_of(settings, "redundancy").networks) == [
+        "birds", "dogs", "mix", "objects",
+    ]  # fmt: skip
+    assert datasets_of(settings, plan_of(settings, "refinement").networks) == ["birds"]
+    assert datasets_of(settings, plan_of(settings, "cross_task").networks) == [
+        "birds", "dogs", "mix",
+    ]  # fmt: skip
+
+
+# files
+
+
+def test_outputs_by_name():
+    settings = default()
+    outputs = {name: outputs_of(settings, name, plan) for name, plan in plans(settings).items()}
+    assert [name for name in outputs["diagnosis"] if name.endswith((".csv", ".png"))] == [
+        "tables/diagnosis.csv",
+        "figures/fig3_blind_spots_resnet34_last_conv.png",
+        "figures/fig3_unreliable_alexnet_conv5.png",
+    ]
+    assert [name for name in outputs["compression"] if name.endswith((".csv", ".svg"))] == [
+        "tables/compression.csv",
+        "figures/fig4_compression.svg",
+        "figures/fig4_compression_0_97_vgg16_bn_conv4_3.svg",
+        "figures/fig4_compression_0_97_vgg16_bn_conv5_3.svg",
+    ]
+    assert outputs["orders"] == [
+        "figures/fig1_vgg16_bn_conv5_3.png", "figures/fig1_vgg16_bn_conv5_3.svg",
+    ]  # fmt: skip
+    assert outputs["refinement"] == [
+        f"tables/table3.{suffix}" for suffix in ("csv", "md", "tex", "json")
+    ]
+    together = [name for some in outputs.values() for name in some]
+    assert len(set(together)) == len(together)
+
+
+def test_pictures_have_names_of_their_own_on_every_system():
+    layers = {"vgg16_bn": ["conv5_3", "features.3", "features.33"], "resnet18": ["last_conv"]}
+    settings = default(
+        orders={"layers": layers},
+        compression={"layers": ["conv5_3", "features.3"]},
+        born_again={"layers": ["conv5_3", "features.3"]},
+    )
+    found = [name for study in STUDIES for name, _ in pictured(study, plan_of(settings, study))]
+    assert len(found) == 2 + 2 + 2 + 4 + 4
+    assert len({name.lower() for name in found}) == len(found)
+    assert all("." not in name and "/" not in name for name in found)
+
+
+def test_pictures_are_of_kept_fits_only():
+    for study, plan in plans(default()).items():
+        shown = [fit for _, fit in pictured(study, plan)]
+        assert plan.pictures == (study in PICTURES)
+        assert shown == ([fit for fit in plan.fits if fit.keep] if plan.pictures else [])
+
+
+def test_without_components_no_picture_is_expected():
+    settings = default(consistency={"components": "none"})
+    for study, plan in plans(settings).items():
+        figures = [n for n in outputs_of(settings, study, plan) if n.startswith("figures/")]
+        assert {Path(name).stem for name in figures} <= {
+            "table1", "fig4_compression", "fig4_born_again",
+        }  # fmt: skip
+    assert outputs_of(settings, "orders", plan_of(settings, "orders")) == []
+
+
+# faults
+
+
+@pytest.mark.parametrize(
+    ("over", "told"),
+    [
+        (
+            {"refinement": {"dataset": "brids"}},
+            r"^refinement\.dataset 'brids' is not among datasets, did you mean 'birds'\? known: "
+            r"animals, birds, dogs, mix, objects$",
+        ),
+        ({"cross_task": {"dataset": "cub200"}}, r"^cross_task\.dataset 'cub200' is not among"),
+        (
+            {"redundancy": {"tasks": {"mine": {"dataset": "mixt", "superclass": "dog"}}}},
+            r"^redundancy\.tasks\.mine\.dataset 'mixt' is not among datasets, did you mean 'mix'",
+        ),
+    ],
+)
+def test_an_unknown_data_set_is_one_clear_error(over: dict[str, object], told: str):
+    settings = default(**over)
+    with pytest.raises(SettingsError, match=told):
+        plans(settings)
+    (study,) = over
+    for name in set(STUDIES) - {study, "baselines"}:
+        plan_of(settings, name)  # the others do not mind
+
+
+@pytest.mark.parametrize(
+    "over",
+    [{"redundancy": {"tasks": {}}}, {"refinement": {"layers": {}}}, {"orders": {"layers": {}}}],
+)
+def test_a_study_of_nothing_is_one_clear_error(over: dict[str, object]):
+    (study,) = over
+    (key,) = over[study]  # type: ignore[misc]
+    settings = default().model_copy(
+        update={study: getattr(default(), study).model_copy(update=over[study])}
+    )
+    with pytest.raises(SettingsError, match=rf"{study}: .*{key}.*Cure: "):
+        plan_of(settings, study)
+
+
+@pytest.mark.parametrize("name", ["stabilty", "baselines"])
+def test_baselines_of_an_unknown_study_is_one_clear_error(name: str):
+    with pytest.raises(SettingsError, match=rf"no study '{name}'; there are stability, "):
+        plan_of(default(baselines={"studies": [name]}), "baselines")

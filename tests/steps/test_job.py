@@ -1,0 +1,56 @@
+"""What every script of the workflow does around its one call."""
+
+import subprocess
+import sys
+import textwrap
+
+OWNER = textwrap.dedent("""
+    import sys, time
+    from pathlib import Path
+    from kc.steps.job import job
+    from kc.store.lock import lock
+
+    with job([sys.argv[1]]):
+        held = lock(Path(sys.argv[2]))
+        try:
+            print("owns", flush=True)
+            time.sleep(60)
+        finally:
+            held.close()
+""")
+
+
+def test_a_job_that_scancel_stops_gives_its_locks_back_and_says_so(tmp_path):
+    log, lock = tmp_path / "log", tmp_path / "lock"
+    command = [sys.executable, "-c", OWNER, str(log), str(lock)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as job:
+        assert job.stdout.readline() == "owns\n"
+        assert lock.read_text()
+        job.terminate()
+        _, errors = job.communicate(timeout=30)
+    assert job.returncode == 1
+    assert "stopped by signal SIGTERM" in errors
+    assert "stopped by signal SIGTERM" in log.read_text()
+    assert lock.read_text() == ""
+
+
+def test_a_job_that_is_done_says_what_it_took(tmp_path):
+    script = (
+        f"from kc.steps.job import job\nwith job(['{tmp_path / 'log'}']):\n"
+        "    x = b'x' * (300 << 20)"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+    last = (tmp_path / "log").read_text().splitlines()[-1]
+    assert "done in" in last
+    assert 300 < int(last.split("peak memory ")[1].split()[0]) < 600
+
+
+def test_a_log_is_not_written_through_a_link(tmp_path):
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / "log").symlink_to(tmp_path / "mine")
+    script = "import sys; from kc.steps.job import job\nwith job([sys.argv[1]]): pass"
+    subprocess.run([sys.executable, "-c", script, str(tmp_path / "log")], check=True)
+    assert (tmp_path / "mine").read_text() == "mine"
+    assert "done in" in (tmp_path / "log").read_text()

@@ -1,0 +1,69 @@
+"""The workflow's page shows every file of every study, each with its words."""
+
+from pathlib import Path
+
+import pytest
+
+from kc.plans.outputs import concept_outputs, outputs_of
+from kc.plans.studies import plans
+from kc.settings.whole import STUDIES, Settings, read_settings
+from kc.steps import page as overview
+
+ROOT = Path(__file__).parents[2]
+CAPTIONS = {study: f"About {study}." for study in (*STUDIES, "concepts")}
+
+
+def shown(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> dict:
+    given: dict = {}
+
+    def write_page(folder: Path, **told: object) -> None:
+        given.update(told, folder=folder)
+
+    monkeypatch.setattr(overview, "write_page", write_page)
+    overview.write(settings, CAPTIONS)
+    return given
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return read_settings([ROOT / "config.yaml"], {"results": str(tmp_path)})
+
+
+def test_every_study_and_every_file_to_look_at_is_on_the_page(monkeypatch, settings: Settings):
+    sections = {section.name: section for section in shown(monkeypatch, settings)["sections"]}
+    assert set(sections) == set(CAPTIONS)
+    for study, section in sections.items():
+        made = (
+            concept_outputs(settings)
+            if study == "concepts"
+            else outputs_of(settings, study, plans(settings)[study])
+        )
+        tables = {f"tables/{stem.name}.csv" for stem in section.tables}
+        figures = {f"figures/{drawing.stem.name}.png" for drawing in section.figures}
+        assert tables == {name for name in made if name.endswith(".csv")}
+        assert figures == {name for name in made if name.endswith(".png")}
+        assert tables | figures
+        assert section.about == CAPTIONS[study]
+        captions = [drawing.caption for drawing in section.figures]
+        assert len(set(captions)) == len(captions)
+        assert all(len(caption) > 20 for caption in captions)
+
+
+def test_every_kept_fit_can_be_looked_at_once(monkeypatch, settings: Settings):
+    views = shown(monkeypatch, settings)["views"]
+    kept = {fit.name for plan in plans(settings).values() for fit in plan.fits if fit.keep}
+    assert {view.name for view in views} == kept
+    assert len(views) == len(kept) > 5
+    seen = next(view for view in views if view.name.endswith("conv5-to-last_conv"))
+    assert seen.pair == "birds-alexnet-seed0 → birds-resnet34-seed0"
+    assert seen.layer == "conv5 → last_conv"
+    assert "x*: last_conv of birds-resnet34-seed0; x: conv5 of birds-alexnet-seed0." in seen.about
+    assert "Seen in: Diagnosis" in seen.about
+    assert seen.images == settings.results / "images" / "birds.json"
+
+
+def test_without_components_there_is_nothing_to_look_at(monkeypatch, settings: Settings):
+    none = settings.consistency.model_copy(update={"components": "none"})
+    given = shown(monkeypatch, settings.model_copy(update={"consistency": none}))
+    assert given["views"] == []
+    assert given["folder"] == settings.results / "report"

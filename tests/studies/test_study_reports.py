@@ -1,0 +1,154 @@
+"""All files of compression, born-again networks and two tasks, from fits whose shares are known."""
+
+import importlib
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from kc.errors import StoreError
+from kc.plans.outputs import outputs_of
+from kc.plans.products import FitPlan, NetworkPlan
+from kc.plans.studies import plan_of
+from kc.settings.whole import Settings, load_settings
+from tests.reference.written_components import names, noise, write_components, write_images
+from tests.reference.written_fits import write_results
+
+IMAGES = 6
+DATASETS = {
+    "birds": {},
+    "dogs": {"layout": "dogs"},
+    "mix": {"layout": "mixture", "parts": ["birds", "dogs"]},
+}
+STUDIES = ("compression", "born_again", "cross_task")
+
+
+def share(fit: FitPlan, subset: str) -> float:
+    found = 0.2 + fit.source.removed / 4 - fit.source.generation / 50
+    return found + 0.3 * (fit.target.task == "superclass") - 0.02 * (subset == "train")
+
+
+def top1(network: NetworkPlan) -> float:
+    return 65.4 - 10 * network.removed + network.generation
+
+
+def settings_in(folder: Path, study: str, components: str = "test") -> Settings:
+    settings = load_settings(
+        {
+            "results": folder,
+            "datasets": DATASETS,
+            "networks": {"vgg16_bn": {"width": 0.125}},
+            "consistency": {"components": components},
+            "pictures": {"filters": 1, "images": 1},
+        }
+    )
+    plan = plan_of(settings, study)
+    write_results(plan, folder, share, top1=top1)
+    if components != "none":
+        ids = names(IMAGES)
+        write_images(plan.fits[0].target.dataset, folder, ids)
+        for fit in plan.fits:
+            if fit.keep:
+                write_components(fit, folder, noise(IMAGES), ids)
+    return settings
+
+
+def write(settings: Settings, study: str) -> None:
+    importlib.import_module(f"kc.report.{study}").write(settings)
+
+
+def written(folder: Path) -> set[str]:
+    made = [path for name in ("tables", "figures") for path in (folder / name).glob("*")]
+    return {str(path.relative_to(folder)) for path in made}
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_what_is_written_is_what_the_rule_expects_and_the_same_again(tmp_path: Path, study: str):
+    for name in ("a", "b"):
+        write(settings_in(tmp_path / name, study), study)
+    settings = settings_in(tmp_path / "c", study)
+    expected = outputs_of(settings, study, plan_of(settings, study))
+    assert written(tmp_path / "a") == set(expected)
+    assert sum(name.endswith(".png") for name in expected) > 1
+    for name in expected:
+        content = (tmp_path / "a" / name).read_bytes()
+        assert len(content) > 100
+        if not name.endswith(".json"):
+            assert content == (tmp_path / "b" / name).read_bytes()
+            assert str(tmp_path).encode() not in content
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_without_components_no_picture_is_drawn_or_expected(tmp_path: Path, study: str):
+    settings = settings_in(tmp_path, study, components="none")
+    write(settings, study)
+    expected = outputs_of(settings, study, plan_of(settings, study))
+    assert written(tmp_path) == set(expected)
+    assert len([name for name in expected if name.endswith(".png")]) == (study != "cross_task")
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_the_text_says_what_the_numbers_are_and_are_not(tmp_path: Path, study: str):
+    write(settings_in(tmp_path, study, components="none"), study)
+    text = (tmp_path / "tables" / f"{study}.md").read_text()
+    dataset = "mix" if study == "cross_task" else "birds"
+    assert f"generated pictures ({dataset}), 64 px" in text
+    assert "vgg16_bn 0.125" in text
+    assert "how far another seed would differ is not told" in text
+    assert "does not print which layer" in text
+    tex = (tmp_path / "tables" / f"{study}.tex").read_text()
+    assert rf"\label{{tab:{study}}}" in tex
+
+
+@pytest.mark.parametrize(
+    ("study", "row"),
+    [
+        # removed, really removed, s_conv, s_fc, ..., Var, share, train, top-1 of both
+        ("compression", "| 50.0% | 50.01% | 1 | 1.5 | vgg16_bn | conv4_3 | 1.52 | 0.305 | 0.285 |"),
+        ("born_again", "| 1 | vgg16_bn | conv4_3 | 0.9 | 0.180 | 0.160 | 66.4 | 70.4 |"),
+        ("cross_task", "| b_from_a | vgg16_bn | conv4_3 | 0.520 | 0.540 | 2.4 | 0.480 | 66.4 |"),
+    ],
+)
+def test_the_first_row_by_hand(tmp_path: Path, study: str, row: str):
+    write(settings_in(tmp_path, study, components="none"), study)
+    lines = (tmp_path / "tables" / f"{study}.md").read_text().splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith(("|:", "|-"))) + 1
+    assert " ".join(lines[first].split()).startswith(row)
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_origin_names_every_fit_and_network(tmp_path: Path, study: str):
+    settings = settings_in(tmp_path, study, components="none")
+    write(settings, study)
+    about = json.loads((tmp_path / "tables" / f"{study}.json").read_text())
+    plan = plan_of(settings, study)
+    assert set(about["fits"]) == {fit.name for fit in plan.fits}
+    assert set(about["networks"]) == {network.name for network in plan.networks}
+    assert about["study"] == study
+    assert about["devices"] == ["cpu"]
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_a_missing_network_leaves_no_table(tmp_path: Path, study: str):
+    settings = settings_in(tmp_path, study, components="none")
+    network = plan_of(settings, study).networks[-1]
+    (tmp_path / "networks" / network.name / "card.json").unlink()
+    with pytest.raises(StoreError, match="expected the network"):
+        write(settings, study)
+    assert not (tmp_path / "tables").exists()
+
+
+def test_the_curves_are_the_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    module = importlib.import_module("kc.report.compression")
+    drawn = []
+    monkeypatch.setattr(module, "write_figure", lambda figure, stem: drawn.append((figure, stem)))
+    write(settings_in(tmp_path, "compression", components="none"), "compression")
+    ((figure, stem),) = drawn
+    assert stem == tmp_path / "figures" / "fig4_compression"
+    table = pd.read_csv(tmp_path / "tables" / "compression.csv")
+    left, right = figure.axes
+    for line, (_, rows) in zip(left.lines, table.groupby("layer", sort=False), strict=True):
+        assert line.get_xdata().tolist() == rows["removed"].tolist()
+        assert line.get_ydata().tolist() == rows["share"].tolist()
+    assert right.lines[0].get_ydata().tolist() == table["top1"].tolist()[::2]
