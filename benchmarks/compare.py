@@ -16,9 +16,8 @@ from typing import Any, NamedTuple
 import torch
 from tabulate import tabulate
 
-from kc.allocator import keep_freed_memory
 from kc.provenance import versions
-from kc.runtime import use_threads
+from kc.runtime import keep_freed_memory, use_threads
 from kc.store.files import read_json, write_json_atomic
 
 RESULTS = Path(__file__).parent / "results"

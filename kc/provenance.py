@@ -20,10 +20,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from kc.addresses import without_secrets
+from kc.errors import without_secrets
 
 PACKAGE_ROOT = Path(__file__).parent
-NOT_COUNTED = ("kc.settings", "kc.plans", "kc.cli", "kc.errors", "kc.addresses", "kc.provenance")
+NOT_COUNTED = ("kc.settings", "kc.plans", "kc.cli", "kc.errors", "kc.provenance")
 """Packages and modules without numerics: settings count by value, plans by what they name."""
 
 

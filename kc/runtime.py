@@ -1,19 +1,33 @@
-"""Device, threads and seeds: the three things outside the settings that could change a number."""
+"""Device, threads, memory and seeds: what could change a number or its speed outside the settings.
 
+Imports torch only where a function needs it: jobs that read cards alone have none.
+"""
+
+import ctypes
 import hashlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-
-from kc.allocator import keep_from_broken_kernels
 from kc.errors import DeviceError
 
+if TYPE_CHECKING:
+    import torch
 
-def pick_device(name: str) -> torch.device:
+KEPT = 1 << 28
+"""Bytes: blocks below it come from memory kept, and no more than twice as much is kept unused."""
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
+
+
+def pick_device(name: str) -> "torch.device":
     """Turn the setting ``device`` into a device.
 
     ``auto`` takes a GPU where there is one. A GPU that was asked for and is missing is an
     error, never a quiet CPU run.
     """
+    import torch
+
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     device = torch.device(name)
@@ -31,6 +45,8 @@ def use_threads(threads: int = 1) -> None:
     Weights differ between one and two threads, and two jobs of one thread outrun one of two
     (measured: 632 against 487 images/s). Call it before any computation.
     """
+    import torch
+
     keep_from_broken_kernels()
     torch.set_num_threads(threads)
 
@@ -43,3 +59,26 @@ def derive_seed(*parts: object) -> int:
     """
     digest = hashlib.sha256("\x1f".join(str(part) for part in parts).encode()).digest()
     return int.from_bytes(digest[:4], "big") & 0x7FFFFFFF
+
+
+def keep_freed_memory() -> None:
+    """Keep glibc from giving every freed tensor back to the system, and from asking for it anew.
+
+    The system clears each page it gives: without this, a third of the time of small convolutions
+    went into that. Values do not change. Where there is no glibc (macOS, musl), nor does speed.
+    """
+    set_option = getattr(ctypes.CDLL(None), "mallopt", None)
+    if set_option is not None:
+        set_option(_MMAP_THRESHOLD, KEPT)
+        set_option(_TRIM_THRESHOLD, 2 * KEPT)
+
+
+def keep_from_broken_kernels(cpu: Path = Path("/proc/cpuinfo")) -> None:
+    """Keep oneDNN from its kernels for AVX2, where the processor has no AVX-512.
+
+    With torch 2.15 they write past their memory when narrow networks are trained (seen on an AMD
+    EPYC: crashes, and other weights from the same seed); those for AVX were as fast there. The
+    user's own ``ONEDNN_MAX_CPU_ISA`` stands.
+    """
+    if cpu.is_file() and "avx512" not in cpu.read_text():
+        os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX")

@@ -15,7 +15,7 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 CPU = Path("/proc/cpuinfo")
 if CPU.is_file() and "avx512" not in CPU.read_text():
-    # as kc.allocator.keep_from_broken_kernels does
+    # as kc.runtime.keep_from_broken_kernels does
     os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX")
 
 

@@ -4,8 +4,7 @@ import pickle
 
 import pytest
 
-from kc.addresses import without_secrets
-from kc.errors import DownloadError, SettingsError
+from kc.errors import DownloadError, SettingsError, without_secrets
 from kc.provenance import plain, product_key
 from kc.settings.whole import Dataset, load_settings
 

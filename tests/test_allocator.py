@@ -9,7 +9,7 @@ import pytest
 FAULTS = textwrap.dedent("""
     import resource, sys
     import torch
-    from kc.allocator import KEPT, keep_freed_memory
+    from kc.runtime import KEPT, keep_freed_memory
 
     if sys.argv[1] == "kept":
         keep_freed_memory()

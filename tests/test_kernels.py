@@ -1,6 +1,6 @@
 import os
 
-from kc.allocator import keep_from_broken_kernels
+from kc.runtime import keep_from_broken_kernels
 
 
 def test_kernels_for_avx2_are_kept_off_where_there_is_no_avx512(tmp_path, monkeypatch):

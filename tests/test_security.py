@@ -254,7 +254,7 @@ def test_modules_are_imported_by_names_of_ours():
         if isinstance(node, ast.Call) and spelled(node.func).endswith("import_module")
     ]
     # timm and h5py are optional; the script of a study imports its report
-    of_study = ("study.py", "f'kc.report.{snakemake.params.study}'")
+    of_study = ("study.py", "f'kc.studies.{snakemake.params.study}'")
     assert set(named) == {("networks.py", "'timm'"), ("hdf5.py", "'h5py'"), of_study}
 
 

@@ -103,7 +103,7 @@ class _Walk:
                 _fault(found, "missing", f"{file.name} is not there")
             elif file_digest(file) != digest:
                 _fault(found, "changed", f"{file.name} is not the file that was written")
-        now = code_hash(f"kc.report.{origin['study']}")
+        now = code_hash(f"kc.studies.{origin['study']}")
         if now != origin["code"]:
             _fault(found, "stale", f"made by code {origin['code']}, kc is {now} now")
         for name, about in origin.get("fits", {}).items():

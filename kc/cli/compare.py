@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from kc.allocator import keep_freed_memory
 from kc.errors import SettingsError
+from kc.runtime import keep_freed_memory
 from kc.settings.custom import Colours, Pair
 from kc.settings.sections import Section, shown
 from kc.settings.whole import Activations, Consistency

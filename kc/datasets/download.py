@@ -19,8 +19,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import requests
 
-from kc.addresses import without_secrets
-from kc.errors import DownloadError
+from kc.errors import DownloadError, without_secrets
 from kc.files.aside import write_whole
 from kc.files.checksum import PATTERN, checksum_of, differs
 from kc.plans.commands import command, config_options

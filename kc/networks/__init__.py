@@ -3,15 +3,12 @@
 from kc.networks.build import build
 from kc.networks.checkpoint import load_network
 from kc.networks.tap import feature_extractor, nodes, record, split
-from kc.steps.networks import Training, train_networks
 
 __all__ = [
-    "Training",
     "build",
     "feature_extractor",
     "load_network",
     "nodes",
     "record",
     "split",
-    "train_networks",
 ]

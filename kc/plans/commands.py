@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
-from kc.addresses import without_secrets
+from kc.errors import without_secrets
 from kc.files.aside import write_whole
 
 AGAIN = "give the command that made it again; what is whole is kept, the rest is made anew"

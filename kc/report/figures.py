@@ -49,7 +49,7 @@ def stability_figure(table1: pd.DataFrame) -> Figure:
     Parameters
     ----------
     table1
-        As :func:`kc.studies.stability.stability_tables` gives it.
+        As :func:`kc.studies.stability.numbers.stability_tables` gives it.
     """
     cases = list(table1["case"].unique())
     lines = list(dict.fromkeys(zip(table1["network"], table1["layer"], strict=True)))

@@ -20,7 +20,7 @@ from pydantic import (
     field_validator,
 )
 
-from kc.addresses import without_secrets
+from kc.errors import without_secrets
 from kc.names import Architecture
 
 NAME = "[A-Za-z0-9][A-Za-z0-9_-]{0,63}"

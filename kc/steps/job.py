@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from kc.allocator import keep_freed_memory, keep_from_broken_kernels
 from kc.errors import KCError
+from kc.runtime import keep_freed_memory, keep_from_broken_kernels
 
 LOG = logging.getLogger("kc")
 

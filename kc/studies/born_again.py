@@ -4,9 +4,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from kc.plans.studies import StudyPlan
+from kc.plans.studies import StudyPlan, plan_of
+from kc.report.curves import curves_figure
+from kc.report.figures import write_figure
+from kc.report.tables import Column, write_table
 from kc.settings.whole import Settings
+from kc.studies.components import draw_components
 from kc.studies.inconsistent import inconsistencies
+from kc.studies.origin import origin, setting_notes
+from kc.studies.wording import INCONSISTENCY, ONE_CHAIN
 
 
 def born_again_table(settings: Settings, plan: StudyPlan) -> pd.DataFrame:
@@ -18,3 +24,37 @@ def born_again_table(settings: Settings, plan: StudyPlan) -> pd.DataFrame:
     frame = inconsistencies(plan.cases, "generation", Path(settings.results))
     frame["generation"] = frame["generation"].astype(int)
     return frame.rename(columns={"source_top1": "top1", "target_top1": "top1_last"})
+
+
+def write(settings: Settings) -> None:
+    """Write ``tables/born_again`` and ``figures/fig4_born_again*`` under the results folder."""
+    plan = plan_of(settings, "born_again")
+    study, results = settings.born_again, Path(settings.results)
+    table = born_again_table(settings, plan)
+    notes = [
+        f"Generation 1 is trained on labels, each later one on labels and, with weight "
+        f"{study.distillation.weight:g}, on the one before it (temperature "
+        f"{study.distillation.tau:g}), from a new seed.",
+        f"x*: the feature of generation {study.generations}; x: that of the generation in the row.",
+        "The paper does not print which layer it looked at.",
+        ONE_CHAIN,
+        *setting_notes(settings, plan.networks),
+    ]
+    write_table(
+        table,
+        results / "tables" / "born_again",
+        title="Born-again networks: blind spots by generation",
+        caption=f"Variance of generation {study.generations}'s feature that an earlier one cannot "
+        "give through g, test images [L20, Fig. 4, right].",
+        notes=notes,
+        provenance=origin(settings, "born_again", plan),
+        columns={**INCONSISTENCY, "top1_last": Column("last generation's top-1 (%)", ".1f")},
+    )
+    figure = curves_figure(
+        table, "generation", "share", "layer",
+        xlabel="generation", ylabel="Var(x$^\\Delta$) / Var(x*)",
+        labels={layer: layer for layer in study.layers}, y2="top1", y2label="top-1 (%)",
+    )  # fmt: skip
+    write_figure(figure, results / "figures" / "fig4_born_again")
+    what = "Blind spots of generation 1: x$^\\Delta$ is what the last generation knows beyond it."
+    draw_components(settings, "born_again", plan, "parts", what)

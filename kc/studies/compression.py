@@ -4,10 +4,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from kc.plans.studies import StudyPlan
+from kc.plans.studies import StudyPlan, plan_of
+from kc.report.curves import curves_figure
+from kc.report.figures import write_figure
+from kc.report.tables import Column, write_table
 from kc.settings.whole import Settings
+from kc.studies.components import draw_components
 from kc.studies.fits import read_network_card
 from kc.studies.inconsistent import inconsistencies
+from kc.studies.origin import origin, setting_notes
+from kc.studies.wording import INCONSISTENCY, ONE_CHAIN
 
 
 def compression_table(settings: Settings, plan: StudyPlan) -> pd.DataFrame:
@@ -25,3 +31,43 @@ def compression_table(settings: Settings, plan: StudyPlan) -> pd.DataFrame:
     for place, name in enumerate(("removed_share", "s_conv", "s_fc"), 1):
         frame.insert(place, name, [float(card[name]) for card in pruned])
     return frame
+
+
+def write(settings: Settings) -> None:
+    """Write ``tables/compression`` and ``figures/fig4_compression*`` under the results folder."""
+    plan = plan_of(settings, "compression")
+    study, results = settings.compression, Path(settings.results)
+    table = compression_table(settings, plan)
+    notes = [
+        "Magnitude pruning: weights below s times the deviation of their layer's weights go; "
+        "s_conv for convolutions, s_fc for fully connected layers, found by bisection so that both "
+        "lose the same share. Quantisation is left out.",
+        f"Retrained for {study.retraining.epochs} epochs with the masks held. x*: the original's "
+        "feature; x: the pruned network's.",
+        "The paper does not print which layer it looked at.",
+        ONE_CHAIN,
+        *setting_notes(settings, plan.networks),
+    ]
+    write_table(
+        table,
+        results / "tables" / "compression",
+        title="Compression: what pruning throws away",
+        caption="Variance of the original's feature that the pruned network cannot give through g, "
+        "test images [L20, Fig. 4, left].",
+        notes=notes,
+        provenance=origin(settings, "compression", plan),
+        columns={
+            **INCONSISTENCY,
+            "removed": Column("removed", ".1%"),
+            "removed_share": Column("really removed", ".2%"),
+            "top1_original": Column("original's top-1 (%)", ".1f"),
+        },
+    )
+    figure = curves_figure(
+        table, "removed", "share", "layer",
+        xlabel="removed share of the weights", ylabel="Var(x$^\\Delta$) / Var(x*)",
+        labels={layer: layer for layer in study.layers}, y2="top1", y2label="top-1 (%)",
+    )  # fmt: skip
+    write_figure(figure, results / "figures" / "fig4_compression")
+    what = f"What pruning {max(study.removed):.1%} of the weights threw away is x$^\\Delta$."
+    draw_components(settings, "compression", plan, "parts", what)

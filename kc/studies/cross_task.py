@@ -4,9 +4,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from kc.plans.studies import StudyPlan
+from kc.plans.studies import StudyPlan, plan_of
+from kc.report.tables import Column, write_table
 from kc.settings.whole import Settings
+from kc.studies.components import draw_components
 from kc.studies.inconsistent import inconsistencies
+from kc.studies.origin import origin, setting_notes
+from kc.studies.wording import INCONSISTENCY, ONE_CHAIN
 
 
 def cross_task_table(settings: Settings, plan: StudyPlan) -> pd.DataFrame:
@@ -20,3 +24,33 @@ def cross_task_table(settings: Settings, plan: StudyPlan) -> pd.DataFrame:
     frame.insert(3, "reconstructed", 1 - frame["share"])
     frame.insert(4, "reconstructed_train", 1 - frame.pop("share_train"))
     return frame
+
+
+def write(settings: Settings) -> None:
+    """Write ``tables/cross_task`` and ``figures/fig5_*`` under the results folder."""
+    plan = plan_of(settings, "cross_task")
+    notes = [
+        "A is trained to tell all classes, B only superclasses. b_from_a: B's feature from A's; "
+        "a_from_b: the other way round. Accuracies are each network's own task's.",
+        "The paper does not print which layer it looked at, and no numbers.",
+        ONE_CHAIN,
+        *setting_notes(settings, plan.networks),
+    ]
+    write_table(
+        cross_task_table(settings, plan),
+        Path(settings.results) / "tables" / "cross_task",
+        title="Networks of two tasks",
+        caption="Share of a feature's variance that the network of the other task gives through g, "
+        "test images [L20, Fig. 5].",
+        notes=notes,
+        provenance=origin(settings, "cross_task", plan),
+        columns={
+            **INCONSISTENCY,
+            "reconstructed": Column("reconstructed", ".3f"),
+            "reconstructed_train": Column("the same on training images", ".3f"),
+            "source_top1": Column("source's top-1 (%)", ".1f"),
+            "target_top1": Column("target's top-1 (%)", ".1f"),
+        },
+    )
+    what = "Two tasks: g(x) is what both networks know, x$^\\Delta$ what only the target does."
+    draw_components(settings, "cross_task", plan, "parts", what)

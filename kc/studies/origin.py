@@ -30,7 +30,7 @@ def origin(settings: Settings, study: str, plan: StudyPlan) -> dict[str, Any]:
     return {
         "study": study,
         "settings": plain(settings),
-        "code": code_hash(f"kc.report.{study}"),
+        "code": code_hash(f"kc.studies.{study}"),
         "versions": versions(),
         "fits": {
             name: _only(card, OF_FIT) | {end: card[end]["digest"] for end in ("source", "target")}

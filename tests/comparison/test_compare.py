@@ -1,4 +1,3 @@
-import ast
 from pathlib import Path
 
 import numpy as np
@@ -178,14 +177,3 @@ def test_modules_of_python_are_compared(photos, tmp_path):
 def test_a_penalty_by_name_is_refused():
     with pytest.raises(ValueError, match=r"'raw_equivalent' is for the papers' networks; expected"):
         CompareSettings(consistency=Consistency(penalty="raw_equivalent"))
-
-
-def test_own_networks_import_only_what_stands_to_their_left():
-    left = {"images", "networks", "activations", "consistency", "store", "own"}
-    plain = {"commands", "config", "errors", "hdf5", "names", "own_config", "provenance"}
-    plain |= {"runtime", "sections", "sources", "user_code"}
-    for file in (ROOT / "kc" / "comparison").glob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text())):
-            module = node.module if isinstance(node, ast.ImportFrom) else None
-            if module and module.startswith("kc."):
-                assert module.split(".")[1] in left | plain, f"{file} imports {module}"

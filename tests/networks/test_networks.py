@@ -13,7 +13,7 @@ from kc.activations import open_store, record_networks
 from kc.errors import DeviceError, NetworkError, StoreError
 from kc.images import normalise
 from kc.names import LAYER_NODES
-from kc.networks import Training, build, load_network, record, split, train_networks
+from kc.networks import build, load_network, record, split
 from kc.networks import train as train_module
 from kc.networks.prune import removed_share
 from kc.plans.products import NetworkPlan
@@ -21,7 +21,7 @@ from kc.runtime import pick_device
 from kc.settings.studies import Distillation, Retraining
 from kc.settings.whole import Activations, Network, Recipe
 from kc.steps import networks as products
-from kc.steps.networks import half_rows
+from kc.steps.networks import Training, half_rows, train_networks
 from kc.store import ArraySpec, StoreWriter
 
 NARROW = Network(width=0.0625, head_units=16, dropout=0.5, small_input=True)

@@ -15,16 +15,16 @@ from kc.concepts.maps import Maps
 from kc.concepts.samples import Measured
 from kc.errors import StoreError
 from kc.images import build_image_store, open_images
-from kc.report.concepts_notes import (
+from kc.settings.concepts import ROLES, Concepts, Role, concept_figures, concept_networks
+from kc.settings.whole import Settings, load_settings
+from kc.studies.concepts.notes import (
     HYPOTHESES,
     accuracy_note,
     counting_notes,
     hypothesis_notes,
     training_notes,
 )
-from kc.settings.concepts import ROLES, Concepts, Role, concept_figures, concept_networks
-from kc.settings.whole import Settings, load_settings
-from kc.studies.concepts import (
+from kc.studies.concepts.numbers import (
     CLAIMS,
     LayerView,
     _check_images,
@@ -33,7 +33,7 @@ from kc.studies.concepts import (
     differences,
     layer_view,
 )
-from kc.studies.printed_concepts import TABLE2, TABLE3, printed, printed_dataset
+from kc.studies.concepts.printed import TABLE2, TABLE3, printed, printed_dataset
 from tests.reference import plain_concepts as plain
 
 EPOCHS, COUNT, GRID, B = (0, 2, 5, 9), 8, 16, 0.25
@@ -267,7 +267,7 @@ def test_printed_values_are_the_papers():
 def test_the_study_writes_all_its_files(tmp_path: Path):
     from kc.concepts.maps import map_networks
     from kc.concepts.networks import Given, train_concept_networks
-    from kc.report.concepts import write
+    from kc.studies.concepts.table import write
 
     settings = load_settings(
         {

@@ -11,7 +11,7 @@ from kc.errors import StoreError
 from kc.plans.products import FitPlan
 from kc.plans.studies import StudyPlan, plan_of
 from kc.settings.whole import load_settings
-from kc.studies.stability import StabilityTables, stability_tables
+from kc.studies.stability.numbers import StabilityTables, stability_tables
 from tests.reference.written_fits import X1, X2, card_of, write_card, write_results
 
 LAYERS = {"vgg16_bn": ["conv4_3", "conv5_3"]}

@@ -55,7 +55,7 @@ def settings_in(folder: Path, study: str, components: str = "test") -> Settings:
 
 
 def write(settings: Settings, study: str) -> None:
-    importlib.import_module(f"kc.report.{study}").write(settings)
+    importlib.import_module(f"kc.studies.{study}").write(settings)
 
 
 def written(folder: Path) -> set[str]:
@@ -140,7 +140,7 @@ def test_a_missing_network_leaves_no_table(tmp_path: Path, study: str):
 
 
 def test_the_curves_are_the_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    module = importlib.import_module("kc.report.compression")
+    module = importlib.import_module("kc.studies.compression")
     drawn = []
     monkeypatch.setattr(module, "write_figure", lambda figure, stem: drawn.append((figure, stem)))
     write(settings_in(tmp_path, "compression", components="none"), "compression")

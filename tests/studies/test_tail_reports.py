@@ -23,7 +23,7 @@ def fresh(settings: Settings, folder: Path, **changed: object) -> Settings:
 
 
 def write(settings: Settings, study: str) -> None:
-    importlib.import_module(f"kc.report.{study}").write(settings)
+    importlib.import_module(f"kc.studies.{study}").write(settings)
 
 
 def written(folder: Path) -> set[str]:

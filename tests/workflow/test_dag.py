@@ -1,4 +1,3 @@
-import ast
 import os
 import subprocess
 import sys
@@ -7,10 +6,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-STAGES = [
-    *("store", "images", "networks", "activations", "consistency"),
-    *("concepts", "own", "studies", "report"),
-]
 
 
 def snakemake(*arguments, cwd=ROOT):
@@ -93,22 +88,3 @@ def test_a_wrong_key_is_one_clear_error(tmp_path):
     code, text = snakemake("--directory", str(tmp_path), "--config", "consistancy={order: 1}")
     assert code != 0
     assert "consistancy: unknown key, did you mean 'consistency'?" in text
-
-
-def kc_imports(path):
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-        elif isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-
-
-@pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_imports_only_stages_to_its_left(stage):
-    later = {f"kc.{name}" for name in STAGES[STAGES.index(stage) + 1 :]}
-    files = list((ROOT / "kc" / stage).rglob("*.py"))
-    assert files
-    for file in files:
-        for module in kc_imports(file):
-            assert ".".join(module.split(".")[:2]) not in later, f"{file} imports {module}"
-            assert stage == "store" or module.split(".")[0] != "zarr", f"{file} imports zarr"

@@ -30,13 +30,16 @@ ENTRIES = {
         *("images/build.py", "networks/train.py", "activations/record.py", "consistency/fit.py"),
         *("concepts/train.py", "concepts/maps.py"),
     ],
-    "report": ["studies/study.py", "kc.report.stability"],
+    "report": ["studies/study.py", "kc.studies.stability.table"],
     "download": ["download/fetch.py"],
     "studies": [
         "studies/study.py",
-        *(f"kc.report.{name}" for name in ("diagnosis", "refinement", "redundancy", "compression")),
-        *(f"kc.report.{name}" for name in ("born_again", "cross_task", "orders", "baselines")),
-        *("kc.report.concepts", "report/page.py", "custom/compare.py"),
+        *(
+            f"kc.studies.{name}"
+            for name in ("diagnosis", "refinement", "redundancy", "compression")
+        ),
+        *(f"kc.studies.{name}" for name in ("born_again", "cross_task", "orders", "baselines")),
+        *("kc.studies.concepts.table", "report/page.py", "custom/compare.py"),
     ],
 }
 

@@ -89,9 +89,9 @@ ENTRIES = {
     "train.py": "kc.steps.networks",
     "record.py": "kc.activations.record",
     "fit.py": "kc.consistency.products",
-    "study.py": "kc.report.stability",
+    "study.py": "kc.studies.stability.table",
 }
-WITHOUT_NUMBERS = {"kc.steps.job", "kc.allocator", "kc.runtime"}
+WITHOUT_NUMBERS = {"kc.steps.job", "kc.runtime"}
 """Modules that scripts use beside the step they call."""
 
 

@@ -97,6 +97,6 @@ rule concepts:
         root=MODULES,
         study="concepts",
         settings=plain(SETTINGS.of_study("concepts")),
-        code=code_of("kc.report.concepts"),
+        code=code_of("kc.studies.concepts.table"),
     script:
         "../scripts/studies/study.py"

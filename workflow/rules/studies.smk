@@ -36,6 +36,6 @@ for study, plan in PLANS.items():
             root=MODULES,
             study=study,
             settings=plain(SETTINGS.of_study(study)),
-            code=code_of(f"kc.report.{study}"),
+            code=code_of(f"kc.studies.{study}"),
         script:
             "../scripts/studies/study.py"

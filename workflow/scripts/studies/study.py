@@ -7,6 +7,6 @@ from kc.settings.whole import load_settings
 from kc.steps.job import job
 
 with job(snakemake.log):
-    importlib.import_module(f"kc.report.{snakemake.params.study}").write(
+    importlib.import_module(f"kc.studies.{snakemake.params.study}").write(
         load_settings(snakemake.params.settings)
     )

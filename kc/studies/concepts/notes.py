@@ -8,9 +8,9 @@ from typing import Any
 from kc.plans.products import NetworkPlan
 from kc.settings.concepts import Role
 from kc.settings.whole import Consistency, Recipe, Settings
-from kc.studies.concepts import LATE, PAIR, Difference, LayerView, differences
+from kc.studies.concepts.numbers import LATE, PAIR, Difference, LayerView, differences
+from kc.studies.concepts.printed import printed_dataset
 from kc.studies.origin import setting_notes
-from kc.studies.printed_concepts import printed_dataset
 
 MEASURES: Mapping[str, tuple[str, str]] = MappingProxyType(
     {

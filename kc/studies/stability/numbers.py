@@ -16,7 +16,7 @@ from kc.plans.studies import StudyPlan
 from kc.studies import printed
 from kc.studies.fits import PARTS, read_fit_card, read_network_card, shares_of
 from kc.studies.intervals import Estimate, over_fits
-from kc.studies.stability_notes import table1_notes, table2_notes
+from kc.studies.stability.notes import table1_notes, table2_notes
 
 GROUP = ["case", "network", "layer", "subset"]
 

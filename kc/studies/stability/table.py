@@ -7,7 +7,7 @@ from kc.report.figures import stability_figure, write_figure
 from kc.report.tables import Column, write_table
 from kc.settings.whole import Settings
 from kc.studies.origin import origin, setting_notes
-from kc.studies.stability import stability_tables
+from kc.studies.stability.numbers import stability_tables
 
 COLUMNS: Mapping[str, Column] = {
     "mean": Column("Var(xdelta) / Var(x*)", ".3f"),

@@ -30,7 +30,7 @@ from kc.images import open_images
 from kc.names import Architecture
 from kc.plans.commands import fix_at, remake
 from kc.settings.concepts import ConceptNetwork, Concepts, Role
-from kc.studies.printed_concepts import (
+from kc.studies.concepts.printed import (
     TABLE2,
     TABLE2_MEASURES,
     TABLE3,

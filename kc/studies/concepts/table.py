@@ -18,7 +18,12 @@ from kc.concepts.maps import read_maps
 from kc.concepts.networks import read_card
 from kc.images import open_images
 from kc.provenance import code_hash, plain, versions
-from kc.report.concepts_notes import (
+from kc.report.curves import LINES
+from kc.report.figures import STYLE, write_figure
+from kc.report.tables import Column, write_table
+from kc.settings.concepts import Role, concept_networks, layers_seen
+from kc.settings.whole import Settings
+from kc.studies.concepts.notes import (
     INTERVALS,
     MEASURES,
     accuracy_note,
@@ -29,12 +34,7 @@ from kc.report.concepts_notes import (
     training_notes,
     untrained_note,
 )
-from kc.report.curves import LINES
-from kc.report.figures import STYLE, write_figure
-from kc.report.tables import Column, write_table
-from kc.settings.concepts import Role, concept_networks, layers_seen
-from kc.settings.whole import Settings
-from kc.studies.concepts import (
+from kc.studies.concepts.numbers import (
     PAIR,
     LayerView,
     Seen,
@@ -115,7 +115,7 @@ def _origin(settings: Settings, cards: Mapping[str, Mapping[str, Any]]) -> dict[
     return {
         "study": "concepts",
         "settings": plain(settings),
-        "code": code_hash("kc.report.concepts"),
+        "code": code_hash("kc.studies.concepts.table"),
         "versions": versions(),
         "networks": {n: {key: card[key] for key in kept} for n, card in cards.items()},
         "maps": {
