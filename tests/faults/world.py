@@ -21,12 +21,12 @@ from kc.consistency.products import fit_pairs
 from kc.images import build_image_store, open_images
 from kc.plans.products import FitPlan, networks_of, nodes_of
 from kc.plans.studies import plan_of
-from kc.report import stability
 from kc.runtime import use_threads
 from kc.settings.concepts import ConceptNetwork, Concepts, Lessons
 from kc.settings.whole import Network, Settings, load_settings
 from kc.steps.networks import Training, train_networks
 from kc.store import ArraySpec, StoreWriter
+from kc.studies import stability
 
 CPU = torch.device("cpu")
 RESULTS = Path("results")

@@ -97,6 +97,6 @@ rule concepts:
         root=MODULES,
         study="concepts",
         settings=plain(SETTINGS.of_study("concepts")),
-        code=code_of("kc.studies.concepts.table"),
+        code=code_of("kc.studies.concepts"),
     script:
         "../scripts/studies/study.py"

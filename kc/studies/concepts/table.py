@@ -115,7 +115,7 @@ def _origin(settings: Settings, cards: Mapping[str, Mapping[str, Any]]) -> dict[
     return {
         "study": "concepts",
         "settings": plain(settings),
-        "code": code_hash("kc.studies.concepts.table"),
+        "code": code_hash("kc.studies.concepts"),
         "versions": versions(),
         "networks": {n: {key: card[key] for key in kept} for n, card in cards.items()},
         "maps": {
