@@ -9,8 +9,8 @@ import pytest
 
 from kc.errors import StoreError
 from kc.plans.products import FitPlan, NetworkPlan
-from kc.plans.studies import StudyPlan
-from kc.settings.whole import load_settings
+from kc.plans.study import StudyPlan
+from kc.settings.load import load_settings
 from kc.similarity.measures import NAMES, similarities
 from kc.store import ArraySpec, StoreWriter, open_store
 from kc.studies import baselines

@@ -5,7 +5,7 @@ sys.path.insert(0, snakemake.params.root)
 
 from kc.activations import record_networks
 from kc.runtime import pick_device
-from kc.settings.whole import Activations
+from kc.settings.feature_maps import Activations
 from kc.steps.job import job
 from kc.store import open_store
 from kc.store.files import write_json_atomic

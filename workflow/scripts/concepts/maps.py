@@ -4,8 +4,9 @@ from pathlib import Path
 sys.path.insert(0, snakemake.params.root)
 
 from kc.concepts.maps import map_networks
+from kc.plans.concept_products import ConceptNetwork
 from kc.runtime import pick_device
-from kc.settings.concepts import ConceptNetwork, Concepts
+from kc.settings.concepts import Concepts
 from kc.steps.job import job
 from kc.store import open_store
 

@@ -4,9 +4,10 @@ from pathlib import Path
 sys.path.insert(0, snakemake.params.root)
 
 from kc.concepts.networks import Given, train_concept_networks
+from kc.plans.concept_products import ConceptNetwork
 from kc.runtime import pick_device
-from kc.settings.concepts import ConceptNetwork, Lessons
-from kc.settings.whole import Network
+from kc.settings.concepts import Lessons
+from kc.settings.recipes import Network
 from kc.steps.job import job
 from kc.store import open_store
 

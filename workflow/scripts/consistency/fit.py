@@ -6,7 +6,7 @@ sys.path.insert(0, snakemake.params.root)
 from kc.consistency.products import fit_pairs
 from kc.plans.products import FitPlan, NetworkPlan
 from kc.runtime import pick_device
-from kc.settings.whole import Consistency
+from kc.settings.reconstruction import Consistency
 from kc.steps.job import job
 
 p = snakemake.params

@@ -5,8 +5,7 @@ sys.path.insert(0, snakemake.params.root)
 
 from kc.plans.products import NetworkPlan
 from kc.runtime import pick_device
-from kc.settings.studies import Distillation, Retraining
-from kc.settings.whole import Network, Recipe
+from kc.settings.recipes import Distillation, Network, Recipe, Retraining
 from kc.steps.job import job
 from kc.steps.networks import Training, train_networks
 from kc.store import open_store
