@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 from textwrap import dedent
+from zipfile import ZipFile
 
 import pandas as pd
 import pytest
@@ -187,6 +188,10 @@ def test_it_is_a_target_whose_table_is_made(copy: Copy):
     assert 2 < mean < 2 * 255
     origin = json.loads((folder / "toy.json").read_text())
     assert (origin["study"], origin["settings"]["toy"]["scale"]) == ("toy", 2)
+    copy.snakemake("toy", "--report", "report.zip")
+    with ZipFile(copy.elsewhere / "report.zip") as file:
+        pages = [file.read(name) for name in file.namelist() if name.endswith("report.html")]
+    assert "<p>How bright the pictures are that are stored.</p>" in b"".join(pages).decode()
 
 
 def test_settings_are_one_class_for_reader_and_type_checker():
