@@ -19,7 +19,7 @@ include: "workflow/rules/common.smk"
 rule all:
     default_target: True
     input:
-        [outputs(study) for study in (*PLANS, "concepts")],
+        [outputs(study) for study in PLANS],
         f"{RESULTS}/report/index.html",
         OWN_PAGES,
         [f"{RESULTS}/{store.marker}" for store in DROPPED],

@@ -15,7 +15,7 @@ from kc.concepts.networks import head_of
 from kc.concepts.noise import SCALE_STEP, gaussian
 from kc.names import Architecture
 from kc.networks import build
-from kc.settings.whole import Network
+from kc.settings.recipes import Network
 
 SHAPES: dict[Architecture, Network] = {
     "alexnet": Network(width=0.25, head_units=128, small_input=True),

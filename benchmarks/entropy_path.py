@@ -23,8 +23,9 @@ from kc.concepts.networks import head_of, load_at
 from kc.concepts.samples import measured_pictures
 from kc.images import normalise
 from kc.names import Architecture
-from kc.settings.concepts import ConceptNetwork
-from kc.settings.whole import Settings, read_settings
+from kc.plans.concept_products import ConceptNetwork
+from kc.settings.load import read_settings
+from kc.settings.whole import Settings
 from kc.store import open_store
 
 ARCHITECTURES: tuple[Architecture, ...] = ("alexnet", "vgg11")

@@ -7,7 +7,7 @@ import torch
 from benchmarks.compare import Row, Target, interleave, main
 from benchmarks.made import SHARD_ROWS, features, scratch
 from kc.consistency import FitResult, fit
-from kc.settings.whole import Optimiser
+from kc.settings.reconstruction import Optimiser
 from kc.store import open_store
 
 

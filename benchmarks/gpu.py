@@ -27,7 +27,9 @@ from kc.consistency.decompose import Normalisation, decompose, exact_products
 from kc.consistency.optimise import Progress, Training, optimise, released_recipe
 from kc.images import normalise
 from kc.networks import build, feature_extractor, load_network
-from kc.settings.whole import Activations, Network, Optimiser
+from kc.settings.feature_maps import Activations
+from kc.settings.recipes import Network
+from kc.settings.reconstruction import Optimiser
 
 ORDER = 2
 NODES = ("features.30", "features.40")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from kc.names import Architecture
 from kc.networks import build
 from kc.networks.checkpoint import save_weights
-from kc.settings.whole import Network
+from kc.settings.recipes import Network
 from kc.store import ArraySpec, Store, StoreWriter, open_store
 from kc.store.product import Product
 

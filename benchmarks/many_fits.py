@@ -15,7 +15,8 @@ from kc.activations import record_networks
 from kc.consistency.products import fit_pairs
 from kc.names import node_of
 from kc.plans.products import FitPlan, NetworkPlan
-from kc.settings.whole import Activations, Consistency, Optimiser
+from kc.settings.feature_maps import Activations
+from kc.settings.reconstruction import Consistency, Optimiser
 
 LAYERS = ("conv4_3", "conv5_3")
 CPU = torch.device("cpu")

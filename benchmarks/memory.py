@@ -18,7 +18,8 @@ from kc.consistency.component_store import Kept
 from kc.consistency.data import pair_up
 from kc.consistency.evaluate import evaluate
 from kc.names import component_names
-from kc.settings.whole import Activations, Optimiser
+from kc.settings.feature_maps import Activations
+from kc.settings.reconstruction import Optimiser
 from kc.store import ArraySpec, open_store
 
 Task = Callable[[Path], None]

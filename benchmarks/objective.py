@@ -18,7 +18,7 @@ from kc.consistency.data import pair_up
 from kc.consistency.decompose import exact_products
 from kc.consistency.optimise import Entry, Progress, Training, entry_of, optimise, released_recipe
 from kc.images.rows import rows_in
-from kc.settings.whole import Optimiser
+from kc.settings.reconstruction import Optimiser
 from kc.store import StoredArray, open_store
 
 PENALTY = 0.1

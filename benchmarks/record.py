@@ -12,7 +12,7 @@ from kc.activations import record_networks
 from kc.images import normalise
 from kc.names import Architecture
 from kc.networks import feature_extractor, load_network
-from kc.settings.whole import Activations
+from kc.settings.feature_maps import Activations
 from kc.store import Store
 
 CASES: dict[Architecture, tuple[tuple[str, ...], float]] = {

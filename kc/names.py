@@ -49,7 +49,8 @@ def node_of(architecture: str, layer: str) -> str:
     return LAYER_NODES.get(architecture, {}).get(layer, layer)
 
 
-Task = Literal["class", "superclass", "both"]
+Heads = Literal["class", "superclass", "both"]
+"""What a network tells apart; both: a head for each."""
 Subset = Literal["train", "test"]
 SUBSETS: tuple[Subset, Subset] = ("train", "test")
 

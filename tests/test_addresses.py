@@ -6,7 +6,8 @@ import pytest
 
 from kc.errors import DownloadError, SettingsError, without_secrets
 from kc.provenance import plain, product_key
-from kc.settings.whole import Dataset, load_settings
+from kc.settings.dataset import Dataset
+from kc.settings.load import load_settings
 
 HIDDEN = [
     ("https://me:hunter2@host/a.tgz", "https://***@host/a.tgz"),

@@ -20,7 +20,8 @@ from kc.errors import ImageError, KCError, NetworkError
 from kc.images import build_image_store
 from kc.networks import build
 from kc.networks.pretrained import load_pretrained
-from kc.settings.whole import Dataset, Network
+from kc.settings.dataset import Dataset
+from kc.settings.recipes import Network
 
 ROOT = Path(__file__).parents[1]
 SOURCES = [

@@ -14,7 +14,7 @@ from kc.images import normalise
 from kc.networks import feature_extractor, load_network
 from kc.plans.commands import remake
 from kc.provenance import product_key
-from kc.settings.whole import Activations
+from kc.settings.feature_maps import Activations
 from kc.store import ArraySpec, Store, StoreWriter
 from kc.store.part import WHOLE, Part
 from kc.store.product import read_card

@@ -180,7 +180,7 @@ class _Walk:
 
     def _archive(self, name: str, digest: str) -> Link:
         from kc.files.sources import FOLDER, digest_of
-        from kc.settings.whole import load_settings
+        from kc.settings.load import load_settings
 
         path = load_settings(self.origin["settings"]).archive_of(name)
         assert path is not None, "a store made from an archive"

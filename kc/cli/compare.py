@@ -11,8 +11,9 @@ from pydantic import ValidationError
 from kc.errors import SettingsError
 from kc.runtime import keep_freed_memory
 from kc.settings.custom import Colours, Pair
+from kc.settings.feature_maps import Activations
+from kc.settings.reconstruction import Consistency
 from kc.settings.sections import Section, shown
-from kc.settings.whole import Activations, Consistency
 
 if TYPE_CHECKING:
     from kc.comparison import CompareSettings

@@ -87,7 +87,7 @@ def run_options(origin: Mapping[str, Any], table: Path, base: Path) -> list[str 
 def _gives(origin: Mapping[str, Any], files: Sequence[Path], over: Mapping[str, Any]) -> bool:
     """Say whether these settings are those a table records."""
     from kc.provenance import plain
-    from kc.settings.whole import read_settings
+    from kc.settings.load import read_settings
 
     try:
         settings = read_settings(files, over)

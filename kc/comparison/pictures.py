@@ -20,7 +20,7 @@ from kc.names import SUBSETS, Subset
 from kc.plans.commands import AGAIN
 from kc.provenance import product_key
 from kc.runtime import derive_seed
-from kc.settings.whole import Dataset
+from kc.settings.dataset import Dataset
 from kc.store import Store, StoreWriter
 
 LEAST = {"train": 10, "test": 4}

@@ -4,8 +4,9 @@ from pydantic import Field, model_validator
 
 from kc.images.pixels import IMAGENET_MEAN, IMAGENET_STD
 from kc.settings.custom import Colours, Look
+from kc.settings.feature_maps import Activations
+from kc.settings.reconstruction import Consistency
 from kc.settings.sections import Positive
-from kc.settings.whole import Activations, Consistency
 
 
 class CompareSettings(Look):

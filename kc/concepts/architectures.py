@@ -8,7 +8,7 @@ from torch import nn
 from kc.names import node_of
 from kc.networks import build
 from kc.networks.pretrained import load_pretrained, weights_file
-from kc.settings.whole import Network
+from kc.settings.recipes import Network
 
 _RESNET_FC = {"fc1": "fc.0", "fc2": "fc.2", "fc3": "fc.4"}
 _BLOCK, _UNITS = 512, 4096

@@ -22,8 +22,9 @@ from kc.concepts.settings import EntropySettings, preset
 from kc.concepts.training import checkpoint_file
 from kc.images import normalise
 from kc.plans.commands import remake
+from kc.plans.concept_products import ConceptNetwork, layers_seen
 from kc.provenance import product_key
-from kc.settings.concepts import ConceptNetwork, Concepts, layers_seen
+from kc.settings.concepts import Concepts
 from kc.store import ArraySpec, Store, StoreWriter, open_store
 
 LOG = logging.getLogger(__name__)

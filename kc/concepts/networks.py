@@ -28,10 +28,11 @@ from kc.networks.pretrained import weights_file
 from kc.networks.tails import HeldFeatures, train_tail
 from kc.networks.train import Pictures, accuracy
 from kc.plans.commands import fix_at, remake
+from kc.plans.concept_products import ConceptNetwork
 from kc.provenance import plain, product_key, versions
 from kc.runtime import derive_seed
-from kc.settings.concepts import ROLES, ConceptNetwork, Lessons
-from kc.settings.whole import Network
+from kc.settings.concepts import ROLES, Lessons
+from kc.settings.recipes import Network
 from kc.store import Store
 from kc.store.files import file_digest, write_bytes_atomic
 from kc.store.product import CARD, Product

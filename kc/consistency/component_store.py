@@ -13,7 +13,7 @@ from kc.names import Subset, component_names
 from kc.plans.commands import remake
 from kc.plans.products import FitPlan
 from kc.provenance import product_key
-from kc.settings.whole import Consistency
+from kc.settings.reconstruction import Consistency
 from kc.store import ArraySpec, Store, StoreWriter, open_store
 
 SHARD_ROWS = 256

@@ -34,7 +34,7 @@ from kc.consistency.result import FitResult, check_fitting
 from kc.consistency.resume import Begun, Resume
 from kc.consistency.variance import Moments
 from kc.errors import FeatureError
-from kc.settings.whole import Optimiser
+from kc.settings.reconstruction import Optimiser
 
 DEFAULT = Optimiser.model_validate({})
 SHUT = -20.0

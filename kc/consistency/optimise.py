@@ -15,7 +15,7 @@ from kc.consistency.decompose import Normalisation
 from kc.consistency.net import ConsistencyNet
 from kc.consistency.order import Rows, shuffled
 from kc.consistency.variance import Moments
-from kc.settings.whole import Optimiser
+from kc.settings.reconstruction import Optimiser
 
 RELEASED_EPOCHS = 1000
 Choose = Literal["validation", "last"]

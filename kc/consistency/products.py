@@ -26,7 +26,7 @@ from kc.names import SUBSETS
 from kc.plans.products import FitPlan
 from kc.provenance import product_key, versions
 from kc.runtime import derive_seed
-from kc.settings.whole import Consistency
+from kc.settings.reconstruction import Consistency
 from kc.store import Store, check_same_images, open_store
 from kc.store.product import Product
 

@@ -15,7 +15,7 @@ from kc.datasets.samples import Sample, check_trained, numbered
 from kc.datasets.voc import read_annotation
 from kc.errors import ImageError
 from kc.names import Subset
-from kc.settings.whole import Dataset
+from kc.settings.dataset import Dataset
 
 _LISTS: Mapping[re.Pattern[str], Subset] = MappingProxyType(
     {re.compile(r"train(_\d+)?\.txt"): "train", re.compile(r"val\.txt"): "test"}

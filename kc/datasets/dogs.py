@@ -15,7 +15,7 @@ from kc.datasets.samples import Sample, check_trained
 from kc.datasets.voc import read_annotation
 from kc.errors import ImageError
 from kc.names import Subset
-from kc.settings.whole import Dataset
+from kc.settings.dataset import Dataset
 
 ARCHIVES = ("images.tar", "annotation.tar", "lists.tar")
 LISTS: Mapping[str, Subset] = MappingProxyType({"train_list.mat": "train", "test_list.mat": "test"})

@@ -12,7 +12,7 @@ from kc.datasets.samples import Sample, check_trained, numbered
 from kc.errors import ImageError
 from kc.names import Subset
 from kc.runtime import derive_seed
-from kc.settings.whole import Dataset
+from kc.settings.dataset import Dataset
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".webp", ".tif", ".tiff")
 _SUBSETS: Mapping[str, Subset] = MappingProxyType({"train": "train", "test": "test", "val": "test"})

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from kc.datasets.archive import Files
 from kc.errors import ImageError
 from kc.names import Subset
-from kc.settings.whole import Dataset
+from kc.settings.dataset import Dataset
 
 
 class Box(NamedTuple):

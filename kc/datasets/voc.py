@@ -17,7 +17,7 @@ from kc.datasets.archive import Files
 from kc.datasets.samples import Box, Sample, check_trained, numbered
 from kc.errors import ImageError
 from kc.names import Subset
-from kc.settings.whole import Dataset
+from kc.settings.dataset import Dataset
 
 SUPERCLASSES: Mapping[str, str] = MappingProxyType(
     dict.fromkeys(("bird", "cat", "cow", "dog", "horse", "sheep"), "animal")

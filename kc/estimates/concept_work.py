@@ -16,8 +16,9 @@ from kc.concepts.architectures import build_with_head, fc_node
 from kc.concepts.bound import HALVINGS
 from kc.estimates.runs import CLASSES, images_of
 from kc.names import Architecture
+from kc.plans.concept_products import ConceptNetwork, concept_networks, layers_seen
 from kc.runtime import pick_device
-from kc.settings.concepts import FC, ConceptNetwork, concept_networks, layers_seen
+from kc.settings.concepts import FC, Concepts
 from kc.settings.whole import Settings
 
 TRAINED: Mapping[str, float] = MappingProxyType(
@@ -52,7 +53,7 @@ def concepts_work(settings: Settings) -> pd.DataFrame:
     SettingsError
         A data set whose number of images is not known.
     """
-    plans = concept_networks(settings.concepts)
+    plans = concept_networks(settings.of(Concepts))
     kinds = {(plan.architecture, settings.datasets[plan.dataset].size) for plan in plans}
     costs = {kind: costs_of(settings, *kind) for kind in kinds}
     rows = [
@@ -64,7 +65,7 @@ def concepts_work(settings: Settings) -> pd.DataFrame:
 
 def assumptions(settings: Settings) -> list[str]:
     """Say what the count takes for granted."""
-    about = settings.concepts
+    about = settings.of(Concepts)
     return [
         f"Objects trained on: the share of 'images' that the official lists train on ({TRAINED}), "
         "or what is drawn.",
@@ -78,7 +79,7 @@ def assumptions(settings: Settings) -> list[str]:
 def trained_on(settings: Settings, dataset: str) -> float:
     """Give the number of objects trained on: of the classes told apart, or by the usual share."""
     about = settings.datasets[dataset]
-    classes = settings.concepts.lessons_of(dataset).classes
+    classes = settings.of(Concepts).lessons_of(dataset).classes
     if about.parts:
         return sum(trained_on(settings, part) for part in about.parts)
     if about.archive is None:
@@ -108,11 +109,11 @@ def hours(settings: Settings, work: pd.DataFrame, tflops: float | None) -> tuple
         ``settings.device`` here.
     """
     if tflops is not None:
-        rates = dict.fromkeys(settings.concepts.architectures, tflops)
+        rates = dict.fromkeys(settings.of(Concepts).architectures, tflops)
         said = f"{tflops:g}, as given"
     else:
         device = pick_device(settings.device)
-        plans = concept_networks(settings.concepts)
+        plans = concept_networks(settings.of(Concepts))
         sizes = {plan.architecture: settings.datasets[plan.dataset].size for plan in plans}
         rates = {name: measured_rate(settings, name, size, device) for name, size in sizes.items()}
         spelled = ", ".join(f"{name} {rate:.3g}" for name, rate in rates.items())
@@ -126,7 +127,7 @@ def measured_rate(
     settings: Settings, architecture: Architecture, size: int, device: torch.device
 ) -> float:
     """Time training steps of a network here; give its rate in 10^12 operations a second."""
-    batch = settings.concepts.training.batch_size if device.type == "cuda" else _ON_CPU
+    batch = settings.of(Concepts).training.batch_size if device.type == "cuda" else _ON_CPU
     model = build_with_head(architecture, CLASSES, settings.network(architecture), 0)
     model = model.to(memory_format=torch.channels_last).to(device)
     images = torch.zeros(batch, 3, size, size, device=device)
@@ -161,7 +162,7 @@ def _cost(model: nn.Module, node: str, image: Tensor) -> Cost:
 def _network(
     settings: Settings, plan: ConceptNetwork, costs: Mapping[str, Cost]
 ) -> dict[str, str | float]:
-    about, lessons = settings.concepts, settings.concepts.training
+    about, lessons = settings.of(Concepts), settings.of(Concepts).training
     search = preset(about.entropy, plan.architecture)
     objects = trained_on(settings, plan.dataset)
     layers, whole = layers_seen(plan, about), costs["fc3"]

@@ -10,7 +10,7 @@ from kc.estimates.runs import estimate, store_bytes
 from kc.names import spell_bytes
 from kc.plans.products import FitPlan, NetworkPlan, batches, merged, networks_of, with_origins
 from kc.plans.stores import PAGE, StoreUse, store_uses
-from kc.plans.studies import StudyPlan
+from kc.plans.study import StudyPlan
 from kc.settings.whole import Settings
 
 

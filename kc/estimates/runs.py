@@ -21,8 +21,10 @@ from kc.plans.products import (
     with_origins,
 )
 from kc.plans.stores import kept_fits
-from kc.plans.studies import StudyPlan, datasets_of
-from kc.settings.whole import Network, Settings
+from kc.plans.studies import datasets_of
+from kc.plans.study import StudyPlan
+from kc.settings.recipes import Network
+from kc.settings.whole import Settings
 from kc.store.spec import ArraySpec
 
 GENERATED_BYTES_PER_PIXEL = 0.82

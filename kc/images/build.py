@@ -22,7 +22,7 @@ from kc.errors import ImageError
 from kc.files.sources import Source
 from kc.provenance import plain
 from kc.runtime import derive_seed
-from kc.settings.whole import Dataset
+from kc.settings.dataset import Dataset
 from kc.store import ArraySpec, Store, StoreWriter, open_store
 from kc.synthetic.generated import write_generated
 

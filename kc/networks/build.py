@@ -10,7 +10,7 @@ from torchvision import models
 
 from kc.errors import NetworkError
 from kc.names import Architecture
-from kc.settings.whole import Network
+from kc.settings.recipes import Network
 
 # Side of the map the head sees when it is narrowed: torchvision pools up to 7 or 6, which at
 # 64 px only copies values 12 times and makes the head most of the network.
@@ -27,7 +27,7 @@ def build(architecture: str, classes: int, shape: Network, seed: int) -> nn.Modu
     classes
         Units of the last layer.
     shape
-        Width, head, dropout; see :class:`kc.settings.whole.Network`.
+        Width, head, dropout; see :class:`kc.settings.recipes.Network`.
     seed
         Of the initial weights; torch's own generator is left as it was.
     """

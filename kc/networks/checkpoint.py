@@ -11,7 +11,7 @@ from torch import nn
 
 from kc.errors import StoreError
 from kc.networks.build import build
-from kc.settings.whole import Network
+from kc.settings.recipes import Network
 from kc.store.product import read_card
 from kc.store.tensors import read_tensors, write_tensors
 

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from kc.errors import NetworkError
 from kc.runtime import derive_seed
-from kc.settings.studies import Fresh, Refine
+from kc.settings.recipes import Fresh, Refine
 
 BLOCK = 256
 

@@ -16,8 +16,7 @@ from kc.images import normalise
 from kc.networks.checkpoint import STATE, load_state, save_state
 from kc.networks.distil import born_again_loss
 from kc.runtime import derive_seed
-from kc.settings.studies import Distillation
-from kc.settings.whole import Recipe
+from kc.settings.recipes import Distillation, Recipe
 
 
 class Pictures(NamedTuple):

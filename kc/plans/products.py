@@ -3,11 +3,11 @@
 Pure bookkeeping, so that the Snakefile can read it without torch.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from kc.names import Architecture, Task, node_of
+from kc.names import Architecture, Heads, node_of
 
 
 @dataclass(frozen=True, order=True)
@@ -19,7 +19,7 @@ class NetworkPlan:
     seed: int
     half: str = ""
     """Half of the training images it sees, e.g. ``0a`` and ``0b``; empty: all of them."""
-    task: Task = "class"
+    task: Heads = "class"
     """What it tells apart; ``both``: one head for each."""
     removed: float = 0.0
     """Share of its weights pruned away; it starts from the network with none removed."""
@@ -94,6 +94,20 @@ class FitPlan:
     def pair(self) -> str:
         """Name of the unordered pair of networks: all its fits are one job."""
         return "--".join(sorted((self.source.name, self.target.name)))
+
+
+def reconstructions(
+    dataset: str,
+    layers: Mapping[Architecture, tuple[str, ...]],
+    seeds: tuple[int, int],
+    only: str = "",
+) -> tuple[FitPlan, ...]:
+    """Let A of the first seed reconstruct B of the second, in every layer of every architecture."""
+    found = []
+    for name, some in layers.items():
+        a, b = (NetworkPlan(dataset, name, seed) for seed in seeds)
+        found += [FitPlan(a, b, layer, layer, only=only) for layer in some]
+    return tuple(found)
 
 
 def networks_of(fits: Iterable[FitPlan]) -> list[NetworkPlan]:

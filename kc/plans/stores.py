@@ -6,8 +6,9 @@ Pure bookkeeping, so that the Snakefile can read it without torch.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from kc.plans.outputs import drawn_fits
 from kc.plans.products import FitPlan, merged, networks_of
-from kc.plans.studies import StudyPlan
+from kc.plans.study import StudyPlan
 from kc.settings.whole import Settings
 
 PAGE = "report"
@@ -57,7 +58,7 @@ def store_uses(settings: Settings, plans: Mapping[str, StudyPlan]) -> list[Store
         readers = [
             name
             for name, plan in plans.items()
-            if plan.pictures and fit.name in {own.name for own in plan.fits if own.keep}
+            if fit.name in {own.name for own in drawn_fits(name, plan)}
         ]
         found.append(StoreUse("components", fit.name, (), (*readers, PAGE)))
     return found

@@ -1,25 +1,32 @@
-"""The concepts study: its settings, and the products it is made of, by name; without torch."""
+"""What the concepts study is told: its networks, how they are trained, how maps are made."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from itertools import product
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from kc.names import Architecture
-from kc.settings.sections import Count, Distinct, Name, Positive, Section, Seed, Share, Words
-from kc.settings.studies import Fresh
+from kc.settings.recipes import Fresh
+from kc.settings.sections import (
+    Count,
+    Distinct,
+    Name,
+    Positive,
+    Section,
+    Seed,
+    Share,
+    StudySection,
+    Words,
+)
 
 FC = Literal["fc1", "fc2", "fc3"]
 """Fully connected layers, from below."""
-Layers = Annotated[tuple[FC, ...], Field(min_length=1), Distinct]
+FCLayers = Annotated[tuple[FC, ...], Field(min_length=1), Distinct]
 Classes = Annotated[tuple[Words, ...], Distinct]
 Family = Literal["alexnet", "vgg", "resnet"]
 Role = Literal["teacher", "student", "baseline"]
 ROLES: tuple[Role, ...] = ("teacher", "student", "baseline")
 """In the order they are made and shown."""
-TABLES = ("concepts_table2", "concepts_table3")
 
 
 class Lessons(Section):
@@ -76,7 +83,7 @@ class Lessons(Section):
         return self
 
 
-class Concepts(Section):
+class Concepts(StudySection):
     """Visual concepts in knowledge distillation: Tables 2 and 3 of [C20]."""
 
     dataset: Name | Annotated[tuple[Name, ...], Field(min_length=1), Distinct] = Field(
@@ -87,8 +94,8 @@ class Concepts(Section):
         "alexnet",
         "vgg11",
     )
-    layers: Layers = ("fc1", "fc2", "fc3")
-    dataset_layers: dict[Name, Layers] = Field(
+    layers: FCLayers = ("fc1", "fc2", "fc3")
+    dataset_layers: dict[Name, FCLayers] = Field(
         {}, description="layers by data set, in place of layers; [C20]: no fc3 on DET and VOC"
     )
     training: Lessons = Lessons()
@@ -118,14 +125,15 @@ class Concepts(Section):
         """Give the data sets, whether one is named or several."""
         return (self.dataset,) if isinstance(self.dataset, str) else self.dataset
 
-    @property
-    def datasets_named(self) -> list[tuple[str, str]]:
-        """Give the settings that name a data set, each with the data set."""
-        return [
-            *(("dataset", dataset) for dataset in self.datasets),
-            *(("dataset_layers", dataset) for dataset in self.dataset_layers),
-            *(("dataset_classes", dataset) for dataset in self.dataset_classes),
-        ]
+    def datasets_named(self) -> Iterable[tuple[str, str]]:
+        """Give the keys that name a data set, each with the data set."""
+        yield from (("dataset", dataset) for dataset in self.datasets)
+        yield from (("dataset_layers", dataset) for dataset in self.dataset_layers)
+        yield from (("dataset_classes", dataset) for dataset in self.dataset_classes)
+
+    def layers_named(self) -> tuple[()]:
+        """Give none: its layers are fully connected ones, and checked as such."""
+        return ()
 
     def layers_of(self, dataset: str) -> tuple[FC, ...]:
         """Give the layers looked at in networks of a data set."""
@@ -149,67 +157,3 @@ class Concepts(Section):
             if missing := [layer for layer in layers if layer not in self.training.distil_rates]:
                 raise ValueError(f"training.distil_rates has none for {', '.join(missing)}")
         return self
-
-
-@dataclass(frozen=True)
-class ConceptNetwork:
-    """One network of the study."""
-
-    dataset: str
-    architecture: Architecture
-    role: Role
-    layer: str = ""
-    """Layer whose output a student imitates; students only."""
-
-    @property
-    def name(self) -> str:
-        """Name of its folder under ``concepts/networks``."""
-        tail = f"-{self.layer}" if self.layer else ""
-        return f"{self.dataset}-{self.architecture}-{self.role}{tail}"
-
-    @property
-    def teacher(self) -> "ConceptNetwork | None":
-        """The network a student imitates."""
-        if self.role != "student":
-            return None
-        return ConceptNetwork(self.dataset, self.architecture, "teacher")
-
-    def maps(self, layer: str) -> str:
-        """Name of the store of one layer's maps, under ``concepts/maps``."""
-        return f"{self.name}--{layer}"
-
-
-def concept_networks(settings: Concepts) -> list[ConceptNetwork]:
-    """List the study's networks: teacher, students and baseline, by data set and architecture."""
-    return [
-        ConceptNetwork(dataset, architecture, role, layer)
-        for dataset, architecture in product(settings.datasets, settings.architectures)
-        for role in ROLES
-        for layer in (settings.layers_of(dataset) if role == "student" else ("",))
-    ]
-
-
-def layers_seen(network: ConceptNetwork, settings: Concepts) -> tuple[str, ...]:
-    """Give the layers a network is looked at in: a student's own, the others' all."""
-    return (network.layer,) if network.layer else settings.layers_of(network.dataset)
-
-
-def concept_batches(
-    networks: Iterable[ConceptNetwork], jobs: Literal["architecture", "network"]
-) -> dict[str, list[ConceptNetwork]]:
-    """Group networks into jobs by name: all of an architecture, or one each."""
-    found: dict[str, list[ConceptNetwork]] = {}
-    for network in networks:
-        whole = f"{network.dataset}-{network.architecture}"
-        found.setdefault(whole if jobs == "architecture" else network.name, []).append(network)
-    return found
-
-
-def concept_figures(settings: Concepts) -> list[str]:
-    """Name the study's figures: a map figure a network and layer, a curve figure a network."""
-    found = []
-    for dataset, architecture in product(settings.datasets, settings.architectures):
-        layers = settings.layers_of(dataset)
-        found += [f"concepts_maps_{dataset}_{architecture}_{layer}" for layer in layers]
-        found.append(f"concepts_distance_{dataset}_{architecture}")
-    return found

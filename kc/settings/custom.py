@@ -11,7 +11,7 @@ from kc.settings.sections import Name, Positive, Section, Seed, Share, Side, Wor
 Tokens = Literal["all", "patches", "class"]
 Align = Literal["auto", "pool", "grid"]
 Colours = tuple[float, float, float]
-Layers = Annotated[tuple[Words, ...], Field(min_length=1)]
+Nodes = Annotated[tuple[Words, ...], Field(min_length=1)]
 """Nodes of a graph, or arrays of a file."""
 
 
@@ -58,11 +58,11 @@ class Pair(Look):
 
     a: Words = Field(description="NAME of torchvision or timm, file.py:function, or FILE.npy, ...")
     b: Words
-    layer_a: Words | Layers | None = Field(
+    layer_a: Words | Nodes | None = Field(
         None, description="a node or an array; all, or a list: each against each of the other's"
     )
-    layer_b: Words | Layers | None = None
-    layers: Words | Layers | None = Field(None, description="of both sides, all or a list")
+    layer_b: Words | Nodes | None = None
+    layers: Words | Nodes | None = Field(None, description="of both sides, all or a list")
     images: Path | None = Field(None, description="folder or archive; none: both are features")
     weights_a: Path | None = None
     weights_b: Path | None = None

@@ -4,10 +4,11 @@ Names of the settings become names of files, rules and words of a shell, so ther
 for all of them.
 """
 
+import difflib
 import re
 import reprlib
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, get_origin
 
@@ -47,6 +48,12 @@ def shown(value: object) -> str:
         return _SHORT.repr(value)
     except ValueError:  # Python spells no number of more than 4,300 digits
         return "a number of thousands of digits"
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Ask for the known name that is nearest to one that is not known; empty: none is near."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f", did you mean '{close[0]}'?" if close else ""
 
 
 def _spelled(pattern: str, expected: str) -> AfterValidator:
@@ -173,6 +180,28 @@ class Section(BaseModel):
         if wants is not bool and any(isinstance(one, bool) for one in _scalars(value, wants)):
             raise ValueError(f"expected no true or false here, got {shown(value)}")
         return value
+
+
+class StudySection(Section):
+    """What one study is told, read by the rule of its name, and what it names of others' settings.
+
+    Fields called ``dataset``, ``layers`` (by architecture, or beside a field ``architecture``) are
+    checked as they are; a section that names data sets or layers elsewhere says where.
+    """
+
+    def datasets_named(self) -> Iterable[tuple[str, str]]:
+        """Give the keys that name a data set, each with the data set."""
+        if "dataset" in type(self).model_fields:
+            yield "dataset", getattr(self, "dataset")  # noqa: B009
+
+    def layers_named(self) -> Iterable[tuple[str, Architecture, Sequence[str]]]:
+        """Give the keys that name layers, each with the architecture and the layers."""
+        layers = getattr(self, "layers", ())
+        if isinstance(layers, Mapping):
+            for architecture, some in layers.items():
+                yield f"layers.{architecture}", architecture, some
+        elif layers:
+            yield "layers", getattr(self, "architecture"), layers  # noqa: B009
 
 
 def _scalars(value: Any, wants: Any) -> Iterator[Any]:

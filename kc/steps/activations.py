@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from kc.activations import record_networks
 from kc.runtime import pick_device
-from kc.settings.whole import Activations
+from kc.settings.feature_maps import Activations
 from kc.store import open_store
 from kc.store.files import write_json_atomic
 from kc.store.part import WHOLE, Part

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kc.concepts.maps import map_networks
+from kc.plans.concept_products import ConceptNetwork
 from kc.runtime import pick_device
-from kc.settings.concepts import ConceptNetwork, Concepts
+from kc.settings.concepts import Concepts
 from kc.store import open_store
 
 

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kc.concepts.networks import Given, train_concept_networks
+from kc.plans.concept_products import ConceptNetwork
 from kc.runtime import pick_device
-from kc.settings.concepts import ConceptNetwork, Lessons
-from kc.settings.whole import Network
+from kc.settings.concepts import Lessons
+from kc.settings.recipes import Network
 from kc.store import open_store
 
 

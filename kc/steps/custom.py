@@ -5,7 +5,8 @@ from pathlib import Path
 from kc.comparison import CompareSettings
 from kc.comparison.make import make
 from kc.settings.custom import Custom
-from kc.settings.whole import Activations, Consistency
+from kc.settings.feature_maps import Activations
+from kc.settings.reconstruction import Consistency
 
 
 def compare_custom(

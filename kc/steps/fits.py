@@ -6,7 +6,7 @@ from pathlib import Path
 from kc.consistency.products import fit_pairs
 from kc.plans.products import FitPlan, networks_of
 from kc.runtime import pick_device
-from kc.settings.whole import Consistency
+from kc.settings.reconstruction import Consistency
 
 
 def fit_layers(

@@ -8,7 +8,7 @@ from kc.files.sources import FOLDER, Source
 from kc.images import build_image_store, build_mixture_store, open_images
 from kc.plans.commands import remake
 from kc.provenance import product_key
-from kc.settings.whole import Dataset
+from kc.settings.dataset import Dataset
 
 
 class Archive(NamedTuple):

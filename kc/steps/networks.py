@@ -23,8 +23,7 @@ from kc.plans.commands import fix_at, remake
 from kc.plans.products import NetworkPlan
 from kc.provenance import plain, product_key, versions
 from kc.runtime import derive_seed, pick_device
-from kc.settings.studies import Distillation, Retraining
-from kc.settings.whole import Network, Recipe
+from kc.settings.recipes import Distillation, Network, Recipe, Retraining
 from kc.store import Store, open_store
 from kc.store.files import file_digest, write_bytes_atomic
 from kc.store.product import Product, read_card

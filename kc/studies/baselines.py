@@ -12,7 +12,8 @@ import pandas as pd
 from kc.images.rows import rows_in
 from kc.names import SUBSETS
 from kc.plans.products import FitPlan
-from kc.plans.studies import StudyPlan, plan_of
+from kc.plans.studies import plan_of
+from kc.plans.study import StudyPlan
 from kc.report.tables import Column, write_table
 from kc.settings.whole import Settings
 from kc.similarity.measures import (

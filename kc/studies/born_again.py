@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from kc.plans.studies import StudyPlan, plan_of
+from kc.plans.records.born_again import BornAgain
+from kc.plans.studies import plan_of
+from kc.plans.study import StudyPlan
 from kc.report.curves import curves_figure
 from kc.report.figures import write_figure
 from kc.report.tables import Column, write_table
@@ -29,7 +31,7 @@ def born_again_table(settings: Settings, plan: StudyPlan) -> pd.DataFrame:
 def write(settings: Settings) -> None:
     """Write ``tables/born_again`` and ``figures/fig4_born_again*`` under the results folder."""
     plan = plan_of(settings, "born_again")
-    study, results = settings.born_again, Path(settings.results)
+    study, results = settings.of(BornAgain), Path(settings.results)
     table = born_again_table(settings, plan)
     notes = [
         f"Generation 1 is trained on labels, each later one on labels and, with weight "

@@ -10,7 +10,7 @@ from kc.images.by_id import pictures_by_id
 from kc.images.rows import rows_in
 from kc.plans.outputs import pictured
 from kc.plans.products import FitPlan
-from kc.plans.studies import StudyPlan
+from kc.plans.study import StudyPlan
 from kc.report.figures import write_figure
 from kc.report.pictures import CHOICE, SCALE, Panel, choose_filters, choose_images, feature_maps
 from kc.settings.whole import Settings

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from kc.plans.studies import StudyPlan, plan_of
+from kc.plans.records.compression import Compression
+from kc.plans.studies import plan_of
+from kc.plans.study import StudyPlan
 from kc.report.curves import curves_figure
 from kc.report.figures import write_figure
 from kc.report.tables import Column, write_table
@@ -36,7 +38,7 @@ def compression_table(settings: Settings, plan: StudyPlan) -> pd.DataFrame:
 def write(settings: Settings) -> None:
     """Write ``tables/compression`` and ``figures/fig4_compression*`` under the results folder."""
     plan = plan_of(settings, "compression")
-    study, results = settings.compression, Path(settings.results)
+    study, results = settings.of(Compression), Path(settings.results)
     table = compression_table(settings, plan)
     notes = [
         "Magnitude pruning: weights below s times the deviation of their layer's weights go; "

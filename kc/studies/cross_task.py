@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from kc.plans.studies import StudyPlan, plan_of
+from kc.plans.studies import plan_of
+from kc.plans.study import StudyPlan
 from kc.report.tables import Column, write_table
 from kc.settings.whole import Settings
 from kc.studies.components import draw_components

@@ -5,7 +5,9 @@ from pathlib import Path
 import pandas as pd
 
 from kc.networks.tails import fresh_tail
-from kc.plans.studies import StudyPlan, plan_of
+from kc.plans.records.diagnosis import Diagnosis
+from kc.plans.studies import plan_of
+from kc.plans.study import StudyPlan
 from kc.report.tables import write_table
 from kc.runtime import derive_seed
 from kc.settings.whole import Settings
@@ -65,7 +67,7 @@ def diagnosis_table(settings: Settings, plan: StudyPlan) -> pd.DataFrame:
 def write(settings: Settings) -> None:
     """Write ``tables/diagnosis`` and ``figures/fig3_*`` under the results folder."""
     plan = plan_of(settings, "diagnosis")
-    study, recipe = settings.diagnosis, settings.tails.fresh
+    study, recipe = settings.of(Diagnosis), settings.tails.fresh
     notes = [
         f"A is the weak network ({study.weak}, {study.weak_layer}), B the strong one "
         f"({study.strong}, {study.strong_layer}).",

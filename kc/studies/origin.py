@@ -4,8 +4,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from kc.plans.outputs import drawn_fits
 from kc.plans.products import NetworkPlan
-from kc.plans.studies import StudyPlan
+from kc.plans.study import StudyPlan
 from kc.provenance import code_hash, plain, versions
 from kc.settings.whole import Settings
 from kc.store import open_store
@@ -44,7 +45,7 @@ def origin(settings: Settings, study: str, plan: StudyPlan) -> dict[str, Any]:
                 for card in fits.values()
                 for end in ("source", "target")
             },
-            "components": _components(settings, plan),
+            "components": _components(settings, study, plan),
         },
         "devices": sorted({str(card["device"]) for part in cards.values() for card in part}),
         "seconds": {
@@ -54,12 +55,12 @@ def origin(settings: Settings, study: str, plan: StudyPlan) -> dict[str, Any]:
     }
 
 
-def _components(settings: Settings, plan: StudyPlan) -> dict[str, str]:
+def _components(settings: Settings, study: str, plan: StudyPlan) -> dict[str, str]:
     """Give the digests of the component stores a study draws, by fit."""
-    if settings.consistency.components == "none" or not plan.pictures:
+    if settings.consistency.components == "none":
         return {}
     folder = Path(settings.results) / "components"
-    kept = sorted({fit.name for fit in plan.fits if fit.keep})
+    kept = sorted({fit.name for fit in drawn_fits(study, plan)})
     return {name: open_store(folder / f"{name}.json").digest for name in kept}
 
 

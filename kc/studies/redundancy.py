@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from kc.plans.studies import StudyPlan, plan_of
+from kc.plans.records.redundancy import Redundancy
+from kc.plans.studies import plan_of
+from kc.plans.study import StudyPlan
 from kc.report.tables import write_table
 from kc.settings.whole import Settings
 from kc.studies import printed
@@ -42,7 +44,7 @@ def redundancy_table(settings: Settings, plan: StudyPlan) -> pd.DataFrame:
 def write(settings: Settings) -> None:
     """Write ``tables/table4`` under the results folder."""
     plan = plan_of(settings, "redundancy")
-    tasks = settings.redundancy.tasks
+    tasks = settings.of(Redundancy).tasks
     spelled = "; ".join(f"{k}: {v.superclass} in {v.dataset}" for k, v in tasks.items())
     notes = [
         f"Networks A and B are trained on all classes; the tasks are part of them ({spelled}). "

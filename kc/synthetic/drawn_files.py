@@ -8,7 +8,7 @@ from PIL import Image
 
 from kc.datasets.samples import Box
 from kc.runtime import derive_seed
-from kc.settings.whole import Generated
+from kc.settings.dataset import Generated
 
 JPEG_QUALITY = 95
 

@@ -15,7 +15,7 @@ import xxhash
 
 from kc.errors import SettingsError, StoreError
 from kc.provenance import product_key
-from kc.settings.whole import Generated
+from kc.settings.dataset import Generated
 from kc.store.files import file_digest, read_json, write_json_atomic
 from kc.store.ownership import LITTER, refuse_strangers
 from kc.store.place import Folder

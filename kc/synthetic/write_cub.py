@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from kc.datasets.samples import Box
 from kc.runtime import derive_seed
-from kc.settings.whole import Generated
+from kc.settings.dataset import Generated
 from kc.synthetic.drawn_files import box_of, save_lines, save_picture, training_images
 from kc.synthetic.painting import Painting, paint
 from kc.synthetic.species import species

@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from tqdm import tqdm
 
-from kc.settings.whole import Generated
+from kc.settings.dataset import Generated
 from kc.synthetic.annotation import AnnotatedObject, annotation_xml
 from kc.synthetic.drawn_files import box_of, save_lines, save_picture
 from kc.synthetic.write_voc import draw_scene, planned

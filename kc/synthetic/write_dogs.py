@@ -14,7 +14,7 @@ from scipy.io import savemat
 from tqdm import tqdm
 
 from kc.runtime import derive_seed
-from kc.settings.whole import Generated
+from kc.settings.dataset import Generated
 from kc.synthetic.annotation import AnnotatedObject, annotation_xml
 from kc.synthetic.breeds import breed
 from kc.synthetic.dog_painting import paint_dog

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from kc.datasets.samples import Box
 from kc.runtime import derive_seed
-from kc.settings.whole import Generated
+from kc.settings.dataset import Generated
 from kc.synthetic.annotation import AnnotatedObject, annotation_xml
 from kc.synthetic.drawn_files import box_of, save_lines, save_picture, tested_of
 from kc.synthetic.kinds import KINDS, chosen_kinds

@@ -12,7 +12,8 @@ RECORD = textwrap.dedent("""
     from pathlib import Path
     import numpy as np, pandas as pd, torch
     from kc.activations.record import record_networks
-    from kc.settings.whole import Activations, Network, Recipe
+    from kc.settings.feature_maps import Activations
+    from kc.settings.recipes import Network, Recipe
     from kc.networks import build
     from kc.store import ArraySpec, StoreWriter, open_store
     from safetensors.torch import save_file

@@ -10,7 +10,8 @@ from safetensors.torch import save_file
 
 from kc.activations import record_networks
 from kc.networks import build
-from kc.settings.whole import Activations, Network
+from kc.settings.feature_maps import Activations
+from kc.settings.recipes import Network
 from kc.store import ArraySpec, StoreWriter, open_store
 from kc.store.files import read_json
 from kc.store.part import WHOLE, Part

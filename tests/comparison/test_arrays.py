@@ -8,7 +8,8 @@ import zarr
 
 from kc.comparison import CompareSettings, OwnArrays, compare, read_arrays, read_network
 from kc.errors import FeatureError, ImageError, StoreError
-from kc.settings.whole import Activations, Consistency, Optimiser
+from kc.settings.feature_maps import Activations
+from kc.settings.reconstruction import Consistency, Optimiser
 from kc.store import open_store
 
 SETTINGS = CompareSettings(

@@ -9,7 +9,8 @@ from kc.cli.main import app
 from kc.comparison import CompareSettings, classes, compare, fits, read_network
 from kc.consistency.decompose import decompose, stacked
 from kc.errors import ImageError
-from kc.settings.whole import Activations, Consistency, Optimiser
+from kc.settings.feature_maps import Activations
+from kc.settings.reconstruction import Consistency, Optimiser
 from kc.store import open_store
 from tests.comparison.noise import write
 

@@ -7,7 +7,8 @@ import torch
 
 from kc.comparison import CompareSettings, OwnNetwork, compare, fits, read_network
 from kc.errors import FeatureError, NetworkError
-from kc.settings.whole import Activations, Consistency, Optimiser
+from kc.settings.feature_maps import Activations
+from kc.settings.reconstruction import Consistency, Optimiser
 from kc.store import StoreWriter, open_store
 from tests.comparison.noise import write
 

@@ -13,7 +13,8 @@ from kc.comparison.layers import distinct_layers
 from kc.comparison.networks import OwnNetwork
 from kc.comparison.write_matrix import best, matrix_figure, write_matrix
 from kc.errors import FeatureError, StoreError
-from kc.settings.whole import Activations, Consistency, Optimiser
+from kc.settings.feature_maps import Activations
+from kc.settings.reconstruction import Consistency, Optimiser
 from kc.similarity.measures import MINIBATCH
 from kc.store import StoreWriter
 

@@ -8,7 +8,7 @@ from kc.comparison.forms import Form
 from kc.comparison.layers import tap
 from kc.comparison.pictures import build_pictures
 from kc.comparison.record import record_layers
-from kc.settings.whole import Activations
+from kc.settings.feature_maps import Activations
 
 CPU = torch.device("cpu")
 

@@ -17,7 +17,8 @@ from kc.report import tables
 from kc.report.outputs import LEDGER
 from kc.report.page import FILES
 from kc.settings.custom import Pair
-from kc.settings.whole import Activations, Consistency, Optimiser
+from kc.settings.feature_maps import Activations
+from kc.settings.reconstruction import Consistency, Optimiser
 from kc.store.files import write_bytes_atomic
 from kc.store.ownership import claimed
 

@@ -6,7 +6,8 @@ import torch
 from kc.comparison import CompareSettings, compare, layers_of
 from kc.comparison.networks import OwnNetwork
 from kc.errors import FeatureError
-from kc.settings.whole import Activations, Consistency, Optimiser
+from kc.settings.feature_maps import Activations
+from kc.settings.reconstruction import Consistency, Optimiser
 from kc.store import open_store
 from tests.comparison.noise import write
 from tests.comparison.transformers import Reading, Small, tiny_vit

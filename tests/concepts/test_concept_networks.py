@@ -31,17 +31,15 @@ from kc.errors import NetworkError, SettingsError, StoreError
 from kc.images import normalise
 from kc.networks import build
 from kc.networks.checkpoint import save_weights
-from kc.settings.concepts import (
+from kc.plans.concept_products import (
     ConceptNetwork,
-    Concepts,
-    Lessons,
     concept_batches,
     concept_figures,
     concept_networks,
     layers_seen,
 )
-from kc.settings.studies import Fresh
-from kc.settings.whole import Network
+from kc.settings.concepts import Concepts, Lessons
+from kc.settings.recipes import Fresh, Network
 from kc.store import Store
 from kc.store.files import write_signed
 from tests.reference import plain_concepts as plain
@@ -431,7 +429,7 @@ def test_a_data_set_may_have_classes_of_its_own():
     assert about.lessons_of("cub").classes == ()  # all, though training.classes names some
     others = about.lessons_of("voc").model_copy(update={"classes": ("ox", "lion")})
     assert others == about.training
-    assert about.datasets_named == [
+    assert list(about.datasets_named()) == [
         *(("dataset", name) for name in ("det", "voc", "cub")),
         *(("dataset_classes", name) for name in ("voc", "cub")),
     ]

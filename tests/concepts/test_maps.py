@@ -14,8 +14,9 @@ from kc.concepts.networks import Given, head_of, load_at, train_concept_networks
 from kc.concepts.samples import measured_pictures
 from kc.errors import ImageError, StoreError
 from kc.images import normalise
-from kc.settings.concepts import ConceptNetwork, Concepts, Lessons
-from kc.settings.whole import Network
+from kc.plans.concept_products import ConceptNetwork
+from kc.settings.concepts import Concepts, Lessons
+from kc.settings.recipes import Network
 from kc.store import Store, open_store
 from tests.reference import plain_concepts as plain
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from kc.consistency import ConsistencyNet, fit
-from kc.settings.whole import Optimiser
+from kc.settings.reconstruction import Optimiser
 from tests.reference.permuted import narrow_alexnet, permuted, tapped
 
 FAST = Optimiser(epochs=8, learning_rate=2e-3)

@@ -11,7 +11,7 @@ from kc.consistency.data import pair_up
 from kc.consistency.fit import fit
 from kc.consistency.order import cut, in_sequence, shuffled
 from kc.errors import StoreError
-from kc.settings.whole import Optimiser
+from kc.settings.reconstruction import Optimiser
 from kc.store import ArraySpec, StoreWriter, open_store
 
 ROWS = np.flatnonzero(np.arange(100) % 3 != 1)

@@ -7,7 +7,7 @@ import torch
 
 from kc.consistency import ConsistencyNet, fit
 from kc.errors import FeatureError
-from kc.settings.whole import Optimiser
+from kc.settings.reconstruction import Optimiser
 
 FAST = Optimiser(epochs=3, learning_rate=2e-3)
 

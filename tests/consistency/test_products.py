@@ -12,7 +12,7 @@ from kc.consistency import optimise, products
 from kc.consistency.saved import load_fit
 from kc.errors import StoreError
 from kc.plans.products import FitPlan, NetworkPlan
-from kc.settings.whole import Consistency, Optimiser
+from kc.settings.reconstruction import Consistency, Optimiser
 from kc.store import ArraySpec, StoreWriter, open_store
 
 CPU = torch.device("cpu")

@@ -14,7 +14,7 @@ from kc.datasets.decode import crop_box, decode
 from kc.datasets.samples import Box, Sample
 from kc.errors import ImageError
 from kc.images import build_image_store, open_images
-from kc.settings.whole import Dataset
+from kc.settings.dataset import Dataset
 
 Edit = Callable[[str, str, str], None]
 

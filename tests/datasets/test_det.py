@@ -14,7 +14,8 @@ from kc.datasets.det import read_det
 from kc.datasets.samples import Box, Sample
 from kc.errors import ImageError, SettingsError
 from kc.images import build_image_store, open_images
-from kc.settings.whole import Dataset, Generated, load_settings
+from kc.settings.dataset import Dataset, Generated
+from kc.settings.load import load_settings
 from kc.synthetic.drawn_files import box_of
 from kc.synthetic.write_det import SYNSETS
 from kc.synthetic.write_voc import draw_scene, planned

@@ -19,7 +19,7 @@ from kc.datasets.dogs import ARCHIVES, read_dogs
 from kc.datasets.samples import Box, Sample
 from kc.errors import ImageError
 from kc.images import build_image_store, open_images
-from kc.settings.whole import Dataset
+from kc.settings.dataset import Dataset
 
 DOGS = Dataset(layout="dogs", size=16)
 PUG, BOXER = "n02110958-pug", "n02108089-boxer"

@@ -13,7 +13,7 @@ from kc.datasets.folder import read_folder
 from kc.datasets.samples import Sample
 from kc.errors import ImageError
 from kc.images import build_image_store, open_images
-from kc.settings.whole import Dataset
+from kc.settings.dataset import Dataset
 
 
 def settings(root: Path, **changes: object) -> Dataset:

@@ -15,7 +15,7 @@ from kc.datasets.samples import Box, Sample
 from kc.datasets.voc import NAMES, SUPERCLASSES, read_voc
 from kc.errors import ImageError
 from kc.images import build_image_store, open_images
-from kc.settings.whole import Dataset
+from kc.settings.dataset import Dataset
 
 VOC = Dataset(layout="voc", size=16)
 SIZE = (20, 16)

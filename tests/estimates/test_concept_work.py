@@ -8,7 +8,8 @@ from kc.concepts.architectures import build_with_head
 from kc.estimates import concept_work as concepts_work
 from kc.estimates.concept_work import Cost, costs_of, hours, trained_on
 from kc.estimates.concept_work import concepts_work as work
-from kc.settings.whole import Settings, load_settings
+from kc.settings.load import load_settings
+from kc.settings.whole import Settings
 
 DRAWN = {"layout": "voc", "size": 64, "generated": {"classes": 4, "images_per_class": 20}}
 """Of 4 x 20 objects 0.6 are trained on: 48."""

@@ -10,7 +10,7 @@ from kc.estimates.disk import peak, refuse_full_disk
 from kc.estimates.runs import estimate, store_bytes
 from kc.plans.products import networks_of
 from kc.plans.studies import plan_of
-from kc.settings.whole import load_settings
+from kc.settings.load import load_settings
 
 RAW = {
     "jobs": "network",

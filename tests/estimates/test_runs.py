@@ -7,7 +7,7 @@ from kc.estimates.runs import estimate, feature_shapes
 from kc.networks import build, record
 from kc.plans.products import networks_of, nodes_of
 from kc.plans.studies import plan_of
-from kc.settings.whole import load_settings
+from kc.settings.load import load_settings
 
 RAW = {
     "datasets": {"birds": {"size": 64, "generated": {"classes": 3, "images_per_class": 30}}},

@@ -23,7 +23,8 @@ from kc.consistency.evaluate import evaluate
 from kc.consistency.products import fit_pairs
 from kc.plans.products import FitPlan, NetworkPlan
 from kc.runtime import use_threads
-from kc.settings.whole import Activations, Consistency, Optimiser
+from kc.settings.feature_maps import Activations
+from kc.settings.reconstruction import Consistency, Optimiser
 from kc.store import open_store
 
 CPU = torch.device("cpu")

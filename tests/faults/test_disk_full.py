@@ -19,7 +19,9 @@ from kc.networks.checkpoint import save_weights
 from kc.plans.products import FitPlan, NetworkPlan
 from kc.report.figures import write_figure
 from kc.report.tables import write_table
-from kc.settings.whole import Activations, Consistency, Network, Optimiser
+from kc.settings.feature_maps import Activations
+from kc.settings.recipes import Network
+from kc.settings.reconstruction import Consistency, Optimiser
 from kc.store import ArraySpec, StoreWriter, open_store
 from kc.store.product import Product
 from tests.faults.compare import believed_and_wrong, differences, files

@@ -13,7 +13,7 @@ import pytest
 
 from kc.networks import build
 from kc.networks.checkpoint import save_weights
-from kc.settings.whole import Network
+from kc.settings.recipes import Network
 from kc.store import ArraySpec, StoreWriter
 from kc.store.product import Product
 from tests.faults.hungry import JOBS, NODE, A, B

@@ -19,14 +19,17 @@ from kc.concepts.networks import Given, train_concept_networks
 from kc.consistency import resume
 from kc.consistency.products import fit_pairs
 from kc.images import build_image_store, open_images
+from kc.plans.concept_products import ConceptNetwork
 from kc.plans.products import FitPlan, networks_of, nodes_of
 from kc.plans.studies import plan_of
-from kc.report import stability
 from kc.runtime import use_threads
-from kc.settings.concepts import ConceptNetwork, Concepts, Lessons
-from kc.settings.whole import Network, Settings, load_settings
+from kc.settings.concepts import Concepts, Lessons
+from kc.settings.load import load_settings
+from kc.settings.recipes import Network
+from kc.settings.whole import Settings
 from kc.steps.networks import Training, train_networks
 from kc.store import ArraySpec, StoreWriter
+from kc.studies import stability
 
 CPU = torch.device("cpu")
 RESULTS = Path("results")

@@ -13,7 +13,7 @@ from kc.errors import ImageError
 from kc.images import build as build_module
 from kc.images import build_image_store, open_images
 from kc.images.build import ordered
-from kc.settings.whole import Dataset, Generated
+from kc.settings.dataset import Dataset, Generated
 
 Edit = Callable[[str, str, str], None]
 DATASET = Dataset(size=16)

@@ -5,7 +5,7 @@ import pytest
 
 from kc.errors import ImageError
 from kc.images import build, build_image_store, build_mixture_store, mixture, open_images
-from kc.settings.whole import Dataset, Generated
+from kc.settings.dataset import Dataset, Generated
 from kc.store import Store
 
 TINY = Generated(classes=3, images_per_class=5, canvas=40)

@@ -18,8 +18,8 @@ from kc.networks import train as train_module
 from kc.networks.prune import removed_share
 from kc.plans.products import NetworkPlan
 from kc.runtime import pick_device
-from kc.settings.studies import Distillation, Retraining
-from kc.settings.whole import Activations, Network, Recipe
+from kc.settings.feature_maps import Activations
+from kc.settings.recipes import Distillation, Network, Recipe, Retraining
 from kc.steps import networks as products
 from kc.steps.networks import Training, half_rows, train_networks
 from kc.store import ArraySpec, StoreWriter

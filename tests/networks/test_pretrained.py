@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 from kc.errors import NetworkError
 from kc.networks import build
 from kc.networks.pretrained import load_pretrained, weights_file
-from kc.settings.whole import Network
+from kc.settings.recipes import Network
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from kc.errors import NetworkError
 from kc.networks import build
 from kc.networks.prune import apply_masks, bake, removed_share, solve
-from kc.settings.whole import Network
+from kc.settings.recipes import Network
 from tests.reference import plain_pruning
 
 NARROW = Network(width=0.125, head_units=16, dropout=0.0, small_input=True)

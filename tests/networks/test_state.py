@@ -15,7 +15,7 @@ from kc.errors import NetworkError
 from kc.networks import build
 from kc.networks.pretrained import load_pretrained
 from kc.networks.state import DEPTH, read_state
-from kc.settings.whole import Network
+from kc.settings.recipes import Network
 
 
 def saved(path: Path, content: object, new: bool = True) -> Path:

@@ -23,8 +23,7 @@ from kc.networks.tails import (
     train_tail,
     train_tails,
 )
-from kc.settings.studies import Fresh, Refine
-from kc.settings.whole import Network
+from kc.settings.recipes import Fresh, Network, Refine
 
 NARROW = Network(width=0.0625, head_units=16, dropout=0.3, small_input=True)
 CPU = torch.device("cpu")

@@ -27,7 +27,7 @@ from kc.plans.commands import (
     write_run,
 )
 
-ROOT = Path(kc.__file__).parents[2]
+ROOT = Path(kc.__file__).parents[1]
 NASTY = (
     *("my results", "it's", 'a "b"', "$HOME", "`ls`", "a;b", "*", "~", "", "é", "#", "a\\b", "!x"),
     *("line\nline", "tab\tend", "\u202egpj.exe", "\x1b[1m'x'\\", "\x85", "last\udcff"),

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from kc.errors import SettingsError
-from kc.plans.outputs import PICTURES, outputs_of, pictured
+from kc.plans.outputs import drawn_fits, outputs_of, pictured
 from kc.plans.products import (
     FitPlan,
     NetworkPlan,
@@ -16,8 +16,10 @@ from kc.plans.products import (
     nodes_of,
     with_origins,
 )
+from kc.plans.registry import STUDIES
 from kc.plans.studies import datasets_of, plan_of, plans
-from kc.settings.whole import STUDIES, Settings, read_settings
+from kc.settings.load import read_settings
+from kc.settings.whole import Settings
 
 CONFIG = Path(__file__).parents[2] / "config.yaml"
 
@@ -55,6 +57,7 @@ EXPECTED = {
     "cross_task": (2, 4),
     "orders": (2, 1),
     "baselines": (7, 6),  # diagnosis and refinement
+    "concepts": (0, 0),  # it has networks of its own
 }
 
 
@@ -85,7 +88,8 @@ def test_diagnosis_by_name():
     ]
     assert (plan.fits[0].source_node, plan.fits[0].target_node) == ("features.10", "layer3.5.add")
     assert plan.fits[0].pair == plan.fits[1].pair
-    assert (plan.stores, plan.pictures) == (True, True)
+    assert plan.stores
+    assert drawn_fits("diagnosis", plan) == list(plan.fits)
 
 
 def test_refinement_by_name():
@@ -318,17 +322,15 @@ def test_pictures_have_names_of_their_own_on_every_system():
 def test_pictures_are_of_kept_fits_only():
     for study, plan in plans(default()).items():
         shown = [fit for _, fit in pictured(study, plan)]
-        assert plan.pictures == (study in PICTURES)
-        assert shown == ([fit for fit in plan.fits if fit.keep] if plan.pictures else [])
+        assert shown == drawn_fits(study, plan)
+        assert shown == ([fit for fit in plan.fits if fit.keep] if STUDIES[study].pictures else [])
 
 
 def test_without_components_no_picture_is_expected():
     settings = default(consistency={"components": "none"})
     for study, plan in plans(settings).items():
         figures = [n for n in outputs_of(settings, study, plan) if n.startswith("figures/")]
-        assert {Path(name).stem for name in figures} <= {
-            "table1", "fig4_compression", "fig4_born_again",
-        }  # fmt: skip
+        assert {Path(name).stem for name in figures} == {*STUDIES[study].plots, *plan.figures}
     assert outputs_of(settings, "orders", plan_of(settings, "orders")) == []
 
 
@@ -344,6 +346,14 @@ def test_without_components_no_picture_is_expected():
             r"animals, birds, dogs, mix, objects$",
         ),
         ({"cross_task": {"dataset": "cub200"}}, r"^cross_task\.dataset 'cub200' is not among"),
+        (
+            {"concepts": {"dataset": ["animals", "detz"]}},
+            r"^concepts\.dataset 'detz' is not among datasets; known: animals",
+        ),
+        (
+            {"concepts": {"dataset_classes": {"animal": ["cat"]}}},
+            r"^concepts\.dataset_classes 'animal' is not among datasets, did you mean 'animals'\?",
+        ),
         (
             {"redundancy": {"tasks": {"mine": {"dataset": "mixt", "superclass": "dog"}}}},
             r"^redundancy\.tasks\.mine\.dataset 'mixt' is not among datasets, did you mean 'mix'",
@@ -371,6 +381,13 @@ def test_a_study_of_nothing_is_one_clear_error(over: dict[str, object]):
     )
     with pytest.raises(SettingsError, match=rf"{study}: .*{key}.*Cure: "):
         plan_of(settings, study)
+
+
+def test_baselines_of_a_study_without_pairs_is_one_clear_error():
+    with pytest.raises(
+        SettingsError, match=r"^baselines\.studies: 'concepts' fits no pairs .*Cure"
+    ):
+        plan_of(default(baselines={"studies": ["orders", "concepts"]}), "baselines")
 
 
 @pytest.mark.parametrize("name", ["stabilty", "baselines"])

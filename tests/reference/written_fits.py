@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from kc.plans.products import FitPlan, NetworkPlan
-from kc.plans.studies import StudyPlan
+from kc.plans.study import StudyPlan
 from kc.store.files import file_digest, write_signed
 
 ShareOf = Callable[[FitPlan, str], float]

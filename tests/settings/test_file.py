@@ -9,7 +9,7 @@ import pytest
 
 from kc.errors import SettingsError
 from kc.settings.file import EXPANDED, LARGEST, read_mapping
-from kc.settings.whole import read_settings
+from kc.settings.load import read_settings
 
 ROOT = Path(__file__).parents[2]
 

@@ -6,8 +6,9 @@ import yaml
 
 from kc.errors import SettingsError
 from kc.plans.studies import plan_of
+from kc.settings.load import load_settings, read_settings
 from kc.settings.storage import Storage
-from kc.settings.whole import json_schema, load_settings, read_settings
+from kc.settings.whole import json_schema
 
 ROOT = Path(__file__).parents[2]
 PRESETS = sorted((ROOT / "workflow" / "presets").glob("*.yaml"))

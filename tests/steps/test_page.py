@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from kc.plans.outputs import concept_outputs, outputs_of
+from kc.plans.outputs import outputs_of
+from kc.plans.registry import STUDIES
 from kc.plans.studies import plans
-from kc.settings.whole import STUDIES, Settings, read_settings
+from kc.settings.load import read_settings
+from kc.settings.whole import Settings
 from kc.steps import page as overview
 
 ROOT = Path(__file__).parents[2]
-CAPTIONS = {study: f"About {study}." for study in (*STUDIES, "concepts")}
 
 
 def shown(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> dict:
@@ -20,7 +21,7 @@ def shown(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> dict:
         given.update(told, folder=folder)
 
     monkeypatch.setattr(overview, "write_page", write_page)
-    overview.write(settings, CAPTIONS)
+    overview.write(settings)
     return given
 
 
@@ -31,19 +32,15 @@ def settings(tmp_path: Path) -> Settings:
 
 def test_every_study_and_every_file_to_look_at_is_on_the_page(monkeypatch, settings: Settings):
     sections = {section.name: section for section in shown(monkeypatch, settings)["sections"]}
-    assert set(sections) == set(CAPTIONS)
+    assert list(sections) == list(STUDIES)
     for study, section in sections.items():
-        made = (
-            concept_outputs(settings)
-            if study == "concepts"
-            else outputs_of(settings, study, plans(settings)[study])
-        )
+        made = outputs_of(settings, study, plans(settings)[study])
         tables = {f"tables/{stem.name}.csv" for stem in section.tables}
         figures = {f"figures/{drawing.stem.name}.png" for drawing in section.figures}
         assert tables == {name for name in made if name.endswith(".csv")}
         assert figures == {name for name in made if name.endswith(".png")}
         assert tables | figures
-        assert section.about == CAPTIONS[study]
+        assert (section.title, section.about) == (STUDIES[study].title, STUDIES[study].caption)
         captions = [drawing.caption for drawing in section.figures]
         assert len(set(captions)) == len(captions)
         assert all(len(caption) > 20 for caption in captions)

@@ -8,7 +8,8 @@ from kc.consistency.products import fit_pairs
 from kc.images import build_image_store, build_mixture_store, open_images
 from kc.plans.products import FitPlan, NetworkPlan, batches, merged, networks_of, nodes_of
 from kc.plans.studies import plan_of
-from kc.settings.whole import Settings, load_settings
+from kc.settings.load import load_settings
+from kc.settings.whole import Settings
 from kc.steps.networks import Training, train_networks
 
 CPU = torch.device("cpu")

@@ -9,11 +9,11 @@ import pytest
 
 from kc.errors import StoreError
 from kc.plans.products import FitPlan, NetworkPlan
-from kc.plans.studies import StudyPlan
-from kc.report import baselines as report
-from kc.settings.whole import load_settings
+from kc.plans.study import StudyPlan
+from kc.settings.load import load_settings
 from kc.similarity.measures import NAMES, similarities
 from kc.store import ArraySpec, StoreWriter, open_store
+from kc.studies import baselines
 from kc.studies.baselines import agreement, baselines_table
 from tests.reference.written_fits import card_of, write_card, write_network
 
@@ -131,8 +131,8 @@ def test_agreement_ranks_pairs_as_g_does():
 
 def test_files_are_written(settings, monkeypatch):
     plan = StudyPlan({"stability": (AB, BA), "orders": (KEPT, CA)})
-    monkeypatch.setattr(report, "plan_of", lambda _, study: {"baselines": plan}[study])
-    report.write(settings)
+    monkeypatch.setattr(baselines, "plan_of", lambda _, study: {"baselines": plan}[study])
+    baselines.write(settings)
     tables = settings.results / "tables"
     found = pd.read_csv(tables / "baselines.csv")
     pd.testing.assert_frame_equal(found, baselines_table(settings, plan), check_exact=True)
@@ -146,9 +146,9 @@ def test_files_are_written(settings, monkeypatch):
 
 def test_the_note_on_order_needs_pairs_enough(settings):
     table = baselines_table(settings, PLAN)
-    assert report._agreement(table) == []
+    assert baselines._agreement(table) == []
     four = pd.concat([table, table.iloc[:1]], ignore_index=True)
-    (note,) = report._agreement(four)
+    (note,) = baselines._agreement(four)
     assert "Order of the 4 pairs" in note
     assert "cka_positions +0" in note
     assert "pairs share networks" in note.lower()

@@ -11,7 +11,8 @@ from kc.errors import FeatureError, StoreError
 from kc.plans.products import FitPlan
 from kc.plans.studies import plan_of
 from kc.report.pictures import enlarge
-from kc.settings.whole import Settings, load_settings
+from kc.settings.load import load_settings
+from kc.settings.whole import Settings
 from kc.studies import components
 from kc.studies.components import component_figure, draw_components
 from tests.reference.written_components import (

@@ -15,8 +15,10 @@ from kc.concepts.maps import Maps
 from kc.concepts.samples import Measured
 from kc.errors import StoreError
 from kc.images import build_image_store, open_images
-from kc.settings.concepts import ROLES, Concepts, Role, concept_figures, concept_networks
-from kc.settings.whole import Settings, load_settings
+from kc.plans.concept_products import concept_figures, concept_networks
+from kc.settings.concepts import ROLES, Concepts, Role
+from kc.settings.load import load_settings
+from kc.settings.whole import Settings
 from kc.studies.concepts.notes import (
     HYPOTHESES,
     accuracy_note,

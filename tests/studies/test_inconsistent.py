@@ -7,8 +7,10 @@ import pytest
 
 from kc.errors import StoreError
 from kc.plans.products import FitPlan, NetworkPlan
-from kc.plans.studies import StudyPlan, plan_of
-from kc.settings.whole import Settings, load_settings
+from kc.plans.studies import plan_of
+from kc.plans.study import StudyPlan
+from kc.settings.load import load_settings
+from kc.settings.whole import Settings
 from kc.studies.born_again import born_again_table
 from kc.studies.compression import compression_table
 from kc.studies.cross_task import cross_task_table

@@ -20,7 +20,7 @@ from kc.networks.tails import HeldFeatures, TailRecipe, predictions, train_tail
 from kc.plans.products import FitPlan, NetworkPlan
 from kc.plans.studies import plan_of
 from kc.runtime import derive_seed
-from kc.settings.studies import Refine, Tails
+from kc.settings.recipes import Refine, Tails
 from kc.settings.whole import Settings
 from kc.store import ArraySpec, StoreWriter, open_store
 from kc.studies.features import Bench, Layer, PartialSums, StoredRows, sum_name

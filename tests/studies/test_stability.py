@@ -9,8 +9,9 @@ import pytest
 
 from kc.errors import StoreError
 from kc.plans.products import FitPlan
-from kc.plans.studies import StudyPlan, plan_of
-from kc.settings.whole import load_settings
+from kc.plans.studies import plan_of
+from kc.plans.study import StudyPlan
+from kc.settings.load import load_settings
 from kc.studies.stability.numbers import StabilityTables, stability_tables
 from tests.reference.written_fits import X1, X2, card_of, write_card, write_results
 

@@ -11,7 +11,8 @@ from kc.errors import StoreError
 from kc.plans.outputs import outputs_of
 from kc.plans.products import FitPlan, NetworkPlan
 from kc.plans.studies import plan_of
-from kc.settings.whole import Settings, load_settings
+from kc.settings.load import load_settings
+from kc.settings.whole import Settings
 from tests.reference.written_components import names, noise, write_components, write_images
 from tests.reference.written_fits import write_results
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from kc.networks.tails import HeldFeatures, fresh_tail, predictions, train_tail
-from kc.plans.studies import StudyPlan, plan_of
+from kc.plans.studies import plan_of
+from kc.plans.study import StudyPlan
 from kc.runtime import derive_seed
 from kc.settings.whole import Settings
 from kc.studies.accuracies import accuracies

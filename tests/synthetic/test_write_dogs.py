@@ -10,7 +10,7 @@ from kc.datasets.archive import FolderFiles
 from kc.datasets.decode import crop_box
 from kc.datasets.dogs import read_dogs
 from kc.datasets.samples import Sample
-from kc.settings.whole import Dataset, Generated
+from kc.settings.dataset import Dataset, Generated
 from kc.synthetic import write_dogs
 from kc.synthetic.beasts import MARKS
 from kc.synthetic.breeds import BREEDS_PER_GROUP, Breed, breed

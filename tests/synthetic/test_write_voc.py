@@ -11,7 +11,7 @@ from kc.datasets.samples import Sample
 from kc.datasets.voc import NAMES, SUPERCLASSES, read_voc
 from kc.errors import SettingsError
 from kc.images import build_image_store, open_images
-from kc.settings.whole import Dataset, Generated
+from kc.settings.dataset import Dataset, Generated
 from kc.synthetic import write_voc
 from kc.synthetic.drawn_files import box_of
 from kc.synthetic.generated import write_generated

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from kc.errors import SettingsError
-from kc.settings.whole import load_settings
+from kc.settings.load import load_settings
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from kc import provenance
+from kc.plans.registry import STUDIES
 from tests.workflow.conda.names import CONDA, PYPI
 
 ROOT = Path(__file__).parents[2]
@@ -25,21 +26,23 @@ IMPLIED = {"jinja2", "numcodecs"}
 """Imported by others too: pandas' tables in LaTeX, and zarr's codecs."""
 COMMAND_LINE = {"typer", "rich"}
 """What only the command ``kc`` needs."""
+
+
+def studies_in(environment):
+    """Name the modules of the studies that run in an environment, from their records."""
+    return [f"kc.studies.{n}" for n, study in STUDIES.items() if study.environment == environment]
+
+
 ENTRIES = {
     "torch": [
         *("images/build.py", "networks/train.py", "activations/record.py", "consistency/fit.py"),
         *("concepts/train.py", "concepts/maps.py"),
     ],
-    "report": ["studies/study.py", "kc.studies.stability.table"],
+    "report": ["studies/study.py", *studies_in("report")],
     "download": ["download/fetch.py"],
     "studies": [
-        "studies/study.py",
-        *(
-            f"kc.studies.{name}"
-            for name in ("diagnosis", "refinement", "redundancy", "compression")
-        ),
-        *(f"kc.studies.{name}" for name in ("born_again", "cross_task", "orders", "baselines")),
-        *("kc.studies.concepts.table", "report/page.py", "custom/compare.py"),
+        *("studies/study.py", "report/page.py", "custom/compare.py", "storage/drop.py"),
+        *studies_in("studies"),
     ],
 }
 

@@ -3,17 +3,17 @@ from dataclasses import asdict
 from hashlib import sha256
 from itertools import groupby
 
-from kc.settings.concepts import layers_seen
-from kc.plans.commands import note_run
-from kc.settings.whole import load_settings
 from kc.errors import KCError, RoomError
-from kc.plans.products import batches, merged, networks_of, nodes_of, with_origins
-from kc.provenance import code_hash, plain
 from kc.files.sources import FOLDER, digest_of
-from kc.settings.file import check_files
+from kc.plans.commands import note_run
+from kc.plans.outputs import drawn_fits, outputs_of
+from kc.plans.products import batches, merged, networks_of, nodes_of, with_origins
+from kc.plans.registry import STUDIES
 from kc.plans.stores import PAGE, kept_fits, store_uses
-from kc.plans.outputs import concept_outputs, outputs_of
 from kc.plans.studies import plans
+from kc.provenance import code_hash, plain
+from kc.settings.file import check_files
+from kc.settings.load import load_settings
 
 try:
     # Snakemake's own reader loses the first of two equal keys
@@ -37,13 +37,15 @@ DROPPED = [
 OWN_PAGES = [f"{RESULTS}/custom/{pair.name}/index.html" for pair in SETTINGS.custom]
 MODULES = str(Path(workflow.basedir))
 TORCH = f"{MODULES}/envs/torch.yaml"
-CARDS_ONLY = {"stability"}
+EVERYTHING = f"{MODULES}/envs/studies.yaml"
+# read by workflow/report/study.rst, which is rendered for the rule a file is of
+config["captions"] = {name: study.caption for name, study in STUDIES.items()}
 
 
 def room_missing():
     """Say that the disk is too small for the studies that are to be made; empty: it is not."""
     asked = {job.rule.name for job in workflow.dag.needrun_jobs()}
-    studies = {name: plan for name, plan in PLANS.items() if name in asked}
+    studies = {n: plan for n, plan in PLANS.items() if n in asked and plan.networks}
     if not studies or not SETTINGS.storage.check_disk:
         return ""
     try:
@@ -95,21 +97,16 @@ def weights_of(made, architecture):
 
 def study_environment(study):
     """Name the conda environment of a study: without torch where cards are all it reads."""
-    return f"{MODULES}/envs/{'report' if study in CARDS_ONLY else 'studies'}.yaml"
+    return f"{MODULES}/envs/{STUDIES[study].environment}.yaml"
 
 
-def caption(study):
-    """Name the file that says what a study's tables and figures show."""
-    return f"{MODULES}/workflow/report/{study}.rst"
-
-
-def reported(study, files):
+def reported(category, files, caption):
     """Put tables and figures among files under the results folder into Snakemake's report."""
     kinds = {".csv": "tables", ".png": "figures"}
-    found = []
+    about, found = f"{MODULES}/workflow/report/{caption}.rst", []
     for path in [f"{RESULTS}/{name}" for name in files]:
-        kind, about = kinds.get(Path(path).suffix), caption(study)
-        shown = report(path, caption=about, category=study, subcategory=kind)
+        kind = kinds.get(Path(path).suffix)
+        shown = report(path, caption=about, category=category, subcategory=kind)
         found.append(shown if kind else path)
     return found
 
@@ -121,32 +118,10 @@ def memory(stage):
 
 def outputs(study):
     """List the files a study's rule makes."""
-    if study == "concepts":
-        return reported(study, concept_outputs(SETTINGS))
-    return reported(study, outputs_of(SETTINGS, study, PLANS[study]))
+    return reported(study, outputs_of(SETTINGS, study, PLANS[study]), "study")
 
 
 def custom_outputs(pair):
     """List the files of a pair of one's own."""
-    return reported("custom", [f"custom/{pair.name}/{name}" for name in pair.outputs()])
-
-
-def concept_images(dataset):
-    """Name the image store's manifest of a data set."""
-    return f"{RESULTS}/images/{dataset}.json"
-
-
-def concept_cards(networks):
-    """List the cards of trained networks."""
-    return [
-        f"{RESULTS}/concepts/networks/{network.name}/card.json" for network in networks
-    ]
-
-
-def concept_maps(networks):
-    """List the manifests of the networks' entropy maps."""
-    return [
-        f"{RESULTS}/concepts/maps/{network.maps(layer)}.json"
-        for network in networks
-        for layer in layers_seen(network, SETTINGS.concepts)
-    ]
+    files = [f"custom/{pair.name}/{name}" for name in pair.outputs()]
+    return reported("custom", files, "custom")

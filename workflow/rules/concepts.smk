@@ -1,15 +1,29 @@
-# Visual concepts in knowledge distillation: networks, entropy maps, tables and figures.
-from kc.settings.concepts import concept_batches, concept_networks
-from kc.errors import KCError
-from kc.plans.studies import check_dataset
+# Visual concepts in knowledge distillation: networks and entropy maps.
+from kc.plans.concept_products import (
+    card_paths,
+    concept_batches,
+    concept_networks,
+    map_paths,
+)
+from kc.settings.concepts import Concepts
 
-CONCEPTS = SETTINGS.concepts
+CONCEPTS = SETTINGS.of(Concepts)
 CONCEPT_NETWORKS = concept_networks(CONCEPTS)
-try:
-    for where, dataset in CONCEPTS.datasets_named:
-        check_dataset(SETTINGS, f"concepts.{where}", dataset)
-except KCError as error:
-    raise WorkflowError(str(error)) from None
+
+
+def concept_images(dataset):
+    """Name the image store's manifest of a data set."""
+    return f"{RESULTS}/images/{dataset}.json"
+
+
+def concept_cards(networks):
+    """List the cards of trained networks."""
+    return [f"{RESULTS}/{path}" for path in card_paths(networks)]
+
+
+def concept_maps(networks):
+    """List the manifests of the networks' entropy maps."""
+    return [f"{RESULTS}/{path}" for path in map_paths(networks, CONCEPTS)]
 
 
 for batch, members in concept_batches(CONCEPT_NETWORKS, SETTINGS.jobs).items():
@@ -76,27 +90,3 @@ for batch, members in concept_batches(CONCEPT_NETWORKS, SETTINGS.jobs).items():
             code=code_of("kc.steps.concept_maps"),
         script:
             "../scripts/concepts/maps.py"
-
-
-rule concepts:
-    input:
-        concept_cards(CONCEPT_NETWORKS),
-        concept_maps(CONCEPT_NETWORKS),
-        [concept_images(dataset) for dataset in CONCEPTS.datasets],
-    output:
-        outputs("concepts"),
-    log:
-        f"{RESULTS}/logs/concepts.log",
-    conda:
-        study_environment("concepts")
-    threads: 1
-    resources:
-        mem_mb=memory("studies"),
-        runtime=SETTINGS.cluster.studies.minutes,
-    params:
-        root=MODULES,
-        study="concepts",
-        settings=plain(SETTINGS.of_study("concepts")),
-        code=code_of("kc.studies.concepts.table"),
-    script:
-        "../scripts/studies/study.py"

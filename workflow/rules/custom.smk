@@ -44,7 +44,7 @@ for pair in SETTINGS.custom:
         log:
             f"{RESULTS}/logs/custom/{pair.name}.log",
         conda:
-            study_environment("custom")
+            EVERYTHING
         threads: 1
         resources:
             gpu=1,

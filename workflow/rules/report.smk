@@ -4,14 +4,14 @@ TEMPLATES = sorted(Path(workflow.basedir, "kc", "report", "templates").iterdir()
 
 rule report:
     input:
-        [outputs(study) for study in (*PLANS, "concepts")],
+        [outputs(study) for study in PLANS],
         [f"{RESULTS}/components/{fit.name}.json" for fit in KEPT],
     output:
         f"{RESULTS}/report/index.html",
     log:
         f"{RESULTS}/logs/report.log",
     conda:
-        study_environment("report")
+        EVERYTHING
     threads: 1
     resources:
         mem_mb=memory("studies"),
@@ -19,9 +19,9 @@ rule report:
     params:
         root=MODULES,
         settings=plain(SETTINGS),
-        captions={
-            study: Path(caption(study)).read_text(encoding="utf-8").strip()
-            for study in [*PLANS, "concepts"]
+        words={
+            name: [study.title, study.caption, {**study.plots, **PLANS[name].figures}]
+            for name, study in STUDIES.items()
         },
         code=code_of("kc.steps.page"),
         templates=[sha256(path.read_bytes()).hexdigest()[:16] for path in TEMPLATES],

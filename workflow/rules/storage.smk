@@ -19,7 +19,7 @@ for store in DROPPED:
             f"{RESULTS}/logs/dropped/{store.kind}-{store.name}.log",
         priority: 4
         conda:
-            study_environment("report")
+            EVERYTHING
         threads: 1
         resources:
             mem_mb=memory("studies"),

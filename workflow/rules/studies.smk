@@ -18,9 +18,9 @@ for study, plan in PLANS.items():
             [
                 f"{RESULTS}/components/{fit.name}.json"
                 for fit in KEPT
-                if plan.pictures
-                and fit.name in {own.name for own in plan.fits if own.keep}
+                if fit.name in {own.name for own in drawn_fits(study, plan)}
             ],
+            [f"{RESULTS}/{path}" for path in plan.inputs],
         output:
             outputs(study),
         log:
@@ -35,7 +35,8 @@ for study, plan in PLANS.items():
         params:
             root=MODULES,
             study=study,
-            settings=plain(SETTINGS.of_study(study)),
+            settings=plain(SETTINGS.told(study)),
+            cases=list(plan.cases),
             code=code_of(f"kc.studies.{study}"),
         script:
             "../scripts/studies/study.py"

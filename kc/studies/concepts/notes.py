@@ -6,8 +6,10 @@ from types import MappingProxyType
 from typing import Any
 
 from kc.plans.products import NetworkPlan
-from kc.settings.concepts import Role
-from kc.settings.whole import Consistency, Recipe, Settings
+from kc.settings.concepts import Concepts, Role
+from kc.settings.recipes import Recipe
+from kc.settings.reconstruction import Consistency
+from kc.settings.whole import Settings
 from kc.studies.concepts.numbers import LATE, PAIR, Difference, LayerView, differences
 from kc.studies.concepts.printed import printed_dataset
 from kc.studies.origin import setting_notes
@@ -82,7 +84,7 @@ def _answer(measure: str, away: Sequence[Difference], pair: str) -> str:
 
 def counting_notes(settings: Settings, found: Sequence[LayerView]) -> list[str]:
     """Say what a concept is here, and in which images they were counted."""
-    about = settings.concepts
+    about = settings.of(Concepts)
     b = ", ".join(f"{name} {about.threshold(name):g}" for name in about.architectures)
     level = "of the image" if about.level == "image" else "averaged over images, as released"
     left = ", ".join(f"{view.name} {view.unusable}" for view in found)
@@ -160,7 +162,7 @@ def accuracy_note(cards: Mapping[str, Mapping[str, Any]]) -> str:
 
 def training_notes(settings: Settings) -> list[str]:
     """Say how the networks were trained."""
-    about, lessons = settings.concepts, settings.concepts.training
+    about, lessons = settings.of(Concepts), settings.of(Concepts).training
     plans = [
         NetworkPlan(dataset, name, 0)
         for dataset, name in product(about.datasets, about.architectures)
@@ -181,7 +183,7 @@ def training_notes(settings: Settings) -> list[str]:
 
 def _teacher_start(settings: Settings) -> list[str]:
     """Say where teachers begin: the paper's Table 3 fine-tunes them, its Table 2 does not."""
-    about, lessons = settings.concepts, settings.concepts.training
+    about, lessons = settings.of(Concepts), settings.of(Concepts).training
     ready = [name for name in about.architectures if settings.network(name).weights is not None]
     fresh = [name for name in about.architectures if name not in ready]
     notes = []

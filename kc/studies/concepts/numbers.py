@@ -29,7 +29,8 @@ from kc.errors import StoreError
 from kc.images import open_images
 from kc.names import Architecture
 from kc.plans.commands import fix_at, remake
-from kc.settings.concepts import ConceptNetwork, Concepts, Role
+from kc.plans.concept_products import ConceptNetwork
+from kc.settings.concepts import Concepts, Role
 from kc.studies.concepts.printed import (
     TABLE2,
     TABLE2_MEASURES,

@@ -17,11 +17,12 @@ from kc.concepts import over_images
 from kc.concepts.maps import read_maps
 from kc.concepts.networks import read_card
 from kc.images import open_images
+from kc.plans.concept_products import concept_networks, layers_seen
 from kc.provenance import code_hash, plain, versions
 from kc.report.curves import LINES
 from kc.report.figures import STYLE, write_figure
 from kc.report.tables import Column, write_table
-from kc.settings.concepts import Role, concept_networks, layers_seen
+from kc.settings.concepts import Concepts, Role
 from kc.settings.whole import Settings
 from kc.studies.concepts.notes import (
     INTERVALS,
@@ -65,7 +66,7 @@ CONCEPT = ("#D55E00", "#0072B2")
 
 def write(settings: Settings) -> None:
     """Write ``tables/concepts_*`` and ``figures/concepts_*`` under the results folder."""
-    about, results = settings.concepts, Path(settings.results)
+    about, results = settings.of(Concepts), Path(settings.results)
     found = views(about, results)
     plans = concept_networks(about)
     cards = {plan.name: read_card(plan, results / "concepts" / "networks") for plan in plans}
@@ -110,12 +111,12 @@ def write(settings: Settings) -> None:
 
 def _origin(settings: Settings, cards: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Gather what all numbers were made from."""
-    about, folder = settings.concepts, Path(settings.results) / "concepts"
+    about, folder = settings.of(Concepts), Path(settings.results) / "concepts"
     kept = ("key", "digest", "accuracy", "seconds", "device")
     return {
         "study": "concepts",
         "settings": plain(settings),
-        "code": code_hash("kc.studies.concepts.table"),
+        "code": code_hash("kc.studies.concepts"),
         "versions": versions(),
         "networks": {n: {key: card[key] for key in kept} for n, card in cards.items()},
         "maps": {

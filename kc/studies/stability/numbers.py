@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from kc.names import component_names
-from kc.plans.studies import StudyPlan
+from kc.plans.study import StudyPlan
 from kc.studies import printed
 from kc.studies.fits import PARTS, read_fit_card, read_network_card, shares_of
 from kc.studies.intervals import Estimate, over_fits

@@ -3,7 +3,7 @@ from pathlib import Path
 
 sys.path.insert(0, snakemake.params.root)
 
-from kc.settings.whole import Activations
+from kc.settings.feature_maps import Activations
 from kc.steps.activations import Recording, record_features
 from kc.steps.job import job
 from kc.store.part import Part

@@ -3,7 +3,8 @@ from pathlib import Path
 
 sys.path.insert(0, snakemake.params.root)
 
-from kc.settings.concepts import ConceptNetwork, Concepts
+from kc.plans.concept_products import ConceptNetwork
+from kc.settings.concepts import Concepts
 from kc.steps.concept_maps import map_concepts
 from kc.steps.job import job
 

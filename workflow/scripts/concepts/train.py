@@ -3,8 +3,9 @@ from pathlib import Path
 
 sys.path.insert(0, snakemake.params.root)
 
-from kc.settings.concepts import ConceptNetwork, Lessons
-from kc.settings.whole import Network
+from kc.plans.concept_products import ConceptNetwork
+from kc.settings.concepts import Lessons
+from kc.settings.recipes import Network
 from kc.steps.concept_networks import Teaching, train_concepts
 from kc.steps.job import job
 

@@ -4,7 +4,7 @@ from pathlib import Path
 sys.path.insert(0, snakemake.params.root)
 
 from kc.plans.products import FitPlan, NetworkPlan
-from kc.settings.whole import Consistency
+from kc.settings.reconstruction import Consistency
 from kc.steps.fits import fit_layers
 from kc.steps.job import job
 

@@ -4,7 +4,8 @@ from pathlib import Path
 sys.path.insert(0, snakemake.params.root)
 
 from kc.settings.custom import Custom
-from kc.settings.whole import Activations, Consistency
+from kc.settings.feature_maps import Activations
+from kc.settings.reconstruction import Consistency
 from kc.steps.job import job
 
 p = snakemake.params

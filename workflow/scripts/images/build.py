@@ -3,7 +3,7 @@ from pathlib import Path
 
 sys.path.insert(0, snakemake.params.root)
 
-from kc.settings.whole import Dataset
+from kc.settings.dataset import Dataset
 from kc.steps.images import Archive, make_images
 from kc.steps.job import job
 

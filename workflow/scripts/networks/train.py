@@ -4,8 +4,7 @@ from pathlib import Path
 sys.path.insert(0, snakemake.params.root)
 
 from kc.plans.products import NetworkPlan
-from kc.settings.studies import Distillation, Retraining
-from kc.settings.whole import Network, Recipe
+from kc.settings.recipes import Distillation, Network, Recipe, Retraining
 from kc.steps.job import job
 from kc.steps.networks import Training, make_networks
 

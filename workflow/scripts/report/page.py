@@ -2,10 +2,10 @@ import sys
 
 sys.path.insert(0, snakemake.params.root)
 
-from kc.settings.whole import load_settings
+from kc.settings.load import load_settings
 from kc.steps.job import job
 
 with job(snakemake.log):
     from kc.steps.page import write
 
-    write(load_settings(snakemake.params.settings), snakemake.params.captions)
+    write(load_settings(snakemake.params.settings))

@@ -1,12 +1,10 @@
-import importlib
 import sys
 
 sys.path.insert(0, snakemake.params.root)
 
-from kc.settings.whole import load_settings
+from kc.settings.load import load_settings
 from kc.steps.job import job
+from kc.steps.study import write_study
 
 with job(snakemake.log):
-    importlib.import_module(f"kc.studies.{snakemake.params.study}").write(
-        load_settings(snakemake.params.settings)
-    )
+    write_study(snakemake.params.study, load_settings(snakemake.params.settings))

@@ -1,0 +1,53 @@
+"""The record of `redundancy`: features cleared of what a part of the classes does not need."""
+
+from collections.abc import Iterator
+
+from pydantic import Field
+
+from kc.plans.products import reconstructions
+from kc.plans.study import Others, Study, StudyPlan
+from kc.settings.sections import LayersOf, Name, Section, Seeds, StudySection
+
+
+class Task(Section):
+    """Some classes of a data set: those of one superclass."""
+
+    dataset: Name
+    superclass: Name
+
+
+class Redundancy(StudySection):
+    """Features cleared of what a part of the classes does not need [L20, Table 4]."""
+
+    tasks: dict[Name, Task] = {
+        "voc_animal": Task(dataset="objects", superclass="animal"),
+        "mix_cub": Task(dataset="mix", superclass="bird"),
+        "mix_dogs": Task(dataset="mix", superclass="dog"),
+    }
+    layers: LayersOf = {"vgg16_bn": ("conv4_3", "conv5_2"), "resnet18": ("last_conv",)}
+    seeds: Seeds = Field((0, 1), description="of A, which reconstructs, and of B")
+
+    def datasets_named(self) -> Iterator[tuple[str, str]]:
+        """Give the keys that name a data set, each with the data set."""
+        for name, task in self.tasks.items():
+            yield f"tasks.{name}.dataset", task.dataset
+
+
+def _plan(about: Redundancy, _: Others) -> StudyPlan:
+    cases = {
+        name: reconstructions(task.dataset, about.layers, about.seeds, task.superclass)
+        for name, task in about.tasks.items()
+    }
+    return StudyPlan(cases, stores=True)
+
+
+STUDY = Study(
+    name="redundancy",
+    place=40,
+    title="Redundancy",
+    caption="Features without redundancy [L20, Table 4]: networks that tell all classes, read "
+    "for a part of them.",
+    settings=Redundancy,
+    plan=_plan,
+    tables=("table4",),
+)

@@ -1,0 +1,36 @@
+"""The record of `refinement`: features of A that B's tail reads better [L20, Table 3]."""
+
+from pydantic import Field
+
+from kc.plans.products import reconstructions
+from kc.plans.study import Others, Study, StudyPlan
+from kc.settings.sections import LayersOf, Name, Seeds, StudySection
+
+
+class Refinement(StudySection):
+    """Features of A that B's tail reads better than B's own [L20, Table 3]."""
+
+    dataset: Name = "birds"
+    layers: LayersOf = {
+        "vgg16_bn": ("conv4_3", "conv5_2"),
+        "resnet18": ("last_conv",),
+        "resnet34": ("last_conv",),
+    }
+    seeds: Seeds = Field((0, 1), description="of A, which reconstructs, and of B")
+
+
+def _plan(about: Refinement, _: Others) -> StudyPlan:
+    fits = reconstructions(about.dataset, about.layers, about.seeds)
+    return StudyPlan({"refinement": fits}, stores=True)
+
+
+STUDY = Study(
+    name="refinement",
+    place=30,
+    title="Refinement",
+    caption="Refined features [L20, Table 3]: B's tail on what A gives of B's features, with "
+    "both networks' own features beside.",
+    settings=Refinement,
+    plan=_plan,
+    tables=("table3",),
+)

@@ -1,0 +1,70 @@
+"""The record of `stability`: instability of training, Tables 1 and 2 of [L20]."""
+
+from itertools import permutations
+from typing import Annotated
+
+from pydantic import Field
+
+from kc.plans.products import FitPlan, NetworkPlan
+from kc.plans.study import Others, Study, StudyPlan
+from kc.settings.sections import Distinct, LayersOf, Name, Seed, StudySection
+
+
+class Stability(StudySection):
+    """Instability of training: Tables 1 and 2 of [L20]."""
+
+    dataset: Name = "birds"
+    layers: LayersOf = Field(
+        {
+            "alexnet": ("conv4", "conv5"),
+            "vgg16_bn": ("conv4_3", "conv5_3"),
+            "resnet34": ("last_conv",),
+        },
+        description="layers compared, by architecture; a graph node name serves as well",
+    )
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=2, max_length=64), Distinct] = Field(
+        (0, 1, 2), description="case 1: one network each; intervals need three"
+    )
+    half_splits: Annotated[int, Field(ge=0, le=100)] = Field(
+        3, description="case 2: random half-splits; intervals need three"
+    )
+    half_images: bool = Field(
+        True, description="case 1: fit once more on half the images, to see how far g overfits"
+    )
+
+
+def _plan(about: Stability, _: Others) -> StudyPlan:
+    """Pair networks as [L20, Sec. 4.2]: case 1 all ordered pairs of seeds, case 2 halves."""
+    initialization: list[FitPlan] = []
+    training_data: list[FitPlan] = []
+    for architecture, layers in about.layers.items():
+        networks = [NetworkPlan(about.dataset, architecture, seed) for seed in about.seeds]
+        for layer in layers:
+            for number, (a, b) in enumerate(permutations(networks, 2)):
+                initialization.append(FitPlan(a, b, layer, layer, keep=number == 0))
+                if about.half_images:
+                    initialization.append(FitPlan(a, b, layer, layer, "half"))
+            for index in range(about.half_splits):
+                halves = [
+                    NetworkPlan(about.dataset, architecture, index, f"{index}{part}")
+                    for part in "ab"
+                ]
+                training_data += [FitPlan(a, b, layer, layer) for a, b in permutations(halves, 2)]
+    return StudyPlan(
+        {"initialization": tuple(initialization), "training_data": tuple(training_data)}
+    )
+
+
+STUDY = Study(
+    name="stability",
+    place=10,
+    title="Stability",
+    caption="Instability of training [L20, Sec. 4.2]: how much of a feature the same layer of "
+    "another network, of another initialisation or trained on other images, cannot give through "
+    "g.",
+    settings=Stability,
+    plan=_plan,
+    tables=("table1", "table2", "networks"),
+    plots={"table1": "Table 1: test and training images, and the values printed in [L20]."},
+    environment="report",
+)

@@ -1,0 +1,23 @@
+"""How feature maps are stored, and what pictures of them show."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from kc.settings.sections import Count, Section
+
+
+class Activations(Section):
+    """How features are stored."""
+
+    dtype: Literal["float16", "float32", "bfloat16"] = "float16"
+    compressor: Literal["none", "lz4", "zstd"] = "none"
+    shard_rows: Count = Field(256, description="images in one shard; a kill costs at most one")
+    batch_size: Count = 128
+
+
+class Pictures(Section):
+    """What pictures of feature maps show."""
+
+    filters: Annotated[int, Field(ge=1, le=100)] = Field(2, description="filters shown of a layer")
+    images: Annotated[int, Field(ge=1, le=100)] = Field(2, description="images shown of a filter")

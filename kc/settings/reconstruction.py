@@ -1,0 +1,51 @@
+"""The reconstruction network g: what it is, and how it is fitted."""
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from kc.settings.sections import Count, Positive, Section, Share
+
+
+def _digit(given: object) -> object:
+    """Read a digit that Snakemake's --config hands on as text."""
+    return int(str(given)) if given in ("1", "3", "5") else given
+
+
+class Optimiser(Section):
+    """How g is fitted under the preset ``paper`` (``released`` has its own, fixed)."""
+
+    epochs: Count = 20
+    batch_size: Count = 64
+    learning_rate: Positive = 5e-4
+    gain_learning_rate: Positive = Field(5e-2, description="of q, p = sigmoid(q)")
+    weight_decay: Annotated[float, Field(ge=0)] = Field(0.05, description="decoupled; not on q")
+    closed_form_start: bool = Field(True, description="W(0) starts from the best linear map")
+    validation_share: Share = Field(0.1, description="share of the training images to stop on")
+
+
+class Consistency(Section):
+    """The reconstruction network g and its decomposition."""
+
+    preset: Literal["paper", "released"] = "paper"
+    order: Annotated[int, Field(ge=0, le=5)] = Field(2, description="K, non-linear layers of g")
+    kernel_size: Annotated[Literal[1, 3, 5], BeforeValidator(_digit)] = 3
+    penalty: Annotated[float, Field(ge=0)] | Literal["raw_equivalent"] = Field(
+        0.1,
+        description="lambda on sum p^2; raw_equivalent: the paper's raw lambda / Var(x*)",
+    )
+    optimiser: Optimiser = Optimiser()
+    components: Literal["none", "test", "all"] = Field(
+        "test", description="images whose components are kept on disk; variances need none"
+    )
+    buffer_shards: Count = Field(8, description="shards shuffled together when streaming")
+    memory_gb: Positive = Field(4.0, description="features larger than this are streamed, GB")
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="of the products inside a fit; parts are always made in float32"
+    )
+
+    @model_validator(mode="after")
+    def _released_is_fixed(self) -> "Consistency":
+        if self.preset == "released" and self.penalty == "raw_equivalent":
+            raise ValueError("penalty 'raw_equivalent' is for preset 'paper': 'released' is raw")
+        return self
