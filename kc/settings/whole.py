@@ -251,7 +251,9 @@ class Network(Section):
 class Activations(Section):
     """How features are stored."""
 
-    dtype: Literal["float16", "float32", "bfloat16"] = "float16"
+    dtype: Literal["float16", "float32", "bfloat16"] = Field(
+        "float16", description="numbers features are stored as"
+    )
     compressor: Literal["none", "lz4", "zstd"] = "none"
     shard_rows: Count = Field(256, description="images in one shard; a kill costs at most one")
     batch_size: Count = 128
@@ -260,7 +262,7 @@ class Activations(Section):
 class Optimiser(Section):
     """How g is fitted under the preset ``paper`` (``released`` has its own, fixed)."""
 
-    epochs: Count = 20
+    epochs: Count = Field(20, description="of each fit")
     batch_size: Count = 64
     learning_rate: Positive = 5e-4
     gain_learning_rate: Positive = Field(5e-2, description="of q, p = sigmoid(q)")
