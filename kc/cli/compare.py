@@ -59,7 +59,6 @@ def compare_command(
         consistency=settings_of(Consistency, {"order": given["order"], "optimiser": optimiser}),
     )
     page = make(pair, settings, out, device, partial(typer.echo, err=True))
-    for file in pair.outputs():
-        if file.endswith(".md"):
-            typer.echo(read_markdown(out / file.removesuffix(".md")))
+    for table in pair.tables():
+        typer.echo(read_markdown(out / "tables" / table))
     typer.echo(f"page: {page}")

@@ -104,11 +104,16 @@ class Pair(Look):
         given = (self.images, self.weights_a, self.weights_b, self.ids_a, self.ids_b)
         return [*found, *(path for path in given if path is not None)]
 
+    def tables(self) -> list[str]:
+        """Name the tables."""
+        if self.is_matrix:
+            return ["matrix"]
+        return ["compare", "peers", *(["classes"] if self.labels else [])]
+
     def outputs(self) -> list[str]:
         """List what is written whatever the layers are, relative to the pair's folder."""
-        names = ["tables/matrix"] if self.is_matrix else ["tables/compare", "tables/peers"]
-        names += ["tables/classes"] if self.labels else []
-        found = [f"{name}.{suffix}" for name in names for suffix in ("csv", "md", "tex", "json")]
+        suffixes = ("csv", "md", "tex", "json")
+        found = [f"tables/{name}.{suffix}" for name in self.tables() for suffix in suffixes]
         if self.is_matrix:
             found += ["figures/matrix.png", "figures/matrix.svg"]
         return [*found, "index.html"]

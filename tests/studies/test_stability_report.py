@@ -10,8 +10,9 @@ import pytest
 from kc.errors import StoreError
 from kc.plans.products import FitPlan
 from kc.plans.studies import plan_of
-from kc.report.figures import stability_figure, write_figure
+from kc.report.figures import write_figure
 from kc.settings.whole import Settings, load_settings
+from kc.studies.stability.figure import stability_figure
 from kc.studies.stability.numbers import stability_tables
 from kc.studies.stability.table import write
 from tests.reference.written_fits import write_results
