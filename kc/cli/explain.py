@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kc.cli.options import Base, Network
+from kc.cli.options import Base, OverNetwork
 from kc.plans.commands import remake
 
 STYLES = {"ok": "green", "missing": "bold red", "changed": "bold red", "stale": "bold yellow"}
@@ -19,7 +19,7 @@ def explain_command(
         bool, typer.Option("--quick", help="compare recorded digests; read no store again")
     ] = False,
     base: Base = Path("config.yaml"),
-    network: Network = False,
+    network: OverNetwork = False,
 ) -> None:
     """Show what a table was made from, back to the images, and whether that is what is there now.
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-State = Literal["ok", "missing", "changed", "stale"]
+LinkState = Literal["ok", "missing", "changed", "stale"]
 STAGES = ("images", "networks", "activations", "maps", "fits", "components", "tables")
 
 
@@ -13,7 +13,7 @@ class Link:
 
     stage: str
     name: str
-    state: State = "ok"
+    state: LinkState = "ok"
     digest: str = ""
     """What it says of itself now."""
     told: str = ""
@@ -24,7 +24,7 @@ class Link:
     shown_above: bool = False
     """Whether the same product stands, with all it is made from, further up."""
 
-    def fault(self, state: State, told: str) -> None:
+    def fault(self, state: LinkState, told: str) -> None:
         """Note a fault; the first one named is the state, all are told."""
         if self.state == "ok":
             self.state, self.told = state, told

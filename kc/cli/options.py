@@ -14,7 +14,7 @@ from kc.errors import SettingsError
 from kc.settings.sections import Section, shown
 
 Base = Annotated[Path, typer.Option(help="the default settings")]
-Network = Annotated[
+OverNetwork = Annotated[
     bool, typer.Option("--network", help="follow manifests to arrays that lie in a bucket")
 ]
 StorePath = Annotated[Path, typer.Argument(help="the store (NAME.zarr) or its manifest")]

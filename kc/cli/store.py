@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from kc.cli.options import Network, StorePath
+from kc.cli.options import OverNetwork, StorePath
 from kc.errors import KCError
 from kc.names import spell_bytes
 
@@ -14,7 +14,7 @@ from kc.names import spell_bytes
 def store_info(
     path: StorePath,
     row: Annotated[int | None, typer.Option(help="say which image this row is")] = None,
-    network: Network = False,
+    network: OverNetwork = False,
 ) -> None:
     """Say what a store holds, from what it was made, and which image a row is."""
     from kc.store import open_store
@@ -45,7 +45,7 @@ def store_verify(
         bool,
         typer.Option("--sources", help="read archives, pictures and features again as well"),
     ] = False,
-    network: Network = False,
+    network: OverNetwork = False,
 ) -> None:
     """Check every file; one line a damage; exit with 1 if there is one.
 
@@ -65,7 +65,7 @@ def store_verify(
     typer.echo(f"{path}: whole")
 
 
-def images_info(path: StorePath, network: Network = False) -> None:
+def images_info(path: StorePath, network: OverNetwork = False) -> None:
     """Count an image store's images by class and subset."""
     from kc.images import open_images
     from kc.store.network import over_network

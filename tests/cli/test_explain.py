@@ -23,7 +23,7 @@ from kc.images import build_image_store, build_mixture_store, open_images
 from kc.plans.commands import Run, remake, write_run
 from kc.plans.products import merged, networks_of, nodes_of
 from kc.plans.studies import plan_of
-from kc.report import stability
+from kc.studies import stability
 from kc.settings.studies import Distillation, Retraining
 from kc.settings.whole import Generated, load_settings
 from kc.steps.networks import Training, train_networks
