@@ -1,5 +1,6 @@
 """The documentation's examples run, its commands exist, its links lead somewhere."""
 
+import importlib
 import re
 import shlex
 from pathlib import Path
@@ -130,10 +131,59 @@ def test_a_command_that_is_not_there_is_told():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_links_and_files_lead_somewhere(name: str):
+def test_links_lead_somewhere(name: str):
     text = (ROOT / name).read_text()
     for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
         if not re.match(r"\w+:", link):
             assert (ROOT / name).parent.joinpath(link).exists(), link
-    for file in re.findall(r"`((?:kc|workflow|docs|envs|tests)/[\w./-]+)`", text):
-        assert (ROOT / file).exists(), file
+
+
+PLACES = ("workflow/*/*.yaml", "workflow/rules/*.smk", "benchmarks/*.py", "kc/**/*.py")
+TEXTS = [
+    *PAGES,
+    *(ROOT / name for name in ("CITATION.cff", "Makefile", "pyproject.toml", "config.yaml")),
+    *(text for place in PLACES for text in sorted(ROOT.glob(place))),
+]
+FOLDERS = "kc|workflow|docs|envs|tests|benchmarks"
+
+
+def lost(text: str) -> list[str]:
+    """List the paths and the dotted names a text has that are not there."""
+    paths = re.findall(rf"(?<![\w/.~<])(?:{FOLDERS})/[\w./*-]*[\w*]", text)
+    names = set(re.findall(r"(?<![\w/.'\"])kc(?:\.[A-Za-z]\w*)+", text))
+    gone = [path for path in paths if not any(ROOT.glob(path))]
+    gone += [name for name in sorted(names) if not found(name)]
+    # a file of a user's, and where Snakemake looks
+    return [name for name in gone if name not in ("kc.json", "workflow/Snakefile")]
+
+
+def found(name: str) -> bool:
+    """Whether there is such a module, or such a name in one."""
+    parts = name.split(".")
+    for cut in range(len(parts), 0, -1):
+        module = ".".join(parts[:cut])
+        try:
+            inner = importlib.import_module(module)
+        except ModuleNotFoundError:
+            continue
+        if inner.__file__ is None:  # a folder that was left behind
+            return False
+        for part in parts[cut:]:
+            fields = getattr(inner, "__annotations__", {})
+            if not hasattr(inner, part) and part not in fields:
+                return False
+            inner = getattr(inner, part, None)
+        return True
+    return False
+
+
+def test_paths_and_modules_that_are_named_are_there():
+    assert {text: gone for text in TEXTS if (gone := lost(text.read_text()))} == {}
+
+
+def test_what_is_named_and_not_there_is_seen():
+    assert lost("see kc/consistency/net.py, :func:`kc.consistency.fit.fit` and kc.compare") == []
+    gone = "`kc/own/fits.py`, kc.own, :func:`kc.consistency.fit.fitted`, tests/nothing/*.py."
+    assert lost(gone) == [
+        *("kc/own/fits.py", "tests/nothing/*.py", "kc.consistency.fit.fitted", "kc.own"),
+    ]
