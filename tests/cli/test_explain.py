@@ -23,10 +23,10 @@ from kc.images import build_image_store, build_mixture_store, open_images
 from kc.plans.commands import Run, remake, write_run
 from kc.plans.products import merged, networks_of, nodes_of
 from kc.plans.studies import plan_of
-from kc.studies import stability
 from kc.settings.studies import Distillation, Retraining
 from kc.settings.whole import Generated, load_settings
 from kc.steps.networks import Training, train_networks
+from kc.studies import stability
 from kc.synthetic.generated import write_generated
 
 DRAWN = {"classes": 2, "images_per_class": 12, "canvas": 32}
