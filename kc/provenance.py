@@ -94,8 +94,12 @@ def _closure(module: str) -> frozenset[str]:
 
 
 def counts(module: str) -> bool:
-    """Whether a module can change a number, and so is part of the hashes of what imports it."""
-    return not any(module == left or module.startswith(f"{left}.") for left in NOT_COUNTED)
+    """Whether a module can change a number, and so is part of the hashes of what imports it.
+
+    The root cannot: it only offers names, and none of kc's own modules asks it for one.
+    """
+    left_out = any(module == left or module.startswith(f"{left}.") for left in NOT_COUNTED)
+    return module != "kc" and not left_out
 
 
 @cache
@@ -150,7 +154,7 @@ def _handed_on(package: str) -> Mapping[str, tuple[str, str]]:
     """Give the names a package imports from elsewhere: where from, and what they are there."""
     return {
         alias.asname or alias.name: (node.module, alias.name)
-        for node in _tree(package).body
+        for node in ast.walk(_tree(package))  # the root's stand under TYPE_CHECKING
         if isinstance(node, ast.ImportFrom) and node.module and node.level == 0
         for alias in node.names
     }

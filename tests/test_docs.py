@@ -1,7 +1,9 @@
 """The documentation's examples run, its commands exist, its links lead somewhere."""
 
+import ast
 import re
 import shlex
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -131,10 +133,68 @@ def test_a_command_that_is_not_there_is_told():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_links_and_files_lead_somewhere(name: str):
+def test_links_lead_somewhere(name: str):
     text = (ROOT / name).read_text()
     for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
         if not re.match(r"\w+:", link):
             assert (ROOT / name).parent.joinpath(link).exists(), link
-    for file in re.findall(r"`((?:kc|workflow|docs|envs|tests)/[\w./-]+)`", text):
-        assert (ROOT / file).exists(), file
+
+
+PLACES = ("workflow/*/*.yaml", "workflow/rules/*.smk", "benchmarks/*.py", "kc/**/*.py")
+TEXTS = [
+    *PAGES,
+    *(ROOT / name for name in ("CITATION.cff", "Makefile", "pyproject.toml", "config.yaml")),
+    *(text for place in PLACES for text in sorted(ROOT.glob(place))),
+]
+FOLDERS = "kc|workflow|docs|envs|tests|benchmarks"
+
+
+def lost(text: str) -> list[str]:
+    """List the paths and the dotted names a text has that are not there."""
+    paths = re.findall(rf"(?<![\w/.~<])(?:{FOLDERS})/[\w./*-]*[\w*]", text)
+    names = set(re.findall(r"(?<![\w/.'\"])kc(?:\.[A-Za-z]\w*)+", text))
+    gone = [path for path in paths if not any(ROOT.glob(path))]
+    gone += [name for name in sorted(names) if not found(name)]
+    # a file of a user's, and where Snakemake looks
+    return [name for name in gone if name not in ("kc.json", "workflow/Snakefile")]
+
+
+def found(name: str) -> bool:
+    """Whether there is such a module, or such a name in one; nothing is imported."""
+    parts = name.split(".")
+    for cut in range(len(parts), 0, -1):
+        module = ROOT.joinpath(*parts[:cut])
+        for file in (module.with_suffix(".py"), module / "__init__.py"):
+            if file.is_file():
+                return set(parts[cut : cut + 1]) <= bound(file)
+    return False
+
+
+@cache
+def bound(file: Path) -> set[str]:
+    """Collect the names that a module binds."""
+    nodes = [*ast.parse(file.read_text()).body]
+    names = set()
+    for node in nodes:
+        match node:
+            case ast.ClassDef() | ast.FunctionDef():
+                names.add(node.name)
+            case ast.ImportFrom() | ast.Import():
+                names |= {alias.asname or alias.name for alias in node.names}
+            case ast.Assign() | ast.AnnAssign():
+                names |= {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
+        if isinstance(node, ast.If):
+            nodes += node.body
+    return names
+
+
+def test_paths_and_modules_that_are_named_are_there():
+    assert {text: gone for text in TEXTS if (gone := lost(text.read_text()))} == {}
+
+
+def test_what_is_named_and_not_there_is_seen():
+    assert lost("see kc/consistency/net.py, :func:`kc.consistency.fit.fit` and kc.compare") == []
+    gone = "`kc/own/fits.py`, kc.own, :func:`kc.consistency.fit.fitted`, tests/nothing/*.py."
+    assert lost(gone) == [
+        *("kc/own/fits.py", "tests/nothing/*.py", "kc.consistency.fit.fitted", "kc.own"),
+    ]

@@ -1,45 +1,17 @@
 """The chain from a table back to the images, each link compared with what lies on disk now."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from kc.cli.link import Link
 from kc.errors import StoreError
 from kc.plans.commands import fix_at, remake
 from kc.provenance import code_hash
 from kc.store import Store, open_store
 from kc.store.files import file_digest, read_json
 from kc.store.product import damaged_files
-
-State = Literal["ok", "missing", "changed", "stale"]
-STAGES = ("images", "networks", "activations", "maps", "fits", "components", "tables")
-
-
-@dataclass
-class Link:
-    """One product of the chain, and what it is made from."""
-
-    stage: str
-    name: str
-    state: State = "ok"
-    digest: str = ""
-    """What it says of itself now."""
-    told: str = ""
-    """What it is, or what is wrong with it."""
-    target: str = ""
-    """What the workflow is asked for to have it made again; empty where no run mends it."""
-    links: list["Link"] = field(default_factory=list)
-    shown_above: bool = False
-    """Whether the same product stands, with all it is made from, further up."""
-
-    def faults(self) -> list["Link"]:
-        """List the links that do not hold, from the images on, each product once."""
-        found = {} if self.state == "ok" else {(self.stage, self.name): self}
-        for link in self.links:
-            for each in link.faults():
-                found.setdefault((each.stage, each.name), each)
-        return sorted(found.values(), key=lambda each: STAGES.index(each.stage))
 
 
 def chain(table: Path, quick: bool = False) -> Link:
@@ -100,12 +72,12 @@ class _Walk:
         for suffix, digest in origin["files"].items():
             file = table.with_suffix(suffix)
             if not file.is_file():
-                _fault(found, "missing", f"{file.name} is not there")
+                found.fault("missing", f"{file.name} is not there")
             elif file_digest(file) != digest:
-                _fault(found, "changed", f"{file.name} is not the file that was written")
+                found.fault("changed", f"{file.name} is not the file that was written")
         now = code_hash(f"kc.studies.{origin['study']}")
         if now != origin["code"]:
-            _fault(found, "stale", f"made by code {origin['code']}, kc is {now} now")
+            found.fault("stale", f"made by code {origin['code']}, kc is {now} now")
         for name, about in origin.get("fits", {}).items():
             self._follow(found, self.fit, name, about["digest"])
         for name, digest in origin.get("stores", {}).get("components", {}).items():
@@ -128,7 +100,7 @@ class _Walk:
         found, store = self._store("components", self.results / "components" / f"{name}.json")
         fit_key = self.origin["fits"][name]["key"]
         if store is not None and store.attributes["fit_key"] != fit_key:
-            _fault(found, "stale", "of another fit than the one behind the table")
+            found.fault("stale", "of another fit than the one behind the table")
         return found
 
     def activations(self, name: str) -> Link:
@@ -174,7 +146,7 @@ class _Walk:
         link = Link("images", f"generated pictures of {name}", told=told)
         if (wanted := self.origin["settings"]["datasets"][name]["generated"]) != made:
             differ = [key for key in {**made, **wanted} if made.get(key) != wanted.get(key)]
-            _fault(link, "stale", f"the table's settings ask for another {', '.join(differ)}")
+            link.fault("stale", f"the table's settings ask for another {', '.join(differ)}")
             link.target = self._target(self.results / "images" / f"{name}.json")
         return link
 
@@ -186,9 +158,9 @@ class _Walk:
         assert path is not None, "a store made from an archive"
         link = Link("images", f"archive {path}", told=digest)
         if not path.exists():
-            _fault(link, "missing", "it is not there now; results stay, they cannot be made again")
+            link.fault("missing", "it is not there now; results stay, they cannot be made again")
         elif not self.quick and digest_of([path], self.results / FOLDER) != digest:
-            _fault(link, "changed", "it is not the archive the images were read from")
+            link.fault("changed", "it is not the archive the images were read from")
             link.target = self._target(self.results / "images" / f"{name}.json")
         return link
 
@@ -199,7 +171,7 @@ class _Walk:
         if recorded and link.digest and link.digest != recorded:
             what = f"{link.stage} {name}"
             now = f"{recorded[:8]}, which is {link.digest[:8]} now"
-            _fault(above, "stale", f"made from {what} {now}")
+            above.fault("stale", f"made from {what} {now}")
 
     def _product(self, stage: str, path: Path) -> tuple[Link, dict[str, Any] | None]:
         """Look at a folder with a card; no card where it was looked at before, or is not there."""
@@ -210,10 +182,10 @@ class _Walk:
             card: dict[str, Any] = read_json(path)
             damaged = [] if self.quick else damaged_files(path.parent, card)
         except (StoreError, KeyError, TypeError, AttributeError) as error:
-            _fault(found, "changed" if path.is_file() else "missing", str(error))
+            found.fault("changed" if path.is_file() else "missing", str(error))
             return found, None
         if damaged:
-            _fault(found, "changed", f"{', '.join(damaged)} missing or not as written")
+            found.fault("changed", f"{', '.join(damaged)} missing or not as written")
         found.told = found.told or f"{card['digest'][:8]}, {card.get('device', '')}".rstrip(", ")
         found.digest = card["digest"]
         return found, card
@@ -227,11 +199,11 @@ class _Walk:
             store = open_store(path)
             damages = [] if self.quick else store.verify()
         except StoreError as error:
-            _fault(found, "changed" if path.is_file() else "missing", str(error))
+            found.fault("changed" if path.is_file() else "missing", str(error))
             return found, None
         if damages:
             more = f", and {len(damages) - 1} more" if len(damages) > 1 else ""
-            _fault(found, "changed", damages[0] + more)
+            found.fault("changed", damages[0] + more)
         found.told = found.told or f"{store.digest[:8]}, {len(store.rows)} rows"
         found.digest = store.digest
         return found, store
@@ -253,15 +225,7 @@ class _Walk:
 def _file(path: str, digest: str) -> Link:
     link = Link("images", f"pretrained weights {path}", told=digest[:8])
     if not Path(path).is_file():
-        _fault(link, "missing", "not there now")
+        link.fault("missing", "not there now")
     elif file_digest(Path(path)) != digest:
-        _fault(link, "changed", "not the file the network started from")
+        link.fault("changed", "not the file the network started from")
     return link
-
-
-def _fault(link: Link, state: State, told: str) -> None:
-    """Note a fault; the first one named is the state, all are told."""
-    if link.state == "ok":
-        link.state, link.told = state, told
-    else:
-        link.told += f"; {told}"

@@ -1,21 +1,16 @@
 """``kc explain``: a table's chain back to the images, and what would mend it."""
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from kc.errors import SettingsError
-from kc.plans.commands import config_files, config_options, remake, run_of
+from kc.cli.options import Base, OverNetwork
+from kc.plans.commands import remake
 
 STYLES = {"ok": "green", "missing": "bold red", "changed": "bold red", "stale": "bold yellow"}
-
-
-def add_command(app: typer.Typer, clear: Callable[..., Any]) -> None:
-    """Add the command; ``clear`` turns an error of the user's into one message."""
-    app.command("explain")(clear(explain_command))
 
 
 def explain_command(
@@ -23,10 +18,8 @@ def explain_command(
     quick: Annotated[
         bool, typer.Option("--quick", help="compare recorded digests; read no store again")
     ] = False,
-    base: Annotated[Path, typer.Option(help="the default settings")] = Path("config.yaml"),
-    network: Annotated[
-        bool, typer.Option("--network", help="follow manifests to arrays that lie in a bucket")
-    ] = False,
+    base: Base = Path("config.yaml"),
+    network: OverNetwork = False,
 ) -> None:
     """Show what a table was made from, back to the images, and whether that is what is there now.
 
@@ -36,6 +29,7 @@ def explain_command(
     from rich.console import Console
 
     from kc.cli.chain import chain, read_origin
+    from kc.cli.run_options import run_options
     from kc.store.network import over_network
 
     with over_network(network):
@@ -65,35 +59,6 @@ def explain_command(
             markup=False,
         )
     raise typer.Exit(1)
-
-
-def run_options(origin: Mapping[str, Any], table: Path, base: Path) -> list[str | Path] | None:
-    """Find how to ask for the settings a table records: as the last run did, or by a preset.
-
-    None: neither gives those settings.
-    """
-    root = origin["settings"].get("data_root")
-    over = {} if root is None else {"data_root": root}
-    if (run := run_of(table)) is not None:
-        default = Path(run.snakefile).parent / "config.yaml"
-        if _gives(origin, [default, *map(Path, run.configfiles)], run.config):
-            return run.options()
-    for preset in [None, *sorted((base.parent / "workflow" / "presets").glob("*.yaml"))]:
-        if _gives(origin, [base, *([preset] if preset else [])], over):
-            return [*config_files([preset] if preset else []), *config_options(over)]
-    return None
-
-
-def _gives(origin: Mapping[str, Any], files: Sequence[Path], over: Mapping[str, Any]) -> bool:
-    """Say whether these settings are those a table records."""
-    from kc.provenance import plain
-    from kc.settings.load import read_settings
-
-    try:
-        settings = read_settings(files, over)
-    except SettingsError:
-        return False
-    return bool(plain(settings.of_study(origin["study"])) == origin["settings"])
 
 
 def _about(origin: Mapping[str, Any]) -> list[str]:

@@ -8,11 +8,11 @@ from tqdm import tqdm
 from kc.comparison import compare, compare_layers, read_arrays, read_network
 from kc.comparison.arrays import OwnArrays
 from kc.comparison.networks import OwnNetwork
+from kc.comparison.outputs import names_of, refuse_outputs
 from kc.comparison.places import refuse_files, refuse_inputs
 from kc.comparison.settings import CompareSettings
 from kc.comparison.write_matrix import write_matrix
 from kc.comparison.write_pair import write_comparison
-from kc.report.outputs import names_of, refuse_outputs
 from kc.report.page import FILES
 from kc.settings.custom import Pair, is_features
 from kc.store.ownership import LEDGER
@@ -34,8 +34,9 @@ def make(
     KCError
         Whatever of the pair cannot be.
     """
-    tables, figures = outputs_of(pair)
-    names = names_of(tables, figures)
+    # vectors have no figures, but what they would be called is kc's all the same
+    figures = ["matrix"] if pair.is_matrix else ["b-from-a", "a-from-b"]
+    names = names_of(pair.tables(), figures)
     refuse_inputs([out / name for name in (*names, FILES, LEDGER)], pair.files())
     refuse_files(out, map(Path, ("tables", "figures")))
     refuse_outputs(out, names)
@@ -49,13 +50,6 @@ def make(
     assert not isinstance(pair.layer_b, tuple)
     one = compare(a, b, pair.layer_a, pair.layer_b, pair.images, out, settings, device)
     return write_comparison(one, out)
-
-
-def outputs_of(pair: Pair) -> tuple[list[str], list[str]]:
-    """Name the tables and the figures of a pair; vectors have no figures."""
-    if pair.is_matrix:
-        return ["matrix"], ["matrix"]
-    return ["compare", "peers", *(["classes"] if pair.labels else [])], ["b-from-a", "a-from-b"]
 
 
 def _side(spec: str, weights: Path | None, ids: Path | None, seed: int) -> OwnNetwork | OwnArrays:

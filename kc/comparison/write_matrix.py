@@ -21,8 +21,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from kc.comparison import Matrix
+from kc.comparison.outputs import claim_outputs, names_of
 from kc.report.figures import STYLE, write_figure
-from kc.report.outputs import claim_outputs, names_of
 from kc.report.page import Drawing, Section, write_page
 from kc.report.tables import Column, write_table
 

@@ -45,18 +45,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from kc.comparison import Comparison, notes
+from kc.comparison.outputs import claim_outputs, names_of
+from kc.report.choose import CHOICE, choose_filters, choose_images, live_channels
 from kc.report.figures import write_figure
-from kc.report.outputs import claim_outputs, names_of
 from kc.report.page import Drawing, Section, write_page
-from kc.report.pictures import (
-    CHOICE,
-    SCALE,
-    WEAK,
-    Panel,
-    choose_filters,
-    choose_images,
-    feature_maps,
-)
+from kc.report.pictures import SCALE, Panel, feature_maps
 from kc.report.tables import Column, write_table
 from kc.report.viewer import View
 from kc.similarity.measures import NAMES
@@ -179,7 +172,8 @@ def _figure(found: Comparison, images: Store, name: str, store: Store) -> tuple[
     each = int(np.prod(array.shape[2:]))
     values = array[: max(1, min(len(array), LOOKED_AT // each))].astype(np.float32)
     parts, delta, whole = values[:-1], values[-1], values.sum(0)
-    chosen = choose_filters(whole, delta, min(FILTERS, _live(whole)))
+    live = live_channels(whole.astype(np.float64).var((0, 2, 3)))
+    chosen = choose_filters(whole, delta, min(FILTERS, int(live.sum())))
     shown_of = min(IMAGES, len(delta))
     rows = np.concatenate([choose_images(delta, int(c), shown_of) for c in chosen])
     filters = np.repeat(chosen, shown_of)
@@ -197,9 +191,3 @@ def _figure(found: Comparison, images: Store, name: str, store: Store) -> tuple[
         caption=caption,
     )
     return figure, caption
-
-
-def _live(whole: np.ndarray) -> int:
-    """Count the channels that vary enough to be shown."""
-    variances = whole.astype(np.float64).var((0, 2, 3))
-    return int(((variances > 0) & (variances >= WEAK * np.median(variances))).sum())

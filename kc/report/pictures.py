@@ -1,4 +1,4 @@
-"""Pictures of feature maps: which filters and images are shown, and how they are drawn."""
+"""Pictures of feature maps: images, and maps laid over them."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -7,24 +7,16 @@ from typing import Any, NamedTuple
 import matplotlib as mpl
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Float, Int, UInt8
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.textpath import TextPath
 
 from kc.errors import FeatureError
+from kc.report.choose import refuse_not_finite
 from kc.report.figures import STYLE
 
-WEAK = 0.01
-"""A channel is weak whose variance is below this share of the median channel's."""
-CHOICE = (
-    "Filters are those with the largest share of the part's variance in that of the whole (each "
-    "about the channel's own mean; channels whose variance is below "
-    f"{100 * WEAK:g} % of the median channel's are left out). Images are those with the largest "
-    "mean square of the part's map of that filter. Ties go to the lower number."
-)
-"""What :func:`choose_filters` and :func:`choose_images` do, for a figure's caption."""
 SCALE = (
     "All maps of one filter share one colour scale, centred at 0, in the feature's units. Maps are "
     "enlarged bilinearly to the image's size and laid over the image in grey."
@@ -109,84 +101,6 @@ def feature_maps(
             fontsize=SMALL, linespacing=1.25,
         )  # fmt: skip
     return figure
-
-
-def choose_filters(
-    whole: Float[np.ndarray, "..."], part: Float[np.ndarray, "..."], count: int
-) -> Int[np.ndarray, " count"]:
-    r"""Take the filters that are most of all the part's: largest Var(part) / Var(whole) first.
-
-    .. math:: \mathrm{share}_c = \mathrm{Var}(x^{part}_c) / \mathrm{Var}(x_c)
-
-    with each channel's variance about its own mean over images and positions. Channels whose
-    Var(whole) is 0, or below 1 % of the median channel's, are left out: their share says nothing.
-
-    Parameters
-    ----------
-    whole, part
-        (n, c, h, w), floating point, in the same units: e.g. x* and x^Delta.
-    count
-        How many filters to give.
-
-    Raises
-    ------
-    FeatureError
-        Features without maps, different shapes, values that are not finite, or fewer channels
-        than asked for.
-    """
-    _refuse_vectors(whole, "whole")
-    if whole.shape != part.shape:
-        raise FeatureError(
-            f"part: shape {part.shape}; expected the whole's, {whole.shape}. "
-            "Cure: pass the same images and the same layer of both."
-        )
-    of_whole, of_part = _channel_variances(whole, "whole"), _channel_variances(part, "part")
-    live = live_channels(of_whole)
-    if not 0 <= count <= live.sum():
-        raise FeatureError(
-            f"count: {count} filters asked for; {live.sum()} of {len(live)} channels vary enough "
-            "to be shown. Cure: ask for fewer."
-        )
-    share = np.full(len(live), -np.inf)
-    share[live] = of_part[live] / of_whole[live]
-    return np.argsort(-share, kind="stable")[:count]
-
-
-def live_channels(variances: Float[np.ndarray, " c"]) -> Bool[np.ndarray, " c"]:
-    """Say which channels vary enough to be shown: not 0, nor below 1 % of the median's."""
-    return np.asarray((variances > 0) & (variances >= WEAK * np.median(variances)))
-
-
-def choose_images(
-    part: Float[np.ndarray, "..."], channel: int, count: int
-) -> Int[np.ndarray, " count"]:
-    """Take the images in which a filter's map of the part has the largest mean square.
-
-    Parameters
-    ----------
-    part
-        (n, c, h, w), floating point: e.g. x^Delta of the images to choose from.
-    channel
-        The filter, 0 to c - 1.
-    count
-        How many images to give, as rows of ``part``, strongest first.
-
-    Raises
-    ------
-    FeatureError
-        Features without maps, no such filter, values that are not finite, or fewer images than
-        asked for.
-    """
-    _refuse_vectors(part, "part")
-    if not 0 <= channel < part.shape[1]:
-        raise FeatureError(f"channel: {channel}; expected 0 to {part.shape[1] - 1}, as part has.")
-    if not 0 <= count <= len(part):
-        raise FeatureError(
-            f"count: {count} images asked for; part has {len(part)}. Cure: ask for fewer."
-        )
-    strength = np.square(part[:, channel].astype(np.float64)).mean((1, 2))
-    _refuse_not_finite(strength, f"part, channel {channel}")
-    return np.argsort(-strength, kind="stable")[:count]
 
 
 def enlarge(
@@ -314,14 +228,6 @@ def _colour_bar(figure: Figure, drawn: Any, axes: Axes, number: int) -> None:
     axes.set_ylabel(f"filter {number}", fontsize=SMALL, labelpad=1)
 
 
-def _channel_variances(values: Float[np.ndarray, "..."], name: str) -> Float[np.ndarray, " c"]:
-    """Take one channel at a time: float16 features need not be held in float64 as a whole."""
-    found = [values[:, c].astype(np.float64).var() for c in range(values.shape[1])]
-    variances = np.asarray(found, np.float64)
-    _refuse_not_finite(variances, name)
-    return variances
-
-
 def _check_rows(
     images: np.ndarray,
     panels: Sequence[Panel],
@@ -346,20 +252,4 @@ def _check_rows(
                 f"({len(images)}, h, w), one an image. Vectors and tokens have no map. "
                 "Cure: take a convolutional layer, and one channel of each image."
             )
-        _refuse_not_finite(panel.maps, f"panel '{panel.title}'")
-
-
-def _refuse_vectors(values: np.ndarray, name: str) -> None:
-    if values.ndim != 4 or not values.size:
-        raise FeatureError(
-            f"{name}: shape {values.shape}; expected feature maps (n, c, h, w), none of them 0. "
-            "Vectors and tokens have no map. Cure: take a convolutional layer."
-        )
-
-
-def _refuse_not_finite(values: np.ndarray, name: str) -> None:
-    if not np.isfinite(values).all():
-        raise FeatureError(
-            f"{name}: holds NaN or infinity. Cure: check the features (float16 overflows at "
-            "65504: keep them as float32)."
-        )
+        refuse_not_finite(panel.maps, f"panel '{panel.title}'")

@@ -16,14 +16,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Float, UInt8
 from PIL import Image
 
 from kc.consistency.variance import Moments
 from kc.errors import FeatureError
 from kc.images.by_id import pictures_by_id
 from kc.images.rows import rows_in
-from kc.report.pictures import live_channels
+from kc.report.choose import choose_ends, live_channels
 from kc.store import StoredArray, open_store
 
 LEVELS = 127
@@ -131,16 +131,6 @@ def write_view(view: View, folder: Path, shown: Shown) -> dict[str, Any]:
     }
     _write_script(folder / f"{view.name}.js", view.name, meta)
     return entry | {"xdelta": found.shares["xdelta"]}
-
-
-def choose_ends(
-    share: Float[np.ndarray, " c"], live: Bool[np.ndarray, " c"], count: int
-) -> Int[np.ndarray, " chosen"]:
-    """Rank the live channels by share, largest first; of more than ``count`` keep both ends."""
-    ranked = np.flatnonzero(live)[np.argsort(-share[live], kind="stable")]
-    if len(ranked) <= count:
-        return ranked
-    return np.concatenate([ranked[: -(-count // 2)], ranked[len(ranked) - count // 2 :]])
 
 
 def quantise(

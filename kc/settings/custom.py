@@ -15,6 +15,17 @@ Nodes = Annotated[tuple[Words, ...], Field(min_length=1)]
 """Nodes of a graph, or arrays of a file."""
 
 
+NETWORK = (
+    "a torchvision or timm name (resnet18), or path/file.py:function, called without arguments, "
+    "whose file is run"
+)
+SIDE = f"{NETWORK}; or features: FILE.npy, FILE.zarr, FILE.h5:NAME"
+LAYER = (
+    "a node of its graph, as 'kc layers' lists them, or an array of a file; all, or a list (on the "
+    "command line with commas): each against each of the other side's"
+)
+WEIGHTS = "its state dict (.pt, .pth, .th, .safetensors)"
+IDS = "ids of the rows of features, one a line, where they have any"
 FEATURES = re.compile(r"(?P<path>.+(?P<suffix>\.npy|\.zarr|\.h5|\.hdf5))(:(?P<only>.+))?")
 """How a file of features is named."""
 
@@ -38,7 +49,9 @@ class Look(Section):
     test_share: Share = Field(
         0.4, description="share of the pictures tested on, where there are no train/ and test/"
     )
-    seed: Seed = Field(0, description="of the split, the order of the rows, and the fits")
+    seed: Seed = Field(
+        0, description="of the split, the order of the rows, the fits, and untrained weights"
+    )
     tokens: Tokens = Field(
         "all", description="of a transformer: all tokens, those of patches, or the class token"
     )
@@ -56,18 +69,24 @@ class Look(Section):
 class Pair(Look):
     """Two sides, each a network or a file of features; paths as seen from where kc runs."""
 
-    a: Words = Field(description="NAME of torchvision or timm, file.py:function, or FILE.npy, ...")
-    b: Words
-    layer_a: Words | Nodes | None = Field(
-        None, description="a node or an array; all, or a list: each against each of the other's"
+    a: Words = Field(description=SIDE)
+    b: Words = Field(description=SIDE)
+    layer_a: Words | Nodes | None = Field(None, description=LAYER)
+    layer_b: Words | Nodes | None = Field(None, description=LAYER)
+    layers: Words | Nodes | None = Field(
+        None,
+        description="of both sides: all, or a list (on the command line with commas): every one "
+        "against every other one",
     )
-    layer_b: Words | Nodes | None = None
-    layers: Words | Nodes | None = Field(None, description="of both sides, all or a list")
-    images: Path | None = Field(None, description="folder or archive; none: both are features")
-    weights_a: Path | None = None
-    weights_b: Path | None = None
-    ids_a: Path | None = Field(None, description="ids of the rows of features, one a line")
-    ids_b: Path | None = None
+    images: Path | None = Field(
+        None,
+        description="folder or archive of pictures, in class folders or not; none: both sides are "
+        "features",
+    )
+    weights_a: Path | None = Field(None, description=WEIGHTS)
+    weights_b: Path | None = Field(None, description=WEIGHTS)
+    ids_a: Path | None = Field(None, description=IDS)
+    ids_b: Path | None = Field(None, description=IDS)
 
     @property
     def is_matrix(self) -> bool:
@@ -85,11 +104,16 @@ class Pair(Look):
         given = (self.images, self.weights_a, self.weights_b, self.ids_a, self.ids_b)
         return [*found, *(path for path in given if path is not None)]
 
+    def tables(self) -> list[str]:
+        """Name the tables."""
+        if self.is_matrix:
+            return ["matrix"]
+        return ["compare", "peers", *(["classes"] if self.labels else [])]
+
     def outputs(self) -> list[str]:
         """List what is written whatever the layers are, relative to the pair's folder."""
-        names = ["tables/matrix"] if self.is_matrix else ["tables/compare", "tables/peers"]
-        names += ["tables/classes"] if self.labels else []
-        found = [f"{name}.{suffix}" for name in names for suffix in ("csv", "md", "tex", "json")]
+        suffixes = ("csv", "md", "tex", "json")
+        found = [f"tables/{name}.{suffix}" for name in self.tables() for suffix in suffixes]
         if self.is_matrix:
             found += ["figures/matrix.png", "figures/matrix.svg"]
         return [*found, "index.html"]

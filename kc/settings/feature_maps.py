@@ -10,7 +10,9 @@ from kc.settings.sections import Count, Section
 class Activations(Section):
     """How features are stored."""
 
-    dtype: Literal["float16", "float32", "bfloat16"] = "float16"
+    dtype: Literal["float16", "float32", "bfloat16"] = Field(
+        "float16", description="numbers features are stored as"
+    )
     compressor: Literal["none", "lz4", "zstd"] = "none"
     shard_rows: Count = Field(256, description="images in one shard; a kill costs at most one")
     batch_size: Count = 128

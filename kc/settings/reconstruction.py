@@ -15,7 +15,7 @@ def _digit(given: object) -> object:
 class Optimiser(Section):
     """How g is fitted under the preset ``paper`` (``released`` has its own, fixed)."""
 
-    epochs: Count = 20
+    epochs: Count = Field(20, description="of each fit")
     batch_size: Count = 64
     learning_rate: Positive = 5e-4
     gain_learning_rate: Positive = Field(5e-2, description="of q, p = sigmoid(q)")

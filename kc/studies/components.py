@@ -11,8 +11,9 @@ from kc.images.rows import rows_in
 from kc.plans.outputs import pictured
 from kc.plans.products import FitPlan
 from kc.plans.study import StudyPlan
+from kc.report.choose import CHOICE, choose_filters, choose_images
 from kc.report.figures import write_figure
-from kc.report.pictures import CHOICE, SCALE, Panel, choose_filters, choose_images, feature_maps
+from kc.report.pictures import SCALE, Panel, feature_maps
 from kc.settings.whole import Settings
 from kc.store import open_store
 

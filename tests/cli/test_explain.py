@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 
 from kc.activations import record_networks
 from kc.cli.chain import chain
-from kc.cli.explain import run_options
 from kc.cli.main import app
+from kc.cli.run_options import run_options
 from kc.consistency.products import fit_pairs
 from kc.errors import StoreError
 from kc.files.sources import FOLDER, Source

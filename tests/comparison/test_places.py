@@ -11,10 +11,10 @@ import zarr
 from kc.comparison import CompareSettings, compare, compare_layers, read_arrays, read_network
 from kc.comparison import make as custom
 from kc.comparison import write_pair as comparison
+from kc.comparison.outputs import LEDGER
 from kc.comparison.places import refuse_inputs
 from kc.errors import StoreError
 from kc.report import tables
-from kc.report.outputs import LEDGER
 from kc.report.page import FILES
 from kc.settings.custom import Pair
 from kc.settings.feature_maps import Activations

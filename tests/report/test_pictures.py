@@ -13,16 +13,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from kc.errors import FeatureError
+from kc.report.choose import CHOICE, choose_filters, choose_images
 from kc.report.figures import write_figure
-from kc.report.pictures import (
-    CHOICE,
-    SCALE,
-    Panel,
-    choose_filters,
-    choose_images,
-    enlarge,
-    feature_maps,
-)
+from kc.report.pictures import SCALE, Panel, enlarge, feature_maps
 
 FILTERS = np.array([4, 4, 9])
 TITLES = ["first", "second", "a third with a long name"]

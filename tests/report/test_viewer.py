@@ -10,7 +10,8 @@ from PIL import Image
 
 from kc.errors import FeatureError, StoreError
 from kc.report import viewer
-from kc.report.viewer import Shown, View, as_maps, choose_ends, quantise, write_view
+from kc.report.choose import choose_ends
+from kc.report.viewer import Shown, View, as_maps, quantise, write_view
 from tests.reference.written_components import SIZE, colour, names, noise, written_view
 
 IMAGES, CHANNELS = 12, 6

@@ -10,9 +10,10 @@ import pytest
 from kc.errors import StoreError
 from kc.plans.products import FitPlan
 from kc.plans.studies import plan_of
-from kc.report.figures import stability_figure, write_figure
+from kc.report.figures import write_figure
 from kc.settings.load import load_settings
 from kc.settings.whole import Settings
+from kc.studies.stability.figure import stability_figure
 from kc.studies.stability.numbers import stability_tables
 from kc.studies.stability.table import write
 from tests.reference.written_fits import write_results

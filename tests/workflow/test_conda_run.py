@@ -2,15 +2,15 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.workflow.project import ROOT, copy_project
 from tests.workflow.test_envs import MODULES, environment
-from tests.workflow.test_runs import ROOT, TINY
+from tests.workflow.test_runs import TINY
 
 HERE = Path(__file__).parent
 IMPORTED_AS = {pypi: module for module, pypi in MODULES.items()}
@@ -51,12 +51,8 @@ class CondaProject:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    root, base = tmp_path_factory.mktemp("project"), tmp_path_factory.mktemp("base")
-    for name in ("kc", "workflow", "envs"):
-        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("Snakefile", "config.yaml"):
-        shutil.copy(ROOT / name, root / name)
-    (root / "profiles").symlink_to("workflow/profiles")
+    root = copy_project(tmp_path_factory.mktemp("project"))
+    base = tmp_path_factory.mktemp("base")
     (root / "tiny.yaml").write_text(TINY)
     (base / "bin").mkdir()
     for name in ("conda", "activate"):

@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 from kc import provenance
 from kc.activations import open_store
 from kc.cli.main import app
+from tests.workflow.project import copy_project
 
-ROOT = Path(__file__).parents[2]
 TINY = """
 results: out
 datasets: {birds: {size: 32, generated: {classes: 3, images_per_class: 20, canvas: 48}}}
@@ -56,12 +56,7 @@ class Project:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    root = tmp_path_factory.mktemp("project")
-    for name in ("kc", "workflow", "envs"):
-        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("Snakefile", "config.yaml"):
-        shutil.copy(ROOT / name, root / name)
-    (root / "profiles").symlink_to("workflow/profiles")
+    root = copy_project(tmp_path_factory.mktemp("project"))
     (root / "tiny.yaml").write_text(TINY)
     made = Project(root, tmp_path_factory.mktemp("elsewhere"))
     made.traced.mkdir()

@@ -4,7 +4,6 @@ Takes minutes. ``KC_SLURM=all`` (make slurm) runs every target of the smoke pres
 """
 
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -13,9 +12,9 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.workflow.project import copy_project
 from tests.workflow.slurm_cluster import Slurm, install
 
-ROOT = Path(__file__).parents[2]
 TARGET = os.environ.get("KC_SLURM", "stability")
 FEWER = [] if TARGET == "all" else ["stability={seeds: [0, 1]}"]
 # nothing is behind the node's GPUs
@@ -42,13 +41,7 @@ def cluster():
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     """Give a copy of the project, which nobody edits meanwhile."""
-    root = tmp_path_factory.mktemp("project")
-    for name in ("kc", "workflow", "envs"):
-        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("Snakefile", "config.yaml"):
-        shutil.copy(ROOT / name, root / name)
-    (root / "profiles").symlink_to("workflow/profiles")
-    return root
+    return copy_project(tmp_path_factory.mktemp("project"))
 
 
 class Run:

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 
 from kc.plans.studies import plan_of
-from kc.report.figures import stability_figure, write_figure
+from kc.report.figures import write_figure
 from kc.report.tables import Column, write_table
 from kc.settings.whole import Settings
 from kc.studies.origin import origin, setting_notes
+from kc.studies.stability.figure import stability_figure
 from kc.studies.stability.numbers import stability_tables
 
 COLUMNS: Mapping[str, Column] = {

@@ -1,0 +1,120 @@
+"""Options of commands: those of several commands, and those that settings declare already."""
+
+from collections.abc import Callable, Mapping
+from inspect import Parameter, Signature, signature
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import typer
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+
+from kc.errors import SettingsError
+from kc.settings.sections import Section, shown
+
+Base = Annotated[Path, typer.Option(help="the default settings")]
+OverNetwork = Annotated[
+    bool, typer.Option("--network", help="follow manifests to arrays that lie in a bucket")
+]
+StorePath = Annotated[Path, typer.Argument(help="the store (NAME.zarr) or its manifest")]
+
+
+def with_options[**P, R](*options: Parameter) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Give a command, which takes them as ``**given``, these options beside its own."""
+
+    def add(command: Callable[P, R]) -> Callable[P, R]:
+        parameters = signature(command).parameters.values()
+        own = [one for one in parameters if one.kind is not Parameter.VAR_KEYWORD]
+        # typer asks for no more than this
+        command.__signature__ = Signature(  # type: ignore[attr-defined]
+            sorted([*options, *own], key=lambda one: one.default is not one.empty)
+        )
+        return command
+
+    return add
+
+
+def options_of(section: type[Section], *names: str) -> list[Parameter]:
+    """Turn fields of settings into options: name, type, default and help are the field's.
+
+    What a value may not be is left to the settings (:func:`settings_of`), so that a command and a
+    file of settings are refused in the same words.
+    """
+    return [_option(name, section.model_fields[name]) for name in names]
+
+
+def settings_of[S: Section](section: type[S], given: Mapping[str, Any]) -> S:
+    """Turn options into settings.
+
+    A list is given with commas.
+
+    Raises
+    ------
+    SettingsError
+        A value that cannot be so; its option is named.
+    """
+    fields = section.model_fields
+    read = {
+        name: _listed(value) if name in fields and _may_be_a_list(fields[name]) else value
+        for name, value in given.items()
+    }
+    try:
+        return section.model_validate(read)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        # beside names, a place has numbers in lists and the members of unions
+        names = [part for part in fault["loc"] if isinstance(part, str) and part.isidentifier()]
+        where = f"--{names[-1].replace('_', '-')}: " if names else ""
+        told = fault["type"] == "value_error"  # says itself what it got
+        got = f" (got {shown(fault['input'])})" if names and not told else ""
+        message = fault["msg"].removeprefix("Value error, ")
+        raise SettingsError(f"{where}{message}{got}") from None
+
+
+def _option(name: str, field: FieldInfo) -> Parameter:
+    kind = _plain(field.annotation)
+    choices = [str(one) for one in get_args(field.annotation)] if _is_choice(field) else []
+    told = (field.description or "") + (f" ({', '.join(choices)})" if choices else "")
+    # no --no-NAME beside a flag
+    about = typer.Option(*([f"--{name}"] if kind is bool else []), help=told)
+    return Parameter(
+        name,
+        Parameter.KEYWORD_ONLY,
+        default=Parameter.empty if field.is_required() else field.get_default(),
+        annotation=Annotated[kind, about],
+    )
+
+
+def _plain(annotation: Any) -> Any:
+    """Find what typer reads for a type of the settings; of several the first."""
+    inner = get_args(annotation)
+    match get_origin(annotation):
+        case origin if origin is Annotated:
+            return _plain(inner[0])
+        case origin if origin is Literal:
+            return type(inner[0])
+        case origin if origin in (Union, UnionType):
+            first = _plain(next(one for one in inner if one is not NoneType))
+            return first | None if NoneType in inner else first
+        case origin if origin is tuple:
+            return tuple[*map(_plain, inner)]  # type: ignore[misc]
+    return annotation
+
+
+def _is_choice(field: FieldInfo) -> bool:
+    return get_origin(field.annotation) is Literal
+
+
+def _may_be_a_list(field: FieldInfo) -> bool:
+    """Whether one of a field's types is a tuple of any length."""
+    members = [get_args(one)[0] if get_origin(one) is Annotated else one
+               for one in get_args(field.annotation)]  # fmt: skip
+    return any(get_origin(one) is tuple and Ellipsis in get_args(one) for one in members)
+
+
+def _listed(given: str | None) -> str | tuple[str, ...] | None:
+    """Read one name, or several with commas between."""
+    if given is None or "," not in given:
+        return given
+    return tuple(name.strip() for name in given.split(",") if name.strip())

@@ -1,0 +1,83 @@
+"""``kc plan``: what a run will make, and how large it will be."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kc.cli.options import Base
+from kc.errors import KCError, RoomError
+from kc.names import spell_bytes
+from kc.settings.load import read_settings
+from kc.settings.whole import Settings
+
+
+def plan_command(
+    study: Annotated[
+        list[str] | None, typer.Argument(help="studies, or 'concepts' alone; none: all")
+    ] = None,
+    configfile: Annotated[
+        list[Path] | None,
+        typer.Option("--configfile", help="a preset, merged over config.yaml; may be repeated"),
+    ] = None,
+    data_root: Annotated[Path, typer.Option(help="folder of the archives")] = Path("data"),
+    base: Base = Path("config.yaml"),
+    tflops: Annotated[
+        float | None, typer.Option(help="concepts: 10^12 operations a second your device keeps up")
+    ] = None,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="concepts: take the rate of training steps here")
+    ] = False,
+) -> None:
+    """Estimate what a run will make: products, bytes on disk, jobs. Makes and reads nothing.
+
+    Of 'concepts': what it will compute, and the hours this takes.
+    """
+    from kc.estimates.disk import peak, refuse_full_disk
+    from kc.estimates.runs import estimate
+    from kc.plans.registry import STUDIES
+    from kc.plans.studies import plan_of
+
+    settings = read_settings([base, *(configfile or [])], {"data_root": str(data_root)})
+    if study == ["concepts"]:
+        _plan_concepts(settings, tflops, measure)
+        return
+    # the networks and maps of concepts are its own, and counted by what they compute
+    known = [name for name in STUDIES if name != "concepts"]
+    if unknown := sorted(set(study or []) - set(known)):
+        raise KCError(f"no study '{unknown[0]}'; there are {', '.join(known)}, or concepts alone.")
+    plans = {name: plan_of(settings, name) for name in study or known}
+    found = estimate(settings, plans.values())
+    shown = found.assign(bytes=found["bytes"].astype(float).map(spell_bytes))
+    typer.echo(shown.to_string(index=False))
+    total = spell_bytes(float(found["bytes"].sum()))
+    jobs, on_gpu = found["jobs"].sum(), found["gpu_jobs"].sum()
+    typer.echo(f"{total} on disk, {jobs} jobs, {on_gpu} may use a GPU")
+    for drop in [("activations",), ("activations", "components")]:
+        room = peak(settings, plans, drop)
+        typer.echo(
+            f"peak with storage.drop [{', '.join(drop)}]: {spell_bytes(room.total)}"
+            f"{room.when and f', in {room.when}'}"
+        )
+    try:
+        typer.echo(refuse_full_disk(settings, plans))
+    except RoomError as error:
+        typer.echo(f"the workflow would refuse: {error}")
+
+
+def _plan_concepts(settings: Settings, tflops: float | None, measure: bool) -> None:
+    """Print what the concepts study computes, by data set and network."""
+    from kc.estimates.concept_work import assumptions, concepts_work, hours
+
+    found = concepts_work(settings)
+    notes = assumptions(settings)
+    if tflops is not None or measure:
+        found, rates = hours(settings, found, tflops)
+        notes.append(rates)
+    else:
+        notes.append("For hours: --tflops RATE, or --measure on the machine it will run on.")
+    typer.echo(found.to_string(index=False, float_format="{:,.4g}".format))
+    for name in found.columns[3:]:
+        typer.echo(f"{name}, all: {found[name].sum():,.6g}")
+    for note in notes:
+        typer.echo(f"- {note}")

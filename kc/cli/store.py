@@ -1,0 +1,78 @@
+"""``kc store`` and ``kc images``: look at stores, and check them."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kc.cli.options import OverNetwork, StorePath
+from kc.errors import KCError
+from kc.names import spell_bytes
+
+
+def store_info(
+    path: StorePath,
+    row: Annotated[int | None, typer.Option(help="say which image this row is")] = None,
+    network: OverNetwork = False,
+) -> None:
+    """Say what a store holds, from what it was made, and which image a row is."""
+    from kc.store import open_store
+
+    opened = open_store(path, network)
+    if row is not None:
+        if not 0 <= row < len(opened.rows):
+            raise KCError(f"{path}: no row {row}; there are rows 0 to {len(opened.rows) - 1}.")
+        about = opened.rows.iloc[row]
+        for name in ["image_id", *about.index.drop("image_id")]:
+            typer.echo(f"{name}: {about[name]}")
+        return
+    typer.echo(f"{opened.path}: {len(opened.rows)} images, digest {opened.digest}")
+    for name in opened.names:
+        array = opened[name]
+        size = sum(shard["bytes"] for shard in opened.manifest["arrays"][name]["shards"])
+        shape = " x ".join(map(str, array.shape))
+        dims = ", ".join(array.dims)
+        shards = f"{array.shards} shards of {array.shard_rows} images, {spell_bytes(float(size))}"
+        typer.echo(f"  {name}: {shape} ({dims}) {array.kc_dtype}, {shards}")
+    for name, value in opened.attributes.items():
+        typer.echo(f"  {name}: {json.dumps(value) if not isinstance(value, str) else value}")
+
+
+def store_verify(
+    path: Annotated[Path, typer.Argument(help="a store, a fit's or network's folder, or results")],
+    sources: Annotated[
+        bool,
+        typer.Option("--sources", help="read archives, pictures and features again as well"),
+    ] = False,
+    network: OverNetwork = False,
+) -> None:
+    """Check every file; one line a damage; exit with 1 if there is one.
+
+    What lies in a bucket is looked at where its address is given, or with --network.
+    """
+    from kc.store.network import over_network
+    from kc.store.source_check import moved_sources
+    from kc.store.verify import damages_under
+
+    with over_network(network):
+        damages = damages_under(path)
+    damages += moved_sources(path) if sources else []
+    for damage in damages:
+        typer.echo(damage, err=True)
+    if damages:
+        raise typer.Exit(1)
+    typer.echo(f"{path}: whole")
+
+
+def images_info(path: StorePath, network: OverNetwork = False) -> None:
+    """Count an image store's images by class and subset."""
+    from kc.images import open_images
+    from kc.store.network import over_network
+
+    with over_network(network):
+        rows = open_images(path).rows
+    counts = rows.groupby(["label", "class_name", "subset"]).size().unstack(fill_value=0)
+    typer.echo(counts.reset_index().to_string(index=False))
+    subsets = ", ".join(f"{n} {name}" for name, n in rows["subset"].value_counts().items())
+    typer.echo(f"{path}: {len(rows)} images of {rows['label'].nunique()} classes: {subsets}")

@@ -1,0 +1,68 @@
+"""Options are the settings' own: name, type, default and help stand in one place."""
+
+import inspect
+from typing import Literal
+
+import pytest
+import typer
+from pydantic import Field
+from typer.testing import CliRunner
+
+from kc.cli.compare import compare_command
+from kc.cli.options import options_of, settings_of, with_options
+from kc.errors import SettingsError
+from kc.settings.custom import Pair
+from kc.settings.feature_maps import Activations
+from kc.settings.reconstruction import Consistency, Optimiser
+from kc.settings.sections import Section
+
+
+class Bird(Section):
+    """Settings of a test."""
+
+    song: Literal["high", "low"] = Field("high", description="how it sings")
+    tall: bool = Field(False, description="whether it is tall")
+    names: str | tuple[str, ...] | None = Field(None, description="what it is called")
+    eggs: int = Field(description="how many")
+
+
+@with_options(*options_of(Bird, *Bird.model_fields))
+def look(*, out: str = "here", **given):
+    typer.echo(f"{settings_of(Bird, given)!r} {out}")
+
+
+def run(*arguments):
+    app = typer.Typer()
+    app.command()(look)
+    return CliRunner().invoke(app, arguments)
+
+
+def test_fields_become_options_with_their_types_defaults_and_help():
+    told = run("--help").output
+    assert "how it sings (high, low)" in told
+    assert "[default: high]" in told
+    assert "--no-tall" not in told
+    assert run().exit_code == 2  # eggs are wanted
+    assert run("--eggs", "two").exit_code == 2
+    bird = Bird(song="low", tall=True, names=("a", "b"), eggs=2)
+    found = run("--eggs", "2", "--song", "low", "--tall", "--names", "a, b", "--out", "x")
+    assert found.output == f"{bird!r} x\n"
+    assert run("--eggs", "2").output == f"{Bird(eggs=2)!r} here\n"
+
+
+def test_what_the_settings_refuse_names_the_option():
+    with pytest.raises(SettingsError, match=r"--song: Input should be 'high' or 'low' \(got 'no'"):
+        settings_of(Bird, {"song": "no", "eggs": 1})
+
+
+def test_compare_has_every_field_of_a_pair_each_with_its_help():
+    parameters = inspect.signature(compare_command).parameters
+    assert set(Pair.model_fields) | {"dtype", "order", "epochs", "out", "device"} == set(parameters)
+    for section, names in [
+        (Pair, list(Pair.model_fields)),
+        (Activations, ["dtype"]),
+        (Consistency, ["order"]),
+        (Optimiser, ["epochs"]),
+    ]:
+        for name in names:
+            assert section.model_fields[name].description, name
