@@ -9,8 +9,8 @@ from torch import nn
 from torchvision import models
 
 from kc.comparison import networks, read_network
-from kc.comparison.weights import load_into, read_state
 from kc.errors import NetworkError
+from kc.networks.weights import load_into, read_state
 
 PICTURE = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 

@@ -10,11 +10,11 @@ from safetensors.torch import save_file
 from torchvision import models
 
 from kc.comparison import read_network
-from kc.comparison.weights import classes_of, load_into
 from kc.errors import NetworkError
 from kc.networks import build
 from kc.networks.pretrained import load_pretrained
 from kc.networks.state import DEPTH, read_state
+from kc.networks.weights import classes_of, load_into
 from kc.settings.whole import Network
 
 
