@@ -19,7 +19,7 @@ from kc.errors import ImageError, KCError, NetworkError
 from kc.images import build_image_store
 from kc.networks import build
 from kc.networks.pretrained import load_pretrained
-from kc.networks.weights import read_state
+from kc.networks.state import read_state
 from kc.settings.whole import Dataset, Network
 
 ROOT = Path(__file__).parents[1]

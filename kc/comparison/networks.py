@@ -17,7 +17,8 @@ from torch import nn
 from torchvision import models
 
 from kc.errors import NetworkError
-from kc.networks.weights import State, classes_of, load_into, read_state, unprefixed
+from kc.networks.state import State, read_state
+from kc.networks.weights import classes_of, load_into, unprefixed
 from kc.plans.commands import command
 
 TIMM = "timm:"

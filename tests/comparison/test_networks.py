@@ -10,7 +10,8 @@ from torchvision import models
 
 from kc.comparison import networks, read_network
 from kc.errors import NetworkError
-from kc.networks.weights import load_into, read_state
+from kc.networks.state import read_state
+from kc.networks.weights import load_into
 
 PICTURE = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 
