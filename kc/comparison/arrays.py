@@ -221,7 +221,8 @@ def import_arrays(
                     name: torch.from_numpy(_rows(values, order[writer.rows(shard)]))
                     for name, values in held.items()
                 }
-            writer.write(shard, formed(taken, wanted))
+            found = formed(taken, wanted)
+            writer.write(shard, {name: values.numpy() for name, values in found.items()})
         writer.finish()
     return open_store(out)
 

@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 
 from kc.comparison.settings import CompareSettings
-from kc.consistency.component_store import DIMS, Kept
+from kc.consistency.component_store import Kept
 from kc.consistency.data import Pair, pair_up
 from kc.consistency.evaluate import evaluate, write_variances
 from kc.consistency.fit import fit
@@ -20,7 +20,7 @@ from kc.consistency.result import FitResult
 from kc.consistency.resume import STATE, Resume
 from kc.consistency.saved import FILES, load_fit, save_fit
 from kc.images.rows import rows_in
-from kc.names import SUBSETS, component_names
+from kc.names import FEATURE_DIMS, SUBSETS, component_names
 from kc.provenance import product_key, versions
 from kc.runtime import derive_seed
 from kc.store import ArraySpec, StoredArray
@@ -158,7 +158,7 @@ def _kept(
     names = tuple(component_names(settings.consistency.order))
     spec = ArraySpec(
         name="component",
-        dims=("component", "image", *DIMS[3]),
+        dims=("component", "image", *FEATURE_DIMS[3]),
         shape=(len(names), len(rows), *shape),
         dtype="float16",
     )

@@ -14,6 +14,7 @@ from kc.comparison.forms import Layer, Shape
 from kc.comparison.networks import OwnNetwork
 from kc.errors import KCError, NetworkError
 from kc.networks import feature_extractor, nodes
+from kc.networks.tap import Extract
 
 RANKS = (2, 3, 4)
 """Vectors, tokens and maps, with the images before them."""
@@ -24,8 +25,8 @@ class Tap(NamedTuple):
 
     layers: dict[str, Layer]
     """By node."""
-    extract: Callable[[Tensor], dict[str, Tensor]]
-    """From normalised pictures to the features, by node."""
+    extract: Extract
+    """By node."""
     module: nn.Module
     """What has to be moved to a device for that."""
     digest: str

@@ -9,7 +9,7 @@ from pathlib import Path
 from kc.consistency.order import Rows
 from kc.errors import StoreError
 from kc.images.rows import rows_in
-from kc.names import Subset, component_names
+from kc.names import FEATURE_DIMS, Subset, component_names
 from kc.plans.commands import remake
 from kc.plans.products import FitPlan
 from kc.provenance import product_key
@@ -17,7 +17,6 @@ from kc.settings.whole import Consistency
 from kc.store import ArraySpec, Store, StoreWriter, open_store
 
 SHARD_ROWS = 256
-DIMS = {3: ("channel", "y", "x"), 2: ("token", "unit"), 1: ("unit",)}
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ def kept_of(
     names = tuple(component_names(settings.order))
     spec = ArraySpec(
         name="component",
-        dims=("component", "image", *DIMS[len(shape)]),
+        dims=("component", "image", *FEATURE_DIMS[len(shape)]),
         shape=(len(names), len(rows), *shape),
         dtype="float16",
     )

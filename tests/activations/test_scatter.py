@@ -13,7 +13,7 @@ from kc.networks import build
 from kc.settings.whole import Activations, Network
 from kc.store import ArraySpec, StoreWriter, open_store
 from kc.store.files import read_json
-from kc.store.part import WHOLE, Part
+from kc.store.part import WHOLE, Destination, Part
 from kc.store.product import Product
 
 NODES = ["layer1.1.add", "layer3.1.add"]
@@ -40,7 +40,8 @@ def recorded(tmp_path_factory):
 
     def record(out, part=WHOLE):
         device = torch.device("cpu")
-        return record_networks({"n": folder}, NODES, images, settings, out, device, part)
+        target = Destination(out, part=part)
+        return record_networks({"n": folder}, NODES, images, settings, target, device)
 
     return record
 

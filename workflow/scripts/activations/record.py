@@ -9,7 +9,7 @@ from kc.settings.whole import Activations
 from kc.steps.job import job
 from kc.store import open_store
 from kc.store.files import write_json_atomic
-from kc.store.part import Part
+from kc.store.part import Destination, Part
 
 p = snakemake.params
 results = Path(p.results)
@@ -20,10 +20,8 @@ with job(snakemake.log):
         p.nodes,
         open_store(Path(snakemake.input.images)),
         Activations.model_validate(p.settings),
-        results / "activations",
+        Destination(results / "activations", p.storage_root, part),
         pick_device(p.device),
-        part,
-        p.storage_root,
     )
     if part.of > 1:
         write_json_atomic(Path(snakemake.output[0]), recorded)
