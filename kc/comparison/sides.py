@@ -9,10 +9,10 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
-import torch
 from torch import nn
 
 from kc.comparison.arrays import OwnArrays, import_arrays
+from kc.comparison.fits import Workplace
 from kc.comparison.forms import Layer
 from kc.comparison.layers import Tap, distinct_layers, tap
 from kc.comparison.networks import OwnNetwork
@@ -107,9 +107,7 @@ def _arrays_named(letter: str, what: OwnArrays, wanted: Choice) -> list[str]:
     return names
 
 
-def pair_rows(
-    sides: Sequence[Side], images: Path | str | None, settings: CompareSettings, out: Path
-) -> Rows:
+def pair_rows(sides: Sequence[Side], images: Path | str | None, at: Workplace) -> Rows:
     """Make the pictures' store where a network needs it, and find every side's rows in it.
 
     Raises
@@ -121,11 +119,11 @@ def pair_rows(
     """
     arrays = {side.letter: side.source for side in sides if isinstance(side.source, OwnArrays)}
     if len(arrays) == len(sides):
-        paired = rows_of_arrays(list(arrays.values()), settings)
+        paired = rows_of_arrays(list(arrays.values()), at.settings)
         return Rows(paired.table, None, dict(zip(arrays, paired.orders, strict=True)))
     if images is None:
         raise ImageError("a network is compared, so pictures are needed. Cure: --images FOLDER.")
-    store = build_pictures(Path(images), out / "pictures.zarr", settings)
+    store = build_pictures(Path(images), at.out / "pictures.zarr", at.settings)
     orders = {}
     for letter, side in arrays.items():
         if side.ids is None:
@@ -137,18 +135,11 @@ def pair_rows(
     return Rows(store.rows, store, orders)
 
 
-def store_side(
-    side: Side,
-    wanted: Wanted,
-    rows: Rows,
-    settings: CompareSettings,
-    out: Path,
-    device: torch.device,
-) -> Store:
+def store_side(side: Side, wanted: Wanted, rows: Rows, at: Workplace) -> Store:
     """Store a side's layers in the forms wanted, or go on with it."""
-    path = out / "activations" / f"{side.letter}.zarr"
+    path = at.out / "activations" / f"{side.letter}.zarr"
     if isinstance(side.source, OwnArrays):
         order = rows.orders[side.letter]
-        return import_arrays(side.source, wanted, rows.table, order, settings, path)
+        return import_arrays(side.source, wanted, rows.table, order, at.settings, path)
     assert rows.images is not None
-    return record_layers(side.source, wanted, rows.images, settings, path, device)
+    return record_layers(side.source, wanted, rows.images, at.settings, path, at.device)

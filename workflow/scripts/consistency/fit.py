@@ -8,6 +8,7 @@ from kc.plans.products import FitPlan, NetworkPlan
 from kc.runtime import pick_device
 from kc.settings.whole import Consistency
 from kc.steps.job import job
+from kc.store.part import Destination
 
 p = snakemake.params
 results = Path(p.results)
@@ -21,7 +22,6 @@ with job(snakemake.log):
         {name: results / "activations" / f"{name}.json" for name in p.networks},
         Consistency.model_validate(p.settings),
         0,
-        results,
+        Destination(results, p.storage_root),
         pick_device(p.device),
-        p.storage_root,
     )
