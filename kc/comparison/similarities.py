@@ -13,7 +13,7 @@ from tqdm import tqdm
 from kc.comparison.fits import Direction, Workplace
 from kc.images.rows import rows_in
 from kc.provenance import product_key
-from kc.similarity.measures import NAMES, similarities
+from kc.similarity.measures import NAMES, Measuring, similarities
 from kc.similarity.minibatch import cka_matrix
 from kc.store import Store
 from kc.store.files import write_bytes_atomic
@@ -38,16 +38,19 @@ def peers_of(of: Direction, at: Workplace) -> "pd.Series[float]":
         if not product.is_done():
             begun = time.monotonic()
             product.start()
+            how = Measuring(
+                width=WIDTH,
+                kernel_size=settings.kernel_size,
+                block_rows=of.source.shard_rows,
+                memory_gb=settings.memory_gb,
+            )
             found = similarities(
                 of.source,
                 of.target,
                 rows_in(of.target.rows, "train"),
                 rows_in(of.target.rows, "test"),
                 device=at.device,
-                width=WIDTH,
-                kernel_size=settings.kernel_size,
-                block_rows=of.source.shard_rows,
-                memory_gb=settings.memory_gb,
+                how=how,
             )
             content = found.rename_axis("measure").to_csv().encode()
             write_bytes_atomic(product.folder / PEERS, content)
