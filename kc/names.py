@@ -54,6 +54,8 @@ Subset = Literal["train", "test"]
 SUBSETS: tuple[Subset, Subset] = ("train", "test")
 
 
+Shape = tuple[int, ...]
+"""Of one image's feature."""
 FEATURE_DIMS: Mapping[int, tuple[str, ...]] = MappingProxyType(
     {1: ("unit",), 2: ("token", "unit"), 3: ("channel", "y", "x")}
 )

@@ -9,10 +9,10 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from kc.comparison.fits import Direction, Workplace
-from kc.comparison.sides import Rows
+from kc.comparison.sides import ComparedRows
+from kc.comparison.workplace import Direction, Workplace
 from kc.consistency.decompose import decompose, stacked
-from kc.consistency.order import Rows as RowNumbers
+from kc.consistency.order import Rows
 from kc.consistency.saved import load_fit
 from kc.errors import ImageError
 from kc.images.rows import rows_in
@@ -27,7 +27,7 @@ LEVEL = 0.95
 IMAGES = "images.csv"
 
 
-def check_classes(rows: Rows, images: Path | str | None) -> None:
+def check_classes(rows: ComparedRows, images: Path | str | None) -> None:
     """Make sure there are classes to tell apart.
 
     Raises
@@ -49,7 +49,7 @@ def check_classes(rows: Rows, images: Path | str | None) -> None:
         )
 
 
-def shares_by_class(of: Direction, rows: Rows, at: Workplace) -> pd.DataFrame:
+def shares_by_class(of: Direction, rows: ComparedRows, at: Workplace) -> pd.DataFrame:
     """Give a row a class of test images, most of x^Delta first.
 
     Columns: ``class``, ``images``, ``xdelta`` with ``low`` and ``high`` (95 %, the bootstrap over
@@ -106,7 +106,7 @@ def _moments(parts: Tensor) -> Tensor:
     return torch.stack([values.mean(2), values.square().mean(2)]).cpu()
 
 
-def _frame(moments: Tensor, target: StoredArray, rows: RowNumbers) -> pd.DataFrame:
+def _frame(moments: Tensor, target: StoredArray, rows: Rows) -> pd.DataFrame:
     mean, square = moments
     overall = mean.mean(1, keepdim=True)
     deviations = square - 2 * overall * mean + overall.square()

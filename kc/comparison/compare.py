@@ -9,12 +9,20 @@ from tqdm import tqdm
 
 from kc.comparison import notes
 from kc.comparison.classes import check_classes, shares_by_class
-from kc.comparison.fits import Direction, Fitted, Workplace, fit_direction
+from kc.comparison.fits import Fitted, fit_direction
 from kc.comparison.forms import Form, align
 from kc.comparison.places import check_places
 from kc.comparison.settings import CompareSettings
-from kc.comparison.sides import Comparable, Rows, Side, open_side, pair_rows, store_side
+from kc.comparison.sides import (
+    Comparable,
+    ComparedRows,
+    ComparedSide,
+    open_side,
+    pair_rows,
+    store_side,
+)
 from kc.comparison.similarities import peers_of
+from kc.comparison.workplace import Direction, Workplace
 from kc.consistency.net import check_shapes
 from kc.names import SUBSETS, component_names
 from kc.provenance import code_hash, plain, versions
@@ -145,7 +153,7 @@ def compare(
     )
 
 
-def origin_of(rows: Rows, images: Path | str | None) -> dict[str, Any]:
+def origin_of(rows: ComparedRows, images: Path | str | None) -> dict[str, Any]:
     """Say which pictures, or how many rows, a comparison is of."""
     if rows.images is None:
         return {"rows": len(rows.table)}
@@ -159,7 +167,7 @@ def _named(source: str, target: str) -> str:
 
 def _places(
     forms: Mapping[str, Form],
-    sides: Sequence[Side],
+    sides: Sequence[ComparedSide],
     names: Mapping[str, str],
     settings: CompareSettings,
 ) -> tuple[list[str], list[str]]:
@@ -173,7 +181,7 @@ def _places(
 
 
 def _forms(
-    sides: Sequence[Side], names: Mapping[str, str], settings: CompareSettings
+    sides: Sequence[ComparedSide], names: Mapping[str, str], settings: CompareSettings
 ) -> dict[str, Form]:
     layers = [side.layers[names[side.letter]] for side in sides]
     forms = align(layers[0], layers[1], settings.tokens, settings.align)
@@ -204,7 +212,7 @@ def _peers(ways: Ways, at: Workplace) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _classes(ways: Ways, rows: Rows, at: Workplace) -> pd.DataFrame:
+def _classes(ways: Ways, rows: ComparedRows, at: Workplace) -> pd.DataFrame:
     found = []
     bar = tqdm(ways.items(), desc="classes", unit="direction", disable=None)
     for (source, target), way in bar:

@@ -5,11 +5,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
-import torch
 
-from kc.comparison.settings import CompareSettings
+from kc.comparison.workplace import Direction, Workplace
 from kc.consistency.component_store import Kept
-from kc.consistency.data import Pair, pair_up
 from kc.consistency.fit_product import FitProduct, make_fit, positions_of
 from kc.consistency.order import Rows
 from kc.consistency.result import FitResult
@@ -18,39 +16,10 @@ from kc.images.rows import rows_in
 from kc.names import SUBSETS
 from kc.provenance import product_key
 from kc.runtime import derive_seed
-from kc.store import StoredArray
-from kc.store.files import content_digest
 from kc.store.product import read_card
 
 PICTURED = 512
 """Test images whose components are kept: the store's first, which are a random sample."""
-
-
-class Workplace(NamedTuple):
-    """Under which settings a comparison works, in which folder, on which device."""
-
-    settings: CompareSettings
-    out: Path
-    device: torch.device
-
-
-class Direction(NamedTuple):
-    """Two stored layers, one to be told from the other."""
-
-    name: str
-    """Of its fit, and of all that is made beside it."""
-    source: StoredArray
-    target: StoredArray
-
-    @property
-    def inputs(self) -> dict[str, str]:
-        """Hash both layers; others beside them in their stores cost no fit."""
-        return {"source": _digest(self.source), "target": _digest(self.target)}
-
-    def pair(self, at: Workplace) -> Pair:
-        """Say how both are fed: from memory where they fit into it, else block by block."""
-        memory_gb = at.settings.consistency.memory_gb
-        return pair_up(self.source, self.target, at.device, self.source.shard_rows, memory_gb)
 
 
 class Fitted(NamedTuple):
@@ -118,13 +87,6 @@ def fit_direction(of: Direction, at: Workplace, pictured: bool = True) -> Fitted
     card = read_card(folder, files=["variances.csv"])
     variances = pd.read_csv(folder / "variances.csv")
     return Fitted(card, variances, None if kept is None else kept.path)
-
-
-def _digest(array: StoredArray) -> str:
-    manifest = array.store.manifest
-    return content_digest(
-        {"array": manifest["arrays"][array.name], "rows": manifest["coordinates"]}
-    )
 
 
 def _kept(of: Direction, key: str, at: Workplace) -> Kept | None:

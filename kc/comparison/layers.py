@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from kc.comparison.digest import network_digest
-from kc.comparison.forms import Layer, Shape
+from kc.comparison.forms import OwnLayer
 from kc.comparison.networks import OwnNetwork
 from kc.errors import KCError, NetworkError
+from kc.names import Shape
 from kc.networks import feature_extractor, nodes
 from kc.networks.tap import Extract
 
@@ -23,7 +24,7 @@ RANKS = (2, 3, 4)
 class Tap(NamedTuple):
     """Some layers of one network."""
 
-    layers: dict[str, Layer]
+    layers: dict[str, OwnLayer]
     """By node."""
     extract: Extract
     """By node."""
@@ -86,7 +87,7 @@ def tap(network: OwnNetwork, wanted: Sequence[str], size: int) -> Tap:
             _refuse(network, node, features[node])
     _check_trace(network, example)
     told = told_prefix(network.model)
-    layers = {node: Layer(node, tuple(features[node].shape[1:]), told) for node in wanted}
+    layers = {node: OwnLayer(node, tuple(features[node].shape[1:]), told) for node in wanted}
     digest = network_digest(network.model, extractor, features)
     return Tap(layers, extractor, extractor, digest, max(1, sum(sizes) // len(example)))
 

@@ -12,14 +12,15 @@ from tqdm import tqdm
 
 from kc.comparison import notes
 from kc.comparison.compare import DEFAULT, DIRECTIONS, origin_of
-from kc.comparison.estimate import Work, check_space, measured_rate, seconds_of, spell_seconds
-from kc.comparison.fits import Direction, Fitted, Workplace, fit_direction
+from kc.comparison.estimate import Work, check_space, matrix_rate, seconds_of, spell_seconds
+from kc.comparison.fits import Fitted, fit_direction
 from kc.comparison.forms import Form, align
 from kc.comparison.places import check_places
 from kc.comparison.record import specs_of
 from kc.comparison.settings import CompareSettings
-from kc.comparison.sides import Choice, Comparable, Side, open_side, pair_rows, store_side
+from kc.comparison.sides import Choice, Comparable, ComparedSide, open_side, pair_rows, store_side
 from kc.comparison.similarities import cka_of_all
+from kc.comparison.workplace import Direction, Workplace
 from kc.consistency.net import check_shapes
 from kc.errors import FeatureError
 from kc.images.rows import rows_in
@@ -111,7 +112,7 @@ def compare_layers(
     rows = pair_rows(sides, images, at)
     wanted = {side.letter: _wanted(side.letter, cells) for side in sides}
     size = _check_size(sides, wanted, len(rows.table), at)
-    plan = _plan(cells, len(rows_in(rows.table, "train")), settings, measured_rate(at.device))
+    plan = _plan(cells, len(rows_in(rows.table, "train")), settings, matrix_rate(at.device))
     say(
         f"{len(plan)} fits ({len(sides[0].layers)} x {len(sides[1].layers)} layers, both ways"
         f"{f', {left_out} pairs left out' if left_out else ''}): about "
@@ -200,7 +201,7 @@ def _table(
     return pd.DataFrame(rows)
 
 
-def _cells(sides: Sequence[Side], settings: CompareSettings) -> tuple[list[_Cell], int]:
+def _cells(sides: Sequence[ComparedSide], settings: CompareSettings) -> tuple[list[_Cell], int]:
     """Pair all layers; those that cannot be brought to one kind are counted and left out."""
     found, refused = [], []
     for first in sides[0].layers.values():
@@ -228,7 +229,7 @@ def _wanted(letter: str, cells: Sequence[_Cell]) -> dict[str, list[Form]]:
 
 
 def _check_size(
-    sides: Sequence[Side],
+    sides: Sequence[ComparedSide],
     wanted: Mapping[str, Mapping[str, list[Form]]],
     rows: int,
     at: Workplace,
@@ -256,7 +257,7 @@ def _about(cell: _Cell) -> dict[str, Any]:
 
 
 def _cka(
-    sides: Sequence[Side],
+    sides: Sequence[ComparedSide],
     wanted: Mapping[str, Mapping[str, list[Form]]],
     stores: Mapping[str, Store],
     at: Workplace,
@@ -276,7 +277,7 @@ def _cka(
     return dict(zip(pairs, found.to_numpy().ravel().tolist(), strict=True))
 
 
-def _note(side: Side) -> str:
+def _note(side: ComparedSide) -> str:
     return f"{side.letter}: {side.name}, {side.weights}; {len(side.layers)} layers."
 
 

@@ -7,21 +7,22 @@ import torch
 from torch import Tensor
 
 from kc.activations.shards import feature_spec, record_missing, seen_by
-from kc.comparison.forms import Form, Shape
+from kc.comparison.forms import Form
 from kc.comparison.layers import Tap
 from kc.comparison.memory import batch_size
 from kc.comparison.settings import CompareSettings
+from kc.names import Shape
 from kc.plans.commands import AGAIN
 from kc.provenance import product_key
 from kc.store import ArraySpec, Store, StoreWriter, open_store
 
-Wanted = Mapping[str, Sequence[Form]]
+WantedForms = Mapping[str, Sequence[Form]]
 """The forms in which each layer is stored, by its name."""
 
 
 def record_layers(
     tapped: Tap,
-    wanted: Wanted,
+    wanted: WantedForms,
     images: Store,
     settings: CompareSettings,
     out: Path,
@@ -67,7 +68,9 @@ def record_layers(
     return open_store(out)
 
 
-def specs_of(shapes: Mapping[str, Shape], wanted: Wanted, rows: int, dtype: str) -> list[ArraySpec]:
+def specs_of(
+    shapes: Mapping[str, Shape], wanted: WantedForms, rows: int, dtype: str
+) -> list[ArraySpec]:
     """Describe the array of each layer in each form."""
     return [
         feature_spec(name + form.suffix, form.shape(shapes[name]), rows, dtype)
@@ -76,7 +79,7 @@ def specs_of(shapes: Mapping[str, Shape], wanted: Wanted, rows: int, dtype: str)
     ]
 
 
-def formed(features: Mapping[str, Tensor], wanted: Wanted) -> dict[str, Tensor]:
+def formed(features: Mapping[str, Tensor], wanted: WantedForms) -> dict[str, Tensor]:
     """Bring a batch of each layer into its forms, float32."""
     return {
         name + form.suffix: form(features[name].float())

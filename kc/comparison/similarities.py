@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from kc.comparison.fits import Direction, Workplace
+from kc.comparison.workplace import Direction, Workplace
 from kc.images.rows import rows_in
 from kc.provenance import product_key
 from kc.similarity.measures import NAMES, Measuring, similarities

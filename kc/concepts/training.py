@@ -16,7 +16,7 @@ from kc.errors import NetworkError
 from kc.images import normalise
 from kc.networks.checkpoint import STATE, load_state, save_state, save_weights
 from kc.networks.epoch import Outcome, Steering, run_epoch, set_rate, shuffled_batches
-from kc.networks.train import Pictures, augment
+from kc.networks.train import LabelledPictures, augment
 from kc.runtime import derive_seed
 from kc.settings.concepts import Lessons
 from kc.store.product import Product
@@ -77,7 +77,7 @@ def checkpoint_file(epoch: int) -> str:
 def train_to_checkpoints(
     model: nn.Module,
     lesson: Lesson,
-    pictures: Pictures,
+    pictures: LabelledPictures,
     course: Course,
     layers: Mapping[str, Tensor],
     product: Product,
@@ -143,7 +143,7 @@ def rate_at(course: Course, epoch: int) -> float:
 
 def _epoch(
     lesson: Lesson,
-    pictures: Pictures,
+    pictures: LabelledPictures,
     course: Course,
     optimiser: torch.optim.SGD,
     epoch: int,

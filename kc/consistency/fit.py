@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from pydantic import ValidationError
 
 from kc.consistency import start
-from kc.consistency.data import Pair, pair_up
+from kc.consistency.data import FeaturePair, pair_up
 from kc.consistency.decompose import Normalisation, exact_products
 from kc.consistency.net import ConsistencyNet, match_size
 from kc.consistency.optimise import (
@@ -144,7 +144,7 @@ def fit(source: Any, target: Any, **about: Unpack[FitKeywords]) -> FitResult:
     return fit_pair(pair, settings, run)
 
 
-def fit_pair(pair: Pair, settings: Consistency, run: FitRun) -> FitResult:
+def fit_pair(pair: FeaturePair, settings: Consistency, run: FitRun) -> FitResult:
     """Fit g to features that are paired up; see :func:`fit`. The penalty is a number."""
     rows, is_paper = rows_of(run.train, len(pair)), settings.preset == "paper"
     fitted, held = cut(rows, settings.optimiser.validation_share, run.seed)
@@ -260,7 +260,7 @@ def _measured(net: ConsistencyNet, task: FitTask, epoch: int, stage: Stage) -> C
     return offer(entry_of(net, task, epoch, stage, train_mse), net)
 
 
-def _units(pair: Pair, rows: Rows) -> Normalisation:
+def _units(pair: FeaturePair, rows: Rows) -> Normalisation:
     """Take one mean and one deviation of each layer; the source at the size g sees."""
     of_source, of_target = Moments(), Moments()
     for x, y in pair.in_order(rows):

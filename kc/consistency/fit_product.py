@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from kc.consistency.component_store import Kept
-from kc.consistency.data import Pair
+from kc.consistency.data import FeaturePair
 from kc.consistency.evaluate import evaluate, write_variances
 from kc.consistency.fit import FitRun, fit_pair
 from kc.consistency.net import channels_of
@@ -40,7 +40,7 @@ class FitProduct:
     """Of the fit, as it is passed on."""
     subsets: Mapping[str, Rows]
     """Rows that are evaluated; g is fitted on those of ``train``."""
-    pair: Callable[[], Pair]
+    pair: Callable[[], FeaturePair]
     """Opens both layers; called only where something is to be made."""
     tell: Tell
     kept: Kept | None = None
@@ -84,7 +84,7 @@ def _make(about: FitProduct, product: Product) -> None:
     product.finish(card | {"seconds": round(time.monotonic() - begun, 2)}, files)
 
 
-def _penalty(about: FitProduct, pair: Pair) -> float:
+def _penalty(about: FitProduct, pair: FeaturePair) -> float:
     """Give lambda as a number."""
     penalty = about.settings.penalty
     if penalty != "raw_equivalent":
@@ -95,7 +95,7 @@ def _penalty(about: FitProduct, pair: Pair) -> float:
     return about.raw_penalty / float(found.global_variance[0])
 
 
-def _card(name: str, result: FitResult, pair: Pair) -> dict[str, Any]:
+def _card(name: str, result: FitResult, pair: FeaturePair) -> dict[str, Any]:
     """Say what was fitted, how far it came, and how many positions there were for a weight."""
     net = result.net
     weights = net.weights[0][0].numel()

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
-from kc.consistency.data import Pair
+from kc.consistency.data import FeaturePair
 from kc.consistency.decompose import Normalisation
 from kc.consistency.net import ConsistencyNet
 from kc.consistency.order import Rows, shuffled
@@ -26,7 +26,7 @@ Stage = Literal["start", "epoch", "refit"]
 class FitTask:
     """What the loop works on: features, their units, which rows do what, and the settings."""
 
-    pair: Pair
+    pair: FeaturePair
     units: Normalisation
     fitted: Rows
     held: Rows
@@ -121,14 +121,11 @@ class Entry(NamedTuple):
         return row | {f"p{k}": gain for k, gain in enumerate(self.gains, start=1)}
 
 
-State = dict[str, Tensor]
-
-
 class Candidate(NamedTuple):
     """Weights that may be kept, with what they reached on the validation cut."""
 
     entry: Entry
-    state: State
+    state: dict[str, Tensor]
 
 
 def offer(entry: Entry, net: ConsistencyNet) -> Candidate:

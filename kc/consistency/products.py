@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 
 from kc.consistency.component_store import kept_of
-from kc.consistency.data import Pair, pair_up
+from kc.consistency.data import FeaturePair, pair_up
 from kc.consistency.fit_product import FitProduct, make_fit
 from kc.consistency.order import Rows
 from kc.consistency.result import FitResult
@@ -67,7 +67,7 @@ class HeldLayers:
         self.stores, self.memory_gb = stores, memory_gb
         self.held: dict[tuple[str, str], Any] = {}
 
-    def pair(self, plan: FitPlan, device: torch.device) -> Pair:
+    def pair(self, plan: FitPlan, device: torch.device) -> FeaturePair:
         """Give the plan's two layers: gathered where both fit in memory, else to be streamed."""
         names = [(plan.source.name, plan.source_node), (plan.target.name, plan.target_node)]
         self.held = {name: value for name, value in self.held.items() if name in names}

@@ -148,7 +148,7 @@ def correct(tail: nn.Module, features: Features, labels: Tensor) -> Bool[np.ndar
     return np.asarray(predictions(tail, features) == labels.cpu().numpy())
 
 
-def accuracy(tail: nn.Module, features: Features, labels: Tensor) -> float:
+def tail_accuracy(tail: nn.Module, features: Features, labels: Tensor) -> float:
     """Share of images whose first choice is their label, in percent."""
     return float(100 * correct(tail, features, labels).mean())
 

@@ -21,7 +21,7 @@ from kc.settings.studies import Distillation
 from kc.settings.whole import Recipe
 
 
-class Pictures(NamedTuple):
+class LabelledPictures(NamedTuple):
     """Pictures in memory, as stored, with their labels."""
 
     images: Tensor
@@ -49,14 +49,14 @@ class Teacher(NamedTuple):
     distillation: Distillation
 
 
-def accuracy(model: nn.Module, pictures: Pictures, device: torch.device) -> float:
+def accuracy(model: nn.Module, pictures: LabelledPictures, device: torch.device) -> float:
     """Share of pictures whose label, (n,), is the network's first choice, in percent."""
-    one = Pictures(pictures.images, pictures.labels[:, None])
+    one = LabelledPictures(pictures.images, pictures.labels[:, None])
     return accuracy_by_head(model, one, (), device)[0]
 
 
 def accuracy_by_head(
-    model: nn.Module, pictures: Pictures, heads: Sequence[int], device: torch.device
+    model: nn.Module, pictures: LabelledPictures, heads: Sequence[int], device: torch.device
 ) -> list[float]:
     """Share of pictures whose label is a head's first choice, in percent, by head."""
     model.eval()
@@ -91,9 +91,9 @@ def learning_rate_at(hyper: Hyper, step: int, steps_per_epoch: int) -> float:
     return float(low + (high - low) * (1 - np.cos(np.pi * share)) / 2)
 
 
-def train(
+def train_network(
     model: nn.Module,
-    pictures: Pictures,
+    pictures: LabelledPictures,
     hyper: Hyper,
     folder: Path,
     name: str,
@@ -134,7 +134,7 @@ def train(
 
 def _epoch(
     model: nn.Module,
-    train: Pictures,
+    train: LabelledPictures,
     hyper: Hyper,
     optimiser: torch.optim.SGD,
     epoch: int,

@@ -20,7 +20,7 @@ from kc.similarity.formulas import (
     whiten,
 )
 from kc.similarity.minibatch import minibatch_cka
-from kc.similarity.row_measures import View
+from kc.similarity.row_measures import RowView
 
 READINGS = ("positions", "flattened")
 """What counts as a row (:mod:`kc.similarity.row_measures`)."""
@@ -111,20 +111,20 @@ def similarities(
     train, test = (rows_of(rows, len(pair)) for rows in (train_rows, test_rows))
     _check_rows(train, test)
     found = dict.fromkeys(NAMES, math.nan)
-    found |= _compared(View(pair, "positions", how.block), train, test)
+    found |= _compared(RowView(pair, "positions", how.block), train, test)
     found[PATCHES] = found["linear_share_positions"]
     if len(pair.target_shape) == 3 and how.kernel_size > 1:
-        patches = View(pair, "patches", how.block, how.kernel_size).halves(train, test)
+        patches = RowView(pair, "patches", how.block, how.kernel_size).halves(train, test)
         found[PATCHES] = linear_share(*patches)
     if len(pair.target_shape) == 1:
         found |= {f"{name}_flattened": found[f"{name}_positions"] for name in MEASURES}
     elif max(math.prod(pair.source_shape), math.prod(pair.target_shape)) <= how.width:
-        found |= _compared(View(pair, "flattened", how.block), train, test)
+        found |= _compared(RowView(pair, "flattened", how.block), train, test)
     found[MINIBATCH] = minibatch_cka(pair.in_order(test, how.minibatch))
     return pd.Series(found, name="similarity")
 
 
-def _compared(view: View, train: Rows, test: Rows) -> dict[str, float]:
+def _compared(view: RowView, train: Rows, test: Rows) -> dict[str, float]:
     """Give every measure of one reading."""
     halves = view.halves(train, test)
     whitened = whiten(halves.test)
