@@ -1,6 +1,5 @@
 """Dump the features of trained networks to stores: several layers in one forward pass."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -16,8 +15,6 @@ from kc.settings.whole import Activations
 from kc.store import Store, StoreWriter
 from kc.store.part import WHOLE, Destination
 from kc.store.product import read_card
-
-LOG = logging.getLogger(__name__)
 
 type Recorded = dict[str, dict[str, dict[str, str]]]
 """Digest of what lies on disk, by network, shard and node."""
@@ -80,8 +77,7 @@ def _record_one(name: str, folder: Path, about: _Recording) -> dict[str, dict[st
     if not store.owned:
         return {}
     with store as writer:
-        recorded = record_missing(writer, array, see, settings.batch_size)
-        LOG.info("%s: %d of %d shards recorded", name, recorded, writer.shards)
+        record_missing(writer, array, see, settings.batch_size)
         if out.part == WHOLE:
             writer.finish()
         return writer.digests()

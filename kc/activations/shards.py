@@ -1,5 +1,6 @@
 """Features of stored pictures, shard by shard: the one loop that all recordings run."""
 
+import logging
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -12,6 +13,8 @@ from kc.images.pixels import IMAGENET_MEAN, IMAGENET_STD, normalise
 from kc.names import FEATURE_DIMS
 from kc.networks.tap import Extract, look
 from kc.store import ArraySpec, StoredArray, StoreWriter
+
+LOG = logging.getLogger(__name__)
 
 Colours = tuple[float, float, float]
 See = Callable[[UInt8[Tensor, "n 3 y x"]], Mapping[str, Tensor]]
@@ -35,8 +38,8 @@ def feature_spec(name: str, shape: tuple[int, ...], rows: int, dtype: str) -> Ar
     )
 
 
-def record_missing(writer: StoreWriter, images: StoredArray, see: See, batch: int) -> int:
-    """Record every shard the store still lacks; give their number.
+def record_missing(writer: StoreWriter, images: StoredArray, see: See, batch: int) -> None:
+    """Record every shard the store still lacks.
 
     Batches of at most ``batch`` pictures begin anew with each shard. Held are the pictures of one
     shard and its features, float32.
@@ -46,21 +49,19 @@ def record_missing(writer: StoreWriter, images: StoredArray, see: See, batch: in
     FeatureError
         A value that is not finite, or too large for the type it is stored in; the image is named.
     """
-    missing = writer.missing()
+    missing, name = writer.missing(), writer.path.stem
+    LOG.info("%s: %d of %d shards to record", name, len(missing), writer.shards)
     total = sum(rows.stop - rows.start for rows in map(writer.rows, missing))
-    with tqdm(
-        total=total, desc=f"record {writer.path.stem}", unit="image", disable=None, leave=False
-    ) as bar:
+    with tqdm(total=total, desc=f"record {name}", unit="image", disable=None, leave=False) as bar:
         for shard in missing:
             pictures = torch.from_numpy(images.read(writer.rows(shard)))
             values = {
-                name: np.empty((len(pictures), *spec.shape[1:]), np.float32)
-                for name, spec in writer.arrays.items()
+                array: np.empty((len(pictures), *spec.shape[1:]), np.float32)
+                for array, spec in writer.arrays.items()
             }
             for start in range(0, len(pictures), batch):
                 some = pictures[start : start + batch]
-                for name, feature in see(some).items():
-                    values[name][start : start + len(some)] = feature.float().cpu().numpy()
+                for array, feature in see(some).items():
+                    values[array][start : start + len(some)] = feature.float().cpu().numpy()
                 bar.update(len(some))
             writer.write(shard, values)
-    return len(missing)
