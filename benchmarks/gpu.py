@@ -24,12 +24,12 @@ from kc.concepts.networks import head_of
 from kc.consistency import ConsistencyNet, FitResult, fit
 from kc.consistency.data import pair_up
 from kc.consistency.decompose import Normalisation, decompose, exact_products
-from kc.consistency.optimise import Progress, Training, optimise, released_recipe
+from kc.consistency.optimise import FitTask, Progress, optimise, released_recipe
 from kc.images import normalise
 from kc.networks import build, feature_extractor, load_network
 from kc.settings.feature_maps import Activations
 from kc.settings.recipes import Network
-from kc.settings.reconstruction import Optimiser
+from kc.settings.reconstruction import Consistency, Optimiser
 
 ORDER = 2
 NODES = ("features.30", "features.40")
@@ -149,7 +149,8 @@ def _epoch_seconds(
     pair = pair_up(x, y, device)
     fitted = np.setdiff1d(result.train, result.validation)
     held = result.validation[:2]  # looked at after each epoch; hardly any time
-    task = Training(pair, result.normalisation, fitted, held, 0.1, 0, 8, precision)
+    settings = Consistency(precision=precision)
+    task = FitTask(pair, result.normalisation, fitted, held, settings, 0)
     net = ConsistencyNet(pair.source_shape, pair.target_shape, ORDER, seed=0).to(device)
     seconds = []
     with exact_products():

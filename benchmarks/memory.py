@@ -17,10 +17,9 @@ from kc.consistency import fit
 from kc.consistency.component_store import Kept
 from kc.consistency.data import pair_up
 from kc.consistency.evaluate import evaluate
-from kc.names import component_names
 from kc.settings.feature_maps import Activations
 from kc.settings.reconstruction import Optimiser
-from kc.store import ArraySpec, open_store
+from kc.store import open_store
 
 Task = Callable[[Path], None]
 CPU = torch.device("cpu")
@@ -113,15 +112,8 @@ def _decompose(folder: Path) -> None:
         source, target, train=train, optimiser=settings, memory_gb=STREAMED, block_rows=BLOCK_ROWS
     )
     everything = np.arange(len(target))
-    names = tuple(component_names(ORDER))
-    spec = ArraySpec(
-        "component",
-        ("component", "image", "channel", "y", "x"),
-        (len(names), len(target), *SHAPE),
-        "float16",
-    )
     out = folder / "components"
-    kept = Kept(out / "kept.zarr", "k", everything, stores[1], spec, names)
+    kept = Kept(out / "kept.zarr", "k", everything, target, ORDER)
     pair = pair_up(source, target, CPU, BLOCK_ROWS, STREAMED)
     evaluate(result, pair, {"all": everything}, kept)
     shutil.rmtree(out)

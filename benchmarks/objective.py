@@ -16,9 +16,9 @@ from benchmarks.compare import Ratio, Row, Target, main
 from kc.consistency import ConsistencyNet, FitResult, fit
 from kc.consistency.data import pair_up
 from kc.consistency.decompose import exact_products
-from kc.consistency.optimise import Entry, Progress, Training, entry_of, optimise, released_recipe
+from kc.consistency.optimise import Entry, FitTask, Progress, entry_of, optimise, released_recipe
 from kc.images.rows import rows_in
-from kc.settings.reconstruction import Optimiser
+from kc.settings.reconstruction import Consistency, Optimiser
 from kc.store import StoredArray, open_store
 
 PENALTY = 0.1
@@ -110,7 +110,8 @@ def _recipe(
     device = torch.device(sizes.device)
     pair = pair_up(x, y, device)
     fitted = np.setdiff1d(ours.train, ours.validation)
-    task = Training(pair, ours.normalisation, fitted, ours.validation, PENALTY, 0, 8)
+    settings = Consistency(penalty=PENALTY)
+    task = FitTask(pair, ours.normalisation, fitted, ours.validation, settings, 0)
     shapes = pair.source_shape, pair.target_shape
     net = ConsistencyNet(*shapes, ours.net.order, seed=0).to(device)
     with exact_products():

@@ -55,6 +55,14 @@ Subset = Literal["train", "test"]
 SUBSETS: tuple[Subset, Subset] = ("train", "test")
 
 
+Shape = tuple[int, ...]
+"""Of one image's feature."""
+FEATURE_DIMS: Mapping[int, tuple[str, ...]] = MappingProxyType(
+    {1: ("unit",), 2: ("token", "unit"), 3: ("channel", "y", "x")}
+)
+"""Names of the axes of one image's feature, by how many there are: vectors, tokens, maps."""
+
+
 def component_names(order: int) -> list[str]:
     """Spell the components of a decomposition: ``x0 .. xK, xdelta``.
 

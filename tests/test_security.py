@@ -15,11 +15,11 @@ from PIL import Image
 
 from kc.comparison.arrays import read_arrays
 from kc.comparison.networks import read_network
-from kc.comparison.weights import read_state
 from kc.errors import ImageError, KCError, NetworkError
 from kc.images import build_image_store
 from kc.networks import build
 from kc.networks.pretrained import load_pretrained
+from kc.networks.state import read_state
 from kc.settings.dataset import Dataset
 from kc.settings.recipes import Network
 

@@ -12,9 +12,9 @@ import torch
 from tqdm import tqdm
 
 from kc.comparison.bounds import check_promise
-from kc.comparison.forms import Layer
+from kc.comparison.forms import OwnLayer
 from kc.comparison.ids import read_ids
-from kc.comparison.record import Wanted, formed, specs_of
+from kc.comparison.record import WantedForms, formed, specs_of
 from kc.comparison.settings import CompareSettings
 from kc.datasets.hdf5 import read_hdf5
 from kc.errors import FeatureError, KCError
@@ -52,9 +52,9 @@ class OwnArrays:
         return (self.path, *self.files, *([] if self.ids_file is None else [self.ids_file]))
 
     @property
-    def layers(self) -> dict[str, Layer]:
+    def layers(self) -> dict[str, OwnLayer]:
         """Shapes by name."""
-        return {name: Layer(name, tuple(v.shape[1:])) for name, v in self.arrays.items()}
+        return {name: OwnLayer(name, tuple(v.shape[1:])) for name, v in self.arrays.items()}
 
 
 def read_arrays(spec: str, ids: Path | None = None) -> OwnArrays:
@@ -175,7 +175,7 @@ def _with_ids(arrays: OwnArrays, file: Path) -> OwnArrays:
 
 def import_arrays(
     arrays: OwnArrays,
-    wanted: Wanted,
+    wanted: WantedForms,
     rows: pd.DataFrame,
     order: np.ndarray,
     settings: CompareSettings,
@@ -221,7 +221,8 @@ def import_arrays(
                     name: torch.from_numpy(_rows(values, order[writer.rows(shard)]))
                     for name, values in held.items()
                 }
-            writer.write(shard, formed(taken, wanted))
+            found = formed(taken, wanted)
+            writer.write(shard, {name: values.numpy() for name, values in found.items()})
         writer.finish()
     return open_store(out)
 
@@ -247,7 +248,7 @@ def _readable(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _held(arrays: OwnArrays, names: Mapping[str, Layer], memory_gb: float) -> dict[str, Any]:
+def _held(arrays: OwnArrays, names: Mapping[str, OwnLayer], memory_gb: float) -> dict[str, Any]:
     found = {}
     for name in names:
         values = arrays.arrays[name]

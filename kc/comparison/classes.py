@@ -9,11 +9,10 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from kc.comparison.fits import pair_of
-from kc.comparison.settings import CompareSettings
-from kc.comparison.sides import Rows
+from kc.comparison.sides import ComparedRows
+from kc.comparison.workplace import Direction, Workplace
 from kc.consistency.decompose import decompose, stacked
-from kc.consistency.order import Rows as RowNumbers
+from kc.consistency.order import Rows
 from kc.consistency.saved import load_fit
 from kc.errors import ImageError
 from kc.images.rows import rows_in
@@ -28,7 +27,7 @@ LEVEL = 0.95
 IMAGES = "images.csv"
 
 
-def check_classes(rows: Rows, images: Path | str | None) -> None:
+def check_classes(rows: ComparedRows, images: Path | str | None) -> None:
     """Make sure there are classes to tell apart.
 
     Raises
@@ -50,15 +49,7 @@ def check_classes(rows: Rows, images: Path | str | None) -> None:
         )
 
 
-def shares_by_class(
-    name: str,
-    source: StoredArray,
-    target: StoredArray,
-    rows: Rows,
-    settings: CompareSettings,
-    out: Path,
-    device: torch.device,
-) -> pd.DataFrame:
+def shares_by_class(of: Direction, rows: ComparedRows, at: Workplace) -> pd.DataFrame:
     """Give a row a class of test images, most of x^Delta first.
 
     Columns: ``class``, ``images``, ``xdelta`` with ``low`` and ``high`` (95 %, the bootstrap over
@@ -69,49 +60,43 @@ def shares_by_class(
 
     ``out/classes/NAME/images.csv`` holds the deviations image by image (mean squares).
     """
-    images = images_of(name, source, target, settings, out, device)
+    images = deviations(of, at)
     images["class"] = rows.table["class_name"].to_numpy()[rows_in(rows.table, "test")]
     whole = images["target"].sum()
     found = []
     for label, members in images.groupby("class"):
-        delta, of = members["xdelta"].to_numpy(), members["target"].to_numpy()
-        share = delta.sum() / of.sum() if of.sum() > 0 else np.nan
-        low, high = _interval(delta, of, derive_seed("bootstrap", settings.seed, name, str(label)))
-        found.append((label, len(members), share, low, high, of.sum() / whole))
+        delta, target = members["xdelta"].to_numpy(), members["target"].to_numpy()
+        share = delta.sum() / target.sum() if target.sum() > 0 else np.nan
+        seed = derive_seed("bootstrap", at.settings.seed, of.name, str(label))
+        low, high = _interval(delta, target, seed)
+        found.append((label, len(members), share, low, high, target.sum() / whole))
     frame = pd.DataFrame(found, columns=["class", "images", "xdelta", "low", "high", "weight"])
     return frame.sort_values(["xdelta", "class"], ascending=[False, True], ignore_index=True)
 
 
-def images_of(
-    name: str,
-    source: StoredArray,
-    target: StoredArray,
-    settings: CompareSettings,
-    out: Path,
-    device: torch.device,
-) -> pd.DataFrame:
+def deviations(of: Direction, at: Workplace) -> pd.DataFrame:
     """Give, of each test image, the mean squared deviation of x^Delta and of x*.
 
     Deviations are from the mean over all test images and units. What lies there under the fit's
     key is not made again.
     """
-    fitted = out / "fits" / name
+    fitted = at.out / "fits" / of.name
     inputs = {"fit": read_card(fitted)["key"]}
     key = product_key({}, inputs, "kc.comparison.classes")
-    with Product(out / "classes" / name, key, [IMAGES]) as product:
+    with Product(at.out / "classes" / of.name, key, [IMAGES]) as product:
         if not product.is_done():
             begun = time.monotonic()
             product.start()
-            rows = rows_in(target.rows, "test")
-            result = load_fit(fitted, device)
+            rows = rows_in(of.target.rows, "test")
+            result = load_fit(fitted, at.device)
             moments = []
-            for x, y in pair_of(source, target, settings, device).in_order(rows):
+            for x, y in of.pair(at).in_order(rows):
                 parts = stacked(decompose(result.net, result.normalisation, x, y), y)[-2:]
                 moments.append(_moments(parts))
-            frame = _frame(torch.cat(moments, dim=2), target, rows)
+            frame = _frame(torch.cat(moments, dim=2), of.target, rows)
             write_bytes_atomic(product.folder / IMAGES, frame.to_csv(index=False).encode())
             seconds = round(time.monotonic() - begun, 2)
-            product.finish({"seconds": seconds, "device": str(device)}, [IMAGES])
+            product.finish({"seconds": seconds, "device": str(at.device)}, [IMAGES])
     return pd.read_csv(product.folder / IMAGES)
 
 
@@ -121,7 +106,7 @@ def _moments(parts: Tensor) -> Tensor:
     return torch.stack([values.mean(2), values.square().mean(2)]).cpu()
 
 
-def _frame(moments: Tensor, target: StoredArray, rows: RowNumbers) -> pd.DataFrame:
+def _frame(moments: Tensor, target: StoredArray, rows: Rows) -> pd.DataFrame:
     mean, square = moments
     overall = mean.mean(1, keepdim=True)
     deviations = square - 2 * overall * mean + overall.square()

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
-import torch
 from tqdm import tqdm
 
 from kc.comparison import notes
@@ -14,17 +13,27 @@ from kc.comparison.fits import Fitted, fit_direction
 from kc.comparison.forms import Form, align
 from kc.comparison.places import check_places
 from kc.comparison.settings import CompareSettings
-from kc.comparison.sides import Comparable, Rows, Side, open_side, pair_rows, store_side
+from kc.comparison.sides import (
+    Comparable,
+    ComparedRows,
+    ComparedSide,
+    open_side,
+    pair_rows,
+    store_side,
+)
 from kc.comparison.similarities import peers_of
+from kc.comparison.workplace import Direction, Workplace
 from kc.consistency.net import check_shapes
 from kc.names import SUBSETS, component_names
 from kc.provenance import code_hash, plain, versions
 from kc.runtime import pick_device
-from kc.store import Store, StoredArray
+from kc.store import Store
 
 DEFAULT = CompareSettings()
 DIRECTIONS = (("a", "b"), ("b", "a"))
 """Source and target."""
+Ways = Mapping[tuple[str, str], Direction]
+"""Directions by source and target."""
 
 
 class Comparison(NamedTuple):
@@ -90,28 +99,27 @@ def compare(
     StoreError
         ``out`` has an input, or what kc did not make, where kc writes; nothing is touched then.
     """
-    folder, chosen = Path(out), pick_device(device)
+    at = Workplace(settings, Path(out), pick_device(device))
     sides = [open_side("a", a, layer_a, settings), open_side("b", b, layer_b, settings)]
     names = {side.letter: next(iter(side.layers)) for side in sides}
     forms = _forms(sides, names, settings)
-    check_places(folder, sides, images, *_places(forms, sides, names, settings))
-    rows = pair_rows(sides, images, settings, folder)
+    check_places(at.out, sides, images, *_places(forms, sides, names, settings))
+    rows = pair_rows(sides, images, at)
     if settings.labels:
         check_classes(rows, images)
     stored = {}
     for side in sides:
         name, form = names[side.letter], forms[side.letter]
-        store = store_side(side, {name: [form]}, rows, settings, folder, chosen)
+        store = store_side(side, {name: [form]}, rows, at)
         stored[side.letter] = store[name + form.suffix]
-    fits = {
-        (source, target): fit_direction(
-            _named(source, target), stored[source], stored[target], settings, folder, chosen
-        )
+    ways = {
+        (source, target): Direction(_named(source, target), stored[source], stored[target])
         for source, target in DIRECTIONS
     }
+    fits = {ends: fit_direction(way, at) for ends, way in ways.items()}
     shares = _shares(fits, settings.consistency.order)
-    peers = _peers(stored, settings, folder, chosen)
-    classes = _classes(stored, rows, settings, folder, chosen) if settings.labels else None
+    peers = _peers(ways, at)
+    classes = _classes(ways, rows, at) if settings.labels else None
     about = {letter: (names[letter], forms[letter]) for letter in names}
     told = (
         *_warnings(fits),
@@ -137,7 +145,7 @@ def compare(
         "fits": [fitted.card for fitted in fits.values()],
         "code": code_hash("kc.comparison.compare"),
         "versions": versions(),
-        "device": str(chosen),
+        "device": str(at.device),
     }
     kept = {f.card["fit"]: f.components for f in fits.values() if f.components is not None}
     return Comparison(
@@ -145,7 +153,7 @@ def compare(
     )
 
 
-def origin_of(rows: Rows, images: Path | str | None) -> dict[str, Any]:
+def origin_of(rows: ComparedRows, images: Path | str | None) -> dict[str, Any]:
     """Say which pictures, or how many rows, a comparison is of."""
     if rows.images is None:
         return {"rows": len(rows.table)}
@@ -159,7 +167,7 @@ def _named(source: str, target: str) -> str:
 
 def _places(
     forms: Mapping[str, Form],
-    sides: Sequence[Side],
+    sides: Sequence[ComparedSide],
     names: Mapping[str, str],
     settings: CompareSettings,
 ) -> tuple[list[str], list[str]]:
@@ -173,7 +181,7 @@ def _places(
 
 
 def _forms(
-    sides: Sequence[Side], names: Mapping[str, str], settings: CompareSettings
+    sides: Sequence[ComparedSide], names: Mapping[str, str], settings: CompareSettings
 ) -> dict[str, Form]:
     layers = [side.layers[names[side.letter]] for side in sides]
     forms = align(layers[0], layers[1], settings.tokens, settings.align)
@@ -196,28 +204,19 @@ def _shares(fits: Mapping[tuple[str, str], Fitted], order: int) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _peers(
-    stored: Mapping[str, StoredArray], settings: CompareSettings, out: Path, device: torch.device
-) -> pd.DataFrame:
+def _peers(ways: Ways, at: Workplace) -> pd.DataFrame:
     rows = []
-    for source, target in tqdm(DIRECTIONS, desc="other measures", unit="direction", disable=None):
-        name = _named(source, target)
-        found = peers_of(name, stored[source], stored[target], settings, out, device)
-        rows.append({"target": target, "source": source} | found.to_dict())
+    bar = tqdm(ways.items(), desc="other measures", unit="direction", disable=None)
+    for (source, target), way in bar:
+        rows.append({"target": target, "source": source} | peers_of(way, at).to_dict())
     return pd.DataFrame(rows)
 
 
-def _classes(
-    stored: Mapping[str, StoredArray],
-    rows: Rows,
-    settings: CompareSettings,
-    out: Path,
-    device: torch.device,
-) -> pd.DataFrame:
+def _classes(ways: Ways, rows: ComparedRows, at: Workplace) -> pd.DataFrame:
     found = []
-    for source, target in tqdm(DIRECTIONS, desc="classes", unit="direction", disable=None):
-        name = _named(source, target)
-        of = shares_by_class(name, stored[source], stored[target], rows, settings, out, device)
+    bar = tqdm(ways.items(), desc="classes", unit="direction", disable=None)
+    for (source, target), way in bar:
+        of = shares_by_class(way, rows, at)
         of.insert(0, "target", target)
         of.insert(1, "source", source)
         found.append(of)

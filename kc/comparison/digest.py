@@ -16,7 +16,7 @@ PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.dtype, np.gene
 ADDRESS = re.compile(r"0x[0-9a-f]+")
 OF_ANY_MODULE = frozenset(vars(nn.Module()))
 """Attributes that say nothing of a module in particular, or are counted as its state."""
-Seen = dict[int, object]
+_Seen = dict[int, object]
 """What was spelled already, kept so that no other object gets its id."""
 
 
@@ -38,7 +38,7 @@ def _parts(
     model: nn.Module, graph: fx.GraphModule, features: Mapping[str, Tensor]
 ) -> Iterator[str | bytes]:
     yield from (str(graph.code), repr(model))
-    seen: Seen = {}
+    seen: _Seen = {}
     for module in (model, graph):
         yield from _of_module(module, seen)
     for node in graph.graph.nodes:
@@ -47,7 +47,7 @@ def _parts(
     yield from _spelled(dict(features), seen)
 
 
-def _of_module(model: nn.Module, seen: Seen) -> Iterator[str | bytes]:
+def _of_module(model: nn.Module, seen: _Seen) -> Iterator[str | bytes]:
     for name, module in model.named_modules():
         yield name
         state = dict(module.named_parameters(recurse=False)) | dict(
@@ -57,7 +57,7 @@ def _of_module(model: nn.Module, seen: Seen) -> Iterator[str | bytes]:
         yield from _spelled(state | {key: own[key] for key in sorted(own)}, seen)
 
 
-def _spelled(value: object, seen: Seen) -> Iterator[str | bytes]:
+def _spelled(value: object, seen: _Seen) -> Iterator[str | bytes]:
     """Spell a value down to its tensors and numbers; of other objects the type alone."""
     if isinstance(value, PLAIN):
         yield repr(value)
@@ -83,7 +83,7 @@ def _spelled(value: object, seen: Seen) -> Iterator[str | bytes]:
             yield from _of_function(value, seen)
 
 
-def _each(values: Iterable[object], seen: Seen) -> Iterator[str | bytes]:
+def _each(values: Iterable[object], seen: _Seen) -> Iterator[str | bytes]:
     for value in values:
         yield from _spelled(value, seen)
 
@@ -99,7 +99,7 @@ def _of_numbers(value: Tensor | np.ndarray) -> Iterator[str | bytes]:
     yield hashlib.sha256(whole.view(torch.uint8).numpy()).digest()
 
 
-def _of_function(function: FunctionType, seen: Seen) -> Iterator[str | bytes]:
+def _of_function(function: FunctionType, seen: _Seen) -> Iterator[str | bytes]:
     """Spell a user's function: its code, and the values of the names it uses."""
     yield from _of_code(function.__code__)
     yield from _spelled(function.__defaults__, seen)

@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 import torch
 
-from kc.comparison.forms import Shape
 from kc.comparison.settings import CompareSettings
 from kc.consistency.net import channels_of
 from kc.consistency.start import POSITIONS
 from kc.errors import StoreError
+from kc.names import Shape
 from kc.store import ArraySpec
 
 OVERHEAD = 0.5
@@ -49,7 +49,7 @@ def seconds_of(work: Work, images: int, settings: CompareSettings, rate: float) 
     return OVERHEAD + (passes * forward + 4 * solve) * SLOWER / rate
 
 
-def measured_rate(device: torch.device) -> float:
+def matrix_rate(device: torch.device) -> float:
     """Multiply two matrices and give the operations a second."""
     side = 512 if device.type == "cpu" else 4096
     x = torch.ones(side, side, device=device)

@@ -12,9 +12,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from kc.errors import FeatureError
+from kc.names import Shape
 from kc.settings.custom import Align, Tokens
-
-Shape = tuple[int, ...]
 
 PREFIX = 8
 """Tokens before those of the patches (class token, registers) looked for, at most."""
@@ -95,7 +94,7 @@ def prefix_of(tokens: int, told: int | None = None) -> int | None:
     return None
 
 
-class Layer(NamedTuple):
+class OwnLayer(NamedTuple):
     """A layer before it is brought into a form."""
 
     name: str
@@ -110,7 +109,9 @@ class Layer(NamedTuple):
         return prefix_of(self.shape[0], self.told) if len(self.shape) == 2 else None
 
 
-def align(a: Layer, b: Layer, tokens: Tokens = "all", how: Align = "auto") -> tuple[Form, Form]:
+def align(
+    a: OwnLayer, b: OwnLayer, tokens: Tokens = "all", how: Align = "auto"
+) -> tuple[Form, Form]:
     """Choose the forms in which two layers are compared.
 
     ``auto`` leaves layers of one kind as they are (maps of another size are resized by g), lays
@@ -134,7 +135,7 @@ def align(a: Layer, b: Layer, tokens: Tokens = "all", how: Align = "auto") -> tu
     return _on_grid(a, first), _on_grid(b, second)
 
 
-def _chosen(layer: Layer, tokens: Tokens) -> Form:
+def _chosen(layer: OwnLayer, tokens: Tokens) -> Form:
     """Take the tokens asked for; maps and vectors have none."""
     if len(layer.shape) != 2:
         return Form()
@@ -147,18 +148,18 @@ def _chosen(layer: Layer, tokens: Tokens) -> Form:
     return Form(tokens, prefix=prefix)
 
 
-def _gridded(layer: Layer, form: Form) -> bool:
+def _gridded(layer: OwnLayer, form: Form) -> bool:
     if len(layer.shape) == 2:
         return form.tokens != "class" and layer.prefix is not None
     return len(layer.shape) == 3
 
 
-def _pooled(layer: Layer, form: Form) -> Form:
+def _pooled(layer: OwnLayer, form: Form) -> Form:
     is_vector = len(form.shape(layer.shape)) == 1
     return form if is_vector else form._replace(layout="pool")
 
 
-def _on_grid(layer: Layer, form: Form) -> Form:
+def _on_grid(layer: OwnLayer, form: Form) -> Form:
     if not _gridded(layer, form):
         shape = " x ".join(map(str, layer.shape))
         raise FeatureError(

@@ -10,10 +10,12 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from kc.comparison.digest import network_digest
-from kc.comparison.forms import Layer, Shape
+from kc.comparison.forms import OwnLayer
 from kc.comparison.networks import OwnNetwork
 from kc.errors import KCError, NetworkError
+from kc.names import Shape
 from kc.networks import feature_extractor, nodes
+from kc.networks.tap import Extract
 
 RANKS = (2, 3, 4)
 """Vectors, tokens and maps, with the images before them."""
@@ -22,10 +24,10 @@ RANKS = (2, 3, 4)
 class Tap(NamedTuple):
     """Some layers of one network."""
 
-    layers: dict[str, Layer]
+    layers: dict[str, OwnLayer]
     """By node."""
-    extract: Callable[[Tensor], dict[str, Tensor]]
-    """From normalised pictures to the features, by node."""
+    extract: Extract
+    """By node."""
     module: nn.Module
     """What has to be moved to a device for that."""
     digest: str
@@ -85,7 +87,7 @@ def tap(network: OwnNetwork, wanted: Sequence[str], size: int) -> Tap:
             _refuse(network, node, features[node])
     _check_trace(network, example)
     told = told_prefix(network.model)
-    layers = {node: Layer(node, tuple(features[node].shape[1:]), told) for node in wanted}
+    layers = {node: OwnLayer(node, tuple(features[node].shape[1:]), told) for node in wanted}
     digest = network_digest(network.model, extractor, features)
     return Tap(layers, extractor, extractor, digest, max(1, sum(sizes) // len(example)))
 

@@ -8,19 +8,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-import torch
 from tqdm import tqdm
 
 from kc.comparison import notes
 from kc.comparison.compare import DEFAULT, DIRECTIONS, origin_of
-from kc.comparison.estimate import Work, check_space, measured_rate, seconds_of, spell_seconds
+from kc.comparison.estimate import Work, check_space, matrix_rate, seconds_of, spell_seconds
 from kc.comparison.fits import Fitted, fit_direction
 from kc.comparison.forms import Form, align
 from kc.comparison.places import check_places
 from kc.comparison.record import specs_of
 from kc.comparison.settings import CompareSettings
-from kc.comparison.sides import Choice, Comparable, Side, open_side, pair_rows, store_side
+from kc.comparison.sides import Choice, Comparable, ComparedSide, open_side, pair_rows, store_side
 from kc.comparison.similarities import cka_of_all
+from kc.comparison.workplace import Direction, Workplace
 from kc.consistency.net import check_shapes
 from kc.errors import FeatureError
 from kc.images.rows import rows_in
@@ -104,27 +104,24 @@ def compare_layers(
         Features of more bytes than the disk has; or ``out`` has an input, or what kc did not
         make, where kc writes: nothing is touched then.
     """
-    folder, chosen = Path(out), pick_device(device)
+    at = Workplace(settings, Path(out), pick_device(device))
     sides = [open_side("a", a, layers_a, settings), open_side("b", b, layers_b, settings)]
     cells, left_out = _cells(sides, settings)
     fits = [f"fits/{cell.name(*ends)}" for cell in cells for ends in DIRECTIONS]
-    check_places(folder, sides, images, [], [*fits, "peers/matrix"])
-    rows = pair_rows(sides, images, settings, folder)
+    check_places(at.out, sides, images, [], [*fits, "peers/matrix"])
+    rows = pair_rows(sides, images, at)
     wanted = {side.letter: _wanted(side.letter, cells) for side in sides}
-    size = _check_size(sides, wanted, len(rows.table), settings, folder)
-    plan = _plan(cells, len(rows_in(rows.table, "train")), settings, measured_rate(chosen))
+    size = _check_size(sides, wanted, len(rows.table), at)
+    plan = _plan(cells, len(rows_in(rows.table, "train")), settings, matrix_rate(at.device))
     say(
         f"{len(plan)} fits ({len(sides[0].layers)} x {len(sides[1].layers)} layers, both ways"
         f"{f', {left_out} pairs left out' if left_out else ''}): about "
-        f"{spell_seconds(sum(planned.seconds for planned in plan))} on {chosen.type}, "
+        f"{spell_seconds(sum(planned.seconds for planned in plan))} on {at.device.type}, "
         f"{size / 1e9:.3g} GB of features. A killed run goes on."
     )
-    stores = {
-        side.letter: store_side(side, wanted[side.letter], rows, settings, folder, chosen)
-        for side in sides
-    }
-    fitted = _fit_all(plan, stores, settings, folder, chosen)
-    cka = _cka(sides, wanted, stores, folder, chosen)
+    stores = {side.letter: store_side(side, wanted[side.letter], rows, at) for side in sides}
+    fitted = _fit_all(plan, stores, at)
+    cka = _cka(sides, wanted, stores, at)
     origin = {
         "images": origin_of(rows, images),
         "networks": {
@@ -140,7 +137,7 @@ def compare_layers(
         "fits": len(plan),
         "code": code_hash("kc.comparison.matrix"),
         "versions": versions(),
-        "device": str(chosen),
+        "device": str(at.device),
     }
     told = (*_notes(fitted, left_out), notes.of_rows(sides, rows, settings))
     told += (*(_note(side) for side in sides), notes.of_fit(settings), notes.ONE_PAIR)
@@ -158,13 +155,7 @@ def _plan(
     ]
 
 
-def _fit_all(
-    plan: Sequence[_Planned],
-    stores: Mapping[str, Store],
-    settings: CompareSettings,
-    out: Path,
-    device: torch.device,
-) -> _Fitted:
+def _fit_all(plan: Sequence[_Planned], stores: Mapping[str, Store], at: Workplace) -> _Fitted:
     """Fit what is not fitted yet; what cannot be (a layer that never varies) is told, not raised.
 
     The bar counts estimated seconds, so that its time left is not that of the small fits.
@@ -178,9 +169,7 @@ def _fit_all(
             bar.set_description_str(f"fit {number} of {len(plan)}: {name}")
             ends = (stores[letter][cell.array(letter)] for letter in (source, target))
             try:
-                fit = fit_direction(
-                    name, next(ends), next(ends), settings, out, device, pictured=False
-                )
+                fit = fit_direction(Direction(name, *ends), at, pictured=False)
             except FeatureError as error:
                 found.refused[name] = error
             else:
@@ -212,7 +201,7 @@ def _table(
     return pd.DataFrame(rows)
 
 
-def _cells(sides: Sequence[Side], settings: CompareSettings) -> tuple[list[_Cell], int]:
+def _cells(sides: Sequence[ComparedSide], settings: CompareSettings) -> tuple[list[_Cell], int]:
     """Pair all layers; those that cannot be brought to one kind are counted and left out."""
     found, refused = [], []
     for first in sides[0].layers.values():
@@ -240,11 +229,10 @@ def _wanted(letter: str, cells: Sequence[_Cell]) -> dict[str, list[Form]]:
 
 
 def _check_size(
-    sides: Sequence[Side],
+    sides: Sequence[ComparedSide],
     wanted: Mapping[str, Mapping[str, list[Form]]],
     rows: int,
-    settings: CompareSettings,
-    out: Path,
+    at: Workplace,
 ) -> int:
     specs = [
         spec
@@ -253,10 +241,10 @@ def _check_size(
             {name: layer.shape for name, layer in side.layers.items()},
             wanted[side.letter],
             rows,
-            settings.activations.dtype,
+            at.settings.activations.dtype,
         )
     ]
-    return check_space(specs, out)
+    return check_space(specs, at.out)
 
 
 def _about(cell: _Cell) -> dict[str, Any]:
@@ -269,11 +257,10 @@ def _about(cell: _Cell) -> dict[str, Any]:
 
 
 def _cka(
-    sides: Sequence[Side],
+    sides: Sequence[ComparedSide],
     wanted: Mapping[str, Mapping[str, list[Form]]],
     stores: Mapping[str, Store],
-    out: Path,
-    device: torch.device,
+    at: Workplace,
 ) -> dict[tuple[str, str], float]:
     """Compare each layer in the form that holds most of it; by layer of a and of b."""
     arrays = []
@@ -285,12 +272,12 @@ def _cka(
         }
         arrays.append({name: name + form.suffix for name, form in widest.items()})
     names = [list(some.values()) for some in arrays]
-    found = cka_of_all(stores["a"], stores["b"], (names[0], names[1]), out, device)
+    found = cka_of_all(stores["a"], stores["b"], (names[0], names[1]), at)
     pairs = product(arrays[0], arrays[1])
     return dict(zip(pairs, found.to_numpy().ravel().tolist(), strict=True))
 
 
-def _note(side: Side) -> str:
+def _note(side: ComparedSide) -> str:
     return f"{side.letter}: {side.name}, {side.weights}; {len(side.layers)} layers."
 
 

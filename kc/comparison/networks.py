@@ -16,8 +16,9 @@ import torch
 from torch import nn
 from torchvision import models
 
-from kc.comparison.weights import State, classes_of, load_into, read_state, unprefixed
 from kc.errors import NetworkError
+from kc.networks.state import State, read_state
+from kc.networks.weights import classes_of, load_into, unprefixed
 from kc.plans.commands import command
 
 TIMM = "timm:"
@@ -46,7 +47,7 @@ def read_network(spec: str, weights: Path | None = None, seed: int = 0) -> OwnNe
         torchvision has that name too), or ``path/file.py:function``: the function is called
         without arguments and gives an ``nn.Module``. **The file is run**: name your own only.
     weights
-        A state dict; see :func:`kc.comparison.weights.read_state`. None: a named network keeps the
+        A state dict; see :func:`kc.networks.state.read_state`. None: a named network keeps the
         random weights of ``seed``, a function's keeps those it came with. Named networks get as
         many classes as the weights have.
     seed

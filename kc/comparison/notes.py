@@ -9,7 +9,7 @@ import pandas as pd
 from kc.comparison.forms import Form
 from kc.comparison.layers import Tap
 from kc.comparison.settings import CompareSettings
-from kc.comparison.sides import Rows, Side
+from kc.comparison.sides import ComparedRows, ComparedSide
 from kc.comparison.similarities import WIDTH
 from kc.images.rows import rows_in
 from kc.names import SUBSETS, Subset
@@ -25,7 +25,7 @@ READING = (
 ONE_PAIR = "One pair of networks: how far another seed would differ is not told by these numbers."
 
 
-def of_rows(sides: Sequence[Side], rows: Rows, settings: CompareSettings) -> str:
+def of_rows(sides: Sequence[ComparedSide], rows: ComparedRows, settings: CompareSettings) -> str:
     """Say how many images there are, and how networks saw them."""
     counts = " and ".join(f"{len(rows_in(rows.table, name))} {name}" for name in SUBSETS)
     if not any(isinstance(side.source, Tap) for side in sides):
@@ -45,7 +45,7 @@ def of_fit(settings: CompareSettings) -> str:
     )
 
 
-def of_forms(sides: Sequence[Side], chosen: Mapping[str, tuple[str, Form]]) -> list[str]:
+def of_forms(sides: Sequence[ComparedSide], chosen: Mapping[str, tuple[str, Form]]) -> list[str]:
     """Say in which forms two layers are compared, and how to have others; nothing where as is."""
     told = []
     for side in sides:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from kc.comparison.arrays import OwnArrays
 from kc.comparison.classes import IMAGES
-from kc.comparison.sides import Side
+from kc.comparison.sides import ComparedSide
 from kc.comparison.similarities import CKA, PEERS
 from kc.consistency import saved
 from kc.errors import StoreError
@@ -20,7 +20,7 @@ FILES = {"fits": saved.FILES, "peers": (PEERS, CKA), "classes": (IMAGES,)}
 
 def check_places(
     out: Path,
-    sides: Sequence[Side],
+    sides: Sequence[ComparedSide],
     images: Path | str | None,
     stores: Iterable[str],
     products: Iterable[str],

@@ -9,17 +9,17 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
-import torch
 from torch import nn
 
 from kc.comparison.arrays import OwnArrays, import_arrays
-from kc.comparison.forms import Layer
+from kc.comparison.forms import OwnLayer
 from kc.comparison.layers import Tap, distinct_layers, tap
 from kc.comparison.networks import OwnNetwork
 from kc.comparison.pictures import build_pictures
-from kc.comparison.record import Wanted, record_layers
+from kc.comparison.record import WantedForms, record_layers
 from kc.comparison.rows import order_in, rows_of_arrays
 from kc.comparison.settings import CompareSettings
+from kc.comparison.workplace import Workplace
 from kc.errors import FeatureError, ImageError
 from kc.store import Store
 
@@ -29,14 +29,14 @@ Choice = str | Sequence[str] | Literal["all"] | None
 
 
 @dataclass(frozen=True)
-class Side:
+class ComparedSide:
     """One side with the layers that are looked at."""
 
     letter: str
     name: str
     weights: str
     """Where its weights, or its features, are from."""
-    layers: dict[str, Layer]
+    layers: dict[str, OwnLayer]
     source: Tap | OwnArrays
     files: tuple[Path, ...] = ()
     """What it was read from."""
@@ -48,7 +48,7 @@ class Side:
         return f"{self.letter}: {self.name}, {what}{self.weights}; layer {layer} ({shape})."
 
 
-class Rows(NamedTuple):
+class ComparedRows(NamedTuple):
     """Which rows all features of a comparison have."""
 
     table: pd.DataFrame
@@ -58,7 +58,9 @@ class Rows(NamedTuple):
     """By letter, for features made elsewhere: the row of the file that each row is."""
 
 
-def open_side(letter: str, what: Comparable, wanted: Choice, settings: CompareSettings) -> Side:
+def open_side(
+    letter: str, what: Comparable, wanted: Choice, settings: CompareSettings
+) -> ComparedSide:
     """Find the layers asked for.
 
     Raises
@@ -71,7 +73,7 @@ def open_side(letter: str, what: Comparable, wanted: Choice, settings: CompareSe
     if isinstance(what, OwnArrays):
         names = _arrays_named(letter, what, wanted)
         chosen = {name: what.layers[name] for name in names}
-        return Side(letter, what.name, "features made elsewhere", chosen, what, what.inputs)
+        return ComparedSide(letter, what.name, "features made elsewhere", chosen, what, what.inputs)
     network = _own(what) if isinstance(what, nn.Module) else what
     if wanted is None:
         raise FeatureError(
@@ -82,7 +84,7 @@ def open_side(letter: str, what: Comparable, wanted: Choice, settings: CompareSe
         wanted = distinct_layers(network, settings.size)
     nodes = [wanted] if isinstance(wanted, str) else list(wanted)
     tapped = tap(network, nodes, settings.size)
-    return Side(letter, network.name, network.weights, tapped.layers, tapped, network.files)
+    return ComparedSide(letter, network.name, network.weights, tapped.layers, tapped, network.files)
 
 
 def _own(module: nn.Module) -> OwnNetwork:
@@ -108,8 +110,8 @@ def _arrays_named(letter: str, what: OwnArrays, wanted: Choice) -> list[str]:
 
 
 def pair_rows(
-    sides: Sequence[Side], images: Path | str | None, settings: CompareSettings, out: Path
-) -> Rows:
+    sides: Sequence[ComparedSide], images: Path | str | None, at: Workplace
+) -> ComparedRows:
     """Make the pictures' store where a network needs it, and find every side's rows in it.
 
     Raises
@@ -121,11 +123,11 @@ def pair_rows(
     """
     arrays = {side.letter: side.source for side in sides if isinstance(side.source, OwnArrays)}
     if len(arrays) == len(sides):
-        paired = rows_of_arrays(list(arrays.values()), settings)
-        return Rows(paired.table, None, dict(zip(arrays, paired.orders, strict=True)))
+        paired = rows_of_arrays(list(arrays.values()), at.settings)
+        return ComparedRows(paired.table, None, dict(zip(arrays, paired.orders, strict=True)))
     if images is None:
         raise ImageError("a network is compared, so pictures are needed. Cure: --images FOLDER.")
-    store = build_pictures(Path(images), out / "pictures.zarr", settings)
+    store = build_pictures(Path(images), at.out / "pictures.zarr", at.settings)
     orders = {}
     for letter, side in arrays.items():
         if side.ids is None:
@@ -134,21 +136,14 @@ def pair_rows(
                 f"Cure: --ids-{letter} FILE, one id a line: the picture's path in --images."
             )
         orders[letter] = order_in(side, side.ids, store.image_ids)
-    return Rows(store.rows, store, orders)
+    return ComparedRows(store.rows, store, orders)
 
 
-def store_side(
-    side: Side,
-    wanted: Wanted,
-    rows: Rows,
-    settings: CompareSettings,
-    out: Path,
-    device: torch.device,
-) -> Store:
+def store_side(side: ComparedSide, wanted: WantedForms, rows: ComparedRows, at: Workplace) -> Store:
     """Store a side's layers in the forms wanted, or go on with it."""
-    path = out / "activations" / f"{side.letter}.zarr"
+    path = at.out / "activations" / f"{side.letter}.zarr"
     if isinstance(side.source, OwnArrays):
         order = rows.orders[side.letter]
-        return import_arrays(side.source, wanted, rows.table, order, settings, path)
+        return import_arrays(side.source, wanted, rows.table, order, at.settings, path)
     assert rows.images is not None
-    return record_layers(side.source, wanted, rows.images, settings, path, device)
+    return record_layers(side.source, wanted, rows.images, at.settings, path, at.device)

@@ -4,20 +4,18 @@ import math
 import time
 from collections.abc import Iterator
 from itertools import pairwise
-from pathlib import Path
 
 import pandas as pd
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from kc.comparison.fits import digest_of
-from kc.comparison.settings import CompareSettings
+from kc.comparison.workplace import Direction, Workplace
 from kc.images.rows import rows_in
 from kc.provenance import product_key
-from kc.similarity.measures import NAMES, similarities
+from kc.similarity.measures import NAMES, Measuring, similarities
 from kc.similarity.minibatch import cka_matrix
-from kc.store import Store, StoredArray
+from kc.store import Store
 from kc.store.files import write_bytes_atomic
 from kc.store.product import Product
 
@@ -28,43 +26,36 @@ MINIBATCH = 256
 PEERS, CKA = "peers.csv", "cka.csv"
 
 
-def peers_of(
-    name: str,
-    source: StoredArray,
-    target: StoredArray,
-    settings: CompareSettings,
-    out: Path,
-    device: torch.device,
-) -> "pd.Series[float]":
+def peers_of(of: Direction, at: Workplace) -> "pd.Series[float]":
     """Give :func:`kc.similarity.measures.similarities` of one direction, measured on test images.
 
     What lies there under the same key is not measured again.
     """
-    about = {
-        "width": WIDTH,
-        "kernel_size": settings.consistency.kernel_size,
-    }
-    inputs = {"source": digest_of(source), "target": digest_of(target)}
-    key = product_key(about, inputs, "kc.similarity.measures", "kc.comparison.similarities")
-    with Product(out / "peers" / name, key, [PEERS]) as product:
+    settings = at.settings.consistency
+    about = {"width": WIDTH, "kernel_size": settings.kernel_size}
+    key = product_key(about, of.inputs, "kc.similarity.measures", "kc.comparison.similarities")
+    with Product(at.out / "peers" / of.name, key, [PEERS]) as product:
         if not product.is_done():
             begun = time.monotonic()
             product.start()
-            found = similarities(
-                source,
-                target,
-                rows_in(target.rows, "train"),
-                rows_in(target.rows, "test"),
-                device=device,
+            how = Measuring(
                 width=WIDTH,
-                kernel_size=settings.consistency.kernel_size,
-                block_rows=source.shard_rows,
-                memory_gb=settings.consistency.memory_gb,
+                kernel_size=settings.kernel_size,
+                block_rows=of.source.shard_rows,
+                memory_gb=settings.memory_gb,
+            )
+            found = similarities(
+                of.source,
+                of.target,
+                rows_in(of.target.rows, "train"),
+                rows_in(of.target.rows, "test"),
+                device=at.device,
+                how=how,
             )
             content = found.rename_axis("measure").to_csv().encode()
             write_bytes_atomic(product.folder / PEERS, content)
             seconds = round(time.monotonic() - begun, 2)
-            product.finish({"seconds": seconds, "device": str(device)}, [PEERS])
+            product.finish({"seconds": seconds, "device": str(at.device)}, [PEERS])
     values = pd.read_csv(product.folder / PEERS, index_col="measure")["similarity"]
     return values.reindex(list(NAMES))
 
@@ -73,8 +64,7 @@ def cka_of_all(
     first: Store,
     second: Store,
     names: tuple[list[str], list[str]],
-    out: Path,
-    device: torch.device,
+    at: Workplace,
 ) -> pd.DataFrame:
     """Give CKA by minibatch of every layer of one store with every one of another, test images.
 
@@ -83,13 +73,13 @@ def cka_of_all(
     """
     inputs = {"first": first.digest, "second": second.digest}
     key = product_key(names, inputs, "kc.comparison.similarities")
-    with Product(out / "peers" / "matrix", key, [CKA]) as product:
+    with Product(at.out / "peers" / "matrix", key, [CKA]) as product:
         if not product.is_done():
             product.start()
-            found = cka_matrix(_batches(first, second, names, device))
+            found = cka_matrix(_batches(first, second, names, at.device))
             frame = pd.DataFrame(found.numpy(), index=names[0], columns=names[1])
             write_bytes_atomic(product.folder / CKA, frame.to_csv().encode())
-            product.finish({"device": str(device)}, [CKA])
+            product.finish({"device": str(at.device)}, [CKA])
     return pd.read_csv(product.folder / CKA, index_col=0)
 
 

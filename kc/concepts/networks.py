@@ -26,7 +26,7 @@ from kc.networks import split
 from kc.networks.checkpoint import FILES, HISTORY, WEIGHTS, filled, save_weights
 from kc.networks.pretrained import weights_file
 from kc.networks.tails import HeldFeatures, train_tail
-from kc.networks.train import Pictures, accuracy
+from kc.networks.train import LabelledPictures, accuracy
 from kc.plans.commands import fix_at, remake
 from kc.plans.concept_products import ConceptNetwork
 from kc.provenance import plain, product_key, versions
@@ -207,7 +207,7 @@ def _weight(model: nn.Module, plan: ConceptNetwork, layer: str) -> Tensor:
 def _teach_above(
     model: nn.Module,
     plan: ConceptNetwork,
-    pictures: Pictures,
+    pictures: LabelledPictures,
     lessons: Lessons,
     device: torch.device,
 ) -> None:

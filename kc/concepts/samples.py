@@ -12,7 +12,7 @@ from kc.concepts.foreground import foreground_cells
 from kc.errors import ImageError, SettingsError
 from kc.images.rows import rows_in
 from kc.names import Subset
-from kc.networks.train import Pictures
+from kc.networks.train import LabelledPictures
 from kc.store import Store
 
 
@@ -46,12 +46,12 @@ def class_names(images: Store, classes: tuple[str, ...]) -> list[str]:
     return [str(name) for name in (classes or known)]
 
 
-def load_pictures(images: Store, subset: Subset, classes: tuple[str, ...]) -> Pictures:
+def load_pictures(images: Store, subset: Subset, classes: tuple[str, ...]) -> LabelledPictures:
     """Read the pictures of a subset that are of some classes; labels number these."""
     names = class_names(images, classes)
     rows = _rows_of(images, subset, names)
     labels = [names.index(name) for name in images.rows["class_name"].iloc[rows]]
-    return Pictures(torch.from_numpy(images["image"][rows]), torch.tensor(labels))
+    return LabelledPictures(torch.from_numpy(images["image"][rows]), torch.tensor(labels))
 
 
 def measured_pictures(

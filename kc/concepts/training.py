@@ -15,7 +15,8 @@ from kc.concepts.distance import WeightDistance
 from kc.errors import NetworkError
 from kc.images import normalise
 from kc.networks.checkpoint import STATE, load_state, save_state, save_weights
-from kc.networks.train import Pictures, augment
+from kc.networks.epoch import Outcome, Steering, run_epoch, set_rate, shuffled_batches
+from kc.networks.train import LabelledPictures, augment
 from kc.runtime import derive_seed
 from kc.settings.concepts import Lessons
 from kc.store.product import Product
@@ -76,7 +77,7 @@ def checkpoint_file(epoch: int) -> str:
 def train_to_checkpoints(
     model: nn.Module,
     lesson: Lesson,
-    pictures: Pictures,
+    pictures: LabelledPictures,
     course: Course,
     layers: Mapping[str, Tensor],
     product: Product,
@@ -142,7 +143,7 @@ def rate_at(course: Course, epoch: int) -> float:
 
 def _epoch(
     lesson: Lesson,
-    pictures: Pictures,
+    pictures: LabelledPictures,
     course: Course,
     optimiser: torch.optim.SGD,
     epoch: int,
@@ -150,30 +151,23 @@ def _epoch(
 ) -> float:
     """One pass; every random choice comes from (seed, epoch), so a restart changes nothing."""
     lesson.part.train()
-    for group in optimiser.param_groups:
-        group["lr"] = rate_at(course, epoch)
+    rate, device = set_rate(optimiser, rate_at(course, epoch)), course.device
     seed = derive_seed("concepts epoch", course.seed, epoch)
     generator = torch.Generator().manual_seed(seed)
-    order = torch.randperm(len(pictures.labels), generator=generator)
-    loss_sum, seen = 0.0, 0
-    device = course.device
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        for batch in torch.split(order, course.lessons.batch_size):
-            if len(batch) < 2:  # batch norm on 1x1 maps
-                continue
-            shown = _shown(pictures.images[batch], course, generator)
-            batched = normalise(shown).to(device, memory_format=torch.channels_last)
-            loss = lesson.loss(batched, pictures.labels[batch].to(device))
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            for way in each_step:
-                way.update()
-            loss_sum += loss.item() * len(batch)
-            seen += len(batch)
+    batches = shuffled_batches(len(pictures.labels), course.lessons.batch_size, generator)
+
+    def look(batch: Tensor) -> Outcome:
+        shown = _shown(pictures.images[batch], course, generator)
+        batched = normalise(shown).to(device, memory_format=torch.channels_last)
+        return Outcome(lesson.loss(batched, pictures.labels[batch].to(device)))
+
+    def walk() -> None:
+        for way in each_step:
+            way.update()
+
+    found = run_epoch(batches, look, optimiser, Steering(lambda _: rate, walk), seed, device)
     lesson.part.eval()
-    return loss_sum / seen
+    return found.loss
 
 
 def _shown(pictures: Tensor, course: Course, generator: torch.Generator) -> Tensor:

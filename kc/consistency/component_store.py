@@ -9,15 +9,15 @@ from pathlib import Path
 from kc.consistency.order import Rows
 from kc.errors import StoreError
 from kc.images.rows import rows_in
-from kc.names import Subset, component_names
+from kc.names import FEATURE_DIMS, Subset, component_names
 from kc.plans.commands import remake
 from kc.plans.products import FitPlan
 from kc.provenance import product_key
 from kc.settings.reconstruction import Consistency
-from kc.store import ArraySpec, Store, StoreWriter, open_store
+from kc.store import ArraySpec, StoredArray, StoreWriter, open_store
+from kc.store.part import Destination
 
 SHARD_ROWS = 256
-DIMS = {3: ("channel", "y", "x"), 2: ("token", "unit"), 1: ("unit",)}
 
 
 @dataclass(frozen=True)
@@ -28,15 +28,26 @@ class Kept:
     key: str
     rows: Rows
     """Rows of the target's store, in order."""
-    target: Store
-    spec: ArraySpec
-    names: tuple[str, ...]
+    target: StoredArray
+    order: int
+    """K."""
     root: str = ""
     """See :class:`kc.store.StoreWriter`."""
     fit_key: str = ""
     """Key of the fit whose components these are."""
     mend: str = ""
     """See :class:`kc.store.StoreWriter`."""
+
+    @property
+    def spec(self) -> ArraySpec:
+        """Describe the array."""
+        shape = tuple(self.target.shape[1:])
+        return ArraySpec(
+            name="component",
+            dims=("component", "image", *FEATURE_DIMS[len(shape)]),
+            shape=(len(component_names(self.order)), len(self.rows), *shape),
+            dtype="float16",
+        )
 
     def is_done(self) -> bool:
         """Say whether the store lies there whole, made from the same things."""
@@ -48,14 +59,13 @@ class Kept:
 
     def writer(self) -> StoreWriter:
         """Open the store for writing."""
-        coordinates = self.target.rows.iloc[self.rows].reset_index(drop=True)
         return StoreWriter(
             self.path,
             self.key,
             [self.spec],
-            coordinates,
+            self.target.rows.iloc[self.rows].reset_index(drop=True),
             SHARD_ROWS,
-            attributes={"component": list(self.names), "fit_key": self.fit_key},
+            attributes={"component": component_names(self.order), "fit_key": self.fit_key},
             mend=self.mend,
             root=self.root,
         )
@@ -67,24 +77,16 @@ class Kept:
 
 
 def kept_of(
-    plan: FitPlan, settings: Consistency, fit_key: str, target: Store, out: Path, root: str = ""
+    plan: FitPlan, settings: Consistency, fit_key: str, target: StoredArray, out: Destination
 ) -> Kept | None:
     """Say what is kept of a fit: nothing, the test images' components, or all."""
     if settings.components == "none" or not plan.keep:
         return None
     subset: Subset | None = "test" if settings.components == "test" else None
     rows = rows_in(target.rows, subset, plan.only)
-    shape = tuple(target[plan.target_node].shape[1:])
-    names = tuple(component_names(settings.order))
-    spec = ArraySpec(
-        name="component",
-        dims=("component", "image", *DIMS[len(shape)]),
-        shape=(len(names), len(rows), *shape),
-        dtype="float16",
-    )
     key = product_key(
         {"components": settings.components}, {"fit": fit_key}, "kc.consistency.evaluate"
     )
-    path = out / "components" / f"{plan.name}.zarr"
+    path = out.folder / "components" / f"{plan.name}.zarr"
     mend = remake(path.with_suffix(".json"))
-    return Kept(path, key, rows, target, spec, names, root, fit_key, mend)
+    return Kept(path, key, rows, target, settings.order, out.root, fit_key, mend)

@@ -21,7 +21,7 @@ from kc.store import StoredArray, check_same_images
 
 
 @runtime_checkable
-class Features(Protocol):
+class FeatureArray(Protocol):
     """What is asked of a feature: shape, dtype and slices of the image axis."""
 
     @property
@@ -35,11 +35,11 @@ class Features(Protocol):
 
 
 @dataclass(frozen=True)
-class Pair:
+class FeaturePair:
     """Source and target features of the same images, and how they are fed."""
 
-    source: Features
-    target: Features
+    source: FeatureArray
+    target: FeatureArray
     device: torch.device
     block_rows: int
     in_memory: bool
@@ -156,7 +156,7 @@ def pair_up(
     device: torch.device,
     block_rows: int = 256,
     memory_gb: float = 4.0,
-) -> Pair:
+) -> FeaturePair:
     """Check that two features belong together and choose how they are fed.
 
     Features already in memory, and stored ones below ``memory_gb``, are gathered once (on the
@@ -182,10 +182,10 @@ def pair_up(
         source, target = (_whole(side).to(place) for side in (source, target))
     # float64 may become infinite as float32
     finite = len(stored) == 2 and all(side.dtype.itemsize <= 4 for side in stored)
-    return Pair(source, target, device, block_rows, in_memory, finite)
+    return FeaturePair(source, target, device, block_rows, in_memory, finite)
 
 
-def _check_counts(source: Features, target: Features) -> None:
+def _check_counts(source: FeatureArray, target: FeatureArray) -> None:
     for side, values in (("source", source), ("target", target)):
         if len(values.shape) not in (2, 3, 4):
             raise FeatureError(

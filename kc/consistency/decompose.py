@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from kc.consistency.data import Pair
+from kc.consistency.data import FeaturePair
 from kc.consistency.net import ConsistencyNet
 from kc.consistency.order import Rows
 from kc.consistency.variance import Moments
@@ -76,7 +76,7 @@ def decompose(
 
 
 def blocks(
-    net: ConsistencyNet, units: Normalisation, pair: Pair, rows: Rows, block: int = 128
+    net: ConsistencyNet, units: Normalisation, pair: FeaturePair, rows: Rows, block: int = 128
 ) -> Iterator[tuple[Decomposition, Tensor]]:
     """Split the rows from first to last; each block comes with its target."""
     net.eval()
@@ -84,7 +84,7 @@ def blocks(
         yield decompose(net, units, x, y), y
 
 
-def moments(net: ConsistencyNet, units: Normalisation, pair: Pair, rows: Rows) -> Moments:
+def moments(net: ConsistencyNet, units: Normalisation, pair: FeaturePair, rows: Rows) -> Moments:
     """Sum up the variances of x0..xK, xdelta and the target over the rows."""
     found = Moments()
     for parts, y in blocks(net, units, pair, rows):

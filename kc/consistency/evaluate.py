@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from kc.consistency.component_store import Kept
-from kc.consistency.data import Pair
+from kc.consistency.data import FeaturePair
 from kc.consistency.decompose import decompose, stacked
 from kc.consistency.order import Rows
 from kc.consistency.result import FitResult
@@ -22,7 +22,7 @@ BLOCK = 256
 
 
 def evaluate(
-    result: FitResult, pair: Pair, subsets: Mapping[str, Rows], kept: Kept | None
+    result: FitResult, pair: FeaturePair, subsets: Mapping[str, Rows], kept: Kept | None
 ) -> dict[str, Moments]:
     """Go once over the images: moments of each subset's parts, and the components to keep.
 
@@ -63,7 +63,7 @@ def write_variances(found: Mapping[str, Moments], order: int, folder: Path) -> l
 
 def _pass(
     result: FitResult,
-    pair: Pair,
+    pair: FeaturePair,
     rows: Rows,
     subsets: Mapping[str, Rows],
     found: Mapping[str, Moments],

@@ -10,11 +10,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from kc.errors import FeatureError
+from kc.names import Shape
 
 EPSILON = 1e-5
 """Added to every standard deviation that divides, as in the released code."""
 
-Shape = tuple[int, ...]
 Sigma = Literal["dataset", "image"]
 
 

@@ -10,12 +10,12 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
-from kc.consistency.data import Pair
+from kc.consistency.data import FeaturePair
 from kc.consistency.decompose import Normalisation
 from kc.consistency.net import ConsistencyNet
 from kc.consistency.order import Rows, shuffled
 from kc.consistency.variance import Moments
-from kc.settings.reconstruction import Optimiser
+from kc.settings.reconstruction import Consistency, Optimiser
 
 RELEASED_EPOCHS = 1000
 Choose = Literal["validation", "last"]
@@ -23,24 +23,26 @@ Stage = Literal["start", "epoch", "refit"]
 
 
 @dataclass(frozen=True)
-class Training:
-    """What the loop works on: features, their units, and which rows do what."""
+class FitTask:
+    """What the loop works on: features, their units, which rows do what, and the settings."""
 
-    pair: Pair
+    pair: FeaturePair
     units: Normalisation
     fitted: Rows
     held: Rows
-    penalty: float
-    """lambda, on the sum of p^2."""
+    settings: Consistency
+    """Its penalty is a number."""
     seed: int
-    buffer_blocks: int
-    precision: Literal["float32", "bfloat16"] = "float32"
+
+    @property
+    def penalty(self) -> float:
+        """Lambda, on the sum of p^2."""
+        return float(self.settings.penalty)
 
     def epoch(self, number: int, batch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Give the batches of one epoch, in g's units."""
-        order = shuffled(
-            self.fitted, batch, self.seed, number, self.pair.block_rows, self.buffer_blocks
-        )
+        blocks = (self.pair.block_rows, self.settings.buffer_shards)
+        order = shuffled(self.fitted, batch, self.seed, number, *blocks)
         for x, y in self.pair.batches(order):
             yield self.units.source(x), self.units.target(y)
 
@@ -51,7 +53,7 @@ class Training:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class FitRecipe:
     """Learning rates, decay and number of epochs of one preset."""
 
     epochs: int
@@ -69,7 +71,9 @@ class Recipe:
         return 0.5 * (1 + math.cos(math.pi * (epoch + progress) / self.epochs))
 
 
-def paper_recipe(net: ConsistencyNet, settings: Optimiser, epochs: int, choose: Choose) -> Recipe:
+def paper_recipe(
+    net: ConsistencyNet, settings: Optimiser, epochs: int, choose: Choose
+) -> FitRecipe:
     """AdamW with decoupled decay on W alone and a rate of its own for q.
 
     q needs the larger rate: with W's it is still moving after a thousand epochs.
@@ -80,13 +84,13 @@ def paper_recipe(net: ConsistencyNet, settings: Optimiser, epochs: int, choose: 
         {"params": [net.logits], "lr": rates[1], "weight_decay": 0.0},
     ]
     optimiser = torch.optim.AdamW(groups)
-    return Recipe(epochs, settings.batch_size, choose, optimiser, rates, released=False)
+    return FitRecipe(epochs, settings.batch_size, choose, optimiser, rates, released=False)
 
 
-def released_recipe(net: ConsistencyNet, epochs: int, choose: Choose) -> Recipe:
+def released_recipe(net: ConsistencyNet, epochs: int, choose: Choose) -> FitRecipe:
     """Adam 1e-4 to 1e-6 log-spaced per epoch, coupled decay 1e-4 on q too, batch 64."""
     optimiser = torch.optim.Adam(net.parameters(), lr=1e-4, weight_decay=1e-4)
-    return Recipe(epochs, 64, choose, optimiser, (1e-4,), released=True)
+    return FitRecipe(epochs, 64, choose, optimiser, (1e-4,), released=True)
 
 
 class Entry(NamedTuple):
@@ -117,14 +121,11 @@ class Entry(NamedTuple):
         return row | {f"p{k}": gain for k, gain in enumerate(self.gains, start=1)}
 
 
-State = dict[str, Tensor]
-
-
 class Candidate(NamedTuple):
     """Weights that may be kept, with what they reached on the validation cut."""
 
     entry: Entry
-    state: State
+    state: dict[str, Tensor]
 
 
 def offer(entry: Entry, net: ConsistencyNet) -> Candidate:
@@ -142,8 +143,8 @@ class Progress:
 
 def optimise(
     net: ConsistencyNet,
-    task: Training,
-    recipe: Recipe,
+    task: FitTask,
+    recipe: FitRecipe,
     progress: Progress,
     after_epoch: Callable[[], None],
 ) -> Candidate:
@@ -170,7 +171,7 @@ def optimise(
 
 
 def entry_of(
-    net: ConsistencyNet, task: Training, epoch: int, stage: Stage, train_mse: float
+    net: ConsistencyNet, task: FitTask, epoch: int, stage: Stage, train_mse: float
 ) -> Entry:
     """Measure the validation cut under the present weights and Sigma."""
     gains = net.gains.detach()
@@ -179,7 +180,7 @@ def entry_of(
     return Entry(epoch, stage, train_mse, held, tuple(gains.tolist()), penalty)
 
 
-def mean_squared_error(net: ConsistencyNet, task: Training, rows: Rows) -> float:
+def mean_squared_error(net: ConsistencyNet, task: FitTask, rows: Rows) -> float:
     """Give the mean over images and elements of (g(x) - x*)^2, in evaluation mode."""
     net.eval()
     total, count = 0.0, 0
@@ -191,7 +192,7 @@ def mean_squared_error(net: ConsistencyNet, task: Training, rows: Rows) -> float
 
 
 def settle_variance(
-    net: ConsistencyNet, task: Training, rows: Rows, orders: Sequence[int] | None = None
+    net: ConsistencyNet, task: FitTask, rows: Rows, orders: Sequence[int] | None = None
 ) -> None:
     """Set Sigma to the exact variance over the rows, one pass an order, K down to 1.
 
@@ -208,7 +209,7 @@ def settle_variance(
             net.variance[k - 1] = found.channel_variance[0]
 
 
-def _train_epoch(net: ConsistencyNet, task: Training, recipe: Recipe, epoch: int) -> float:
+def _train_epoch(net: ConsistencyNet, task: FitTask, recipe: FitRecipe, epoch: int) -> float:
     """Run one epoch; Sigma becomes the epoch's pooled batch variance; give the mean MSE."""
     net.train()
     total, images, pooled = 0.0, 0, torch.zeros_like(net.variance)
@@ -226,10 +227,11 @@ def _train_epoch(net: ConsistencyNet, task: Training, recipe: Recipe, epoch: int
 
 
 def _step(
-    net: ConsistencyNet, task: Training, optimiser: torch.optim.Optimizer, x: Tensor, y: Tensor
+    net: ConsistencyNet, task: FitTask, optimiser: torch.optim.Optimizer, x: Tensor, y: Tensor
 ) -> float:
     optimiser.zero_grad()
-    with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=task.precision == "bfloat16"):
+    halved = task.settings.precision == "bfloat16"
+    with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=halved):
         reconstructed = net(x)
     mse = F.mse_loss(reconstructed.float(), y)
     loss = mse + task.penalty * net.gains.square().sum()

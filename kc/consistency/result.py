@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 from numpy.typing import ArrayLike
 
-from kc.consistency.data import Pair, pair_up
+from kc.consistency.data import FeaturePair, pair_up
 from kc.consistency.decompose import Decomposition, Normalisation, blocks, moments
 from kc.consistency.net import ConsistencyNet
 from kc.consistency.optimise import Entry
@@ -71,14 +71,14 @@ class FitResult:
         found = self.variances(source, target, rows)
         return float(found["xdelta"] / found["target"])
 
-    def _pair(self, source: Any, target: Any, rows: ArrayLike | None) -> tuple[Pair, Rows]:
+    def _pair(self, source: Any, target: Any, rows: ArrayLike | None) -> tuple[FeaturePair, Rows]:
         device = self.net.logits.device
         pair = pair_up(source, target, device)
         check_fitting(self.net, pair)
         return pair, rows_of(rows, len(pair))
 
 
-def check_fitting(net: ConsistencyNet, pair: Pair) -> None:
+def check_fitting(net: ConsistencyNet, pair: FeaturePair) -> None:
     """Refuse features of other shapes than the network's."""
     if (pair.source_shape, pair.target_shape) != (net.source_shape, net.target_shape):
         raise FeatureError(

@@ -8,6 +8,7 @@ from torchvision import models
 
 from kc.errors import NetworkError
 from kc.networks.state import read_state
+from kc.networks.weights import load_into
 
 
 def weights_file(architecture: str, weights: str) -> Path:
@@ -52,30 +53,14 @@ def load_pretrained(model: nn.Module, architecture: str, file: Path) -> list[str
     Raises
     ------
     NetworkError
-        The file is no state dict of this network, at this width.
+        The file is no state dict of this network, at this width
+        (:func:`kc.networks.weights.load_into`).
     """
-    found = read_state(file)
-    own = model.state_dict()
     last = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)][-1]
-    fresh = [name for name in own if name.startswith(f"{last}.")]
-    wanted = {name: value for name, value in own.items() if name not in fresh}
-    missing = sorted(set(wanted) - set(found))
-    extra = sorted(set(found) - set(own))
-    shapes = [
-        f"{name} {tuple(found[name].shape)} for {tuple(value.shape)}"
-        for name, value in wanted.items()
-        if name in found and found[name].shape != value.shape
-    ]
-    if missing or extra or shapes:
-        raise NetworkError(
-            f"{file}: not the weights of this {architecture}. Missing: {_some(missing)}; left "
-            f"over: {_some(extra)}; of another shape: {_some(shapes)}. Cure: weights need "
-            f"networks.{architecture} at width 1, head_units null and small_input false"
-        )
-    model.load_state_dict({name: found[name] for name in wanted}, strict=False)
+    fresh = [name for name in model.state_dict() if name.startswith(f"{last}.")]
+    cure = (
+        f"the weights of {architecture}, with networks.{architecture} at width 1, head_units null "
+        "and small_input false."
+    )
+    load_into(model, read_state(file), file, fresh, cure)
     return fresh
-
-
-def _some(names: list[str]) -> str:
-    shown = ", ".join(names[:4]) or "none"
-    return shown if len(names) <= 4 else f"{shown} and {len(names) - 4} more"

@@ -15,6 +15,7 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 from tqdm import tqdm
 
 from kc.errors import NetworkError
+from kc.networks.epoch import Outcome, Steering, run_epoch
 from kc.runtime import derive_seed
 from kc.settings.recipes import Fresh, Refine
 
@@ -87,17 +88,24 @@ def train_tail(
     model = copy.deepcopy(tail).to(device)
     batches = len(_order(len(labels), recipe.batch_size, seed))
     optimiser, schedule = _steering(model, recipe, batches)
+    steering = Steering(lambda _: float(schedule.get_last_lr()[0]), schedule.step)
     history: list[dict[str, Any]] = []
+
+    def look(rows: np.ndarray) -> Outcome:
+        wanted = labels[torch.from_numpy(rows)].to(device)
+        logits = model(features.batch(rows).to(device))
+        return Outcome(F.cross_entropy(logits, wanted), int((logits.argmax(1) == wanted).sum()))
+
+    model.train()
     for epoch in tqdm(range(recipe.epochs), "tail", unit="epoch", disable=None, delay=10):
         order = _order(len(labels), recipe.batch_size, derive_seed("tail rows", seed, epoch))
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            torch.manual_seed(derive_seed("tail", seed, epoch))
-            found = _epoch(model, features, labels, order, optimiser, schedule)
-        history.append({"epoch": epoch + 1} | found)
-        if not np.isfinite(found["loss"]):
+        drawn = derive_seed("tail", seed, epoch)
+        found = run_epoch(order, look, optimiser, steering, drawn, device)
+        history.append({"epoch": epoch + 1} | found._asdict())
+        if not np.isfinite(found.loss):
             raise NetworkError(
-                f"tail: training diverged in epoch {epoch + 1} (loss {found['loss']}). Cure: "
-                f"lower the tail's learning rate (it was {found['learning_rate']:.3g})."
+                f"tail: training diverged in epoch {epoch + 1} (loss {found.loss}). Cure: "
+                f"lower the tail's learning rate (it was {found.learning_rate:.3g})."
             )
     return TailResult(model.eval(), pd.DataFrame(history))
 
@@ -140,7 +148,7 @@ def correct(tail: nn.Module, features: Features, labels: Tensor) -> Bool[np.ndar
     return np.asarray(predictions(tail, features) == labels.cpu().numpy())
 
 
-def accuracy(tail: nn.Module, features: Features, labels: Tensor) -> float:
+def tail_accuracy(tail: nn.Module, features: Features, labels: Tensor) -> float:
     """Share of images whose first choice is their label, in percent."""
     return float(100 * correct(tail, features, labels).mean())
 
@@ -260,36 +268,6 @@ def _steering(
         div_factor=25,
         final_div_factor=400,
     )
-
-
-def _epoch(
-    model: nn.Module,
-    features: Features,
-    labels: Tensor,
-    order: Sequence[np.ndarray],
-    optimiser: torch.optim.Optimizer,
-    schedule: LRScheduler,
-) -> dict[str, float]:
-    model.train()
-    device = _device(model)
-    loss_sum, right, seen, rate = 0.0, 0, 0, 0.0
-    for rows in order:
-        wanted = labels[torch.from_numpy(rows)].to(device)
-        logits = model(features.batch(rows).to(device))
-        loss = F.cross_entropy(logits, wanted)
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        rate = float(schedule.get_last_lr()[0])
-        schedule.step()
-        loss_sum += loss.item() * len(rows)
-        right += int((logits.argmax(1) == wanted).sum())
-        seen += len(rows)
-    return {
-        "loss": loss_sum / seen,
-        "train_accuracy": 100 * right / seen,
-        "learning_rate": rate,
-    }
 
 
 def _order(rows: int, batch_size: int, seed: int) -> list[np.ndarray]:

@@ -13,15 +13,16 @@ from torchvision.models.feature_extraction import (
 
 from kc.errors import NetworkError
 
+Extract = Callable[[Tensor], dict[str, Tensor]]
+"""From normalised pictures to features, by name."""
+
 
 def nodes(model: nn.Module) -> list[str]:
     """List the graph nodes of a network in eval mode, in order (torchvision's names)."""
     return list(get_graph_node_names(model)[1])
 
 
-def feature_extractor(
-    model: nn.Module, wanted: Sequence[str]
-) -> Callable[[Tensor], dict[str, Tensor]]:
+def feature_extractor(model: nn.Module, wanted: Sequence[str]) -> Extract:
     """Trace once; the result maps a batch to ``{node: feature}`` in one forward pass.
 
     Features are taken before anything later runs, so a network whose ReLUs work in place would
@@ -39,9 +40,13 @@ def feature_extractor(
 
 def record(model: nn.Module, wanted: Sequence[str], images: Tensor) -> dict[str, Tensor]:
     """Give the features of some nodes for a batch, in eval mode and without gradients."""
-    extractor = feature_extractor(model, wanted)
+    return look(feature_extractor(model, wanted), images)
+
+
+def look(extract: Extract, images: Tensor) -> dict[str, Tensor]:
+    """Make the features of a batch, without gradients: the forward pass of every recording."""
     with torch.inference_mode():
-        return extractor(images)
+        return extract(images)
 
 
 def check_node(node: str, known: Sequence[str]) -> None:

@@ -15,11 +15,12 @@ from kc.errors import NetworkError
 from kc.images import normalise
 from kc.networks.checkpoint import STATE, load_state, save_state
 from kc.networks.distil import born_again_loss
+from kc.networks.epoch import Outcome, Steering, run_epoch, set_rate, shuffled_batches
 from kc.runtime import derive_seed
 from kc.settings.recipes import Distillation, Recipe
 
 
-class Pictures(NamedTuple):
+class LabelledPictures(NamedTuple):
     """Pictures in memory, as stored, with their labels."""
 
     images: Tensor
@@ -47,14 +48,14 @@ class Teacher(NamedTuple):
     distillation: Distillation
 
 
-def accuracy(model: nn.Module, pictures: Pictures, device: torch.device) -> float:
+def accuracy(model: nn.Module, pictures: LabelledPictures, device: torch.device) -> float:
     """Share of pictures whose label, (n,), is the network's first choice, in percent."""
-    one = Pictures(pictures.images, pictures.labels[:, None])
+    one = LabelledPictures(pictures.images, pictures.labels[:, None])
     return accuracy_by_head(model, one, (), device)[0]
 
 
 def accuracy_by_head(
-    model: nn.Module, pictures: Pictures, heads: Sequence[int], device: torch.device
+    model: nn.Module, pictures: LabelledPictures, heads: Sequence[int], device: torch.device
 ) -> list[float]:
     """Share of pictures whose label is a head's first choice, in percent, by head."""
     model.eval()
@@ -89,9 +90,9 @@ def learning_rate_at(hyper: Hyper, step: int, steps_per_epoch: int) -> float:
     return float(low + (high - low) * (1 - np.cos(np.pi * share)) / 2)
 
 
-def train(
+def train_network(
     model: nn.Module,
-    pictures: Pictures,
+    pictures: LabelledPictures,
     hyper: Hyper,
     folder: Path,
     name: str,
@@ -132,7 +133,7 @@ def train(
 
 def _epoch(
     model: nn.Module,
-    train: Pictures,
+    train: LabelledPictures,
     hyper: Hyper,
     optimiser: torch.optim.SGD,
     epoch: int,
@@ -142,33 +143,22 @@ def _epoch(
     model.train()
     seed = derive_seed("epoch", hyper.seed, epoch)
     generator = torch.Generator().manual_seed(seed)
-    order = torch.randperm(len(train.labels), generator=generator)
-    # a last batch of one picture would break batch norm on 1x1 maps
-    batches = [b for b in torch.split(order, hyper.recipe.batch_size) if len(b) > 1]
-    loss_sum, right, seen, rate = 0.0, 0, 0, 0.0
-    with torch.random.fork_rng(devices=[hyper.device] if hyper.device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        for step, batch in enumerate(batches):
-            rate = learning_rate_at(hyper, epoch * len(batches) + step, len(batches))
-            for group in optimiser.param_groups:
-                group["lr"] = rate
-            pictures = augment(train.images[batch], hyper.recipe.augment, generator)
-            labels = train.labels[batch].to(hyper.device)
-            batched = normalise(pictures).to(hyper.device, memory_format=torch.channels_last)
-            logits = model(batched)
-            loss = _loss(logits, labels, batched, hyper, teacher)
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            loss_sum += loss.item() * len(batch)
-            right += int((first_choices(logits, hyper.heads) == labels)[:, 0].sum())
-            seen += len(batch)
-    return {
-        "epoch": epoch + 1,
-        "loss": loss_sum / seen,
-        "train_accuracy": 100 * right / seen,
-        "learning_rate": rate,
-    }
+    batches = shuffled_batches(len(train.labels), hyper.recipe.batch_size, generator)
+
+    def rate(step: int) -> float:
+        steps = epoch * len(batches) + step
+        return set_rate(optimiser, learning_rate_at(hyper, steps, len(batches)))
+
+    def look(batch: Tensor) -> Outcome:
+        pictures = augment(train.images[batch], hyper.recipe.augment, generator)
+        labels = train.labels[batch].to(hyper.device)
+        batched = normalise(pictures).to(hyper.device, memory_format=torch.channels_last)
+        logits = model(batched)
+        right = int((first_choices(logits, hyper.heads) == labels)[:, 0].sum())
+        return Outcome(_loss(logits, labels, batched, hyper, teacher), right)
+
+    found = run_epoch(batches, look, optimiser, Steering(rate), seed, hyper.device)
+    return {"epoch": epoch + 1} | found._asdict()
 
 
 def _loss(

@@ -1,7 +1,7 @@
 """Two layers of the same images beside one another by the measures others use."""
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
@@ -20,7 +20,7 @@ from kc.similarity.formulas import (
     whiten,
 )
 from kc.similarity.minibatch import minibatch_cka
-from kc.similarity.row_measures import View
+from kc.similarity.row_measures import RowView
 
 READINGS = ("positions", "flattened")
 """What counts as a row (:mod:`kc.similarity.row_measures`)."""
@@ -41,6 +41,27 @@ LEAST = 4
 CPU = torch.device("cpu")
 
 
+class Measuring(NamedTuple):
+    """How features are read and multiplied, and which of them are too wide."""
+
+    width: int = WIDTH
+    """Most units a flattened feature may have; wider ones leave NaN but for ``MINIBATCH``."""
+    block: int = 64
+    """Images multiplied at a time."""
+    minibatch: int = 256
+    """Images in one minibatch of [Nguyen2021]."""
+    kernel_size: int = 3
+    """Side of the neighbourhoods ``linear_share_patches`` sees (odd): that of g."""
+    block_rows: int = 256
+    """How stored layers are read, as in :func:`kc.consistency.data.pair_up`."""
+    memory_gb: float = 0.0
+    """As ``block_rows``; at 0 GB they are read block by block, and a block and the matrices of the
+    units are all that is held (or the rows, where they are fewer than the units)."""
+
+
+USUAL = Measuring()
+
+
 def similarities(
     source: Any,
     target: Any,
@@ -48,12 +69,7 @@ def similarities(
     test_rows: ArrayLike,
     *,
     device: torch.device = CPU,
-    width: int = WIDTH,
-    block: int = 64,
-    minibatch: int = 256,
-    kernel_size: int = 3,
-    block_rows: int = 256,
-    memory_gb: float = 0.0,
+    how: Measuring = USUAL,
 ) -> "pd.Series[float]":
     """Compare two features of the same images; every number is of the test images.
 
@@ -67,16 +83,8 @@ def similarities(
         Masks or indices of the images the linear map is fitted and everything is measured on.
     device
         Where the products are summed, in float64.
-    width
-        Most units a flattened feature may have; wider ones leave NaN but for ``MINIBATCH``.
-    block, minibatch
-        Images multiplied at a time, and in one minibatch of [Nguyen2021].
-    kernel_size
-        Side of the neighbourhoods ``linear_share_patches`` sees (odd): that of g.
-    block_rows, memory_gb
-        How stored layers are read, as in :func:`kc.consistency.data.pair_up`; at 0 GB they are
-        read block by block, and a block and the matrices of the units are all that is held (or
-        the rows, where they are fewer than the units).
+    how
+        Sizes of blocks and neighbourhoods, and the widest feature that is flattened.
 
     Returns
     -------
@@ -89,7 +97,7 @@ def similarities(
         away). ``cka_minibatch_flattened``: of any width. For vectors all readings are the same.
         NaN: CCA's kinds where rows are too few for the units
         (:func:`kc.similarity.formulas.mean_cca`), PWCCA where a feature has more units than
-        both kinds of rows together, and flattened features wider than ``width``.
+        both kinds of rows together, and flattened features wider than ``how.width``.
 
     Raises
     ------
@@ -99,24 +107,24 @@ def similarities(
     StoreError
         Stored layers that list different images.
     """
-    pair = pair_up(source, target, device, block_rows, memory_gb)
+    pair = pair_up(source, target, device, how.block_rows, how.memory_gb)
     train, test = (rows_of(rows, len(pair)) for rows in (train_rows, test_rows))
     _check_rows(train, test)
     found = dict.fromkeys(NAMES, math.nan)
-    found |= _compared(View(pair, "positions", block), train, test)
+    found |= _compared(RowView(pair, "positions", how.block), train, test)
     found[PATCHES] = found["linear_share_positions"]
-    if len(pair.target_shape) == 3 and kernel_size > 1:
-        patches = View(pair, "patches", block, kernel_size).halves(train, test)
+    if len(pair.target_shape) == 3 and how.kernel_size > 1:
+        patches = RowView(pair, "patches", how.block, how.kernel_size).halves(train, test)
         found[PATCHES] = linear_share(*patches)
     if len(pair.target_shape) == 1:
         found |= {f"{name}_flattened": found[f"{name}_positions"] for name in MEASURES}
-    elif max(math.prod(pair.source_shape), math.prod(pair.target_shape)) <= width:
-        found |= _compared(View(pair, "flattened", block), train, test)
-    found[MINIBATCH] = minibatch_cka(pair.in_order(test, minibatch))
+    elif max(math.prod(pair.source_shape), math.prod(pair.target_shape)) <= how.width:
+        found |= _compared(RowView(pair, "flattened", how.block), train, test)
+    found[MINIBATCH] = minibatch_cka(pair.in_order(test, how.minibatch))
     return pd.Series(found, name="similarity")
 
 
-def _compared(view: View, train: Rows, test: Rows) -> dict[str, float]:
+def _compared(view: RowView, train: Rows, test: Rows) -> dict[str, float]:
     """Give every measure of one reading."""
     halves = view.halves(train, test)
     whitened = whiten(halves.test)

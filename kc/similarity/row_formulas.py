@@ -36,16 +36,16 @@ def narrow(feeds: Sequence[Blocks]) -> Narrowed:
     held = [[torch.cat(side) for side in zip(*feed(), strict=True)] for feed in feeds]
     lengths = [len(x) for x, _ in held]
     source, target = (torch.cat(side) for side in zip(*held, strict=True))
-    columns = coordinates(target)
+    columns = row_coordinates(target)
     # columns are orthogonal, so that least squares for the mean over units is a division
     mean = columns.T @ target.mean(1) / columns.square().sum(0)
     parts = zip(
-        *(torch.split(side, lengths) for side in (coordinates(source), columns)), strict=True
+        *(torch.split(side, lengths) for side in (row_coordinates(source), columns)), strict=True
     )
     return Narrowed([_one_block(x, y) for x, y in parts], TargetUnits(target.shape[1], mean))
 
 
-def coordinates(rows: Float[Tensor, "n p"]) -> Float[Tensor, "n r"]:
+def row_coordinates(rows: Float[Tensor, "n p"]) -> Float[Tensor, "n r"]:
     """Give orthogonal columns, r at most n, whose rows have the inner products of those given."""
     values, vectors = torch.linalg.eigh(rows @ rows.T)
     kept = values > ROUNDING * values[-1]

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
 
-from kc.consistency.data import Pair
+from kc.consistency.data import FeaturePair
 from kc.consistency.net import channels_of, match_size
 from kc.consistency.order import Rows
 from kc.errors import FeatureError
@@ -38,10 +38,10 @@ class Halves(NamedTuple):
 
 
 @dataclass(frozen=True)
-class View:
+class RowView:
     """Two layers read in one way."""
 
-    pair: Pair
+    pair: FeaturePair
     reading: Reading
     block: int
     """Images multiplied at a time."""

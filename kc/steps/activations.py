@@ -9,7 +9,7 @@ from kc.runtime import pick_device
 from kc.settings.feature_maps import Activations
 from kc.store import open_store
 from kc.store.files import write_json_atomic
-from kc.store.part import WHOLE, Part
+from kc.store.part import WHOLE, Destination, Part
 
 
 class Recording(NamedTuple):
@@ -54,10 +54,8 @@ def record_features(
         recording.nodes,
         open_store(images),
         settings,
-        results / "activations",
+        Destination(results / "activations", recording.root, recording.part),
         pick_device(device),
-        recording.part,
-        recording.root,
     )
     if receipt is not None and recording.part.of > 1:
         write_json_atomic(receipt, recorded)

@@ -7,6 +7,7 @@ from kc.consistency.products import fit_pairs
 from kc.plans.products import FitPlan, networks_of
 from kc.runtime import pick_device
 from kc.settings.reconstruction import Consistency
+from kc.store.part import Destination
 
 
 def fit_layers(
@@ -29,4 +30,4 @@ def fit_layers(
     """
     names = [network.name for network in networks_of(fits)]
     stores = {name: results / "activations" / f"{name}.json" for name in names}
-    fit_pairs(fits, stores, settings, 0, results, pick_device(device), root)
+    fit_pairs(fits, stores, settings, 0, Destination(results, root), pick_device(device))

@@ -18,7 +18,13 @@ from kc.networks.build import build
 from kc.networks.checkpoint import FILES, HISTORY, WEIGHTS, load_network, save_weights
 from kc.networks.pretrained import load_pretrained, weights_file
 from kc.networks.prune import apply_masks, bake, removed_share, solve
-from kc.networks.train import Hyper, Pictures, Teacher, accuracy_by_head, train
+from kc.networks.train import (
+    Hyper,
+    LabelledPictures,
+    Teacher,
+    accuracy_by_head,
+    train_network,
+)
 from kc.plans.commands import fix_at, remake
 from kc.plans.products import NetworkPlan
 from kc.provenance import plain, product_key, versions
@@ -172,7 +178,7 @@ def _make(
     pictures = _load(images, rows, labels)
     hyper = hyper_of(plan, training, tuple(map(len, names)), device)
     model, teacher, about = _prepared(plan, training, hyper, folder.parent)
-    history = train(model, pictures, hyper, folder, plan.name, teacher)
+    history = train_network(model, pictures, hyper, folder, plan.name, teacher)
     if plan.kind == "pruned":
         bake(model)
         about["removed_share"] = removed_share(model)
@@ -231,9 +237,9 @@ def _prepared(
     return model, teacher, about
 
 
-def _load(images: Store, rows: np.ndarray, labels: np.ndarray) -> Pictures:
+def _load(images: Store, rows: np.ndarray, labels: np.ndarray) -> LabelledPictures:
     chosen = torch.from_numpy(labels[rows].astype(np.int64))
-    return Pictures(torch.from_numpy(images["image"][rows]), chosen)
+    return LabelledPictures(torch.from_numpy(images["image"][rows]), chosen)
 
 
 def _origin_digest(origin: NetworkPlan, out: Path) -> str:

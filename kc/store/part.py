@@ -1,5 +1,6 @@
-"""The part of a store that one of several jobs writes."""
+"""Where stores are written, and the part of them that one of several jobs writes."""
 
+from pathlib import Path
 from typing import NamedTuple
 
 
@@ -15,3 +16,19 @@ class Part(NamedTuple):
 
 
 WHOLE = Part()
+
+
+class Destination(NamedTuple):
+    """Where stores go; a folder alone says it all where nothing else is asked for."""
+
+    folder: Path
+    """Of the manifests."""
+    root: str = ""
+    """Holds the stores in its place (:class:`kc.store.StoreWriter`)."""
+    part: Part = WHOLE
+    """The shards that are written; only all of them make a finished store."""
+
+    @classmethod
+    def of(cls, out: "Path | Destination") -> "Destination":
+        """Take a folder for the stores, whole, in it."""
+        return cls(out) if isinstance(out, Path) else out

@@ -23,6 +23,7 @@ from kc.similarity.measures import (
     PATCHES,
     READINGS,
     WIDTH,
+    Measuring,
     similarities,
 )
 from kc.studies.features import Bench
@@ -114,9 +115,11 @@ def _measured(bench: Bench, fit: FitPlan) -> dict[str, Any]:
         rows["train"],
         rows["test"],
         device=bench.device,
-        kernel_size=bench.settings.consistency.kernel_size,
-        block_rows=source[fit.source_node].shard_rows,
-        memory_gb=bench.settings.consistency.memory_gb,
+        how=Measuring(
+            kernel_size=bench.settings.consistency.kernel_size,
+            block_rows=source[fit.source_node].shard_rows,
+            memory_gb=bench.settings.consistency.memory_gb,
+        ),
     )
     return {"test_images": len(rows["test"])} | {name: float(found[name]) for name in NAMES}
 

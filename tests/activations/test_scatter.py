@@ -14,7 +14,7 @@ from kc.settings.feature_maps import Activations
 from kc.settings.recipes import Network
 from kc.store import ArraySpec, StoreWriter, open_store
 from kc.store.files import read_json
-from kc.store.part import WHOLE, Part
+from kc.store.part import WHOLE, Destination, Part
 from kc.store.product import Product
 
 NODES = ["layer1.1.add", "layer3.1.add"]
@@ -41,7 +41,8 @@ def recorded(tmp_path_factory):
 
     def record(out, part=WHOLE):
         device = torch.device("cpu")
-        return record_networks({"n": folder}, NODES, images, settings, out, device, part)
+        target = Destination(out, part=part)
+        return record_networks({"n": folder}, NODES, images, settings, target, device)
 
     return record
 

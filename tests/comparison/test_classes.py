@@ -6,8 +6,9 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from kc.cli.main import app
-from kc.comparison import CompareSettings, classes, compare, fits, read_network
+from kc.comparison import CompareSettings, classes, compare, read_network
 from kc.consistency.decompose import decompose, stacked
+from kc.consistency.saved import load_fit
 from kc.errors import ImageError
 from kc.settings.feature_maps import Activations
 from kc.settings.reconstruction import Consistency, Optimiser
@@ -91,7 +92,7 @@ def test_shares_are_those_of_the_formula_written_plainly(seeing, pictures, tmp_p
     out = tmp_path / "out"
     found = compare(*seeing, "0", "0", pictures, out, SETTINGS)
     x, y = (open_store(out / "activations" / f"{side}.zarr")["0"] for side in "ab")
-    result = fits.load_fit(out / "fits" / "b-from-a")
+    result = load_fit(out / "fits" / "b-from-a")
     source, target = (torch.from_numpy(np.asarray(side[:])).float() for side in (x, y))
     parts = stacked(decompose(result.net, result.normalisation, source, target), target)
     tested = (y.rows["subset"] == "test").to_numpy()

@@ -5,7 +5,9 @@ import pandas as pd
 import pytest
 import torch
 
-from kc.comparison import CompareSettings, OwnNetwork, compare, fits, read_network
+from kc.comparison import CompareSettings, OwnNetwork, compare, read_network
+from kc.consistency import fit_product
+from kc.consistency.saved import load_fit
 from kc.errors import FeatureError, NetworkError
 from kc.settings.feature_maps import Activations
 from kc.settings.reconstruction import Consistency, Optimiser
@@ -63,7 +65,7 @@ def test_what_the_store_holds_is_the_layer_of_the_normalised_picture(nets, photo
 def test_test_images_are_not_fitted_on(nets, photos, tmp_path):
     a, b = (read_network(f"{nets}:tiny", seed=seed) for seed in (0, 1))
     found = compare(a, b, "conv3", "conv3", photos, tmp_path / "out", SETTINGS)
-    result = fits.load_fit(tmp_path / "out" / "fits" / "b-from-a")
+    result = load_fit(tmp_path / "out" / "fits" / "b-from-a")
     assert (found.images.rows["subset"].iloc[result.train] == "train").all()
     assert len(result.train) == 36
 
@@ -78,7 +80,7 @@ def test_vectors_are_compared_and_have_no_pictures(nets, photos, tmp_path):
 def test_a_killed_run_goes_on(nets, photos, tmp_path, monkeypatch):
     a, b = (read_network(f"{nets}:tiny", seed=seed) for seed in (0, 1))
     written, made = [], []
-    write_shard, fit = StoreWriter.write, fits.fit
+    write_shard, fit = StoreWriter.write, fit_product.fit_pair
 
     def writing(self, shard, values):
         if "stop" in written:
@@ -96,7 +98,7 @@ def test_a_killed_run_goes_on(nets, photos, tmp_path, monkeypatch):
         return fit(*arguments, **settings)
 
     monkeypatch.setattr(StoreWriter, "write", writing)
-    monkeypatch.setattr(fits, "fit", fitting)
+    monkeypatch.setattr(fit_product, "fit_pair", fitting)
 
     def run():
         return compare(a, b, "conv3", "conv3", photos, tmp_path / "out", SETTINGS)

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from kc.comparison.forms import Form, Layer, align, prefix_of
+from kc.comparison.forms import Form, OwnLayer, align, prefix_of
 from kc.errors import FeatureError
 
-MAP, OTHER_MAP = Layer("conv", (6, 4, 4)), Layer("conv2", (8, 7, 7))
-TOKENS, VECTOR = Layer("tokens", (17, 5), told=1), Layer("fc", (9,))
+MAP, OTHER_MAP = OwnLayer("conv", (6, 4, 4)), OwnLayer("conv2", (8, 7, 7))
+TOKENS, VECTOR = OwnLayer("tokens", (17, 5), told=1), OwnLayer("fc", (9,))
 
 
 def test_tokens_are_chosen():
@@ -68,9 +68,9 @@ def test_auto_changes_as_little_as_it_can():
     assert (first.suffix, second.suffix) == ("@pool", "")
     first, second = align(TOKENS, MAP, tokens="class")
     assert (first.suffix, second.suffix) == ("@class", "@pool")
-    other = Layer("finer", (65, 5))
+    other = OwnLayer("finer", (65, 5))
     assert [form.suffix for form in align(TOKENS, other)] == ["@grid", "@grid"]
-    without = Layer("words", (60, 5))
+    without = OwnLayer("words", (60, 5))
     assert [form.suffix for form in align(MAP, without)] == ["@pool", "@pool"]
 
 
@@ -88,9 +88,9 @@ def test_what_cannot_be_is_said():
     with pytest.raises(FeatureError, match=r"'fc' \(9\) cannot be laid on a grid: expected a map"):
         align(MAP, VECTOR, how="grid")
     with pytest.raises(FeatureError, match=r"'words' \(60 x 5\) cannot be laid on a grid"):
-        align(MAP, Layer("words", (60, 5)), how="grid")
+        align(MAP, OwnLayer("words", (60, 5)), how="grid")
     with pytest.raises(FeatureError, match=r"'t': 16 tokens, none of them a class token before a"):
-        align(Layer("t", (16, 5)), MAP, tokens="class")
+        align(OwnLayer("t", (16, 5)), MAP, tokens="class")
 
 
 def test_forms_are_told_in_words():

@@ -8,10 +8,11 @@ import pytest
 import torch
 from PIL import Image
 
-from kc.comparison import CompareSettings, compare, compare_layers, estimate, fits, read_network
+from kc.comparison import CompareSettings, compare, compare_layers, estimate, read_network
 from kc.comparison.layers import distinct_layers
 from kc.comparison.networks import OwnNetwork
 from kc.comparison.write_matrix import best, matrix_figure, write_matrix
+from kc.consistency import fit_product
 from kc.errors import FeatureError, StoreError
 from kc.settings.feature_maps import Activations
 from kc.settings.reconstruction import Consistency, Optimiser
@@ -66,7 +67,7 @@ def test_each_pair_is_what_it_is_alone(networks, photos, tmp_path, monkeypatch):
 def test_a_killed_run_goes_on_at_the_next_fit_and_more_layers_cost_only_theirs(
     networks, photos, tmp_path, monkeypatch
 ):
-    made, fit = [], fits.fit
+    made, fit = [], fit_product.fit_pair
 
     def fitting(*arguments, **settings):
         if len(made) == 3:
@@ -75,7 +76,7 @@ def test_a_killed_run_goes_on_at_the_next_fit_and_more_layers_cost_only_theirs(
         made.append("fit")
         return fit(*arguments, **settings)
 
-    monkeypatch.setattr(fits, "fit", fitting)
+    monkeypatch.setattr(fit_product, "fit_pair", fitting)
     about = (photos, tmp_path / "out", SETTINGS)
     with pytest.raises(KeyboardInterrupt):
         compare_layers(*networks, ["conv2"], ["conv2", "conv3"], *about)

@@ -9,7 +9,6 @@ from torch import nn
 from torchvision import models
 
 from kc.comparison import networks, read_network
-from kc.comparison.weights import load_into, read_state
 from kc.errors import NetworkError
 
 PICTURE = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
@@ -73,20 +72,6 @@ def test_safetensors_are_read(nets, tmp_path):
     assert torch.equal(found.model.conv3.weight, state["conv3.weight"])
 
 
-def test_a_prefix_of_the_networks_own_stays():
-    inner = nn.Sequential()
-    inner.add_module("module", nn.Linear(2, 2))
-    load_into(inner, {name: value + 1 for name, value in inner.state_dict().items()}, Path("w"))
-
-
-def test_old_batch_norms_that_did_not_count_are_taken():
-    state = nn.BatchNorm2d(3).state_dict()
-    model = nn.Sequential(nn.BatchNorm2d(3))
-    found = {f"0.{name}": value + 1 for name, value in state.items() if "num" not in name}
-    load_into(model, found, Path("w"))
-    assert model[0].weight.tolist() == [2, 2, 2]
-
-
 def test_a_mismatch_lists_what_is_missing_left_over_and_of_another_shape(nets, tmp_path):
     state = weights_of(nets)
     state["extra.weight"] = torch.ones(2)
@@ -102,42 +87,10 @@ def test_a_mismatch_lists_what_is_missing_left_over_and_of_another_shape(nets, t
         read_network(f"{nets}:tiny", tmp_path / "w.pt")
 
 
-def test_an_empty_state_dict_is_a_mismatch_too():
-    with pytest.raises(
-        NetworkError, match=r"w: not .*: 2 missing in the file \(weight, bias\)\. C"
-    ):
-        load_into(nn.Linear(2, 2), {}, Path("w"))
-
-
 def test_long_lists_of_a_mismatch_are_cut(nets, tmp_path):
     torch.save({f"w{k}": torch.ones(1) for k in range(9)}, tmp_path / "w.pt")
     with pytest.raises(NetworkError, match=r"9 left over \(w0, w1, w2, w3, w4, w5, and 3 more\)"):
         read_network(f"{nets}:tiny", tmp_path / "w.pt")
-
-
-class Anything:
-    pass
-
-
-def test_weights_that_cannot_be_read(tmp_path):
-    missing = tmp_path / "none.pt"
-    with pytest.raises(NetworkError, match=r"none\.pt: no such file; expected weights \(\.pt"):
-        read_state(missing)
-    pickled = tmp_path / "pickled.pt"
-    torch.save({"model": Anything()}, pickled)
-    with pytest.raises(NetworkError, match=r"pickled\.pt: not readable as weights \(Unpickling"):
-        read_state(pickled)
-    for name in ("torn.pt", "torn.safetensors"):
-        (tmp_path / name).write_bytes(b"PK\x03\x04 torn")
-        with pytest.raises(NetworkError, match=rf"{name}: not readable .* refuses to run\. Cure"):
-            read_state(tmp_path / name)
-    empty = tmp_path / "empty.pt"
-    torch.save({"epoch": 3, "optimizer": {}}, empty)
-    with pytest.raises(NetworkError, match=r"no tensors by name in it, but the keys epoch, optim"):
-        read_state(empty)
-    torch.save(torch.ones(3), empty)
-    with pytest.raises(NetworkError, match=r"no tensors by name in it, but Tensor\. Cure: save"):
-        read_state(empty)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from kc.consistency import ConsistencyNet, fit
-from kc.errors import FeatureError
+from kc.errors import FeatureError, SettingsError
 from kc.settings.reconstruction import Optimiser
 
 FAST = Optimiser(epochs=3, learning_rate=2e-3)
@@ -222,3 +222,23 @@ def test_bad_features_are_refused_with_what_and_where():
     result = fit(x, y, optimiser=FAST)
     with pytest.raises(FeatureError, match="this g leads from"):
         result.decompose(y, x)
+
+
+@pytest.mark.parametrize(
+    ("about", "told"),
+    [
+        ({"order": 6}, r"^fit: order: Input should be less than or equal to 5 \(got 6\)\. Cure"),
+        ({"kernel_size": 4}, r"^fit: kernel_size: Input should be 1, 3 or 5 \(got 4\)"),
+        ({"buffer_blocks": 0}, r"^fit: buffer_shards: Input should be greater than or equal to 1"),
+        ({"penalty": "raw_equivalent"}, r"^fit: penalty 'raw_equivalent': expected a number"),
+    ],
+)
+def test_settings_no_fit_can_have_are_refused(about, told):
+    with pytest.raises(SettingsError, match=told):
+        fit(*related(), **about)
+
+
+@pytest.mark.parametrize("name", ["oder", "components", "buffer_shards"])
+def test_an_unknown_keyword_is_refused(name):
+    with pytest.raises(TypeError, match=rf"unexpected keyword argument '{name}'"):
+        fit(*related(), **{name: 1})

@@ -2,18 +2,20 @@
 
 import json
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from kc.consistency import optimise, products
+from kc.consistency import fit_product, optimise, products
 from kc.consistency.saved import load_fit
 from kc.errors import StoreError
 from kc.plans.products import FitPlan, NetworkPlan
 from kc.settings.reconstruction import Consistency, Optimiser
 from kc.store import ArraySpec, StoreWriter, open_store
+from kc.store.part import Destination
 
 CPU = torch.device("cpu")
 A, B = (NetworkPlan("birds", "alexnet", seed) for seed in (0, 1))
@@ -54,8 +56,13 @@ def run(stores, tmp_path, settings=SETTINGS, seed=0, plans=PLANS):
 @pytest.fixture
 def counted(monkeypatch):
     """Count the fits that are really made."""
-    made, fit = [], products.fit
-    monkeypatch.setattr(products, "fit", lambda *a, **k: (made.append(k["seed"]), fit(*a, **k))[1])
+    made, fit = [], fit_product.fit_pair
+
+    def fitting(pair, settings, run):
+        made.append(run.seed)
+        return fit(pair, settings, run)
+
+    monkeypatch.setattr(fit_product, "fit_pair", fitting)
     return made
 
 
@@ -197,11 +204,15 @@ def test_raw_penalties_are_the_papers(stores, tmp_path):
     run(stores, tmp_path, SETTINGS.model_copy(update={"penalty": "raw_equivalent"}), plans=plans)
     result = load_fit(tmp_path / "fits" / PLANS[0].name)
     assert result.penalty == pytest.approx(8.0 / y[train].astype(np.float64).var(), rel=1e-6)
-    job = products.Job(PLANS[0], Consistency(preset="released"), 0, CPU)
-    assert job.penalty(3.0) == 8.0
-    vgg = NetworkPlan("birds", "vgg16_bn", 0)
-    plan = FitPlan(vgg, vgg, "conv4_3", "conv4_3")
-    assert products.Job(plan, Consistency(preset="released"), 0, CPU).penalty(3.0) == 0.1
+    # what the stores are of is told by the plan alone
+    vgg_a, vgg_b = (replace(network, architecture="vgg16_bn") for network in (A, B))
+    vgg = FitPlan(vgg_a, vgg_b, "features.8", "features.8")
+    opened = {name: open_store(path) for name, path in stores.items()}
+    opened |= {vgg_a.name: opened[A.name], vgg_b.name: opened[B.name]}
+    layers = products.HeldLayers(opened, 1.0)
+    for plan, expected in ((PLANS[0], 8.0), (vgg, 0.1)):
+        about = (Consistency(preset="released"), 0, Destination(tmp_path), CPU)
+        assert products.product_of(plan, layers, *about).settings.penalty == expected
 
 
 def test_stores_of_other_images_are_refused(stores, tmp_path):

@@ -26,6 +26,7 @@ from kc.runtime import use_threads
 from kc.settings.feature_maps import Activations
 from kc.settings.reconstruction import Consistency, Optimiser
 from kc.store import open_store
+from kc.store.part import Destination
 
 CPU = torch.device("cpu")
 NODE = "relu"
@@ -65,8 +66,8 @@ def decompose(room: Path, memory_gb: float = STREAMED) -> None:
     once = Optimiser(epochs=1)
     result = fit_features(some[0], some[1], order=1, kernel_size=1, optimiser=once)
     settings = Consistency(order=1, components="all")
-    out = room / f"held-{memory_gb}"
-    kept = kept_of(FitPlan(A, B, NODE, NODE, keep=True), settings, "k", target, out)
+    out = Destination(room / f"held-{memory_gb}")
+    kept = kept_of(FitPlan(A, B, NODE, NODE, keep=True), settings, "k", target[NODE], out)
     pair = pair_up(source[NODE], target[NODE], CPU, 32, memory_gb)
     evaluate(result, pair, {}, kept)
 

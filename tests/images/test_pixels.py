@@ -11,3 +11,9 @@ def test_normalise_is_imagenets() -> None:
     result = normalise(images)
     assert result.dtype == torch.float32
     np.testing.assert_allclose(result.numpy(), expected, atol=1e-6)
+
+
+def test_other_colours_take_the_place_of_imagenets() -> None:
+    images = torch.full((1, 3, 2, 2), 255, dtype=torch.uint8)
+    found = normalise(images, (0.0, 0.5, 1.0), (1.0, 0.5, 2.0))
+    assert found[0, :, 0, 0].tolist() == [1.0, 1.0, 0.0]

@@ -160,7 +160,7 @@ def test_a_trained_network_is_kept_until_its_recipe_changes(images, tmp_path, mo
     train(images, tmp_path)
     first = weights(tmp_path)
     (tmp_path / plan(0).name / "card.json").unlink()
-    monkeypatch.setattr(products, "train", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(products, "train_network", lambda *_: pytest.fail("trained again"))
     train(images, tmp_path)
     assert (tmp_path / plan(0).name / "card.json").is_file()
     monkeypatch.undo()

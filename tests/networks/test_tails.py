@@ -13,13 +13,13 @@ from kc.names import LAYER_NODES
 from kc.networks import build, record, split
 from kc.networks.tails import (
     HeldFeatures,
-    accuracy,
     correct,
     fresh_tail,
     held,
     predictions,
     subset_head,
     subset_labels,
+    tail_accuracy,
     train_tail,
     train_tails,
 )
@@ -126,9 +126,9 @@ def test_training_changes_every_weight_above_the_tap_in_a_copy_only(architecture
 )
 def test_a_head_whose_classes_are_turned_learns_them(recipe):
     own, labels = blobs()
-    assert accuracy(linear(turn=1), own, labels) < 10
+    assert tail_accuracy(linear(turn=1), own, labels) < 10
     found = train_tail(linear(turn=1), own, labels, recipe, 0, CPU)
-    assert accuracy(found.tail, *blobs(seed=1)) > 95
+    assert tail_accuracy(found.tail, *blobs(seed=1)) > 95
     assert found.history["train_accuracy"].iloc[-1] > 95
     assert found.history["loss"].iloc[-1] < found.history["loss"].iloc[0] / 3
 
@@ -138,14 +138,14 @@ def test_features_that_know_nothing_of_the_labels_teach_nothing():
     noise = HeldFeatures(torch.randn(400, 4, generator=torch.Generator().manual_seed(2)))
     found = train_tail(linear(), noise, labels, QUICK, 0, CPU)
     fresh = HeldFeatures(torch.randn(400, 4, generator=torch.Generator().manual_seed(3)))
-    assert accuracy(found.tail, fresh, labels) < 35
-    assert accuracy(linear(), own, labels) > 95
+    assert tail_accuracy(found.tail, fresh, labels) < 35
+    assert tail_accuracy(linear(), own, labels) > 95
 
 
 def test_the_papers_recipe_leaves_a_good_tail_good():
     own, labels = blobs()
     found = train_tail(linear(), own, labels, Refine(), 0, CPU)
-    assert accuracy(found.tail, own, labels) >= accuracy(linear(), own, labels)
+    assert tail_accuracy(found.tail, own, labels) >= tail_accuracy(linear(), own, labels)
     assert 0 < (found.tail[0].weight - linear()[0].weight).abs().max() < 0.01
     rates = found.history["learning_rate"]
     np.testing.assert_allclose(rates, np.geomspace(1e-5, 1e-7, 100), rtol=1e-9)
@@ -244,7 +244,7 @@ def test_accuracy_is_the_share_of_correct_images():
     assert right.dtype == bool
     assert right[:290].mean() > 0.95
     assert not right[290:].any()
-    assert accuracy(linear(), own, labels) == pytest.approx(100 * right.sum() / 300)
+    assert tail_accuracy(linear(), own, labels) == pytest.approx(100 * right.sum() / 300)
 
 
 def test_a_fresh_tail_is_drawn_by_the_modules_own_rules():
@@ -268,8 +268,8 @@ def test_a_fresh_tail_is_drawn_by_the_modules_own_rules():
 
 def test_a_fresh_tail_of_a_trained_head_knows_nothing():
     own, labels = blobs(400)
-    found = [accuracy(fresh_tail(linear(), seed), own, labels) for seed in range(8)]
-    assert np.mean(found) < 50 < accuracy(linear(), own, labels)
+    found = [tail_accuracy(fresh_tail(linear(), seed), own, labels) for seed in range(8)]
+    assert np.mean(found) < 50 < tail_accuracy(linear(), own, labels)
 
 
 def test_parameters_without_a_rule_cannot_be_drawn_anew():

@@ -9,7 +9,7 @@ from scipy.stats import ortho_group
 from kc.consistency.order import in_sequence
 from kc.errors import FeatureError, StoreError
 from kc.similarity.formulas import linear_cka, svcca, whiten
-from kc.similarity.measures import MEASURES, MINIBATCH, NAMES, PATCHES, similarities
+from kc.similarity.measures import MEASURES, MINIBATCH, NAMES, PATCHES, Measuring, similarities
 from kc.similarity.minibatch import cka_matrix, minibatch_cka
 from kc.similarity.moments import joint_moments
 from kc.store import ArraySpec, StoreWriter, open_store
@@ -33,7 +33,7 @@ def pair(seed=0, source=(6,), target=(5,), noise=0.5, n=N):
 
 
 def compared(x, y, **how):
-    return similarities(x, y, TRAIN[: len(x)], TEST[: len(x)], **how)
+    return similarities(x, y, TRAIN[: len(x)], TEST[: len(x)], how=Measuring(**how))
 
 
 def expected(x, y, rows):
@@ -143,7 +143,7 @@ def test_minibatches_are_unbiased_and_the_biased_estimate_is_not():
     x = rng.normal(size=(4000, 40))
     y = np.c_[x[:, :8], rng.normal(size=(4000, 32))]
     rows = np.arange(4000)
-    found = similarities(x, y, rows[:4], rows[4:], minibatch=16)
+    found = similarities(x, y, rows[:4], rows[4:], how=Measuring(minibatch=16))
     assert found[MINIBATCH] == pytest.approx(0.2, abs=0.02)
     assert found["cka_flattened"] == pytest.approx(0.2, abs=0.01)
     few = joint_moments(lambda: [(torch.from_numpy(x[:16]), torch.from_numpy(y[:16]))])

@@ -1,23 +1,35 @@
 """State dicts put into networks: prefixes are taken off, nothing is guessed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from torch import Tensor, nn
 
 from kc.errors import NetworkError
-from kc.networks.state import State, read_state
-
-__all__ = ["State", "classes_of", "load_into", "read_state", "unprefixed"]
+from kc.networks.state import State
 
 PREFIXES = ("module.", "_orig_mod.", "model.")
 """What DataParallel, torch.compile and Lightning put before every name."""
 SHOWN = 6
 """Names listed of each kind of mismatch."""
+AS_SAVED = "name the network they were saved from, made as it was then."
 
 
-def load_into(model: nn.Module, state: State, file: Path) -> None:
+def load_into(
+    model: nn.Module,
+    state: State,
+    file: Path,
+    fresh: Collection[str] = (),
+    cure: str = AS_SAVED,
+) -> None:
     """Put a state dict into a network; every weight must find its place, and be of its shape.
+
+    Parameters
+    ----------
+    fresh
+        Names of the network's that keep what they have, whatever the state dict has for them.
+    cure
+        What to do about a state dict of another network, for the message.
 
     Raises
     ------
@@ -26,12 +38,13 @@ def load_into(model: nn.Module, state: State, file: Path) -> None:
     """
     own = model.state_dict()
     state = unprefixed(state, own)
+    wanted = {name: value for name, value in own.items() if name not in fresh}
     # batch norms of before 2018 did not count
-    missing = [n for n in own if n not in state and not n.endswith(".num_batches_tracked")]
+    missing = [n for n in wanted if n not in state and not n.endswith(".num_batches_tracked")]
     left = [name for name in state if name not in own]
     shapes = [
         f"{name} {tuple(state[name].shape)}, expected {tuple(value.shape)}"
-        for name, value in own.items()
+        for name, value in wanted.items()
         if name in state and state[name].shape != value.shape
     ]
     kinds = {"missing in the file": missing, "left over": left, "of another shape": shapes}
@@ -39,10 +52,11 @@ def load_into(model: nn.Module, state: State, file: Path) -> None:
     if faults:
         raise NetworkError(
             f"{file}: not the weights of this network ({len(own)} tensors): {'; '.join(faults)}. "
-            "Cure: name the network they were saved from, made as it was then."
+            f"Cure: {cure}"
         )
     try:
-        model.load_state_dict(state, strict=False)
+        taken = {name: value for name, value in state.items() if name in wanted}
+        model.load_state_dict(taken, strict=False)
     except RuntimeError as error:  # torch cannot convert every type of number
         told = " ".join(str(error).split())
         raise NetworkError(f"{file}: {told:.300}. Cure: save the weights as float32.") from error

@@ -1,0 +1,67 @@
+"""Features of stored pictures, shard by shard: the one loop that all recordings run."""
+
+import logging
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+from tqdm import tqdm
+
+from kc.images.pixels import IMAGENET_MEAN, IMAGENET_STD, normalise
+from kc.names import FEATURE_DIMS
+from kc.networks.tap import Extract, look
+from kc.store import ArraySpec, StoredArray, StoreWriter
+
+LOG = logging.getLogger(__name__)
+
+Colours = tuple[float, float, float]
+See = Callable[[UInt8[Tensor, "n 3 y x"]], Mapping[str, Tensor]]
+"""From stored pictures to features ``(n, *shape)``, by the name of their array."""
+
+
+def seen_by(
+    extract: Extract,
+    device: torch.device,
+    mean: Colours = IMAGENET_MEAN,
+    std: Colours = IMAGENET_STD,
+) -> See:
+    """Give what turns stored pictures into the features ``extract`` finds, on a device."""
+    return lambda pixels: look(extract, normalise(pixels.to(device), mean, std))
+
+
+def feature_spec(name: str, shape: tuple[int, ...], rows: int, dtype: str) -> ArraySpec:
+    """Describe the array of a layer; ``shape``: of one image's feature."""
+    return ArraySpec(
+        name, ("image", *FEATURE_DIMS[len(shape)]), (rows, *shape), dtype, statistics=True
+    )
+
+
+def record_missing(writer: StoreWriter, images: StoredArray, see: See, batch: int) -> None:
+    """Record every shard the store still lacks.
+
+    Batches of at most ``batch`` pictures begin anew with each shard. Held are the pictures of one
+    shard and its features, float32.
+
+    Raises
+    ------
+    FeatureError
+        A value that is not finite, or too large for the type it is stored in; the image is named.
+    """
+    missing, name = writer.missing(), writer.path.stem
+    LOG.info("%s: %d of %d shards to record", name, len(missing), writer.shards)
+    total = sum(rows.stop - rows.start for rows in map(writer.rows, missing))
+    with tqdm(total=total, desc=f"record {name}", unit="image", disable=None, leave=False) as bar:
+        for shard in missing:
+            pictures = torch.from_numpy(images.read(writer.rows(shard)))
+            values = {
+                array: np.empty((len(pictures), *spec.shape[1:]), np.float32)
+                for array, spec in writer.arrays.items()
+            }
+            for start in range(0, len(pictures), batch):
+                some = pictures[start : start + batch]
+                for array, feature in see(some).items():
+                    values[array][start : start + len(some)] = feature.float().cpu().numpy()
+                bar.update(len(some))
+            writer.write(shard, values)

@@ -1,0 +1,120 @@
+"""A fit as files: ``fits/NAME/`` and, where asked for, its components' store; made once."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kc.consistency.component_store import Kept
+from kc.consistency.data import FeaturePair
+from kc.consistency.evaluate import evaluate, write_variances
+from kc.consistency.fit import FitRun, fit_pair
+from kc.consistency.net import channels_of
+from kc.consistency.order import Rows
+from kc.consistency.result import FitResult
+from kc.consistency.resume import STATE, Resume
+from kc.consistency.saved import FILES, load_fit, save_fit
+from kc.consistency.variance import Moments
+from kc.provenance import versions
+from kc.settings.reconstruction import Consistency
+from kc.store.product import Product
+
+LOG = logging.getLogger(__name__)
+
+Tell = Callable[[FitResult, Mapping[str, Moments]], dict[str, Any]]
+"""From a fit and the moments of each subset to what its card says of its own."""
+
+
+@dataclass(frozen=True)
+class FitProduct:
+    """What the files of one fit are made from."""
+
+    name: str
+    key: str
+    settings: Consistency
+    seed: int
+    """Of the fit, as it is passed on."""
+    subsets: Mapping[str, Rows]
+    """Rows that are evaluated; g is fitted on those of ``train``."""
+    pair: Callable[[], FeaturePair]
+    """Opens both layers; called only where something is to be made."""
+    tell: Tell
+    kept: Kept | None = None
+    """The components to keep."""
+    raw_penalty: float = 0.1
+    """Lambda on raw features, which the penalty ``raw_equivalent`` divides by Var(x*)."""
+
+
+def make_fit(about: FitProduct, out: Path) -> Path:
+    """Fit, evaluate and write ``out/fits/NAME``; give that folder.
+
+    What lies there whole under the same key is not made again; components are made from it where
+    they are missing. A fit that was killed goes on between two epochs.
+
+    Raises
+    ------
+    FeatureError
+        Features g cannot work with.
+    """
+    with Product(out / "fits" / about.name, about.key, FILES) as product:
+        if not product.is_done():
+            _make(about, product)
+        elif about.kept is not None and not about.kept.is_done():
+            pair = about.pair()
+            evaluate(load_fit(product.folder, pair.device), pair, {}, about.kept)
+    return product.folder
+
+
+def _make(about: FitProduct, product: Product) -> None:
+    """Fit, evaluate and write; the card comes last."""
+    begun = time.monotonic()
+    product.start()
+    pair, train = about.pair(), about.subsets["train"]
+    settings = about.settings.model_copy(update={"penalty": _penalty(about, pair)})
+    run = FitRun(train=train, seed=about.seed, resume=Resume(product.folder / STATE))
+    result = fit_pair(pair, settings, run)
+    files = save_fit(result, product.folder)
+    found = evaluate(result, pair, about.subsets, about.kept)
+    files += write_variances(found, result.net.order, product.folder)
+    card = _card(about.name, result, pair) | about.tell(result, found)
+    product.finish(card | {"seconds": round(time.monotonic() - begun, 2)}, files)
+
+
+def _penalty(about: FitProduct, pair: FeaturePair) -> float:
+    """Give lambda as a number."""
+    penalty = about.settings.penalty
+    if penalty != "raw_equivalent":
+        return float(penalty)
+    found = Moments()
+    for _, y in pair.in_order(about.subsets["train"]):
+        found.add(y[None], 1 if y.ndim == 4 else -1)
+    return about.raw_penalty / float(found.global_variance[0])
+
+
+def _card(name: str, result: FitResult, pair: FeaturePair) -> dict[str, Any]:
+    """Say what was fitted, how far it came, and how many positions there were for a weight."""
+    net = result.net
+    weights = net.weights[0][0].numel()
+    return {
+        "fit": name,
+        "resized": net.on_maps and net.source_shape[1:] != net.target_shape[1:],
+        "preset": result.preset,
+        "penalty": result.penalty,
+        "p": net.gains.tolist(),
+        "chosen": result.chosen.line(),
+        "epochs": int(result.history["epoch"].max()),
+        "positions_per_weight": len(result.train) * positions_of(net.target_shape) / weights,
+        "normalisation": result.normalisation._asdict(),
+        "seed": result.seed,
+        "device": str(pair.device),
+        "versions": versions(),
+    }
+
+
+def positions_of(shape: tuple[int, ...]) -> int:
+    """Give the positions (maps) or tokens of one image's feature; 1 of a vector."""
+    return int(np.prod(shape)) // channels_of(shape)
