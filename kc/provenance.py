@@ -2,10 +2,19 @@
 
 A *code hash* covers a module and every ``kc`` module it imports, directly or not, so editing one
 module reruns only what depends on it. A name that a package only hands on counts the module that
-defines it, not all the package offers: ``__init__`` files hold nothing but such imports, and one
-that holds more counts whole. The hash is taken over the syntax tree without docstrings: a comment
-does not cost a night of training. Modules whose effect is counted by value (settings are part of
-every key) or that cannot change a result (errors, the command line) are left out.
+defines it, not all the package offers: ``__init__`` files hold a docstring, imports of names and
+``__all__`` and nothing else, and one that holds more counts whole. What is imported by a name that
+is made up while running (a data set's reader, a study) is no import to see: whoever asks for the
+hash names it (``kc.plans.layouts.code_of_dataset``).
+
+Left out is what changes no number of a product:
+
+- comments, docstrings and the words of an error where it is raised: the hash is taken over the
+  syntax tree without them, so better words do not cost a night of training;
+- ``kc.settings`` and ``kc.plans``: what a user set and what a job is to make is in every key by
+  value;
+- ``kc.errors`` and ``kc.cli``: messages and commands;
+- this module: where it hashes otherwise, every hash is another.
 """
 
 import ast
@@ -24,7 +33,7 @@ from kc.errors import without_secrets
 
 PACKAGE_ROOT = Path(__file__).parent
 NOT_COUNTED = ("kc.settings", "kc.plans", "kc.cli", "kc.errors", "kc.provenance")
-"""Packages and modules without numerics: settings count by value, plans by what they name."""
+"""Packages and modules without numerics; why each of them may be left out stands above."""
 
 
 def code_hash(*entries: str) -> str:
@@ -104,14 +113,22 @@ def counts(module: str) -> bool:
 
 @cache
 def _tree(module: str) -> ast.Module:
-    """Parse a module, without its docstrings."""
+    """Parse a module, without its docstrings and the words of the errors it raises."""
     tree = ast.parse(_source_path(module).read_text(encoding="utf-8"))
     for node in ast.walk(tree):
+        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+            node.exc.args = [arg for arg in node.exc.args if not _is_words(arg)]
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
             body = node.body
             if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
                 node.body = body[1:]
     return tree
+
+
+def _is_words(node: ast.expr) -> bool:
+    return isinstance(node, ast.JoinedStr) or (
+        isinstance(node, ast.Constant) and isinstance(node.value, str)
+    )
 
 
 def _source_path(module: str) -> Path:

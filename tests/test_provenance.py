@@ -39,6 +39,36 @@ def test_comments_and_docstrings_change_nothing(package):
     assert code_hash("kc.a") == a
 
 
+RAISING = """
+def f(x):
+    if x:
+        raise ValueError(f"{x} is wrong: " "Cure: mend it", LIMIT)
+    return "a text"
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "counts"),
+    [
+        ("is wrong", "is no good", False),
+        ("{x} is", "{x + 1} is", False),
+        ("LIMIT", "OTHER", True),
+        ("ValueError", "TypeError", True),
+        ("if x", "if not x", True),
+        ("a text", "another text", True),
+    ],
+)
+def test_the_words_of_an_error_that_is_raised_count_for_nothing(package, old, new, counts):
+    root, forget = package
+    (root / "a.py").write_text(RAISING)
+    forget()
+    before = code_hash("kc.a")
+    assert old in RAISING
+    (root / "a.py").write_text(RAISING.replace(old, new))
+    forget()
+    assert (code_hash("kc.a") != before) == counts
+
+
 PACKAGE = {
     "pkg/__init__.py": "from kc.pkg.one import f\nfrom kc.pkg.two import g as h\n__all__ = ['f']\n",
     "pkg/one.py": "def f():\n    return 1\n",
@@ -86,6 +116,26 @@ def test_every_package_of_kc_only_hands_on():
     names = [".".join(("kc", *path.parts)) for path in packages if path.parts]
     assert len(names) > 5
     assert [name for name in names if not provenance.only_hands_on(name)] == []
+    # a star hides who defines a name
+    stars = [path for path in root.rglob("*.py") if "import *" in path.read_text()]
+    assert stars == []
+
+
+@pytest.mark.parametrize(
+    ("text", "hands_on"),
+    [
+        ('"""About."""\n\nfrom kc.b import X\n\n__all__ = ["X"]\n', True),
+        ("", True),
+        ("from kc.b import X\nLIMIT = 1\n", False),
+        ("import kc.b\n", False),
+        ("def __getattr__(name): ...\n", False),
+    ],
+)
+def test_what_holds_more_than_names_handed_on_is_seen(package, text, hands_on):
+    root, forget = package
+    (root / "__init__.py").write_text(text)
+    forget()
+    assert provenance.only_hands_on("kc") == hands_on
 
 
 def test_a_key_follows_settings_and_inputs():

@@ -256,7 +256,11 @@ def test_modules_are_imported_by_names_of_ours():
     ]
     # timm and h5py are optional; the script of a study imports its report
     of_study = ("study.py", "f'kc.studies.{snakemake.params.study}'")
-    assert set(named) == {("networks.py", "'timm'"), ("hdf5.py", "'h5py'"), of_study}
+    optional = {("networks.py", "'timm'"), ("hdf5.py", "'h5py'")}
+    # a data set's reader and drawing code, from the table of kc.plans.layouts
+    of_layout = {("build.py", "LAYOUTS[layout].reader"), ("build.py", "GENERATED")}
+    of_layout.add(("generated.py", "drawn[layout]"))
+    assert set(named) == {*optional, *of_layout, of_study}
 
 
 def test_the_command_line_does_not_import_from_the_working_directory(tmp_path, mark):

@@ -15,6 +15,7 @@ from kc.datasets.archive import Files, climbs
 from kc.datasets.samples import Box, Sample
 from kc.errors import ImageError
 from kc.names import Subset
+from kc.settings.dataset import Dataset
 
 ARCHIVES = ("CUB_200_2011.tgz", "segmentations.tgz")
 """The two official downloads; the lists and pictures, and the masks."""
@@ -36,7 +37,7 @@ class _Line(NamedTuple):
     at: str
 
 
-def read_cub(files: Files) -> list[Sample]:
+def read_cub(files: Files, dataset: Dataset) -> list[Sample]:  # noqa: ARG001, all readers take both
     """Read the lists into samples, in the order of ``images.txt``.
 
     Raises
@@ -63,6 +64,7 @@ def read_cub(files: Files) -> list[Sample]:
                 box=_box(files, boxes[number]),
                 box_at=boxes[number].at,
                 mask=_mask(files, root, line.text),
+                superclass="bird",
             )
         )
     _check_unique(files, images)

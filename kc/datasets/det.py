@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from kc.datasets.archive import Files
 from kc.datasets.samples import Sample, check_trained, numbered
-from kc.datasets.voc import read_annotation
+from kc.datasets.voc_xml import read_annotation
 from kc.errors import ImageError
 from kc.names import Subset
 from kc.settings.dataset import Dataset

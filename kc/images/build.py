@@ -1,9 +1,10 @@
 """From a data set to its image store: one fixed random row order, cropped and resized once."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
-from types import MappingProxyType
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -11,42 +12,19 @@ import pandas as pd
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from kc.datasets import cub, dogs
 from kc.datasets.archive import Files, FolderFiles, open_files, open_folder_of
 from kc.datasets.decode import decode, has_foreground
-from kc.datasets.det import read_det
-from kc.datasets.folder import read_folder
 from kc.datasets.samples import Reader, Sample
-from kc.datasets.voc import read_voc
 from kc.errors import ImageError
 from kc.files.sources import Source
+from kc.plans.layouts import GENERATED, LAYOUTS
 from kc.provenance import plain
 from kc.runtime import derive_seed
 from kc.settings.dataset import Dataset
 from kc.store import ArraySpec, Store, StoreWriter, open_store
-from kc.synthetic.generated import write_generated
 
 SHARD_ROWS = 256
 """Images decoded and held at once; a kill costs at most these."""
-
-
-def _read_birds(files: Files, dataset: Dataset) -> list[Sample]:  # noqa: ARG001
-    return [sample._replace(superclass="bird") for sample in cub.read_cub(files)]
-
-
-READERS: Mapping[str, Reader] = MappingProxyType(
-    {
-        "cub": _read_birds,
-        "dogs": dogs.read_dogs,
-        "voc": read_voc,
-        "det": read_det,
-        "folder": read_folder,
-    }
-)
-ARCHIVES: Mapping[str, Sequence[str]] = MappingProxyType(
-    {"cub": cub.ARCHIVES, "dogs": dogs.ARCHIVES}
-)
-"""Archives a layout is spread over: a folder that holds some of them is read with them."""
 
 
 def build_image_store(
@@ -87,14 +65,14 @@ def build_image_store(
         Whatever is wrong with the archive, its lists, an image or a mask; or the layout is
         ``mixture`` (see :func:`kc.images.mixture.build_mixture_store`).
     """
-    if dataset.layout not in READERS:
+    if dataset.layout not in LAYOUTS:
         raise ImageError(
             f"{out}: layout '{dataset.layout}' has no pictures of its own, expected one of "
-            f"{', '.join(READERS)}. Cure: kc.images.build_mixture_store, from its parts' stores."
+            f"{', '.join(LAYOUTS)}. Cure: kc.images.build_mixture_store, from its parts' stores."
         )
     out.parent.mkdir(parents=True, exist_ok=True)
     with _open_source(dataset, archive, out) as files:
-        samples = ordered(READERS[dataset.layout](files, dataset), dataset.seed)
+        samples = ordered(_reader_of(dataset.layout)(files, dataset), dataset.seed)
         rows = coordinates(samples, dataset.box_foreground)
         made = {"archive": source.digest} if source else {"generated": plain(dataset.generated)}
         attributes = {"layout": dataset.layout, "classes": class_names(rows), "source": made}
@@ -156,14 +134,25 @@ def class_names(rows: pd.DataFrame) -> list[str]:
     return [str(name) for name in rows.groupby("label")["class_name"].first()]
 
 
+def _code_of(layout: str) -> ModuleType:
+    return import_module(LAYOUTS[layout].reader)
+
+
+def _reader_of(layout: str) -> Reader:
+    reader: Reader = getattr(_code_of(layout), f"read_{layout}")
+    return reader
+
+
 @contextmanager
 def _open_source(dataset: Dataset, archive: Path | None, out: Path) -> Iterator[Files]:
+    # archives a layout is spread over: a folder that holds some of them is read with them
+    known: Sequence[str] = getattr(_code_of(dataset.layout), "ARCHIVES", ())
     if archive is None:
         folder = out.with_name(f"{out.stem}-source")
-        write_generated(dataset.layout, dataset.generated, folder)
+        # by name: a store of photographs does not count the code of drawn ones
+        import_module(GENERATED).write_generated(dataset.layout, dataset.generated, folder)
         yield FolderFiles(folder)
-    elif dataset.layout in ARCHIVES and archive.is_dir():
-        known = ARCHIVES[dataset.layout]
+    elif known and archive.is_dir():
         with open_folder_of(archive, known, dataset.files, spool=out.parent) as files:
             yield files
     else:

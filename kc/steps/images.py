@@ -7,6 +7,7 @@ from typing import NamedTuple
 from kc.files.sources import FOLDER, Source
 from kc.images import build_image_store, build_mixture_store, open_images
 from kc.plans.commands import remake
+from kc.plans.layouts import code_of_dataset
 from kc.provenance import product_key
 from kc.settings.dataset import Dataset
 
@@ -42,11 +43,11 @@ def make_images(
     SourceError
         An archive that changed since its digest was taken.
     """
-    out, mend = manifest.with_suffix(".zarr"), remake(manifest)
+    out, mend, code = manifest.with_suffix(".zarr"), remake(manifest), code_of_dataset(dataset)
     if dataset.parts:
         stores = {name: open_images(path) for name, path in (parts or {}).items()}
         inputs = {name: store.digest for name, store in stores.items()}
-        key = product_key({"dataset": dataset}, inputs, "kc.images.mixture")
+        key = product_key({"dataset": dataset}, inputs, *code)
         build_mixture_store(stores, dataset.seed, out, key, mend)
         return
     path, source, inputs = None, None, {}
@@ -54,5 +55,5 @@ def make_images(
         path, inputs = archive.path, {"archive": archive.digest}
         source = Source((path,), archive.digest, manifest.parent.parent / FOLDER)
     about = {"dataset": dataset, "archive": str(path or "")}
-    key = product_key(about, inputs, "kc.images.build")
+    key = product_key(about, inputs, *code)
     build_image_store(dataset, path, out, key, mend, source)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kc.synthetic.outlines import Points, direction
-from kc.synthetic.species import Colour
+from kc.synthetic.parts import Colour
 
 MARKS = (
     "saddle",

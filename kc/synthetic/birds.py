@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from kc.synthetic.outlines import Frame, Points, direction, disc, line, oval, rotate
-from kc.synthetic.species import MARKS, Colour, Palette, Shape, Species
+from kc.synthetic.parts import Colour, Part
+from kc.synthetic.species import MARKS, Palette, Shape, Species
 
 _LIGHT: Colour = (244, 240, 230)
 
@@ -21,19 +22,6 @@ class Posture(NamedTuple):
     head: float = 0.0
     tail: float = 0.0
     wing: float = 0.0
-
-
-class Part(NamedTuple):
-    """One polygon of one colour."""
-
-    name: str
-    points: Points
-    """(corners, 2)"""
-    colour: Colour
-    within: str = ""
-    """Group that clips it; empty: none."""
-    strength: float = 1.0
-    """Opacity."""
 
 
 def bird_parts(species: Species, posture: Posture) -> list[Part]:

@@ -7,11 +7,12 @@ varies. The shade of its colours is the scene's.
 import numpy as np
 
 from kc.synthetic.beasts import Beast, Build, Coat, Head, head_of
-from kc.synthetic.birds import Part, Posture, bird_parts
+from kc.synthetic.birds import Posture, bird_parts
 from kc.synthetic.breeds import COATS, breed
 from kc.synthetic.curves import blob, ribbon, shifted
 from kc.synthetic.dog_painting import dog_parts, stance
 from kc.synthetic.outlines import Points, direction, disc, oval
+from kc.synthetic.parts import Part
 from kc.synthetic.quadrupeds import quadruped_parts
 from kc.synthetic.species import species
 from kc.synthetic.tones import darker

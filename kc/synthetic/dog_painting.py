@@ -3,11 +3,11 @@
 import numpy as np
 
 from kc.synthetic.beasts import MARKS, Build, Stance
-from kc.synthetic.birds import Part
 from kc.synthetic.breeds import Breed
 from kc.synthetic.figures import extent, moved, paint_parts, turned
 from kc.synthetic.ground import ground
 from kc.synthetic.painting import MARGIN, SUPERSAMPLE, Painting
+from kc.synthetic.parts import Part
 from kc.synthetic.quadrupeds import quadruped_parts
 from kc.synthetic.scenery import background, cover, light
 from kc.synthetic.tones import own_shade

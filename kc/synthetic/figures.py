@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw
 
-from kc.synthetic.birds import Part
 from kc.synthetic.outlines import Points
+from kc.synthetic.parts import Part
 
 
 class Extent(NamedTuple):

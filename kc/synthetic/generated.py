@@ -6,31 +6,24 @@ settings' seed and from what and which it is.
 """
 
 import shutil
-from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import xxhash
 
 from kc.errors import SettingsError, StoreError
+from kc.plans.layouts import GENERATED, LAYOUTS
 from kc.provenance import product_key
 from kc.settings.dataset import Generated
 from kc.store.files import file_digest, read_json, write_json_atomic
 from kc.store.ownership import LITTER, refuse_strangers
 from kc.store.place import Folder
-from kc.synthetic.write_cub import write_cub
-from kc.synthetic.write_det import write_det
-from kc.synthetic.write_dogs import write_dogs
-from kc.synthetic.write_voc import write_voc
 
 CARD = "card.json"
 """Key and digest of the folder, and its files; a folder without a digest is not complete."""
 DRAWN = frozenset({"", ".jpg", ".png", ".txt", ".xml", ".mat"})
 """What is drawn, where a card lists no files: an older one, a damaged one, or one of a kill."""
-WRITERS: Mapping[str, Callable[[Generated, Path], None]] = MappingProxyType(
-    {"cub": write_cub, "dogs": write_dogs, "voc": write_voc, "det": write_det}
-)
 
 
 def write_generated(layout: str, settings: Generated, folder: Path) -> None:
@@ -46,12 +39,13 @@ def write_generated(layout: str, settings: Generated, folder: Path) -> None:
     StoreError
         Something lies there, or aside, that kc did not draw.
     """
-    if layout not in WRITERS:
+    drawn = {name: about.writer for name, about in LAYOUTS.items() if about.writer}
+    if layout not in drawn:
         raise SettingsError(
-            f"datasets: layout '{layout}' cannot be drawn, only {', '.join(WRITERS)} can. "
+            f"datasets: layout '{layout}' cannot be drawn, only {', '.join(drawn)} can. "
             "Cure: name the data set's 'archive', or take one of these layouts."
         )
-    key = product_key({"layout": layout, "settings": settings}, {}, "kc.synthetic.generated")
+    key = product_key({"layout": layout, "settings": settings}, {}, GENERATED, drawn[layout])
     if _is_whole(folder, key):
         return
     aside = folder.with_name(f"{folder.name}.part")
@@ -60,7 +54,7 @@ def write_generated(layout: str, settings: Generated, folder: Path) -> None:
     _remove(aside)
     # first of all: what a kill leaves is known by it
     write_json_atomic(aside / CARD, {"key": key})
-    WRITERS[layout](settings, aside)
+    getattr(import_module(drawn[layout]), f"write_{layout}")(settings, aside)
     card = {"key": key, "digest": _digest(aside), "files": _files(aside)}
     write_json_atomic(aside / CARD, card)
     _remove(folder)

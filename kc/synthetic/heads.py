@@ -3,9 +3,9 @@
 import numpy as np
 
 from kc.synthetic.beasts import Beast, Head
-from kc.synthetic.birds import Part
 from kc.synthetic.curves import blob, ribbon
 from kc.synthetic.outlines import Points, disc, line, oval
+from kc.synthetic.parts import Part
 from kc.synthetic.tones import darker, mix
 
 _PINK = (206, 150, 138)

@@ -5,10 +5,9 @@ Each function draws one from a generator; proportions and colours vary, whatever
 
 import numpy as np
 
-from kc.synthetic.birds import Part
 from kc.synthetic.curves import blob, box, ribbon, shifted
 from kc.synthetic.outlines import direction, disc, line, oval
-from kc.synthetic.species import Colour
+from kc.synthetic.parts import Colour, Part
 from kc.synthetic.tones import darker, mix
 
 WOODS: tuple[Colour, ...] = ((150, 104, 64), (196, 152, 100), (98, 66, 46), (222, 206, 178))

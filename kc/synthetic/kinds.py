@@ -6,7 +6,7 @@ from types import MappingProxyType
 import numpy as np
 
 from kc.synthetic import creatures, household, vehicles
-from kc.synthetic.birds import Part
+from kc.synthetic.parts import Part
 
 Draw = Callable[[np.random.Generator, float], list[Part]]
 """One individual's parts, back to front, from a generator and the difficulty."""

@@ -1,16 +1,9 @@
-"""One generated picture: a bird of a species, posed, painted on its background, and its mask."""
+"""What a painter of one figure gives: the picture and its mask, and how finely it draws."""
 
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, UInt8
-from numpy.typing import NDArray
-from PIL import Image, ImageChops, ImageDraw
-
-from kc.synthetic.birds import Part, Posture, bird_parts, feet
-from kc.synthetic.scenery import background, cover, light, twig
-from kc.synthetic.species import MARKS, Shape, Species
-from kc.synthetic.tones import shifted_colour
 
 SUPERSAMPLE = 3
 MARGIN = 0.03
@@ -22,96 +15,3 @@ class Painting(NamedTuple):
 
     image: UInt8[np.ndarray, "h w 3"]
     foreground: Bool[np.ndarray, "h w"]
-
-
-def paint(species: Species, rng: np.random.Generator, canvas: int, difficulty: float) -> Painting:
-    """Paint one individual; all that varies is drawn from ``rng``."""
-    side = canvas * SUPERSAMPLE
-    individual = _individual(species, rng, difficulty)
-    parts = _plumage(bird_parts(individual, _posture(rng, difficulty)), rng, difficulty)
-    parts, perch = _place(parts, rng, side, difficulty)
-    picture = background(rng, side, difficulty)
-    _perch(picture, perch, rng)
-    mask = _paint_parts(picture, parts)
-    cover(picture, mask, rng, difficulty)
-    coverage = np.asarray(mask.reduce(SUPERSAMPLE), dtype=np.float64) / 255
-    image = light(np.asarray(picture.reduce(SUPERSAMPLE)), coverage, rng, difficulty)
-    return Painting(image, coverage >= 0.5)
-
-
-def _individual(species: Species, rng: np.random.Generator, difficulty: float) -> Species:
-    """Vary the proportions within a species."""
-    factors = np.exp(rng.normal(0, 0.16 * difficulty, len(species.shape)))
-    shape = (float(a * b) for a, b in zip(species.shape, factors, strict=True))
-    return species._replace(shape=Shape(*shape))
-
-
-def _posture(rng: np.random.Generator, difficulty: float) -> Posture:
-    head, tail, wing = rng.normal(0, 1, 3) * np.array([24, 20, 14]) * difficulty
-    return Posture(head, tail, wing)
-
-
-def _plumage(parts: list[Part], rng: np.random.Generator, difficulty: float) -> list[Part]:
-    """Give an individual its own shade of the colours, and wear its markings one by one."""
-    shift = rng.normal(0, 12 * difficulty, 3) + rng.normal(0, 14 * difficulty)
-    wear = {mark: 1 - difficulty * rng.random() for mark in MARKS}
-    return [
-        part._replace(
-            colour=shifted_colour(part.colour, shift),
-            strength=part.strength * wear.get(part.name, 1.0),
-        )
-        for part in parts
-    ]
-
-
-def _place(
-    parts: list[Part], rng: np.random.Generator, side: int, difficulty: float
-) -> tuple[list[Part], NDArray[np.float64]]:
-    """Turn, mirror, foreshorten, scale and shift a bird into the canvas; give its perch too."""
-    turn = np.radians(rng.normal(0, 24 * difficulty))
-    mirror = rng.choice([-1.0, 1.0])
-    squeeze = 1 - 0.5 * difficulty * rng.random()
-    rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
-    matrix = np.diag([mirror, 1.0]) @ rotation @ np.diag([squeeze, 1.0])
-    outer = np.concatenate([part.points for part in parts if not part.within]) @ matrix.T
-    low, high = outer.min(axis=0), outer.max(axis=0)
-    room = side * (1 - 2 * MARGIN)
-    scale = room * rng.uniform(0.95 - 0.35 * difficulty, 0.95) / (high - low).max()
-    free = room - scale * (high - low)
-    shift = side * MARGIN + free * (0.5 + difficulty * rng.uniform(-0.5, 0.5, 2)) - scale * low
-    placed = [part._replace(points=part.points @ matrix.T * scale + shift) for part in parts]
-    return placed, feet(parts) @ matrix.T * scale + shift
-
-
-def _perch(picture: Image.Image, at: NDArray[np.float64], rng: np.random.Generator) -> None:
-    """Paint the branch the bird stands on."""
-    side = picture.width
-    slope = rng.normal(0, 0.12)
-    half = side * rng.uniform(0.012, 0.028)
-    reach = np.array([1.0, slope]) * side
-    middle = at + np.array([0.0, half])
-    twig(rng, ImageDraw.Draw(picture), middle - reach, middle + reach, half)
-
-
-def _paint_parts(picture: Image.Image, parts: list[Part]) -> Image.Image:
-    """Paint the parts in order; give the mask of the whole bird.
-
-    As :func:`kc.synthetic.figures.paint_parts`, which is newer and rounds one corner in thousands
-    another way: with it, birds drawn by earlier versions would not be drawn again byte for byte.
-    """
-    groups: dict[str, Image.Image] = {}
-    bird = Image.new("L", picture.size)
-    for part in parts:
-        shape = Image.new("L", picture.size)
-        corners = [(float(x), float(y)) for x, y in part.points]
-        ImageDraw.Draw(shape).polygon(corners, fill=round(255 * part.strength))
-        if part.within:
-            shape = ImageChops.darker(shape, groups[part.within])
-        else:
-            bird = ImageChops.lighter(bird, shape)
-        known = groups.get(part.name)
-        groups[part.name] = ImageChops.lighter(known, shape) if known else shape
-        # painting only where the part is: seven times faster than over the whole picture
-        if (bounds := shape.getbbox()) is not None:
-            picture.paste(part.colour, bounds, shape.crop(bounds))
-    return bird

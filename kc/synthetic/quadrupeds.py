@@ -7,10 +7,10 @@ marks; the stance is an individual's.
 import numpy as np
 
 from kc.synthetic.beasts import MARKS, Beast, Build, Head, Stance, head_of
-from kc.synthetic.birds import Part
 from kc.synthetic.curves import blob, box, ribbon
 from kc.synthetic.heads import ear_parts, face_parts
 from kc.synthetic.outlines import Points, direction, disc, oval
+from kc.synthetic.parts import Part
 from kc.synthetic.tones import darker, mix
 
 

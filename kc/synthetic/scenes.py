@@ -7,11 +7,11 @@ from jaxtyping import Bool, UInt8
 from PIL import Image
 
 from kc.synthetic import beasts, species
-from kc.synthetic.birds import Part
 from kc.synthetic.figures import Extent, extent, moved, paint_parts, turned
 from kc.synthetic.ground import land, shadow
 from kc.synthetic.kinds import FLYING, KINDS
 from kc.synthetic.painting import SUPERSAMPLE
+from kc.synthetic.parts import Part
 from kc.synthetic.scenery import background, cover, light
 from kc.synthetic.tones import own_shade
 

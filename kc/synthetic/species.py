@@ -11,8 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kc.runtime import derive_seed
-
-Colour = tuple[int, int, int]
+from kc.synthetic.parts import Colour
 
 SPECIES_PER_GENUS = 4
 SHARED_MARKS = 2

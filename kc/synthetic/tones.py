@@ -5,8 +5,7 @@ from collections.abc import Collection
 import numpy as np
 from numpy.typing import NDArray
 
-from kc.synthetic.birds import Part
-from kc.synthetic.species import Colour
+from kc.synthetic.parts import Colour, Part
 
 
 def mix(a: Colour, b: Colour, share: float) -> Colour:

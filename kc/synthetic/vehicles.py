@@ -6,10 +6,9 @@ depend on the difficulty: these kinds differ by shape.
 
 import numpy as np
 
-from kc.synthetic.birds import Part
 from kc.synthetic.curves import blob, box, ribbon, ring, shifted
 from kc.synthetic.outlines import Points, direction, disc, line, oval
-from kc.synthetic.species import Colour
+from kc.synthetic.parts import Colour, Part
 from kc.synthetic.tones import darker, mix
 
 PAINTS: tuple[Colour, ...] = (

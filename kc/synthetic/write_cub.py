@@ -15,8 +15,9 @@ from tqdm import tqdm
 from kc.datasets.samples import Box
 from kc.runtime import derive_seed
 from kc.settings.dataset import Generated
+from kc.synthetic.bird_painting import paint
 from kc.synthetic.drawn_files import box_of, save_lines, save_picture, training_images
-from kc.synthetic.painting import Painting, paint
+from kc.synthetic.painting import Painting
 from kc.synthetic.species import species
 
 ABOUT = "Drawn by kc (kc/synthetic/write_cub.py) in the layout of CUB-200-2011; no photograph."

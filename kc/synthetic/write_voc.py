@@ -8,36 +8,24 @@ over difficult objects, and every kind needs one to be trained on.
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
 from tqdm import tqdm
 
 from kc.datasets.samples import Box
-from kc.runtime import derive_seed
 from kc.settings.dataset import Generated
 from kc.synthetic.annotation import AnnotatedObject, annotation_xml
-from kc.synthetic.drawn_files import box_of, save_lines, save_picture, tested_of
-from kc.synthetic.kinds import KINDS, chosen_kinds
-from kc.synthetic.scenes import Scene, Thing, paint_scene
+from kc.synthetic.drawn_files import box_of, save_lines, save_picture
+from kc.synthetic.kinds import KINDS
+from kc.synthetic.scene_plans import ScenePlan, draw_scene, planned
+from kc.synthetic.scenes import Thing
 from kc.synthetic.voc_masks import class_map, object_map, save_mask
 
 ABOUT = "Drawn by kc (kc/synthetic/write_voc.py) in the layout of Pascal VOC 2007; no photograph."
 YEAR = "VOC2007"
-CROWD = (0.30, 0.35, 0.20, 0.15)
-"""Shares of pictures with one, two, three and four objects."""
 HIDDEN = 0.5
 """Share of an object that shows, under which it is difficult."""
 TINY = 0.2
 """Longer side of a box, of the picture's, under which an object is difficult."""
-
-
-class _Plan(NamedTuple):
-    """What a picture is to show."""
-
-    subset: str
-    """``train`` or ``val``"""
-    kinds: list[str]
 
 
 def write_voc(settings: Generated, folder: Path) -> None:
@@ -60,36 +48,7 @@ def write_voc(settings: Generated, folder: Path) -> None:
     save_lines(folder / "README", [ABOUT])
 
 
-def planned(settings: Generated) -> list[_Plan]:
-    """Deal the objects to pictures, and mix the two subsets' pictures."""
-    tested = tested_of(settings)
-    counts = {"train": settings.images_per_class - tested, "val": tested}
-    rng = np.random.default_rng(derive_seed("scenes", settings.seed))
-    plans = [
-        _Plan(subset, hand)
-        for subset, count in counts.items()
-        for hand in _dealt(chosen_kinds(settings.classes) * count, rng)
-    ]
-    return [plans[place] for place in rng.permutation(len(plans))]
-
-
-def draw_scene(settings: Generated, number: int, kinds: list[str]) -> Scene:
-    """Draw picture ``number`` (from 0), to show these kinds."""
-    rng = np.random.default_rng(derive_seed("scene", settings.seed, number))
-    return paint_scene(kinds, rng, settings.canvas, settings.difficulty)
-
-
-def _dealt(names: Sequence[str], rng: np.random.Generator) -> list[list[str]]:
-    deck = rng.permutation(names).tolist()
-    hands = []
-    while deck:
-        size = int(rng.choice(len(CROWD), p=CROWD)) + 1
-        hands.append(deck[:size])
-        deck = deck[size:]
-    return hands
-
-
-def _first_pictures(plans: Sequence[_Plan]) -> dict[str, int]:
+def _first_pictures(plans: Sequence[ScenePlan]) -> dict[str, int]:
     """Find the number of the first training picture of each kind."""
     firsts: dict[str, int] = {}
     for number, plan in enumerate(plans):
@@ -99,7 +58,7 @@ def _first_pictures(plans: Sequence[_Plan]) -> dict[str, int]:
 
 
 def _write_one(
-    settings: Generated, number: int, plan: _Plan, root: Path, spared: Collection[str]
+    settings: Generated, number: int, plan: ScenePlan, root: Path, spared: Collection[str]
 ) -> None:
     name = _id(number)
     scene = draw_scene(settings, number, plan.kinds)

@@ -20,7 +20,7 @@ Edit = Callable[[str, str, str], None]
 
 
 def by_id(root: Path) -> dict[str, Sample]:
-    return {sample.image_id: sample for sample in read_cub(FolderFiles(root))}
+    return {sample.image_id: sample for sample in read_cub(FolderFiles(root), Dataset())}
 
 
 def write_mask(root: Path, image: str, size: tuple[int, int] = (20, 16)) -> None:

@@ -17,8 +17,8 @@ from kc.images import build_image_store, open_images
 from kc.settings.dataset import Dataset, Generated
 from kc.settings.load import load_settings
 from kc.synthetic.drawn_files import box_of
+from kc.synthetic.scene_plans import draw_scene, planned
 from kc.synthetic.write_det import SYNSETS
-from kc.synthetic.write_voc import draw_scene, planned
 
 LION, HOG, CAR = "n02129165", "n02395406", "n02958343"
 SIZE = (64, 48)

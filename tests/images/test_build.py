@@ -39,7 +39,7 @@ def test_store_holds_what_the_layout_says(layout: Path, tmp_path: Path) -> None:
     assert store["image"].shape == (4, 3, 16, 16)
     assert store["image"].dtype == np.uint8
     assert "foreground" not in store.names
-    samples = {sample.image_id: sample for sample in read_cub(FolderFiles(layout))}
+    samples = {sample.image_id: sample for sample in read_cub(FolderFiles(layout), Dataset())}
     for row, line in enumerate(store.rows.itertuples()):
         sample = samples[line.image_id]
         assert (line.label, line.class_name) == (sample.label, sample.class_name)
@@ -62,7 +62,9 @@ def test_archive_and_folder_make_the_same_store(layout: Path, tmp_path: Path) ->
 def test_generated_store_has_foreground_in_step(birds: Path) -> None:
     store = open_images(birds)
     assert store["foreground"].shape == (20, 24, 24)
-    samples = {s.image_id: s for s in read_cub(FolderFiles(birds.with_name("birds-source")))}
+    samples = {
+        s.image_id: s for s in read_cub(FolderFiles(birds.with_name("birds-source")), Dataset())
+    }
     for row, image_id in enumerate(store.image_ids):
         pixels = decode(samples[str(image_id)], FolderFiles(birds.with_name("birds-source")), 24)
         np.testing.assert_array_equal(store["foreground"][row].astype(bool), pixels.foreground)
@@ -70,7 +72,7 @@ def test_generated_store_has_foreground_in_step(birds: Path) -> None:
 
 
 def test_row_order_is_fixed_by_ids_and_seed_only(layout: Path) -> None:
-    samples = read_cub(FolderFiles(layout))
+    samples = read_cub(FolderFiles(layout), Dataset())
     order = [sample.image_id for sample in ordered(samples, 0)]
     assert [sample.image_id for sample in ordered(samples[::-1], 0)] == order
     many = [samples[0]._replace(image_id=f"{k:03d}") for k in range(100)]

@@ -7,6 +7,7 @@ import pytest
 from kc.datasets.archive import open_files
 from kc.datasets.cub import read_cub
 from kc.datasets.decode import decode
+from kc.settings.dataset import Dataset
 
 pytestmark = pytest.mark.real
 
@@ -24,7 +25,7 @@ def archive() -> Path:
 
 def test_cub_subset_is_read_whole(archive: Path, tmp_path: Path) -> None:
     with open_files(archive, spool=tmp_path) as files:
-        samples = read_cub(files)
+        samples = read_cub(files, Dataset())
         assert len(samples) == 5902
         assert sum(sample.subset == "train" for sample in samples) == 2999
         assert {sample.label for sample in samples} == set(range(100))

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import binary_dilation
 
+from kc.synthetic.bird_painting import paint
 from kc.synthetic.birds import Posture, bird_parts
-from kc.synthetic.painting import paint
 from kc.synthetic.species import MARKS, SPECIES_PER_GENUS, species
 
 

@@ -10,7 +10,7 @@ from kc.datasets.cub import read_cub
 from kc.datasets.decode import crop_box, decode
 from kc.datasets.samples import Sample
 from kc.errors import StoreError
-from kc.settings.dataset import Generated
+from kc.settings.dataset import Dataset, Generated
 from kc.synthetic import generated, write_cub
 from kc.synthetic.drawn_files import training_images
 from kc.synthetic.generated import write_generated
@@ -27,7 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def read(folder: Path) -> list[Sample]:
-    return read_cub(FolderFiles(folder))
+    return read_cub(FolderFiles(folder), Dataset())
 
 
 def test_reader_recovers_labels_and_subsets(folder: Path) -> None:

@@ -16,9 +16,9 @@ from kc.synthetic import write_voc
 from kc.synthetic.drawn_files import box_of
 from kc.synthetic.generated import write_generated
 from kc.synthetic.kinds import ANIMALS, KINDS, chosen_kinds
+from kc.synthetic.scene_plans import draw_scene, planned
 from kc.synthetic.scenes import paint_scene
 from kc.synthetic.voc_masks import VOID, class_map, object_map, palette
-from kc.synthetic.write_voc import draw_scene, planned
 
 TINY = Generated(classes=20, images_per_class=6, canvas=48, seed=1)
 EVERY = Dataset(layout="voc", difficult=True)

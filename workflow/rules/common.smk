@@ -65,9 +65,9 @@ def results_folder(wildcards):
     return RESULTS
 
 
-def code_of(module):
+def code_of(*modules):
     """Hash the code of a step when its jobs are looked at; a job on a cluster looks at few."""
-    return lambda wildcards: code_hash(module)
+    return lambda wildcards: code_hash(*modules)
 
 
 def source_of(made, *paths):

@@ -1,3 +1,5 @@
+from kc.plans.layouts import code_of_dataset
+
 for dataset, about in SETTINGS.datasets.items():
 
     rule:
@@ -23,6 +25,6 @@ for dataset, about in SETTINGS.datasets.items():
                 f"{RESULTS}/images/{dataset}.json",
                 *filter(None, [SETTINGS.archive_of(dataset)]),
             ),
-            code=code_of("kc.steps.images"),
+            code=code_of("kc.steps.images", *code_of_dataset(about)),
         script:
             "../scripts/images/build.py"

@@ -24,6 +24,8 @@ rule report:
             for name, study in STUDIES.items()
         },
         code=code_of("kc.steps.page"),
-        templates=[sha256(path.read_bytes()).hexdigest()[:16] for path in TEMPLATES],
+        templates=lambda wildcards: [
+            sha256(path.read_bytes()).hexdigest()[:16] for path in TEMPLATES
+        ],
     script:
         "../scripts/report/page.py"

@@ -1,4 +1,4 @@
-"""Loaded by Python itself at its start: notes in which modules of kc a function ran."""
+"""Loaded by Python itself at its start: notes in which modules of kc a job's functions are."""
 
 import atexit
 import os
@@ -22,8 +22,10 @@ if folder := os.environ.get("KC_TRACED"):
         return sys.monitoring.DISABLE
 
     def _write():
-        script = Path(sys.argv[0] if sys.argv else "").name
-        path = Path(folder, f"{script}-{os.getpid()}")
+        job = getattr(sys.modules["__main__"], "snakemake", None)
+        if not hasattr(job, "rule"):
+            return  # Snakemake itself
+        path = Path(folder, f"{job.rule}@{os.getpid()}")
         path.write_text("".join(f"{name}\n" for name in sorted(seen)))
 
     sys.monitoring.use_tool_id(tool, "kc")
