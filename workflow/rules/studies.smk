@@ -37,6 +37,6 @@ for study, plan in PLANS.items():
             study=study,
             settings=plain(SETTINGS.told(study)),
             cases=list(plan.cases),
-            code=code_of(f"kc.studies.{study}"),
+            code=code_of("kc.steps.study", f"kc.studies.{study}"),
         script:
             "../scripts/studies/study.py"
