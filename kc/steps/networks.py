@@ -22,9 +22,9 @@ from kc.networks.train import Hyper, Pictures, Teacher, accuracy_by_head, train
 from kc.plans.commands import fix_at, remake
 from kc.plans.products import NetworkPlan
 from kc.provenance import plain, product_key, versions
-from kc.runtime import derive_seed
+from kc.runtime import derive_seed, pick_device
 from kc.settings.recipes import Distillation, Network, Recipe, Retraining
-from kc.store import Store
+from kc.store import Store, open_store
 from kc.store.files import file_digest, write_bytes_atomic
 from kc.store.product import Product, read_card
 
@@ -49,6 +49,21 @@ class Training(NamedTuple):
         if plan.kind == "born_again":
             about["distillation"] = self.distillation
         return about
+
+
+def make_networks(
+    plans: Sequence[NetworkPlan],
+    images: Path,
+    training: Training,
+    results: Path,
+    device: str = "auto",
+) -> None:
+    """Train networks of one architecture and data set into ``RESULTS/networks``.
+
+    ``images`` is the manifest of the image store; errors as :func:`train_networks`.
+    """
+    folder = results / "networks"
+    train_networks(plans, open_store(images), training, folder, pick_device(device))
 
 
 def train_networks(

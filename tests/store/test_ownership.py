@@ -12,8 +12,8 @@ import zarr
 
 from kc.errors import StoreError
 from kc.names import folder_id
+from kc.steps.storage import drop_store
 from kc.store import ArraySpec, StoreWriter, open_store
-from kc.store.drop import drop_store
 from kc.store.files import sign, spell_json, write_bytes_atomic, write_json_atomic
 from kc.store.lock import lock
 from kc.store.place import Folder

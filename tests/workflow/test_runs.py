@@ -85,10 +85,10 @@ def test_a_run_makes_every_product_in_the_folder_asked_for(project):
 
 
 ENTRIES = {
-    "build.py": "kc.images.build",
+    "build.py": "kc.steps.images",
     "train.py": "kc.steps.networks",
-    "record.py": "kc.activations.record",
-    "fit.py": "kc.consistency.products",
+    "record.py": "kc.steps.activations",
+    "fit.py": "kc.steps.fits",
     "study.py": "kc.studies.stability.table",
 }
 WITHOUT_NUMBERS = {"kc.steps.job", "kc.runtime"}

@@ -51,6 +51,6 @@ for batch, members in batches(RECORDED, SETTINGS.jobs).items():
                 settings=plain(SETTINGS.activations),
                 part=part,
                 storage_root=SETTINGS.storage.of("activations", SETTINGS.results),
-                code=code_of("kc.activations.record"),
+                code=code_of("kc.steps.activations"),
             script:
                 "../scripts/activations/record.py"

@@ -60,7 +60,7 @@ for batch, members in concept_batches(CONCEPT_NETWORKS, SETTINGS.jobs).items():
             weights=weights_of(concept_cards(members)[0], members[0].architecture),
             lessons=plain(CONCEPTS.lessons_of(members[0].dataset)),
             layers=list(CONCEPTS.layers_of(members[0].dataset)),
-            code=code_of("kc.concepts.networks"),
+            code=code_of("kc.steps.concept_networks"),
         script:
             "../scripts/concepts/train.py"
 
@@ -87,6 +87,6 @@ for batch, members in concept_batches(CONCEPT_NETWORKS, SETTINGS.jobs).items():
             device=SETTINGS.device,
             plans=[plain(asdict(network)) for network in members],
             settings=plain(CONCEPTS),
-            code=code_of("kc.concepts.maps"),
+            code=code_of("kc.steps.concept_maps"),
         script:
             "../scripts/concepts/maps.py"

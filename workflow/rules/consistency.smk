@@ -27,10 +27,9 @@ for pair, members in groupby(
             root=MODULES,
             results=results_folder,
             device=SETTINGS.device,
-            networks=[network.name for network in ends],
             fits=[plain(asdict(fit)) for fit in fits],
             settings=plain(SETTINGS.consistency),
             storage_root=SETTINGS.storage.of("components", SETTINGS.results),
-            code=code_of("kc.consistency.products"),
+            code=code_of("kc.steps.fits"),
         script:
             "../scripts/consistency/fit.py"

@@ -58,6 +58,6 @@ for pair in SETTINGS.custom:
             sources=sources_of(pair),
             activations=plain(SETTINGS.activations),
             consistency=plain(SETTINGS.consistency),
-            code=code_of("kc.comparison.make"),
+            code=code_of("kc.steps.custom"),
         script:
             "../scripts/custom/compare.py"

@@ -23,6 +23,6 @@ for dataset, about in SETTINGS.datasets.items():
                 f"{RESULTS}/images/{dataset}.json",
                 *filter(None, [SETTINGS.archive_of(dataset)]),
             ),
-            code=code_of("kc.images.mixture" if about.parts else "kc.images.build"),
+            code=code_of("kc.steps.images"),
         script:
             "../scripts/images/build.py"

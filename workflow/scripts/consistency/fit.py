@@ -3,25 +3,21 @@ from pathlib import Path
 
 sys.path.insert(0, snakemake.params.root)
 
-from kc.consistency.products import fit_pairs
 from kc.plans.products import FitPlan, NetworkPlan
-from kc.runtime import pick_device
 from kc.settings.reconstruction import Consistency
+from kc.steps.fits import fit_layers
 from kc.steps.job import job
 
 p = snakemake.params
-results = Path(p.results)
 ends = {"source", "target"}
 with job(snakemake.log):
-    fit_pairs(
+    fit_layers(
         [
             FitPlan(**{n: NetworkPlan(**v) if n in ends else v for n, v in fit.items()})
             for fit in p.fits
         ],
-        {name: results / "activations" / f"{name}.json" for name in p.networks},
         Consistency.model_validate(p.settings),
-        0,
-        results,
-        pick_device(p.device),
+        Path(p.results),
+        p.device,
         p.storage_root,
     )

@@ -4,7 +4,7 @@ from pathlib import Path
 sys.path.insert(0, snakemake.params.root)
 
 from kc.steps.job import job
-from kc.store.drop import drop_store
+from kc.steps.storage import drop_store
 
 p = snakemake.params
 with job(snakemake.log):

@@ -1,0 +1,27 @@
+"""Compare a pair of networks of one's own that the settings name."""
+
+from pathlib import Path
+
+from kc.comparison import CompareSettings
+from kc.comparison.make import make
+from kc.settings.custom import Custom
+from kc.settings.feature_maps import Activations
+from kc.settings.reconstruction import Consistency
+
+
+def compare_custom(
+    pair: Custom,
+    activations: Activations,
+    consistency: Consistency,
+    results: Path,
+    device: str = "auto",
+) -> Path:
+    """Compare a pair into ``RESULTS/custom/<name>``, and return its page.
+
+    Raises
+    ------
+    KCError
+        As :func:`kc.comparison.make.make`.
+    """
+    settings = CompareSettings.of(pair, activations=activations, consistency=consistency)
+    return make(pair, settings, results / "custom" / pair.name, device)
