@@ -159,7 +159,7 @@ Words = Annotated[str, AfterValidator(_one_line)]
 """Text of somebody's: names of classes, of networks, of files."""
 SomePath = Annotated[Path, AfterValidator(usable_path)]
 PathWithin = Annotated[SomePath, AfterValidator(path_within)]
-Folder = Annotated[PathWithin, AfterValidator(named_folder)]
+OwnFolder = Annotated[PathWithin, AfterValidator(named_folder)]
 Layers = Annotated[tuple[Layer, ...], Field(min_length=1), Distinct]
 LayersOf = dict[Architecture, Layers]
 """Layers by architecture: names of kc.names, or graph nodes."""

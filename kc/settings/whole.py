@@ -21,14 +21,14 @@ from kc.settings.dataset import Dataset
 from kc.settings.feature_maps import Activations, Pictures
 from kc.settings.recipes import Network, Recipe, Tails
 from kc.settings.reconstruction import Consistency
-from kc.settings.sections import Folder, Name, Section, SomePath, StudySection, nearest
+from kc.settings.sections import Name, OwnFolder, Section, SomePath, StudySection, nearest
 from kc.settings.storage import Storage
 
 
 class Common(Section):
     """What concerns all studies, and what the whole answers for."""
 
-    results: Folder = Field(Path("results"), description="folder of everything that is made")
+    results: OwnFolder = Field(Path("results"), description="folder of everything that is made")
     data_root: SomePath | None = Field(None, description="folder of the archives")
     device: Literal["auto", "cpu", "cuda"] = "auto"
     jobs: Literal["architecture", "network"] = Field(

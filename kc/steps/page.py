@@ -19,7 +19,7 @@ LEAD = (
 )
 
 
-def write(settings: Settings) -> None:
+def write_overview(settings: Settings) -> None:
     """Write ``report/index.html`` under the results folder.
 
     Raises
@@ -33,7 +33,7 @@ def write(settings: Settings) -> None:
         title="Knowledge consistency",
         lead=LEAD,
         sections=[_section(settings, study, plan) for study, plan in found.items()],
-        views=list(views(settings, found)),
+        views=list(kept_views(settings, found)),
     )
 
 
@@ -55,7 +55,7 @@ def _section(settings: Settings, study: str, plan: StudyPlan) -> Section:
     )
 
 
-def views(settings: Settings, found: Mapping[str, StudyPlan]) -> Iterator[View]:
+def kept_views(settings: Settings, found: Mapping[str, StudyPlan]) -> Iterator[View]:
     """Give every fit whose components are kept, with the studies it takes part in."""
     if settings.consistency.components == "none":
         return

@@ -14,7 +14,7 @@ from kc.names import LAYER_NODES, node_of
 from kc.studies.intervals import Estimate, over_fits
 
 
-class Comparison(NamedTuple):
+class DepthComparison(NamedTuple):
     """Two layers of one architecture in one case; differences are the second minus the first."""
 
     case: str
@@ -38,7 +38,7 @@ class Comparison(NamedTuple):
         return signs.pop() if len(signs) == 1 else 0
 
 
-def compare_depths(shares: pd.DataFrame) -> list[Comparison]:
+def compare_depths(shares: pd.DataFrame) -> list[DepthComparison]:
     """Compare each layer with the next deeper one of the same architecture and case."""
     found = []
     for (case, network), group in shares.groupby(["case", "network"], sort=False):
@@ -57,7 +57,9 @@ def by_depth(architecture: str, layers: list[str]) -> list[str]:
     return sorted(layers, key=lambda layer: depth.get(node_of(architecture, layer), len(nodes)))
 
 
-def _compare(group: pd.DataFrame, case: str, network: str, first: str, second: str) -> Comparison:
+def _compare(
+    group: pd.DataFrame, case: str, network: str, first: str, second: str
+) -> DepthComparison:
     wide = _wide(group)
     test, train = (wide[second, of, "all"] - wide[first, of, "all"] for of in ("test", "train"))
     extrapolated, growth = None, None
@@ -66,7 +68,7 @@ def _compare(group: pd.DataFrame, case: str, network: str, first: str, second: s
         extrapolated = _estimate(case, test - (far - near))
         growth = (float(near.mean()), float(far.mean()))
     weights = group[group["images"] == "all"].groupby("layer")["positions_per_weight"].mean()
-    return Comparison(
+    return DepthComparison(
         case,
         network,
         first,

@@ -73,7 +73,7 @@ def sum_name(upto: int) -> str:
     return "+".join(f"x{k}" for k in range(upto + 1))
 
 
-class Layer(NamedTuple):
+class TappedLayer(NamedTuple):
     """One layer of a trained network: its features, and what lies above it."""
 
     tail: nn.Module
@@ -89,7 +89,7 @@ class Bench:
         self.results = Path(settings.results)
         self.device = pick_device(settings.device)
 
-    def layer(self, network: NetworkPlan, node: str, only: str = "") -> Layer:
+    def layer(self, network: NetworkPlan, node: str, only: str = "") -> TappedLayer:
         """Open a layer; ``only`` leaves the images of one superclass."""
         store = self.store(network)
         model = load_network(self.results / "networks" / network.name)
@@ -97,7 +97,7 @@ class Bench:
         tail = split(model, node, torch.zeros(2, 3, size, size))[1]
         labels = torch.from_numpy(store.rows["label"].to_numpy(np.int64, copy=True))
         rows = {subset: rows_in(store.rows, subset, only) for subset in SUBSETS}
-        return Layer(
+        return TappedLayer(
             tail.to(self.device),
             {subset: StoredRows(store[node], chosen) for subset, chosen in rows.items()},
             {subset: labels[torch.from_numpy(chosen)] for subset, chosen in rows.items()},
@@ -112,14 +112,14 @@ class Bench:
         check_same_images(self.store(plan.source), self.store(plan.target))
         return load_fit(self.results / "fits" / plan.name, self.device)
 
-    def sums(self, fit: FitResult, source: Layer, upto: int) -> dict[Subset, Features]:
+    def sums(self, fit: FitResult, source: TappedLayer, upto: int) -> dict[Subset, Features]:
         """Give partial sums of both subsets, held where they fit in memory."""
         return {
             subset: self.reach(PartialSums(fit, rows, upto), fit.net.target_shape)
             for subset, rows in source.rows.items()
         }
 
-    def raw(self, layer: Layer) -> dict[Subset, Features]:
+    def raw(self, layer: TappedLayer) -> dict[Subset, Features]:
         """Give a layer's own features of both subsets, held where they fit in memory."""
         return {
             subset: self.reach(rows, tuple(rows.array.shape[1:]))

@@ -7,10 +7,10 @@ import math
 from collections.abc import Mapping
 from types import MappingProxyType
 
-Layer = tuple[str, str]
+LayerName = tuple[str, str]
 """Network and layer, as they are spelled in the tables."""
 
-_LAYERS: tuple[Layer, ...] = (
+_LAYERS: tuple[LayerName, ...] = (
     ("alexnet", "conv4"),
     ("alexnet", "conv5"),
     ("vgg16_bn", "conv4_3"),
@@ -19,11 +19,11 @@ _LAYERS: tuple[Layer, ...] = (
 )
 
 
-def _by_layer(*values: float) -> Mapping[Layer, float]:
+def _by_layer(*values: float) -> Mapping[LayerName, float]:
     return MappingProxyType(dict(zip(_LAYERS, values, strict=True)))
 
 
-TABLE1: Mapping[str, Mapping[Layer, float]] = MappingProxyType(
+TABLE1: Mapping[str, Mapping[LayerName, float]] = MappingProxyType(
     {
         "initialization": _by_layer(0.086, 0.116, 0.124, 0.196, 0.776),
         "training_data": _by_layer(0.089, 0.155, 0.121, 0.198, 0.275),
@@ -31,7 +31,7 @@ TABLE1: Mapping[str, Mapping[Layer, float]] = MappingProxyType(
 )
 """Instability by case and layer [L20, Table 1]."""
 
-TABLE2: Mapping[str, Mapping[Layer, float]] = MappingProxyType(
+TABLE2: Mapping[str, Mapping[LayerName, float]] = MappingProxyType(
     {
         "x0": _by_layer(105.80, 424.67, 1.06, 0.88, 0.66),
         "x1": _by_layer(10.51, 73.73, 0.07, 0.03, 0.10),
@@ -42,7 +42,7 @@ TABLE2: Mapping[str, Mapping[Layer, float]] = MappingProxyType(
 """Variance by component and layer, different initialisations, raw features [L20, Table 2]."""
 
 
-def share_of_sum(component: str, layer: Layer) -> float:
+def share_of_sum(component: str, layer: LayerName) -> float:
     """Give a component's share of the sum of its column of Table 2; NaN where none is printed."""
     if component not in TABLE2 or layer not in TABLE2[component]:
         return math.nan
@@ -55,14 +55,14 @@ def reading_gap() -> float:
     return max(abs(share_of_sum("xdelta", layer) - value) for layer, value in printed.items())
 
 
-_TABLE3_LAYERS: tuple[Layer, ...] = (
+_TABLE3_LAYERS: tuple[LayerName, ...] = (
     ("vgg16_bn", "conv4_3"),
     ("vgg16_bn", "conv5_2"),
     ("resnet18", "last_conv"),
     ("resnet34", "last_conv"),
     ("resnet50", "last_conv"),
 )
-TABLE3: Mapping[str, Mapping[Layer, float]] = MappingProxyType(
+TABLE3: Mapping[str, Mapping[LayerName, float]] = MappingProxyType(
     {
         features: MappingProxyType(dict(zip(_TABLE3_LAYERS, values, strict=True)))
         for features, values in {
@@ -77,7 +77,7 @@ TABLE3: Mapping[str, Mapping[Layer, float]] = MappingProxyType(
 """Top-1 accuracy (%) on CUB-200-2011 by features and layer [L20, Table 3]."""
 
 _TABLE4_TASKS = ("voc_animal", "mix_cub", "mix_dogs")
-TABLE4: Mapping[Layer, Mapping[str, tuple[float, float, float]]] = MappingProxyType(
+TABLE4: Mapping[LayerName, Mapping[str, tuple[float, float, float]]] = MappingProxyType(
     {
         ("vgg16_bn", "conv4_3"): {
             "A": (51.55, 44.44, 15.15),

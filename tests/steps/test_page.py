@@ -21,7 +21,7 @@ def shown(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> dict:
         given.update(told, folder=folder)
 
     monkeypatch.setattr(overview, "write_page", write_page)
-    overview.write(settings)
+    overview.write_overview(settings)
     return given
 
 

@@ -23,7 +23,7 @@ from kc.runtime import derive_seed
 from kc.settings.recipes import Refine, Tails
 from kc.settings.whole import Settings
 from kc.store import ArraySpec, StoreWriter, open_store
-from kc.studies.features import Bench, Layer, PartialSums, StoredRows, sum_name
+from kc.studies.features import Bench, PartialSums, StoredRows, TappedLayer, sum_name
 from kc.studies.fits import read_network_card
 from kc.studies.reading import read_by_b, told
 from tests.studies.conftest import SELF, A, B
@@ -152,7 +152,7 @@ def test_training_a_tail_leaves_the_networks_own_as_it_was(bench):
 # parts of g(x)
 
 
-def parts_of(bench: Bench, plan: FitPlan) -> tuple[Layer, Layer, list[PartialSums]]:
+def parts_of(bench: Bench, plan: FitPlan) -> tuple[TappedLayer, TappedLayer, list[PartialSums]]:
     source = bench.layer(plan.source, plan.source_node)
     target = bench.layer(plan.target, plan.target_node)
     fit = bench.fit(plan)

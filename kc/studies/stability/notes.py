@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from kc.studies import printed
-from kc.studies.depth import Comparison, compare_depths
+from kc.studies.depth import DepthComparison, compare_depths
 from kc.studies.intervals import LEAST, Estimate, over_fits
 
 CASES = {"initialization": "different initialisations", "training_data": "different training data"}
@@ -105,7 +105,7 @@ def _size(case: str, fits: pd.DataFrame) -> int:
     return over_fits(case, *ends, list(fits["xdelta"])).n
 
 
-def _sentence(found: Comparison) -> str:
+def _sentence(found: DepthComparison) -> str:
     """Write what is known of two depths; "less stable" never rests on held-out shares alone."""
     a, b = found.first, found.second
     text = (
@@ -124,7 +124,7 @@ def _sentence(found: Comparison) -> str:
     return text + _verdict(found)
 
 
-def _verdict(found: Comparison) -> str:
+def _verdict(found: DepthComparison) -> str:
     if found.sign != 0:
         word = "less" if found.sign > 0 else "more"
         return (

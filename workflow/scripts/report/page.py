@@ -6,6 +6,6 @@ from kc.settings.load import load_settings
 from kc.steps.job import job
 
 with job(snakemake.log):
-    from kc.steps.page import write
+    from kc.steps.page import write_overview
 
-    write(load_settings(snakemake.params.settings))
+    write_overview(load_settings(snakemake.params.settings))
