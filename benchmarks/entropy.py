@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from benchmarks.compare import Row, Target, interleave, main
 from kc.concepts import EntropySettings, pixel_entropy, preset
 from kc.concepts.gradient import QuickGradient
-from kc.concepts.networks import head_of
+from kc.concepts.networks import layer_head
 from kc.concepts.noise import SCALE_STEP, gaussian
 from kc.names import Architecture
 from kc.networks import build
@@ -51,7 +51,7 @@ def rows(sizes: Namespace) -> list[Row]:
 def _case(architecture: Architecture, name: str, sizes: Namespace) -> Case:
     device = torch.device(sizes.device)
     model = build(architecture, 6, SHAPES[architecture], 0).to(device)
-    head = head_of(model, architecture, "fc1", 64).eval()
+    head = layer_head(model, architecture, "fc1", 64).eval()
     generator = torch.Generator().manual_seed(0)
     coarse = torch.randn(sizes.images, 3, 8, 8, generator=generator)
     images = nn.functional.interpolate(coarse, size=(64, 64), mode="bilinear").to(device)

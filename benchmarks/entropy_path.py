@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from benchmarks.compare import Ratio, Row, Target, main
 from kc.concepts import count_concepts, image_seed, pixel_entropy, preset
-from kc.concepts.networks import head_of, load_at
+from kc.concepts.networks import layer_head, load_at
 from kc.concepts.samples import measured_pictures
 from kc.images import normalise
 from kc.names import Architecture
@@ -77,7 +77,7 @@ def _case(architecture: Architecture, layer: str, settings: Settings, sizes: Nam
     return Case(
         f"{architecture}-{layer}-{sizes.first}-{last}",
         architecture,
-        head_of(model, architecture, layer, pictures.shape[-1]).eval(),
+        layer_head(model, architecture, layer, pictures.shape[-1]).eval(),
         pictures,
         measured.ids[chosen],
         measured.foreground[chosen],

@@ -20,7 +20,7 @@ from benchmarks.made import network, pictures, scratch
 from kc.activations import record_networks
 from kc.concepts import pixel_entropy, preset
 from kc.concepts.gradient import QuickGradient
-from kc.concepts.networks import head_of
+from kc.concepts.networks import layer_head
 from kc.consistency import ConsistencyNet, FitResult, fit
 from kc.consistency.data import pair_up
 from kc.consistency.decompose import Normalisation, decompose, exact_products
@@ -220,7 +220,7 @@ def _search(sizes: Namespace, device: torch.device) -> list[Row]:
     """Search VGG-16 at 224 px by ``released``, 10 steps, in blocks and one image at a time."""
     side, steps = sizes.side, 10 if sizes.scale >= 1 else 2
     model = build("vgg16", 6, Network(width=1.0 if sizes.scale >= 1 else 0.125), 0).to(device)
-    head = head_of(model, "vgg16", "fc1", side).eval()
+    head = layer_head(model, "vgg16", "fc1", side).eval()
     count = 8 if sizes.scale >= 1 else 2
     images = torch.randn(count, 3, side, side)
     settings = replace(preset("released", "vgg16"), steps=steps, target=50.0)

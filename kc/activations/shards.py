@@ -16,7 +16,7 @@ from kc.store import ArraySpec, StoredArray, StoreWriter
 
 LOG = logging.getLogger(__name__)
 
-Colours = tuple[float, float, float]
+ColourStatistics = tuple[float, float, float]
 See = Callable[[UInt8[Tensor, "n 3 y x"]], Mapping[str, Tensor]]
 """From stored pictures to features ``(n, *shape)``, by the name of their array."""
 
@@ -24,8 +24,8 @@ See = Callable[[UInt8[Tensor, "n 3 y x"]], Mapping[str, Tensor]]
 def seen_by(
     extract: Extract,
     device: torch.device,
-    mean: Colours = IMAGENET_MEAN,
-    std: Colours = IMAGENET_STD,
+    mean: ColourStatistics = IMAGENET_MEAN,
+    std: ColourStatistics = IMAGENET_STD,
 ) -> See:
     """Give what turns stored pictures into the features ``extract`` finds, on a device."""
     return lambda pixels: look(extract, normalise(pixels.to(device), mean, std))

@@ -26,7 +26,7 @@ from kc.store import Store, StoreWriter
 LEAST = {"train": 10, "test": 4}
 """Pictures g can be fitted on, with a cut to stop on, and tested on (the debiased CKA asks 4)."""
 
-Parts = tuple[str, ...]
+PathParts = tuple[str, ...]
 
 
 def build_pictures(source: Path, out: Path, settings: CompareSettings) -> Store:
@@ -97,7 +97,7 @@ def _check_places(source: Path, out: Path) -> None:
         )
 
 
-def _pictures(files: Files) -> list[Parts]:
+def _pictures(files: Files) -> list[PathParts]:
     names = [PurePosixPath(name) for name in files.names()]
     pictures = [
         name.parts
@@ -113,13 +113,13 @@ def _pictures(files: Files) -> list[Parts]:
     return pictures
 
 
-def _given(inner: Sequence[Parts]) -> dict[Parts, Subset]:
+def _given(inner: Sequence[PathParts]) -> dict[PathParts, Subset]:
     tested = "test" if any(parts[0] == "test" for parts in inner) else "val"
     subsets: dict[str, Subset] = {"train": "train", tested: "test"}
     return {parts: subsets[parts[0]] for parts in inner if parts[0] in subsets}
 
 
-def _drawn(inner: Sequence[Parts], dataset: Dataset) -> dict[Parts, Subset]:
+def _drawn(inner: Sequence[PathParts], dataset: Dataset) -> dict[PathParts, Subset]:
     count = len(inner)
     tested = min(max(round(count * dataset.test_share), 1), count - 1)
     rng = np.random.default_rng(derive_seed("split", dataset.seed))

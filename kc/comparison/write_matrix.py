@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 from kc.comparison import Matrix
 from kc.comparison.outputs import claim_outputs, names_of
 from kc.report.figures import STYLE, write_figure
-from kc.report.page import Drawing, Section, write_page
+from kc.report.page import Drawing, PageSection, write_page
 from kc.report.tables import Column, write_table
 
 PANELS = {
@@ -63,7 +63,7 @@ def write_matrix(found: Matrix, folder: Path | str) -> Path:
         title=f"{names['a']['name']} and {names['b']['name']}, layer by layer",
         lead=best(found),
         sections=[
-            Section(
+            PageSection(
                 "matrix", "Layer by layer", "", [out / "tables" / "matrix"],
                 [Drawing(figure, CAPTION)],
             )

@@ -48,7 +48,7 @@ from kc.comparison import Comparison, notes
 from kc.comparison.outputs import claim_outputs, names_of
 from kc.report.choose import CHOICE, choose_filters, choose_images, live_channels
 from kc.report.figures import write_figure
-from kc.report.page import Drawing, Section, write_page
+from kc.report.page import Drawing, PageSection, write_page
 from kc.report.pictures import SCALE, Panel, feature_maps
 from kc.report.tables import Column, write_table
 from kc.report.viewer import View
@@ -101,11 +101,11 @@ def write_comparison(found: Comparison, folder: Path | str) -> Path:
             write_figure(figure, out / "figures" / name)
             drawn.append(Drawing(out / "figures" / name, caption))
             views.append(_view(found, name, path, Path(found.images.path)))
-    sections = [Section("shares", "Shares", "", [out / "tables" / "compare"], drawn)]
+    sections = [PageSection("shares", "Shares", "", [out / "tables" / "compare"], drawn)]
     if found.classes is not None:
         written = _write_classes(found.classes, found.provenance, out)
-        sections.append(Section("classes", "By class", "", [written], []))
-    sections.append(Section("peers", "Other measures", "", [out / "tables" / "peers"], []))
+        sections.append(PageSection("classes", "By class", "", [written], []))
+    sections.append(PageSection("peers", "Other measures", "", [out / "tables" / "peers"], []))
     names = found.provenance["networks"]
     return write_page(
         out,

@@ -15,7 +15,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from kc.concepts.entropy import pixel_entropy
-from kc.concepts.networks import head_of, load_at, read_card
+from kc.concepts.networks import layer_head, load_at, read_concept_card
 from kc.concepts.noise import image_seed
 from kc.concepts.samples import Measured, measured_pictures
 from kc.concepts.settings import EntropySettings, preset
@@ -99,7 +99,7 @@ def read_maps(plan: ConceptNetwork, layer: str, folder: Path) -> Maps:
 def _map_layer(
     plan: ConceptNetwork, layer: str, about: Searched, networks: Path, out: Path
 ) -> None:
-    card = read_card(plan, networks)
+    card = read_concept_card(plan, networks)
     epochs, ids = about.settings.training.checkpoints, about.measured.ids
     inputs = {"images": about.images.digest}
     inputs |= {name: card["files"][name] for name in map(checkpoint_file, epochs)}
@@ -143,7 +143,7 @@ def _search(
 ) -> dict[str, np.ndarray]:
     """Search all maps of a checkpoint; stores hold no NaN, so a skipped image has zeros."""
     model = load_at(plan, networks, epoch).to(about.device)
-    head = head_of(model, plan.architecture, layer, about.pictures.shape[-1])
+    head = layer_head(model, plan.architecture, layer, about.pictures.shape[-1])
     seeds = [image_seed(name, about.settings.seed) for name in about.measured.ids]
     found = pixel_entropy(head.eval(), about.pictures, about.search, seeds, about.device)
     values = {

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from kc.concepts.architectures import build_with_head, fc_node
-from kc.concepts.samples import class_names, load_pictures, measured_pictures
+from kc.concepts.samples import concept_classes, load_pictures, measured_pictures
 from kc.concepts.training import (
     Course,
     checkpoint_file,
@@ -69,7 +69,7 @@ def train_concept_networks(
     for plan in sorted(plans, key=lambda plan: ROLES.index(plan.role)):
         inputs = {"images": given.images.digest}
         if plan.teacher is not None:
-            inputs["teacher"] = read_card(plan.teacher, out)["digest"]
+            inputs["teacher"] = read_concept_card(plan.teacher, out)["digest"]
         if plan.role == "teacher" and given.shape.weights is not None:
             inputs["weights"] = file_digest(weights_file(plan.architecture, given.shape.weights))
         layers = (plan.layer,) if plan.layer else given.layers
@@ -85,7 +85,7 @@ def train_concept_networks(
                 _make(plan, given._replace(layers=layers), product, device)
 
 
-def read_card(plan: ConceptNetwork, folder: Path) -> dict[str, Any]:
+def read_concept_card(plan: ConceptNetwork, folder: Path) -> dict[str, Any]:
     """Read a network's card; its files are those it was written for.
 
     Raises
@@ -105,7 +105,7 @@ def read_card(plan: ConceptNetwork, folder: Path) -> dict[str, Any]:
 
 def load_at(plan: ConceptNetwork, folder: Path, epoch: int | None) -> nn.Module:
     """Load a network as it was after an epoch, or in the end (none), in eval mode on the CPU."""
-    card = read_card(plan, folder)
+    card = read_concept_card(plan, folder)
     shape = Network.model_validate(card["shape"])
     classes = len(card["class_names"])
     name = WEIGHTS if epoch is None else checkpoint_file(epoch)
@@ -115,7 +115,7 @@ def load_at(plan: ConceptNetwork, folder: Path, epoch: int | None) -> nn.Module:
     )
 
 
-def head_of(model: nn.Module, architecture: str, layer: str, side: int) -> nn.Module:
+def layer_head(model: nn.Module, architecture: str, layer: str, side: int) -> nn.Module:
     """Give what leads from pictures of ``side`` px to a layer's output, before its ReLU."""
     device = next(model.parameters()).device
     return split(model, fc_node(architecture, layer), torch.zeros(2, 3, side, side, device=device))[
@@ -135,7 +135,7 @@ def initial(plan: ConceptNetwork, classes: int, given: Given) -> nn.Module:
 def _make(plan: ConceptNetwork, given: Given, product: Product, device: torch.device) -> None:
     started = time.perf_counter()
     folder, lessons = product.folder, given.lessons
-    names = class_names(given.images, lessons.classes)
+    names = concept_classes(given.images, lessons.classes)
     pictures = load_pictures(given.images, "train", lessons.classes)
     # a third faster for narrow networks on a CPU, and what tensor cores want
     model = initial(plan, len(names), given).to(memory_format=torch.channels_last).to(device)
@@ -144,7 +144,7 @@ def _make(plan: ConceptNetwork, given: Given, product: Product, device: torch.de
     lesson = label_lesson(model)
     if plan.teacher is not None:
         teacher = load_at(plan.teacher, folder.parent, None).to(device)
-        heads = [head_of(one, plan.architecture, plan.layer, side) for one in (model, teacher)]
+        heads = [layer_head(one, plan.architecture, plan.layer, side) for one in (model, teacher)]
         lesson = distillation_lesson(*heads)
     finetuned = plan.role == "teacher" and given.shape.weights is not None
     crops = plan.role == "teacher" and not finetuned and lessons.teacher_augment == "crop"
@@ -175,7 +175,7 @@ def _make(plan: ConceptNetwork, given: Given, product: Product, device: torch.de
         "seconds": round(time.perf_counter() - started, 2),
     }
     if plan.teacher is not None:
-        digest = read_card(plan.teacher, folder.parent)["digest"]
+        digest = read_concept_card(plan.teacher, folder.parent)["digest"]
         card |= {"origin": plan.teacher.name, "origin_digest": digest}
     kept = [checkpoint_file(epoch) for epoch in lessons.checkpoints]
     product.finish(card, [WEIGHTS, HISTORY, *kept])
@@ -184,7 +184,7 @@ def _make(plan: ConceptNetwork, given: Given, product: Product, device: torch.de
 
 def read_history(plan: ConceptNetwork, folder: Path) -> pd.DataFrame:
     """Read what :func:`kc.concepts.training.train_to_checkpoints` gave, a row an epoch from 0."""
-    read_card(plan, folder)
+    read_concept_card(plan, folder)
     return pd.read_csv(folder / plan.name / HISTORY)
 
 

@@ -26,7 +26,7 @@ class Measured(NamedTuple):
     """Cells on the object."""
 
 
-def class_names(images: Store, classes: tuple[str, ...]) -> list[str]:
+def concept_classes(images: Store, classes: tuple[str, ...]) -> list[str]:
     """Give the names of the classes told apart, by label: those named, or all.
 
     Raises
@@ -48,7 +48,7 @@ def class_names(images: Store, classes: tuple[str, ...]) -> list[str]:
 
 def load_pictures(images: Store, subset: Subset, classes: tuple[str, ...]) -> LabelledPictures:
     """Read the pictures of a subset that are of some classes; labels number these."""
-    names = class_names(images, classes)
+    names = concept_classes(images, classes)
     rows = _rows_of(images, subset, names)
     labels = [names.index(name) for name in images.rows["class_name"].iloc[rows]]
     return LabelledPictures(torch.from_numpy(images["image"][rows]), torch.tensor(labels))
@@ -75,7 +75,7 @@ def measured_pictures(
             "to a data set with masks, put segmentations.tgz beside CUB_200_2011.tgz, or have "
             "boxes serve: datasets.NAME.crop 1.5 and box_foreground true"
         )
-    rows = _rows_of(images, "train", class_names(images, classes))
+    rows = _rows_of(images, "train", concept_classes(images, classes))
     rows = rows[images.rows["has_foreground"].to_numpy(bool)[rows]]
     cells = foreground_cells(torch.from_numpy(images["foreground"][rows]), grid).flatten(1)
     mixed = (cells.any(1) & ~cells.all(1)).numpy()

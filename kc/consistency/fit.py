@@ -251,7 +251,9 @@ def _set_gains(net: ConsistencyNet, logit: float) -> None:
 def _solve(net: ConsistencyNet, task: FitTask) -> None:
     """Solve W(0) in closed form under the present orders above it."""
     positions = len(task.fitted) * int(np.prod(net.target_shape)) // net.weights[0].shape[0]
-    start.solve(net, task.in_order(task.fitted), task.in_order(task.held), positions, task.seed)
+    start.set_ridge_start(
+        net, task.in_order(task.fitted), task.in_order(task.held), positions, task.seed
+    )
 
 
 def _measured(net: ConsistencyNet, task: FitTask, epoch: int, stage: Stage) -> Candidate:

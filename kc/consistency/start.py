@@ -105,7 +105,9 @@ def ridge(
     return best
 
 
-def solve(net: ConsistencyNet, fitted: Batches, held: Batches, positions: int, seed: int) -> float:
+def set_ridge_start(
+    net: ConsistencyNet, fitted: Batches, held: Batches, positions: int, seed: int
+) -> float:
     """Set W(0) to its ridge solution; give the strength the validation cut chose."""
     of_fitted = normal_equations(net, fitted, positions, seed)
     solution, _, strength = ridge(of_fitted, normal_equations(net, held, 0, seed))

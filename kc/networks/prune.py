@@ -29,7 +29,7 @@ class Multiples(NamedTuple):
     """Of every fully connected layer."""
 
 
-def solve(model: nn.Module, removed: float) -> Multiples:
+def solve_multiples(model: nn.Module, removed: float) -> Multiples:
     """Find the two multiples that remove a share of all weights, by bisection.
 
     One share cannot fix two multiples: each group, convolutions and FC layers, is made to lose

@@ -45,7 +45,7 @@ class Drawing(NamedTuple):
     """What it shows, also for those who do not see it."""
 
 
-class Section(NamedTuple):
+class PageSection(NamedTuple):
     """Tables and figures under one heading."""
 
     name: str
@@ -75,7 +75,7 @@ def write_page(
     *,
     title: str,
     lead: str,
-    sections: Sequence[Section],
+    sections: Sequence[PageSection],
     views: Sequence[View],
     shown: Shown = DEFAULT,
 ) -> Path:
@@ -175,7 +175,7 @@ def _known(files: Path) -> list[str]:
     return list(OLDER) if is_older else known
 
 
-def _named(sections: Sequence[Section], views: Sequence[View]) -> set[str]:
+def _named(sections: Sequence[PageSection], views: Sequence[View]) -> set[str]:
     """Give patterns of the names of all that will be beside the page."""
     tables = {f"{stem.name}.{suffix}" for part in sections for stem in part.tables
               for suffix in COPIED}  # fmt: skip

@@ -103,7 +103,7 @@ def feature_maps(
     return figure
 
 
-def enlarge(
+def enlarge_map(
     grid: Float[np.ndarray, "h w"], height: int, width: int
 ) -> Float[np.ndarray, "height width"]:
     """Bring a map to (height, width) pixels, bilinearly; each value keeps its place's centre."""
@@ -209,7 +209,7 @@ def _overlay(
     """Draw the image in pale grey and the map over it."""
     luma = np.tensordot([0.299, 0.587, 0.114], image / 255, 1)
     axes.imshow(luma, cmap="gray", vmin=-0.6, vmax=1.1)
-    large = enlarge(grid, *luma.shape)
+    large = enlarge_map(grid, *luma.shape)
     axes.imshow(large, cmap=COLOURS, vmin=-limit, vmax=limit, alpha=OPACITY)
 
 

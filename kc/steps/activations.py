@@ -9,7 +9,7 @@ from kc.runtime import pick_device
 from kc.settings.feature_maps import Activations
 from kc.store import open_store
 from kc.store.files import write_json_atomic
-from kc.store.part import WHOLE, Destination, Part
+from kc.store.part import WHOLE, Destination, JobPart
 
 
 class Recording(NamedTuple):
@@ -19,7 +19,7 @@ class Recording(NamedTuple):
     """Names of folders under ``RESULTS/networks``."""
     nodes: Sequence[str]
     """Graph nodes, of each network."""
-    part: Part = WHOLE
+    part: JobPart = WHOLE
     """Of the stores; parts may be recorded at the same time."""
     root: str = ""
     """Where the stores lie; empty: beside their manifests."""

@@ -1,11 +1,10 @@
-"""Make the image store of a data set."""
+"""Make the image store of a data set that is read or drawn."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from kc.files.sources import FOLDER, Source
-from kc.images import build_image_store, build_mixture_store, open_images
+from kc.images import build_image_store
 from kc.plans.commands import remake
 from kc.plans.layouts import code_of_dataset
 from kc.provenance import product_key
@@ -19,22 +18,15 @@ class Archive(NamedTuple):
     digest: str
 
 
-def make_images(
-    dataset: Dataset,
-    manifest: Path,
-    archive: Archive | None = None,
-    parts: Mapping[str, Path] | None = None,
-) -> None:
-    """Make ``images/<data set>.zarr`` and its manifest: read, drawn, or mixed from ``parts``.
+def make_images(dataset: Dataset, manifest: Path, archive: Archive | None = None) -> None:
+    """Make ``images/<data set>.zarr`` and its manifest.
 
     Parameters
     ----------
     manifest
         ``RESULTS/images/<data set>.json``; the store lies beside it.
     archive
-        None: the pictures are drawn, or mixed.
-    parts
-        Manifests of the data sets that a mixture is made of, by their names.
+        None: the pictures are drawn.
 
     Raises
     ------
@@ -43,17 +35,10 @@ def make_images(
     SourceError
         An archive that changed since its digest was taken.
     """
-    out, mend, code = manifest.with_suffix(".zarr"), remake(manifest), code_of_dataset(dataset)
-    if dataset.parts:
-        stores = {name: open_images(path) for name, path in (parts or {}).items()}
-        inputs = {name: store.digest for name, store in stores.items()}
-        key = product_key({"dataset": dataset}, inputs, *code)
-        build_mixture_store(stores, dataset.seed, out, key, mend)
-        return
     path, source, inputs = None, None, {}
     if archive is not None:
         path, inputs = archive.path, {"archive": archive.digest}
         source = Source((path,), archive.digest, manifest.parent.parent / FOLDER)
     about = {"dataset": dataset, "archive": str(path or "")}
-    key = product_key(about, inputs, *code)
-    build_image_store(dataset, path, out, key, mend, source)
+    key = product_key(about, inputs, *code_of_dataset(dataset))
+    build_image_store(dataset, path, manifest.with_suffix(".zarr"), key, remake(manifest), source)

@@ -17,7 +17,7 @@ from kc.images.rows import rows_in
 from kc.networks.build import build
 from kc.networks.checkpoint import FILES, HISTORY, WEIGHTS, load_network, save_weights
 from kc.networks.pretrained import load_pretrained, weights_file
-from kc.networks.prune import apply_masks, bake, removed_share, solve
+from kc.networks.prune import apply_masks, bake, removed_share, solve_multiples
 from kc.networks.train import (
     Hyper,
     LabelledPictures,
@@ -217,7 +217,7 @@ def _prepared(
     origin = None if plan.origin is None else load_network(out / plan.origin.name)
     if plan.kind == "pruned" and origin is not None:
         model = origin
-        found = solve(model, plan.removed)
+        found = solve_multiples(model, plan.removed)
         apply_masks(model, found.s_conv, found.s_fc)
         about = found._asdict()
     else:

@@ -8,7 +8,7 @@ from kc.plans.products import FitPlan, merged
 from kc.plans.registry import STUDIES
 from kc.plans.studies import plans
 from kc.plans.study import StudyPlan
-from kc.report.page import Drawing, Section, write_page
+from kc.report.page import Drawing, PageSection, write_page
 from kc.report.viewer import View
 from kc.settings.whole import Settings
 
@@ -37,12 +37,12 @@ def write_overview(settings: Settings) -> None:
     )
 
 
-def _section(settings: Settings, study: str, plan: StudyPlan) -> Section:
+def _section(settings: Settings, study: str, plan: StudyPlan) -> PageSection:
     about = STUDIES[study]
     told = {**about.plots, **plan.figures}
     told |= {name: f"{_ends(fit)} Test images." for name, fit in pictured(study, plan)}
     files = [Path(name) for name in outputs_of(settings, study, plan)]
-    return Section(
+    return PageSection(
         study,
         about.title,
         about.caption,

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 
-class Part(NamedTuple):
+class JobPart(NamedTuple):
     """One of several jobs that write a store together; each owns shards that lie side by side."""
 
     number: int = 0
@@ -15,7 +15,7 @@ class Part(NamedTuple):
         return range(self.number * total // self.of, (self.number + 1) * total // self.of)
 
 
-WHOLE = Part()
+WHOLE = JobPart()
 
 
 class Destination(NamedTuple):
@@ -25,7 +25,7 @@ class Destination(NamedTuple):
     """Of the manifests."""
     root: str = ""
     """Holds the stores in its place (:class:`kc.store.StoreWriter`)."""
-    part: Part = WHOLE
+    part: JobPart = WHOLE
     """The shards that are written; only all of them make a finished store."""
 
     @classmethod

@@ -32,7 +32,7 @@ from kc.store.ownership import (
     refuse_strangers,
     store_strangers,
 )
-from kc.store.part import WHOLE, Part
+from kc.store.part import WHOLE, JobPart
 from kc.store.place import Folder, locate, place_of, read_signed_at
 from kc.store.plain_shard import PlainShards, plain_shards
 from kc.store.spec import ArraySpec, all_finite, check_spec, from_disk, to_disk
@@ -81,7 +81,7 @@ class StoreWriter:
         compressor: str = "none",
         attributes: Mapping[str, Any] | None = None,
         mend: str = "",
-        part: Part = WHOLE,
+        part: JobPart = WHOLE,
         root: str = "",
         source: Source | None = None,
     ) -> None:

@@ -8,7 +8,7 @@ from kc.synthetic.birds import Posture, bird_parts, feet
 from kc.synthetic.painting import MARGIN, SUPERSAMPLE, Painting
 from kc.synthetic.parts import Part
 from kc.synthetic.scenery import background, cover, light, twig
-from kc.synthetic.species import MARKS, Shape, Species
+from kc.synthetic.species import MARKS, Proportions, Species
 from kc.synthetic.tones import shifted_colour
 
 
@@ -31,7 +31,7 @@ def _individual(species: Species, rng: np.random.Generator, difficulty: float) -
     """Vary the proportions within a species."""
     factors = np.exp(rng.normal(0, 0.16 * difficulty, len(species.shape)))
     shape = (float(a * b) for a, b in zip(species.shape, factors, strict=True))
-    return species._replace(shape=Shape(*shape))
+    return species._replace(shape=Proportions(*shape))
 
 
 def _posture(rng: np.random.Generator, difficulty: float) -> Posture:

@@ -11,7 +11,7 @@ import numpy as np
 
 from kc.synthetic.outlines import Frame, Points, direction, disc, line, oval, rotate
 from kc.synthetic.parts import Colour, Part
-from kc.synthetic.species import MARKS, Palette, Shape, Species
+from kc.synthetic.species import MARKS, Palette, Proportions, Species
 
 _LIGHT: Colour = (244, 240, 230)
 
@@ -63,7 +63,7 @@ def _tail(body: Frame, species: Species, posture: Posture) -> list[Part]:
     ]
 
 
-def _legs(body: Frame, shape: Shape, palette: Palette) -> list[Part]:
+def _legs(body: Frame, shape: Proportions, palette: Palette) -> list[Part]:
     parts = []
     for x, shade in ((0.16, 0.35), (-0.06, 0.0)):
         hip = body.at(x, -0.55)
@@ -75,7 +75,7 @@ def _legs(body: Frame, shape: Shape, palette: Palette) -> list[Part]:
     return parts
 
 
-def _body(body: Frame, head: Points, shape: Shape, palette: Palette) -> list[Part]:
+def _body(body: Frame, head: Points, shape: Proportions, palette: Palette) -> list[Part]:
     turn = np.linspace(0, 2 * np.pi, 48, endpoint=False)
     along, across = np.cos(turn), np.sin(turn)
     taper = np.where(along < 0, 1 + 0.45 * along**3, 1.0)
@@ -139,7 +139,7 @@ def _head(head: Points, look: Points, species: Species) -> list[Part]:
     ]
 
 
-def _beak(head: Points, look: Points, up: Points, shape: Shape) -> tuple[Points, Points]:
+def _beak(head: Points, look: Points, up: Points, shape: Proportions) -> tuple[Points, Points]:
     """Give the upper and the lower half of the beak."""
     base = head + look * shape.head * 0.86 + up * shape.head * 0.02
     reach = look * (shape.beak_length + shape.head * 0.14)

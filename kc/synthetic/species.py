@@ -30,7 +30,7 @@ class Palette(NamedTuple):
     bill: Colour
 
 
-class Shape(NamedTuple):
+class Proportions(NamedTuple):
     """Proportions; lengths in units of half a body's length, angles in degrees."""
 
     body_height: float
@@ -52,7 +52,7 @@ class Species(NamedTuple):
 
     name: str
     palette: Palette
-    shape: Shape
+    shape: Proportions
     marks: frozenset[str]
     """Members of ``MARKS``."""
 
@@ -91,11 +91,11 @@ PALETTES = (
 )  # fmt: skip
 
 SHAPES = (
-    Shape(0.62, 24, 0.46, 0.26, 0.22, 0.02, 0.85, 0.20, 0.10, 1.10, 0.42),  # finch-like, round
-    Shape(0.52, 34, 0.40, 0.46, 0.15, 0.03, 1.15, 0.22, 0.16, 1.20, 0.58),  # thrush-like
-    Shape(0.58, 16, 0.42, 0.38, 0.11, 0.02, 0.60, 0.16, 0.00, 0.95, 0.46),  # wren-like, short tail
-    Shape(0.48, 12, 0.38, 0.30, 0.14, 0.04, 1.45, 0.20, 0.40, 1.35, 0.34),  # swallow-like, forked
-    Shape(0.60, 44, 0.50, 0.40, 0.26, 0.14, 1.05, 0.26, 0.00, 1.15, 0.46),  # shrike-like, hooked
+    Proportions(0.62, 24, 0.46, 0.26, 0.22, 0.02, 0.85, 0.20, 0.10, 1.10, 0.42),  # finch, round
+    Proportions(0.52, 34, 0.40, 0.46, 0.15, 0.03, 1.15, 0.22, 0.16, 1.20, 0.58),  # thrush
+    Proportions(0.58, 16, 0.42, 0.38, 0.11, 0.02, 0.60, 0.16, 0.00, 0.95, 0.46),  # wren, short tail
+    Proportions(0.48, 12, 0.38, 0.30, 0.14, 0.04, 1.45, 0.20, 0.40, 1.35, 0.34),  # swallow, forked
+    Proportions(0.60, 44, 0.50, 0.40, 0.26, 0.14, 1.05, 0.26, 0.00, 1.15, 0.46),  # shrike, hooked
 )
 
 GENERA = (
@@ -119,7 +119,7 @@ def species(number: int, seed: int) -> Species:
     return Species(
         name=f"{epithets[member]}_{GENERA[genus % len(GENERA)]}",
         palette=PALETTES[(genus + genus // len(PALETTES)) % len(PALETTES)],
-        shape=Shape(*(float(value * np.exp(own.normal(0, SIZES))) for value in shape)),
+        shape=Proportions(*(float(value * np.exp(own.normal(0, SIZES))) for value in shape)),
         marks=marks[member],
     )
 

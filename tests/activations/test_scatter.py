@@ -14,7 +14,7 @@ from kc.settings.feature_maps import Activations
 from kc.settings.recipes import Network
 from kc.store import ArraySpec, StoreWriter, open_store
 from kc.store.files import read_json
-from kc.store.part import WHOLE, Destination, Part
+from kc.store.part import WHOLE, Destination, JobPart
 from kc.store.product import Product
 
 NODES = ["layer1.1.add", "layer3.1.add"]
@@ -59,7 +59,7 @@ def test_scattered_and_gathered_is_what_a_single_job_records(tmp_path, monkeypat
         folder.mkdir()
         monkeypatch.chdir(folder)  # manifests name the path
         if folder is scattered:
-            parts = [recorded(Path(), Part(n, of)) for n in reversed(range(of))]
+            parts = [recorded(Path(), JobPart(n, of)) for n in reversed(range(of))]
             assert not (folder / "n.json").exists()
         whole = recorded(Path())
     assert len(files(single)) > 12

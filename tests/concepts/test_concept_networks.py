@@ -18,10 +18,10 @@ from kc.concepts.architectures import build_with_head, fc_node
 from kc.concepts.networks import (
     Given,
     first_rate,
-    head_of,
     initial,
+    layer_head,
     load_at,
-    read_card,
+    read_concept_card,
     read_history,
     train_concept_networks,
 )
@@ -120,7 +120,7 @@ def test_a_student_comes_nearer_to_its_teacher(make_images: Callable[..., Store]
     def away(epoch: int) -> float:
         models = [load_at(TEACHER, tmp_path, None), load_at(STUDENT, tmp_path, epoch)]
         with torch.no_grad():
-            seen = [head_of(model, "alexnet", "fc2", 64).eval()(pictures) for model in models]
+            seen = [layer_head(model, "alexnet", "fc2", 64).eval()(pictures) for model in models]
         assert seen[0].min() < 0  # before the ReLU
         return float(F.mse_loss(*seen))
 
@@ -136,7 +136,7 @@ def test_checkpoints_are_those_listed(make_images: Callable[..., Store], tmp_pat
     last = weights(tmp_path, BASELINE, 4)
     assert all(same(last, weights(tmp_path, BASELINE)).values())
     assert not (folder / training.STATE).exists()
-    assert set(read_card(BASELINE, tmp_path)["files"]) == kept | {
+    assert set(read_concept_card(BASELINE, tmp_path)["files"]) == kept | {
         "weights.safetensors",
         "history.csv",
     }
@@ -227,7 +227,7 @@ def test_what_is_there_is_not_made_again(
         make(images, tmp_path, TEACHER)
     write_signed(tmp_path / TEACHER.name / "card.json", {"files": {"history.csv": ""}})
     with pytest.raises(StoreError, match=r"history.csv missing or not those of card.json"):
-        read_card(TEACHER, tmp_path)
+        read_concept_card(TEACHER, tmp_path)
 
 
 def test_a_student_without_its_teacher_is_refused(
@@ -320,7 +320,7 @@ def test_only_teachers_from_scratch_are_shown_crops(
     monkeypatch.setattr(training, "cropped_at_random", lambda some, _: seen.append(1) or some)
     train_concept_networks([plan], Given(images, shape, lessons, LAYERS), tmp_path, CPU)
     assert bool(seen) == cropped
-    card = read_card(plan, tmp_path)
+    card = read_concept_card(plan, tmp_path)
     assert card["finetuned"] == (weights is not None)
     expected = {"teacher": 0.002 if weights else 0.02, "student": 0.01, "baseline": 0.02}[role]
     assert card["first_rate"] == expected
@@ -399,9 +399,9 @@ def test_rates_fall_by_a_decade():
 def test_every_network_has_three_layers_to_look_at(architecture: str):
     example = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     model = build_with_head(architecture, 5, SHAPE, seed=1)
-    sizes = [tuple(head_of(model, architecture, fc, 64)(example).shape) for fc in LAYERS]
+    sizes = [tuple(layer_head(model, architecture, fc, 64)(example).shape) for fc in LAYERS]
     assert sizes == [(2, 16), (2, 16)]
-    logits = head_of(model, architecture, "fc3", 64)(example)
+    logits = layer_head(model, architecture, "fc3", 64)(example)
     assert torch.equal(logits, model(example))
     again = build_with_head(architecture, 5, SHAPE, seed=1).state_dict()
     assert all(same(model.state_dict(), again).values())

@@ -10,7 +10,7 @@ import torch
 from kc.concepts import image_seed, maps, pixel_entropy, preset
 from kc.concepts.entropy import EntropyResult
 from kc.concepts.maps import map_networks, read_maps
-from kc.concepts.networks import Given, head_of, load_at, train_concept_networks
+from kc.concepts.networks import Given, layer_head, load_at, train_concept_networks
 from kc.concepts.samples import measured_pictures
 from kc.errors import ImageError, StoreError
 from kc.images import normalise
@@ -52,7 +52,7 @@ def test_maps_are_those_of_the_search_checkpoint_by_checkpoint(images: Store, tm
     assert found.ids == measured.ids
     pictures = normalise(torch.from_numpy(images["image"][measured.rows]))
     for H, epoch in zip(found.H, found.epochs, strict=True):
-        head = head_of(load_at(PLAN, tmp_path / "networks", epoch), "alexnet", "fc1", 64)
+        head = layer_head(load_at(PLAN, tmp_path / "networks", epoch), "alexnet", "fc1", 64)
         seeds = [image_seed(name, 0) for name in measured.ids]
         own = pixel_entropy(head.eval(), pictures, preset("fast", "alexnet"), seeds, CPU)
         assert torch.equal(H, own.H)

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from kc.errors import NetworkError
 from kc.networks import build
-from kc.networks.prune import apply_masks, bake, removed_share, solve
+from kc.networks.prune import apply_masks, bake, removed_share, solve_multiples
 from kc.settings.recipes import Network
 from tests.reference import plain_pruning
 
@@ -105,7 +105,7 @@ def test_each_multiple_touches_its_own_layers(group):
 def test_the_share_asked_for_goes_from_each_group_and_from_all(architecture, removed):
     model = network(architecture)
     before = weights(model)
-    found = solve(model, removed)
+    found = solve_multiples(model, removed)
     assert all(torch.equal(a, b) for a, b in zip(before, weights(model), strict=True))
     apply_masks(model, *found)
     for kind in (nn.Conv2d, nn.Linear, KINDS):
@@ -117,7 +117,7 @@ def test_the_share_asked_for_goes_from_each_group_and_from_all(architecture, rem
 @pytest.mark.parametrize("removed", [0.5, 0.9, 0.97])
 def test_multiples_of_known_distributions_are_their_quantiles(removed):
     model = gaussian()
-    found = solve(model, removed)
+    found = solve_multiples(model, removed)
     assert found.s_conv == pytest.approx(NormalDist().inv_cdf((1 + removed) / 2), rel=0.02)
     assert found.s_fc == pytest.approx(removed * math.sqrt(3), rel=1e-3)
     apply_masks(model, *found)
@@ -128,14 +128,14 @@ def test_multiples_of_known_distributions_are_their_quantiles(removed):
 
 def test_no_share_and_the_whole_are_met_exactly():
     model = network()
-    assert solve(model, 0.0) == (0, 0)
-    apply_masks(model, *solve(model, 1.0))
+    assert solve_multiples(model, 0.0) == (0, 0)
+    apply_masks(model, *solve_multiples(model, 1.0))
     assert removed_share(model) == 1
 
 
 def test_a_network_without_fc_layers_is_pruned_all_the_same():
     model = nn.Sequential(nn.Conv2d(3, 40, 3))
-    apply_masks(model, *solve(model, 0.5))
+    apply_masks(model, *solve_multiples(model, 0.5))
     assert removed_share(model) == 0.5
 
 
@@ -152,7 +152,7 @@ def retrain(model):
 @pytest.mark.parametrize("architecture", ["alexnet", "resnet34"])
 def test_masks_hold_in_retraining_and_what_is_left_learns(architecture):
     model = network(architecture)
-    apply_masks(model, *solve(model, 0.8))
+    apply_masks(model, *solve_multiples(model, 0.8))
     gone, before = zeros(model), torch.cat([w.flatten() for w in weights(model)])
     bake(retrain(model))
     after = torch.cat([w.flatten() for w in weights(model)])
@@ -162,7 +162,7 @@ def test_masks_hold_in_retraining_and_what_is_left_learns(architecture):
 
 def test_zeros_without_masks_come_back_in_retraining():
     model = network()
-    apply_masks(model, *solve(model, 0.8))
+    apply_masks(model, *solve_multiples(model, 0.8))
     bake(model)
     retrain(model)
     assert removed_share(model) < 0.4
@@ -172,7 +172,7 @@ def test_zeros_without_masks_come_back_in_retraining():
 def test_a_baked_network_is_a_plain_one_with_zeros(architecture):
     model = network(architecture)
     names, share = set(model.state_dict()), 0.9
-    apply_masks(model, *solve(model, share))
+    apply_masks(model, *solve_multiples(model, share))
     assert set(model.state_dict()) != names
     retrain(model)
     logits = model(pictures())
@@ -207,7 +207,7 @@ def test_a_multiple_that_is_none_is_refused_before_anything_is_pruned(multiples)
 @pytest.mark.parametrize("removed", [-0.1, 1.5, 93.3, math.nan])
 def test_a_share_that_is_none_is_refused(removed):
     with pytest.raises(NetworkError, match=r"expected a share of the weights between 0 and 1"):
-        solve(network(), removed)
+        solve_multiples(network(), removed)
 
 
 def test_weights_of_one_size_are_refused():
@@ -215,9 +215,9 @@ def test_weights_of_one_size_are_refused():
     model[0].weight = nn.Parameter(torch.ones(100, 100))
     model[0].weight.data[:, ::2] = -1.0
     model[0].weight.data[:80, :80] = 0
-    apply_masks(model, *solve(model, 0.64))
+    apply_masks(model, *solve_multiples(model, 0.64))
     assert removed_share(model) == 0.64
     bake(model)
     for removed, got in ((0.5, "64.00%|0.00%"), (0.8, "64.00%|100.00%")):
         with pytest.raises(NetworkError, match=rf"removes {removed:.2%} of.*removes ({got})"):
-            solve(model, removed)
+            solve_multiples(model, removed)

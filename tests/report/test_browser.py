@@ -16,8 +16,8 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
-from kc.report.page import FILES, Drawing, Section, write_page
-from kc.report.pictures import enlarge
+from kc.report.page import FILES, Drawing, PageSection, write_page
+from kc.report.pictures import enlarge_map
 from kc.report.tables import write_table
 from kc.report.viewer import Shown
 from tests.reference.written_components import names, written_view
@@ -114,7 +114,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     about = {"code": "abc", "settings": {"order": 2}}
     write_table(table, stem, title="Table 9", caption="C.", notes=["One."], provenance=about)
     figure = Drawing(folder / "figures" / "fig9", "Fig. 9.")
-    section = Section("nine", "Nine", "About.", [stem], [figure])
+    section = PageSection("nine", "Nine", "About.", [stem], [figure])
     return write_page(
         folder / "out", title="Page", lead="Lead.", sections=[section], views=views, shown=Shown()
     )
@@ -204,7 +204,7 @@ def test_the_map_is_the_part_the_slider_stands_at(viewer: Opened, key: str, weig
     shown = np.stack([viewer.line(row) for row in range(0, 256, 16)])
 
     def away(of_kept: int, of_missing: int) -> float:
-        levels = (enlarge(of_kept * kept + of_missing * missing, 256, 256) / limit + 1) / 2
+        levels = (enlarge_map(of_kept * kept + of_missing * missing, 256, 256) / limit + 1) / 2
         return float(np.abs(shown - 255 * mpl.colormaps["RdBu_r"](levels)[::16, :, :3]).mean())
 
     assert away(*weights) < 3

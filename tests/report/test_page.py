@@ -11,7 +11,7 @@ from PIL import Image
 
 from kc.errors import StoreError
 from kc.report.markdown import read_table
-from kc.report.page import FILES, Drawing, Section, write_page
+from kc.report.page import FILES, Drawing, PageSection, write_page
 from kc.report.tables import Column, write_table
 from kc.report.viewer import Shown, View
 from kc.store.ownership import LEDGER, claim
@@ -78,7 +78,7 @@ def drawn(folder: Path) -> Drawing:
 
 
 def page_in(folder: Path, views: list[View] | None = None) -> Path:
-    section = Section("nine", "Nine & more", "About.", [written(folder)], [drawn(folder)])
+    section = PageSection("nine", "Nine & more", "About.", [written(folder)], [drawn(folder)])
     return write_page(
         folder / "report",
         title="What < is known",
@@ -140,7 +140,7 @@ def test_a_table_is_read_as_it_was_written(tmp_path: Path):
 
 def test_origins_are_shown_once_for_tables_that_share_them(tmp_path: Path):
     stems = [written(tmp_path), written(tmp_path, "table10")]
-    section = Section("nine", "Nine", "About.", stems, [])
+    section = PageSection("nine", "Nine", "About.", stems, [])
     path = write_page(tmp_path / "out", title="T", lead="", sections=[section], views=[])
     text = path.read_text()
     assert text.count('<section class="origin">') == 1
@@ -169,10 +169,10 @@ def test_the_same_things_make_the_same_bytes_and_leave_nothing_behind(tmp_path: 
 
 
 def test_a_missing_table_or_figure_is_named(tmp_path: Path):
-    section = Section("nine", "Nine", "", [tmp_path / "table9"], [])
+    section = PageSection("nine", "Nine", "", [tmp_path / "table9"], [])
     with pytest.raises(StoreError, match=r"table9.md: no such file. Cure: give the command"):
         write_page(tmp_path / "out", title="T", lead="", sections=[section], views=[])
-    section = Section("nine", "Nine", "", [], [Drawing(tmp_path / "fig9", "")])
+    section = PageSection("nine", "Nine", "", [], [Drawing(tmp_path / "fig9", "")])
     with pytest.raises(StoreError, match=r"fig9.png: no such file. Cure: give the command"):
         write_page(tmp_path / "out", title="T", lead="", sections=[section], views=[])
     assert not (tmp_path / "out" / "index.html").exists()

@@ -15,7 +15,7 @@ from PIL import Image
 from kc.errors import FeatureError
 from kc.report.choose import CHOICE, choose_filters, choose_images
 from kc.report.figures import write_figure
-from kc.report.pictures import SCALE, Panel, enlarge, feature_maps
+from kc.report.pictures import SCALE, Panel, enlarge_map, feature_maps
 
 FILTERS = np.array([4, 4, 9])
 TITLES = ["first", "second", "a third with a long name"]
@@ -210,17 +210,19 @@ def test_columns_hold_the_image_and_the_enlarged_maps():
             grey = picture @ [0.299, 0.587, 0.114] / 255
             np.testing.assert_allclose(under.get_array(), grey)
             assert map_shown.get_array().shape == (20, 30)
-            np.testing.assert_array_equal(map_shown.get_array(), enlarge(panel.maps[row], 20, 30))
+            np.testing.assert_array_equal(
+                map_shown.get_array(), enlarge_map(panel.maps[row], 20, 30)
+            )
             assert 0 < map_shown.get_alpha() < 1
 
 
 def test_enlarging_keeps_a_ramp_and_the_corners():
     ramp = np.tile(np.arange(4.0), (3, 1))
-    large = enlarge(ramp, 9, 16)
+    large = enlarge_map(ramp, 9, 16)
     places = (np.arange(16) + 0.5) / 4 - 0.5
     np.testing.assert_allclose(large, np.tile(places.clip(0, 3), (9, 1)), atol=1e-12)
-    assert enlarge(ramp, 3, 4).tolist() == ramp.tolist()
-    assert not np.allclose(enlarge(ramp[:, ::-1].copy(), 9, 16), large)
+    assert enlarge_map(ramp, 3, 4).tolist() == ramp.tolist()
+    assert not np.allclose(enlarge_map(ramp[:, ::-1].copy(), 9, 16), large)
 
 
 @pytest.mark.parametrize("dpi", [72, 100, 200])

@@ -12,7 +12,7 @@ import pytest
 
 from kc.errors import StoreError
 from kc.store import ArraySpec, StoreWriter, open_store
-from kc.store.part import WHOLE, Part
+from kc.store.part import WHOLE, JobPart
 
 ROWS, SHARD = 30, 4  # 8 shards, the last one short
 VALUES = np.random.default_rng(0).normal(2, 3, (ROWS, 3, 4, 4)).astype(np.float32)
@@ -53,14 +53,14 @@ def single(tmp_path_factory):
 
 @pytest.mark.parametrize("of", [1, 2, 3, 5, 8, 11])
 def test_every_shard_has_exactly_one_owner(of):
-    owned = [shard for number in range(of) for shard in Part(number, of).shards(8)]
+    owned = [shard for number in range(of) for shard in JobPart(number, of).shards(8)]
     assert owned == list(range(8))
 
 
 @pytest.mark.parametrize("of", [1, 2, 3, 5, 8, 11])
 @pytest.mark.parametrize("order", [1, 2])
 def test_parts_in_any_order_make_the_store_of_one_writer(tmp_path, single, of, order):
-    parts = [Part(number, of) for number in range(of)]
+    parts = [JobPart(number, of) for number in range(of)]
     random.Random(order).shuffle(parts)
     for part in parts:
         fill(tmp_path / "a.zarr", part)
@@ -69,7 +69,7 @@ def test_parts_in_any_order_make_the_store_of_one_writer(tmp_path, single, of, o
 
 
 def test_parts_written_at_the_same_time_make_the_store_of_one_writer(tmp_path, single):
-    jobs = [FORK.Process(target=fill, args=(tmp_path / "a.zarr", Part(n, 4))) for n in range(4)]
+    jobs = [FORK.Process(target=fill, args=(tmp_path / "a.zarr", JobPart(n, 4))) for n in range(4)]
     for job in jobs:
         job.start()
     for job in jobs:
@@ -81,8 +81,8 @@ def test_parts_written_at_the_same_time_make_the_store_of_one_writer(tmp_path, s
 
 @pytest.mark.parametrize("seconds", [0.0, 0.03, 0.06, 0.09])
 def test_a_part_killed_and_redone_leaves_no_trace(tmp_path, single, seconds):
-    path, part = tmp_path / "a.zarr", Part(1, 2)
-    fill(path, Part(0, 2))
+    path, part = tmp_path / "a.zarr", JobPart(1, 2)
+    fill(path, JobPart(0, 2))
     killed = FORK.Process(target=fill, args=(path, part, 0.03))
     killed.start()
     time.sleep(seconds)
@@ -94,25 +94,25 @@ def test_a_part_killed_and_redone_leaves_no_trace(tmp_path, single, seconds):
 
 
 def test_the_last_job_writes_what_a_part_never_wrote(tmp_path, single):
-    fill(tmp_path / "a.zarr", Part(0, 3))
-    fill(tmp_path / "a.zarr", Part(2, 3))
-    assert fill(tmp_path / "a.zarr") == list(Part(1, 3).shards(8))
+    fill(tmp_path / "a.zarr", JobPart(0, 3))
+    fill(tmp_path / "a.zarr", JobPart(2, 3))
+    assert fill(tmp_path / "a.zarr") == list(JobPart(1, 3).shards(8))
     assert files(tmp_path / "a.zarr") == single
 
 
 @pytest.mark.parametrize(
     ("newcomer", "refused"),
     [
-        (Part(0, 2), True),
+        (JobPart(0, 2), True),
         (WHOLE, True),
-        (Part(1, 3), True),  # shards 2 to 4, of which 2 and 3 are taken
-        (Part(1, 2), False),
-        (Part(2, 3), False),
+        (JobPart(1, 3), True),  # shards 2 to 4, of which 2 and 3 are taken
+        (JobPart(1, 2), False),
+        (JobPart(2, 3), False),
     ],
 )
 def test_an_owner_of_a_shard_that_is_owned_is_refused_by_name(tmp_path, newcomer, refused):
     path = tmp_path / "a.zarr"
-    with writer(path, Part(0, 2)):
+    with writer(path, JobPart(0, 2)):
         if refused:
             with (
                 pytest.raises(StoreError, match=f"another process writes .* {os.getpid()} on"),
@@ -128,23 +128,23 @@ def test_an_owner_of_a_shard_that_is_owned_is_refused_by_name(tmp_path, newcomer
 
 def test_nobody_starts_the_store_anew_under_another_key_while_a_part_is_written(tmp_path, single):
     path = tmp_path / "a.zarr"
-    fill(path, Part(0, 2))
-    with writer(path, Part(1, 2)) as store:
+    fill(path, JobPart(0, 2))
+    with writer(path, JobPart(1, 2)) as store:
         with (
             pytest.raises(StoreError, match="another process writes"),
-            writer(path, Part(0, 2), key="other"),
+            writer(path, JobPart(0, 2), key="other"),
         ):
             pass
         for shard in store.missing():
             store.write(shard, {"conv": VALUES[store.rows(shard)]})
     assert fill(path) == []
     assert files(path) == single
-    with writer(path, Part(0, 2), key="other") as store:
+    with writer(path, JobPart(0, 2), key="other") as store:
         assert store.missing() == list(store.owned)
 
 
 def test_a_part_neither_writes_shards_of_others_nor_finishes(tmp_path):
-    with writer(tmp_path / "a.zarr", Part(0, 2)) as store:
+    with writer(tmp_path / "a.zarr", JobPart(0, 2)) as store:
         with pytest.raises(AssertionError):
             store.write(5, {"conv": VALUES[store.rows(5)]})
         with pytest.raises(AssertionError):

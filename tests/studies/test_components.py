@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from kc.errors import FeatureError, StoreError
 from kc.plans.products import FitPlan
 from kc.plans.studies import plan_of
-from kc.report.pictures import enlarge
+from kc.report.pictures import enlarge_map
 from kc.settings.load import load_settings
 from kc.settings.whole import Settings
 from kc.studies import components
@@ -123,7 +123,7 @@ def test_maps_are_those_of_the_filter_and_image_in_the_row(settings: Settings, c
         for head, axes in zip(heads, maps, strict=True):
             if number == 0:
                 assert axes.get_title() == head
-            expected = enlarge(parts[head][image, int(channel)], SIZE, SIZE)
+            expected = enlarge_map(parts[head][image, int(channel)], SIZE, SIZE)
             shown = np.asarray(axes.images[1].get_array())
             np.testing.assert_allclose(shown, expected, atol=1e-5)
 

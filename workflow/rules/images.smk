@@ -25,6 +25,9 @@ for dataset, about in SETTINGS.datasets.items():
                 f"{RESULTS}/images/{dataset}.json",
                 *filter(None, [SETTINGS.archive_of(dataset)]),
             ),
-            code=code_of("kc.steps.images", *code_of_dataset(about)),
+            code=code_of(
+                "kc.steps.mixture" if about.parts else "kc.steps.images",
+                *code_of_dataset(about),
+            ),
         script:
             "../scripts/images/build.py"

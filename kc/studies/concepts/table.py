@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from kc.concepts import over_images
 from kc.concepts.maps import read_maps
-from kc.concepts.networks import read_card
+from kc.concepts.networks import read_concept_card
 from kc.images import open_images
 from kc.plans.concept_products import concept_networks, layers_seen
 from kc.provenance import code_hash, plain, versions
@@ -69,7 +69,9 @@ def write(settings: Settings) -> None:
     about, results = settings.of(Concepts), Path(settings.results)
     found = views(about, results)
     plans = concept_networks(about)
-    cards = {plan.name: read_card(plan, results / "concepts" / "networks") for plan in plans}
+    cards = {
+        plan.name: read_concept_card(plan, results / "concepts" / "networks") for plan in plans
+    }
     shared = [
         *counting_notes(settings, found),
         INTERVALS,

@@ -6,12 +6,12 @@ sys.path.insert(0, snakemake.params.root)
 from kc.settings.feature_maps import Activations
 from kc.steps.activations import Recording, record_features
 from kc.steps.job import job
-from kc.store.part import Part
+from kc.store.part import JobPart
 
 p = snakemake.params
 with job(snakemake.log):
     record_features(
-        Recording(p.networks, p.nodes, Part(*p.part), p.storage_root),
+        Recording(p.networks, p.nodes, JobPart(*p.part), p.storage_root),
         Path(snakemake.input.images),
         Activations.model_validate(p.settings),
         Path(p.results),
