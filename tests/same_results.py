@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[1]
 NOT_COMPARED = frozenset(
     {
         *("key", "code", "seconds", "versions", "checksum", "fit_key", "digest", "created"),
-        *("owner", "owners", "source", "sources", "uuid"),
+        *("owner", "owners", "source", "sources", "uuid", "metadata"),
     }
 )
 """Keys of JSON files that name the code or the machine's time, at any depth."""
@@ -62,9 +62,9 @@ def make(out: Path, parts: list[str]) -> None:
     if "compare" in parts:
         pictures, code, first, second = _inputs(out / "inputs")
         pair = ["--a", f"{code}:tiny", "--b", f"{code}:wide", "--images", str(pictures)]
-        pair += ["--size", "16", "--epochs", "3", "--labels"]
+        pair += ["--size", "16", "--epochs", "3"]
         for name, arguments in {
-            "networks": [*pair, "--layer-a", "2", "--layer-b", "4"],
+            "networks": [*pair, "--labels", "--layer-a", "2", "--layer-b", "4"],
             "matrix": [*pair, "--layers", "0,4,6"],
             "arrays": ["--a", str(first), "--b", str(second), "--epochs", "3"],
         }.items():
