@@ -26,12 +26,12 @@ ROOT = Path(__file__).parents[1]
 NOT_COMPARED = frozenset(
     {
         *("key", "code", "seconds", "versions", "checksum", "fit_key", "digest", "created"),
-        *("owner", "owners", "source", "sources", "uuid", "metadata"),
+        *("owner", "owners", "source", "sources", "stores", "uuid", "metadata"),
     }
 )
-"""Keys of JSON files that name the code or the machine's time, at any depth."""
+"""Keys of JSON files that name the code or the machine's time, or digest what does; any depth."""
 BYTES = frozenset({".csv", ".safetensors", ".md", ".tex"})
-SKIPPED = re.compile(r"(^|/)(\.snakemake|logs|inputs|sources)(/|$)|\.(lock|html|svg)$|settled")
+SKIPPED = re.compile(r"(^|/)(\.snakemake|logs|inputs|sources)(/|$)|\.(lock|html|svg)$|-source/README$")
 
 NETS = """
 from torch import nn

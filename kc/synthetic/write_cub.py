@@ -20,7 +20,7 @@ from kc.synthetic.drawn_files import box_of, save_lines, save_picture, training_
 from kc.synthetic.painting import Painting
 from kc.synthetic.species import species
 
-ABOUT = "Drawn by kc (kc/synthetic/write_cub.py) in the layout of CUB-200-2011; no photograph."
+ABOUT = "Drawn by kc in the layout of CUB-200-2011; no photograph."
 
 
 class _Row(NamedTuple):

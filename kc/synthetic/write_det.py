@@ -11,7 +11,7 @@ from kc.synthetic.annotation import AnnotatedObject, annotation_xml
 from kc.synthetic.drawn_files import box_of, save_lines, save_picture
 from kc.synthetic.scene_plans import draw_scene, planned
 
-ABOUT = "Drawn by kc (kc/synthetic/write_det.py) in the layout of ILSVRC DET; no photograph."
+ABOUT = "Drawn by kc in the layout of ILSVRC DET; no photograph."
 SYNSETS: Mapping[str, str] = MappingProxyType(
     {
         "aeroplane": "n02691156",

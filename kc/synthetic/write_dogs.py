@@ -21,7 +21,7 @@ from kc.synthetic.dog_painting import paint_dog
 from kc.synthetic.drawn_files import box_of, save_lines, save_picture, training_images
 from kc.synthetic.painting import Painting
 
-ABOUT = "Drawn by kc (kc/synthetic/write_dogs.py) in the layout of Stanford Dogs; no photograph."
+ABOUT = "Drawn by kc in the layout of Stanford Dogs; no photograph."
 FIRST_ID = 90_000_001
 """Beyond all WordNet offsets: a drawn breed is never mistaken for a real one."""
 MAT_HEADER = b"MATLAB 5.0 MAT-file, drawn by kc".ljust(116)

@@ -20,7 +20,7 @@ from kc.synthetic.scene_plans import ScenePlan, draw_scene, planned
 from kc.synthetic.scenes import Thing
 from kc.synthetic.voc_masks import class_map, object_map, save_mask
 
-ABOUT = "Drawn by kc (kc/synthetic/write_voc.py) in the layout of Pascal VOC 2007; no photograph."
+ABOUT = "Drawn by kc in the layout of Pascal VOC 2007; no photograph."
 YEAR = "VOC2007"
 HIDDEN = 0.5
 """Share of an object that shows, under which it is difficult."""
