@@ -31,7 +31,9 @@ NOT_COMPARED = frozenset(
 )
 """Keys of JSON files that name the code or the machine's time, or digest what does; any depth."""
 BYTES = frozenset({".csv", ".safetensors", ".md", ".tex"})
-SKIPPED = re.compile(r"(^|/)(\.snakemake|logs|inputs|sources)(/|$)|\.(lock|html|svg)$|-source/README$")
+SKIPPED = re.compile(
+    r"(^|/)(\.snakemake|logs|inputs|sources)(/|$)|\.(lock|html|svg)$|-source/README$"
+)
 
 NETS = """
 from torch import nn
