@@ -1,10 +1,12 @@
 """What the writers of the drawn data sets share: pictures on disk, boxes, the two subsets."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, UInt8
 from PIL import Image
+from tqdm import tqdm
 
 from kc.datasets.samples import Box
 from kc.runtime import derive_seed
@@ -29,6 +31,17 @@ def box_of(mask: Bool[np.ndarray, "h w"]) -> Box:
     """Bound what a mask shows, which must be something."""
     ys, xs = np.nonzero(mask)
     return Box(int(xs.min()), int(ys.min()), int(xs.max()) + 1, int(ys.max()) + 1)
+
+
+def each_picture(settings: Generated, what: str) -> Iterator[tuple[int, int, bool]]:
+    """Count through a data set's pictures with progress: class, picture, whether trained on."""
+    total = settings.classes * settings.images_per_class
+    with tqdm(total=total, desc=f"drawing {what}", unit="image", disable=None, delay=10) as bar:
+        for number in range(settings.classes):
+            trained = training_images(settings, number)
+            for index in range(settings.images_per_class):
+                yield number, index, index in trained
+                bar.update()
 
 
 def training_images(settings: Generated, number: int) -> set[int]:

@@ -4,19 +4,17 @@ Picture k of class c is drawn from a seed derived from (seed, c, k): it does not
 pictures or classes there are.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from kc.datasets.samples import Box
 from kc.runtime import derive_seed
 from kc.settings.dataset import Generated
 from kc.synthetic.bird_painting import paint
-from kc.synthetic.drawn_files import box_of, save_lines, save_picture, training_images
+from kc.synthetic.drawn_files import box_of, each_picture, save_lines, save_picture
 from kc.synthetic.painting import Painting
 from kc.synthetic.species import species
 
@@ -35,7 +33,7 @@ class _Row(NamedTuple):
 
 def write_cub(settings: Generated, folder: Path) -> None:
     """Draw all birds into ``folder``: pictures, masks and the five lists."""
-    rows = list(_draw_all(settings, folder))
+    rows = [_write_one(settings, *which, folder) for which in each_picture(settings, "birds")]
     _write_lists(settings, rows, folder)
 
 
@@ -48,16 +46,6 @@ def draw_bird(settings: Generated, number: int, index: int) -> Painting:
     """Draw picture ``index`` of class ``number``, both from 0."""
     rng = np.random.default_rng(derive_seed("bird", settings.seed, number, index))
     return paint(species(number, settings.seed), rng, settings.canvas, settings.difficulty)
-
-
-def _draw_all(settings: Generated, folder: Path) -> Iterator[_Row]:
-    total = settings.classes * settings.images_per_class
-    with tqdm(total=total, desc="drawing birds", unit="image", disable=None, delay=10) as bar:
-        for number in range(settings.classes):
-            trained = training_images(settings, number)
-            for index in range(settings.images_per_class):
-                yield _write_one(settings, number, index, index in trained, folder)
-                bar.update()
 
 
 def _write_one(settings: Generated, number: int, index: int, is_train: bool, folder: Path) -> _Row:

@@ -5,20 +5,19 @@ pictures or classes there are.
 """
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from scipy.io import savemat
-from tqdm import tqdm
 
 from kc.runtime import derive_seed
 from kc.settings.dataset import Generated
 from kc.synthetic.annotation import AnnotatedObject, annotation_xml
 from kc.synthetic.breeds import breed
 from kc.synthetic.dog_painting import paint_dog
-from kc.synthetic.drawn_files import box_of, save_lines, save_picture, training_images
+from kc.synthetic.drawn_files import box_of, each_picture, save_lines, save_picture
 from kc.synthetic.painting import Painting
 
 ABOUT = "Drawn by kc in the layout of Stanford Dogs; no photograph."
@@ -39,7 +38,10 @@ class _Row(NamedTuple):
 
 def write_dogs(settings: Generated, folder: Path) -> None:
     """Draw all dogs into ``folder``: pictures, annotations and the three lists."""
-    rows = list(_draw_all(settings, folder))
+    rows = [
+        _Row(_write_one(settings, number, index, folder), number + 1, is_train)
+        for number, index, is_train in each_picture(settings, "dogs")
+    ]
     lists = {
         "file_list.mat": rows,
         "train_list.mat": [row for row in rows if row.is_train],
@@ -59,17 +61,6 @@ def draw_dog(settings: Generated, number: int, index: int) -> Painting:
     """Draw picture ``index`` of class ``number``, both from 0."""
     rng = np.random.default_rng(derive_seed("dog", settings.seed, number, index))
     return paint_dog(breed(number, settings.seed), rng, settings.canvas, settings.difficulty)
-
-
-def _draw_all(settings: Generated, folder: Path) -> Iterator[_Row]:
-    total = settings.classes * settings.images_per_class
-    with tqdm(total=total, desc="drawing dogs", unit="image", disable=None, delay=10) as bar:
-        for number in range(settings.classes):
-            trained = training_images(settings, number)
-            for index in range(settings.images_per_class):
-                path = _write_one(settings, number, index, folder)
-                yield _Row(path, number + 1, index in trained)
-                bar.update()
 
 
 def _write_one(settings: Generated, number: int, index: int, folder: Path) -> str:

@@ -101,7 +101,7 @@ def test_whole_folder_is_not_drawn_again(folder: Path, monkeypatch: pytest.Monke
     def refuse(*_: object) -> None:
         raise AssertionError("drawn again")
 
-    monkeypatch.setattr(write_cub, "_draw_all", refuse)
+    monkeypatch.setattr(write_cub, "_write_one", refuse)
     write_generated("cub", TINY, folder)
     with pytest.raises(AssertionError, match="drawn again"):
         write_generated("cub", TINY.model_copy(update={"difficulty": 0.4}), folder)
