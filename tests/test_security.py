@@ -254,13 +254,15 @@ def test_modules_are_imported_by_names_of_ours():
         for node in ast.walk(tree)
         if isinstance(node, ast.Call) and spelled(node.func).endswith("import_module")
     ]
-    # timm and h5py are optional; the script of a study imports its report
-    of_study = ("study.py", "f'kc.studies.{snakemake.params.study}'")
+    # a study's module and its record, by its name; the public names of kc
+    of_study = {("study.py", "f'kc.studies.{name}'")}
+    of_study.add(("registry.py", "f'{records.__name__}.{module.name}'"))
+    public = ("__init__.py", "package")
     optional = {("networks.py", "'timm'"), ("hdf5.py", "'h5py'")}
     # a data set's reader and drawing code, from the table of kc.plans.layouts
     of_layout = {("build.py", "LAYOUTS[layout].reader"), ("build.py", "GENERATED")}
     of_layout.add(("generated.py", "drawn[layout]"))
-    assert set(named) == {*optional, *of_layout, of_study}
+    assert set(named) == {*optional, *of_layout, *of_study, public}
 
 
 def test_the_command_line_does_not_import_from_the_working_directory(tmp_path, mark):

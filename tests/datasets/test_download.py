@@ -20,7 +20,7 @@ import pytest
 from kc.datasets.download import SEEN, Wanted, fetch, fetch_all
 from kc.errors import DownloadError
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def archive(seed=0, size=600_000):

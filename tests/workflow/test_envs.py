@@ -91,7 +91,8 @@ def needs(entries, lazily=True):
     while waiting or trees:
         if not trees:
             module = waiting.pop()
-            if module in seen or not provenance._exists(module):
+            # the root imports its public names for those who ask it, and nothing in kc does
+            if module in {"kc", *seen} or not provenance._exists(module):
                 continue
             seen.add(module)
             waiting += [module.rpartition(".")[0]]
