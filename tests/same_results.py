@@ -26,13 +26,13 @@ ROOT = Path(__file__).parents[1]
 NOT_COMPARED = frozenset(
     {
         *("key", "code", "seconds", "versions", "checksum", "fit_key", "digest", "created"),
-        *("owner", "owners", "source", "sources", "stores", "uuid", "metadata"),
+        *("owner", "owners", "source", "sources", "uuid"),
     }
 )
-"""Keys of JSON files that name the code or the machine's time, or digest what does; any depth."""
-BYTES = frozenset({".csv", ".safetensors", ".md", ".tex"})
+"""Keys of JSON files that name code or time, at any depth; values that are digests do not count."""
+DIGEST = re.compile("[0-9a-f]{32}|[0-9a-f]{64}")
 SKIPPED = re.compile(
-    r"(^|/)(\.snakemake|logs|inputs|sources)(/|$)|\.(lock|html|svg)$|-source/README$"
+    r"(^|/)(\.snakemake|logs|inputs|sources)(/|$)|(^|/)lock$|\.(lock|html|svg)$|-source/README$"
 )
 
 NETS = """
@@ -122,7 +122,10 @@ def _same(one: Path, other: Path) -> bool:
 def _without(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _without(part) for name, part in value.items() if name not in NOT_COMPARED}
-    return [_without(part) for part in value] if isinstance(value, list) else value
+    if isinstance(value, list):
+        return [_without(part) for part in value]
+    # what it is of has a name of its own, or is compared by its bytes
+    return "a digest" if isinstance(value, str) and DIGEST.fullmatch(value) else value
 
 
 if __name__ == "__main__":
