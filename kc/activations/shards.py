@@ -12,11 +12,11 @@ from tqdm import tqdm
 from kc.images.pixels import IMAGENET_MEAN, IMAGENET_STD, normalise
 from kc.names import FEATURE_DIMS
 from kc.networks.tap import Extract, look
+from kc.settings.custom import Colours
 from kc.store import ArraySpec, StoredArray, StoreWriter
 
 LOG = logging.getLogger(__name__)
 
-ColourStatistics = tuple[float, float, float]
 See = Callable[[UInt8[Tensor, "n 3 y x"]], Mapping[str, Tensor]]
 """From stored pictures to features ``(n, *shape)``, by the name of their array."""
 
@@ -24,8 +24,8 @@ See = Callable[[UInt8[Tensor, "n 3 y x"]], Mapping[str, Tensor]]
 def seen_by(
     extract: Extract,
     device: torch.device,
-    mean: ColourStatistics = IMAGENET_MEAN,
-    std: ColourStatistics = IMAGENET_STD,
+    mean: Colours = IMAGENET_MEAN,
+    std: Colours = IMAGENET_STD,
 ) -> See:
     """Give what turns stored pictures into the features ``extract`` finds, on a device."""
     return lambda pixels: look(extract, normalise(pixels.to(device), mean, std))

@@ -4,14 +4,16 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from kc.settings.custom import Colours
+
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 def normalise(
     images: UInt8[Tensor, "n 3 h w"],
-    mean: tuple[float, float, float] = IMAGENET_MEAN,
-    std: tuple[float, float, float] = IMAGENET_STD,
+    mean: Colours = IMAGENET_MEAN,
+    std: Colours = IMAGENET_STD,
 ) -> Float[Tensor, "n 3 h w"]:
     """Turn stored uint8 pictures into float32 (0 to 1), minus the mean, over the std, by colour."""
     of_mean = torch.tensor(mean, device=images.device).view(1, 3, 1, 1)

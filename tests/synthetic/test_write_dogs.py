@@ -1,3 +1,4 @@
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from kc.synthetic.dog_painting import paint_dog
 from kc.synthetic.drawn_files import box_of
 from kc.synthetic.generated import write_generated
 from kc.synthetic.write_dogs import breed_folder, draw_dog
+from tests.synthetic.drawn import assert_drawn_once, assert_the_seed_decides
 
 TINY = Generated(classes=5, images_per_class=5, canvas=40, seed=1)
 
@@ -73,24 +75,11 @@ def test_lists_are_spelled_as_the_official_ones(folder: Path) -> None:
 
 
 def test_same_seed_same_bytes_another_seed_others(folder: Path, tmp_path: Path) -> None:
-    write_generated("dogs", TINY, tmp_path / "again")
-    write_generated("dogs", TINY.model_copy(update={"seed": 2}), tmp_path / "other")
-    files = [path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file()]
-    assert len(files) == 25 + 25 + 3 + 2
-    for name in files:
-        assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes()
-    others = {path.read_bytes() for path in (tmp_path / "other").rglob("*.jpg")}
-    assert not others & {path.read_bytes() for path in folder.rglob("*.jpg")}
+    assert_the_seed_decides("dogs", TINY, folder, tmp_path, 25 + 25 + 3 + 2)
 
 
 def test_whole_folder_is_not_drawn_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> None:
-        raise AssertionError("drawn again")
-
-    monkeypatch.setattr(write_dogs, "draw_dog", refuse)
-    write_generated("dogs", TINY, folder)
-    with pytest.raises(AssertionError, match="drawn again"):
-        write_generated("dogs", TINY.model_copy(update={"difficulty": 0.4}), folder)
+    assert_drawn_once("dogs", TINY, folder, partial(monkeypatch.setattr, write_dogs, "draw_dog"))
 
 
 def test_picture_does_not_depend_on_how_many_are_drawn() -> None:

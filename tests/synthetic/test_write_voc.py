@@ -1,4 +1,5 @@
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from kc.synthetic.kinds import ANIMALS, KINDS, chosen_kinds
 from kc.synthetic.scene_plans import draw_scene, planned
 from kc.synthetic.scenes import paint_scene
 from kc.synthetic.voc_masks import VOID, class_map, object_map, palette
+from tests.synthetic.drawn import assert_drawn_once, assert_the_seed_decides
 
 TINY = Generated(classes=20, images_per_class=6, canvas=48, seed=1)
 EVERY = Dataset(layout="voc", difficult=True)
@@ -126,24 +128,11 @@ def test_every_kind_is_trained_on_even_if_all_is_difficult(
 
 
 def test_same_seed_same_bytes_another_seed_others(folder: Path, tmp_path: Path) -> None:
-    write_generated("voc", TINY, tmp_path / "again")
-    write_generated("voc", TINY.model_copy(update={"seed": 2}), tmp_path / "other")
-    files = [path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file()]
-    assert len(files) == 4 * len(planned(TINY)) + 6 + 2
-    for name in files:
-        assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes()
-    others = {path.read_bytes() for path in (tmp_path / "other").rglob("*.jpg")}
-    assert not others & {path.read_bytes() for path in folder.rglob("*.jpg")}
+    assert_the_seed_decides("voc", TINY, folder, tmp_path, 4 * len(planned(TINY)) + 6 + 2)
 
 
 def test_whole_folder_is_not_drawn_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> None:
-        raise AssertionError("drawn again")
-
-    monkeypatch.setattr(write_voc, "draw_scene", refuse)
-    write_generated("voc", TINY, folder)
-    with pytest.raises(AssertionError, match="drawn again"):
-        write_generated("voc", TINY.model_copy(update={"difficulty": 0.4}), folder)
+    assert_drawn_once("voc", TINY, folder, partial(monkeypatch.setattr, write_voc, "draw_scene"))
 
 
 def test_fewer_classes_are_half_animals() -> None:
