@@ -36,6 +36,8 @@ def faults(how: str, size: int) -> int:
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's allocator")
 def test_a_freed_block_serves_again() -> None:
     size = 40 << 20  # 10,240 pages; 20 tensors of it
-    assert faults("kept", size) < 100
+    left_alone = faults("left alone", size)
     # the counter-example: left alone, each tensor takes its pages anew
-    assert faults("left alone", size) > 150_000
+    assert left_alone > 150_000
+    # one tensor may still take its pages, where its aligned block fits no hole
+    assert faults("kept", size) <= left_alone / 10
