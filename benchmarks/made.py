@@ -13,7 +13,7 @@ from kc.names import Architecture
 from kc.networks import build
 from kc.networks.checkpoint import save_weights
 from kc.settings.recipes import Network
-from kc.store import ArraySpec, Store, StoreWriter, open_store
+from kc.store import ArraySpec, Store, StoreContent, StoreWriter, open_store
 from kc.store.product import Product
 
 SHARD_ROWS = 256
@@ -30,7 +30,9 @@ def pictures(folder: Path, count: int, side: int = 64) -> Store:
     """Write an image store of random pixels."""
     spec = ArraySpec("image", ("image", "channel", "y", "x"), (count, 3, side, side), "uint8")
     rng = np.random.default_rng(0)
-    with StoreWriter(folder / "images.zarr", "k", [spec], _rows(count), SHARD_ROWS) as writer:
+    with StoreWriter(
+        folder / "images.zarr", "k", StoreContent([spec], _rows(count), SHARD_ROWS)
+    ) as writer:
         for shard in writer.missing():
             rows = writer.rows(shard)
             shape = (rows.stop - rows.start, *spec.shape[1:])
@@ -56,7 +58,7 @@ def _write(
 ) -> Store:
     dims = {3: ("image", "channel", "y", "x"), 1: ("image", "unit")}[len(shape)]
     spec = ArraySpec("feature", dims, (count, *shape), "float16", statistics=True)
-    with StoreWriter(path, "k", [spec], _rows(count), SHARD_ROWS) as writer:
+    with StoreWriter(path, "k", StoreContent([spec], _rows(count), SHARD_ROWS)) as writer:
         for shard in writer.missing():
             rows = writer.rows(shard)
             writer.write(shard, {"feature": give(rows.stop - rows.start)})

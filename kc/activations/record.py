@@ -12,7 +12,7 @@ from kc.networks.tap import feature_extractor
 from kc.plans.commands import remake
 from kc.provenance import product_key
 from kc.settings.feature_maps import Activations
-from kc.store import Store, StoreWriter
+from kc.store import Store, StoreContent, StoreWriter
 from kc.store.part import WHOLE, Destination
 from kc.store.product import read_card
 
@@ -62,14 +62,16 @@ def _record_one(name: str, folder: Path, about: _Recording) -> dict[str, dict[st
     store = StoreWriter(
         out.folder / f"{name}.zarr",
         key,
-        [
-            feature_spec(node, tuple(example[node].shape[1:]), len(array), settings.dtype)
-            for node in nodes
-        ],
-        images.rows,
-        settings.shard_rows,
-        settings.compressor,
-        {"network": name, "weights": weights, "images": images.digest},
+        StoreContent(
+            [
+                feature_spec(node, tuple(example[node].shape[1:]), len(array), settings.dtype)
+                for node in nodes
+            ],
+            images.rows,
+            settings.shard_rows,
+            settings.compressor,
+            {"network": name, "weights": weights, "images": images.digest},
+        ),
         mend=remake(out.folder / f"{name}.json"),
         part=out.part,
         root=out.root,

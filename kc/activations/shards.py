@@ -50,7 +50,7 @@ def record_missing(writer: StoreWriter, images: StoredArray, see: See, batch: in
         A value that is not finite, or too large for the type it is stored in; the image is named.
     """
     missing, name = writer.missing(), writer.path.stem
-    LOG.info("%s: %d of %d shards to record", name, len(missing), writer.shards)
+    LOG.info("%s: %d of %d shards to record", name, len(missing), writer.content.shards)
     total = sum(rows.stop - rows.start for rows in map(writer.rows, missing))
     with tqdm(total=total, desc=f"record {name}", unit="image", disable=None, leave=False) as bar:
         for shard in missing:

@@ -22,7 +22,7 @@ from kc.files.sources import FOLDER, Source
 from kc.plans.commands import AGAIN, quoted
 from kc.provenance import product_key
 from kc.settings.custom import FEATURES
-from kc.store import Store, StoredArray, StoreWriter, open_store
+from kc.store import Store, StoreContent, StoredArray, StoreWriter, open_store
 from kc.store.files import CHECKSUM
 from kc.store.foreign import open_foreign
 
@@ -204,13 +204,15 @@ def import_arrays(
     with StoreWriter(
         out,
         key,
-        specs_of(shapes, wanted, len(rows), "float16" if halves else "float32"),
-        rows,
-        settings.activations.shard_rows,
-        settings.activations.compressor,
-        {"file": arrays.name},
+        StoreContent(
+            specs_of(shapes, wanted, len(rows), "float16" if halves else "float32"),
+            rows,
+            settings.activations.shard_rows,
+            settings.activations.compressor,
+            {"file": arrays.name},
+            source=source,
+        ),
         mend=AGAIN,
-        source=source,
     ) as writer:
         missing = writer.missing()
         with _readable(arrays.path):

@@ -21,7 +21,7 @@ from kc.plans.commands import AGAIN
 from kc.provenance import product_key
 from kc.runtime import derive_seed
 from kc.settings.dataset import Dataset
-from kc.store import Store, StoreWriter
+from kc.store import Store, StoreContent, StoreWriter
 
 LEAST = {"train": 10, "test": 4}
 """Pictures g can be fitted on, with a cut to stop on, and tested on (the debiased CKA asks 4)."""
@@ -146,12 +146,14 @@ def _write(
     with StoreWriter(
         out,
         key,
-        image_arrays(len(rows), size, masked=False),
-        rows,
-        SHARD_ROWS,
-        attributes={"layout": "folder", "classes": class_names(rows)},
+        StoreContent(
+            image_arrays(len(rows), size, masked=False),
+            rows,
+            SHARD_ROWS,
+            attributes={"layout": "folder", "classes": class_names(rows)},
+            source=source,
+        ),
         mend=AGAIN,
-        source=source,
     ) as writer:
         missing = writer.missing()
         total = sum(len(samples[writer.rows(shard)]) for shard in missing)

@@ -14,7 +14,7 @@ from kc.comparison.settings import CompareSettings
 from kc.names import Shape
 from kc.plans.commands import AGAIN
 from kc.provenance import product_key
-from kc.store import ArraySpec, Store, StoreWriter, open_store
+from kc.store import ArraySpec, Store, StoreContent, StoreWriter, open_store
 
 WantedForms = Mapping[str, Sequence[Form]]
 """The forms in which each layer is stored, by its name."""
@@ -51,11 +51,13 @@ def record_layers(
     with StoreWriter(
         out,
         key,
-        specs_of(shapes, wanted, len(images["image"]), settings.activations.dtype),
-        images.rows,
-        settings.activations.shard_rows,
-        settings.activations.compressor,
-        {"network": tapped.digest, "images": images.digest},
+        StoreContent(
+            specs_of(shapes, wanted, len(images["image"]), settings.activations.dtype),
+            images.rows,
+            settings.activations.shard_rows,
+            settings.activations.compressor,
+            {"network": tapped.digest, "images": images.digest},
+        ),
         mend=AGAIN,
     ) as writer:
         tapped.module.to(device)

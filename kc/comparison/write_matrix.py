@@ -24,7 +24,7 @@ from kc.comparison import Matrix
 from kc.comparison.outputs import claim_outputs, names_of
 from kc.report.figures import STYLE, write_figure
 from kc.report.page import Drawing, PageSection, write_page
-from kc.report.tables import Column, write_table
+from kc.report.tables import Column, TableText, write_table
 
 PANELS = {
     "xdelta_b": "of b's layer, given by a's",
@@ -49,9 +49,12 @@ def write_matrix(found: Matrix, folder: Path | str) -> Path:
     write_table(
         found.table,
         out / "tables" / "matrix",
-        title="What the layers know of each other",
-        caption="Test images; xdelta: share of the variance the other side's layer does not give.",
-        notes=found.notes,
+        TableText(
+            title="What the layers know of each other",
+            caption="Test images; xdelta: share of the variance the other side's layer does not "
+            "give.",
+            notes=found.notes,
+        ),
         provenance=found.provenance,
         columns=shares,
     )

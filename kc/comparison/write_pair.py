@@ -50,7 +50,7 @@ from kc.report.choose import CHOICE, choose_filters, choose_images, live_channel
 from kc.report.figures import write_figure
 from kc.report.page import Drawing, PageSection, write_page
 from kc.report.pictures import SCALE, Panel, feature_maps
-from kc.report.tables import Column, write_table
+from kc.report.tables import Column, TableText, write_table
 from kc.report.viewer import View
 from kc.similarity.measures import NAMES
 from kc.store import Store, open_store
@@ -74,9 +74,9 @@ def write_comparison(found: Comparison, folder: Path | str) -> Path:
     write_table(
         found.shares,
         out / "tables" / "compare",
-        title="What one layer knows of the other",
-        caption=sentence(found),
-        notes=found.notes,
+        TableText(
+            title="What one layer knows of the other", caption=sentence(found), notes=found.notes
+        ),
         provenance=found.provenance,
         columns=shares
         | {
@@ -87,10 +87,12 @@ def write_comparison(found: Comparison, folder: Path | str) -> Path:
     write_table(
         found.peers,
         out / "tables" / "peers",
-        title="The same layers by other measures",
-        caption="Test images. linear_share is read as xdelta is; the others are 1 where features "
-        "are alike.",
-        notes=found.peer_notes,
+        TableText(
+            title="The same layers by other measures",
+            caption="Test images. linear_share is read as xdelta is; the others are 1 where "
+            "features are alike.",
+            notes=found.peer_notes,
+        ),
         provenance=found.provenance,
         columns={name: Column(name.replace("_", " "), ".3f") for name in NAMES},
     )
@@ -122,9 +124,11 @@ def _write_classes(classes: pd.DataFrame, provenance: Mapping[str, Any], out: Pa
     write_table(
         classes,
         path,
-        title="What is missing of each class",
-        caption="Test images, classes of which most is missing first.",
-        notes=[notes.CLASSES],
+        TableText(
+            title="What is missing of each class",
+            caption="Test images, classes of which most is missing first.",
+            notes=[notes.CLASSES],
+        ),
         provenance=provenance,
         columns={name: Column(name, ".3f") for name in ("xdelta", "low", "high", "weight")},
     )

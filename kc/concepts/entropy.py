@@ -37,7 +37,6 @@ def pixel_entropy(
     settings: EntropySettings,
     seeds: Sequence[int],
     device: torch.device,
-    relu: bool = True,
     noise: Noise | None = None,
 ) -> EntropyResult:
     r"""Search the entropy map of every image for one layer [C20, Eqs. (1), (2)].
@@ -56,8 +55,6 @@ def pixel_entropy(
     seeds
         One an image, from its id (:func:`kc.concepts.noise.image_seed`): an image's result is the
         same, to rounding, whatever the block it came in.
-    relu
-        False looks at the feature itself.
     noise
         Other noise than Gaussian of the seeds; tests give noise whose second moments are exact.
 
@@ -78,7 +75,7 @@ def pixel_entropy(
     images = images.to(device)
     shape = (3, images.shape[2], images.shape[3])
     noise = noise or gaussian(shape, device, images.dtype)
-    probe = Probe(head, images, seeds, noise, settings.max_batch, relu, settings.slope)
+    probe = Probe(head, images, seeds, noise, settings)
     scale = _scale(probe, settings)
     rows = (scale > 0).nonzero().flatten()
     H = torch.full((len(images), settings.grid, settings.grid), torch.nan, dtype=images.dtype)

@@ -25,7 +25,7 @@ from kc.plans.commands import remake
 from kc.plans.concept_products import ConceptNetwork, layers_seen
 from kc.provenance import product_key
 from kc.settings.concepts import Concepts
-from kc.store import ArraySpec, Store, StoreWriter, open_store
+from kc.store import ArraySpec, Store, StoreContent, StoreWriter, open_store
 
 LOG = logging.getLogger(__name__)
 
@@ -113,15 +113,17 @@ def _map_layer(
     with StoreWriter(
         file,
         product_key(made_of, inputs, "kc.concepts.maps"),
-        _arrays(len(rows), about.search.grid),
-        rows,
-        shard_rows=len(ids),
-        attributes={
-            "network": plan.name,
-            "weights": card["digest"],
-            "layer": layer,
-            "epochs": list(epochs),
-        },
+        StoreContent(
+            _arrays(len(rows), about.search.grid),
+            rows,
+            shard_rows=len(ids),
+            attributes={
+                "network": plan.name,
+                "weights": card["digest"],
+                "layer": layer,
+                "epochs": list(epochs),
+            },
+        ),
         mend=remake(file.with_suffix(".json")),
     ) as writer:
         missing = writer.missing()

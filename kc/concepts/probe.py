@@ -1,7 +1,7 @@
 """What noise on the grid's cells does to a feature: its MSE and the gradient for sigma."""
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from einops import rearrange
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from kc.concepts.gradient import QuickGradient
 from kc.concepts.noise import Noise, random_signs
+from kc.concepts.settings import EntropySettings
 
 
 class Response(NamedTuple):
@@ -24,8 +25,8 @@ class Response(NamedTuple):
 class Probe:
     """A layer with the images it is asked about, on one device.
 
-    ``head`` maps (n, 3, h, w) to the feature before its ReLU, in eval mode; ``relu`` applies it.
-    On a CPU its images are laid out channels last, where pooling is ten times as fast.
+    ``head`` maps (n, 3, h, w) to the feature before its ReLU, in eval mode. On a CPU its images
+    are laid out channels last, where pooling is ten times as fast.
     """
 
     def __init__(
@@ -34,19 +35,17 @@ class Probe:
         images: Float[Tensor, "n 3 h w"],
         seeds: Sequence[int],
         noise: Noise,
-        max_batch: int,
-        relu: bool = True,
-        slope: Literal["noise", "projection", "pairs"] = "noise",
+        settings: EntropySettings,
     ) -> None:
         assert not head.training, "dropout and batch norm would answer at random"
         self.head, self.images, self.seeds, self.noise = head, images, seeds, noise
-        self.max_batch, self.relu = max_batch, relu
+        self.max_batch, self.relu, self.slope = settings.max_batch, settings.relu, settings.slope
         self.layout = (
             torch.channels_last if images.device.type == "cpu" else torch.contiguous_format
         )
         with torch.no_grad():
-            self.clean = torch.cat([self._feature(part) for part in torch.split(images, max_batch)])
-        self.slope = slope
+            parts = torch.split(images, self.max_batch)
+            self.clean = torch.cat([self._feature(part) for part in parts])
         self.signs = random_signs(self.clean.shape[1], images.device, images.dtype)
 
     def respond(

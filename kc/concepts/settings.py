@@ -51,6 +51,8 @@ class EntropySettings:
     sigma_max: float = 1.0
     max_batch: int = 96
     """Images x draws in one forward pass."""
+    relu: bool = True
+    """Whether the feature is looked at after a ReLU."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be searched with."""

@@ -14,7 +14,7 @@ from kc.plans.commands import remake
 from kc.plans.products import FitPlan
 from kc.provenance import product_key
 from kc.settings.reconstruction import Consistency
-from kc.store import ArraySpec, StoredArray, StoreWriter, open_store
+from kc.store import ArraySpec, StoreContent, StoredArray, StoreWriter, open_store
 from kc.store.part import Destination
 
 SHARD_ROWS = 256
@@ -62,10 +62,12 @@ class Kept:
         return StoreWriter(
             self.path,
             self.key,
-            [self.spec],
-            self.target.rows.iloc[self.rows].reset_index(drop=True),
-            SHARD_ROWS,
-            attributes={"component": component_names(self.order), "fit_key": self.fit_key},
+            StoreContent(
+                [self.spec],
+                self.target.rows.iloc[self.rows].reset_index(drop=True),
+                SHARD_ROWS,
+                attributes={"component": component_names(self.order), "fit_key": self.fit_key},
+            ),
             mend=self.mend,
             root=self.root,
         )

@@ -21,7 +21,7 @@ from kc.plans.layouts import GENERATED, LAYOUTS
 from kc.provenance import plain
 from kc.runtime import derive_seed
 from kc.settings.dataset import Dataset
-from kc.store import ArraySpec, Store, StoreWriter, open_store
+from kc.store import ArraySpec, Store, StoreContent, StoreWriter, open_store
 
 SHARD_ROWS = 256
 """Images decoded and held at once; a kill costs at most these."""
@@ -79,12 +79,14 @@ def build_image_store(
         with StoreWriter(
             out,
             key,
-            image_arrays(len(rows), dataset.size, bool(rows["has_foreground"].any())),
-            rows,
-            SHARD_ROWS,
-            attributes=attributes,
+            StoreContent(
+                image_arrays(len(rows), dataset.size, bool(rows["has_foreground"].any())),
+                rows,
+                SHARD_ROWS,
+                attributes=attributes,
+                source=source,
+            ),
             mend=mend,
-            source=source,
         ) as writer:
             _write_shards(writer, samples, files, dataset)
             return writer.finish()

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from kc.errors import ImageError
 from kc.images import build
-from kc.store import ArraySpec, Store, StoredArray, StoreWriter
+from kc.store import ArraySpec, Store, StoreContent, StoredArray, StoreWriter
 
 HELD = 512 << 20
 """Bytes gathered at once: all shards of the parts are read once for so much of the mixture."""
@@ -68,10 +68,12 @@ def build_mixture_store(
     with StoreWriter(
         out,
         key,
-        build.image_arrays(len(rows), size, masked),
-        rows,
-        build.SHARD_ROWS,
-        attributes=attributes,
+        StoreContent(
+            build.image_arrays(len(rows), size, masked),
+            rows,
+            build.SHARD_ROWS,
+            attributes=attributes,
+        ),
         mend=mend,
     ) as writer:
         _write_shards(writer, parts, origins)
@@ -116,7 +118,7 @@ def _write_shards(
     missing = writer.missing()
     specs = writer.arrays.values()
     bytes_per_row = sum(np.dtype(each.dtype).itemsize * prod(each.shape[1:]) for each in specs)
-    together = max(HELD // (bytes_per_row * writer.shard_rows), 1)
+    together = max(HELD // (bytes_per_row * writer.content.shard_rows), 1)
     total = sum(len(origins[writer.rows(shard)]) for shard in missing)
     with tqdm(total=total, desc="mixing", unit="image", disable=None, delay=10) as bar:
         for shards in batched(missing, together):

@@ -1,7 +1,7 @@
 """Curves: a line a layer (or network), told apart by colour, marker and line style."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import pandas as pd
@@ -29,19 +29,23 @@ WIDTH, HEIGHT, LEGEND_LINE = 3.5, 2.55, 0.2
 """Inches: of a panel, and what a line of the legend adds."""
 
 
+class CurveAxis(NamedTuple):
+    """What is drawn along an axis."""
+
+    column: str
+    """Of the frame; numbers, in the unit of the label."""
+    label: str
+
+
 def curves_figure(
     frame: pd.DataFrame,
-    x: str,
-    y: str,
+    x: CurveAxis,
+    y: CurveAxis,
     hue: str,
-    *,
-    xlabel: str,
-    ylabel: str,
     labels: Mapping[Any, str],
-    y2: str | None = None,
-    y2label: str = "",
+    y2: CurveAxis | None = None,
 ) -> Figure:
-    """Draw column ``y`` against ``x``, a line a value of ``hue``; ``y2`` in a panel beside it.
+    """Draw ``y`` against ``x``, a line a value of ``hue``; ``y2`` in a panel beside it.
 
     E.g. [L20, Fig. 4]: Var(x^Delta) / Var(x*) against the removed share of the parameters, a line
     a layer; beside it the accuracy. The left panel's axis takes in 0, as it shows a share; the
@@ -51,8 +55,8 @@ def curves_figure(
     Parameters
     ----------
     frame
-        A row a point: ``x`` and ``y`` numbers, in the units of the labels. Points without a value
-        (NaN) are left out. Lines stand in the order in which ``hue`` first comes.
+        A row a point. Points without a value (NaN) are left out. Lines stand in the order in which
+        ``hue`` first comes.
     labels
         What the legend calls a value of ``hue``; one that is not listed keeps its own name.
 
@@ -63,7 +67,7 @@ def curves_figure(
         two points of one line at one x.
     """
     shown = [y] if y2 is None else [y, y2]
-    _check(frame, x, shown, hue)
+    _check(frame, x.column, [axis.column for axis in shown], hue)
     values = list(frame[hue].unique())
     names = [labels.get(value, str(value)) for value in values]
     columns = _columns(names, WIDTH * len(shown))
@@ -72,16 +76,16 @@ def curves_figure(
         figure = Figure(figsize=(WIDTH * len(shown), height))
         FigureCanvasAgg(figure)
         panels = figure.subplots(1, len(shown), squeeze=False)[0]
-        for axes, column, label in zip(panels, shown, (ylabel, y2label), strict=False):
-            points = frame[[x, hue, column]].dropna()
-            if column == y2 and _is_shared(points, len(values)):
-                _line(axes, points.drop_duplicates(x), x, column, ALONE)
+        for axes, axis in zip(panels, shown, strict=True):
+            points = frame[[x.column, hue, axis.column]].dropna()
+            if axis == y2 and _is_shared(points, len(values)):
+                _line(axes, points.drop_duplicates(x.column), x.column, axis.column, ALONE)
             else:
                 for value, style in zip(values, LINES, strict=False):
-                    _line(axes, points[points[hue] == value], x, column, style)
-            _dress(axes, xlabel, label, is_integer_dtype(frame[x]))
+                    _line(axes, points[points[hue] == value], x.column, axis.column, style)
+            _dress(axes, x.label, axis.label, is_integer_dtype(frame[x.column]))
         low, high = panels[0].get_ylim()
-        panels[0].set_ylim(low if frame[y].min() < 0 else 0, max(high, 0))
+        panels[0].set_ylim(low if frame[y.column].min() < 0 else 0, max(high, 0))
         figure.legend(
             panels[0].lines, names, loc="outside lower center", ncols=columns, frameon=False,
             handlelength=2.8,

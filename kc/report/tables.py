@@ -32,21 +32,22 @@ class Column:
     """Format of a number."""
 
 
-class _Wording(NamedTuple):
+class TableText(NamedTuple):
     """What surrounds a table's numbers."""
 
     title: str
+    """Heading."""
     caption: str
+    """What the table shows."""
     notes: Sequence[str]
+    """One sentence each, under it."""
 
 
 def write_table(
     frame: pd.DataFrame,
     stem: Path,
+    text: TableText,
     *,
-    title: str,
-    caption: str,
-    notes: Sequence[str],
     provenance: Mapping[str, Any],
     columns: Mapping[str, Column] = MappingProxyType({}),
 ) -> None:
@@ -58,21 +59,20 @@ def write_table(
         One row a row of the table; ``ci_low`` and ``ci_high`` are read as one interval.
     stem
         Path without suffix; its folder is made.
-    title, caption, notes
-        Heading, what the table shows, and one sentence each under it.
+    text
+        Heading, caption and notes.
     provenance
         What the numbers were made from; anything JSON can hold. Digests of the three files are
         added, so that an edited table is known from the one that was written.
     columns
         Header and digits by column; what is not named keeps its name and has three digits.
     """
-    wording = _Wording(title, caption, notes)
     # a column without a value is for who computes, not for who reads
     told = frame if frame.empty else frame.dropna(axis="columns", how="all")
     readable, sides = _readable(told, columns), _sides(told)
     _write(stem.with_suffix(".csv"), frame.to_csv(index=False, lineterminator="\n"))
-    _write(stem.with_suffix(".md"), _markdown(readable, sides, wording))
-    _write(stem.with_suffix(".tex"), _latex(readable, sides, wording, stem.name))
+    _write(stem.with_suffix(".md"), _markdown(readable, sides, text))
+    _write(stem.with_suffix(".tex"), _latex(readable, sides, text, stem.name))
     files = {suffix: file_digest(stem.with_suffix(suffix)) for suffix in (".csv", ".md", ".tex")}
     write_json_atomic(stem.with_suffix(".json"), dict(provenance) | {"files": files})
 
@@ -114,7 +114,7 @@ def _cell(value: object, spec: str) -> str:
     return str(value)
 
 
-def _markdown(readable: pd.DataFrame, sides: list[str], wording: _Wording) -> str:
+def _markdown(readable: pd.DataFrame, sides: list[str], text: TableText) -> str:
     escaped = [[cell.replace("|", r"\|") for cell in row] for row in readable.to_numpy().tolist()]
     table = tabulate(
         escaped,
@@ -123,23 +123,23 @@ def _markdown(readable: pd.DataFrame, sides: list[str], wording: _Wording) -> st
         disable_numparse=True,
         colalign=sides,
     )
-    notes = "\n".join(f"- {note}" for note in wording.notes)
-    blocks = [f"### {wording.title}", table, wording.caption, notes]
+    notes = "\n".join(f"- {note}" for note in text.notes)
+    blocks = [f"### {text.title}", table, text.caption, notes]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
-def _latex(readable: pd.DataFrame, sides: list[str], wording: _Wording, label: str) -> str:
+def _latex(readable: pd.DataFrame, sides: list[str], text: TableText, label: str) -> str:
     """Set the table with booktabs, no wider than the page; the notes follow it as a list."""
     styler = readable.style.hide(axis="index").format(escape="latex")
     styler = styler.format_index(escape="latex", axis=1)
     letters = "".join(side[0] for side in sides)
     tabular = styler.to_latex(hrules=True, column_format=letters).rstrip()
-    notes = [rf"\item{{}} {_escape(note)}" for note in wording.notes]
+    notes = [rf"\item{{}} {_escape(note)}" for note in text.notes]
     lines = [
         "% needs booktabs and adjustbox",
         r"\begin{table}[tbp]",
         r"\centering",
-        rf"\caption{{{_escape(f'{wording.title}. {wording.caption}'.strip())}}}",
+        rf"\caption{{{_escape(f'{text.title}. {text.caption}'.strip())}}}",
         rf"\label{{tab:{label}}}",
         r"\begin{adjustbox}{max width=\textwidth, max totalheight=0.8\textheight}",
         tabular,

@@ -1,7 +1,16 @@
 """Checksummed, sharded, resumable stores under zarr; the only package that imports it."""
 
+from kc.store.content import StoreContent
 from kc.store.reader import Store, StoredArray, check_same_images, open_store
 from kc.store.spec import ArraySpec
 from kc.store.writer import StoreWriter
 
-__all__ = ["ArraySpec", "Store", "StoreWriter", "StoredArray", "check_same_images", "open_store"]
+__all__ = [
+    "ArraySpec",
+    "Store",
+    "StoreContent",
+    "StoreWriter",
+    "StoredArray",
+    "check_same_images",
+    "open_store",
+]

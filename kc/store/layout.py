@@ -1,7 +1,6 @@
 """How a store lies on disk before its first shard: zarr's descriptions, and the coordinates."""
 
 import warnings
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -10,26 +9,21 @@ from zarr.abc.buffer import Buffer
 from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, ZstdCodec
 from zarr.storage import MemoryStore
 
+from kc.store.content import StoreContent
 from kc.store.spec import ArraySpec
 
 CHUNK_ROWS = 16  # inner chunk: what a reader of scattered rows has to take at least
 
 
-def laid_out(
-    arrays: Sequence[ArraySpec],
-    coordinates: pd.DataFrame,
-    attributes: Mapping[str, Any],
-    shard_rows: int,
-    compressor: str,
-) -> dict[str, bytes]:
+def laid_out(store: StoreContent) -> dict[str, bytes]:
     """Give the files that describe all arrays, and those of the coordinates, by name."""
     files: dict[str, Buffer] = {}
     group = zarr.open_group(MemoryStore(files), mode="w", zarr_format=3)
-    group.attrs.update(attributes)
-    for spec in arrays:
-        _create(group, spec, shard_rows, compressor)
-    for name in coordinates:
-        _write_coordinate(group, str(name), coordinates[name])
+    group.attrs.update(store.attributes)
+    for spec in store.arrays:
+        _create(group, spec, store.shard_rows, store.compressor)
+    for name in store.coordinates:
+        _write_coordinate(group, str(name), store.coordinates[name])
     return {name: content.to_bytes() for name, content in sorted(files.items())}
 
 

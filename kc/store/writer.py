@@ -6,20 +6,19 @@ does not exist. Another key means start empty. Metadata and coordinates are smal
 again each time a store is opened for writing, so a damaged one is mended and never believed.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import xxhash
 import zarr
 
 from kc.errors import FeatureError, StoreError
-from kc.files.sources import Source
 from kc.names import folder_id
 from kc.plans.commands import AGAIN
+from kc.store.content import StoreContent
 from kc.store.files import content_digest, room_on_disk, sign, spell_json
 from kc.store.layout import chunk_rows, laid_out
 from kc.store.manifest import FORMAT
@@ -35,7 +34,7 @@ from kc.store.ownership import (
 from kc.store.part import WHOLE, JobPart
 from kc.store.place import Folder, locate, place_of, read_signed_at
 from kc.store.plain_shard import PlainShards, plain_shards
-from kc.store.spec import ArraySpec, all_finite, check_spec, from_disk, to_disk
+from kc.store.spec import ArraySpec, all_finite, from_disk, to_disk
 from kc.store.statistics import ShardStatistics, merge_statistics
 
 
@@ -52,10 +51,8 @@ class StoreWriter:
     key
         Hash of inputs, settings and code. Shards found under an equal key are checked and
         kept, anything else is removed.
-    arrays
-        What to store; see :class:`ArraySpec`.
-    coordinates
-        One row an image, in row order; ``image_id`` must be unique.
+    content
+        What to store; see :class:`StoreContent`.
     mend
         What makes the store anew, such as :func:`kc.plans.commands.remake`; quoted in errors.
     part
@@ -64,9 +61,6 @@ class StoreWriter:
         Folder or ``s3://bucket/prefix`` that holds the store in place of ``path``'s folder, where
         only a manifest is then: it names the place. What is there from another ``path``'s folder
         is refused.
-    source
-        Files of the user's that the store is made from: looked at once more before the manifest
-        is written, which names them (``kc store verify --sources``).
 
     Entering it removes what another key left, and refuses, untouched, what kc did not make.
     """
@@ -75,15 +69,10 @@ class StoreWriter:
         self,
         path: Path,
         key: str,
-        arrays: Sequence[ArraySpec],
-        coordinates: pd.DataFrame,
-        shard_rows: int,
-        compressor: str = "none",
-        attributes: Mapping[str, Any] | None = None,
+        content: StoreContent,
         mend: str = "",
         part: JobPart = WHOLE,
         root: str = "",
-        source: Source | None = None,
     ) -> None:
         self.path = Path(path)
         self.beside, self.name = locate(path)
@@ -93,20 +82,11 @@ class StoreWriter:
             trust(root)
         self.owner = folder_id(self.path.parent) if root else ""
         self.key = key
-        self.arrays = {spec.name: spec for spec in arrays}
-        self.coordinates = coordinates.reset_index(drop=True)
-        self.shard_rows = shard_rows
-        self.compressor = compressor
-        self.attributes = dict(attributes or {})
+        content.check(self.path)
+        self.content = content._replace(coordinates=content.coordinates.reset_index(drop=True))
+        self.arrays = {spec.name: spec for spec in content.arrays}
         self.mend = mend or AGAIN
-        self.source = source
-        self._check()
-        self.owned = part.shards(self.shards)
-
-    @property
-    def shards(self) -> int:
-        """Number of shards of each array."""
-        return -(-len(self.coordinates) // self.shard_rows)
+        self.owned = part.shards(content.shards)
 
     def __enter__(self) -> "StoreWriter":
         state = f"{self.name}.state"
@@ -139,8 +119,8 @@ class StoreWriter:
 
     def rows(self, shard: int) -> slice:
         """Image rows of a shard."""
-        start = shard * self.shard_rows
-        return slice(start, min(start + self.shard_rows, len(self.coordinates)))
+        start = shard * self.content.shard_rows
+        return slice(start, min(start + self.content.shard_rows, len(self.content.coordinates)))
 
     def missing(self) -> list[int]:
         """List the shards owned and still to write; those found are checked by digest."""
@@ -173,23 +153,23 @@ class StoreWriter:
 
     def finish(self) -> dict[str, Any]:
         """Write the manifest, last, and give it."""
-        assert len(self.owned) == self.shards
+        assert len(self.owned) == self.content.shards
         missing = self.missing()
         if missing:
             raise StoreError(
-                f"{self.path}: shards {missing} of {self.shards} are not written; "
+                f"{self.path}: shards {missing} of {self.content.shards} are not written; "
                 f"cannot finish. Cure: {self.mend}"
             )
-        if self.source is not None:
-            self.source.check()
-        receipts = [self._read_receipt(shard) for shard in range(self.shards)]
+        if self.content.source is not None:
+            self.content.source.check()
+        receipts = [self._read_receipt(shard) for shard in range(self.content.shards)]
         files = self._described
         content = {
             "arrays": {n: self._describe(s, receipts) for n, s in self.arrays.items()},
-            "attributes": self.attributes,
-            "coordinates": {str(name): files[f"{name}/c/0"] for name in self.coordinates},
-            "rows": len(self.coordinates),
-            "shard_rows": self.shard_rows,
+            "attributes": dict(self.content.attributes),
+            "coordinates": {str(name): files[f"{name}/c/0"] for name in self.content.coordinates},
+            "rows": len(self.content.coordinates),
+            "shard_rows": self.content.shard_rows,
         }
         manifest = content | {
             "format": FORMAT,
@@ -198,27 +178,14 @@ class StoreWriter:
             "mend": self.mend,
             "metadata": {n: found for n, found in files.items() if n.endswith("zarr.json")},
         }
-        if self.source is not None:
-            manifest["source"] = self.source.about()
+        if self.content.source is not None:
+            manifest["source"] = self.content.source.about()
         with room_on_disk(self.path):
             self.place.write(f"{self.name}.json", spell_json(sign(manifest)))
             if self.location:
                 manifest["location"] = self.location
                 self.beside.write(f"{self.name}.json", spell_json(sign(manifest)))
         return sign(manifest)
-
-    def _check(self) -> None:
-        for spec in self.arrays.values():
-            check_spec(spec)
-            if spec.shape[spec.row_axis] != len(self.coordinates):
-                raise StoreError(
-                    f"{self.path}: '{spec.name}' has {spec.shape[spec.row_axis]} images, the "
-                    f"coordinates {len(self.coordinates)}"
-                )
-        ids = self.coordinates["image_id"]
-        if ids.duplicated().any():
-            twice = ids[ids.duplicated()].iloc[0]
-            raise StoreError(f"{self.path}: image_id '{twice}' stands twice; ids must be unique")
 
     def _refuse_strangers(self) -> None:
         """Go no further where kc did not make what lies here, or made it for somebody else."""
@@ -249,7 +216,7 @@ class StoreWriter:
 
     def _holds(self) -> set[str]:
         """Name the folders of the arrays and the coordinates."""
-        return {str(name).partition("/")[0] for name in (*self.arrays, *self.coordinates)}
+        return {str(name).partition("/")[0] for name in (*self.arrays, *self.content.coordinates)}
 
     def _write_key(self, key: str, holds: set[str] | None) -> None:
         """Write what tells that kc made the store, of what, and for whom if many share the root."""
@@ -260,9 +227,8 @@ class StoreWriter:
 
     def _put_right(self) -> dict[str, str]:
         """Write metadata and coordinates where they are not as they should be; give digests."""
-        specs, digests = list(self.arrays.values()), {}
-        files = laid_out(specs, self.coordinates, self.attributes, self.shard_rows, self.compressor)
-        for name, content in files.items():
+        digests = {}
+        for name, content in laid_out(self.content).items():
             digests[name] = xxhash.xxh3_128_hexdigest(content)
             if self.place.digest(self._file(name)) != digests[name]:
                 self.place.write(self._file(name), content)
@@ -313,7 +279,7 @@ class StoreWriter:
         statistics: ShardStatistics | None,
     ) -> Iterator[np.ndarray]:
         """Bring an inner chunk after the other to its type on disk, while it is in the cache."""
-        size = chunk_rows(self.shard_rows)
+        size = chunk_rows(self.content.shard_rows)
         for start in range(0, values.shape[spec.row_axis], size):
             block = values[spec.at(slice(start, start + size))]
             with np.errstate(over="ignore", invalid="ignore"):
@@ -342,7 +308,7 @@ class StoreWriter:
             return  # only their squares are too large
         row = first_row + int(np.argwhere(bad)[0][spec.row_axis])
         raise FeatureError(
-            f"{self.path}: '{spec.name}' of image {self.coordinates['image_id'][row]} "
+            f"{self.path}: '{spec.name}' of image {self.content.coordinates['image_id'][row]} "
             f"(row {row}) {what}. Cure: look at {cure}."
         )
 

@@ -14,7 +14,7 @@ from kc.names import SUBSETS
 from kc.plans.products import FitPlan
 from kc.plans.studies import plan_of
 from kc.plans.study import StudyPlan
-from kc.report.tables import Column, write_table
+from kc.report.tables import Column, TableText, write_table
 from kc.settings.whole import Settings
 from kc.similarity.measures import (
     MEASURES,
@@ -147,10 +147,16 @@ def write(settings: Settings) -> None:
     write_table(
         table,
         Path(settings.results) / "tables" / "baselines",
-        title="Other measures of similarity",
-        caption="Every pair of the other studies by the measures others use, on the test images, "
-        "beside the share of the target's variance that g cannot give.",
-        notes=[*_what_is_measured(), *_agreement(table), *setting_notes(settings, plan.networks)],
+        TableText(
+            title="Other measures of similarity",
+            caption="Every pair of the other studies by the measures others use, on the test "
+            "images, beside the share of the target's variance that g cannot give.",
+            notes=[
+                *_what_is_measured(),
+                *_agreement(table),
+                *setting_notes(settings, plan.networks),
+            ],
+        ),
         provenance=origin(settings, "baselines", plan),
         columns={
             **INCONSISTENCY,

@@ -7,9 +7,9 @@ import pandas as pd
 from kc.plans.records.born_again import BornAgain
 from kc.plans.studies import plan_of
 from kc.plans.study import StudyPlan
-from kc.report.curves import curves_figure
+from kc.report.curves import CurveAxis, curves_figure
 from kc.report.figures import write_figure
-from kc.report.tables import Column, write_table
+from kc.report.tables import Column, TableText, write_table
 from kc.settings.whole import Settings
 from kc.studies.components import draw_components
 from kc.studies.inconsistent import inconsistencies
@@ -45,18 +45,23 @@ def write(settings: Settings) -> None:
     write_table(
         table,
         results / "tables" / "born_again",
-        title="Born-again networks: blind spots by generation",
-        caption=f"Variance of generation {study.generations}'s feature that an earlier one cannot "
-        "give through g, test images [L20, Fig. 4, right].",
-        notes=notes,
+        TableText(
+            title="Born-again networks: blind spots by generation",
+            caption=f"Variance of generation {study.generations}'s feature that an earlier one "
+            "cannot give through g, test images [L20, Fig. 4, right].",
+            notes=notes,
+        ),
         provenance=origin(settings, "born_again", plan),
         columns={**INCONSISTENCY, "top1_last": Column("last generation's top-1 (%)", ".1f")},
     )
     figure = curves_figure(
-        table, "generation", "share", "layer",
-        xlabel="generation", ylabel="Var(x$^\\Delta$) / Var(x*)",
-        labels={layer: layer for layer in study.layers}, y2="top1", y2label="top-1 (%)",
-    )  # fmt: skip
+        table,
+        CurveAxis("generation", "generation"),
+        CurveAxis("share", "Var(x$^\\Delta$) / Var(x*)"),
+        "layer",
+        labels={layer: layer for layer in study.layers},
+        y2=CurveAxis("top1", "top-1 (%)"),
+    )
     write_figure(figure, results / "figures" / "fig4_born_again")
     what = "Blind spots of generation 1: x$^\\Delta$ is what the last generation knows beyond it."
     draw_components(settings, "born_again", plan, "parts", what)

@@ -7,9 +7,9 @@ import pandas as pd
 from kc.plans.records.compression import Compression
 from kc.plans.studies import plan_of
 from kc.plans.study import StudyPlan
-from kc.report.curves import curves_figure
+from kc.report.curves import CurveAxis, curves_figure
 from kc.report.figures import write_figure
-from kc.report.tables import Column, write_table
+from kc.report.tables import Column, TableText, write_table
 from kc.settings.whole import Settings
 from kc.studies.components import draw_components
 from kc.studies.fits import read_network_card
@@ -53,10 +53,12 @@ def write(settings: Settings) -> None:
     write_table(
         table,
         results / "tables" / "compression",
-        title="Compression: what pruning throws away",
-        caption="Variance of the original's feature that the pruned network cannot give through g, "
-        "test images [L20, Fig. 4, left].",
-        notes=notes,
+        TableText(
+            title="Compression: what pruning throws away",
+            caption="Variance of the original's feature that the pruned network cannot give "
+            "through g, test images [L20, Fig. 4, left].",
+            notes=notes,
+        ),
         provenance=origin(settings, "compression", plan),
         columns={
             **INCONSISTENCY,
@@ -66,10 +68,13 @@ def write(settings: Settings) -> None:
         },
     )
     figure = curves_figure(
-        table, "removed", "share", "layer",
-        xlabel="removed share of the weights", ylabel="Var(x$^\\Delta$) / Var(x*)",
-        labels={layer: layer for layer in study.layers}, y2="top1", y2label="top-1 (%)",
-    )  # fmt: skip
+        table,
+        CurveAxis("removed", "removed share of the weights"),
+        CurveAxis("share", "Var(x$^\\Delta$) / Var(x*)"),
+        "layer",
+        labels={layer: layer for layer in study.layers},
+        y2=CurveAxis("top1", "top-1 (%)"),
+    )
     write_figure(figure, results / "figures" / "fig4_compression")
     what = f"What pruning {max(study.removed):.1%} of the weights threw away is x$^\\Delta$."
     draw_components(settings, "compression", plan, "parts", what)

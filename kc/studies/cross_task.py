@@ -6,7 +6,7 @@ import pandas as pd
 
 from kc.plans.studies import plan_of
 from kc.plans.study import StudyPlan
-from kc.report.tables import Column, write_table
+from kc.report.tables import Column, TableText, write_table
 from kc.settings.whole import Settings
 from kc.studies.components import draw_components
 from kc.studies.inconsistent import inconsistencies
@@ -40,10 +40,12 @@ def write(settings: Settings) -> None:
     write_table(
         cross_task_table(settings, plan),
         Path(settings.results) / "tables" / "cross_task",
-        title="Networks of two tasks",
-        caption="Share of a feature's variance that the network of the other task gives through g, "
-        "test images [L20, Fig. 5].",
-        notes=notes,
+        TableText(
+            title="Networks of two tasks",
+            caption="Share of a feature's variance that the network of the other task gives "
+            "through g, test images [L20, Fig. 5].",
+            notes=notes,
+        ),
         provenance=origin(settings, "cross_task", plan),
         columns={
             **INCONSISTENCY,

@@ -8,7 +8,7 @@ from kc.networks.tails import fresh_tail
 from kc.plans.records.diagnosis import Diagnosis
 from kc.plans.studies import plan_of
 from kc.plans.study import StudyPlan
-from kc.report.tables import write_table
+from kc.report.tables import TableText, write_table
 from kc.runtime import derive_seed
 from kc.settings.whole import Settings
 from kc.studies import printed
@@ -93,10 +93,12 @@ def write(settings: Settings) -> None:
     write_table(
         table,
         Path(settings.results) / "tables" / "diagnosis",
-        title="Diagnosis of a weak network by a strong one",
-        caption="Top-1 accuracy of both networks, and of one classifier on four features; beside "
-        "it the values printed in [L20, Sec. 4.1].",
-        notes=notes,
+        TableText(
+            title="Diagnosis of a weak network by a strong one",
+            caption="Top-1 accuracy of both networks, and of one classifier on four features; "
+            "beside it the values printed in [L20, Sec. 4.1].",
+            notes=notes,
+        ),
         provenance=origin(settings, "diagnosis", plan),
         columns=ACCURACY,
     )

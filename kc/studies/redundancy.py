@@ -7,7 +7,7 @@ import pandas as pd
 from kc.plans.records.redundancy import Redundancy
 from kc.plans.studies import plan_of
 from kc.plans.study import StudyPlan
-from kc.report.tables import write_table
+from kc.report.tables import TableText, write_table
 from kc.settings.whole import Settings
 from kc.studies import printed
 from kc.studies.accuracies import accuracies
@@ -57,11 +57,13 @@ def write(settings: Settings) -> None:
     write_table(
         redundancy_table(settings, plan),
         Path(settings.results) / "tables" / "table4",
-        title="Table 4: features without redundancy",
-        caption="Top-1 accuracy on a part of the classes, from features of networks that tell all "
-        "of them (A, B) and from those that A gives of B's through g; beside it the values printed "
-        "in [L20, Table 4].",
-        notes=notes,
+        TableText(
+            title="Table 4: features without redundancy",
+            caption="Top-1 accuracy on a part of the classes, from features of networks that tell "
+            "all of them (A, B) and from those that A gives of B's through g; beside it the "
+            "values printed in [L20, Table 4].",
+            notes=notes,
+        ),
         provenance=origin(settings, "redundancy", plan),
         columns=ACCURACY,
     )

@@ -6,7 +6,7 @@ import pandas as pd
 
 from kc.plans.studies import plan_of
 from kc.plans.study import StudyPlan
-from kc.report.tables import write_table
+from kc.report.tables import TableText, write_table
 from kc.settings.whole import Settings
 from kc.studies import printed
 from kc.studies.accuracies import accuracies
@@ -51,10 +51,12 @@ def write(settings: Settings) -> None:
     write_table(
         refinement_table(settings, plan),
         Path(settings.results) / "tables" / "table3",
-        title="Table 3: refined features",
-        caption="Top-1 accuracy on features of a network (A, B) and on those that A gives of B's "
-        "through g; beside it the values printed in [L20, Table 3].",
-        notes=notes,
+        TableText(
+            title="Table 3: refined features",
+            caption="Top-1 accuracy on features of a network (A, B) and on those that A gives of "
+            "B's through g; beside it the values printed in [L20, Table 3].",
+            notes=notes,
+        ),
         provenance=origin(settings, "refinement", plan),
         columns=ACCURACY,
     )

@@ -15,7 +15,7 @@ RECORD = textwrap.dedent("""
     from kc.settings.feature_maps import Activations
     from kc.settings.recipes import Network, Recipe
     from kc.networks import build
-    from kc.store import ArraySpec, StoreWriter, open_store
+    from kc.store import ArraySpec, StoreContent, StoreWriter, open_store
     from safetensors.torch import save_file
     from kc.store.product import Product
 
@@ -23,7 +23,7 @@ RECORD = textwrap.dedent("""
     torch.set_num_threads(1)
     rows = pd.DataFrame({"image_id": [f"{i:05d}" for i in range(count)], "label": 0})
     spec = ArraySpec("image", ("image", "channel", "y", "x"), (count, 3, 64, 64), "uint8")
-    with StoreWriter(out / "images.zarr", "k", [spec], rows, 64) as writer:
+    with StoreWriter(out / "images.zarr", "k", StoreContent([spec], rows, 64)) as writer:
         for shard in writer.missing():
             rows_here = writer.rows(shard)
             size = rows_here.stop - rows_here.start

@@ -12,7 +12,7 @@ from kc.activations import record_networks
 from kc.networks import build
 from kc.settings.feature_maps import Activations
 from kc.settings.recipes import Network
-from kc.store import ArraySpec, StoreWriter, open_store
+from kc.store import ArraySpec, StoreContent, StoreWriter, open_store
 from kc.store.files import read_json
 from kc.store.part import WHOLE, Destination, JobPart
 from kc.store.product import Product
@@ -27,7 +27,7 @@ def recorded(tmp_path_factory):
     root = tmp_path_factory.mktemp("scatter")
     spec = ArraySpec("image", ("image", "channel", "y", "x"), (ROWS, 3, 32, 32), "uint8")
     rows = pd.DataFrame({"image_id": [f"{i:02d}" for i in range(ROWS)], "label": 0})
-    with StoreWriter(root / "images.zarr", "k", [spec], rows, ROWS) as writer:
+    with StoreWriter(root / "images.zarr", "k", StoreContent([spec], rows, ROWS)) as writer:
         pixels = np.random.default_rng(0).integers(0, 255, (ROWS, 3, 32, 32), np.uint8)
         writer.write(0, {"image": pixels})
         writer.finish()

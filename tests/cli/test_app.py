@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from kc.cli.main import app
 from kc.settings.whole import json_schema
-from kc.store import ArraySpec, StoreWriter
+from kc.store import ArraySpec, StoreContent, StoreWriter
 
 ROOT = Path(__file__).parents[2]
 COUNT = 6
@@ -31,7 +31,9 @@ def store(tmp_path):
     spec = ArraySpec("image", ("image", "channel", "y", "x"), (COUNT, 3, 4, 4), "uint8")
     pixels = np.random.default_rng(0).integers(0, 256, (COUNT, 3, 4, 4), dtype=np.uint8)
     path = tmp_path / "birds.zarr"
-    with StoreWriter(path, "key", [spec], rows, 4, attributes={"layout": "cub"}) as writer:
+    with StoreWriter(
+        path, "key", StoreContent([spec], rows, 4, attributes={"layout": "cub"})
+    ) as writer:
         for shard in writer.missing():
             writer.write(shard, {"image": pixels[writer.rows(shard)]})
         writer.finish()

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from kc.images import open_images
-from kc.store import ArraySpec, Store, StoreWriter
+from kc.store import ArraySpec, Store, StoreContent, StoreWriter
 
 SIDE, COUNT, CLASSES = 64, 36, 3
 MakeImages = Callable[..., Store]
@@ -42,7 +42,7 @@ def make_images(tmp_path: Path) -> MakeImages:
         dims = {"image": ("image", "channel", "y", "x"), "foreground": ("image", "y", "x")}
         specs = [ArraySpec(n, dims[n], v.shape, str(v.dtype)) for n, v in arrays.items()]
         path = tmp_path / f"{name}.zarr"
-        with StoreWriter(path, f"{shuffled}{front}", specs, rows, 16) as writer:
+        with StoreWriter(path, f"{shuffled}{front}", StoreContent(specs, rows, 16)) as writer:
             for shard in writer.missing():
                 writer.write(shard, {n: v[writer.rows(shard)] for n, v in arrays.items()})
             writer.finish()

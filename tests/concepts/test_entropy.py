@@ -21,7 +21,7 @@ from tests.reference import plain_concepts as plain
 CPU = torch.device("cpu")
 GRID, SIDE = 4, 4
 SIZE = 3 * SIDE * SIDE
-EXACT = EntropySettings(grid=GRID, draws=SIZE, scale_draws=SIZE, max_batch=2 * SIZE)
+EXACT = EntropySettings(grid=GRID, draws=SIZE, scale_draws=SIZE, max_batch=2 * SIZE, relu=False)
 
 
 def _exact(seed: int, step: int, draws: int) -> Tensor:
@@ -65,7 +65,7 @@ def test_released_path_is_its_plain_recursion(spread: float, steps: int) -> None
     head, cost = _linear(spread)
     weight = 7.0 if steps == 60 else 1.5  # a weak lambda has not passed -2.8 by step 60
     settings = replace(EXACT, entropy_weight=weight)
-    result = pixel_entropy(head, _pictures(2), settings, [1, 2], CPU, False, _exact)
+    result = pixel_entropy(head, _pictures(2), settings, [1, 2], CPU, _exact)
     seen, taken, nearest = plain.released_path(cost / cost.sum(), weight)
     assert result.steps.tolist() == [taken, taken] == [steps, steps]
     for entropy in result.H:
@@ -79,7 +79,7 @@ def test_target_passed_on_the_way_ends_the_search_though_entropy_fell_again() ->
     head, _ = _linear()
     for target, steps in ((-2.8, 60), (-1.0, 80)):
         settings = replace(EXACT, target=target)
-        result = pixel_entropy(head, _pictures(1), settings, [1], CPU, False, louder)
+        result = pixel_entropy(head, _pictures(1), settings, [1], CPU, louder)
         assert result.steps.tolist() == [steps]
 
 
@@ -100,7 +100,7 @@ def test_released_path_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
     sigmas = _sigmas(monkeypatch)
     head, cost = _linear(1.0)
     settings = replace(EXACT, target=50.0)  # no step reaches it, so lambda grows at step 60
-    pixel_entropy(head, _pictures(1), settings, [1], CPU, False, _exact)
+    pixel_entropy(head, _pictures(1), settings, [1], CPU, _exact)
     steps, _, _ = plain.released_path(cost / cost.sum(), 7.0, target=50.0)
     assert len(sigmas) - 1 == len(steps) == 80
     np.testing.assert_allclose(sigmas[1:], steps, rtol=1e-9)
@@ -113,7 +113,7 @@ def test_ignored_cell_only_reaches_a_fiftieth_by_step_60() -> None:
     ignored[:, 0, 0] = 0
     head[1].weight.data *= ignored.flatten()
     settings = replace(EXACT, steps=61, target=50.0, entropy_weight=7 * GRID**2 / 256)
-    result = pixel_entropy(head, _pictures(1), settings, [1], CPU, False, _exact)
+    result = pixel_entropy(head, _pictures(1), settings, [1], CPU, _exact)
     assert _sigma(result.H[0])[0, 0] == pytest.approx(0.0207, abs=3e-4)  # method.md: 0.021
 
 
@@ -127,7 +127,7 @@ def test_released_loss_converges_to_its_optimum(
     rate, steps = (1e-4, 600) if integrator == "euler" else (1.0, 100)
     settings = replace(EXACT, steps=steps, learning_rate=rate, integrator=integrator)
     settings = replace(settings, target=50.0, boost=1.0)
-    pixel_entropy(head, _pictures(1), settings, [1], CPU, False, _fixed)
+    pixel_entropy(head, _pictures(1), settings, [1], CPU, _fixed)
     best = plain.released_optimum(alpha, 7.0)
     # near its optimum a plain step shrinks the distance by 4e4 lr alpha: all of them by exp(-10)
     quick = (4 * steps * alpha > 10) if integrator == "euler" else np.full(best.shape, True)
@@ -161,7 +161,7 @@ def test_exponential_step_solves_the_flow() -> None:
 def test_bound_is_the_water_filling_optimum(tau: float) -> None:
     head, cost = _linear(2.5)
     settings = replace(EXACT, search="bound", steps=2, tau=tau)
-    result = pixel_entropy(head, _pictures(2), settings, [1, 2], CPU, False, _exact)
+    result = pixel_entropy(head, _pictures(2), settings, [1, 2], CPU, _exact)
     best = plain.water(cost, tau * 1e-4 * cost.sum())
     if tau > 1000:
         assert 0 < (best == 1).sum() < best.size
@@ -179,7 +179,7 @@ def test_bound_averages_noise_away_over_its_rounds() -> None:
 
     def error(steps: int) -> float:
         settings = replace(EXACT, search="bound", steps=steps, draws=32, scale_draws=SIZE)
-        found = pixel_entropy(head, _pictures(4), settings, [1, 2, 3, 4], CPU, False)
+        found = pixel_entropy(head, _pictures(4), settings, [1, 2, 3, 4], CPU)
         away = np.log(_sigma(found.H)) - best
         away -= away.mean((1, 2), keepdims=True)  # the last scaling and s_f have noise of their own
         return float(np.sqrt(np.square(away).mean()))
@@ -230,14 +230,14 @@ def test_scale_of_the_weights_changes_nothing(search: str) -> None:
     settings = replace(EXACT, search=search, steps=20)
     first, _ = _linear()
     maps = [
-        pixel_entropy(head, _pictures(1), settings, [1], CPU, False, _exact).H
+        pixel_entropy(head, _pictures(1), settings, [1], CPU, _exact).H
         for head in (first, _linear(scale=37.0)[0])
     ]
     torch.testing.assert_close(maps[0], maps[1], rtol=1e-9, atol=0)
     other = first
     other[1].weight.data[:, :7] *= 37.0  # a part of w does change it
     assert not torch.allclose(
-        pixel_entropy(other, _pictures(1), settings, [1], CPU, False, _exact).H, maps[0], atol=0.01
+        pixel_entropy(other, _pictures(1), settings, [1], CPU, _exact).H, maps[0], atol=0.01
     )
 
 
@@ -306,7 +306,7 @@ def test_relu_hides_what_stays_negative() -> None:
     head[1].weight.data[1, 24:] = 0
     settings = EntropySettings(grid=GRID, steps=30, draws=32, scale_draws=32)
     seen = pixel_entropy(head, _pictures(1), settings, [1], CPU).H[0]
-    bare = pixel_entropy(head, _pictures(1), settings, [1], CPU, relu=False).H[0]
+    bare = pixel_entropy(head, _pictures(1), replace(settings, relu=False), [1], CPU).H[0]
     head[1].weight.data[0] = 0
     without = pixel_entropy(head, _pictures(1), settings, [1], CPU).H[0]
     torch.testing.assert_close(seen, without)
@@ -338,9 +338,9 @@ def test_crossing_stops_at_the_target_between_two_steps(spread: float, slope: st
     slow = 1e-4 * GRID**2 / 256
     settings = replace(preset("fast", "alexnet"), grid=GRID, learning_rate=4 * slow, slope=slope)
     draws = SIZE if slope == "noise" else 4000
-    settings = replace(settings, draws=draws, scale_draws=draws)
+    settings = replace(settings, draws=draws, scale_draws=draws, relu=False)
     noise = _exact if slope == "noise" else None
-    result = pixel_entropy(head, _pictures(1), settings, [1], CPU, False, noise)
+    result = pixel_entropy(head, _pictures(1), settings, [1], CPU, noise)
     assert result.H.mean() == pytest.approx(-2.8, abs=1e-9)
     assert result.steps.item() < 20
     seen, _, nearest = plain.released_path(cost / cost.sum(), 7.0, rate=slow)

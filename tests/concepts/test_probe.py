@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from kc.concepts.noise import gaussian, random_signs
 from kc.concepts.probe import Probe
+from kc.concepts.settings import EntropySettings
 
 CPU = torch.device("cpu")
 GRID, SIDE = 4, 8
@@ -17,7 +18,13 @@ SIZE = 3 * SIDE * SIDE
 
 def _probe(head: nn.Module, images: Tensor, slope: str, relu: bool = False) -> Probe:
     noise = gaussian((3, SIDE, SIDE), CPU, torch.float64)
-    return Probe(head.eval(), images, range(len(images)), noise, 1000, relu, slope)
+    return Probe(
+        head.eval(),
+        images,
+        range(len(images)),
+        noise,
+        EntropySettings(max_batch=1000, relu=relu, slope=slope),
+    )
 
 
 def _images(count: int) -> Tensor:
@@ -48,7 +55,8 @@ def test_slope_of_a_linear_layer_is_its_closed_form() -> None:
     head, images = _linear().eval(), _images(2)
     sigma = 0.02 + 0.1 * images[0, :2, :GRID, :GRID].abs()
     cost = _by_cell(head[1].weight.square().sum(0).reshape(3, SIDE, SIDE)) / 10
-    exact = Probe(head, images, [0, 1], _exact, 100, False)  # noise of pixels, no noise left
+    settings = EntropySettings(max_batch=100, relu=False)
+    exact = Probe(head, images, [0, 1], _exact, settings)  # noise of pixels, no noise left
     response = exact.respond([1, 0], sigma, [0, 0], SIZE)
     torch.testing.assert_close(response.gradient, 2 * sigma * cost)
     torch.testing.assert_close(response.mse, (sigma.square() * cost).sum((1, 2)))
@@ -144,8 +152,9 @@ def test_pairs_are_quiet_where_the_layer_is_linear() -> None:
         assert float(share.abs().max()) < 0.05
     together = _probe(head, images, "pairs").respond([0], sigma, [0], 30000)
     torch.testing.assert_close(together.gradient[0], 2 * 0.01 * cost, rtol=0.03, atol=0)
-    small = Probe(head.eval(), images, [0], gaussian((3, SIDE, SIDE), CPU, torch.float64), 6, False)
-    small.slope = "pairs"  # pairs stay together in whatever block
+    settings = EntropySettings(max_batch=6, relu=False, slope="pairs")
+    noise = gaussian((3, SIDE, SIDE), CPU, torch.float64)
+    small = Probe(head.eval(), images, [0], noise, settings)  # pairs stay together in any block
     torch.testing.assert_close(
         small.respond([0], sigma, [0], 8).gradient, slopes[0], rtol=1e-9, atol=0
     )

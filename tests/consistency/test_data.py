@@ -12,7 +12,7 @@ from kc.consistency.fit import fit
 from kc.consistency.order import cut, in_sequence, shuffled
 from kc.errors import StoreError
 from kc.settings.reconstruction import Optimiser
-from kc.store import ArraySpec, StoreWriter, open_store
+from kc.store import ArraySpec, StoreContent, StoreWriter, open_store
 
 ROWS = np.flatnonzero(np.arange(100) % 3 != 1)
 FAST = Optimiser(epochs=2, batch_size=16)
@@ -23,7 +23,7 @@ def write_layer(path, values, ids=None, shard=16):
     rows = pd.DataFrame({"image_id": ids, "subset": ["train"] * len(ids)})
     dims = ("image", "channel", "y", "x")
     spec = ArraySpec("layer", dims, values.shape, str(values.dtype), statistics=True)
-    with StoreWriter(path, "key", [spec], rows, shard) as writer:
+    with StoreWriter(path, "key", StoreContent([spec], rows, shard)) as writer:
         for number in writer.missing():
             writer.write(number, {"layer": values[writer.rows(number)]})
         writer.finish()

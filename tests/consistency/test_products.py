@@ -14,7 +14,7 @@ from kc.consistency.saved import load_fit
 from kc.errors import StoreError
 from kc.plans.products import FitPlan, NetworkPlan
 from kc.settings.reconstruction import Consistency, Optimiser
-from kc.store import ArraySpec, StoreWriter, open_store
+from kc.store import ArraySpec, StoreContent, StoreWriter, open_store
 from kc.store.part import Destination
 
 CPU = torch.device("cpu")
@@ -31,7 +31,7 @@ def write_store(path, values, rows):
     spec = ArraySpec(
         "features.8", ("image", "channel", "y", "x"), values.shape, "float16", statistics=True
     )
-    with StoreWriter(path, path.name, [spec], rows, 32) as writer:
+    with StoreWriter(path, path.name, StoreContent([spec], rows, 32)) as writer:
         for number in writer.missing():
             writer.write(number, {"features.8": values[writer.rows(number)]})
         writer.finish()

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kc.store import ArraySpec, StoreWriter
+from kc.store import ArraySpec, StoreContent, StoreWriter
 
 ROOT = Path(__file__).parents[2]
 COUNT, SHARD = 40, 8
@@ -23,7 +23,9 @@ def test_variance_by_class_is_that_of_numpy(tmp_path, shape):
     rows["label"] = np.arange(COUNT) % 3
     spec = ArraySpec("component", dims, values.shape, "float16")
     about = {"component": ["x0", "xdelta"]}
-    with StoreWriter(tmp_path / "f.zarr", "k", [spec], rows, SHARD, attributes=about) as writer:
+    with StoreWriter(
+        tmp_path / "f.zarr", "k", StoreContent([spec], rows, SHARD, attributes=about)
+    ) as writer:
         for shard in writer.missing():
             writer.write(shard, {"component": values[:, writer.rows(shard)]})
         writer.finish()

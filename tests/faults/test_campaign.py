@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from kc.errors import StoreError
-from kc.store import ArraySpec, StoreWriter, open_store
+from kc.store import ArraySpec, StoreContent, StoreWriter, open_store
 from kc.store.files import file_digest, read_signed, sign, write_json_atomic
 from kc.store.product import Product
 from tests.faults.compare import believed_and_wrong, differences, files
@@ -63,7 +63,7 @@ def store(tmp_path: Path) -> Path:
 def written(path: Path, values: np.ndarray) -> Path:
     spec = ArraySpec("conv", ("image", "channel", "y", "x"), values.shape, "float32", True)
     rows = pd.DataFrame({"image_id": [f"i{n:02d}" for n in range(len(values))], "label": 0})
-    with StoreWriter(path, "k", [spec], rows, 8, mend="make it again") as writer:
+    with StoreWriter(path, "k", StoreContent([spec], rows, 8), mend="make it again") as writer:
         for shard in writer.missing():
             writer.write(shard, {"conv": values[writer.rows(shard)]})
         writer.finish()

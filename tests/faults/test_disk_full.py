@@ -18,11 +18,11 @@ from kc.networks import build
 from kc.networks.checkpoint import save_weights
 from kc.plans.products import FitPlan, NetworkPlan
 from kc.report.figures import write_figure
-from kc.report.tables import write_table
+from kc.report.tables import TableText, write_table
 from kc.settings.feature_maps import Activations
 from kc.settings.recipes import Network
 from kc.settings.reconstruction import Consistency, Optimiser
-from kc.store import ArraySpec, StoreWriter, open_store
+from kc.store import ArraySpec, StoreContent, StoreWriter, open_store
 from kc.store.product import Product
 from tests.faults.compare import believed_and_wrong, differences, files
 
@@ -79,7 +79,7 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = pd.DataFrame({"image_id": [f"i{n:02d}" for n in range(COUNT)], "label": 0})
     rows["subset"] = ["train", "train", "test"] * (COUNT // 3) + ["train"] * (COUNT % 3)
     pixels = torch.randint(0, 255, (COUNT, 3, 32, 32), dtype=torch.uint8)
-    with StoreWriter(root / "images.zarr", "k", [spec], rows, COUNT) as writer:
+    with StoreWriter(root / "images.zarr", "k", StoreContent([spec], rows, COUNT)) as writer:
         writer.write(0, {"image": pixels.numpy()})
         writer.finish()
     shape = Network(width=0.25)
@@ -148,7 +148,9 @@ def test_tables_and_figures_on_a_full_disk(disk: Path):
     frame = pd.DataFrame({"share": [0.25, 0.5] * 400})
 
     def write(about: pd.DataFrame) -> None:
-        write_table(about, disk / "t" / "table", title="T", caption="", notes=[], provenance={})
+        write_table(
+            about, disk / "t" / "table", TableText(title="T", caption="", notes=[]), provenance={}
+        )
         write_figure(Figure(figsize=(2, 2)), disk / "t" / "figure")
 
     write(frame)

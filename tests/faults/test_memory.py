@@ -14,7 +14,7 @@ import pytest
 from kc.networks import build
 from kc.networks.checkpoint import save_weights
 from kc.settings.recipes import Network
-from kc.store import ArraySpec, StoreWriter
+from kc.store import ArraySpec, StoreContent, StoreWriter
 from kc.store.product import Product
 from tests.faults.hungry import JOBS, NODE, A, B
 
@@ -78,7 +78,7 @@ def _fill(path: Path, spec: ArraySpec, give) -> None:
     count = spec.shape[0]
     rows = pd.DataFrame({"image_id": [f"{n}" for n in range(count)], "label": 0})
     rows["subset"] = np.where(np.arange(count) % 3 == 2, "test", "train")
-    with StoreWriter(path, "k", [spec], rows, 32) as writer:
+    with StoreWriter(path, "k", StoreContent([spec], rows, 32)) as writer:
         for shard in writer.missing():
             here = writer.rows(shard)
             writer.write(shard, {spec.name: give(here.stop - here.start)})

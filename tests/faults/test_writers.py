@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from kc.errors import StoreError
-from kc.store import ArraySpec, StoreWriter
+from kc.store import ArraySpec, StoreContent, StoreWriter
 from kc.store import lock as locks
 from kc.store.lock import lock
 from kc.store.product import Product
@@ -25,7 +25,9 @@ HERE = socket.gethostname()
 
 def writer(path: Path) -> StoreWriter:
     rows = pd.DataFrame({"image_id": [f"{n}" for n in range(4)]})
-    return StoreWriter(path, "k", [ArraySpec("a", ("image",), (4,), "float32")], rows, 2)
+    return StoreWriter(
+        path, "k", StoreContent([ArraySpec("a", ("image",), (4,), "float32")], rows, 2)
+    )
 
 
 def write_and_wait(path: Path, told) -> None:

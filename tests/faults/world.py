@@ -28,7 +28,7 @@ from kc.settings.load import load_settings
 from kc.settings.recipes import Network
 from kc.settings.whole import Settings
 from kc.steps.networks import Training, train_networks
-from kc.store import ArraySpec, StoreWriter
+from kc.store import ArraySpec, StoreContent, StoreWriter
 from kc.studies import stability
 
 CPU = torch.device("cpu")
@@ -168,7 +168,9 @@ def _draw_objects(count: int = 24, side: int = 64) -> None:
     dims = {"image": ("image", "channel", "y", "x"), "foreground": ("image", "y", "x")}
     specs = [ArraySpec(n, dims[n], v.shape, str(v.dtype)) for n, v in arrays.items()]
     path = RESULTS / "images" / "objects.zarr"
-    with StoreWriter(path, "key", specs, rows, 8, mend="make objects again") as writer:
+    with StoreWriter(
+        path, "key", StoreContent(specs, rows, 8), mend="make objects again"
+    ) as writer:
         for shard in writer.missing():
             writer.write(shard, {n: v[writer.rows(shard)] for n, v in arrays.items()})
         writer.finish()

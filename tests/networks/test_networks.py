@@ -22,7 +22,7 @@ from kc.settings.feature_maps import Activations
 from kc.settings.recipes import Distillation, Network, Recipe, Retraining
 from kc.steps import networks as products
 from kc.steps.networks import Training, half_rows, train_networks
-from kc.store import ArraySpec, StoreWriter
+from kc.store import ArraySpec, StoreContent, StoreWriter
 
 NARROW = Network(width=0.0625, head_units=16, dropout=0.5, small_input=True)
 CPU = torch.device("cpu")
@@ -42,7 +42,7 @@ def images(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 255, (40, 3, 64, 64), dtype=np.uint8)
     pixels[np.arange(40), 0] = (rows["label"].to_numpy() * 60)[:, None, None]
     spec = ArraySpec("image", ("image", "channel", "y", "x"), pixels.shape, "uint8")
-    with StoreWriter(tmp_path / "images.zarr", "k", [spec], rows, 16) as writer:
+    with StoreWriter(tmp_path / "images.zarr", "k", StoreContent([spec], rows, 16)) as writer:
         for shard in writer.missing():
             writer.write(shard, {"image": pixels[writer.rows(shard)]})
         writer.finish()

@@ -9,7 +9,7 @@ import pandas as pd
 from kc.names import component_names
 from kc.plans.products import FitPlan
 from kc.report.viewer import View
-from kc.store import ArraySpec, StoreWriter
+from kc.store import ArraySpec, StoreContent, StoreWriter
 
 SIZE = 12
 """Side of a picture, px."""
@@ -86,7 +86,7 @@ def write_store(
     """Write one array of a store, in shards of 4 images."""
     rows = pd.DataFrame({"image_id": list(ids), "subset": list(subsets)})
     path.parent.mkdir(parents=True, exist_ok=True)
-    with StoreWriter(path, "key", [spec], rows, 4, attributes=attributes) as writer:
+    with StoreWriter(path, "key", StoreContent([spec], rows, 4, attributes=attributes)) as writer:
         for shard in writer.missing():
             part = (slice(None),) * spec.row_axis + (writer.rows(shard),)
             writer.write(shard, {spec.name: np.ascontiguousarray(values[part])})

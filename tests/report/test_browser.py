@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, s
 
 from kc.report.page import FILES, Drawing, PageSection, write_page
 from kc.report.pictures import enlarge_map
-from kc.report.tables import write_table
+from kc.report.tables import TableText, write_table
 from kc.report.viewer import Shown
 from tests.reference.written_components import names, written_view
 
@@ -112,7 +112,9 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     stem = folder / "tables" / "table9"
     table = pd.DataFrame({"layer": ["conv4", "conv5"], "share": [0.1, 0.2], "paper": [0.3, 0.4]})
     about = {"code": "abc", "settings": {"order": 2}}
-    write_table(table, stem, title="Table 9", caption="C.", notes=["One."], provenance=about)
+    write_table(
+        table, stem, TableText(title="Table 9", caption="C.", notes=["One."]), provenance=about
+    )
     figure = Drawing(folder / "figures" / "fig9", "Fig. 9.")
     section = PageSection("nine", "Nine", "About.", [stem], [figure])
     return write_page(

@@ -9,12 +9,13 @@ import pytest
 from matplotlib.figure import Figure
 
 from kc.errors import SettingsError
-from kc.report.curves import LINES, curves_figure
+from kc.report.curves import LINES, CurveAxis, curves_figure
 from kc.report.figures import write_figure
 
 REMOVED = [0.0, 0.5, 0.75, 0.9]
 LAYERS = ["fc2", "fc1", "fc3"]
-ABOUT = {"xlabel": "share removed", "ylabel": "Var(x$^\\Delta$) / Var(x*)"}
+X = CurveAxis("removed", "share removed")
+Y = CurveAxis("share", "Var(x$^\\Delta$) / Var(x*)")
 LABELS = {"fc1": "FC1", "fc2": "FC2"}
 
 
@@ -28,9 +29,8 @@ def points() -> pd.DataFrame:
 
 
 def drawn(frame: pd.DataFrame, y2: str | None = None) -> Figure:
-    return curves_figure(
-        frame, "removed", "share", "layer", **ABOUT, labels=LABELS, y2=y2, y2label="accuracy"
-    )
+    beside = None if y2 is None else CurveAxis(y2, "accuracy")
+    return curves_figure(frame, X, Y, "layer", LABELS, beside)
 
 
 def test_each_line_holds_its_points_in_order_of_x():
@@ -41,7 +41,7 @@ def test_each_line_holds_its_points_in_order_of_x():
         assert line.get_xdata().tolist() == REMOVED
         assert line.get_ydata().tolist() == rows["share"].tolist()
     assert axes.get_xlabel() == "share removed"
-    assert axes.get_title(loc="left") == ABOUT["ylabel"]
+    assert axes.get_title(loc="left") == Y.label
 
 
 def test_legend_names_the_lines_in_their_order():

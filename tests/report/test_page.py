@@ -12,7 +12,7 @@ from PIL import Image
 from kc.errors import StoreError
 from kc.report.markdown import read_table
 from kc.report.page import FILES, Drawing, PageSection, write_page
-from kc.report.tables import Column, write_table
+from kc.report.tables import Column, TableText, write_table
 from kc.report.viewer import Shown, View
 from kc.store.ownership import LEDGER, claim
 from tests.reference.written_components import written_view
@@ -62,9 +62,7 @@ def written(folder: Path, name: str = "table9") -> Path:
     write_table(
         FRAME,
         stem,
-        title="Table 9: <shares>",
-        caption="Shares of Var(x*).",
-        notes=NOTES,
+        TableText(title="Table 9: <shares>", caption="Shares of Var(x*).", notes=NOTES),
         provenance={"code": "abc", "settings": {"order": 2}, "devices": ["cpu"], "fits": {"f": 1}},
         columns={"share": Column("Var(xdelta) / Var(x*)", ".3f")},
     )

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from kc.errors import StoreError
-from kc.report.tables import Column, read_markdown, write_table
+from kc.report.tables import Column, TableText, read_markdown, write_table
 
 FRAME = pd.DataFrame(
     {
@@ -28,9 +28,7 @@ def written(stem: Path, frame: pd.DataFrame = FRAME) -> Path:
     write_table(
         frame,
         stem,
-        title="A title",
-        caption="What is shown.",
-        notes=NOTES,
+        TableText(title="A title", caption="What is shown.", notes=NOTES),
         provenance={"seconds": 1.5, "where": str(stem)},
         columns={"mean": Column("mean (%)", ".2f"), "ci_low": Column("", ".1f")},
     )
@@ -118,6 +116,6 @@ def test_a_failed_write_leaves_the_old_table(tmp_path: Path, monkeypatch: pytest
 
 def test_no_notes_leave_no_empty_list(tmp_path: Path):
     stem = tmp_path / "table"
-    write_table(FRAME, stem, title="T", caption="", notes=[], provenance={})
+    write_table(FRAME, stem, TableText(title="T", caption="", notes=[]), provenance={})
     assert "itemize" not in stem.with_suffix(".tex").read_text()
     assert stem.with_suffix(".md").read_text().count("\n\n") == 1

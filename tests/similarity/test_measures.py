@@ -12,7 +12,7 @@ from kc.similarity.formulas import linear_cka, svcca, whiten
 from kc.similarity.measures import MEASURES, MINIBATCH, NAMES, PATCHES, Measuring, similarities
 from kc.similarity.minibatch import cka_matrix, minibatch_cka
 from kc.similarity.moments import joint_moments
-from kc.store import ArraySpec, StoreWriter, open_store
+from kc.store import ArraySpec, StoreContent, StoreWriter, open_store
 from tests.reference import plain_similarity as plain
 
 N, TRAIN = 400, np.arange(400) < 250
@@ -345,7 +345,7 @@ def write_store(path, values, ids):
     dims = ("image", "channel", "y", "x")
     spec = ArraySpec("layer", dims, values.shape, "float32", statistics=True)
     rows = pd.DataFrame({"image_id": ids})
-    with StoreWriter(path, path.name, [spec], rows, 64) as writer:
+    with StoreWriter(path, path.name, StoreContent([spec], rows, 64)) as writer:
         for number in writer.missing():
             writer.write(number, {"layer": values[writer.rows(number)]})
         writer.finish()

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from kc.cli.main import app
 from kc.errors import StoreError
-from kc.store import ArraySpec, StoreWriter, open_store
+from kc.store import ArraySpec, StoreContent, StoreWriter, open_store
 from kc.store.place import place_of
 
 ROWS, SHARD = 22, 8
@@ -41,7 +41,9 @@ def writer(path, root, key="k"):
     spec = ArraySpec("conv", ("image", "channel", "y", "x"), VALUES.shape, "float32", True)
     rows = pd.DataFrame({"image_id": [f"{i:03d}.jpg" for i in range(ROWS)]})
     rows["label"] = np.arange(ROWS) % 3
-    return StoreWriter(path, key, [spec], rows, SHARD, mend="make it again", root=root)
+    return StoreWriter(
+        path, key, StoreContent([spec], rows, SHARD), mend="make it again", root=root
+    )
 
 
 def fill(path, root, **options):

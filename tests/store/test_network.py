@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from kc.cli.main import app
 from kc.errors import StoreError
 from kc.names import STORAGE_ROOT
-from kc.store import ArraySpec, StoreWriter, open_store
+from kc.store import ArraySpec, StoreContent, StoreWriter, open_store
 from kc.store.files import read_json, sign, write_json_atomic
 from kc.store.network import over_network, trust
 
@@ -31,7 +31,7 @@ def sent(tmp_path, monkeypatch):
     monkeypatch.delenv(STORAGE_ROOT, raising=False)
     rows = pd.DataFrame({"image_id": ["a.jpg", "b.jpg"]})
     specs = [ArraySpec("conv", ("image", "channel"), (2, 3), "float32")]
-    with StoreWriter(tmp_path / "a.zarr", "k", specs, rows, 2) as writer:
+    with StoreWriter(tmp_path / "a.zarr", "k", StoreContent(specs, rows, 2)) as writer:
         writer.write(0, {"conv": np.ones((2, 3))})
         writer.finish()
 

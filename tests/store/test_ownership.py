@@ -13,7 +13,7 @@ import zarr
 from kc.errors import StoreError
 from kc.names import folder_id
 from kc.steps.storage import drop_store
-from kc.store import ArraySpec, StoreWriter, open_store
+from kc.store import ArraySpec, StoreContent, StoreWriter, open_store
 from kc.store.files import sign, spell_json, write_bytes_atomic, write_json_atomic
 from kc.store.lock import lock
 from kc.store.place import Folder
@@ -25,7 +25,7 @@ VALUES = np.random.default_rng(0).normal(size=(10, 3)).astype(np.float32)
 def writer(path: Path, key: str = "k", name: str = "unit", root: str = "") -> StoreWriter:
     spec = ArraySpec(name, ("image", "unit"), VALUES.shape, "float32")
     rows = pd.DataFrame({"image_id": [f"{n}" for n in range(len(VALUES))]})
-    return StoreWriter(path, key, [spec], rows, 4, mend="make it again", root=root)
+    return StoreWriter(path, key, StoreContent([spec], rows, 4), mend="make it again", root=root)
 
 
 def written(path: Path, key: str = "k", name: str = "unit", root: str = "") -> Path:

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from kc.errors import StoreError
-from kc.store import ArraySpec, StoreWriter, open_store
+from kc.store import ArraySpec, StoreContent, StoreWriter, open_store
 from kc.store.part import WHOLE, JobPart
 
 ROWS, SHARD = 30, 4  # 8 shards, the last one short
@@ -22,7 +22,9 @@ FORK = multiprocessing.get_context("fork")
 def writer(path, part=WHOLE, key="k"):
     spec = ArraySpec("conv", ("image", "channel", "y", "x"), VALUES.shape, "float16", True)
     rows = pd.DataFrame({"image_id": [f"{i:03d}" for i in range(ROWS)], "label": 0})
-    return StoreWriter(path, key, [spec], rows, SHARD, mend="make it again", part=part)
+    return StoreWriter(
+        path, key, StoreContent([spec], rows, SHARD), mend="make it again", part=part
+    )
 
 
 def fill(path, part=WHOLE, pause=0.0):

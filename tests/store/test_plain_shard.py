@@ -8,7 +8,7 @@ import pytest
 import zarr
 
 from kc.errors import StoreError
-from kc.store import ArraySpec, StoreWriter, open_store
+from kc.store import ArraySpec, StoreContent, StoreWriter, open_store
 from kc.store import writer as writer_module
 from kc.store.files import read_json
 from kc.store.plain_shard import PlainShards, plain_shards
@@ -21,7 +21,7 @@ def write(path, dtype="float32", compressor="none", dims=("image", "channel")):
     values = np.random.default_rng(0).normal(0, 3, shape).astype(np.float32)
     spec = ArraySpec("a", dims, shape, dtype)
     rows = pd.DataFrame({"image_id": [f"{i}" for i in range(ROWS)]})
-    with StoreWriter(path, "k", [spec], rows, SHARD, compressor) as writer:
+    with StoreWriter(path, "k", StoreContent([spec], rows, SHARD, compressor)) as writer:
         for shard in writer.missing():
             where = (*([slice(None)] * spec.row_axis), writer.rows(shard))
             writer.write(shard, {"a": values[where]})

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from kc.cli.main import app
 from kc.errors import SourceError
 from kc.files.sources import Source
-from kc.store import ArraySpec, StoreWriter, open_store
+from kc.store import ArraySpec, StoreContent, StoreWriter, open_store
 from kc.store.source_check import moved_sources
 
 SPEC = ArraySpec("x", ("image", "unit"), (4, 2), "float32")
@@ -19,7 +19,7 @@ ROWS = pd.DataFrame({"image_id": list("abcd")})
 
 
 def write(path, source, between=lambda: None):
-    with StoreWriter(path, "key", [SPEC], ROWS, 4, source=source) as writer:
+    with StoreWriter(path, "key", StoreContent([SPEC], ROWS, 4, source=source)) as writer:
         for shard in writer.missing():
             writer.write(shard, {"x": np.zeros((4, 2), np.float32)})
         between()

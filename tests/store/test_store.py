@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 
 from kc.errors import FeatureError, StoreError
-from kc.store import ArraySpec, StoreWriter, check_same_images, open_store
+from kc.store import ArraySpec, StoreContent, StoreWriter, check_same_images, open_store
 from kc.store.files import write_json_atomic
 
 ROWS, SHARD = 22, 8
@@ -25,7 +25,9 @@ def coordinates(rows=ROWS, order=1):
 
 def writer(path, key="k", dtype="float32", order=1, statistics=True):
     spec = ArraySpec("conv", ("image", "channel", "y", "x"), VALUES.shape, dtype, statistics)
-    return StoreWriter(path, key, [spec], coordinates(order=order), SHARD, mend="make it again")
+    return StoreWriter(
+        path, key, StoreContent([spec], coordinates(order=order), SHARD), mend="make it again"
+    )
 
 
 def fill(path, values=VALUES, pause=0.0, **options):
@@ -208,7 +210,7 @@ def test_ids_must_be_unique(tmp_path):
     twice.loc[1, "image_id"] = twice.loc[0, "image_id"]
     spec = ArraySpec("conv", ("image",), (ROWS,), "float32")
     with pytest.raises(StoreError, match="stands twice"):
-        StoreWriter(tmp_path / "a.zarr", "k", [spec], twice, SHARD)
+        StoreWriter(tmp_path / "a.zarr", "k", StoreContent([spec], twice, SHARD))
 
 
 def test_a_killed_writer_ends_byte_identical(tmp_path):

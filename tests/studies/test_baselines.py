@@ -12,7 +12,7 @@ from kc.plans.products import FitPlan, NetworkPlan
 from kc.plans.study import StudyPlan
 from kc.settings.load import load_settings
 from kc.similarity.measures import NAMES, similarities
-from kc.store import ArraySpec, StoreWriter, open_store
+from kc.store import ArraySpec, StoreContent, StoreWriter, open_store
 from kc.studies import baselines
 from kc.studies.baselines import agreement, baselines_table
 from tests.reference.written_fits import card_of, write_card, write_network
@@ -32,7 +32,7 @@ N = 160
 def write_store(path: Path, values: np.ndarray, rows: pd.DataFrame) -> None:
     dims = ("image", "channel", "y", "x")
     spec = ArraySpec("features.8", dims, values.shape, "float16", statistics=True)
-    with StoreWriter(path, path.name, [spec], rows, 32) as writer:
+    with StoreWriter(path, path.name, StoreContent([spec], rows, 32)) as writer:
         for number in writer.missing():
             writer.write(number, {"features.8": values[writer.rows(number)]})
         writer.finish()

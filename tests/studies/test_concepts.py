@@ -29,6 +29,7 @@ from kc.studies.concepts.notes import (
 from kc.studies.concepts.numbers import (
     CLAIMS,
     LayerView,
+    NetworkMaps,
     _check_images,
     concepts_table2,
     concepts_table3,
@@ -64,9 +65,8 @@ def history(role: Role) -> pd.DataFrame:
 
 def view_of(maps: dict[Role, Maps], about: Concepts = ABOUT) -> LayerView:
     measured = Measured(np.arange(COUNT), maps["teacher"].ids, foreground())
-    return layer_view(
-        about, "objects", "alexnet", "fc1", measured, maps, {r: history(r) for r in ROLES}
-    )
+    read = {role: NetworkMaps(found, history(role)) for role, found in maps.items()}
+    return layer_view(about, "objects", "alexnet", "fc1", measured, read)
 
 
 @pytest.fixture

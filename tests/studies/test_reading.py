@@ -22,7 +22,7 @@ from kc.plans.studies import plan_of
 from kc.runtime import derive_seed
 from kc.settings.recipes import Refine, Tails
 from kc.settings.whole import Settings
-from kc.store import ArraySpec, StoreWriter, open_store
+from kc.store import ArraySpec, StoreContent, StoreWriter, open_store
 from kc.studies.features import Bench, PartialSums, StoredRows, TappedLayer, sum_name
 from kc.studies.fits import read_network_card
 from kc.studies.reading import read_by_b, told
@@ -273,7 +273,7 @@ def test_stores_of_other_images_are_refused(tiny, tmp_path: Path):
         array = store["features.10"]
         spec = ArraySpec(array.name, array.dims, array.shape, "float32")
         out = results / "activations" / f"{end.name}.zarr"
-        with StoreWriter(out, "key", [spec], rows, array.shard_rows) as writer:
+        with StoreWriter(out, "key", StoreContent([spec], rows, array.shard_rows)) as writer:
             for shard in writer.missing():
                 writer.write(shard, {array.name: array[writer.rows(shard)]})
             writer.finish()
@@ -291,7 +291,7 @@ def test_parts_float32_cannot_hold_are_made_as_the_decomposition_makes_them(tmp_
     x = 3 + 1e-6 * torch.randn(8, 4, 6, 6, generator=generator)
     rows = pd.DataFrame({"image_id": [f"{n}.jpg" for n in range(8)]})
     spec = ArraySpec("conv5", ("image", "channel", "y", "x"), x.shape, "float32")
-    with StoreWriter(tmp_path / "x.zarr", "key", [spec], rows, 8) as writer:
+    with StoreWriter(tmp_path / "x.zarr", "key", StoreContent([spec], rows, 8)) as writer:
         writer.write(0, {"conv5": x.numpy()})
         writer.finish()
     net = ConsistencyNet((4, 6, 6), (4, 6, 6), kernel_size=1, sigma="image", seed=0).eval()

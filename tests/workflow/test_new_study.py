@@ -53,7 +53,7 @@ import pandas as pd
 from kc.images import open_images
 from kc.plans.records.toy import Toy
 from kc.plans.studies import plan_of
-from kc.report.tables import write_table
+from kc.report.tables import TableText, write_table
 from kc.settings.whole import Settings
 from kc.studies.origin import origin
 
@@ -65,9 +65,7 @@ def write(settings: Settings) -> None:
     write_table(
         pd.DataFrame({"mean": [float(images[:].mean()) * about.scale]}),
         settings.results / "tables" / "toy",
-        title="Brightness",
-        caption="Mean over all pictures.",
-        notes=[],
+        TableText(title="Brightness", caption="Mean over all pictures.", notes=[]),
         provenance=origin(settings, "toy", plan_of(settings, "toy")),
     )
 '''

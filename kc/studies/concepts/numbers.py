@@ -106,6 +106,14 @@ class Difference(NamedTuple):
         return int(self.found.low > 0) - int(self.found.high < 0)
 
 
+class NetworkMaps(NamedTuple):
+    """What a network shows of one layer over training."""
+
+    maps: Maps
+    history: pd.DataFrame
+    """A row an epoch."""
+
+
 class LayerView(NamedTuple):
     """One layer of teacher, student and baseline."""
 
@@ -140,14 +148,13 @@ def view_layer(
     """
     images = open_images(results / "images" / f"{dataset}.json")
     measured = measured_pictures(images, about.lessons_of(dataset).classes, about.images)
-    maps: dict[Role, Maps] = {}
-    histories: dict[Role, pd.DataFrame] = {}
+    read: dict[Role, NetworkMaps] = {}
     for role in LETTERS:
         plan = ConceptNetwork(dataset, network, role, layer if role == "student" else "")
-        maps[role] = read_maps(plan, layer, results / "concepts" / "maps")
-        _check_images(maps[role], measured, results / "concepts" / "maps" / plan.maps(layer))
-        histories[role] = read_history(plan, results / "concepts" / "networks")
-    return layer_view(about, dataset, network, layer, measured, maps, histories)
+        maps = read_maps(plan, layer, results / "concepts" / "maps")
+        _check_images(maps, measured, results / "concepts" / "maps" / plan.maps(layer))
+        read[role] = NetworkMaps(maps, read_history(plan, results / "concepts" / "networks"))
+    return layer_view(about, dataset, network, layer, measured, read)
 
 
 def layer_view(
@@ -156,8 +163,7 @@ def layer_view(
     network: Architecture,
     layer: str,
     measured: Measured,
-    maps: Mapping[Role, Maps],
-    histories: Mapping[Role, pd.DataFrame],
+    read: Mapping[Role, NetworkMaps],
 ) -> LayerView:
     """Count concepts in the maps of teacher, student and baseline.
 
@@ -166,22 +172,22 @@ def layer_view(
     """
     front, threshold = measured.foreground, about.threshold(network)
     usable = torch.ones(len(front), dtype=torch.bool)
-    for found in maps.values():
+    for found, _ in read.values():
         for epoch, H in zip(found.epochs, found.H, strict=True):
             if epoch > 0:
                 usable &= count_concepts(H, front, threshold, about.level).usable
     kept, dropped = usable.clone(), {}
-    for role, found in maps.items():
+    for role, (found, _) in read.items():
         late = [row for row, e in enumerate(found.epochs) if e >= LATE * found.epochs[-1]]
         selection = effective(found.H[late][:, usable], front[usable])
         dropped[role] = selection.dropped
         if about.effective:
             kept[usable] &= selection.kept
     seen = {}
-    for role, found in maps.items():
+    for role, (found, history) in read.items():
         H = found.H[:, kept]
         counts = tuple(count_concepts(one, front[kept], threshold, about.level) for one in H)
-        rows = histories[role].set_index("epoch").loc[list(found.epochs)]
+        rows = history.set_index("epoch").loc[list(found.epochs)]
         ways = [torch.tensor(rows[f"distance_{name}"].to_numpy(float)) for name in (ALL, layer)]
         seen[role] = Seen(role, found.epochs, H, counts, *ways)
     chosen = kept.nonzero().flatten()

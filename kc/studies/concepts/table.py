@@ -21,7 +21,7 @@ from kc.plans.concept_products import concept_networks, layers_seen
 from kc.provenance import code_hash, plain, versions
 from kc.report.curves import LINES
 from kc.report.figures import STYLE, write_figure
-from kc.report.tables import Column, write_table
+from kc.report.tables import Column, TableText, write_table
 from kc.settings.concepts import Concepts, Role
 from kc.settings.whole import Settings
 from kc.studies.concepts.notes import (
@@ -82,20 +82,24 @@ def write(settings: Settings) -> None:
     write_table(
         concepts_table2(found),
         results / "tables" / "concepts_table2",
-        title="Concepts, Table 2: teacher, student and baseline",
-        caption="Visual concepts at the last checkpoint, cells of a grid of 16 x 16; beside them "
-        "the values printed in [C20, Table 2].",
-        notes=[*teacher_notes(found), *shared],
+        TableText(
+            title="Concepts, Table 2: teacher, student and baseline",
+            caption="Visual concepts at the last checkpoint, cells of a grid of 16 x 16; beside "
+            "them the values printed in [C20, Table 2].",
+            notes=[*teacher_notes(found), *shared],
+        ),
         provenance=provenance,
         columns=COLUMNS,
     )
     write_table(
         concepts_table3(found),
         results / "tables" / "concepts_table3",
-        title="Concepts, Table 3: student and baseline over training",
-        caption="Concepts at the last checkpoint, weight distance to the checkpoint of most "
-        "concepts on the object, share of concepts kept; beside them [C20, Table 3].",
-        notes=[*hypothesis_notes(found), untrained_note(found), *speed_notes(), *shared],
+        TableText(
+            title="Concepts, Table 3: student and baseline over training",
+            caption="Concepts at the last checkpoint, weight distance to the checkpoint of most "
+            "concepts on the object, share of concepts kept; beside them [C20, Table 3].",
+            notes=[*hypothesis_notes(found), untrained_note(found), *speed_notes(), *shared],
+        ),
         provenance=provenance,
         columns=COLUMNS,
     )

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from kc.plans.studies import plan_of
 from kc.report.figures import write_figure
-from kc.report.tables import Column, write_table
+from kc.report.tables import Column, TableText, write_table
 from kc.settings.whole import Settings
 from kc.studies.origin import origin, setting_notes
 from kc.studies.stability.figure import stability_figure
@@ -58,9 +58,9 @@ def write(settings: Settings) -> None:
         write_table(
             getattr(found, name),
             settings.results / "tables" / name,
-            title=title,
-            caption=caption,
-            notes=[*found.notes[name], *extra.get(name, ())],
+            TableText(
+                title=title, caption=caption, notes=[*found.notes[name], *extra.get(name, ())]
+            ),
             provenance=about,
             columns=COLUMNS,
         )
