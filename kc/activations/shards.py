@@ -12,7 +12,7 @@ from tqdm import tqdm
 from kc.images.pixels import IMAGENET_MEAN, IMAGENET_STD, normalise
 from kc.names import FEATURE_DIMS
 from kc.networks.tap import Extract, look
-from kc.settings.custom import Colours
+from kc.settings.sections import Colours
 from kc.store import ArraySpec, StoredArray, StoreWriter
 
 LOG = logging.getLogger(__name__)

@@ -1,5 +1,6 @@
 """``kc plan``: what a run will make, and how large it will be."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -8,14 +9,13 @@ import typer
 from kc.cli.options import Base
 from kc.errors import KCError, RoomError
 from kc.names import spell_bytes
+from kc.plans.study import StudyPlan
 from kc.settings.load import read_settings
 from kc.settings.whole import Settings
 
 
 def plan_command(
-    study: Annotated[
-        list[str] | None, typer.Argument(help="studies, or 'concepts' alone; none: all")
-    ] = None,
+    study: Annotated[list[str] | None, typer.Argument(help="studies; none: all")] = None,
     configfile: Annotated[
         list[Path] | None,
         typer.Option("--configfile", help="a preset, merged over config.yaml; may be repeated"),
@@ -31,22 +31,27 @@ def plan_command(
 ) -> None:
     """Estimate what a run will make: products, bytes on disk, jobs. Makes and reads nothing.
 
-    Of 'concepts': what it will compute, and the hours this takes.
+    Of 'concepts', where it is named: what it will compute, and the hours this takes.
     """
-    from kc.estimates.disk import peak, refuse_full_disk
-    from kc.estimates.runs import estimate
     from kc.plans.registry import STUDIES
     from kc.plans.studies import plan_of
 
     settings = read_settings([base, *(configfile or [])], {"data_root": str(data_root)})
-    if study == ["concepts"]:
+    if unknown := sorted(set(study or []) - set(STUDIES)):
+        raise KCError(f"no study '{unknown[0]}'; there are {', '.join(STUDIES)}.")
+    # what a study has of its own, as concepts its networks and maps, is counted apart
+    plans = {name: plan_of(settings, name) for name in study or STUDIES if name != "concepts"}
+    if plans:
+        _plan_products(settings, plans)
+    if "concepts" in (study or []):
         _plan_concepts(settings, tflops, measure)
-        return
-    # the networks and maps of concepts are its own, and counted by what they compute
-    known = [name for name in STUDIES if name != "concepts"]
-    if unknown := sorted(set(study or []) - set(known)):
-        raise KCError(f"no study '{unknown[0]}'; there are {', '.join(known)}, or concepts alone.")
-    plans = {name: plan_of(settings, name) for name in study or known}
+
+
+def _plan_products(settings: Settings, plans: Mapping[str, StudyPlan]) -> None:
+    """Print what studies make, the room it takes at its peak, and whether the disk has that."""
+    from kc.estimates.disk import peak, refuse_full_disk
+    from kc.estimates.runs import estimate
+
     found = estimate(settings, plans.values())
     shown = found.assign(bytes=found["bytes"].astype(float).map(spell_bytes))
     typer.echo(shown.to_string(index=False))

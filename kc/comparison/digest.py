@@ -16,44 +16,55 @@ PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.dtype, np.gene
 ADDRESS = re.compile(r"0x[0-9a-f]+")
 OF_ANY_MODULE = frozenset(vars(nn.Module()))
 """Attributes that say nothing of a module in particular, or are counted as its state."""
+OF_ANY_GRAPH = frozenset(vars(fx.GraphModule({}, fx.Graph())))
+"""Attributes that tell a graph, which is counted by itself."""
 _Seen = dict[int, object]
 """What was spelled already, kept so that no other object gets its id."""
 
 
-def network_digest(model: nn.Module, graph: fx.GraphModule, features: Mapping[str, Tensor]) -> str:
+def network_digest(
+    model: nn.Module, extractor: fx.GraphModule, graph: fx.Graph, features: Mapping[str, Tensor]
+) -> str:
     """Hash a network: graph, modules, state, what neither shows, and what it gives for an example.
+
+    ``graph`` is the extractor's without what kc put into it: where kc's code lies tells nothing of
+    the network.
 
     The graph leaves out what functions under ``torch.fx.wrap`` do, the state plain tensors and
     numbers kept as attributes; both are followed. ``features``, of a fixed example, show whatever
     else there may be, such as an operator of one's own in C++.
     """
     found = xxhash.xxh3_128()
-    for part in _parts(model, graph, features):
+    for part in _parts(model, extractor, graph, features):
         found.update(ADDRESS.sub("", part).encode() if isinstance(part, str) else part)
         found.update(b"\0")
     return str(found.hexdigest())
 
 
 def _parts(
-    model: nn.Module, graph: fx.GraphModule, features: Mapping[str, Tensor]
+    model: nn.Module, extractor: fx.GraphModule, graph: fx.Graph, features: Mapping[str, Tensor]
 ) -> Iterator[str | bytes]:
-    yield from (str(graph.code), repr(model))
+    yield from (graph.python_code("self").src, repr(model))
     seen: _Seen = {}
-    for module in (model, graph):
-        yield from _of_module(module, seen)
-    for node in graph.graph.nodes:
+    yield from _of_module(model, seen)
+    yield from _of_module(extractor, seen, OF_ANY_GRAPH)
+    for node in graph.nodes:
         if node.op == "call_function":
             yield from _spelled(node.target, seen)
     yield from _spelled(dict(features), seen)
 
 
-def _of_module(model: nn.Module, seen: _Seen) -> Iterator[str | bytes]:
+def _of_module(
+    model: nn.Module, seen: _Seen, left_out: frozenset[str] = frozenset()
+) -> Iterator[str | bytes]:
+    """Spell all modules; of the outermost without the attributes left out."""
     for name, module in model.named_modules():
         yield name
         state = dict(module.named_parameters(recurse=False)) | dict(
             module.named_buffers(recurse=False)
         )
-        own = {k: v for k, v in vars(module).items() if k not in OF_ANY_MODULE}
+        known = OF_ANY_MODULE if name else OF_ANY_MODULE | left_out
+        own = {k: v for k, v in vars(module).items() if k not in known}
         yield from _spelled(state | {key: own[key] for key in sorted(own)}, seen)
 
 

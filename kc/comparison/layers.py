@@ -3,10 +3,11 @@
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from typing import Any, NamedTuple, NoReturn
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.utils._pytree import tree_leaves
 
 from kc.comparison.digest import network_digest
@@ -56,7 +57,7 @@ def distinct_layers(network: OwnNetwork, size: int) -> list[str]:
     Dropout in eval mode and identities give what the layer before gave, and so would their fits.
     """
     names = [name for name, _ in layers_of(network, size)]
-    extractor = _untouched(network, names)
+    extractor, _ = _untouched(network, names)
     features = _forward(network, extractor, _example(network, size))
     kept: list[str] = []
     for name in names:
@@ -76,7 +77,7 @@ def tap(network: OwnNetwork, wanted: Sequence[str], size: int) -> Tap:
     NetworkError
         No such node (the nearest are named), it gives no feature, or as :func:`layers_of`.
     """
-    extractor = _untouched(network, wanted)
+    extractor, graph = _untouched(network, wanted)
     example = _example(network, size)
     with _counted(extractor) as sizes, torch.random.fork_rng(devices=[]):
         # a network that draws numbers gives the same ones for the same digest
@@ -88,7 +89,7 @@ def tap(network: OwnNetwork, wanted: Sequence[str], size: int) -> Tap:
     _check_trace(network, example)
     told = told_prefix(network.model)
     layers = {node: OwnLayer(node, tuple(features[node].shape[1:]), told) for node in wanted}
-    digest = network_digest(network.model, extractor, features)
+    digest = network_digest(network.model, extractor, graph, features)
     return Tap(layers, extractor, extractor, digest, max(1, sum(sizes) // len(example)))
 
 
@@ -101,9 +102,10 @@ def told_prefix(model: nn.Module) -> int | None:
     return 1 if isinstance(getattr(model, "class_token", None), nn.Parameter) else None
 
 
-def _untouched(network: OwnNetwork, wanted: Sequence[str]) -> Any:
-    """Trace an extractor that copies each feature as it is made."""
+def _untouched(network: OwnNetwork, wanted: Sequence[str]) -> tuple[Any, fx.Graph]:
+    """Trace an extractor that copies each feature as it is made; and its graph without copies."""
     extractor: Any = _traced(network, lambda model: feature_extractor(model, wanted))
+    graph = deepcopy(extractor.graph)
     output = next(node for node in extractor.graph.nodes if node.op == "output")
     copies = {}
     for name, node in output.args[0].items():
@@ -111,7 +113,7 @@ def _untouched(network: OwnNetwork, wanted: Sequence[str]) -> Any:
             copies[name] = extractor.graph.call_function(_copied, (node,))
     output.args = (copies,)
     extractor.recompile()
-    return extractor
+    return extractor, graph
 
 
 def _copied(value: object) -> object:

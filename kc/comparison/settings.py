@@ -3,10 +3,10 @@
 from pydantic import Field, model_validator
 
 from kc.images.pixels import IMAGENET_MEAN, IMAGENET_STD
-from kc.settings.custom import Colours, Look
+from kc.settings.custom import Look
 from kc.settings.feature_maps import Activations
 from kc.settings.reconstruction import Consistency
-from kc.settings.sections import Positive
+from kc.settings.sections import Colours, Positive
 
 
 class CompareSettings(Look):

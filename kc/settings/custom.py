@@ -6,11 +6,20 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from kc.settings.sections import Name, Positive, Section, Seed, Share, Side, Words, usable_path
+from kc.settings.sections import (
+    Colours,
+    Name,
+    Positive,
+    Section,
+    Seed,
+    Share,
+    Side,
+    Words,
+    usable_path,
+)
 
 Tokens = Literal["all", "patches", "class"]
 Align = Literal["auto", "pool", "grid"]
-Colours = tuple[float, float, float]
 Nodes = Annotated[tuple[Words, ...], Field(min_length=1)]
 """Nodes of a graph, or arrays of a file."""
 

@@ -155,6 +155,8 @@ Layer = Annotated[
     _spelled(LAYER, "a layer such as conv5_3, or a graph node such as features.3"),
     WithJsonSchema({"type": "string", "pattern": f"^{LAYER}$", "maxLength": 64}),
 ]
+Colours = tuple[float, float, float]
+"""A number for each of red, green and blue."""
 Words = Annotated[str, AfterValidator(_one_line)]
 """Text of somebody's: names of classes, of networks, of files."""
 SomePath = Annotated[Path, AfterValidator(usable_path)]

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from kc.comparison import OwnNetwork, read_network
+from kc.comparison import OwnNetwork, layers, read_network
 from kc.comparison.layers import tap
 
 CODE = """
@@ -61,6 +61,12 @@ def test_other_code_and_comments_of_the_file_do_not_count(tmp_path):
     before = digest(file)
     changed = CODE.replace("return 1", "return 2").replace("LIMIT = 2.5", "LIMIT = 2.5  # why")
     assert digest(file, changed) == before
+
+
+def test_where_kcs_own_code_lies_does_not_count(tmp_path, monkeypatch):
+    before = digest(tmp_path / "net.py")
+    monkeypatch.setattr(layers._copied, "__module__", "kc.moved")
+    assert digest(tmp_path / "net.py") == before
 
 
 class Former(nn.Module):

@@ -1,5 +1,7 @@
 """What the concepts study is said to compute, against counts by hand."""
 
+from pathlib import Path
+
 import pytest
 from typer.testing import CliRunner
 
@@ -10,6 +12,8 @@ from kc.estimates.concept_work import Cost, costs_of, hours, trained_on
 from kc.estimates.concept_work import concepts_work as work
 from kc.settings.load import load_settings
 from kc.settings.whole import Settings
+
+ROOT = Path(__file__).parents[2]
 
 DRAWN = {"layout": "voc", "size": 64, "generated": {"classes": 4, "images_per_class": 20}}
 """Of 4 x 20 objects 0.6 are trained on: 48."""
@@ -133,7 +137,14 @@ def test_kc_plan_says_what_was_assumed(tmp_path):
     done = CliRunner().invoke(app, ["plan", "concepts", "--base", str(base), "--tflops", "2"])
     assert "hours, all: " in done.output
     assert "2, as given" in done.output
-    done = CliRunner().invoke(app, ["plan", "concepts", "stability", "--base", str(base)])
+
+
+def test_kc_plan_takes_concepts_beside_other_studies():
+    plan = ["plan", "concepts", "stability", "--base", str(ROOT / "config.yaml")]
+    done = CliRunner().invoke(app, plan)
+    assert done.exit_code == 0, done.output
+    assert "activations" in done.output
+    assert "search_steps, all: " in done.output
+    done = CliRunner().invoke(app, [*plan, "concept"])
     assert done.exit_code == 2
-    assert "no study 'concepts'" in done.output
-    assert "or concepts alone" in done.output
+    assert "no study 'concept'; there are" in done.output
