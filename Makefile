@@ -24,7 +24,7 @@ demo: setup
 	@echo "Tables: results-smoke/tables; figures: results-smoke/figures"
 
 test: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -q
 
 faults: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults.campaign --kills 200 --workflow 4 --damages 500

@@ -1,4 +1,4 @@
-"""An object store on the loopback interface that speaks S3."""
+"""The order of the tests, and an object store on the loopback interface that speaks S3."""
 
 import os
 import socket
@@ -17,6 +17,21 @@ CPU = Path("/proc/cpuinfo")
 if CPU.is_file() and "avx512" not in CPU.read_text():
     # as kc.runtime.keep_from_broken_kernels does
     os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX")
+
+TESTS = Path(__file__).parent
+LONGEST = (
+    "workflow/test_slurm.py",
+    "comparison/test_real.py",
+    "workflow/test_runs.py",
+    "faults/test_workflow.py",
+)
+"""Minutes each, so they begin first: one that began last would leave all other processes idle."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first; each runs in one process (make test), its fixtures made once."""
+    places = {TESTS / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 @pytest.fixture(scope="session")
