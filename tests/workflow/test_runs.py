@@ -254,12 +254,8 @@ def test_the_table_explains_itself(project, monkeypatch):
     assert "generated pictures of birds" in found.output
 
 
-def test_a_second_run_does_nothing(project):
-    assert "Nothing to be done" in project.run("stability", "--cores", "2")
-
-
-def test_the_profile_beside_the_snakefile_is_in_force(project):
-    # without its cores a run is refused
+def test_a_second_run_does_nothing_and_the_profile_beside_the_snakefile_is_in_force(project):
+    # without the profile's cores a run is refused
     assert "Nothing to be done" in project.run("stability")
 
 

@@ -51,6 +51,7 @@ class Run:
         # ends with us, should we be killed
         command = ["setpriv", "--pdeathsig", "KILL", sys.executable, "-m", "snakemake", TARGET]
         command += ["--directory", str(directory)]
+        self.results = directory / "results-smoke"
         environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(project)}
         self.log = directory.with_suffix(".log")
         with self.log.open("w") as out:
@@ -85,7 +86,16 @@ class Cancelled(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def cancelled(project, cluster, tmp_path_factory):
+def local(project, cluster, tmp_path_factory):
+    """Run without SLURM meanwhile: each of its jobs costs seconds in which nothing is computed."""
+    run = Run(project, tmp_path_factory.mktemp("local"), "--cores", "1")
+    yield run
+    run.process.terminate()
+    run.process.wait()
+
+
+@pytest.fixture(scope="module")
+def cancelled(project, cluster, local, tmp_path_factory):
     """Wait until two fits run side by side, cancel one, and let the others end."""
     directory = tmp_path_factory.mktemp("slurm")
     run = through_slurm(project, directory, "--retries", "0")
@@ -99,7 +109,7 @@ def cancelled(project, cluster, tmp_path_factory):
     code, text = run.end()
     assert code == 1, text
     rule = last["Comment"].removeprefix("rule_")
-    return Cancelled(directory / "results-smoke", rule, text, fits, cluster.jobs())
+    return Cancelled(run.results, rule, text, fits, cluster.jobs())
 
 
 def is_fit(job):
@@ -137,9 +147,7 @@ def test_a_cancelled_job_is_named_and_stops_only_what_needs_it(cancelled):
     assert sum(name.startswith("rule_fit_") for name in states) >= 1
 
 
-def test_a_rerun_mends_and_all_products_are_those_of_a_run_without_slurm(
-    project, cancelled, tmp_path_factory
-):
+def test_a_rerun_mends_and_all_products_are_those_of_a_run_without_slurm(project, cancelled, local):
     before = len(cancelled.jobs)
     again = through_slurm(project, cancelled.results.parent)
     code, text = again.end()
@@ -148,10 +156,9 @@ def test_a_rerun_mends_and_all_products_are_those_of_a_run_without_slurm(
     assert f"{cancelled.rule}:" in redone
     assert len(redone) < before
     assert not any(name.startswith(("images", "train", "record")) for name in redone)
-    directory = tmp_path_factory.mktemp("local")
-    code, text = Run(project, directory, "--cores", "2").end()
+    code, text = local.end()
     assert code == 0, text
-    local, mended = products(directory / "results-smoke"), products(cancelled.results)
-    assert {name.split("/")[0] for name in local} >= {"images", "networks", "fits", "tables"}
-    assert local.keys() == mended.keys()
-    assert [name for name in local if local[name] != mended[name]] == []
+    plain, mended = products(local.results), products(cancelled.results)
+    assert {name.split("/")[0] for name in plain} >= {"images", "networks", "fits", "tables"}
+    assert plain.keys() == mended.keys()
+    assert [name for name in plain if plain[name] != mended[name]] == []
