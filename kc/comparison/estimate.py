@@ -16,6 +16,8 @@ from kc.errors import StoreError
 from kc.names import Shape
 from kc.store import ArraySpec
 
+USUAL_STEPS = 700
+"""Of a fit: most are finished after 400 to 1,000."""
 OVERHEAD = 0.5
 """Seconds a fit takes whatever its size."""
 EIGEN = 20.0
@@ -34,19 +36,20 @@ class Work(NamedTuple):
 def seconds_of(work: Work, images: int, settings: CompareSettings, rate: float) -> float:
     """Estimate the seconds of one fit on ``images`` training images, within a factor of three.
 
-    Three times a forward pass for each epoch, then the normal equations of W(0), solved four
+    Three times a forward pass for each epoch, then the normal equations of W(0), solved three
     times, at ``rate`` operations a second.
     """
     width, wide = channels_of(work.source), channels_of(work.target)
     places = math.prod(work.target) // wide
     on_maps = len(work.target) == 3
     patch = width * (settings.consistency.kernel_size**2 if on_maps else 1)
-    order, epochs = settings.consistency.order, settings.consistency.optimiser.epochs
+    order, optimiser = settings.consistency.order, settings.consistency.optimiser
+    epochs = min(optimiser.epochs, -(-USUAL_STEPS * optimiser.batch_size // images))
     forward = 2 * images * places * patch * (order * width + wide)
     solve = 2 * min(images * places, POSITIONS) * patch * (patch + wide) + EIGEN * patch**3
     # evaluation, Sigma and starts are passes over the images too
     passes = 3 * epochs + 3 * order + 8
-    return OVERHEAD + (passes * forward + 4 * solve) * SLOWER / rate
+    return OVERHEAD + (passes * forward + 3 * solve) * SLOWER / rate
 
 
 def matrix_rate(device: torch.device) -> float:

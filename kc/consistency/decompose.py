@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -19,12 +19,25 @@ TOLERANCE = 1e-5
 
 
 class Normalisation(NamedTuple):
-    """One mean and one deviation a layer [L20, footnote 2]; 0 and 1 under ``released``."""
+    """One mean and one deviation a layer [L20, footnote 2]; 0 and 1 under ``released``.
 
-    source_mean: float = 0.0
+    A mean may be one for each channel instead, shaped to be broadcast over one image's feature:
+    then what is constant in the target is given, and g needs no bias.
+    """
+
+    source_mean: float | Tensor = 0.0
     source_std: float = 1.0
-    target_mean: float = 0.0
+    target_mean: float | Tensor = 0.0
     target_std: float = 1.0
+
+    def to(self, device: torch.device | str) -> "Normalisation":
+        """Move the means."""
+        means: dict[str, Any] = {
+            name: value.to(device)
+            for name, value in self._asdict().items()
+            if isinstance(value, Tensor)
+        }
+        return self._replace(**means)
 
     def source(self, x: Tensor) -> Tensor:
         """Bring a source feature into the units g works in."""

@@ -41,12 +41,16 @@ def evaluate(
     return found
 
 
-def write_variances(found: Mapping[str, Moments], order: int, folder: Path) -> list[str]:
-    """Write ``variances.csv`` (subset, component, both centrings) and one by channel; name both."""
+def write_variances(found: Mapping[str, Moments], result: FitResult, folder: Path) -> list[str]:
+    """Write ``variances.csv`` (subset, component, both centrings) and one by channel; name both.
+
+    ``variance`` is about the means the fit takes off.
+    """
     overall, channels = [], []
+    order, centring = result.net.order, result.about.centring
     for name, moments in found.items():
         columns = {
-            "variance": series(moments.global_variance, order),
+            "variance": series(moments.variance(centring), order),
             "variance_released_centring": series(moments.channel_variance.mean(1), order),
         }
         frame = pd.DataFrame(columns).rename_axis("component").reset_index()

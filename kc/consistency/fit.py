@@ -1,48 +1,27 @@
 """Fit g: x* from x, stopped on a validation cut of the training images [L20, Eq. (2)]."""
 
-import math
 from dataclasses import dataclass
 from typing import Any, Literal, TypedDict, Unpack
 
-import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import ArrayLike
 from pydantic import ValidationError
+from torch import Tensor
 
-from kc.consistency import start
 from kc.consistency.data import FeaturePair, pair_up
 from kc.consistency.decompose import Normalisation, exact_products
 from kc.consistency.net import ConsistencyNet, match_size
-from kc.consistency.optimise import (
-    RELEASED_EPOCHS,
-    Candidate,
-    Choose,
-    Entry,
-    FitRecipe,
-    FitTask,
-    Progress,
-    Stage,
-    entry_of,
-    mean_squared_error,
-    offer,
-    optimise,
-    paper_recipe,
-    released_recipe,
-    settle_variance,
-)
+from kc.consistency.optimise import Choose, FitRecipe, Progress, optimise
 from kc.consistency.order import Rows, cut, rows_of
-from kc.consistency.result import FitResult, check_fitting
-from kc.consistency.resume import Begun, Resume
-from kc.consistency.variance import Moments
+from kc.consistency.released import EPOCHS, Released
+from kc.consistency.result import FitAbout, FitResult, check_fitting
+from kc.consistency.resume import Resume
+from kc.consistency.rounds import Rounds
+from kc.consistency.task import FitTask, settle_variance
+from kc.consistency.variance import Centring, Moments
 from kc.errors import FeatureError, SettingsError
 from kc.settings.reconstruction import Consistency, Optimiser
-
-SHUT = -20.0
-"""Logit of a gain that lets nothing through: p = 2e-9."""
-OPENINGS = (0.0, -2.0)
-"""Logits tried for the gains at the start: p = 0.5 (the released code's) and p = 0.12, since p
-sinks slowly; W(0) is solved for each and the better objective on the validation cut decides."""
 
 
 class FitSettings(TypedDict, total=False):
@@ -53,6 +32,8 @@ class FitSettings(TypedDict, total=False):
     preset: Literal["paper", "released"]
     optimiser: Optimiser | None
     kernel_size: int
+    gain: Literal["sigmoid", "free"]
+    centring: Literal["layer", "channel"]
     buffer_blocks: int
     memory_gb: float
     precision: Literal["float32", "bfloat16"]
@@ -87,10 +68,10 @@ def fit(source: Any, target: Any, **about: Unpack[FitKeywords]) -> FitResult:
     """Fit g from ``source`` to ``target``, features of the same images.
 
     Under ``paper``, W(0) starts in closed form: the best linear map (all gains shut: the
-    history's ``start``), then solved again with the gains open (``OPENINGS``); AdamW trains all,
-    and W(0) is solved once more for the higher orders found (``refit``). Of start, epochs and
-    refit the one with the best objective on the validation cut is kept, so g is never worse there
-    than the linear map. Under ``released``, Adam and the schedule of the authors' code from
+    history's ``start``), then solved again with the gains open. Rounds of averaged AdamW follow
+    (:mod:`kc.consistency.rounds`), W(0) solved after each, until a round no longer improves
+    validation MSE. Of start and rounds the one that validates best is kept, so g is never worse
+    there than the linear map. Under ``released``, Adam and the schedule of the authors' code from
     random weights.
 
     Parameters
@@ -99,8 +80,13 @@ def fit(source: Any, target: Any, **about: Unpack[FitKeywords]) -> FitResult:
         Arrays, tensors or stored layers: vectors (n, d), maps (n, c, h, w), tokens (n, t, d).
     order, kernel_size
         K (default: 2), and the side of the convolutions (3).
+    gain
+        ``sigmoid`` (the default): p = sigmoid(q); ``free``: p = q.
+    centring
+        ``layer`` (the default, the paper's): one mean of each layer is taken off, so constants of
+        single channels count as x^Delta; ``channel``: each channel's, so none does.
     penalty
-        lambda on sum p^2 (0.1). Under ``paper`` it counts on normalised features.
+        lambda on sum p^2 (0.01). Under ``paper`` it counts on normalised features.
     preset
         ``paper`` (the default): one mean and deviation a layer (of the images g is fitted on,
         without the validation cut), Sigma over images. ``released``: raw features, Sigma per image.
@@ -113,7 +99,7 @@ def fit(source: Any, target: Any, **about: Unpack[FitKeywords]) -> FitResult:
     device
         Where g is fitted (the CPU).
     epochs
-        In place of the preset's number.
+        At most, in place of the preset's number.
     choose
         ``validation`` (the default): keep the best on the validation cut; ``last``: the last epoch.
     initial
@@ -149,7 +135,7 @@ def fit_pair(pair: FeaturePair, settings: Consistency, run: FitRun) -> FitResult
     rows, is_paper = rows_of(run.train, len(pair)), settings.preset == "paper"
     fitted, held = cut(rows, settings.optimiser.validation_share, run.seed)
     with exact_products():
-        units = _units(pair, fitted) if is_paper else Normalisation()
+        units = _units(pair, fitted, settings.centring) if is_paper else Normalisation()
         net = run.initial or ConsistencyNet(
             pair.source_shape,
             pair.target_shape,
@@ -157,24 +143,26 @@ def fit_pair(pair: FeaturePair, settings: Consistency, run: FitRun) -> FitResult
             settings.kernel_size,
             sigma="dataset" if is_paper else "image",
             seed=run.seed,
+            gain=settings.gain,
         )
         check_fitting(net, pair)
         net = net.to(pair.device)
         task = FitTask(pair, units, fitted, held, settings, run.seed)
+        recipe: FitRecipe
         if is_paper:
-            epochs = run.epochs or settings.optimiser.epochs
-            recipe = paper_recipe(net, settings.optimiser, epochs, run.choose)
+            optimiser = settings.optimiser
+            closed = optimiser.closed_form_start and run.initial is None
+            epochs = run.epochs or optimiser.epochs
+            recipe = Rounds(net, optimiser, epochs, run.choose, closed)
         else:
-            recipe = released_recipe(net, run.epochs or RELEASED_EPOCHS, run.choose)
-        closed = is_paper and settings.optimiser.closed_form_start and run.initial is None
-        chosen, history = _search(net, task, recipe, closed, run.resume)
-        net.load_state_dict(chosen.state)
+            recipe = Released(net, run.epochs or EPOCHS, run.choose)
+        progress = _search(net, task, recipe, run.resume)
+        net.load_state_dict(progress.best.state)
         settle_variance(net, task, rows)
     net.eval()
-    lines = pd.DataFrame([entry.line() for entry in history])
-    return FitResult(
-        net, lines, units, rows, held, chosen.entry, settings.preset, task.penalty, run.seed
-    )
+    lines = pd.DataFrame([entry.line() for entry in progress.entries])
+    about = FitAbout(settings.preset, settings.centring, task.penalty, run.seed, progress.settled)
+    return FitResult(net, lines, units, rows, held, progress.best.entry, about)
 
 
 def _settings_of(given: dict[str, Any]) -> Consistency:
@@ -194,93 +182,38 @@ def _settings_of(given: dict[str, Any]) -> Consistency:
 
 
 def _search(
-    net: ConsistencyNet, task: FitTask, recipe: FitRecipe, closed: bool, resume: Resume | None
-) -> tuple[Candidate, list[Entry]]:
-    """Start (or go on), train and refit; give the candidate to keep and every entry."""
+    net: ConsistencyNet, task: FitTask, recipe: FitRecipe, resume: Resume | None
+) -> Progress:
+    """Start (or go on) and train."""
     left = resume.load(net, recipe.optimiser) if resume else None
-    begun = left or Begun(_start(net, task, closed), Progress([]))
-    first, progress = begun
+    progress = left or recipe.begin(net, task)
 
     def save() -> None:
         if resume is not None:
-            resume.save(net, recipe.optimiser, begun)
+            resume.save(net, recipe.optimiser, progress)
 
-    trained = optimise(net, task, recipe, progress, save)
-    history = [first.entry, *progress.entries]
-    if recipe.choose == "last":
-        return trained, history
-    candidates = [first, trained]
-    if closed and net.order > 0:
-        net.load_state_dict(trained.state)
-        settle_variance(net, task, task.fitted)
-        _solve(net, task)
-        candidates.append(_measured(net, task, trained.entry.epoch, "refit"))
-        history.append(candidates[-1].entry)
-    return min(candidates, key=lambda candidate: candidate.entry.objective), history
+    optimise(net, task, recipe, progress, save)
+    return progress
 
 
-def _start(net: ConsistencyNet, task: FitTask, closed: bool) -> Candidate:
-    """Offer the start and leave ``net`` where training begins.
-
-    A closed form is offered with its gains shut; training begins with them open.
-    """
-    if not closed:
-        settle_variance(net, task, task.fitted)
-        return _measured(net, task, 0, "start")
-    orders = range(net.order, 0, -1)
-    settle_variance(net, task, task.fitted, orders[:1])
-    _set_gains(net, SHUT)
-    _solve(net, task)
-    first, opened = _measured(net, task, 0, "start"), []
-    for logit in OPENINGS if net.order else ():
-        _set_gains(net, logit)
-        settle_variance(net, task, task.fitted, orders[1:])
-        _solve(net, task)
-        # compared on the validation cut alone, and never listed
-        opened.append(offer(entry_of(net, task, 0, "start", train_mse=math.nan), net))
-    best = min(opened, key=lambda candidate: candidate.entry.objective, default=first)
-    net.load_state_dict(best.state)
-    return first
-
-
-def _set_gains(net: ConsistencyNet, logit: float) -> None:
-    with torch.no_grad():
-        net.logits.fill_(logit)
-
-
-def _solve(net: ConsistencyNet, task: FitTask) -> None:
-    """Solve W(0) in closed form under the present orders above it."""
-    positions = len(task.fitted) * int(np.prod(net.target_shape)) // net.weights[0].shape[0]
-    start.set_ridge_start(
-        net, task.in_order(task.fitted), task.in_order(task.held), positions, task.seed
-    )
-
-
-def _measured(net: ConsistencyNet, task: FitTask, epoch: int, stage: Stage) -> Candidate:
-    """Offer the present weights and Sigma."""
-    train_mse = mean_squared_error(net, task, task.fitted)
-    return offer(entry_of(net, task, epoch, stage, train_mse), net)
-
-
-def _units(pair: FeaturePair, rows: Rows) -> Normalisation:
-    """Take one mean and one deviation of each layer; the source at the size g sees."""
+def _units(pair: FeaturePair, rows: Rows, centring: Centring) -> Normalisation:
+    """Take the means and one deviation of each layer; the source at the size g sees."""
     of_source, of_target = Moments(), Moments()
     for x, y in pair.in_order(rows):
         axis = 1 if x.ndim == 4 else -1
         of_source.add(match_size(x, pair.target_shape)[None], axis)
         of_target.add(y[None], axis)
-    deviations = [float(found.global_variance[0]) ** 0.5 for found in (of_source, of_target)]
-    for side, deviation, found in zip(
-        ("source", "target"), deviations, (of_source, of_target), strict=True
-    ):
+    sides = of_source, of_target
+    deviations = [float(found.variance(centring)[0]) ** 0.5 for found in sides]
+    for side, deviation, found in zip(("source", "target"), deviations, sides, strict=True):
         if deviation <= 1e-7 * max(1.0, abs(float(found.global_mean[0]))):
             raise FeatureError(
                 f"{side}: the feature is constant over the {len(rows)} images g is fitted on; "
                 "there is nothing to reconstruct. Cure: look at the network, or take another layer."
             )
-    return Normalisation(
-        float(of_source.global_mean[0]),
-        deviations[0],
-        float(of_target.global_mean[0]),
-        deviations[1],
-    )
+    if centring == "layer":
+        means: list[float | Tensor] = [float(found.global_mean[0]) for found in sides]
+    else:
+        shape = (-1, 1, 1) if len(pair.target_shape) == 3 else (-1,)
+        means = [found.mean[0].float().reshape(shape) for found in sides]
+    return Normalisation(means[0], deviations[0], means[1], deviations[1])

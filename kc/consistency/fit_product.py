@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from kc.consistency.component_store import Kept
 from kc.consistency.data import FeaturePair
@@ -79,7 +80,7 @@ def _make(about: FitProduct, product: Product) -> None:
     result = fit_pair(pair, settings, run)
     files = save_fit(result, product.folder)
     found = evaluate(result, pair, about.subsets, about.kept)
-    files += write_variances(found, result.net.order, product.folder)
+    files += write_variances(found, result, product.folder)
     card = _card(about.name, result, pair) | about.tell(result, found)
     product.finish(card | {"seconds": round(time.monotonic() - begun, 2)}, files)
 
@@ -102,14 +103,20 @@ def _card(name: str, result: FitResult, pair: FeaturePair) -> dict[str, Any]:
     return {
         "fit": name,
         "resized": net.on_maps and net.source_shape[1:] != net.target_shape[1:],
-        "preset": result.preset,
-        "penalty": result.penalty,
+        "preset": result.about.preset,
+        "penalty": result.about.penalty,
+        "gain": net.gain,
+        "centring": result.about.centring,
+        "settled": result.settled,
         "p": net.gains.tolist(),
         "chosen": result.chosen.line(),
         "epochs": int(result.history["epoch"].max()),
         "positions_per_weight": len(result.train) * positions_of(net.target_shape) / weights,
-        "normalisation": result.normalisation._asdict(),
-        "seed": result.seed,
+        "normalisation": {
+            name: value.flatten().tolist() if isinstance(value, torch.Tensor) else value
+            for name, value in result.normalisation._asdict().items()
+        },
+        "seed": result.about.seed,
         "device": str(pair.device),
         "versions": versions(),
     }

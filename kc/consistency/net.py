@@ -16,6 +16,7 @@ EPSILON = 1e-5
 """Added to every standard deviation that divides, as in the released code."""
 
 Sigma = Literal["dataset", "image"]
+Gain = Literal["sigmoid", "free"]
 
 
 class ConsistencyNet(nn.Module):
@@ -27,8 +28,8 @@ class ConsistencyNet(nn.Module):
         \qquad g(x) = h^{(0)}
 
     No W has a bias. ``W(1..K)`` keep the source's channels (their output is added to x), only
-    ``W(0)`` leads to the target's. p = sigmoid(q) starts at 0.5 (the released code's choice; the
-    paper's p is free). Sigma divides and never subtracts, and no gradient flows through it.
+    ``W(0)`` leads to the target's. p starts at 0.5. Sigma divides and never subtracts, and no
+    gradient flows through it.
 
     Parameters
     ----------
@@ -45,6 +46,8 @@ class ConsistencyNet(nn.Module):
         code's, one spatial standard deviation per image and channel, and x is divided by its own.
     seed
         Of the initial weights (PyTorch's default law); None draws from the global generator.
+    gain
+        ``sigmoid``: p = sigmoid(q), in (0, 1), the released code's; ``free``: p = q, the paper's.
 
     Raises
     ------
@@ -62,11 +65,12 @@ class ConsistencyNet(nn.Module):
         kernel_size: int = 3,
         sigma: Sigma = "dataset",
         seed: int | None = None,
+        gain: Gain = "sigmoid",
     ) -> None:
         super().__init__()
         check_shapes(source_shape, target_shape)
         self.source_shape, self.target_shape = tuple(source_shape), tuple(target_shape)
-        self.order, self.kernel_size, self.sigma = order, kernel_size, sigma
+        self.order, self.kernel_size, self.sigma, self.gain = order, kernel_size, sigma, gain
         self.on_maps = len(target_shape) == 3
         self.channel_axis = 1 if self.on_maps else -1
         width, target_width = channels_of(source_shape), channels_of(target_shape)
@@ -76,14 +80,18 @@ class ConsistencyNet(nn.Module):
             _fresh((target_width if k == 0 else width, width, *kernel), generator)
             for k in range(order + 1)
         )
-        self.logits = nn.Parameter(torch.zeros(order))
+        self.logits = nn.Parameter(torch.full((order,), self.logit_of(0.5)))
         self.register_buffer("variance", torch.ones(order, width))
         self.batch_variances: dict[int, Tensor] = {}
 
     @property
     def gains(self) -> Float[Tensor, " order"]:
-        """The scalars p(1)..p(K), in (0, 1)."""
-        return torch.sigmoid(self.logits)
+        """The scalars p(1)..p(K)."""
+        return self.logits if self.gain == "free" else torch.sigmoid(self.logits)
+
+    def logit_of(self, gain: float) -> float:
+        """Give q of a p; a p of 0 is one of 2e-9 under ``sigmoid``."""
+        return gain if self.gain == "free" else float(torch.logit(torch.tensor(gain), 2e-9))
 
     def forward(self, x: Float[Tensor, "n *source"]) -> Float[Tensor, "n *target"]:
         """Give g(x) [L20, Eq. (1)]; in the units the network was fitted in."""

@@ -151,7 +151,8 @@ def _told(
     """Say what the fit is of, and the share of x^Delta."""
     net = result.net
     shares = {
-        name: _share(series(moments.global_variance, net.order)) for name, moments in found.items()
+        name: _share(series(moments.variance(result.about.centring), net.order))
+        for name, moments in found.items()
     }
     LOG.info("%s: held-out share of x^Delta %.3f", plan.name, shares["test"])
     return {

@@ -1,7 +1,7 @@
 """A fitted g, and what it makes of features: parts, variances, instability."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 import torch
@@ -9,11 +9,24 @@ from numpy.typing import ArrayLike
 
 from kc.consistency.data import FeaturePair, pair_up
 from kc.consistency.decompose import Decomposition, Normalisation, blocks, moments
+from kc.consistency.finish import Settled
 from kc.consistency.net import ConsistencyNet
 from kc.consistency.optimise import Entry
 from kc.consistency.order import Rows, rows_of
-from kc.consistency.variance import Moments, series
+from kc.consistency.variance import Centring, Moments, series
 from kc.errors import FeatureError
+
+
+class FitAbout(NamedTuple):
+    """How a g was fitted."""
+
+    preset: Literal["paper", "released"]
+    centring: Centring
+    penalty: float
+    """Lambda."""
+    seed: int
+    settled: Settled
+    """Whether, and why, it is finished (:meth:`kc.consistency.finish.Stopping.settled`)."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +44,12 @@ class FitResult:
     """Rows g was stopped on."""
     chosen: Entry
     """The candidate that was kept."""
-    preset: Literal["paper", "released"]
-    penalty: float
-    seed: int
+    about: FitAbout
+
+    @property
+    def settled(self) -> Settled:
+        """``plateau``, ``validation`` or ``no``: whether g is finished."""
+        return self.about.settled
 
     def decompose(self, source: Any, target: Any, rows: ArrayLike | None = None) -> Decomposition:
         """Split a target feature into x(0)..x(K) and x(delta), in its own units, on the CPU.
@@ -55,19 +71,18 @@ class FitResult:
         source: Any,
         target: Any,
         rows: ArrayLike | None = None,
-        centring: Literal["global", "channel"] = "global",
+        centring: Centring | None = None,
     ) -> pd.Series:
         """Give Var of x0..xK, xdelta and target, and the cross term [L20, Sec. 4.2].
 
-        ``centring="channel"``: about each channel's own mean, as the released code has it.
+        ``layer``: about one mean; ``channel``: about each channel's own, as the released code has
+        it; None: as the fit has it.
         """
         found = self.moments(source, target, rows)
-        channel = centring == "channel"
-        values = found.channel_variance.mean(1) if channel else found.global_variance
-        return series(values, self.net.order)
+        return series(found.variance(centring or self.about.centring), self.net.order)
 
     def instability(self, source: Any, target: Any, rows: ArrayLike | None = None) -> float:
-        """Give Var(xdelta) / Var(x*), the share of the target the source does not know."""
+        """Give Var(xdelta) / Var(x*): the fraction of the target's variance g does not give."""
         found = self.variances(source, target, rows)
         return float(found["xdelta"] / found["target"])
 

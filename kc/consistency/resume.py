@@ -7,12 +7,12 @@ moments are all the state there is.
 import logging
 import time
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 
 from kc.consistency.net import ConsistencyNet
 from kc.consistency.optimise import Candidate, Entry, Progress
+from kc.consistency.schedule_free import COUNTERS
 from kc.errors import StoreError
 from kc.store.tensors import read_tensors, write_tensors
 
@@ -22,13 +22,6 @@ EVERY = 30.0
 """Seconds between two savings; a fit of fewer seconds is never saved."""
 
 
-class Begun(NamedTuple):
-    """A fit that was left: its start, and its epochs so far."""
-
-    first: Candidate
-    progress: Progress
-
-
 class Resume:
     """The state of one fit in one file."""
 
@@ -36,7 +29,7 @@ class Resume:
         self.file = file
         self._last = time.monotonic()
 
-    def load(self, net: ConsistencyNet, optimiser: torch.optim.Optimizer) -> Begun | None:
+    def load(self, net: ConsistencyNet, optimiser: torch.optim.Optimizer) -> Progress | None:
         """Put a saved state back; none, or a damaged one: leave both as they are."""
         if not self.file.is_file():
             return None
@@ -51,20 +44,19 @@ class Resume:
             groups.setdefault(group, {})[inner] = value.to(net.logits.device)
         net.load_state_dict(groups["net"])
         _put_back(optimiser, groups["optimiser"])
-        first, best, *entries = [_entry(line) for line in about]
-        LOG.info("the fit goes on after epoch %d", entries[-1].epoch)
-        progress = Progress(entries, Candidate(best, groups["best"]))
-        return Begun(Candidate(first, groups["first"]), progress)
+        epoch, ends, best, *entries = about
+        LOG.info("the fit goes on after epoch %d", epoch)
+        kept = Candidate(Entry.of(best), groups["best"])
+        return Progress([Entry.of(line) for line in entries], kept, ends, epoch)
 
-    def save(self, net: ConsistencyNet, optimiser: torch.optim.Optimizer, begun: Begun) -> None:
+    def save(
+        self, net: ConsistencyNet, optimiser: torch.optim.Optimizer, progress: Progress
+    ) -> None:
         """Save what :meth:`load` puts back, if it is time."""
         if time.monotonic() - self._last < EVERY:
             return
-        first, progress = begun
-        assert progress.best is not None
         groups = {
             "net": net.state_dict(),
-            "first": first.state,
             "best": progress.best.state,
             "optimiser": {
                 f"{number}.{name}": value
@@ -75,7 +67,8 @@ class Resume:
         tensors = {
             f"{g}/{name}": value for g, part in groups.items() for name, value in part.items()
         }
-        write_tensors(self.file, tensors, [first.entry, progress.best.entry, *progress.entries])
+        about = [progress.epoch, progress.ends, progress.best.entry, *progress.entries]
+        write_tensors(self.file, tensors, about)
         self._last = time.monotonic()
 
 
@@ -83,11 +76,5 @@ def _put_back(optimiser: torch.optim.Optimizer, tensors: dict[str, torch.Tensor]
     states: dict[int, dict[str, torch.Tensor]] = {}
     for key, value in tensors.items():
         number, _, name = key.partition(".")
-        # a step counter lives on the CPU, wherever the weights are
-        states.setdefault(int(number), {})[name] = value.cpu() if name == "step" else value
+        states.setdefault(int(number), {})[name] = value.cpu() if name in COUNTERS else value
     optimiser.load_state_dict(optimiser.state_dict() | {"state": states})
-
-
-def _entry(line: list[object]) -> Entry:
-    epoch, stage, train_mse, validation_mse, gains, penalty = line
-    return Entry(epoch, stage, train_mse, validation_mse, tuple(gains), penalty)  # type: ignore[arg-type]

@@ -1,14 +1,16 @@
 """A fitted g on disk: weights, gains, Sigma and units in safetensors, the rest as text."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
+from torch import Tensor
 
 from kc.consistency.decompose import Normalisation
 from kc.consistency.net import ConsistencyNet
 from kc.consistency.optimise import Entry
-from kc.consistency.result import FitResult
+from kc.consistency.result import FitAbout, FitResult
 from kc.consistency.resume import STATE
 from kc.store.files import write_bytes_atomic
 from kc.store.product import read_card
@@ -27,17 +29,19 @@ def save_fit(result: FitResult, folder: Path) -> list[str]:
     tensors = dict(net.state_dict())
     tensors["rows.train"] = torch.from_numpy(result.train)
     tensors["rows.validation"] = torch.from_numpy(result.validation)
+    for name, value in result.normalisation._asdict().items():
+        if isinstance(value, Tensor):
+            tensors[f"units.{name}"] = value
     about = {
         "source_shape": net.source_shape,
         "target_shape": net.target_shape,
         "order": net.order,
         "kernel_size": net.kernel_size,
         "sigma": net.sigma,
-        "normalisation": result.normalisation,
+        "gain": net.gain,
+        "normalisation": [None if isinstance(v, Tensor) else v for v in result.normalisation],
         "chosen": result.chosen,
-        "preset": result.preset,
-        "penalty": result.penalty,
-        "seed": result.seed,
+        "about": result.about,
     }
     write_tensors(folder / WEIGHTS, tensors, about)
     write_bytes_atomic(folder / HISTORY, result.history.to_csv(index=False).encode())
@@ -61,19 +65,23 @@ def load_fit(folder: Path, device: torch.device | str = "cpu") -> FitResult:
         about["kernel_size"],
         about["sigma"],
         seed=0,
+        gain=about["gain"],
     )
     # copies: the tensors are views of the file, whose bytes may change after they were checked
     rows = {name: tensors.pop(f"rows.{name}").numpy().copy() for name in ("train", "validation")}
+    units = Normalisation(*about["normalisation"])
+    means: dict[str, Any] = {
+        name: tensors.pop(f"units.{name}")
+        for name, value in units._asdict().items()
+        if value is None
+    }
     net.load_state_dict(tensors)
-    entry = about["chosen"]
     return FitResult(
         net.to(device).eval(),
         pd.read_csv(folder / HISTORY),
-        Normalisation(*about["normalisation"]),
+        units._replace(**means).to(device),
         rows["train"],
         rows["validation"],
-        Entry(entry[0], entry[1], entry[2], entry[3], tuple(entry[4]), entry[5]),
-        about["preset"],
-        about["penalty"],
-        about["seed"],
+        Entry.of(about["chosen"]),
+        FitAbout(*about["about"]),
     )

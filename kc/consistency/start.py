@@ -6,6 +6,7 @@ Normal equations of the patches are summed block by block in float64; one eigend
 serves every ridge strength tried, and the validation cut chooses among them.
 """
 
+import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -14,7 +15,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from kc.consistency.net import ConsistencyNet
+from kc.consistency.net import ConsistencyNet, channels_of
+from kc.consistency.order import Rows
+from kc.consistency.task import FitTask
 
 POSITIONS = 131_072
 """Positions that enter the normal equations at most: beyond, the estimate hardly moves."""
@@ -105,15 +108,26 @@ def ridge(
     return best
 
 
-def set_ridge_start(
-    net: ConsistencyNet, fitted: Batches, held: Batches, positions: int, seed: int
-) -> float:
-    """Set W(0) to its ridge solution; give the strength the validation cut chose."""
-    of_fitted = normal_equations(net, fitted, positions, seed)
-    solution, _, strength = ridge(of_fitted, normal_equations(net, held, 0, seed))
+def solve(net: ConsistencyNet, task: FitTask) -> Float[Tensor, "u u"]:
+    """Set W(0) to its ridge solution under the present orders above it; give its input's moments.
+
+    The validation cut chooses the ridge strength.
+    """
+    fitted = _equations(net, task, task.fitted)
+    solution, _, _ = ridge(fitted, _equations(net, task, task.held))
     with torch.no_grad():
         net.weights[0].copy_(as_weight(net, solution))
-    return strength
+    return fitted.patches
+
+
+def moments_of(net: ConsistencyNet, task: FitTask) -> Float[Tensor, "u u"]:
+    """Give the second moments of what W(0) is applied to."""
+    return _equations(net, task, task.fitted).patches
+
+
+def _equations(net: ConsistencyNet, task: FitTask, rows: Rows) -> NormalEquations:
+    positions = len(rows) * math.prod(net.target_shape) // channels_of(net.target_shape)
+    return normal_equations(net, task.in_order(rows), positions, task.seed)
 
 
 def as_weight(net: ConsistencyNet, solution: Float[Tensor, "u d"]) -> Tensor:

@@ -1,6 +1,7 @@
 """Variances of parts in one pass: global, as the paper writes it, and per channel."""
 
 import math
+from typing import Literal
 
 import pandas as pd
 import torch
@@ -8,6 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from kc.names import component_names
+
+Centring = Literal["layer", "channel"]
 
 
 class Moments:
@@ -38,6 +41,10 @@ class Moments:
         self.mean = self.mean + shift * (count / total)
         self.squares = self.squares + squares + shift.square() * (self.count * count / total)
         self.count = total
+
+    def variance(self, centring: Centring) -> Float[Tensor, " parts"]:
+        """Give the variance of each part about one mean, or about each channel's."""
+        return self.global_variance if centring == "layer" else self.channel_variance.mean(1)
 
     @property
     def global_mean(self) -> Float[Tensor, " parts"]:

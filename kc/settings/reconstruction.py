@@ -15,11 +15,16 @@ def _digit(given: object) -> object:
 class Optimiser(Section):
     """How g is fitted under the preset ``paper`` (``released`` has its own, fixed)."""
 
-    epochs: Count = Field(20, description="of each fit")
+    epochs: Count = Field(
+        2000, description="at most; a fit ends when validation MSE no longer improves"
+    )
+    improvement: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.005, description="share of validation MSE; a round that gains less ends the fit"
+    )
     batch_size: Count = 64
-    learning_rate: Positive = 5e-4
+    learning_rate: Positive = Field(1e-2, description="of W, where an output has 576 inputs")
     gain_learning_rate: Positive = Field(5e-2, description="of q, p = sigmoid(q)")
-    weight_decay: Annotated[float, Field(ge=0)] = Field(0.05, description="decoupled; not on q")
+    weight_decay: Annotated[float, Field(ge=0)] = Field(2.0, description="decoupled; not on q")
     closed_form_start: bool = Field(True, description="W(0) starts from the best linear map")
     validation_share: Share = Field(0.1, description="share of the training images to stop on")
 
@@ -30,8 +35,16 @@ class Consistency(Section):
     preset: Literal["paper", "released"] = "paper"
     order: Annotated[int, Field(ge=0, le=5)] = Field(2, description="K, non-linear layers of g")
     kernel_size: Annotated[Literal[1, 3, 5], BeforeValidator(_digit)] = 3
+    gain: Literal["sigmoid", "free"] = Field(
+        "sigmoid", description="p = sigmoid(q), or p = q as the paper has it"
+    )
+    centring: Literal["layer", "channel"] = Field(
+        "layer",
+        description="mean taken off features, and off each part before its variance: one a layer, "
+        "as in the paper, or each channel's, so that no constant counts as unknown",
+    )
     penalty: Annotated[float, Field(ge=0)] | Literal["raw_equivalent"] = Field(
-        0.1,
+        0.01,
         description="lambda on sum p^2; raw_equivalent: the paper's raw lambda / Var(x*)",
     )
     optimiser: Optimiser = Optimiser()

@@ -86,7 +86,7 @@ def test_files_agree_with_the_fit_and_with_each_other(stores, tmp_path):
     channels = pd.read_csv(folder / "variances_channels.csv")
     for subset, members in (("train", train), ("test", test)):
         for centring, column in (
-            ("global", "variance"),
+            ("layer", "variance"),
             ("channel", "variance_released_centring"),
         ):
             expected = result.variances(x, y, members, centring)
@@ -99,10 +99,9 @@ def test_files_agree_with_the_fit_and_with_each_other(stores, tmp_path):
     assert np.array_equal(result.train, train)
     assert card["rows"] == {"train": len(train), "validation": len(result.validation)}
     assert card["positions_per_weight"] == pytest.approx(len(train) * 9 / (9 * 4))
-    assert card["chosen"]["validation_objective"] == pytest.approx(
-        result.history["validation_objective"].min()
-    )
-    assert card["penalty"] == 0.1
+    assert card["chosen"]["validation_mse"] == pytest.approx(result.history["validation_mse"].min())
+    assert card["penalty"] == 0.01
+    assert (card["settled"], card["centring"], card["gain"]) == ("no", "layer", "sigmoid")
     assert card["resized"] is False
 
 
@@ -203,7 +202,7 @@ def test_raw_penalties_are_the_papers(stores, tmp_path):
     plans = [PLANS[0]]
     run(stores, tmp_path, SETTINGS.model_copy(update={"penalty": "raw_equivalent"}), plans=plans)
     result = load_fit(tmp_path / "fits" / PLANS[0].name)
-    assert result.penalty == pytest.approx(8.0 / y[train].astype(np.float64).var(), rel=1e-6)
+    assert result.about.penalty == pytest.approx(8.0 / y[train].astype(np.float64).var(), rel=1e-6)
     # what the stores are of is told by the plan alone
     vgg_a, vgg_b = (replace(network, architecture="vgg16_bn") for network in (A, B))
     vgg = FitPlan(vgg_a, vgg_b, "features.8", "features.8")
@@ -233,11 +232,11 @@ def test_a_fit_killed_between_epochs_goes_on_and_ends_with_the_same_bytes(
     about = {"epochs": 5} if preset == "paper" else {"epochs": 2}
     settings = Consistency(preset=preset, optimiser=Optimiser.model_validate(about))
     # the package's attribute of that name is the function
-    monkeypatch.setattr(sys.modules["kc.consistency.fit"], "RELEASED_EPOCHS", 5)
+    monkeypatch.setattr(sys.modules["kc.consistency.fit"], "EPOCHS", 5)
     monkeypatch.setattr("kc.consistency.resume.EVERY", 0.0)
     plans = [PLANS[0]]
     run(stores, tmp_path / "whole", settings, plans=plans)
-    epochs, train_epoch = [], optimise._train_epoch
+    epochs, train_epoch = [], optimise.train_epoch
 
     def torn(net, task, recipe, epoch):
         epochs.append(epoch)
@@ -245,7 +244,7 @@ def test_a_fit_killed_between_epochs_goes_on_and_ends_with_the_same_bytes(
             raise KeyboardInterrupt
         return train_epoch(net, task, recipe, epoch)
 
-    monkeypatch.setattr(optimise, "_train_epoch", torn)
+    monkeypatch.setattr(optimise, "train_epoch", torn)
     folder = tmp_path / "torn" / "fits" / PLANS[0].name
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):

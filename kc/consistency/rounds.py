@@ -1,0 +1,107 @@
+"""The training of g under ``paper``: rounds of averaged AdamW, W(0) solved after each.
+
+A round begins where the last ended, with the first learning rate and a new average, and is half
+as long as all before it: so its gain is what training on would bring, and the rule that stops
+(:mod:`kc.consistency.finish`) asks for nothing else.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kc.consistency.basis import basis_of
+from kc.consistency.finish import settled
+from kc.consistency.net import ConsistencyNet
+from kc.consistency.optimise import Choose, Progress, entry_of, offer, started
+from kc.consistency.schedule_free import ScheduleFree
+from kc.consistency.start import moments_of, solve
+from kc.consistency.task import FitTask, settle_variance
+from kc.settings.reconstruction import Optimiser
+
+STEPS = 60
+"""Of a round, at least."""
+INPUTS = 576
+"""Inputs of a weight up to which the learning rate holds (64 channels, 3 x 3); it falls with the
+root of more, so that steps change outputs alike."""
+SHUT, OPEN = 0.0, 0.5
+"""Gains with which W(0) is solved: the linear map, and where training begins (the released p)."""
+
+
+class Rounds:
+    """AdamW without a schedule, decoupled decay on W alone, a rate of its own for q.
+
+    q needs the larger rate: with W's it is still moving after a thousand epochs. ``closed``:
+    W(0) is solved at the start and after each round.
+    """
+
+    def __init__(
+        self, net: ConsistencyNet, settings: Optimiser, epochs: int, choose: Choose, closed: bool
+    ) -> None:
+        self.epochs, self.choose, self.closed = epochs, choose, closed
+        self.batch_size, self.improvement = settings.batch_size, settings.improvement
+        groups: list[dict[str, Any]] = [
+            {
+                "params": [weight],
+                "lr": settings.learning_rate * min(1.0, INPUTS / weight[0].numel()) ** 0.5,
+                "weight_decay": settings.weight_decay,
+            }
+            for weight in net.weights
+        ]
+        groups.append(
+            {"params": [net.logits], "lr": settings.gain_learning_rate, "weight_decay": 0.0}
+        )
+        self.optimiser = ScheduleFree(groups)
+
+    def begin(self, net: ConsistencyNet, task: FitTask) -> Progress:
+        """Measure the best linear map, then open the gains and solve W(0) for them."""
+        if not self.closed:
+            settle_variance(net, task, task.fitted)
+            return self._begun(net, task, moments_of(net, task))
+        orders = range(net.order, 0, -1)
+        settle_variance(net, task, task.fitted, orders[:1])
+        _set_gains(net, SHUT)
+        progress = self._begun(net, task, solve(net, task))
+        if net.order:
+            _set_gains(net, OPEN)
+            settle_variance(net, task, task.fitted, orders[1:])
+            self._begin_average(net, solve(net, task))
+        return progress
+
+    def _begun(self, net: ConsistencyNet, task: FitTask, moments: Tensor) -> Progress:
+        self._begin_average(net, moments)
+        entry = started(net, task)
+        return Progress([entry], offer(entry, net), ends=self._longer(task, 0))
+
+    def set_rate(self, epoch: int) -> None:
+        """Leave the rates as they are."""
+
+    def close(
+        self, net: ConsistencyNet, task: FitTask, progress: Progress, train_mse: float
+    ) -> None:
+        """End a round: take the average, solve W(0), measure, and begin the next."""
+        self.optimiser.keep_average()
+        settle_variance(net, task, task.fitted)
+        moments = solve(net, task) if self.closed else moments_of(net, task)
+        entry = entry_of(net, task, progress.epoch, "round", train_mse)
+        progress.measured(net, entry, self.choose)
+        if progress.epoch == progress.ends:
+            losses = [entry.validation_mse for entry in progress.entries]
+            progress.settled = settled(losses, self.improvement)
+        progress.ends = self._longer(task, progress.epoch)
+        self._begin_average(net, moments)
+
+    def _longer(self, task: FitTask, epoch: int) -> int:
+        """Give the epoch at which a round that begins now ends: half as long as all before."""
+        steps = max(1, round(len(task.fitted) / self.batch_size))
+        return epoch + max(1, -(-STEPS // steps), -(-epoch // 2))
+
+    def _begin_average(self, net: ConsistencyNet, moments: Tensor) -> None:
+        """Begin anew in the basis of what W(0) is applied to; other W's inputs are much alike."""
+        basis = basis_of(moments, net.weights[0].shape[1])
+        self.optimiser.begin(dict.fromkeys(net.weights, basis))
+
+
+def _set_gains(net: ConsistencyNet, gain: float) -> None:
+    with torch.no_grad():
+        net.logits.fill_(net.logit_of(gain))

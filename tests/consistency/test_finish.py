@@ -1,0 +1,70 @@
+"""When a fit is finished."""
+
+import numpy as np
+import pytest
+import torch
+
+from kc.consistency import fit
+from kc.consistency.finish import settled
+from kc.settings.reconstruction import Optimiser
+
+FALLING = [0.5, 0.4, 0.35, 0.33]
+
+
+@pytest.mark.parametrize(
+    ("losses", "verdict"),
+    [
+        (FALLING, "no"),  # too few rounds
+        ([*FALLING, 0.32], "no"),  # 3 % better
+        ([*FALLING, 0.3284], "plateau"),  # 0.48 % better
+        ([*FALLING, 0.3283], "no"),  # 0.52 % better
+        ([*FALLING, 0.332], "plateau"),  # 0.6 % worse
+        ([*FALLING, 0.34], "no"),  # one round may be chance
+        ([*FALLING, 0.34, 0.36], "validation"),
+        ([*FALLING, 0.34, 0.331], "plateau"),
+        ([*FALLING, 0.34, 0.32], "no"),
+        ([1e-5, 4e-6, 3e-6, 2e-6, 1e-6], "plateau"),  # rounding, whatever the share
+    ],
+)
+def test_verdicts(losses, verdict):
+    assert settled(losses, 0.005) == verdict
+
+
+def pair(count=400):
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(count, 12, generator=generator)
+    hidden = torch.relu(x @ torch.randn(12, 12, generator=generator))
+    noise = torch.randn(count, 6, generator=generator)
+    return x, hidden @ torch.randn(12, 6, generator=generator) + 2 * noise
+
+
+def test_a_fit_that_runs_to_its_end_says_so_and_one_cut_short_does_not():
+    x, y = pair()
+    whole = fit(x, y, order=1)
+    assert whole.settled in ("plateau", "validation")
+    assert whole.history["epoch"].max() < 2000
+    short = fit(x, y, order=1, epochs=10)
+    assert short.settled == "no"
+    assert short.history["epoch"].max() == 10
+    assert fit(x, y, order=1, preset="released", epochs=10).settled == "no"
+
+
+def test_a_plateau_is_one_a_restart_does_not_leave():
+    x, y = pair()
+    result = fit(x, y, order=1)
+    again = fit(x, y, order=1, initial=result.net, epochs=int(result.chosen.epoch))
+    assert again.chosen.validation_mse > 0.99 * result.chosen.validation_mse
+
+
+def test_rounds_grow_by_half_of_all_before():
+    x, y = pair()
+    epochs = fit(x, y, order=1, optimiser=Optimiser(improvement=1e-9), epochs=90).history["epoch"]
+    # 360 images fitted on, 6 steps an epoch, 60 steps a round at least
+    assert list(epochs[:6]) == [0, 10, 20, 30, 45, 68]
+
+
+def test_what_is_kept_validates_best():
+    x, y = pair()
+    result = fit(x, y, order=1)
+    assert result.chosen.validation_mse == result.history["validation_mse"].min()
+    assert np.isfinite(result.history[["train_mse", "validation_mse"]].to_numpy()).all()
