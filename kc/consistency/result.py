@@ -26,7 +26,7 @@ class FitAbout(NamedTuple):
     """Lambda."""
     seed: int
     settled: Settled
-    """Whether, and why, it is finished (:meth:`kc.consistency.finish.Stopping.settled`)."""
+    """Whether, and why, it is finished (:meth:`kc.consistency.finish.settled`)."""
 
 
 @dataclass(frozen=True)
