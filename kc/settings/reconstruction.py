@@ -19,7 +19,7 @@ class Optimiser(Section):
         2000, description="at most; a fit ends when validation MSE no longer improves"
     )
     improvement: Annotated[float, Field(gt=0, lt=1)] = Field(
-        0.005, description="share of validation MSE; a round that gains less ends the fit"
+        0.01, description="share of validation MSE; a round that gains less ends the fit"
     )
     batch_size: Count = 64
     learning_rate: Positive = Field(1e-2, description="of W, where an output has 576 inputs")

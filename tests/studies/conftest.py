@@ -29,7 +29,7 @@ TINY = {
     },
     "training": {"batch_size": 16},
     "activations": {"dtype": "float32", "shard_rows": 64},
-    "consistency": {"penalty": 0, "optimiser": {"epochs": 2}},  # a penalty would shut all orders
+    "consistency": {"penalty": 0, "optimiser": {"epochs": 40}},  # a penalty would shut all orders
     "tails": {"refine": {"epochs": 2, "first_rate": 1e-3, "last_rate": 1e-4}}
     | {"fresh": {"epochs": 2}},
     "diagnosis": {"dataset": "mix", "strong": "resnet18"},

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from kc.consistency.decompose import Normalisation
 from kc.consistency.net import ConsistencyNet
 from kc.consistency.optimise import Entry
-from kc.consistency.result import FitResult
+from kc.consistency.result import FitAbout, FitResult
 from kc.errors import StoreError
 from kc.images import normalise, open_images
 from kc.networks import load_network
@@ -296,9 +296,8 @@ def test_parts_float32_cannot_hold_are_made_as_the_decomposition_makes_them(tmp_
         writer.finish()
     net = ConsistencyNet((4, 6, 6), (4, 6, 6), kernel_size=1, sigma="image", seed=0).eval()
     everywhere, entry = np.arange(8), Entry(0, "start", 0.0, 0.0, (0.5, 0.5), 0.0)
-    fit = FitResult(
-        net, pd.DataFrame(), Normalisation(), everywhere, everywhere, entry, "released", 0.1, 0
-    )
+    about = FitAbout("released", "layer", 0.1, 0, "no")
+    fit = FitResult(net, pd.DataFrame(), Normalisation(), everywhere, everywhere, entry, about)
     some = StoredRows(open_store(tmp_path / "x.zarr")["conv5"], everywhere)
     parts = fit.decompose(x, torch.zeros_like(x)).components
     with torch.no_grad():
