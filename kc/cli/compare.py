@@ -11,6 +11,11 @@ from kc.settings.custom import NETWORK, WEIGHTS, Look, Pair
 from kc.settings.feature_maps import Activations
 from kc.settings.reconstruction import Consistency, Optimiser
 
+RANK = (
+    "of each W of g, factorised C x RANK x C: a number, full (not factorised), or auto (full up to "
+    "512 channels, of wider maps what the images carry)"
+)
+
 
 def layers_command(
     network: Annotated[str, typer.Argument(help=NETWORK)],
@@ -36,6 +41,7 @@ def compare_command(
     *,
     out: Annotated[Path, typer.Option(help="folder of all that is made; a killed run goes on")],
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    rank: Annotated[str, typer.Option(help=RANK)] = "auto",
     **given: Any,
 ) -> None:
     """Compare layers of two networks of your own: what of each does the other not know?
@@ -57,7 +63,9 @@ def compare_command(
     settings = CompareSettings.of(
         pair,
         activations=settings_of(Activations, {"dtype": given["dtype"]}),
-        consistency=settings_of(Consistency, {"order": given["order"], "optimiser": optimiser}),
+        consistency=settings_of(
+            Consistency, {"order": given["order"], "rank": rank, "optimiser": optimiser}
+        ),
     )
     page = make(pair, settings, out, device, partial(typer.echo, err=True))
     for table in pair.tables():

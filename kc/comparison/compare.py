@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from kc.comparison import notes
 from kc.comparison.classes import check_classes, shares_by_class
-from kc.comparison.fits import Fitted, fit_direction
+from kc.comparison.fits import Fitted, fit_direction, shapes_of
 from kc.comparison.forms import Form, align
 from kc.comparison.places import check_places
 from kc.comparison.settings import CompareSettings
@@ -24,6 +24,8 @@ from kc.comparison.sides import (
 from kc.comparison.similarities import peers_of
 from kc.comparison.workplace import Direction, Workplace
 from kc.consistency.net import check_shapes
+from kc.consistency.rank import common_rank
+from kc.images.rows import rows_in
 from kc.names import SUBSETS, component_names
 from kc.provenance import code_hash, plain, versions
 from kc.runtime import pick_device
@@ -116,7 +118,10 @@ def compare(
         (source, target): Direction(_named(source, target), stored[source], stored[target])
         for source, target in DIRECTIONS
     }
-    fits = {ends: fit_direction(way, at) for ends, way in ways.items()}
+    rank = common_rank(
+        map(shapes_of, ways.values()), len(rows_in(rows.table, "train")), settings.consistency
+    )
+    fits = {ends: fit_direction(way, at, rank) for ends, way in ways.items()}
     shares = _shares(fits, settings.consistency.order)
     peers = _peers(ways, at)
     classes = _classes(ways, rows, at) if settings.labels else None
@@ -127,6 +132,7 @@ def compare(
         *notes.of_forms(sides, about),
         notes.of_rows(sides, rows, settings),
         *(notes.READING, notes.of_fit(settings), notes.ONE_PAIR),
+        *notes.of_ranks(fits),
         *_resized(fits),
     )
     origin = {
@@ -229,6 +235,7 @@ def _warnings(fits: Mapping[tuple[str, str], Fitted]) -> list[str]:
     for (source, target), fitted in fits.items():
         of = {subset: fitted.share(subset) for subset in SUBSETS}
         found.append(notes.too_few(f"From {source} to {target}", fitted.card, of))
+        found.append(notes.worse_than_linear(f"From {source} to {target}", fitted.card, of))
     return [warning for warning in found if warning is not None]
 
 

@@ -10,8 +10,9 @@ from typing import NamedTuple
 import torch
 
 from kc.comparison.settings import CompareSettings
+from kc.consistency.equations import POSITIONS
 from kc.consistency.net import channels_of
-from kc.consistency.start import POSITIONS
+from kc.consistency.rank import common_rank
 from kc.errors import StoreError
 from kc.names import Shape
 from kc.store import ArraySpec
@@ -46,6 +47,13 @@ def seconds_of(work: Work, images: int, settings: CompareSettings, rate: float) 
     order, optimiser = settings.consistency.order, settings.consistency.optimiser
     epochs = min(optimiser.epochs, -(-USUAL_STEPS * optimiser.batch_size // images))
     forward = 2 * images * places * patch * (order * width + wide)
+    rank = common_rank([work], images, settings.consistency)
+    if rank is not None:
+        taps = patch // width
+        each = rank * (order * 2 * width + width + wide + (order + 1) * taps * rank)
+        forward, patch = 2 * images * places * each, taps * rank
+    # the dual, where positions are fewer: no matrix has more rows than they are
+    patch = min(patch, images * places)
     solve = 2 * min(images * places, POSITIONS) * patch * (patch + wide) + EIGEN * patch**3
     # evaluation, Sigma and starts are passes over the images too
     passes = 3 * epochs + 3 * order + 8

@@ -10,10 +10,11 @@ from kc.comparison.workplace import Direction, Workplace
 from kc.consistency.component_store import Kept
 from kc.consistency.fit_product import FitProduct, make_fit, positions_of
 from kc.consistency.order import Rows
+from kc.consistency.rank import Rank, with_rank
 from kc.consistency.result import FitResult
 from kc.consistency.variance import Moments
 from kc.images.rows import rows_in
-from kc.names import SUBSETS
+from kc.names import SUBSETS, Shape
 from kc.provenance import product_key
 from kc.runtime import derive_seed
 from kc.store.product import read_card
@@ -42,18 +43,24 @@ class Fitted(NamedTuple):
         return {name: float(variance[name] / variance["target"]) for name in names}
 
 
-def fit_direction(of: Direction, at: Workplace, pictured: bool = True) -> Fitted:
+def shapes_of(of: Direction) -> tuple[Shape, Shape]:
+    """Give the shapes of one image's source and target features."""
+    return of.source.shape[1:], of.target.shape[1:]
+
+
+def fit_direction(of: Direction, at: Workplace, rank: Rank = None, pictured: bool = True) -> Fitted:
     """Fit g from source to target on the training images and evaluate it on both subsets.
 
-    What lies there under the same key is not made again. ``pictured``: keep the components of
-    some test images, where the layers are maps.
+    What lies there under the same key is not made again. ``rank``: the table's, where settings
+    leave it to the images. ``pictured``: keep the components of some test images, where the
+    layers are maps.
 
     Raises
     ------
     FeatureError
         Layers of different kinds, constant features, too few images.
     """
-    settings, seed = at.settings.consistency, at.settings.seed
+    settings, seed = with_rank(at.settings.consistency, *shapes_of(of), rank), at.settings.seed
     about = settings.model_dump(mode="json", exclude={"components", "memory_gb"})
     key = product_key(
         {"fit": about, "seed": seed, "name": of.name}, of.inputs, "kc.comparison.fits"
@@ -67,7 +74,7 @@ def fit_direction(of: Direction, at: Workplace, pictured: bool = True) -> Fitted
             "source_shape": list(result.net.source_shape),
             "target_shape": list(result.net.target_shape),
             "positions_per_image": positions_of(result.net.target_shape),
-            "weights_per_channel": result.net.weights[0][0].numel(),
+            "weights_per_channel": result.net.weights_per_channel,
             "rows": {subset: len(rows) for subset, rows in subsets.items()},
         }
 

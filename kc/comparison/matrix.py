@@ -22,6 +22,7 @@ from kc.comparison.sides import Choice, Comparable, ComparedSide, open_side, pai
 from kc.comparison.similarities import cka_of_all
 from kc.comparison.workplace import Direction, Workplace
 from kc.consistency.net import check_shapes
+from kc.consistency.rank import Rank, common_rank
 from kc.errors import FeatureError
 from kc.images.rows import rows_in
 from kc.names import SUBSETS, component_names
@@ -120,7 +121,9 @@ def compare_layers(
         f"{size / 1e9:.3g} GB of features. A killed run goes on."
     )
     stores = {side.letter: store_side(side, wanted[side.letter], rows, at) for side in sides}
-    fitted = _fit_all(plan, stores, at)
+    shapes = [cell.work(*ends) for cell in cells for ends in DIRECTIONS]
+    rank = common_rank(shapes, len(rows_in(rows.table, "train")), settings.consistency)
+    fitted = _fit_all(plan, stores, at, rank)
     cka = _cka(sides, wanted, stores, at)
     origin = {
         "images": origin_of(rows, images),
@@ -140,6 +143,7 @@ def compare_layers(
         "device": str(at.device),
     }
     told = (*_notes(fitted, left_out), notes.of_rows(sides, rows, settings))
+    told += tuple(notes.of_ranks(fitted.fits))
     told += (*(_note(side) for side in sides), notes.of_fit(settings), notes.ONE_PAIR)
     return Matrix(_table(cells, fitted, cka, settings.consistency.order), told, origin)
 
@@ -155,7 +159,9 @@ def _plan(
     ]
 
 
-def _fit_all(plan: Sequence[_Planned], stores: Mapping[str, Store], at: Workplace) -> _Fitted:
+def _fit_all(
+    plan: Sequence[_Planned], stores: Mapping[str, Store], at: Workplace, rank: Rank
+) -> _Fitted:
     """Fit what is not fitted yet; what cannot be (a layer that never varies) is told, not raised.
 
     The bar counts estimated seconds, so that its time left is not that of the small fits.
@@ -169,7 +175,7 @@ def _fit_all(plan: Sequence[_Planned], stores: Mapping[str, Store], at: Workplac
             bar.set_description_str(f"fit {number} of {len(plan)}: {name}")
             ends = (stores[letter][cell.array(letter)] for letter in (source, target))
             try:
-                fit = fit_direction(Direction(name, *ends), at, pictured=False)
+                fit = fit_direction(Direction(name, *ends), at, rank, pictured=False)
             except FeatureError as error:
                 found.refused[name] = error
             else:

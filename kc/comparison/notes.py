@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from kc.comparison.fits import Fitted
 from kc.comparison.forms import Form
 from kc.comparison.layers import Tap
 from kc.comparison.settings import CompareSettings
@@ -13,10 +14,12 @@ from kc.comparison.sides import ComparedRows, ComparedSide
 from kc.comparison.similarities import WIDTH
 from kc.images.rows import rows_in
 from kc.names import SUBSETS, Subset
-from kc.similarity.measures import NAMES
+from kc.similarity.measures import MANY, NAMES
 
 ENOUGH = 10.0
 """Positions per weight of g below which a warning is due."""
+ROUNDED = 5e-4
+"""Shares nearer than this print alike, about."""
 READING = (
     "Shares are of the variance of the target's feature; x^(0) is what a linear map of the "
     "source gives, x^(k) what k non-linear layers add, xdelta what the source does not give. "
@@ -80,8 +83,9 @@ def of_peers(peers: pd.DataFrame) -> tuple[str, ...]:
         return (told,)
     return (
         told,
-        f"Not told ({len(empty)} of {len(NAMES)}): flattened features wider than {WIDTH}, and "
-        "CCA's kinds where images are too few for the units: " + ", ".join(empty) + ".",
+        f"Not told ({len(empty)} of {len(NAMES)}): flattened features wider than {WIDTH}, "
+        f"patches of more than {MANY} units at as many positions, and CCA's kinds where images are "
+        "too few for the units: " + ", ".join(empty) + ".",
     )
 
 
@@ -101,6 +105,39 @@ def too_few(direction: str, card: Mapping[str, Any], shares: Mapping[Subset, flo
         f"{ENOUGH:g} are wanted ({needed:.0f} training images). What g learns by heart fails "
         f"on test images, so the test share is too high: {shares['test']:.3f}, on training images "
         f"{shares['train']:.3f}."
+    )
+
+
+def of_ranks(fits: Mapping[Any, Fitted]) -> list[str]:
+    """Say which r a factorised g has, and what the full linear map beside it misses."""
+    cards = [fitted.card for fitted in fits.values() if fitted.card["rank"] is not None]
+    if not cards:
+        return []
+    beside = [f"{card['fit']} {card['linear']['test']:.3f}" for card in cards if card.get("linear")]
+    told = (
+        f"Wide layers: each W of g is factorised, C x {cards[0]['rank']} x C "
+        "(--rank full: it is whole)."
+    )
+    if beside:
+        told += (
+            " xdelta of the best full linear map of the same 3 x 3 neighbours, test images: "
+            f"{', '.join(beside)}."
+        )
+    return [told]
+
+
+def worse_than_linear(
+    direction: str, card: Mapping[str, Any], shares: Mapping[Subset, float]
+) -> str | None:
+    """Warn where a factorised g misses more of test images than the full linear map."""
+    linear = card.get("linear")
+    if not linear or shares["test"] <= linear["test"] + ROUNDED:
+        return None
+    return (
+        f"Warning: g is worse than a linear map. {direction}, xdelta on test images is "
+        f"{shares['test']:.3f}, that of the best full linear map {linear['test']:.3f}: g's W are "
+        f"factorised, C x {card['rank']} x C, and too narrow. Read the lower of the two as what "
+        f"the source does not give, or fit with --rank {2 * card['rank']} or --rank full."
     )
 
 

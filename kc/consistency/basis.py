@@ -36,17 +36,34 @@ class Basis(NamedTuple):
         return Basis(*(torch.linalg.inv(factor.double()).float() for factor in self))
 
 
-def basis_of(moments: Float[Tensor, "u u"], channels: int) -> Basis:
-    """Take M from the second moments of patches, whose units are channels by taps.
+class InputMoments(NamedTuple):
+    """Partial traces of the second moments of patches: all of them that a basis asks for."""
+
+    channels: Float[Tensor, "c c"]
+    """Summed over taps."""
+    taps: Float[Tensor, "t t"]
+    """Summed over channels."""
+
+    @property
+    def of_channels_alone(self) -> "InputMoments":
+        """For a weight without neighbours."""
+        return InputMoments(self.channels, torch.ones_like(self.taps[:1, :1]))
+
+
+def traces(moments: Float[Tensor, "u u"], channels: int) -> InputMoments:
+    """Take the partial traces of whole moments, whose units are channels by taps."""
+    taps = len(moments) // channels
+    split = moments.reshape(channels, taps, channels, taps)
+    return InputMoments(torch.einsum("ctet->ce", split), torch.einsum("ctcs->ts", split))
+
+
+def basis_of(moments: InputMoments) -> Basis:
+    """Take M from the second moments of patches.
 
     Both factors are those of the moments' partial traces: exact where space and channels are
     independent, and small enough for wide layers.
     """
-    taps = len(moments) // channels
-    split = moments.reshape(channels, taps, channels, taps)
-    of_channels = torch.einsum("ctet->ce", split)
-    of_taps = torch.einsum("ctcs->ts", split)
-    return Basis(_root(of_channels), _root(of_taps))
+    return Basis(_root(moments.channels), _root(moments.taps))
 
 
 def _root(moments: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from kc.consistency.decompose import Normalisation, exact_products
 from kc.consistency.net import ConsistencyNet, match_size
 from kc.consistency.optimise import Choose, FitRecipe, Progress, optimise
 from kc.consistency.order import Rows, cut, rows_of
+from kc.consistency.rank import common_rank
 from kc.consistency.released import EPOCHS, Released
 from kc.consistency.result import FitAbout, FitResult, check_fitting
 from kc.consistency.resume import Resume
@@ -33,6 +34,7 @@ class FitSettings(TypedDict, total=False):
     optimiser: Optimiser | None
     kernel_size: int
     gain: Literal["sigmoid", "free"]
+    rank: int | Literal["auto", "full"]
     centring: Literal["layer", "channel"]
     buffer_blocks: int
     memory_gb: float
@@ -82,6 +84,9 @@ def fit(source: Any, target: Any, **about: Unpack[FitKeywords]) -> FitResult:
         K (default: 2), and the side of the convolutions (3).
     gain
         ``sigmoid`` (the default): p = sigmoid(q); ``free``: p = q.
+    rank
+        ``full`` (the default): each W(k) is one weight; a number r: factorised C x r x C;
+        ``auto``: by :func:`kc.consistency.rank.common_rank`.
     centring
         ``layer`` (the default, the paper's): one mean of each layer is taken off, so constants of
         single channels count as x^Delta; ``channel``: each channel's, so none does.
@@ -144,6 +149,7 @@ def fit_pair(pair: FeaturePair, settings: Consistency, run: FitRun) -> FitResult
             sigma="dataset" if is_paper else "image",
             seed=run.seed,
             gain=settings.gain,
+            rank=common_rank([(pair.source_shape, pair.target_shape)], len(rows), settings),
         )
         check_fitting(net, pair)
         net = net.to(pair.device)
@@ -162,7 +168,7 @@ def fit_pair(pair: FeaturePair, settings: Consistency, run: FitRun) -> FitResult
     net.eval()
     lines = pd.DataFrame([entry.line() for entry in progress.entries])
     about = FitAbout(settings.preset, settings.centring, task.penalty, run.seed, progress.settled)
-    return FitResult(net, lines, units, rows, held, progress.best.entry, about)
+    return FitResult(net, lines, units, rows, held, progress.best.entry, about, progress.linear)
 
 
 def _settings_of(given: dict[str, Any]) -> Consistency:

@@ -16,7 +16,7 @@ from kc.consistency.evaluate import evaluate, write_variances
 from kc.consistency.fit import FitRun, fit_pair
 from kc.consistency.net import channels_of
 from kc.consistency.order import Rows
-from kc.consistency.result import FitResult
+from kc.consistency.result import FitResult, linear_shares
 from kc.consistency.resume import STATE, Resume
 from kc.consistency.saved import FILES, load_fit, save_fit
 from kc.consistency.variance import Moments
@@ -82,6 +82,8 @@ def _make(about: FitProduct, product: Product) -> None:
     found = evaluate(result, pair, about.subsets, about.kept)
     files += write_variances(found, result, product.folder)
     card = _card(about.name, result, pair) | about.tell(result, found)
+    if result.linear is not None:
+        card["linear"] = linear_shares(result, result.linear, pair, about.subsets)
     product.finish(card | {"seconds": round(time.monotonic() - begun, 2)}, files)
 
 
@@ -99,7 +101,6 @@ def _penalty(about: FitProduct, pair: FeaturePair) -> float:
 def _card(name: str, result: FitResult, pair: FeaturePair) -> dict[str, Any]:
     """Say what was fitted, how far it came, and how many positions there were for a weight."""
     net = result.net
-    weights = net.weights[0][0].numel()
     return {
         "fit": name,
         "resized": net.on_maps and net.source_shape[1:] != net.target_shape[1:],
@@ -111,7 +112,10 @@ def _card(name: str, result: FitResult, pair: FeaturePair) -> dict[str, Any]:
         "p": net.gains.tolist(),
         "chosen": result.chosen.line(),
         "epochs": int(result.history["epoch"].max()),
-        "positions_per_weight": len(result.train) * positions_of(net.target_shape) / weights,
+        "positions_per_weight": len(result.train)
+        * positions_of(net.target_shape)
+        / net.weights_per_channel,
+        "rank": net.rank,
         "normalisation": {
             name: value.flatten().tolist() if isinstance(value, torch.Tensor) else value
             for name, value in result.normalisation._asdict().items()

@@ -48,6 +48,11 @@ class ConsistencyNet(nn.Module):
         Of the initial weights (PyTorch's default law); None draws from the global generator.
     gain
         ``sigmoid``: p = sigmoid(q), in (0, 1), the released code's; ``free``: p = q, the paper's.
+    rank
+        None: each W(k) is one weight. r: it is factorised, C x r x C_out. On maps by a 1x1
+        convolution to r channels, one of ``kernel_size`` among them and a 1x1 one from them: at a
+        position 2 C r + 9 r^2 products, where 3x3 to r and 1x1 from r take 10 C r. Every unit
+        keeps its ReLU and its Sigma.
 
     Raises
     ------
@@ -66,23 +71,45 @@ class ConsistencyNet(nn.Module):
         sigma: Sigma = "dataset",
         seed: int | None = None,
         gain: Gain = "sigmoid",
+        rank: int | None = None,
     ) -> None:
         super().__init__()
         check_shapes(source_shape, target_shape)
         self.source_shape, self.target_shape = tuple(source_shape), tuple(target_shape)
         self.order, self.kernel_size, self.sigma, self.gain = order, kernel_size, sigma, gain
+        self.rank = rank
         self.on_maps = len(target_shape) == 3
         self.channel_axis = 1 if self.on_maps else -1
         width, target_width = channels_of(source_shape), channels_of(target_shape)
-        kernel = (kernel_size, kernel_size) if self.on_maps else ()
         generator = None if seed is None else torch.Generator().manual_seed(seed)
         self.weights = nn.ParameterList(
-            _fresh((target_width if k == 0 else width, width, *kernel), generator)
+            _fresh(shape, generator)
             for k in range(order + 1)
+            for shape in self._shapes(width, target_width if k == 0 else width)
         )
         self.logits = nn.Parameter(torch.full((order,), self.logit_of(0.5)))
         self.register_buffer("variance", torch.ones(order, width))
         self.batch_variances: dict[int, Tensor] = {}
+
+    def _shapes(self, inputs: int, outputs: int) -> list[Shape]:
+        """List the factors of a W(k), the one that is applied first before the others."""
+        kernel = (self.kernel_size, self.kernel_size) if self.on_maps else ()
+        if self.rank is None:
+            return [(outputs, inputs, *kernel)]
+        single = (1,) * len(kernel)
+        middle = [(self.rank, self.rank, *kernel)] if self.on_maps else []
+        return [(self.rank, inputs, *single), *middle, (outputs, self.rank, *single)]
+
+    def factors(self, k: int) -> list[nn.Parameter]:
+        """Give the weights W(k) is the product of, the one that is applied first before others."""
+        each = len(self.weights) // (self.order + 1)
+        return list(self.weights)[k * each : (k + 1) * each]
+
+    @property
+    def weights_per_channel(self) -> int:
+        """Give how many weights of W(0) there are for a channel of the target, rounded up."""
+        width = channels_of(self.target_shape)
+        return -(-sum(weight.numel() for weight in self.factors(0)) // width)
 
     @property
     def gains(self) -> Float[Tensor, " order"]:
@@ -164,9 +191,9 @@ class ConsistencyNet(nn.Module):
 
     def operate(self, k: int, u: Float[Tensor, "n *input"]) -> Float[Tensor, "n *output"]:
         """Apply the linear operation W(k)."""
-        if self.on_maps:
-            return F.conv2d(u, self.weights[k], padding=self.kernel_size // 2)
-        return F.linear(u, self.weights[k])
+        for weight in self.factors(k):
+            u = apply_weight(u, weight)
+        return u
 
     def _scale(self, k: int, h: Tensor) -> Tensor:
         """Give Sigma(k)^(1/2) + epsilon, without gradient, to be broadcast over h."""
@@ -177,6 +204,13 @@ class ConsistencyNet(nn.Module):
         variance = self.batch_variances[k] if self.training else self.variance[k - 1]
         deviation = variance.sqrt() + EPSILON
         return deviation[:, None, None] if self.on_maps else deviation
+
+
+def apply_weight(u: Tensor, weight: Tensor) -> Tensor:
+    """Convolve maps, the border filled up with zeros, or apply a linear map."""
+    if weight.ndim == 4:
+        return F.conv2d(u, weight, padding=weight.shape[-1] // 2)
+    return F.linear(u, weight)
 
 
 def check_shapes(source: Shape, target: Shape) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from kc.consistency.finish import Settled
+from kc.consistency.linear import LinearMap
 from kc.consistency.net import ConsistencyNet
 from kc.consistency.task import FitTask, mean_squared_error
 
@@ -64,6 +65,8 @@ class Progress:
     """Epoch at whose end g is measured next."""
     epoch: int = 0
     settled: Settled = "no"
+    linear: LinearMap | None = None
+    """Of a factorised g, the full linear map it began at; lost where a fit is resumed."""
 
     def measured(self, net: ConsistencyNet, entry: Entry, choose: Choose) -> None:
         """Take in a measurement; keep the weights if they validate best, or if they are the last.

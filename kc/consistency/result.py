@@ -1,5 +1,6 @@
 """A fitted g, and what it makes of features: parts, variances, instability."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -10,6 +11,7 @@ from numpy.typing import ArrayLike
 from kc.consistency.data import FeaturePair, pair_up
 from kc.consistency.decompose import Decomposition, Normalisation, blocks, moments
 from kc.consistency.finish import Settled
+from kc.consistency.linear import LinearMap
 from kc.consistency.net import ConsistencyNet
 from kc.consistency.optimise import Entry
 from kc.consistency.order import Rows, rows_of
@@ -45,6 +47,8 @@ class FitResult:
     chosen: Entry
     """The candidate that was kept."""
     about: FitAbout
+    linear: LinearMap | None = None
+    """Of a factorised g, the full linear map, in g's units; None where the fit was resumed."""
 
     @property
     def settled(self) -> Settled:
@@ -91,6 +95,23 @@ class FitResult:
         pair = pair_up(source, target, device)
         check_fitting(self.net, pair)
         return pair, rows_of(rows, len(pair))
+
+
+def linear_shares(
+    result: FitResult, linear: LinearMap, pair: FeaturePair, subsets: Mapping[str, Rows]
+) -> dict[str, float]:
+    """Give the share of x* that a linear map of x, in g's units, misses of each subset."""
+    net, units = result.net, result.normalisation
+    found = {}
+    for name, rows in subsets.items():
+        sums = Moments()
+        for x, y in pair.in_order(rows):
+            made = linear.apply(net.prepare(units.source(x)))
+            delta = (units.target(y) - made) * units.target_std
+            sums.add(torch.stack([delta, y]), net.channel_axis)
+        variances = sums.variance(result.about.centring)
+        found[name] = float(variances[0] / variances[1])
+    return found
 
 
 def check_fitting(net: ConsistencyNet, pair: FeaturePair) -> None:

@@ -5,22 +5,25 @@ as long as all before it: so its gain is what training on would bring, and the r
 (:mod:`kc.consistency.finish`) asks for nothing else.
 """
 
+import math
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from kc.consistency.basis import basis_of
+from kc.consistency.basis import InputMoments, basis_of
 from kc.consistency.finish import settled
-from kc.consistency.net import ConsistencyNet
+from kc.consistency.linear import moments_of
+from kc.consistency.net import ConsistencyNet, channels_of
 from kc.consistency.optimise import Choose, Progress, entry_of, offer, started
 from kc.consistency.schedule_free import ScheduleFree
-from kc.consistency.start import moments_of, solve
+from kc.consistency.start import solve, solve_first
 from kc.consistency.task import FitTask, settle_variance
 from kc.settings.reconstruction import Optimiser
 
 STEPS = 60
 """Of a round, at least."""
+BATCH = 1_024
+"""Positions of a batch at most where W is factorised: its steps are dear, and that many do."""
 INPUTS = 576
 """Inputs of a weight up to which the learning rate holds (64 channels, 3 x 3); it falls with the
 root of more, so that steps change outputs alike."""
@@ -40,6 +43,9 @@ class Rounds:
     ) -> None:
         self.epochs, self.choose, self.closed = epochs, choose, closed
         self.batch_size, self.improvement = settings.batch_size, settings.improvement
+        if net.rank is not None:
+            positions = math.prod(net.target_shape) // channels_of(net.target_shape)
+            self.batch_size = max(1, min(self.batch_size, BATCH // positions))
         groups: list[dict[str, Any]] = [
             {
                 "params": [weight],
@@ -61,14 +67,16 @@ class Rounds:
         orders = range(net.order, 0, -1)
         settle_variance(net, task, task.fitted, orders[:1])
         _set_gains(net, SHUT)
+        linear = None if net.rank is None else solve_first(net, task)
         progress = self._begun(net, task, solve(net, task))
+        progress.linear = linear
         if net.order:
             _set_gains(net, OPEN)
             settle_variance(net, task, task.fitted, orders[1:])
             self._begin_average(net, solve(net, task))
         return progress
 
-    def _begun(self, net: ConsistencyNet, task: FitTask, moments: Tensor) -> Progress:
+    def _begun(self, net: ConsistencyNet, task: FitTask, moments: InputMoments) -> Progress:
         self._begin_average(net, moments)
         entry = started(net, task)
         return Progress([entry], offer(entry, net), ends=self._longer(task, 0))
@@ -96,10 +104,18 @@ class Rounds:
         steps = max(1, round(len(task.fitted) / self.batch_size))
         return epoch + max(1, -(-STEPS // steps), -(-epoch // 2))
 
-    def _begin_average(self, net: ConsistencyNet, moments: Tensor) -> None:
-        """Begin anew in the basis of what W(0) is applied to; other W's inputs are much alike."""
-        basis = basis_of(moments, net.weights[0].shape[1])
-        self.optimiser.begin(dict.fromkeys(net.weights, basis))
+    def _begin_average(self, net: ConsistencyNet, moments: InputMoments) -> None:
+        """Begin anew in the basis of what W(0) is applied to; other W's inputs are much alike.
+
+        Of a factorised W the first factor has one: what the others see has no more channels
+        than were found worth it.
+        """
+        if net.rank is None:
+            bases = dict.fromkeys(net.weights, basis_of(moments))
+        else:
+            basis = basis_of(moments.of_channels_alone)
+            bases = {net.factors(k)[0]: basis for k in range(net.order + 1)}
+        self.optimiser.begin(bases)
 
 
 def _set_gains(net: ConsistencyNet, gain: float) -> None:

@@ -39,6 +39,7 @@ def save_fit(result: FitResult, folder: Path) -> list[str]:
         "kernel_size": net.kernel_size,
         "sigma": net.sigma,
         "gain": net.gain,
+        "rank": net.rank,
         "normalisation": [None if isinstance(v, Tensor) else v for v in result.normalisation],
         "chosen": result.chosen,
         "about": result.about,
@@ -66,6 +67,7 @@ def load_fit(folder: Path, device: torch.device | str = "cpu") -> FitResult:
         about["sigma"],
         seed=0,
         gain=about["gain"],
+        rank=about["rank"],
     )
     # copies: the tensors are views of the file, whose bytes may change after they were checked
     rows = {name: tensors.pop(f"rows.{name}").numpy().copy() for name in ("train", "validation")}

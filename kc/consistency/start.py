@@ -1,147 +1,92 @@
 """W(0) in closed form: ridge regression on what it is applied to.
 
 With all gains shut that is the best linear map from source to target, the start of a fit; after
-training it is the last word on W(0), given the higher orders.
-Normal equations of the patches are summed block by block in float64; one eigendecomposition
-serves every ridge strength tried, and the validation cut chooses among them.
+training it is the last word on W(0), given the higher orders. Of a factorised W(0) the first
+factor is set once, from the full map; what follows it is solved each time.
 """
 
-import math
-from collections.abc import Iterable
-from typing import NamedTuple
-
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from kc.consistency.net import ConsistencyNet, channels_of
-from kc.consistency.order import Rows
+from kc.consistency.basis import InputMoments
+from kc.consistency.equations import equations_of, ridge
+from kc.consistency.linear import LinearMap, best_linear, moments_of
+from kc.consistency.net import ConsistencyNet
 from kc.consistency.task import FitTask
 
-POSITIONS = 131_072
-"""Positions that enter the normal equations at most: beyond, the estimate hardly moves."""
-COLUMN_BLOCKS = 4
-"""Of u^T u: spares 3/8 of its products, and that much of the time (0.59 to 0.64 measured)."""
-STRENGTHS = (0.0, 1e-5, 1e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 10.0)
-"""Ridge strengths tried, in units of the mean eigenvalue of the patches' second moments."""
-
-Batches = Iterable[tuple[Tensor, Tensor]]
+FLOOR = 1e-6
+"""Of the largest eigenvalue: directions of less do not choose channels."""
 
 
-class NormalEquations(NamedTuple):
-    """Second moments of patches u and targets y, means over positions, float64."""
-
-    patches: Float[Tensor, "u u"]
-    cross: Float[Tensor, "u d"]
-    target: float
-    """Mean over positions of the squared norm of y."""
-
-    def error(self, solution: Float[Tensor, "u d"]) -> float:
-        """Give the mean squared error per element of ``u @ solution``."""
-        fitted = (solution * (self.patches @ solution)).sum() - 2 * (solution * self.cross).sum()
-        return float(self.target + fitted) / self.cross.shape[1]
-
-
-@torch.no_grad()
-def normal_equations(
-    net: ConsistencyNet, batches: Batches, positions: int, seed: int
-) -> NormalEquations:
-    """Sum the normal equations of W(0) over batches, in evaluation mode.
-
-    ``positions`` is the number the batches hold; above ``POSITIONS`` of them, each batch gives
-    an equal share, drawn at random by ``seed``.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    patches: Tensor | None = None
-    cross, target, count = torch.zeros(()), 0.0, 0
-    net.eval()
-    for x, y in batches:
-        u, v = _patches(net, net.last_input(x)), _positions(net, y)
-        if positions > POSITIONS:
-            kept = max(1, round(len(u) * POSITIONS / positions))
-            chosen = torch.randperm(len(u), generator=generator)[:kept].to(u.device)
-            u, v = u[chosen], v[chosen]
-        if patches is None:
-            patches = torch.zeros(u.shape[1], u.shape[1], dtype=torch.float64, device=u.device)
-            cross = torch.zeros(u.shape[1], v.shape[1], dtype=torch.float64, device=u.device)
-        _add_products(patches, u)
-        cross += u.T @ v
-        target += float(v.double().square().sum())
-        count += len(u)
-    assert patches is not None
-    patches = patches.tril() + patches.tril(-1).T
-    return NormalEquations(patches / count, cross / count, target / count)
-
-
-def _add_products(moments: Tensor, u: Tensor) -> None:
-    """Add u^T u by blocks of columns, from the diagonal down: the rest is the same mirrored."""
-    width = -(-len(moments) // COLUMN_BLOCKS)
-    for begin in range(0, len(moments), width):
-        end = begin + width
-        moments[begin:, begin:end] += u[:, begin:].T @ u[:, begin:end]
-
-
-def ridge(
-    fitted: NormalEquations, validation: NormalEquations
-) -> tuple[Float[Tensor, "u d"], float, float]:
-    """Solve least squares with the ridge strength that does best on the validation cut.
-
-    Returns
-    -------
-    solution, validation error, strength
-        The strength in units of the mean eigenvalue.
-    """
-    values, vectors = torch.linalg.eigh(fitted.patches)
-    values = values.clamp_min(0)
-    rotated = vectors.T @ fitted.cross
-    # directions that hold nothing but rounding are left out even without a ridge
-    floor = float(values[-1]) * 1e-10
-    best: tuple[Tensor, float, float] | None = None
-    for strength in STRENGTHS:
-        damped = values + strength * values.mean() + floor
-        solution = vectors @ (rotated / damped[:, None])
-        error = validation.error(solution)
-        if best is None or error < best[1]:
-            best = solution, error, strength
-    assert best is not None
-    return best
-
-
-def solve(net: ConsistencyNet, task: FitTask) -> Float[Tensor, "u u"]:
+def solve(net: ConsistencyNet, task: FitTask) -> InputMoments:
     """Set W(0) to its ridge solution under the present orders above it; give its input's moments.
 
     The validation cut chooses the ridge strength.
     """
-    fitted = _equations(net, task, task.fitted)
-    solution, _, _ = ridge(fitted, _equations(net, task, task.held))
+    if net.rank is not None:
+        _solve_after_first(net, task)
+        return moments_of(net, task)
+    found, moments = best_linear(net, task)
     with torch.no_grad():
-        net.weights[0].copy_(as_weight(net, solution))
-    return fitted.patches
+        net.weights[0].copy_(found.dense())
+    return moments
 
 
-def moments_of(net: ConsistencyNet, task: FitTask) -> Float[Tensor, "u u"]:
-    """Give the second moments of what W(0) is applied to."""
-    return _equations(net, task, task.fitted).patches
+@torch.no_grad()
+def solve_first(net: ConsistencyNet, task: FitTask) -> LinearMap:
+    r"""Set the first factor of W(0) to the channels the full map uses; give that map.
+
+    With S the second moments of channels and T the taps of the map, those directions are the
+    leading ones of :math:`S^{1/2} T T^\top S^{1/2}`: what is left out of the map's output is
+    least, were neighbours independent.
+    """
+    found, moments = best_linear(net, task)
+    channels = moments.channels
+    if found.leading is not None:
+        leading = found.leading.flatten(1).double()
+        channels = leading @ channels @ leading.T
+    values, vectors = torch.linalg.eigh(channels)
+    roots = values.clamp_min(FLOOR * float(values[-1])).sqrt()
+    taps = found.weight.transpose(0, 1).flatten(1)
+    products = (taps @ taps.T).double()
+    used = torch.linalg.eigh((vectors * roots).T @ products @ (vectors * roots))[1]
+    first = (vectors / roots @ used.flip(1)[:, : net.rank]).T.float()
+    if found.leading is not None:
+        first = first @ found.leading.flatten(1)
+    # where r is more than the channels there are, the rest stays as it was drawn
+    into = net.factors(0)[0]
+    into[: len(first)] = first.reshape(-1, *into.shape[1:])
+    return found
 
 
-def _equations(net: ConsistencyNet, task: FitTask, rows: Rows) -> NormalEquations:
-    positions = len(rows) * math.prod(net.target_shape) // channels_of(net.target_shape)
-    return normal_equations(net, task.in_order(rows), positions, task.seed)
+@torch.no_grad()
+def _solve_after_first(net: ConsistencyNet, task: FitTask) -> None:
+    """Solve for what follows the first factor; on maps in two factors, the best of that rank."""
+    first, *between, last = net.factors(0)
+    fitted = equations_of(net, task, task.fitted, first)
+    solution, _, _ = ridge(fitted, equations_of(net, task, task.held, first))
+    if not between:
+        last.copy_(solution.T)
+        return
+    directions = _leading_outputs(fitted.patches, solution, last.shape[1])
+    between[0].copy_((solution @ directions).T.reshape(between[0].shape))
+    last.copy_(directions.reshape(last.shape))
 
 
-def as_weight(net: ConsistencyNet, solution: Float[Tensor, "u d"]) -> Tensor:
-    """Shape a solution like W(0)."""
-    weight = net.weights[0]
-    return solution.T.reshape(weight.shape).to(weight.dtype)
+def _leading_outputs(
+    patches: Float[Tensor, "u u"], solution: Float[Tensor, "u d"], rank: int
+) -> Float[Tensor, "d r"]:
+    """Give the principal directions of what a solution makes of patches [reduced-rank regression].
 
-
-def _patches(net: ConsistencyNet, x: Tensor) -> Float[Tensor, "positions u"]:
-    if not net.on_maps:
-        return x.reshape(-1, x.shape[-1])
-    unfolded = F.unfold(x, net.kernel_size, padding=net.kernel_size // 2)
-    return unfolded.transpose(1, 2).reshape(-1, unfolded.shape[1])
-
-
-def _positions(net: ConsistencyNet, y: Tensor) -> Float[Tensor, "positions d"]:
-    return y.movedim(net.channel_axis, -1).reshape(-1, y.shape[net.channel_axis])
+    Columns beyond the rank of the solution are zero.
+    """
+    values, vectors = torch.linalg.eigh(patches)
+    made = (vectors * values.clamp_min(0).sqrt()).T @ solution
+    squares, left = torch.linalg.eigh(made @ made.T)
+    kept = squares.flip(0)[:rank].clamp_min(0)
+    there = kept > 1e-12 * kept[0]
+    directions = made.T @ left.flip(1)[:, :rank][:, there] / kept[there].sqrt()
+    room = made.new_zeros(solution.shape[1], rank)
+    room[:, : directions.shape[1]] = directions
+    return room

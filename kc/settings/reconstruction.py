@@ -12,6 +12,11 @@ def _digit(given: object) -> object:
     return int(str(given)) if given in ("1", "3", "5") else given
 
 
+def _number(given: object) -> object:
+    """Read a number that came as text."""
+    return int(given) if isinstance(given, str) and given.isdecimal() else given
+
+
 class Optimiser(Section):
     """How g is fitted under the preset ``paper`` (``released`` has its own, fixed)."""
 
@@ -35,6 +40,13 @@ class Consistency(Section):
     preset: Literal["paper", "released"] = "paper"
     order: Annotated[int, Field(ge=0, le=5)] = Field(2, description="K, non-linear layers of g")
     kernel_size: Annotated[Literal[1, 3, 5], BeforeValidator(_digit)] = 3
+    rank: Annotated[
+        Annotated[int, Field(ge=1)] | Literal["auto", "full"], BeforeValidator(_number)
+    ] = Field(
+        "full",
+        description="r of each W(k), factorised C x r x C; auto: full up to 512 channels, of wider "
+        "maps what the images carry",
+    )
     gain: Literal["sigmoid", "free"] = Field(
         "sigmoid", description="p = sigmoid(q), or p = q as the paper has it"
     )
@@ -61,4 +73,6 @@ class Consistency(Section):
     def _released_is_fixed(self) -> "Consistency":
         if self.preset == "released" and self.penalty == "raw_equivalent":
             raise ValueError("penalty 'raw_equivalent' is for preset 'paper': 'released' is raw")
+        if self.preset == "released" and self.rank != "full":
+            raise ValueError(f"rank {self.rank} is for preset 'paper': 'released' has none")
         return self

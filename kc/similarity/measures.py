@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 from numpy.typing import ArrayLike
 
-from kc.consistency.data import pair_up
+from kc.consistency.data import FeaturePair, pair_up
 from kc.consistency.order import Rows, rows_of
 from kc.errors import FeatureError
 from kc.similarity.formulas import (
@@ -20,6 +20,7 @@ from kc.similarity.formulas import (
     whiten,
 )
 from kc.similarity.minibatch import minibatch_cka
+from kc.similarity.patch_share import patch_share
 from kc.similarity.row_measures import RowView
 
 READINGS = ("positions", "flattened")
@@ -36,6 +37,8 @@ NAMES = (
 """Names of what :func:`similarities` gives, in order."""
 WIDTH = 4096
 """Flattened features of more units than this have the minibatch estimate only."""
+MANY = 8_000
+"""Positions, and units of a patch, that are too many: where both are more, patches are not told."""
 LEAST = 4
 """Rows the unbiased HSIC asks for."""
 CPU = torch.device("cpu")
@@ -97,7 +100,8 @@ def similarities(
         away). ``cka_minibatch_flattened``: of any width. For vectors all readings are the same.
         NaN: CCA's kinds where rows are too few for the units
         (:func:`kc.similarity.formulas.mean_cca`), PWCCA where a feature has more units than
-        both kinds of rows together, and flattened features wider than ``how.width``.
+        both kinds of rows together, flattened features wider than ``how.width``, and patches of
+        more units than ``MANY`` at as many positions.
 
     Raises
     ------
@@ -114,8 +118,7 @@ def similarities(
     found |= _compared(RowView(pair, "positions", how.block), train, test)
     found[PATCHES] = found["linear_share_positions"]
     if len(pair.target_shape) == 3 and how.kernel_size > 1:
-        patches = RowView(pair, "patches", how.block, how.kernel_size).halves(train, test)
-        found[PATCHES] = linear_share(*patches)
+        found[PATCHES] = _of_patches(pair, train, test, how)
     if len(pair.target_shape) == 1:
         found |= {f"{name}_flattened": found[f"{name}_positions"] for name in MEASURES}
     elif max(math.prod(pair.source_shape), math.prod(pair.target_shape)) <= how.width:
@@ -137,6 +140,17 @@ def _compared(view: RowView, train: Rows, test: Rows) -> dict[str, float]:
         "linear_share": linear_share(*halves),
     }
     return {f"{name}_{view.reading}": values[name] for name in MEASURES}
+
+
+def _of_patches(pair: FeaturePair, train: Rows, test: Rows, how: Measuring) -> float:
+    """Give the share the best linear map of patches misses, by the smaller of two matrices."""
+    rows = (len(train) + len(test)) * math.prod(pair.target_shape[1:])
+    units = pair.source_shape[0] * how.kernel_size**2
+    if min(rows, units) > MANY:
+        return math.nan
+    if rows < units:
+        return patch_share(pair, train, test, how.kernel_size)
+    return linear_share(*RowView(pair, "patches", how.block, how.kernel_size).halves(train, test))
 
 
 def _check_rows(train: Rows, test: Rows) -> None:

@@ -1,0 +1,133 @@
+"""Ridge regression on patches in the dual: for layers of fewer positions than units of a patch.
+
+The solution is a sum of the fitted patches, U^T alpha, and only their inner products are asked
+for, n x n. On maps these are sums over taps of shifted inner products of pixels, nine times
+cheaper than those of patches; a patch is never written out.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from kc.consistency.equations import STRENGTHS
+
+BLOCK = 32
+"""Images of which products are made at a time."""
+
+
+class Examples(NamedTuple):
+    """Inputs of a linear map and what it should give: maps, or rows of units."""
+
+    inputs: Float[Tensor, "n *input"]
+    targets: Float[Tensor, "n *target"]
+
+
+class DualSolution(NamedTuple):
+    """The ridge solution that does best on the validation cut."""
+
+    weight: Float[Tensor, "d c *kernel"]
+    error: float
+    """On the validation cut, per element."""
+    strength: float
+    """In units of the mean eigenvalue of the patches' second moments."""
+
+
+@torch.no_grad()
+def dual_ridge(fitted: Examples, validation: Examples, kernel_size: int) -> DualSolution:
+    r"""Solve ridge regression from the inner products of patches.
+
+    .. math:: W = U^\top (U U^\top + n \rho I)^{-1} Y = (U^\top U + n \rho I)^{-1} U^\top Y
+
+    With U ``(n, u)`` the patches of all positions. The same answer as
+    :func:`kc.consistency.equations.ridge` to rounding, strengths and choice included.
+    """
+    on_maps = fitted.inputs.ndim == 4
+    y, held = by_rows(fitted.targets), by_rows(validation.targets)
+    gram = patch_products(fitted.inputs, fitted.inputs, kernel_size) / len(y)
+    across = patch_products(validation.inputs, fitted.inputs, kernel_size) / len(y)
+    units = fitted.inputs.shape[1] * kernel_size**2 if on_maps else fitted.inputs.shape[-1]
+    mean = float(gram.trace()) / units
+    values, vectors = torch.linalg.eigh(gram)
+    del gram
+    values = values.clamp_min(0)
+    floor = float(values[-1]) * 1e-10
+    rotated, seen = vectors.T @ y, across @ vectors
+    best: tuple[Tensor, float, float] | None = None
+    for strength in STRENGTHS:
+        shrunk = 1 / (values + strength * mean + floor)
+        error = float(torch.addmm(held, seen * shrunk, rotated, beta=-1).square().mean())
+        if best is None or error < best[1]:
+            best = shrunk, error, strength
+    assert best is not None
+    shrunk, error, strength = best
+    alpha = vectors @ (rotated * shrunk[:, None]) / len(y)
+    return DualSolution(_weight(fitted, alpha, kernel_size), error, strength)
+
+
+def patch_products(
+    left: Float[Tensor, "n *input"], right: Float[Tensor, "m *input"], kernel_size: int
+) -> Float[Tensor, "rows columns"]:
+    """Give the inner products of all patches of one with all of the other, float64.
+
+    Positions are counted image by image, row by row; beyond the border patches hold zeros.
+    """
+    if left.ndim != 4:
+        return by_rows(left) @ by_rows(right).T
+    height, width = left.shape[-2:]
+    columns = by_rows(right)
+    found = columns.new_zeros(len(left), height, width, len(right), height, width)
+    reach = kernel_size // 2
+    for start in range(0, len(left), BLOCK):
+        some = left[start : start + BLOCK]
+        of_pixels = by_rows(some) @ columns.T
+        pixels = of_pixels.reshape(len(some), height, width, len(right), height, width)
+        for down in range(-reach, reach + 1):
+            for across in range(-reach, reach + 1):
+                at_y, from_y = _shifted(down, height)
+                at_x, from_x = _shifted(across, width)
+                found[start : start + BLOCK, at_y, at_x, :, at_y, at_x] += pixels[
+                    :, from_y, from_x, :, from_y, from_x
+                ]
+    return found.reshape(len(left) * height * width, -1)
+
+
+def _shifted(by: int, length: int) -> tuple[slice, slice]:
+    """Give the positions that have a neighbour so far on, and those neighbours."""
+    by = max(-length, min(length, by))
+    return slice(max(0, -by), length - max(0, by)), slice(max(0, by), length - max(0, -by))
+
+
+def by_rows(values: Tensor) -> Float[Tensor, "positions c"]:
+    """Lay positions along one axis, in float64."""
+    last = values.movedim(1, -1) if values.ndim == 4 else values
+    return last.reshape(-1, last.shape[-1]).double()
+
+
+def _weight(fitted: Examples, alpha: Float[Tensor, "positions d"], kernel_size: int) -> Tensor:
+    """Give U^T alpha, shaped as a weight: on maps a sum over shifts of products of pixels."""
+    x = fitted.inputs
+    if x.ndim != 4:
+        return alpha.T @ by_rows(x)
+    n, channels, height, width = x.shape
+    wide = alpha.shape[1]
+    of_maps = alpha.reshape(n, height, width, wide)
+    found = alpha.new_zeros(wide, channels, kernel_size, kernel_size, dtype=torch.float32)
+    reach = kernel_size // 2
+    for row in range(kernel_size):
+        for column in range(kernel_size):
+            at_y, from_y = _shifted(row - reach, height)
+            at_x, from_x = _shifted(column - reach, width)
+            of = of_maps[:, at_y, at_x].reshape(-1, wide).float()
+            found[:, :, row, column] = of.T @ x[:, :, from_y, from_x].movedim(1, -1).reshape(
+                -1, channels
+            ).to(of)
+    return found
+
+
+def gathered(batches: Callable[[], Iterator[tuple[Tensor, Tensor]]]) -> Examples:
+    """Hold all of some batches."""
+    parts = list(batches())
+    return Examples(torch.cat([x for x, _ in parts]), torch.cat([y for _, y in parts]))

@@ -1,0 +1,113 @@
+"""The best linear map from what W(0) is applied to, by whichever ridge its size allows.
+
+Primal: moments of patches, u x u. Dual: inner products of positions, n x n, where they are fewer.
+Where both are many: only the leading principal channels enter, so that u is small again.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from kc.consistency.basis import InputMoments, traces
+from kc.consistency.dual import dual_ridge, gathered
+from kc.consistency.equations import equations_of, positions_in, ridge
+from kc.consistency.net import ConsistencyNet, apply_weight, channels_of
+from kc.consistency.order import Rows
+from kc.consistency.task import FitTask
+from kc.consistency.traces import traces_of
+
+MANY = 8_000
+"""Units of a patch, and positions, that are too many for a matrix of one by one."""
+LEADING = 3_456
+"""Units of a patch where only leading channels enter: 384 channels, 3 x 3."""
+SAMPLE = 8_192
+"""Positions from which the moments of inputs are taken, where those of patches are not made."""
+
+
+class LinearMap(NamedTuple):
+    """A weight, and what is applied before it where only leading channels enter."""
+
+    weight: Float[Tensor, "d c *kernel"]
+    leading: Float[Tensor, "q c *kernel"] | None = None
+
+    def apply(self, u: Tensor) -> Tensor:
+        """Map maps or rows of units."""
+        narrow = u if self.leading is None else apply_weight(u, self.leading)
+        return apply_weight(narrow, self.weight)
+
+    def dense(self) -> Float[Tensor, "d c *kernel"]:
+        """Give the one weight that does the same."""
+        if self.leading is None:
+            return self.weight
+        return torch.einsum("dq...,qc->dc...", self.weight, self.leading.flatten(1))
+
+
+class Solved(NamedTuple):
+    """A linear map, and the moments of what it is applied to."""
+
+    best: LinearMap
+    moments: InputMoments
+
+
+@torch.no_grad()
+def best_linear(net: ConsistencyNet, task: FitTask) -> Solved:
+    """Solve for the linear map from the present input of W(0); the validation cut chooses.
+
+    Whether W(0) is factorised does not matter: the map is the full one.
+    """
+    positions, units, side = positions_in(net, task.fitted), _units(net), _side(net)
+    if units > positions and positions <= MANY:
+        fitted, held = (
+            gathered(partial(_fed, net, task, rows)) for rows in (task.fitted, task.held)
+        )
+        best = LinearMap(dual_ridge(fitted, held, side).weight)
+        return Solved(best, traces_of(fitted.inputs.split(task.pair.block_rows), side))
+    if units <= MANY:
+        solution, patches = _primal(net, task, None)
+        return Solved(LinearMap(solution), traces(patches, channels_of(net.source_shape)))
+    moments = moments_of(net, task)
+    leading = _leading_channels(moments, max(1, LEADING // len(moments.taps)))
+    leading = leading.reshape(*leading.shape, *([1, 1] if net.on_maps else []))
+    return Solved(LinearMap(_primal(net, task, leading)[0], leading), moments)
+
+
+@torch.no_grad()
+def moments_of(net: ConsistencyNet, task: FitTask) -> InputMoments:
+    """Give the traces of the second moments of what W(0) is applied to, from some of the rows."""
+    rows = task.fitted
+    kept = max(1, len(rows) * SAMPLE // positions_in(net, rows))
+    chosen = rows[:: max(1, len(rows) // kept)]
+    return traces_of((u for u, _ in _fed(net, task, chosen)), _side(net))
+
+
+def _primal(net: ConsistencyNet, task: FitTask, first: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Give the weight, and the moments of patches."""
+    fitted = equations_of(net, task, task.fitted, first)
+    solution, _, _ = ridge(fitted, equations_of(net, task, task.held, first))
+    kernel = (net.kernel_size, net.kernel_size) if net.on_maps else ()
+    return solution.T.reshape(solution.shape[1], -1, *kernel).float(), fitted.patches
+
+
+def _leading_channels(moments: InputMoments, number: int) -> Float[Tensor, "q c"]:
+    """Give the principal directions of channels, of which no mean is taken off."""
+    _, vectors = torch.linalg.eigh(moments.channels)
+    return vectors[:, -number:].T.contiguous().float()
+
+
+def _fed(net: ConsistencyNet, task: FitTask, rows: Rows) -> Iterator[tuple[Tensor, Tensor]]:
+    net.eval()
+    for x, y in task.in_order(rows):
+        yield net.last_input(x), y
+
+
+def _side(net: ConsistencyNet) -> int:
+    return net.kernel_size if net.on_maps else 1
+
+
+def _units(net: ConsistencyNet) -> int:
+    """Count the units of a patch."""
+    return channels_of(net.source_shape) * _side(net) ** 2

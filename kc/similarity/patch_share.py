@@ -1,0 +1,33 @@
+"""The best linear map from patches, from inner products of positions: for few rows, many units."""
+
+import torch
+
+from kc.consistency.data import FeaturePair
+from kc.consistency.dual import by_rows, patch_products
+from kc.consistency.net import match_size
+from kc.consistency.order import Rows
+from kc.similarity.formulas import RIDGE
+
+
+@torch.no_grad()
+def patch_share(pair: FeaturePair, train: Rows, test: Rows, kernel_size: int) -> float:
+    r"""Give :func:`kc.similarity.formulas.linear_share` of maps' patches, in the dual.
+
+    .. math:: \hat y = \bar y + \bar K_{test} (\bar K_{train} + \epsilon I)^{-1} (Y - \bar y)
+
+    with K the inner products of patches, centred by the training rows' mean. Of many solutions
+    the smallest, as there; a patch is never written out.
+    """
+    sides = [list(pair.in_order(rows)) for rows in (train, test)]
+    inputs = [torch.cat([match_size(x, pair.target_shape) for x, _ in side]) for side in sides]
+    seen, held = (by_rows(torch.cat([y for _, y in side])) for side in sides)
+    of_train = patch_products(inputs[0], inputs[0], kernel_size)
+    of_test = patch_products(inputs[1], inputs[0], kernel_size)
+    means, whole = of_train.mean(0), of_train.mean()
+    of_test += whole - means - of_test.mean(1, keepdim=True)
+    of_train += whole - means - means[:, None]
+    of_train.diagonal().add_(RIDGE * of_train.trace())
+    mean = seen.mean(0)
+    alpha = torch.cholesky_solve(seen - mean, torch.linalg.cholesky(of_train))
+    missed = held - mean - of_test @ alpha
+    return float(missed.var(correction=0) / held.var(correction=0))
