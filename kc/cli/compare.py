@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from kc.cli.options import options_of, settings_of, with_options
-from kc.settings.custom import NETWORK, WEIGHTS, Look, Pair
+from kc.settings.custom import CENTRING, NETWORK, WEIGHTS, Look, Pair
 from kc.settings.feature_maps import Activations
 from kc.settings.reconstruction import Consistency, Optimiser
 
@@ -15,6 +15,8 @@ RANK = (
     "of each W of g, factorised C x RANK x C: a number, full (not factorised), or auto (full up to "
     "512 channels, of wider maps what the images carry)"
 )
+FIT = ("order", "penalty", "centring", "gain")
+"""Options that are fields of :class:`kc.settings.reconstruction.Consistency`."""
 
 
 def layers_command(
@@ -34,7 +36,10 @@ def layers_command(
 @with_options(
     *options_of(Pair, *sorted(Pair.model_fields, key=Look.model_fields.__contains__)),
     *options_of(Activations, "dtype"),
-    *options_of(Consistency, "order"),
+    *(
+        option.replace(default=CENTRING) if option.name == "centring" else option
+        for option in options_of(Consistency, *FIT)
+    ),
     *options_of(Optimiser, "epochs"),
 )
 def compare_command(
@@ -64,7 +69,8 @@ def compare_command(
         pair,
         activations=settings_of(Activations, {"dtype": given["dtype"]}),
         consistency=settings_of(
-            Consistency, {"order": given["order"], "rank": rank, "optimiser": optimiser}
+            Consistency,
+            {name: given[name] for name in FIT} | {"rank": rank, "optimiser": optimiser},
         ),
     )
     page = make(pair, settings, out, device, partial(typer.echo, err=True))

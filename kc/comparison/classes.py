@@ -14,6 +14,7 @@ from kc.comparison.workplace import Direction, Workplace
 from kc.consistency.decompose import decompose, stacked
 from kc.consistency.order import Rows
 from kc.consistency.saved import load_fit
+from kc.consistency.variance import Centring
 from kc.errors import ImageError
 from kc.images.rows import rows_in
 from kc.provenance import product_key
@@ -54,9 +55,10 @@ def shares_by_class(of: Direction, rows: ComparedRows, at: Workplace) -> pd.Data
 
     Columns: ``class``, ``images``, ``xdelta`` with ``low`` and ``high`` (95 %, the bootstrap over
     the class's images; NaN for one image), ``weight``. ``xdelta``: sum over the class's images of
-    the squared deviation of x^Delta from its mean over *all* test images, over that of x*;
-    ``weight``: the class's part of the latter sum. So the mean of ``xdelta`` by ``weight`` is the
-    share of all test images, Var(x^Delta) / Var(x*) [L20, Sec. 4.2].
+    the squared deviation of x^Delta from its mean over *all* test images (one mean, or one a
+    channel, as the fit's centring has it), over that of x*; ``weight``: the class's part of the
+    latter sum. So the mean of ``xdelta`` by ``weight`` is the share of all test images,
+    Var(x^Delta) / Var(x*) [L20, Sec. 4.2].
 
     ``out/classes/NAME/images.csv`` holds the deviations image by image (mean squares).
     """
@@ -77,8 +79,9 @@ def shares_by_class(of: Direction, rows: ComparedRows, at: Workplace) -> pd.Data
 def deviations(of: Direction, at: Workplace) -> pd.DataFrame:
     """Give, of each test image, the mean squared deviation of x^Delta and of x*.
 
-    Deviations are from the mean over all test images and units. What lies there under the fit's
-    key is not made again.
+    Deviations are from the mean over all test images and units, or from each channel's over all
+    test images, as the fit's centring has it. What lies there under the fit's key is not made
+    again.
     """
     fitted = at.out / "fits" / of.name
     inputs = {"fit": read_card(fitted)["key"]}
@@ -92,24 +95,30 @@ def deviations(of: Direction, at: Workplace) -> pd.DataFrame:
             moments = []
             for x, y in of.pair(at).in_order(rows):
                 parts = stacked(decompose(result.net, result.normalisation, x, y), y)[-2:]
-                moments.append(_moments(parts))
-            frame = _frame(torch.cat(moments, dim=2), of.target, rows)
+                moments.append(_moments(parts, result.net.channel_axis, result.about.centring))
+            frame = _frame(moments, of.target, rows)
             write_bytes_atomic(product.folder / IMAGES, frame.to_csv(index=False).encode())
             seconds = round(time.monotonic() - begun, 2)
             product.finish({"seconds": seconds, "device": str(at.device)}, [IMAGES])
     return pd.read_csv(product.folder / IMAGES)
 
 
-def _moments(parts: Tensor) -> Tensor:
-    """Give mean and mean square of each part (parts, n, ...) of each image: (2, parts, n)."""
-    values = parts.double().flatten(2)
-    return torch.stack([values.mean(2), values.square().mean(2)]).cpu()
+def _moments(parts: Tensor, channel_axis: int, centring: Centring) -> tuple[Tensor, Tensor]:
+    """Give each image's means and mean square of each part (parts, n, ...).
+
+    The former (parts, n, c), one a channel, or one in all; the latter (parts, n).
+    """
+    values = parts.double()
+    square = values.flatten(2).square().mean(2).cpu()
+    axis = 2 if channel_axis == 1 else values.ndim - 1
+    means = values.movedim(axis, 2).flatten(3).mean(3) if values.ndim > 3 else values
+    return (means if centring == "channel" else means.mean(2, keepdim=True)).cpu(), square
 
 
-def _frame(moments: Tensor, target: StoredArray, rows: Rows) -> pd.DataFrame:
-    mean, square = moments
+def _frame(moments: list[tuple[Tensor, Tensor]], target: StoredArray, rows: Rows) -> pd.DataFrame:
+    mean, square = (torch.cat(blocks, dim=1) for blocks in zip(*moments, strict=True))
     overall = mean.mean(1, keepdim=True)
-    deviations = square - 2 * overall * mean + overall.square()
+    deviations = square + (overall * (overall - 2 * mean)).mean(2)
     columns = dict(zip(("xdelta", "target"), deviations.numpy(), strict=True))
     ids = target.rows["image_id"].to_numpy()[rows]
     return pd.DataFrame({"image_id": ids} | columns)

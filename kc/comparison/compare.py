@@ -9,10 +9,12 @@ from tqdm import tqdm
 
 from kc.comparison import notes
 from kc.comparison.classes import check_classes, shares_by_class
-from kc.comparison.fits import Fitted, fit_direction, shapes_of
+from kc.comparison.fits import Fitted, Variant, fit_direction, shapes_of
 from kc.comparison.forms import Form, align
 from kc.comparison.places import check_places
+from kc.comparison.rungs import Ladder, climb, variants_of
 from kc.comparison.settings import CompareSettings
+from kc.comparison.shares import of_spread, one_ladder, shares_table, warnings_of
 from kc.comparison.sides import (
     Comparable,
     ComparedRows,
@@ -23,10 +25,10 @@ from kc.comparison.sides import (
 )
 from kc.comparison.similarities import peers_of
 from kc.comparison.workplace import Direction, Workplace
+from kc.consistency.ladder import field_of
 from kc.consistency.net import check_shapes
-from kc.consistency.rank import common_rank
+from kc.consistency.rank import common_rank, with_rank
 from kc.images.rows import rows_in
-from kc.names import SUBSETS, component_names
 from kc.provenance import code_hash, plain, versions
 from kc.runtime import pick_device
 from kc.store import Store
@@ -58,6 +60,10 @@ class Comparison(NamedTuple):
     images: Store | None
     """The pictures; None where both features were made elsewhere."""
     provenance: dict[str, Any]
+    ladder: pd.DataFrame | None = None
+    """A row a direction and map (:class:`kc.comparison.rungs.Ladder`), unless it was not wanted."""
+    ladder_notes: tuple[str, ...] = ()
+    """What the maps are, and which were left out."""
 
 
 def compare(
@@ -70,7 +76,7 @@ def compare(
     settings: CompareSettings = DEFAULT,
     device: str = "auto",
 ) -> Comparison:
-    """Reconstruct each layer from the other and say what share of it cannot be had.
+    """Reconstruct each layer from the other and say what share of it g does not give.
 
     Everything lies in ``out``: ``pictures.zarr``, ``activations/``, ``fits/``, ``peers/``,
     ``components/``. A run that was killed goes on from there; what was made from other settings,
@@ -118,20 +124,23 @@ def compare(
         (source, target): Direction(_named(source, target), stored[source], stored[target])
         for source, target in DIRECTIONS
     }
-    rank = common_rank(
-        map(shapes_of, ways.values()), len(rows_in(rows.table, "train")), settings.consistency
-    )
-    fits = {ends: fit_direction(way, at, rank) for ends, way in ways.items()}
-    shares = _shares(fits, settings.consistency.order)
+    at = _ranked(at, ways, len(rows_in(rows.table, "train")))
+    repeated = {ends: _fitted(way, at) for ends, way in ways.items()}
+    fits = {ends: some[0] for ends, some in repeated.items()}
     peers = _peers(ways, at)
+    ladders = {} if settings.ladder is False else _ladders(ways, fits, at)
+    shares = shares_table(repeated, ladders, settings.consistency.order)
     classes = _classes(ways, rows, at) if settings.labels else None
     about = {letter: (names[letter], forms[letter]) for letter in names}
     told = (
-        *_warnings(fits),
+        *warnings_of(repeated, peers, ladders, _base(fits, settings)),
+        *of_spread(shares, settings.repeats),
         *(side.note(names[side.letter]) for side in sides),
         *notes.of_forms(sides, about),
         notes.of_rows(sides, rows, settings),
-        *(notes.READING, notes.of_fit(settings), notes.ONE_PAIR),
+        *(notes.READING, notes.of_fit(settings), notes.of_settled(shares["settled"])),
+        *([notes.MOVED] if "x0_linear" in shares else []),
+        notes.ONE_PAIR,
         *notes.of_ranks(fits),
         *_resized(fits),
     )
@@ -154,9 +163,11 @@ def compare(
         "device": str(at.device),
     }
     kept = {f.card["fit"]: f.components for f in fits.values() if f.components is not None}
+    ladder, ladder_notes = one_ladder(ladders, float(settings.consistency.penalty))
     return Comparison(
-        shares, peers, told, classes, notes.of_peers(peers), kept, rows.images, origin
-    )
+        shares, peers, told, classes, notes.of_peers(peers), kept, rows.images, origin,
+        ladder, ladder_notes,
+    )  # fmt: skip
 
 
 def origin_of(rows: ComparedRows, images: Path | str | None) -> dict[str, Any]:
@@ -180,10 +191,13 @@ def _places(
     """Name the stores of components and the folders of products, as they lie in the folder."""
     made = [_named(*ends) for ends in DIRECTIONS]
     kinds = ["fits", "peers", *(["classes"] if settings.labels else [])]
+    kinds += [] if settings.ladder is False else ["ladder"]
+    more = [*_reseeded(settings), *(variants_of(settings) if settings.ladder else [])]
     shapes = [forms[s.letter].shape(s.layers[names[s.letter]].shape) for s in sides]
     kept = settings.consistency.components != "none" and all(len(shape) == 3 for shape in shapes)
     stores = [f"components/{name}" for name in made] if kept else []
-    return stores, [f"{kind}/{name}" for kind in kinds for name in made]
+    beside = [f"fits/{name}{one.suffix}" for one in more for name in made]
+    return stores, [f"{kind}/{name}" for kind in kinds for name in made] + beside
 
 
 def _forms(
@@ -196,18 +210,36 @@ def _forms(
     return {side.letter: form for side, form in zip(sides, forms, strict=True)}
 
 
-def _shares(fits: Mapping[tuple[str, str], Fitted], order: int) -> pd.DataFrame:
-    """Give one row a direction and subset, held-out images first."""
-    rows = []
-    for (source, target), fitted in fits.items():
-        card = fitted.card
-        for subset in reversed(SUBSETS):
-            row: dict[str, Any] = {"target": target, "source": source, "subset": subset}
-            row |= fitted.shares(subset, ("xdelta", *component_names(order)[:-1], "cross"))
-            row["images"] = card["rows"][subset]
-            row["positions_per_weight"] = float(card["positions_per_weight"])
-            rows.append(row | {f"p{k}": p for k, p in enumerate(card["p"], start=1)})
-    return pd.DataFrame(rows)
+def _ranked(at: Workplace, ways: Ways, images: int) -> Workplace:
+    """Put the r of both directions in the place of ``auto``."""
+    shapes = [shapes_of(way) for way in ways.values()]
+    given = at.settings.consistency
+    chosen = with_rank(given, *shapes[0], common_rank(shapes, images, given))
+    return at._replace(settings=at.settings.model_copy(update={"consistency": chosen}))
+
+
+def _reseeded(settings: CompareSettings) -> list[Variant]:
+    return [Variant(f".{n}", is_reseeded=True) for n in range(2, settings.repeats + 1)]
+
+
+def _fitted(way: Direction, at: Workplace) -> list[Fitted]:
+    """Fit a direction, and as often again as is asked for."""
+    own = fit_direction(way, at)
+    more = (fit_direction(way, at, pictured=False, variant=one) for one in _reseeded(at.settings))
+    return [own, *more]
+
+
+def _base(fits: Mapping[tuple[str, str], Fitted], settings: CompareSettings) -> int:
+    """Give the field of W(0), which is one of both directions."""
+    shape = tuple(next(iter(fits.values())).card["target_shape"])
+    return field_of(0, settings.consistency.kernel_size, shape)
+
+
+def _ladders(
+    ways: Ways, fits: Mapping[tuple[str, str], Fitted], at: Workplace
+) -> dict[tuple[str, str], Ladder]:
+    bar = tqdm(ways.items(), desc="linear maps", unit="direction", disable=None)
+    return {ends: climb(way, fits[ends], at) for ends, way in bar}
 
 
 def _peers(ways: Ways, at: Workplace) -> pd.DataFrame:
@@ -227,16 +259,6 @@ def _classes(ways: Ways, rows: ComparedRows, at: Workplace) -> pd.DataFrame:
         of.insert(1, "source", source)
         found.append(of)
     return pd.concat(found, ignore_index=True)
-
-
-def _warnings(fits: Mapping[tuple[str, str], Fitted]) -> list[str]:
-    """Say where images are too few for the layer's width, with the numbers."""
-    found = []
-    for (source, target), fitted in fits.items():
-        of = {subset: fitted.share(subset) for subset in SUBSETS}
-        found.append(notes.too_few(f"From {source} to {target}", fitted.card, of))
-        found.append(notes.worse_than_linear(f"From {source} to {target}", fitted.card, of))
-    return [warning for warning in found if warning is not None]
 
 
 def _resized(fits: Mapping[tuple[str, str], Fitted]) -> list[str]:

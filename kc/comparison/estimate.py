@@ -11,6 +11,7 @@ import torch
 
 from kc.comparison.settings import CompareSettings
 from kc.consistency.equations import POSITIONS
+from kc.consistency.ladder import inputs_of
 from kc.consistency.net import channels_of
 from kc.consistency.rank import common_rank
 from kc.errors import StoreError
@@ -37,8 +38,16 @@ class Work(NamedTuple):
 def seconds_of(work: Work, images: int, settings: CompareSettings, rate: float) -> float:
     """Estimate the seconds of one fit on ``images`` training images, within a factor of three.
 
+    ``rate``: operations a second.
+    """
+    return OVERHEAD + operations_of(work, images, settings) * SLOWER / rate
+
+
+def operations_of(work: Work, images: int, settings: CompareSettings) -> float:
+    """Count the operations of one fit.
+
     Three times a forward pass for each epoch, then the normal equations of W(0), solved three
-    times, at ``rate`` operations a second.
+    times.
     """
     width, wide = channels_of(work.source), channels_of(work.target)
     places = math.prod(work.target) // wide
@@ -51,13 +60,26 @@ def seconds_of(work: Work, images: int, settings: CompareSettings, rate: float) 
     if rank is not None:
         taps = patch // width
         each = rank * (order * 2 * width + width + wide + (order + 1) * taps * rank)
-        forward, patch = 2 * images * places * each, taps * rank
-    # the dual, where positions are fewer: no matrix has more rows than they are
-    patch = min(patch, images * places)
-    solve = 2 * min(images * places, POSITIONS) * patch * (patch + wide) + EIGEN * patch**3
+        forward = 2 * images * places * each
+    solve = linear_operations(work, images, settings.consistency.kernel_size)
     # evaluation, Sigma and starts are passes over the images too
     passes = 3 * epochs + 3 * order + 8
-    return OVERHEAD + (passes * forward + 3 * solve) * SLOWER / rate
+    return passes * forward + 3 * solve
+
+
+def linear_operations(work: Work, images: int, field: int) -> float:
+    """Count the operations of the best linear map of a field."""
+    wide = channels_of(work.target)
+    places = math.prod(work.target) // wide
+    # the dual, where positions are fewer: no matrix has more rows than they are
+    patch = min(inputs_of(field, work.source), images * places)
+    return 2 * min(images * places, POSITIONS) * patch * (patch + wide) + EIGEN * patch**3
+
+
+def flattened_operations(work: Work, images: int) -> float:
+    """Count the operations of the best linear map of whole images, in the dual."""
+    units = math.prod(work.source) + math.prod(work.target)
+    return 4 * float(images) ** 2 * units + EIGEN * float(images) ** 3
 
 
 def matrix_rate(device: torch.device) -> float:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -12,6 +13,7 @@ from kc.consistency.fit_product import FitProduct, make_fit, positions_of
 from kc.consistency.order import Rows
 from kc.consistency.rank import Rank, with_rank
 from kc.consistency.result import FitResult
+from kc.consistency.saved import load_fit
 from kc.consistency.variance import Moments
 from kc.images.rows import rows_in
 from kc.names import SUBSETS, Shape
@@ -48,7 +50,30 @@ def shapes_of(of: Direction) -> tuple[Shape, Shape]:
     return of.source.shape[1:], of.target.shape[1:]
 
 
-def fit_direction(of: Direction, at: Workplace, rank: Rank = None, pictured: bool = True) -> Fitted:
+class Variant(NamedTuple):
+    """A fit beside a direction's own."""
+
+    suffix: str = ""
+    """Of its folder."""
+    changes: Mapping[str, Any] = MappingProxyType({})
+    """Of the settings."""
+    is_reseeded: bool = False
+    """Another seed; else the same one, so that images and units are the same."""
+    follows: bool = False
+    """Trained from the direction's own g (afresh where that is the linear start), and kept as
+    training ends: a step along a path."""
+
+
+OWN = Variant()
+
+
+def fit_direction(
+    of: Direction,
+    at: Workplace,
+    rank: Rank = None,
+    pictured: bool = True,
+    variant: Variant = OWN,
+) -> Fitted:
     """Fit g from source to target on the training images and evaluate it on both subsets.
 
     What lies there under the same key is not made again. ``rank``: the table's, where settings
@@ -60,11 +85,19 @@ def fit_direction(of: Direction, at: Workplace, rank: Rank = None, pictured: boo
     FeatureError
         Layers of different kinds, constant features, too few images.
     """
-    settings, seed = with_rank(at.settings.consistency, *shapes_of(of), rank), at.settings.seed
+    changed = at.settings.consistency.model_copy(update=dict(variant.changes))
+    settings = with_rank(changed, *shapes_of(of), rank)
+    seed, name = at.settings.seed, of.name + variant.suffix
+    own = at.out / "fits" / of.name
     about = settings.model_dump(mode="json", exclude={"components", "memory_gb"})
-    key = product_key(
-        {"fit": about, "seed": seed, "name": of.name}, of.inputs, "kc.comparison.fits"
-    )
+    seeded = name if variant.is_reseeded else of.name
+    inputs, goes_on = of.inputs, False
+    if variant.follows:
+        card = read_card(own)
+        inputs = inputs | {"initial": card["key"]}
+        # the linear start has its gains shut, where a sigmoid has no slope to open them by
+        goes_on = card["chosen"]["stage"] != "start"
+    key = product_key({"fit": about, "seed": seed, "name": seeded}, inputs, "kc.comparison.fits")
     kept = _kept(of, key, at) if pictured else None
     subsets: dict[str, Rows] = {subset: rows_in(of.target.rows, subset) for subset in SUBSETS}
 
@@ -80,14 +113,16 @@ def fit_direction(of: Direction, at: Workplace, rank: Rank = None, pictured: boo
 
     folder = make_fit(
         FitProduct(
-            of.name,
+            name,
             key,
             settings,
-            derive_seed("fit", seed, of.name),
+            derive_seed("fit", seed, seeded),
             subsets,
             lambda: of.pair(at),
             told,
             kept,
+            initial=(lambda: load_fit(own, at.device).net) if goes_on else None,
+            choose="last" if variant.follows else "validation",
         ),
         at.out,
     )

@@ -36,6 +36,8 @@ def make(
     """
     # vectors have no figures, but what they would be called is kc's all the same
     figures = ["matrix"] if pair.is_matrix else ["b-from-a", "a-from-b"]
+    if "ladder" in pair.tables():
+        figures += ["ladder", *(["ladder-path"] if pair.ladder else [])]
     names = names_of(pair.tables(), figures)
     refuse_inputs([out / name for name in (*names, FILES, LEDGER)], pair.files())
     refuse_files(out, map(Path, ("tables", "figures")))

@@ -71,6 +71,8 @@ class _Fitted(NamedTuple):
     """By the pair of layers and the target's letter."""
     warned: list[str]
     """Fits with too few images."""
+    open: list[str]
+    """Fits that are not finished."""
     refused: dict[str, FeatureError]
     """Fits that cannot be made."""
 
@@ -166,7 +168,7 @@ def _fit_all(
 
     The bar counts estimated seconds, so that its time left is not that of the small fits.
     """
-    found = _Fitted({}, [], {})
+    found = _Fitted({}, [], [], {})
     layout = "{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
     total = sum(planned.seconds for planned in plan)
     with tqdm(total=total, bar_format=layout, disable=None) as bar:
@@ -182,6 +184,8 @@ def _fit_all(
                 found.fits[(cell.layers, target)] = fit
                 if notes.too_few("", fit.card, {s: fit.share(s) for s in SUBSETS}):
                     found.warned.append(name)
+                if fit.card["settled"] == "no":
+                    found.open.append(name)
             bar.update(seconds)
     if not found.fits:
         raise next(iter(found.refused.values()))
@@ -290,6 +294,12 @@ def _note(side: ComparedSide) -> str:
 def _notes(fitted: _Fitted, left_out: int) -> list[str]:
     """Say what the columns are, warnings first."""
     told = []
+    if fitted.open:
+        told.append(
+            f"Warning: {len(fitted.open)} of {len(fitted.fits)} fits are not finished, the first "
+            f"{fitted.open[0]}: their xdelta is too large. Cure: a higher --epochs (it is the most "
+            "that is run), or without it."
+        )
     if fitted.warned:
         told.append(
             f"Warning: too few images for the width of {len(fitted.warned)} of "

@@ -1,7 +1,7 @@
 """What stands under the numbers of a comparison: what they are of, and warnings first."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -20,11 +20,26 @@ ENOUGH = 10.0
 """Positions per weight of g below which a warning is due."""
 ROUNDED = 5e-4
 """Shares nearer than this print alike, about."""
+FAR = 0.05
+"""By how much x^Delta may exceed what the best linear map misses, which g contains."""
 READING = (
-    "Shares are of the variance of the target's feature; x^(0) is what a linear map of the "
-    "source gives, x^(k) what k non-linear layers add, xdelta what the source does not give. "
-    "The parts may be correlated: cross is what their sum misses of 1."
+    "Shares are of the variance of the target's feature; x^(0) is what passes no gate of g, "
+    "x^(k) what passes k of them (on maps each also sees a wider field), xdelta what this g does "
+    "not give. The parts may be correlated: cross is what their sum misses of 1."
 )
+CENTRINGS = {
+    "channel": "Each channel's training mean is taken off first, and variances are about each "
+    "channel's own mean (--centring channel): constants count as nothing.",
+    "layer": "One mean of the whole layer is taken off, as in the papers (--centring layer): what "
+    "channels differ in by a constant counts as variance, and g has no bias to give it.",
+}
+SETTLED = {
+    "plateau": "validation error no longer improves",
+    "validation": "it would only rise: xdelta stands, and orders are early-stopped, which means "
+    "that they depend on where",
+    "no": "not finished",
+}
+"""What the verdicts on a fit mean (:mod:`kc.consistency.finish`)."""
 ONE_PAIR = "One pair of networks: how far another seed would differ is not told by these numbers."
 
 
@@ -40,10 +55,11 @@ def of_rows(sides: Sequence[ComparedSide], rows: ComparedRows, settings: Compare
 
 
 def of_fit(settings: CompareSettings) -> str:
-    """Say what g saw, and what depends on lambda."""
+    """Say what g saw, which means were taken off, and what depends on lambda."""
     return (
-        "g is fitted and stopped on training images; test images are read once, at the end. How "
-        "the parts fall to x^(1) and above depends on lambda "
+        f"{CENTRINGS[settings.consistency.centring]} g is fitted and stopped on training images; "
+        "test images are read once, at the end. How the parts fall to x^(1) and above depends on "
+        "lambda "
         f"({settings.consistency.penalty:g}); do not compare them across layers."
     )
 
@@ -61,9 +77,90 @@ def of_forms(sides: Sequence[ComparedSide], chosen: Mapping[str, tuple[str, Form
     return [f"To be of one kind, features are changed ({'; '.join(told)}): --tokens, --align."]
 
 
+def of_settled(verdicts: Iterable[str]) -> str:
+    """Say what the column ``settled`` means, as far as it is filled."""
+    there = set(verdicts)
+    told = "; ".join(f"{name}: {text}" for name, text in SETTLED.items() if name in there)
+    return f"settled, whether g is finished: {told}."
+
+
+def not_settled(direction: str, card: Mapping[str, Any]) -> str | None:
+    """Warn of a g that is not finished, with the option that helps."""
+    if card["settled"] != "no":
+        return None
+    if card["preset"] == "released":
+        return (
+            f"Warning: {direction}, g is not known to be finished: the preset released ends by its "
+            "schedule. Its xdelta may be too large, and p and the orders stand where that left "
+            "them. Cure: the preset paper."
+        )
+    return (
+        f"Warning: {direction}, g is not finished after {card['epochs']} epochs: its xdelta is too "
+        "large, and its orders stand where it stopped. Cure: a higher --epochs (it is the most "
+        "that is run), or without it."
+    )
+
+
+def far_from_linear(direction: str, share: float, linear: float) -> str | None:
+    """Warn where g misses far more than the best linear map, which is one of the g there are.
+
+    ``share``: of x^Delta; ``linear``: what the map misses. Both of test images, in one centring.
+    """
+    if not share > linear + FAR:
+        return None
+    return (
+        f"Warning: {direction}, xdelta is {share:.3f}, and the best linear map with an intercept "
+        f"misses {linear:.3f}. g contains all such maps but for the intercept, so {share:.3f} is "
+        "not what the source lacks: constants, or a g that found no better. Cure: --centring "
+        "channel where it is layer, more images, or a higher --epochs."
+    )
+
+
+LADDER = (
+    "Test images, but for xdelta_train. linear: the best linear map, with an intercept, that sees "
+    "a field x field neighbourhood (ridge by the validation cut); flattened: whole images. "
+    "beyond_linear: what g misses less than the linear map of its own field. Only that is "
+    "non-linear: on maps an order of g also widens the field."
+)
+PATH = (
+    "Where lambda is not the comparison's, g is trained on from the comparison's (afresh "
+    "where that is the linear map), to where training ends. Gains p are no property of "
+    "the networks: never compare them across pairs."
+)
+
+
+def of_ladder(
+    ladder: pd.DataFrame, penalty: float, left_out: Mapping[str, Sequence[str]]
+) -> tuple[str, ...]:
+    """Say what a ladder's rows are, what g gains over linear maps, and what was left out."""
+    told = []
+    for direction, names in left_out.items():
+        source, _, target = direction.partition(" to ")
+        of = ladder[(ladder["map"] == "g") & (ladder["target"] == target)]
+        own = of[of["penalty"] == penalty].iloc[-1]
+        gain, order = own["beyond_linear"], int(own["order"])
+        if not math.isnan(gain):
+            told.append(
+                f"{source} to {target}: g of order {order} gives {abs(gain):.3f} "
+                f"{'more' if gain > 0 else 'less'} than the linear map of its field"
+            )
+        path = of[of["order"] == order].sort_values("validation_mse")
+        if len(path) > 1:
+            told.append(f"of the path, lambda {path['penalty'].iloc[0]:g} validates best")
+        told += [f"{direction}: left out {', '.join(names)}"] if names else []
+    path_told = [PATH] if ladder["penalty"].drop_duplicates().count() > 1 else []
+    return (*([f"{'; '.join(told)}."] if told else []), LADDER, *path_told)
+
+
+MOVED = (
+    "x0_linear, x1_beyond, ...: the orders once what is linear in them (in the patches that x^(0) "
+    "sees) is moved to x^(0); fitted on training images. Steadier than the orders: half of a ReLU "
+    "is linear, and a fit may book it in either."
+)
 CLASSES = (
-    "xdelta of a class: squared deviations of x^Delta from its mean over all test images, over "
-    "those of x*, summed over the class's images; weight: the class's part of the variance of x*. "
+    "xdelta of a class: squared deviations of x^Delta from its mean over all test images (each "
+    "channel's, under the centring channel), over those of x*, summed over the class's images; "
+    "weight: the class's part of the variance of x*. "
     "The mean of xdelta by weight is the share of all. 95 %: bootstrap over the class's images; it "
     "does not cover another seed or fit, and of many classes some stand apart by chance."
 )

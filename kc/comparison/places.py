@@ -5,6 +5,7 @@ from pathlib import Path
 
 from kc.comparison.arrays import OwnArrays
 from kc.comparison.classes import IMAGES
+from kc.comparison.rungs import LINEAR, MOVED
 from kc.comparison.sides import ComparedSide
 from kc.comparison.similarities import CKA, PEERS
 from kc.consistency import saved
@@ -14,7 +15,12 @@ from kc.store.place import SUFFIXES, Folder
 from kc.store.product import Product
 
 SIDES = ("activations/a", "activations/b")
-FILES = {"fits": saved.FILES, "peers": (PEERS, CKA), "classes": (IMAGES,)}
+FILES = {
+    "fits": saved.FILES,
+    "peers": (PEERS, CKA),
+    "classes": (IMAGES,),
+    "ladder": (LINEAR, MOVED),
+}
 """All that is written into a product's folder, by where it lies."""
 
 

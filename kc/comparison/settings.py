@@ -3,7 +3,7 @@
 from pydantic import Field, field_validator, model_validator
 
 from kc.images.pixels import IMAGENET_MEAN, IMAGENET_STD
-from kc.settings.custom import Look
+from kc.settings.custom import CENTRING, Look
 from kc.settings.feature_maps import Activations
 from kc.settings.reconstruction import Consistency
 from kc.settings.sections import Colours, Positive
@@ -17,7 +17,8 @@ class CompareSettings(Look):
         IMAGENET_STD, description="each colour is divided by it, after the mean"
     )
     activations: Activations = Activations()
-    consistency: Consistency = Consistency(rank="auto")
+    consistency: Consistency = Consistency(centring=CENTRING, rank="auto")
+    """Its centring is ``channel``, its rank ``auto``, unless they are given."""
 
     @classmethod
     def of(cls, look: Look, **sections: Activations | Consistency) -> "CompareSettings":
@@ -27,10 +28,20 @@ class CompareSettings(Look):
 
     @field_validator("consistency")
     @classmethod
-    def _rank_follows_the_images(cls, given: Consistency) -> Consistency:
-        if "rank" in given.model_fields_set or given.preset == "released":
-            return given
-        return given.model_copy(update={"rank": "auto"})
+    def _not_the_papers(cls, given: Consistency) -> Consistency:
+        """Constants are no knowledge, and the rank follows the images, unless it is said."""
+        wanted: dict[str, str] = {"centring": CENTRING}
+        if given.preset == "paper":
+            wanted["rank"] = "auto"
+        return given.model_copy(
+            update={k: v for k, v in wanted.items() if k not in given.model_fields_set}
+        )
+
+    @model_validator(mode="after")
+    def _ladders_are_of_the_preset_paper(self) -> "CompareSettings":
+        if self.ladder and self.consistency.preset == "released":
+            raise ValueError("ladder is of the preset 'paper': 'released' finishes no fit")
+        return self
 
     @model_validator(mode="after")
     def _penalty_is_a_number(self) -> "CompareSettings":

@@ -32,7 +32,7 @@ def peers_of(of: Direction, at: Workplace) -> "pd.Series[float]":
     What lies there under the same key is not measured again.
     """
     settings = at.settings.consistency
-    about = {"width": WIDTH, "kernel_size": settings.kernel_size}
+    about = (WIDTH, settings.kernel_size, settings.centring)
     key = product_key(about, of.inputs, "kc.similarity.measures", "kc.comparison.similarities")
     with Product(at.out / "peers" / of.name, key, [PEERS]) as product:
         if not product.is_done():
@@ -43,6 +43,7 @@ def peers_of(of: Direction, at: Workplace) -> "pd.Series[float]":
                 kernel_size=settings.kernel_size,
                 block_rows=of.source.shard_rows,
                 memory_gb=settings.memory_gb,
+                centring=settings.centring,
             )
             found = similarities(
                 of.source,

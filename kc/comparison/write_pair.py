@@ -4,8 +4,9 @@
 
 ``tables/compare.csv`` (and .md, .tex)
     A row a direction and subset. ``target``, ``source``: ``a`` or ``b``; ``subset``: ``test`` or
-    ``train``; ``xdelta``: share of Var(target) the source does not give; ``x0`` .. ``xK``,
-    ``cross``: shares of the orders and of what their sum misses; ``images``: of the subset;
+    ``train``; ``xdelta``: share of Var(target) g does not give from the source; ``x0`` .. ``xK``,
+    ``cross``: shares of the orders and of what their sum misses; ``settled``: whether g is
+    finished (``plateau``, ``validation``, ``no``); ``images``: of the subset;
     ``positions_per_weight``: of g, on training images; ``p1`` .. ``pK``: gains.
 ``tables/compare.json``
     Where the numbers are from: ``networks`` (by ``a`` and ``b``: ``name``, ``weights``, ``layer``,
@@ -13,6 +14,9 @@
 ``tables/peers.csv`` (and .md, .tex, .json)
     A row a direction, test images: ``target``, ``source``, and the columns of
     :data:`kc.similarity.measures.NAMES`.
+``tables/ladder.csv`` (and .md, .tex, .json), ``figures/ladder.png`` (and .svg)
+    Unless ``--no-ladder``: a row a direction and map, linear or g
+    (:class:`kc.comparison.rungs.Ladder`). With ``--ladder`` also ``figures/ladder-path.*``.
 ``tables/classes.csv`` (and .md, .tex, .json)
     With ``--labels``: a row a direction and class, test images
     (:func:`kc.comparison.classes.shares_by_class`).
@@ -21,7 +25,8 @@
 ``pictures.zarr``, ``activations/a.zarr``, ``activations/b.zarr``
     Stores (:mod:`kc.store`) with rows in one order. An array of activations is called by the
     node's name and its form (``@pool``, ``@grid``, ``@patches``, ``@class``).
-``fits/b-from-a``, ``fits/a-from-b``
+``fits/b-from-a``, ``fits/a-from-b`` (``.2``, .. with ``--repeats``, ``.K1``, ``.lambda-0.1``, ..
+    with ``--ladder``)
     g of each direction (:func:`kc.consistency.saved.load_fit`) with ``variances.csv``.
 ``components/b-from-a.zarr``, ``components/a-from-b.zarr``
     Where the layers are maps: ``component`` (component, image, channel, y, x) of the first test
@@ -46,6 +51,7 @@ from matplotlib.figure import Figure
 
 from kc.comparison import Comparison, notes
 from kc.comparison.outputs import claim_outputs, names_of
+from kc.comparison.write_ladder import figures_of, write_ladder
 from kc.report.choose import CHOICE, choose_filters, choose_images, live_channels
 from kc.report.figures import write_figure
 from kc.report.page import Drawing, PageSection, write_page
@@ -68,8 +74,10 @@ def write_comparison(found: Comparison, folder: Path | str) -> Path:
     """
     out = Path(folder)
     classes = [] if found.classes is None else ["classes"]
+    ladder = [] if found.ladder is None else ["ladder"]
     figures = [] if found.images is None else list(found.components)
-    claim_outputs(out, names_of(["compare", "peers", *classes], figures))
+    figures += [] if found.ladder is None else figures_of(found.ladder)
+    claim_outputs(out, names_of(["compare", "peers", *ladder, *classes], figures))
     shares = {name: Column(name, ".3f") for name in map(str, found.shares)}
     write_table(
         found.shares,
@@ -80,7 +88,7 @@ def write_comparison(found: Comparison, folder: Path | str) -> Path:
         provenance=found.provenance,
         columns=shares
         | {
-            "xdelta": Column("xdelta: share the source does not give", ".3f"),
+            "xdelta": Column("xdelta: share g does not give", ".3f"),
             "positions_per_weight": Column("positions per weight of g", ".1f"),
         },
     )
@@ -104,6 +112,8 @@ def write_comparison(found: Comparison, folder: Path | str) -> Path:
             drawn.append(Drawing(out / "figures" / name, caption))
             views.append(_view(found, name, path, Path(found.images.path)))
     sections = [PageSection("shares", "Shares", "", [out / "tables" / "compare"], drawn)]
+    if found.ladder is not None:
+        sections.append(write_ladder(found, out))
     if found.classes is not None:
         written = _write_classes(found.classes, found.provenance, out)
         sections.append(PageSection("classes", "By class", "", [written], []))
@@ -139,7 +149,7 @@ def sentence(found: Comparison) -> str:
     """Say the two held-out shares in words."""
     held = found.shares[found.shares["subset"] == "test"]
     parts = [
-        f"{100 * share:.1f} % of the variance of {target}'s layer cannot be had from {source}'s"
+        f"{100 * share:.1f} % of the variance of {target}'s layer is not given by g from {source}'s"
         for target, source, share in zip(
             held["target"], held["source"], held["xdelta"], strict=True
         )

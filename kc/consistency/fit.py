@@ -108,7 +108,8 @@ def fit(source: Any, target: Any, **about: Unpack[FitKeywords]) -> FitResult:
     choose
         ``validation`` (the default): keep the best on the validation cut; ``last``: the last epoch.
     initial
-        A network to train from, in normalised units, in place of fresh weights and closed forms.
+        A network to train from, in normalised units, in place of fresh weights. It is measured as
+        it is; W(0) is solved at the ends of rounds.
     block_rows, buffer_blocks
         Rows shuffled as one block (256), and blocks shuffled together (8); stored layers above
         ``memory_gb`` (4 GB) are read that way, with the same weights to the bit.
@@ -140,7 +141,7 @@ def fit_pair(pair: FeaturePair, settings: Consistency, run: FitRun) -> FitResult
     rows, is_paper = rows_of(run.train, len(pair)), settings.preset == "paper"
     fitted, held = cut(rows, settings.optimiser.validation_share, run.seed)
     with exact_products():
-        units = _units(pair, fitted, settings.centring) if is_paper else Normalisation()
+        units = units_of(pair, fitted, settings.centring) if is_paper else Normalisation()
         net = run.initial or ConsistencyNet(
             pair.source_shape,
             pair.target_shape,
@@ -157,9 +158,8 @@ def fit_pair(pair: FeaturePair, settings: Consistency, run: FitRun) -> FitResult
         recipe: FitRecipe
         if is_paper:
             optimiser = settings.optimiser
-            closed = optimiser.closed_form_start and run.initial is None
-            epochs = run.epochs or optimiser.epochs
-            recipe = Rounds(net, optimiser, epochs, run.choose, closed)
+            recipe = Rounds(net, optimiser, run.epochs or optimiser.epochs, run.choose)
+            recipe.warm = run.initial is not None
         else:
             recipe = Released(net, run.epochs or EPOCHS, run.choose)
         progress = _search(net, task, recipe, run.resume)
@@ -202,7 +202,7 @@ def _search(
     return progress
 
 
-def _units(pair: FeaturePair, rows: Rows, centring: Centring) -> Normalisation:
+def units_of(pair: FeaturePair, rows: Rows, centring: Centring) -> Normalisation:
     """Take the means and one deviation of each layer; the source at the size g sees."""
     of_source, of_target = Moments(), Moments()
     for x, y in pair.in_order(rows):

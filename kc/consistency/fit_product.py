@@ -14,7 +14,8 @@ from kc.consistency.component_store import Kept
 from kc.consistency.data import FeaturePair
 from kc.consistency.evaluate import evaluate, write_variances
 from kc.consistency.fit import FitRun, fit_pair
-from kc.consistency.net import channels_of
+from kc.consistency.net import ConsistencyNet, channels_of
+from kc.consistency.optimise import Choose
 from kc.consistency.order import Rows
 from kc.consistency.result import FitResult, linear_shares
 from kc.consistency.resume import STATE, Resume
@@ -48,6 +49,10 @@ class FitProduct:
     """The components to keep."""
     raw_penalty: float = 0.1
     """Lambda on raw features, which the penalty ``raw_equivalent`` divides by Var(x*)."""
+    initial: Callable[[], ConsistencyNet] | None = None
+    """Opens the network to train from."""
+    choose: Choose = "validation"
+    """See :func:`kc.consistency.fit.fit`."""
 
 
 def make_fit(about: FitProduct, out: Path) -> Path:
@@ -76,7 +81,9 @@ def _make(about: FitProduct, product: Product) -> None:
     product.start()
     pair, train = about.pair(), about.subsets["train"]
     settings = about.settings.model_copy(update={"penalty": _penalty(about, pair)})
-    run = FitRun(train=train, seed=about.seed, resume=Resume(product.folder / STATE))
+    initial = None if about.initial is None else about.initial()
+    resume = Resume(product.folder / STATE)
+    run = FitRun(train, about.seed, choose=about.choose, initial=initial, resume=resume)
     result = fit_pair(pair, settings, run)
     files = save_fit(result, product.folder)
     found = evaluate(result, pair, about.subsets, about.kept)

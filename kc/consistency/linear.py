@@ -65,7 +65,7 @@ def best_linear(net: ConsistencyNet, task: FitTask) -> Solved:
             gathered(partial(_fed, net, task, rows)) for rows in (task.fitted, task.held)
         )
         best = LinearMap(dual_ridge(fitted, held, side).weight)
-        return Solved(best, traces_of(fitted.inputs.split(task.pair.block_rows), side))
+        return Solved(best, traces_of(torch.split(fitted.inputs, task.pair.block_rows), side))
     if units <= MANY:
         solution, patches = _primal(net, task, None)
         return Solved(LinearMap(solution), traces(patches, channels_of(net.source_shape)))
@@ -95,7 +95,8 @@ def _primal(net: ConsistencyNet, task: FitTask, first: Tensor | None) -> tuple[T
 def _leading_channels(moments: InputMoments, number: int) -> Float[Tensor, "q c"]:
     """Give the principal directions of channels, of which no mean is taken off."""
     _, vectors = torch.linalg.eigh(moments.channels)
-    return vectors[:, -number:].T.contiguous().float()
+    leading: Tensor = vectors[:, -number:].T.contiguous()
+    return leading.float()
 
 
 def _fed(net: ConsistencyNet, task: FitTask, rows: Rows) -> Iterator[tuple[Tensor, Tensor]]:

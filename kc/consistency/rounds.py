@@ -34,14 +34,17 @@ SHUT, OPEN = 0.0, 0.5
 class Rounds:
     """AdamW without a schedule, decoupled decay on W alone, a rate of its own for q.
 
-    q needs the larger rate: with W's it is still moving after a thousand epochs. ``closed``:
-    W(0) is solved at the start and after each round.
+    q needs the larger rate: with W's it is still moving after a thousand epochs. Under
+    ``closed_form_start`` W(0) is solved at the start and after each round.
     """
 
+    warm = False
+    """Whether training goes on from a network that is trained, whose W(0) is left at the start."""
+
     def __init__(
-        self, net: ConsistencyNet, settings: Optimiser, epochs: int, choose: Choose, closed: bool
+        self, net: ConsistencyNet, settings: Optimiser, epochs: int, choose: Choose
     ) -> None:
-        self.epochs, self.choose, self.closed = epochs, choose, closed
+        self.epochs, self.choose, self.closed = epochs, choose, settings.closed_form_start
         self.batch_size, self.improvement = settings.batch_size, settings.improvement
         if net.rank is not None:
             positions = math.prod(net.target_shape) // channels_of(net.target_shape)
@@ -61,7 +64,7 @@ class Rounds:
 
     def begin(self, net: ConsistencyNet, task: FitTask) -> Progress:
         """Measure the best linear map, then open the gains and solve W(0) for them."""
-        if not self.closed:
+        if self.warm or not self.closed:
             settle_variance(net, task, task.fitted)
             return self._begun(net, task, moments_of(net, task))
         orders = range(net.order, 0, -1)

@@ -87,6 +87,6 @@ def _leading_outputs(
     kept = squares.flip(0)[:rank].clamp_min(0)
     there = kept > 1e-12 * kept[0]
     directions = made.T @ left.flip(1)[:, :rank][:, there] / kept[there].sqrt()
-    room = made.new_zeros(solution.shape[1], rank)
+    room: Tensor = made.new_zeros(solution.shape[1], rank)
     room[:, : directions.shape[1]] = directions
     return room

@@ -25,6 +25,8 @@ class FitTask:
     settings: Consistency
     """Its penalty is a number."""
     seed: int
+    batch: int = 128
+    """Images read at a time where nothing is trained."""
 
     @property
     def penalty(self) -> float:
@@ -40,7 +42,7 @@ class FitTask:
 
     def in_order(self, rows: Rows) -> Iterator[tuple[Tensor, Tensor]]:
         """Give rows from first to last, in g's units."""
-        for x, y in self.pair.in_order(rows):
+        for x, y in self.pair.in_order(rows, self.batch):
             yield self.units.source(x), self.units.target(y)
 
 

@@ -35,6 +35,8 @@ LAYER = (
 )
 WEIGHTS = "its state dict (.pt, .pth, .th, .safetensors)"
 IDS = "ids of the rows of features, one a line, where they have any"
+CENTRING: Literal["layer", "channel"] = "channel"
+"""Of a comparison of one's own, unless told otherwise: a constant is nothing a network knows."""
 FEATURES = re.compile(r"(?P<path>.+(?P<suffix>\.npy|\.zarr|\.h5|\.hdf5))(:(?P<only>.+))?")
 """How a file of features is named."""
 
@@ -72,6 +74,16 @@ class Look(Section):
     labels: bool = Field(
         False,
         description="also what of each class is missing; pictures lie in class folders",
+    )
+    repeats: Annotated[int, Field(ge=1, le=20)] = Field(
+        1,
+        description="fits of each direction, each with another seed of g: from 2 on, the spread of "
+        "every share stands beside it",
+    )
+    ladder: bool | None = Field(
+        None,
+        description="g of each order and the path over lambda beside the linear maps of each field "
+        "(none: those maps alone, where they cost less than the fit)",
     )
 
 
@@ -117,7 +129,8 @@ class Pair(Look):
         """Name the tables."""
         if self.is_matrix:
             return ["matrix"]
-        return ["compare", "peers", *(["classes"] if self.labels else [])]
+        ladder = [] if self.ladder is False else ["ladder"]
+        return ["compare", "peers", *ladder, *(["classes"] if self.labels else [])]
 
     def outputs(self) -> list[str]:
         """List what is written whatever the layers are, relative to the pair's folder."""
@@ -125,6 +138,8 @@ class Pair(Look):
         found = [f"tables/{name}.{suffix}" for name in self.tables() for suffix in suffixes]
         if self.is_matrix:
             found += ["figures/matrix.png", "figures/matrix.svg"]
+        elif self.ladder is not False:
+            found += ["figures/ladder.png", "figures/ladder.svg"]
         return [*found, "index.html"]
 
     @model_validator(mode="after")
@@ -151,11 +166,24 @@ class Pair(Look):
             raise ValueError("labels is of one layer against one other; expected layer_a, layer_b")
         return self
 
+    @model_validator(mode="after")
+    def _more_fits_are_of_two_layers(self) -> "Pair":
+        for name, asked in (("ladder", self.ladder), ("repeats", self.repeats > 1)):
+            if asked and self.is_matrix:
+                raise ValueError(
+                    f"{name} is of one layer against one other; expected layer_a, layer_b"
+                )
+        return self
+
 
 class Custom(Pair):
     """A pair of the workflow: what it is called under ``results/custom``."""
 
     name: Name
+    centring: Literal["layer", "channel"] = Field(
+        CENTRING,
+        description="in place of consistency.centring, which is that of the papers' tables",
+    )
 
     @model_validator(mode="after")
     def _its_files_suit_the_workflow(self) -> "Custom":

@@ -179,7 +179,8 @@ class Section(BaseModel):
     def _no_truth_for_a_number(cls, value: Any, about: Any) -> Any:
         """Refuse ``true`` where a number stands; Python would take it for 1."""
         wants = cls.model_fields[about.field_name or ""].annotation
-        if wants is not bool and any(isinstance(one, bool) for one in _scalars(value, wants)):
+        is_truth = wants in (bool, bool | None)
+        if not is_truth and any(isinstance(one, bool) for one in _scalars(value, wants)):
             raise ValueError(f"expected no true or false here, got {shown(value)}")
         return value
 

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from kc.consistency.variance import Centring
 from kc.similarity.moments import JointMoments
 
 KEPT = 0.99
@@ -147,7 +148,11 @@ def pwcca(whitened: Whitened) -> float:
 
 @torch.no_grad()
 def linear_share(
-    train: JointMoments, test: JointMoments, units: TargetUnits | None = None, ridge: float = RIDGE
+    train: JointMoments,
+    test: JointMoments,
+    units: TargetUnits | None = None,
+    ridge: float = RIDGE,
+    centring: Centring = "layer",
 ) -> float:
     r"""Share of the target's variance the best linear map misses on rows it has not seen.
 
@@ -169,6 +174,8 @@ def linear_share(
         Where the target's columns are not its units (:mod:`kc.similarity.row_formulas`).
     ridge
         Epsilon in units of the sum of all squares of X.
+    centring
+        ``channel``: both Var are about each unit's own mean instead.
     """
     q = train.cross.shape[1]
     if units is None:
@@ -180,6 +187,8 @@ def linear_share(
     shift = shift - (test.source_mean - train.source_mean) @ solution
     within = test.target.trace() - 2 * (solution * test.cross).sum()
     within = within + (solution * (test.source @ solution)).sum()
+    if centring == "channel":
+        return float(within / test.target.trace())
     missed = _variance(within / test.rows, shift, units)
     return missed / _variance(test.target.trace() / test.rows, test.target_mean, units)
 

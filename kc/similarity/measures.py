@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from kc.consistency.data import FeaturePair, pair_up
 from kc.consistency.order import Rows, rows_of
+from kc.consistency.variance import Centring
 from kc.errors import FeatureError
 from kc.similarity.formulas import (
     linear_cka,
@@ -60,6 +61,8 @@ class Measuring(NamedTuple):
     memory_gb: float = 0.0
     """As ``block_rows``; at 0 GB they are read block by block, and a block and the matrices of the
     units are all that is held (or the rows, where they are fewer than the units)."""
+    centring: Centring = "layer"
+    """Of the variances of ``linear_share_*``; that of g, to stand beside its share."""
 
 
 USUAL = Measuring()
@@ -115,19 +118,19 @@ def similarities(
     train, test = (rows_of(rows, len(pair)) for rows in (train_rows, test_rows))
     _check_rows(train, test)
     found = dict.fromkeys(NAMES, math.nan)
-    found |= _compared(RowView(pair, "positions", how.block), train, test)
+    found |= _compared(RowView(pair, "positions", how.block), train, test, how.centring)
     found[PATCHES] = found["linear_share_positions"]
     if len(pair.target_shape) == 3 and how.kernel_size > 1:
         found[PATCHES] = _of_patches(pair, train, test, how)
     if len(pair.target_shape) == 1:
         found |= {f"{name}_flattened": found[f"{name}_positions"] for name in MEASURES}
     elif max(math.prod(pair.source_shape), math.prod(pair.target_shape)) <= how.width:
-        found |= _compared(RowView(pair, "flattened", how.block), train, test)
+        found |= _compared(RowView(pair, "flattened", how.block), train, test, how.centring)
     found[MINIBATCH] = minibatch_cka(pair.in_order(test, how.minibatch))
     return pd.Series(found, name="similarity")
 
 
-def _compared(view: RowView, train: Rows, test: Rows) -> dict[str, float]:
+def _compared(view: RowView, train: Rows, test: Rows, centring: Centring) -> dict[str, float]:
     """Give every measure of one reading."""
     halves = view.halves(train, test)
     whitened = whiten(halves.test)
@@ -137,7 +140,7 @@ def _compared(view: RowView, train: Rows, test: Rows) -> dict[str, float]:
         "mean_cca": mean_cca(whitened),
         "pwcca": pwcca(whitened) if halves.units is None else math.nan,
         "procrustes": procrustes(halves.test),
-        "linear_share": linear_share(*halves),
+        "linear_share": linear_share(*halves, centring=centring),
     }
     return {f"{name}_{view.reading}": values[name] for name in MEASURES}
 
@@ -149,8 +152,9 @@ def _of_patches(pair: FeaturePair, train: Rows, test: Rows, how: Measuring) -> f
     if min(rows, units) > MANY:
         return math.nan
     if rows < units:
-        return patch_share(pair, train, test, how.kernel_size)
-    return linear_share(*RowView(pair, "patches", how.block, how.kernel_size).halves(train, test))
+        return patch_share(pair, (train, test), how.kernel_size, how.centring)
+    view = RowView(pair, "patches", how.block, how.kernel_size)
+    return linear_share(*view.halves(train, test), centring=how.centring)
 
 
 def _check_rows(train: Rows, test: Rows) -> None:

@@ -6,11 +6,14 @@ from kc.consistency.data import FeaturePair
 from kc.consistency.dual import by_rows, patch_products
 from kc.consistency.net import match_size
 from kc.consistency.order import Rows
+from kc.consistency.variance import Centring
 from kc.similarity.formulas import RIDGE
 
 
 @torch.no_grad()
-def patch_share(pair: FeaturePair, train: Rows, test: Rows, kernel_size: int) -> float:
+def patch_share(
+    pair: FeaturePair, halves: tuple[Rows, Rows], kernel_size: int, centring: Centring = "layer"
+) -> float:
     r"""Give :func:`kc.similarity.formulas.linear_share` of maps' patches, in the dual.
 
     .. math:: \hat y = \bar y + \bar K_{test} (\bar K_{train} + \epsilon I)^{-1} (Y - \bar y)
@@ -18,7 +21,7 @@ def patch_share(pair: FeaturePair, train: Rows, test: Rows, kernel_size: int) ->
     with K the inner products of patches, centred by the training rows' mean. Of many solutions
     the smallest, as there; a patch is never written out.
     """
-    sides = [list(pair.in_order(rows)) for rows in (train, test)]
+    sides = [list(pair.in_order(rows)) for rows in halves]
     inputs = [torch.cat([match_size(x, pair.target_shape) for x, _ in side]) for side in sides]
     seen, held = (by_rows(torch.cat([y for _, y in side])) for side in sides)
     of_train = patch_products(inputs[0], inputs[0], kernel_size)
@@ -30,4 +33,6 @@ def patch_share(pair: FeaturePair, train: Rows, test: Rows, kernel_size: int) ->
     mean = seen.mean(0)
     alpha = torch.cholesky_solve(seen - mean, torch.linalg.cholesky(of_train))
     missed = held - mean - of_test @ alpha
+    if centring == "channel":
+        return float(missed.var(0, correction=0).sum() / held.var(0, correction=0).sum())
     return float(missed.var(correction=0) / held.var(correction=0))

@@ -23,5 +23,7 @@ def compare_custom(
     KCError
         As :func:`kc.comparison.make.make`.
     """
+    # one file of settings serves the papers' tables too, whose centring is another
+    consistency = consistency.model_copy(update={"centring": pair.centring})
     settings = CompareSettings.of(pair, activations=activations, consistency=consistency)
     return make(pair, settings, results / "custom" / pair.name, device)

@@ -90,8 +90,8 @@ def shares_of(fits: Iterable[FitPlan], case: str, results: Path) -> pd.DataFrame
     """List a row a fit and subset: who, on which images, and every part's variance.
 
     Columns: case, network, layer, images, source_network, target_network,
-    positions_per_weight, preset, penalty, resized, subset; variances x0..xK, xdelta, cross,
-    target; and sum, that of x0..xK and xdelta.
+    positions_per_weight, preset, penalty, settled, resized, subset; variances x0..xK, xdelta,
+    cross, target; and sum, that of x0..xK and xdelta.
     """
     rows = []
     for plan in fits:
@@ -106,6 +106,7 @@ def shares_of(fits: Iterable[FitPlan], case: str, results: Path) -> pd.DataFrame
             "positions_per_weight": float(card["positions_per_weight"]),
             "preset": str(card["preset"]),
             "penalty": float(card["penalty"]),
+            "settled": str(card["settled"]),
             "resized": bool(card["resized"]),
         }
         wide = read_variances(plan, card["preset"], results)

@@ -88,9 +88,12 @@ def test_classes_add_up_to_the_share_of_all_images(seeing, pictures, tmp_path):
         assert whole == pytest.approx(shares["xdelta"][target], rel=1e-5)
 
 
-def test_shares_are_those_of_the_formula_written_plainly(seeing, pictures, tmp_path):
+@pytest.mark.parametrize("centring", ["channel", "layer"])
+def test_shares_are_those_of_the_formula_written_plainly(seeing, pictures, tmp_path, centring):
     out = tmp_path / "out"
-    found = compare(*seeing, "0", "0", pictures, out, SETTINGS)
+    consistency = SETTINGS.consistency.model_copy(update={"centring": centring})
+    settings = SETTINGS.model_copy(update={"consistency": consistency})
+    found = compare(*seeing, "0", "0", pictures, out, settings)
     x, y = (open_store(out / "activations" / f"{side}.zarr")["0"] for side in "ab")
     result = load_fit(out / "fits" / "b-from-a")
     source, target = (torch.from_numpy(np.asarray(side[:])).float() for side in (x, y))
@@ -98,10 +101,16 @@ def test_shares_are_those_of_the_formula_written_plainly(seeing, pictures, tmp_p
     tested = (y.rows["subset"] == "test").to_numpy()
     delta, whole = parts[-2:].double().numpy()[:, tested]
     names = found.images.rows["class_name"].to_numpy()[tested]
-    for label, share in missing(found, "b")["xdelta"].items():
+    over = (0, 2, 3) if centring == "channel" else None
+    delta, whole = (part - part.mean(over, keepdims=True) for part in (delta, whole))
+    of_classes = missing(found, "b")
+    for label, share in of_classes["xdelta"].items():
         inside = names == label
-        above = ((delta[inside] - delta.mean()) ** 2).sum()
-        assert share == pytest.approx(above / ((whole[inside] - whole.mean()) ** 2).sum(), rel=1e-5)
+        above = (delta[inside] ** 2).sum()
+        assert share == pytest.approx(above / (whole[inside] ** 2).sum(), rel=1e-5)
+    shares = found.shares[found.shares["subset"] == "test"].set_index("target")
+    mean = (of_classes["xdelta"] * of_classes["weight"]).sum()
+    assert mean == pytest.approx(shares["xdelta"]["b"], rel=1e-5)
 
 
 def test_a_second_run_goes_over_no_image_again(seeing, pictures, tmp_path, monkeypatch):

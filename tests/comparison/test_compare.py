@@ -135,9 +135,9 @@ def test_a_layer_too_wide_for_the_images_is_a_warning_with_numbers(nets, photos,
     a, b = read_network(f"{nets}:tiny"), read_network(f"{nets}:wide")
     # 36 images of 4 x 4 positions for 4 x 9 and 6 x 9 weights: 16 and 10.7
     found = compare(a, b, "conv3", "conv3", photos, tmp_path / "enough", SETTINGS)
-    assert not [note for note in found.notes if note.startswith("Warning")]
+    assert not [note for note in found.notes if note.startswith("Warning: too few")]
     found = compare(a, b, "mean", "mean", photos, tmp_path / "few", SETTINGS)
-    warnings = [note for note in found.notes if note.startswith("Warning")]
+    warnings = [note for note in found.notes if note.startswith("Warning: too few")]
     share = held_out(found)["a"]
     assert len(warnings) == 2
     assert (

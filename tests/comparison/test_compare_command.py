@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from kc.cli.main import app
 from kc.comparison import read_network
-from kc.similarity.measures import NAMES, similarities
+from kc.similarity.measures import NAMES, Measuring, similarities
 from kc.store import open_store
 
 SMALL = ("--size", 16, "--epochs", 2)
@@ -41,7 +41,8 @@ def test_compare_writes_tables_and_pictures(nets, photos, tmp_path):
     table = pd.read_csv(out / "tables" / "compare.csv")
     assert list(table.columns) == [
         *("target", "source", "subset", "xdelta", "x0", "x1", "x2", "cross"),
-        *("images", "positions_per_weight", "p1", "p2"),
+        *("x0_linear", "x1_beyond", "x2_beyond"),
+        *("settled", "images", "positions_per_weight", "p1", "p2"),
     ]
     assert len(table) == 4
     share = table["xdelta"][0]
@@ -60,6 +61,17 @@ def test_compare_writes_tables_and_pictures(nets, photos, tmp_path):
         assert (out / "figures" / f"{name}.svg").is_file()
 
 
+def test_what_g_is_can_be_chosen(nets, photos, tmp_path):
+    out = tmp_path / "out"
+    given = ("--penalty", 0.03, "--gain", "free", "--layer-a", "mean", "--layer-b", "mean")
+    assert compared(nets, photos, out, *given).exit_code == 0
+    settings = json.loads((out / "tables" / "compare.json").read_text())["settings"]["consistency"]
+    assert [settings[name] for name in ("penalty", "gain", "centring")] == [0.03, "free", "channel"]
+    assert compared(nets, photos, out, *given, "--centring", "layer").exit_code == 0
+    settings = json.loads((out / "tables" / "compare.json").read_text())["settings"]["consistency"]
+    assert settings["centring"] == "layer"
+
+
 def test_compare_ends_in_a_page_with_the_other_measures_beside(nets, photos, tmp_path):
     out = tmp_path / "out"
     found = compared(nets, photos, out)
@@ -73,7 +85,8 @@ def test_compare_ends_in_a_page_with_the_other_measures_beside(nets, photos, tmp
     store = [open_store(out / "activations" / f"{x}.zarr") for x in "ab"]
     subsets = store[0].rows["subset"].to_numpy()
     rows = [np.flatnonzero(subsets == name) for name in ("train", "test")]
-    wanted = similarities(store[0]["conv3"], store[1]["conv3"], *rows)
+    how = Measuring(centring="channel")
+    wanted = similarities(store[0]["conv3"], store[1]["conv3"], *rows, how=how)
     np.testing.assert_allclose(peers.loc[0, list(NAMES)].to_numpy(float), wanted, rtol=1e-9)
     assert peers["cka_positions"][0] == pytest.approx(peers["cka_positions"][1])
     assert 0 < peers["linear_share_positions"][0] != peers["linear_share_positions"][1]
@@ -118,7 +131,8 @@ def test_one_file_of_weights_for_both_is_one_network(nets, photos, tmp_path):
     found = compared(nets, photos, tmp_path / "out", *given, *layers)
     assert found.exit_code == 0, found.output
     # vectors have no pictures
-    assert not (tmp_path / "out" / "figures").exists()
+    drawn = {path.stem for path in (tmp_path / "out" / "figures").iterdir()}
+    assert drawn == {"ladder"}
     table = pd.read_csv(tmp_path / "out" / "tables" / "compare.csv")
     assert table["xdelta"].max() < 0.01
     assert "x2" not in table
@@ -127,6 +141,9 @@ def test_one_file_of_weights_for_both_is_one_network(nets, photos, tmp_path):
 @pytest.mark.parametrize(
     ("option", "value", "told"),
     [
+        ("--penalty", -1, r"SettingsError: --penalty: Input should be greater than or equal to 0"),
+        ("--centring", "unit", r"SettingsError: --centring: Input should be 'layer' or 'channel'"),
+        ("--gain", "open", r"SettingsError: --gain: Input should be 'sigmoid' or 'free'"),
         (
             "--layer-a",
             None,

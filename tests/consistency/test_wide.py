@@ -115,11 +115,12 @@ def test_leading_channels_serve_where_both_sides_are_many(monkeypatch):
     net, task = ConsistencyNet((12, 3, 3), (4, 3, 3), 0, seed=0), task_of(x, y)
     exact = best_linear(net, task).best.apply(x)
     monkeypatch.setattr(linear, "MANY", 10)
-    for channels, bound in ((12, 1e-3), (5, 1e-2)):
+    # strengths count in mean eigenvalues, so that another number of channels takes others
+    for channels in (12, 5):
         monkeypatch.setattr(linear, "LEADING", 9 * channels)
         found = best_linear(net, task).best
         assert found.leading.shape[0] == channels
-        assert (found.apply(x) - exact).std() < bound * exact.std()
+        assert (found.apply(x) - exact).std() < 0.03 * exact.std()
         torch.testing.assert_close(
             F.conv2d(x, found.dense(), padding=1), found.apply(x), rtol=1e-3, atol=1e-4
         )
@@ -186,11 +187,16 @@ def test_a_factorised_fit_goes_on_where_it_was_killed(tmp_path, monkeypatch):
     settings = {"rank": 4, "optimiser": Optimiser(epochs=12)}
     whole = fit(x, y, **settings)
     fit(x, y, rank=4, optimiser=Optimiser(epochs=5), resume=Resume(file))
-    begun = Resume.load
-    loaded = []
-    monkeypatch.setattr(Resume, "load", lambda *a: loaded.append(begun(*a)) or loaded[-1])
+    begun, epochs = Resume.load, []
+
+    def load(*given):
+        progress = begun(*given)
+        epochs.append(progress.epoch)
+        return progress
+
+    monkeypatch.setattr(Resume, "load", load)
     again = fit(x, y, **settings, resume=Resume(file))
-    assert loaded[0].epoch == 5
+    assert epochs == [5]
     assert again.linear is None
     assert whole.linear is not None
     assert len(again.net.weights) == 9

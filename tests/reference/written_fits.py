@@ -71,6 +71,7 @@ def card_of(fit: FitPlan, preset: str = "paper") -> dict[str, Any]:
         "only": fit.only,
         "preset": preset,
         "penalty": 0.1,
+        "settled": "plateau",
         "p": [0.4, 0.3],
         "resized": False,
         "positions_per_weight": 10.0 if half else 20.0,

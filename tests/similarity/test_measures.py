@@ -387,3 +387,18 @@ def test_what_cannot_be_compared_is_refused():
 def test_too_few_rows_for_the_unbiased_estimate_give_nan():
     x = torch.tensor([[1.0], [0.0], [0.0], [0.0]], dtype=torch.float64)
     assert np.isnan(linear_cka(joint_moments(lambda: [(x, x)])))
+
+
+@pytest.mark.parametrize("units", [6, 500])
+def test_the_linear_share_about_each_units_mean_is_that_of_the_formula(units):
+    """With more units than rows the target's columns are turned, which changes no variance."""
+    x, y = pair(3, (5,), (units,))
+    y = y + np.linspace(-9, 9, units, dtype=np.float32)
+    found = compared(x, y, centring="channel")["linear_share_positions"]
+    solution = np.linalg.lstsq(
+        *(np.float64(v[TRAIN]) - v[TRAIN].mean(0, np.float64) for v in (x, y)), rcond=1e-7
+    )[0]
+    left = y[TEST] - x[TEST].astype(np.float64) @ solution
+    wanted = left.var(0).mean() / y[TEST].astype(np.float64).var(0).mean()
+    assert found == pytest.approx(wanted, rel=1e-6)
+    assert found > compared(x, y)["linear_share_positions"]

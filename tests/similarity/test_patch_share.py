@@ -29,8 +29,8 @@ def test_it_is_the_smallest_solution_of_least_squares(size):
     pair = pair_up(x, y, torch.device("cpu"))
     wanted = linear_share(*RowView(pair, "patches", 64, 3).halves(TRAIN, TEST))
     assert 0.01 < wanted < 0.99
-    assert patch_share(pair, TRAIN, TEST, 3) == pytest.approx(wanted, rel=1e-6)
-    assert patch_share(pair, TRAIN, TEST, 1) != pytest.approx(wanted, rel=0.01)
+    assert patch_share(pair, (TRAIN, TEST), 3) == pytest.approx(wanted, rel=1e-6)
+    assert patch_share(pair, (TRAIN, TEST), 1) != pytest.approx(wanted, rel=0.01)
     assert similarities(x, y, TRAIN, TEST)[PATCHES] == pytest.approx(wanted, rel=1e-6)
 
 

@@ -280,3 +280,16 @@ def test_variances_that_cannot_be_are_refused(tmp_path: Path, fault: str):
     with pytest.raises(StoreError, match="expected finite variances of x0") as caught:
         stability_tables(plan, tmp_path)
     assert str(path) in str(caught.value)
+
+
+def test_fits_that_are_not_finished_are_counted_first(tmp_path: Path):
+    plan = planned()
+    tables = made(tmp_path)
+    assert not any("not finished" in note for name in tables.notes for note in tables.notes[name])
+    for fit in plan.cases["initialization"][:3]:
+        write_card(tmp_path / "fits" / fit.name, card_of(fit) | {"settled": "no"})
+    tables = stability_tables(plan, tmp_path)
+    count = len({fit.name for fits in plan.cases.values() for fit in fits})
+    for name in ("table1", "table2"):
+        assert re.match(r"Warning: 3 of \d+ fits of g are not fin", tables.notes[name][0]), name
+    assert f"3 of {count} fits" in tables.notes["table1"][0]

@@ -8,12 +8,15 @@ from kc.studies import printed
 from kc.studies.depth import DepthComparison, compare_depths
 from kc.studies.intervals import LEAST, Estimate, over_fits
 
+FIT = ("case", "images", "source_network", "target_network")
+"""With the layer, what tells one fit from another."""
 CASES = {"initialization": "different initialisations", "training_data": "different training data"}
 
 
 def table1_notes(shares: pd.DataFrame) -> tuple[str, ...]:
     """Write the notes of Table 1: what n is, depth, presets, the printed reading."""
     return (
+        *unsettled_notes(shares),
         *_what_n_is(shares),
         "Subset train: the images g was fitted on, which the networks have seen too (each half of "
         "them where training data differ); subset test: images neither has seen. Fits on half "
@@ -30,6 +33,7 @@ def table1_notes(shares: pd.DataFrame) -> tuple[str, ...]:
 def table2_notes(shares: pd.DataFrame) -> tuple[str, ...]:
     """Write the notes of Table 2: units, the cross term, lambda."""
     return (
+        *unsettled_notes(shares),
         "From the pairs of different initialisations, fitted on all training images; "
         "variance is in the feature's own units squared, averaged over the pairs; share is the "
         "average of each pair's share of Var(x*), with the jackknife over networks; share_of_sum "
@@ -42,6 +46,24 @@ def table2_notes(shares: pd.DataFrame) -> tuple[str, ...]:
         "The paper's variances are of its own networks' features and units; compare "
         "share_of_sum with paper_share_of_sum.",
         *preset_notes(shares),
+    )
+
+
+def unsettled_notes(shares: pd.DataFrame) -> tuple[str, ...]:
+    """Count the fits that are not finished; nothing where all are."""
+    fits = shares.drop_duplicates([*FIT, "layer"])
+    count = int((fits["settled"] == "no").sum())
+    if not count:
+        return ()
+    if set(fits["preset"]) == {"released"}:
+        return (
+            "Preset released ends by its schedule, so none of its fits is known to be finished: "
+            "their xdelta may be too large, and the orders stand where the schedule left them.",
+        )
+    return (
+        f"Warning: {count} of {len(fits)} fits of g are not finished (settled: no): their xdelta "
+        "is too large, and their orders stand where they stopped. Cure: a higher "
+        "consistency.optimiser.epochs.",
     )
 
 

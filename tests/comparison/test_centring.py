@@ -1,0 +1,105 @@
+"""Constants are not knowledge: what a mean of its own in each unit changes, and what is said."""
+
+import numpy as np
+import pytest
+
+from kc.comparison import CompareSettings, compare, notes, read_arrays
+from kc.settings.reconstruction import Consistency, Optimiser
+
+UNITS = 16
+
+
+def settings(epochs=2, **consistency):
+    given = {"order": 0} | consistency
+    return CompareSettings(consistency=Consistency(optimiser=Optimiser(epochs=epochs), **given))
+
+
+@pytest.fixture(scope="module")
+def features():
+    """b is linear in a, and each unit of b has a mean as large as three deviations."""
+    rng = np.random.default_rng(0)
+    a = rng.standard_normal((600, UNITS)).astype("f4")
+    b = (a @ rng.standard_normal((UNITS, UNITS)) / 4).astype("f4")
+    return a, b, 3 * np.random.default_rng(5).standard_normal(UNITS).astype("f4")
+
+
+@pytest.fixture
+def compared(tmp_path):
+    def run(x, y, of=None):
+        for name, values in (("a", x), ("b", y)):
+            np.save(tmp_path / f"{name}.npy", values)
+        sides = (read_arrays(str(tmp_path / f"{name}.npy")) for name in "ab")
+        return compare(*sides, out=tmp_path / "out", settings=of or settings())
+
+    return run
+
+
+def share(found, target="b", subset="test"):
+    of = found.shares.set_index(["target", "subset"])
+    return of["xdelta"][target, subset]
+
+
+def warned(found, text):
+    return [note for note in found.notes if note.startswith("Warning") and text in note]
+
+
+def test_constants_of_the_target_cost_nothing(features, compared):
+    a, b, means = features
+    found = compared(a, b + means)
+    assert share(found) < 0.01
+    assert any("variances are about each channel's own mean" in note for note in found.notes)
+    assert not warned(found, "best linear map")
+
+
+def test_under_the_papers_centring_they_do_and_that_is_said_first(features, compared):
+    a, b, means = features
+    found = compared(a, b + means, settings(centring="layer"))
+    assert share(found) > 0.2
+    assert warned(found, "best linear map")[0] == found.notes[0]
+    assert f"from a to b, xdelta is {share(found):.3f}" in found.notes[0]
+    assert any("One mean of the whole layer" in note for note in found.notes)
+
+
+def test_an_offset_in_one_unit_of_the_source_changes_nothing(features, compared):
+    a, b, _ = features
+    offset = np.zeros(UNITS, "f4")
+    offset[0] = 1e4
+    plain, shifted = share(compared(a, b)), share(compared(a + offset, b))
+    assert shifted == pytest.approx(plain, abs=1e-3)
+    assert shifted < 0.01
+    assert share(compared(a + offset, b, settings(centring="layer"))) > 0.2
+
+
+def test_centring_is_each_channels_unless_it_is_given():
+    assert CompareSettings().consistency.centring == "channel"
+    assert settings().consistency.centring == "channel"
+    assert settings(centring="layer").consistency.centring == "layer"
+    assert CompareSettings.model_validate({"consistency": {}}).consistency.centring == "channel"
+
+
+def test_a_fit_that_is_not_finished_is_a_warning_with_the_option_that_helps(features, compared):
+    a, b, _ = features
+    found = compared(a, np.abs(b))
+    assert list(found.shares["settled"]) == ["no"] * 4
+    assert len(warned(found, "is not finished after 2 epochs")) == 2
+    assert "a higher --epochs" in found.notes[0]
+    # W(0) is solved at once: training on changes nothing
+    finished = compared(a, b, settings(200))
+    assert set(finished.shares["settled"]) == {"plateau"}
+    assert not warned(finished, "not finished")
+
+
+def test_verdicts_are_spelled_as_far_as_they_occur():
+    told = notes.of_settled(["plateau", "validation"])
+    assert "orders are early-stopped" in told
+    assert "not finished" not in told
+    card = {"settled": "no", "preset": "released", "epochs": 1000}
+    assert "the preset released ends by its schedule" in notes.not_settled("from a to b", card)
+    assert notes.not_settled("from a to b", card | {"settled": "validation"}) is None
+
+
+def test_only_a_share_far_above_the_linear_maps_is_warned_of():
+    assert notes.far_from_linear("from a to b", 0.34, 0.3) is None
+    assert notes.far_from_linear("from a to b", 0.34, float("nan")) is None
+    told = notes.far_from_linear("from a to b", 0.36, 0.3)
+    assert "xdelta is 0.360, and the best linear map with an intercept misses 0.300" in told
