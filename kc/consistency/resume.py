@@ -44,10 +44,10 @@ class Resume:
             groups.setdefault(group, {})[inner] = value.to(net.logits.device)
         net.load_state_dict(groups["net"])
         _put_back(optimiser, groups["optimiser"])
-        epoch, ends, best, *entries = about
+        epoch, ends, settled, best, *entries = about
         LOG.info("the fit goes on after epoch %d", epoch)
         kept = Candidate(Entry.of(best), groups["best"])
-        return Progress([Entry.of(line) for line in entries], kept, ends, epoch)
+        return Progress([Entry.of(line) for line in entries], kept, ends, epoch, settled)
 
     def save(
         self, net: ConsistencyNet, optimiser: torch.optim.Optimizer, progress: Progress
@@ -67,7 +67,8 @@ class Resume:
         tensors = {
             f"{g}/{name}": value for g, part in groups.items() for name, value in part.items()
         }
-        about = [progress.epoch, progress.ends, progress.best.entry, *progress.entries]
+        where = [progress.epoch, progress.ends, progress.settled]
+        about = [*where, progress.best.entry, *progress.entries]
         write_tensors(self.file, tensors, about)
         self._last = time.monotonic()
 

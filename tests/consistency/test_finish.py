@@ -6,6 +6,7 @@ import torch
 
 from kc.consistency import fit
 from kc.consistency.finish import settled
+from kc.consistency.resume import Resume
 from kc.settings.reconstruction import Optimiser
 
 FALLING = [0.5, 0.4, 0.35, 0.33]
@@ -68,3 +69,12 @@ def test_what_is_kept_validates_best():
     result = fit(x, y, order=1)
     assert result.chosen.validation_mse == result.history["validation_mse"].min()
     assert np.isfinite(result.history[["train_mse", "validation_mse"]].to_numpy()).all()
+
+
+def test_a_finished_fit_that_is_resumed_stays_finished(tmp_path, monkeypatch):
+    monkeypatch.setattr("kc.consistency.resume.EVERY", 0.0)
+    x, y = pair()
+    whole = fit(x, y, order=1, resume=Resume(tmp_path / "state"))
+    again = fit(x, y, order=1, resume=Resume(tmp_path / "state"))
+    assert (again.settled, again.chosen) == (whole.settled, whole.chosen)
+    assert again.history.equals(whole.history)
