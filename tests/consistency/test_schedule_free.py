@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from kc.consistency.basis import FLOOR, POWER, Basis, basis_of
+from kc.consistency.basis import FLOOR, POWER, Basis, basis_of, traces
 from kc.consistency.schedule_free import BETAS, EPSILON, WARM_UP, ScheduleFree
 
 
@@ -80,7 +80,7 @@ def test_beginning_anew_keeps_the_weights_and_forgets_the_path():
 def test_a_basis_is_the_root_of_the_moments_where_both_factors_are_apart(kernel):
     channels, taps = draw(1, 4, 4), draw(2, 9, 9) if kernel else torch.ones(1, 1).double()
     of_channels, of_taps = channels @ channels.T, taps @ taps.T
-    found = basis_of(torch.kron(of_channels, of_taps), 4)
+    found = basis_of(traces(torch.kron(of_channels, of_taps), 4))
     weight = draw(3, 5, 4, *kernel).float()
     whole = torch.kron(found.channels, found.taps)
     expected = (weight.flatten(1) @ whole).reshape(weight.shape)
