@@ -8,7 +8,7 @@ import typer
 from pydantic import Field
 from typer.testing import CliRunner
 
-from kc.cli.compare import compare_command
+from kc.cli.compare import FIT, compare_command
 from kc.cli.options import options_of, settings_of, with_options
 from kc.errors import SettingsError
 from kc.settings.custom import Pair
@@ -57,11 +57,12 @@ def test_what_the_settings_refuse_names_the_option():
 
 def test_compare_has_every_field_of_a_pair_each_with_its_help():
     parameters = inspect.signature(compare_command).parameters
-    assert set(Pair.model_fields) | {"dtype", "order", "epochs", "out", "device"} == set(parameters)
+    own = {"dtype", *FIT, "epochs", "rank", "out", "device"}
+    assert set(Pair.model_fields) | own == set(parameters)
     for section, names in [
         (Pair, list(Pair.model_fields)),
         (Activations, ["dtype"]),
-        (Consistency, ["order"]),
+        (Consistency, list(FIT)),
         (Optimiser, ["epochs"]),
     ]:
         for name in names:
