@@ -9,7 +9,8 @@ import pandas as pd
 
 from kc.comparison.workplace import Direction, Workplace
 from kc.consistency.component_store import Kept
-from kc.consistency.fit_product import FitProduct, make_fit, positions_of
+from kc.consistency.fit_product import FitProduct, make_fit
+from kc.consistency.net import positions_of
 from kc.consistency.order import Rows
 from kc.consistency.rank import Rank, with_rank
 from kc.consistency.result import FitResult

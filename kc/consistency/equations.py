@@ -4,7 +4,6 @@ One eigendecomposition serves every ridge strength tried, and the validation cut
 them.
 """
 
-import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -13,7 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from kc.consistency.net import ConsistencyNet, apply_weight, channels_of
+from kc.consistency.net import ConsistencyNet, apply_weight, positions_of
 from kc.consistency.order import Rows
 from kc.consistency.task import FitTask
 
@@ -127,7 +126,7 @@ def equations_of(
 
 def positions_in(net: ConsistencyNet, rows: Rows) -> int:
     """Count the positions that rows hold."""
-    return len(rows) * math.prod(net.target_shape) // channels_of(net.target_shape)
+    return len(rows) * positions_of(net.target_shape)
 
 
 def _patches(net: ConsistencyNet, x: Tensor) -> Float[Tensor, "positions u"]:

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from kc.consistency.component_store import Kept
 from kc.consistency.data import FeaturePair
 from kc.consistency.evaluate import evaluate, write_variances
 from kc.consistency.fit import FitRun, fit_pair
-from kc.consistency.net import ConsistencyNet, channels_of
+from kc.consistency.net import ConsistencyNet, positions_of
 from kc.consistency.optimise import Choose
 from kc.consistency.order import Rows
 from kc.consistency.result import FitResult, linear_shares
@@ -131,8 +130,3 @@ def _card(name: str, result: FitResult, pair: FeaturePair) -> dict[str, Any]:
         "device": str(pair.device),
         "versions": versions(),
     }
-
-
-def positions_of(shape: tuple[int, ...]) -> int:
-    """Give the positions (maps) or tokens of one image's feature; 1 of a vector."""
-    return int(np.prod(shape)) // channels_of(shape)

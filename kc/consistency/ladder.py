@@ -18,7 +18,7 @@ from kc.consistency.data import FeaturePair
 from kc.consistency.decompose import exact_products, moments
 from kc.consistency.equations import STRENGTHS
 from kc.consistency.fit import units_of
-from kc.consistency.net import ConsistencyNet, channels_of
+from kc.consistency.net import ConsistencyNet, channels_of, positions_of
 from kc.consistency.order import Rows
 from kc.consistency.result import FitResult
 from kc.consistency.start import solve
@@ -75,7 +75,7 @@ def task_of(result: FitResult, pair: FeaturePair, field: int, settings: Consiste
     """Return what a linear map beside ``result`` is solved on, in units of each channel's mean."""
     fitted = np.setdiff1d(result.train, result.validation)
     units = units_of(pair, fitted, "channel")
-    places = math.prod(pair.target_shape) // channels_of(pair.target_shape)
+    places = positions_of(pair.target_shape)
     batch = max(1, min(128, UNFOLDED // (places * inputs_of(field, pair.source_shape))))
     return FitTask(pair, units, fitted, result.validation, settings, result.about.seed, batch)
 

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from kc.consistency.data import FeaturePair
 from kc.consistency.decompose import Normalisation, decompose, exact_products
-from kc.consistency.equations import normal_equations, ridge
+from kc.consistency.equations import normal_equations, positions_in, ridge
 from kc.consistency.ladder import Subsets, task_of
-from kc.consistency.net import ConsistencyNet, channels_of
+from kc.consistency.net import ConsistencyNet
 from kc.consistency.order import Rows
 from kc.consistency.result import FitResult
 from kc.consistency.task import FitTask
@@ -68,37 +68,19 @@ def _linear_parts(result: FitResult, pair: FeaturePair, settings: Consistency) -
     shape = list(pair.target_shape)
     shape[0 if axis == 1 else -1] *= orders
     net = ConsistencyNet(pair.source_shape, tuple(shape), 0, kernel, seed=0).to(pair.device)
-    means = _Means()
+    means = Moments()
     for parts, _ in _higher(result, task, task.fitted):
-        means.add(parts, axis)
+        means.add(parts[None], axis)
+    mean = means.mean[0].float()
+    mean = mean[:, None, None] if axis == 1 else mean
     equations = [
         normal_equations(
-            net, _centred(result, task, rows, means.mean), _positions(pair, rows), task.seed
+            net, _centred(result, task, rows, mean), positions_in(net, rows), task.seed
         )
         for rows in (task.fitted, task.held)
     ]
     net.weights[0].copy_(ridge(*equations)[0].T.reshape(net.weights[0].shape))
     return _Linear(net, task.units, task.units.target_std)
-
-
-class _Means:
-    """The mean of each channel."""
-
-    def __init__(self) -> None:
-        self.found = Moments()
-        self.mean = torch.zeros(())
-
-    def add(self, parts: Tensor, axis: int) -> None:
-        self.found.add(parts[None], axis)
-        mean = self.found.mean[0].to(parts.dtype)
-        self.mean = mean[:, None, None] if axis == 1 else mean
-
-
-def _positions(pair: FeaturePair, rows: Rows) -> int:
-    values = 1
-    for side in pair.target_shape:
-        values *= side
-    return len(rows) * values // channels_of(pair.target_shape)
 
 
 def _higher(result: FitResult, task: FitTask, rows: Rows) -> Iterator[tuple[Tensor, Tensor]]:

@@ -233,6 +233,11 @@ def channels_of(shape: Shape) -> int:
     return shape[0] if len(shape) == 3 else shape[-1]
 
 
+def positions_of(shape: Shape) -> int:
+    """Give the positions (maps) or tokens of one image's feature; 1 of a vector."""
+    return math.prod(shape) // channels_of(shape)
+
+
 def match_size(x: Float[Tensor, "n *source"], target: Shape) -> Float[Tensor, "n *resized"]:
     """Resize maps bilinearly to the target's size; the paper does not say what it did."""
     if len(target) != 3 or tuple(x.shape[-2:]) == tuple(target[-2:]):

@@ -5,7 +5,6 @@ as long as all before it: so its gain is what training on would bring, and the r
 (:mod:`kc.consistency.finish`) asks for nothing else.
 """
 
-import math
 from typing import Any
 
 import torch
@@ -13,7 +12,7 @@ import torch
 from kc.consistency.basis import InputMoments, basis_of
 from kc.consistency.finish import settled
 from kc.consistency.linear import moments_of
-from kc.consistency.net import ConsistencyNet, channels_of
+from kc.consistency.net import ConsistencyNet, positions_of
 from kc.consistency.optimise import Choose, Progress, entry_of, offer, started
 from kc.consistency.schedule_free import ScheduleFree
 from kc.consistency.start import solve, solve_first
@@ -47,8 +46,8 @@ class Rounds:
         self.epochs, self.choose, self.closed = epochs, choose, settings.closed_form_start
         self.batch_size, self.improvement = settings.batch_size, settings.improvement
         if net.rank is not None:
-            positions = math.prod(net.target_shape) // channels_of(net.target_shape)
-            self.batch_size = max(1, min(self.batch_size, BATCH // positions))
+            most = BATCH // positions_of(net.target_shape)
+            self.batch_size = max(1, min(self.batch_size, most))
         groups: list[dict[str, Any]] = [
             {
                 "params": [weight],

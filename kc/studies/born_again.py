@@ -7,12 +7,12 @@ import pandas as pd
 from kc.plans.records.born_again import BornAgain
 from kc.plans.studies import plan_of
 from kc.plans.study import StudyPlan
-from kc.report.curves import CurveAxis, curves_figure
+from kc.report.curves import CurveAxis
 from kc.report.figures import write_figure
 from kc.report.tables import Column, TableText, write_table
 from kc.settings.whole import Settings
 from kc.studies.components import draw_components
-from kc.studies.inconsistent import inconsistencies
+from kc.studies.inconsistent import inconsistencies, shares_figure
 from kc.studies.origin import origin, setting_notes
 from kc.studies.wording import INCONSISTENCY, ONE_CHAIN
 
@@ -54,14 +54,7 @@ def write(settings: Settings) -> None:
         provenance=origin(settings, "born_again", plan),
         columns={**INCONSISTENCY, "top1_last": Column("last generation's top-1 (%)", ".1f")},
     )
-    figure = curves_figure(
-        table,
-        CurveAxis("generation", "generation"),
-        CurveAxis("share", "Var(x$^\\Delta$) / Var(x*)"),
-        "layer",
-        labels={layer: layer for layer in study.layers},
-        y2=CurveAxis("top1", "top-1 (%)"),
-    )
+    figure = shares_figure(table, CurveAxis("generation", "generation"), study.layers)
     write_figure(figure, results / "figures" / "fig4_born_again")
     what = "Blind spots of generation 1: x$^\\Delta$ is what the last generation knows beyond it."
     draw_components(settings, "born_again", plan, "parts", what)

@@ -7,13 +7,13 @@ import pandas as pd
 from kc.plans.records.compression import Compression
 from kc.plans.studies import plan_of
 from kc.plans.study import StudyPlan
-from kc.report.curves import CurveAxis, curves_figure
+from kc.report.curves import CurveAxis
 from kc.report.figures import write_figure
 from kc.report.tables import Column, TableText, write_table
 from kc.settings.whole import Settings
 from kc.studies.components import draw_components
 from kc.studies.fits import read_network_card
-from kc.studies.inconsistent import inconsistencies
+from kc.studies.inconsistent import inconsistencies, shares_figure
 from kc.studies.origin import origin, setting_notes
 from kc.studies.wording import INCONSISTENCY, ONE_CHAIN
 
@@ -67,13 +67,8 @@ def write(settings: Settings) -> None:
             "top1_original": Column("original's top-1 (%)", ".1f"),
         },
     )
-    figure = curves_figure(
-        table,
-        CurveAxis("removed", "removed share of the weights"),
-        CurveAxis("share", "Var(x$^\\Delta$) / Var(x*)"),
-        "layer",
-        labels={layer: layer for layer in study.layers},
-        y2=CurveAxis("top1", "top-1 (%)"),
+    figure = shares_figure(
+        table, CurveAxis("removed", "removed share of the weights"), study.layers
     )
     write_figure(figure, results / "figures" / "fig4_compression")
     what = f"What pruning {max(study.removed):.1%} of the weights threw away is x$^\\Delta$."

@@ -1,12 +1,14 @@
 """How much of a layer another network does not know: rows of Figures 4 and 5 [L20]."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from kc.plans.products import FitPlan
+from kc.report.curves import CurveAxis, curves_figure
 from kc.studies.fits import read_fit_card, read_network_card, read_variances
 
 
@@ -40,4 +42,16 @@ def inconsistencies(
     """Give a row a fit; the column ``name`` holds its case."""
     return pd.DataFrame(
         [{name: case} | inconsistency(fit, results) for case, fits in cases.items() for fit in fits]
+    )
+
+
+def shares_figure(table: pd.DataFrame, x: CurveAxis, layers: Iterable[str]) -> Figure:
+    """Draw shares of x^Delta, a line a layer, and top-1 beside [L20, Fig. 4]."""
+    return curves_figure(
+        table,
+        x,
+        CurveAxis("share", "Var(x$^\\Delta$) / Var(x*)"),
+        "layer",
+        labels={layer: layer for layer in layers},
+        y2=CurveAxis("top1", "top-1 (%)"),
     )
