@@ -9,10 +9,10 @@ from tqdm import tqdm
 
 from kc.comparison import notes
 from kc.comparison.classes import check_classes, shares_by_class
-from kc.comparison.fits import Fitted, Variant, fit_direction, shapes_of
+from kc.comparison.fits import product_of, shapes_of
 from kc.comparison.forms import Form, align
 from kc.comparison.places import check_places
-from kc.comparison.rungs import Ladder, climb, variants_of
+from kc.comparison.rungs import ladder_of
 from kc.comparison.settings import CompareSettings
 from kc.comparison.shares import of_spread, one_ladder, shares_table, warnings_of
 from kc.comparison.sides import (
@@ -28,6 +28,8 @@ from kc.comparison.workplace import Direction, Workplace
 from kc.consistency.ladder import field_of
 from kc.consistency.net import check_shapes
 from kc.consistency.rank import common_rank, with_rank
+from kc.consistency.rungs import Fitted, Ladder, make_fitted
+from kc.consistency.variants import folders_of, orders_and_path, reseeded, varied
 from kc.images.rows import rows_in
 from kc.provenance import code_hash, plain, versions
 from kc.runtime import pick_device
@@ -61,7 +63,7 @@ class Comparison(NamedTuple):
     """The pictures; None where both features were made elsewhere."""
     provenance: dict[str, Any]
     ladder: pd.DataFrame | None = None
-    """A row a direction and map (:class:`kc.comparison.rungs.Ladder`), unless it was not wanted."""
+    """A row a direction and map (:class:`kc.consistency.rungs.Ladder`); None: not wanted."""
     ladder_notes: tuple[str, ...] = ()
     """What the maps are, and which were left out."""
 
@@ -128,7 +130,7 @@ def compare(
     repeated = {ends: _fitted(way, at) for ends, way in ways.items()}
     fits = {ends: some[0] for ends, some in repeated.items()}
     peers = _peers(ways, at)
-    ladders = {} if settings.ladder is False else _ladders(ways, fits, at)
+    ladders = {} if settings.ladder is False else _ladders(ways, at)
     shares = shares_table(repeated, ladders, settings.consistency.order)
     classes = _classes(ways, rows, at) if settings.labels else None
     about = {letter: (names[letter], forms[letter]) for letter in names}
@@ -192,11 +194,12 @@ def _places(
     made = [_named(*ends) for ends in DIRECTIONS]
     kinds = ["fits", "peers", *(["classes"] if settings.labels else [])]
     kinds += [] if settings.ladder is False else ["ladder"]
-    more = [*_reseeded(settings), *(variants_of(settings) if settings.ladder else [])]
+    more = reseeded(settings.repeats)
+    more += orders_and_path(settings.consistency) if settings.ladder else []
     shapes = [forms[s.letter].shape(s.layers[names[s.letter]].shape) for s in sides]
     kept = settings.consistency.components != "none" and all(len(shape) == 3 for shape in shapes)
     stores = [f"components/{name}" for name in made] if kept else []
-    beside = [f"fits/{name}{one.suffix}" for one in more for name in made]
+    beside = [folder for name in made for folder in folders_of(name, more)]
     return stores, [f"{kind}/{name}" for kind in kinds for name in made] + beside
 
 
@@ -218,15 +221,12 @@ def _ranked(at: Workplace, ways: Ways, images: int) -> Workplace:
     return at._replace(settings=at.settings.model_copy(update={"consistency": chosen}))
 
 
-def _reseeded(settings: CompareSettings) -> list[Variant]:
-    return [Variant(f".{n}", is_reseeded=True) for n in range(2, settings.repeats + 1)]
-
-
 def _fitted(way: Direction, at: Workplace) -> list[Fitted]:
     """Fit a direction, and as often again as is asked for."""
-    own = fit_direction(way, at)
-    more = (fit_direction(way, at, pictured=False, variant=one) for one in _reseeded(at.settings))
-    return [own, *more]
+    own = product_of(way, at)
+    first = make_fitted(own, at.out)
+    more = reseeded(at.settings.repeats)
+    return [first, *(make_fitted(varied(own, one, at.out), at.out) for one in more)]
 
 
 def _base(fits: Mapping[tuple[str, str], Fitted], settings: CompareSettings) -> int:
@@ -235,11 +235,9 @@ def _base(fits: Mapping[tuple[str, str], Fitted], settings: CompareSettings) -> 
     return field_of(0, settings.consistency.kernel_size, shape)
 
 
-def _ladders(
-    ways: Ways, fits: Mapping[tuple[str, str], Fitted], at: Workplace
-) -> dict[tuple[str, str], Ladder]:
+def _ladders(ways: Ways, at: Workplace) -> dict[tuple[str, str], Ladder]:
     bar = tqdm(ways.items(), desc="linear maps", unit="direction", disable=None)
-    return {ends: climb(way, fits[ends], at) for ends, way in bar}
+    return {ends: ladder_of(way, at) for ends, way in bar}
 
 
 def _peers(ways: Ways, at: Workplace) -> pd.DataFrame:

@@ -1,49 +1,24 @@
 """One direction of a comparison as files: g, its variances, and the components pictures need."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from types import MappingProxyType
-from typing import Any, NamedTuple
-
-import pandas as pd
+from collections.abc import Mapping
+from typing import Any
 
 from kc.comparison.workplace import Direction, Workplace
 from kc.consistency.component_store import Kept
-from kc.consistency.fit_product import FitProduct, make_fit
+from kc.consistency.fit_product import FitProduct
 from kc.consistency.net import positions_of
 from kc.consistency.order import Rows
 from kc.consistency.rank import Rank, with_rank
 from kc.consistency.result import FitResult
-from kc.consistency.saved import load_fit
+from kc.consistency.rungs import Fitted, make_fitted
 from kc.consistency.variance import Moments
 from kc.images.rows import rows_in
 from kc.names import SUBSETS, Shape
 from kc.provenance import product_key
 from kc.runtime import derive_seed
-from kc.store.product import read_card
 
 PICTURED = 512
 """Test images whose components are kept: the store's first, which are a random sample."""
-
-
-class Fitted(NamedTuple):
-    """A direction that is fitted, evaluated and written."""
-
-    card: dict[str, Any]
-    variances: pd.DataFrame
-    """Subset, component, variance."""
-    components: Path | None
-    """Their store, where they are kept."""
-
-    def share(self, subset: str) -> float:
-        """Give Var(x^Delta) / Var(x*) of a subset."""
-        return self.shares(subset, ["xdelta"])["xdelta"]
-
-    def shares(self, subset: str, names: Sequence[str]) -> dict[str, float]:
-        """Give shares of the target's variance by part."""
-        part = self.variances[self.variances["subset"] == subset]
-        variance = part.set_index("component")["variance"]
-        return {name: float(variance[name] / variance["target"]) for name in names}
 
 
 def shapes_of(of: Direction) -> tuple[Shape, Shape]:
@@ -51,55 +26,33 @@ def shapes_of(of: Direction) -> tuple[Shape, Shape]:
     return of.source.shape[1:], of.target.shape[1:]
 
 
-class Variant(NamedTuple):
-    """A fit beside a direction's own."""
-
-    suffix: str = ""
-    """Of its folder."""
-    changes: Mapping[str, Any] = MappingProxyType({})
-    """Of the settings."""
-    is_reseeded: bool = False
-    """Another seed; else the same one, so that images and units are the same."""
-    follows: bool = False
-    """Trained from the direction's own g (afresh where that is the linear start), and kept as
-    training ends: a step along a path."""
-
-
-OWN = Variant()
-
-
-def fit_direction(
-    of: Direction,
-    at: Workplace,
-    rank: Rank = None,
-    pictured: bool = True,
-    variant: Variant = OWN,
-) -> Fitted:
+def fit_direction(of: Direction, at: Workplace, rank: Rank = None, pictured: bool = True) -> Fitted:
     """Fit g from source to target on the training images and evaluate it on both subsets.
 
-    What lies there under the same key is not made again. ``rank``: the table's, where settings
-    leave it to the images. ``pictured``: keep the components of some test images, where the
-    layers are maps.
+    What lies there under the same key is not made again. See :func:`product_of`.
 
     Raises
     ------
     FeatureError
         Layers of different kinds, constant features, too few images.
     """
-    changed = at.settings.consistency.model_copy(update=dict(variant.changes))
-    settings = with_rank(changed, *shapes_of(of), rank)
-    seed, name = at.settings.seed, of.name + variant.suffix
-    own = at.out / "fits" / of.name
+    return make_fitted(product_of(of, at, rank, pictured), at.out)
+
+
+def product_of(
+    of: Direction, at: Workplace, rank: Rank = None, pictured: bool = True
+) -> FitProduct:
+    """Say what a direction's files are made from.
+
+    ``rank``: the table's, where settings leave it to the images. ``pictured``: keep the
+    components of some test images, where the layers are maps.
+    """
+    settings = with_rank(at.settings.consistency, *shapes_of(of), rank)
     about = settings.model_dump(mode="json", exclude={"components", "memory_gb"})
-    seeded = name if variant.is_reseeded else of.name
-    inputs, goes_on = of.inputs, False
-    if variant.follows:
-        card = read_card(own)
-        inputs = inputs | {"initial": card["key"]}
-        # the linear start has its gains shut, where a sigmoid has no slope to open them by
-        goes_on = card["chosen"]["stage"] != "start"
-    key = product_key({"fit": about, "seed": seed, "name": seeded}, inputs, "kc.comparison.fits")
-    kept = _kept(of, key, at) if pictured else None
+    seed = at.settings.seed
+    key = product_key(
+        {"fit": about, "seed": seed, "name": of.name}, of.inputs, "kc.comparison.fits"
+    )
     subsets: dict[str, Rows] = {subset: rows_in(of.target.rows, subset) for subset in SUBSETS}
 
     def told(result: FitResult, _: Mapping[str, Moments]) -> dict[str, Any]:
@@ -112,24 +65,16 @@ def fit_direction(
             "rows": {subset: len(rows) for subset, rows in subsets.items()},
         }
 
-    folder = make_fit(
-        FitProduct(
-            name,
-            key,
-            settings,
-            derive_seed("fit", seed, seeded),
-            subsets,
-            lambda: of.pair(at),
-            told,
-            kept,
-            initial=(lambda: load_fit(own, at.device).net) if goes_on else None,
-            choose="last" if variant.follows else "validation",
-        ),
-        at.out,
+    return FitProduct(
+        of.name,
+        key,
+        settings,
+        derive_seed("fit", seed, of.name),
+        subsets,
+        lambda: of.pair(at),
+        told,
+        _kept(of, key, at) if pictured else None,
     )
-    card = read_card(folder, files=["variances.csv"])
-    variances = pd.read_csv(folder / "variances.csv")
-    return Fitted(card, variances, None if kept is None else kept.path)
 
 
 def _kept(of: Direction, key: str, at: Workplace) -> Kept | None:

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from kc.comparison import notes
 from kc.comparison.compare import DEFAULT, DIRECTIONS, origin_of
 from kc.comparison.estimate import Work, check_space, matrix_rate, seconds_of, spell_seconds
-from kc.comparison.fits import Fitted, fit_direction
+from kc.comparison.fits import fit_direction
 from kc.comparison.forms import Form, align
 from kc.comparison.places import check_places
 from kc.comparison.record import specs_of
@@ -23,6 +23,7 @@ from kc.comparison.similarities import cka_of_all
 from kc.comparison.workplace import Direction, Workplace
 from kc.consistency.net import check_shapes
 from kc.consistency.rank import Rank, common_rank
+from kc.consistency.rungs import Fitted
 from kc.errors import FeatureError
 from kc.images.rows import rows_in
 from kc.names import SUBSETS, component_names

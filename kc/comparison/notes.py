@@ -6,12 +6,12 @@ from typing import Any
 
 import pandas as pd
 
-from kc.comparison.fits import Fitted
 from kc.comparison.forms import Form
 from kc.comparison.layers import Tap
 from kc.comparison.settings import CompareSettings
 from kc.comparison.sides import ComparedRows, ComparedSide
 from kc.comparison.similarities import WIDTH
+from kc.consistency.rungs import Fitted
 from kc.images.rows import rows_in
 from kc.names import SUBSETS, Subset
 from kc.similarity.measures import MANY, NAMES

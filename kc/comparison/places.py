@@ -5,10 +5,10 @@ from pathlib import Path
 
 from kc.comparison.arrays import OwnArrays
 from kc.comparison.classes import IMAGES
-from kc.comparison.rungs import LINEAR, MOVED
 from kc.comparison.sides import ComparedSide
 from kc.comparison.similarities import CKA, PEERS
 from kc.consistency import saved
+from kc.consistency.rungs import LADDER, MOVED
 from kc.errors import StoreError
 from kc.store.ownership import refuse_strangers, store_strangers
 from kc.store.place import SUFFIXES, Folder
@@ -19,7 +19,7 @@ FILES = {
     "fits": saved.FILES,
     "peers": (PEERS, CKA),
     "classes": (IMAGES,),
-    "ladder": (LINEAR, MOVED),
+    "ladder": (LADDER, MOVED),
 }
 """All that is written into a product's folder, by where it lies."""
 

@@ -7,8 +7,7 @@ import numpy as np
 import pandas as pd
 
 from kc.comparison import notes
-from kc.comparison.fits import Fitted
-from kc.comparison.rungs import Ladder
+from kc.consistency.rungs import Fitted, Ladder
 from kc.names import SUBSETS, component_names
 
 LINEAR = ("linear_share_patches", "linear_share_positions")

@@ -16,7 +16,7 @@
     :data:`kc.similarity.measures.NAMES`.
 ``tables/ladder.csv`` (and .md, .tex, .json), ``figures/ladder.png`` (and .svg)
     Unless ``--no-ladder``: a row a direction and map, linear or g
-    (:class:`kc.comparison.rungs.Ladder`). With ``--ladder`` also ``figures/ladder-path.*``.
+    (:class:`kc.consistency.rungs.Ladder`). With ``--ladder`` also ``figures/ladder-path.*``.
 ``tables/classes.csv`` (and .md, .tex, .json)
     With ``--labels``: a row a direction and class, test images
     (:func:`kc.comparison.classes.shares_by_class`).

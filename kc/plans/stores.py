@@ -49,7 +49,7 @@ def store_uses(settings: Settings, plans: Mapping[str, StudyPlan]) -> list[Store
             tuple(
                 name
                 for name, plan in plans.items()
-                if plan.stores and network in networks_of(plan.fits)
+                if network in networks_of(plan.fits if plan.stores else plan.climbed)
             ),
         )
         for network in networks_of(fits)

@@ -22,6 +22,8 @@ class StudyPlan:
     """Further files it reads, relative to the results folder."""
     figures: Mapping[str, str] = field(default_factory=dict)
     """Figures whose names depend on the settings, each with its caption."""
+    climbed: tuple[FitPlan, ...] = field(default=())
+    """Fits that have a ladder (:mod:`kc.consistency.rungs`) and repeats beside them."""
 
     @property
     def fits(self) -> tuple[FitPlan, ...]:

@@ -1,5 +1,6 @@
 """The reconstruction network g: what it is, and how it is fitted."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -28,8 +29,8 @@ class Optimiser(Section):
     )
     batch_size: Count = 64
     learning_rate: Positive = Field(1e-2, description="of W, where an output has 576 inputs")
-    gain_learning_rate: Positive = Field(5e-2, description="of q, p = sigmoid(q)")
-    weight_decay: Annotated[float, Field(ge=0)] = Field(2.0, description="decoupled; not on q")
+    gain_learning_rate: Positive = Field(5e-2, description="of q, which gives p")
+    weight_decay: Annotated[float, Field(ge=0)] = Field(4.0, description="decoupled; not on q")
     closed_form_start: bool = Field(True, description="W(0) starts from the best linear map")
     validation_share: Share = Field(0.1, description="share of the training images to stop on")
 
@@ -48,7 +49,7 @@ class Consistency(Section):
         "maps what the images carry",
     )
     gain: Literal["sigmoid", "free"] = Field(
-        "sigmoid", description="p = sigmoid(q), or p = q as the paper has it"
+        "free", description="p = q as the paper has it, or p = sigmoid(q)"
     )
     centring: Literal["layer", "channel"] = Field(
         "layer",
@@ -56,7 +57,7 @@ class Consistency(Section):
         "as in the paper, or each channel's, so that no constant counts as unknown",
     )
     penalty: Annotated[float, Field(ge=0)] | Literal["raw_equivalent"] = Field(
-        0.01,
+        0.001,
         description="lambda on sum p^2; raw_equivalent: the paper's raw lambda / Var(x*)",
     )
     optimiser: Optimiser = Optimiser()
@@ -69,10 +70,20 @@ class Consistency(Section):
         "float32", description="of the products inside a fit; parts are always made in float32"
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _released_has_its_own(cls, given: object) -> object:
+        """Take the released code's p and lambda where none are given."""
+        if isinstance(given, Mapping) and given.get("preset") == "released":
+            return {"gain": "sigmoid", "penalty": 0.1, **given}
+        return given
+
     @model_validator(mode="after")
     def _released_is_fixed(self) -> "Consistency":
         if self.preset == "released" and self.penalty == "raw_equivalent":
             raise ValueError("penalty 'raw_equivalent' is for preset 'paper': 'released' is raw")
         if self.preset == "released" and self.rank != "full":
             raise ValueError(f"rank {self.rank} is for preset 'paper': 'released' has none")
+        if self.preset == "released" and self.gain == "free":
+            raise ValueError("gain 'free' is for preset 'paper': 'released' has p = sigmoid(q)")
         return self

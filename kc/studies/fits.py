@@ -1,7 +1,7 @@
 """What fits and networks have left on disk, as frames. The one reader of those formats here."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,11 +86,36 @@ def read_network_card(plan: NetworkPlan, results: Path) -> dict[str, Any]:
     return _read(results / "networks" / plan.name / "card.json", f"the network {plan.name}")
 
 
+def read_beside(plan: FitPlan, kind: str, file: str, results: Path) -> pd.DataFrame:
+    """Read a table that lies beside a fit, in ``kind/<fit>/`` (``ladder``, ``repeats``).
+
+    Raises
+    ------
+    StoreError
+        A file that is missing or damaged, or was not made of the fit that is there now.
+    """
+    folder = results / kind / plan.name
+    card = _read(folder / "card.json", f"the {kind} of the fit {plan.name}", [file])
+    if card["of"] != read_fit_card(plan, results)["key"]:
+        raise StoreError(
+            f"{folder}: made of another fit {plan.name} than the one that is there. "
+            f"Cure: {_cure(folder / 'card.json')}"
+        )
+    return pd.read_csv(folder / file)
+
+
+def read_restart(plan: FitPlan, results: Path) -> dict[str, Any]:
+    """Read what g gained when it was trained on (``gain``, ``epochs``); empty: it was not."""
+    path = results / "repeats" / plan.name / "card.json"
+    found: dict[str, Any] = _read(path, f"the repeats of the fit {plan.name}")["restart"]
+    return found
+
+
 def shares_of(fits: Iterable[FitPlan], case: str, results: Path) -> pd.DataFrame:
     """List a row a fit and subset: who, on which images, and every part's variance.
 
     Columns: case, network, layer, images, source_network, target_network,
-    positions_per_weight, preset, penalty, settled, resized, subset; variances x0..xK, xdelta,
+    positions_per_weight, preset, penalty, gain, settled, resized, subset; variances x0..xK, xdelta,
     cross, target; and sum, that of x0..xK and xdelta.
     """
     rows = []
@@ -106,6 +131,7 @@ def shares_of(fits: Iterable[FitPlan], case: str, results: Path) -> pd.DataFrame
             "positions_per_weight": float(card["positions_per_weight"]),
             "preset": str(card["preset"]),
             "penalty": float(card["penalty"]),
+            "gain": str(card["gain"]),
             "settled": str(card["settled"]),
             "resized": bool(card["resized"]),
         }
@@ -118,10 +144,10 @@ def shares_of(fits: Iterable[FitPlan], case: str, results: Path) -> pd.DataFrame
     return frame.assign(sum=frame.filter(regex=PARTS).sum(axis=1))
 
 
-def _read(path: Path, what: str) -> dict[str, Any]:
+def _read(path: Path, what: str, files: Sequence[str] = ()) -> dict[str, Any]:
     if not path.is_file():
         raise _missing(path, what)
-    return read_card(path.parent, _cure(path), ())
+    return read_card(path.parent, _cure(path), files)
 
 
 def _cure(path: Path) -> str:

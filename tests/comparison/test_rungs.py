@@ -12,6 +12,7 @@ from kc.comparison.estimate import Work, linear_operations
 from kc.comparison.shares import of_spread
 from kc.comparison.write_pair import write_comparison
 from kc.consistency import fit_product
+from kc.consistency import rungs as measured
 from kc.settings.custom import Pair
 from kc.settings.reconstruction import Consistency, Optimiser
 
@@ -48,7 +49,7 @@ def test_linear_maps_stand_beside_g_and_nothing_is_made_twice(sides, tmp_path, m
     assert "than the linear map of its field" in found.ladder_notes[0]
     held = found.shares[found.shares["subset"] == "test"].set_index("target")
     assert held["x1_beyond"]["b"] <= held["x1"]["b"]
-    monkeypatch.setattr(rungs, "linear_rung", lambda *_: pytest.fail("made again"))
+    monkeypatch.setattr(measured, "linear_rung", lambda *_: pytest.fail("made again"))
     again = compare(*sides, out=tmp_path / "out", settings=settings())
     pd.testing.assert_frame_equal(again.ladder, found.ladder)
     pd.testing.assert_frame_equal(again.shares, found.shares)
@@ -101,7 +102,7 @@ def test_a_map_that_costs_more_than_the_fit_is_left_out_and_named(sides, tmp_pat
     assert set(found.ladder["field"].dropna()) == {3, 5, 7}  # 7 is that of g
     assert 7 not in set(found.ladder[found.ladder["map"] == "linear"]["field"])
     assert "left out 7 x 7 (it costs more than the fit: --ladder)" in found.ladder_notes[0]
-    monkeypatch.setattr(rungs, "WIDEST", 20)
+    monkeypatch.setattr(measured, "WIDEST", 20)
     found = compare(*sides, out=tmp_path / "out", settings=settings(ladder=True, order=0))
     assert "left out 3 x 3 (27 inputs, at most 20)" in found.ladder_notes[0]
 

@@ -33,6 +33,8 @@ def write_results(
     """
     for fit in plan.fits:
         write_fit(fit, results, share, preset)
+    for fit in plan.climbed:
+        write_ladder(fit, results, share)
     for network in plan.networks:
         write_network(network, results, top1)
 
@@ -44,6 +46,49 @@ def write_fit(fit: FitPlan, results: Path, share: ShareOf, preset: str = "paper"
     names = ["subset", "component", "variance", "variance_released_centring"]
     pd.DataFrame(rows, columns=names).to_csv(folder / "variances.csv", index=False)
     write_card(folder, card_of(fit, preset))
+
+
+def write_ladder(fit: FitPlan, results: Path, share: ShareOf, penalty: float = 0.1) -> None:
+    """Write what stands beside a fit: maps of the fields 3 to 7, the path, two more seeds of g.
+
+    g misses 0.05 less than the linear map of its field. The second seed's parts lie 0.01 above
+    the first's, the third's 0.02 below.
+    """
+    own, rows = share(fit, "test"), []
+    for field, extra in ((3, 0.2), (5, 0.1), (7, 0.05)):
+        missed = {"field": field, "xdelta": own + extra, "xdelta_train": own}
+        rows.append({"map": "linear", "order": 0, **missed})
+    for order, at, loss in ((1, penalty, 0.4), (2, 0.0, 0.3), (2, penalty, 0.2)):
+        g = {"order": order, "field": 3 + 2 * order, "penalty": at, "xdelta": own}
+        g |= {"beyond_linear": 0.05, "validation_mse": loss, "settled": "plateau"}
+        rows.append({"map": "g", **g, "x0": 0.5, "x1": 0.1, "x2": 0.1, "cross": 0.0})
+    _write_beside("ladder", fit, results, {"ladder.csv": pd.DataFrame(rows)})
+    linear = {"x0_linear": 0.6, "x1_beyond": 0.02, "x2_beyond": 0.01}
+    moved = pd.DataFrame([{"subset": subset, **linear} for subset in TARGET])
+    _write_beside("ladder", fit, results, {"moved.csv": moved})
+    repeats = []
+    for number, more in enumerate((0.0, 0.01, -0.02), start=1):
+        for subset, target in TARGET.items():
+            parts = {name: value / target for _, name, value, _ in variances(subset, own)}
+            del parts["target"]
+            moved_by = {name: value + more for name, value in parts.items()}
+            repeats.append({"repeat": number, "subset": subset, **moved_by})
+    restart = {"restart": {"gain": 0.004, "epochs": 60}}
+    _write_beside("repeats", fit, results, {"repeats.csv": pd.DataFrame(repeats)}, restart)
+
+
+def _write_beside(
+    kind: str,
+    fit: FitPlan,
+    results: Path,
+    frames: dict[str, pd.DataFrame],
+    more: dict[str, Any] | None = None,
+) -> None:
+    folder = results / kind / fit.name
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, frame in frames.items():
+        frame.to_csv(folder / name, index=False)
+    write_card(folder, {"fit": fit.name, "of": card_of(fit)["key"], **(more or {})})
 
 
 def write_card(folder: Path, card: dict[str, Any]) -> None:
@@ -71,6 +116,7 @@ def card_of(fit: FitPlan, preset: str = "paper") -> dict[str, Any]:
         "only": fit.only,
         "preset": preset,
         "penalty": 0.1,
+        "gain": "free",
         "settled": "plateau",
         "p": [0.4, 0.3],
         "resized": False,

@@ -13,7 +13,7 @@ from kc.plans.studies import plan_of
 from kc.plans.study import StudyPlan
 from kc.settings.load import load_settings
 from kc.studies.stability.numbers import StabilityTables, stability_tables
-from tests.reference.written_fits import X1, X2, card_of, write_card, write_results
+from tests.reference.written_fits import X1, X2, card_of, write_card, write_ladder, write_results
 
 LAYERS = {"vgg16_bn": ["conv4_3", "conv5_3"]}
 TABLE1 = ["case", "network", "layer", "subset", "mean", "mean_of_sum", "ci_low", "ci_high", "n"]
@@ -102,6 +102,41 @@ def test_printed_values_stand_beside(tmp_path: Path):
     found = row(tables.table2, component="x0", layer="conv4_3", subset="train")
     assert found["paper"] == 1.06
     assert found["paper_share_of_sum"] == pytest.approx(1.06 / 1.31)
+
+
+def test_beside_the_shares_stands_how_sure_they_are(tmp_path: Path):
+    tables = made(tmp_path)
+    own = {fit.target_layer: fit for fit in planned().climbed}
+    assert sorted(own) == ["conv4_3", "conv5_3"]
+    found = row(tables.table2, component="x1", layer="conv4_3", subset="test")
+    assert found["pair_share"] == pytest.approx(X1 / 5)
+    assert found["pair_spread"] == pytest.approx(0.03)
+    assert found["pair_moved"] == pytest.approx(0.02)
+    assert found["settled"] == "plateau"
+    delta = row(tables.table2, component="xdelta", layer="conv5_3", subset="test")
+    assert delta["pair_share"] == delta["pair_moved"] == smooth(own["conv5_3"], "test")
+    cross = row(tables.table2, component="cross", layer="conv5_3", subset="test")
+    assert cross["pair_moved"] == pytest.approx(1 - 0.6 - 0.02 - 0.01 - delta["pair_share"])
+    told = tables.notes["table2"][-1]
+    assert told.startswith("Cannot be told apart from nothing, test images: x2 of vgg16_bn conv4_3")
+    assert "x1 of" not in told
+    ladder = tables.ladder[tables.ladder["layer"] == "conv5_3"]
+    assert list(ladder["map"]) == ["linear"] * 3 + ["g"] * 3
+    notes = " ".join(tables.notes["ladder"])
+    assert (
+        "vgg16_bn conv4_3: g gives 0.050 more than the linear map of its field, lambda 0.1 "
+        in notes
+    )
+    assert "gain 0.4 to 0.4 % of their validation MSE" in notes
+
+
+def test_a_ladder_of_another_fit_is_refused(tmp_path: Path):
+    plan = planned()
+    write_results(plan, tmp_path, smooth)
+    fit = plan.climbed[0]
+    write_card(tmp_path / "fits" / fit.name, card_of(fit) | {"key": "other"})
+    with pytest.raises(StoreError, match=f"{fit.name}: made of another fit .* than the one that"):
+        stability_tables(plan, tmp_path)
 
 
 def test_parts_with_cross_make_the_whole(tmp_path: Path):
@@ -220,8 +255,11 @@ def test_lambda_and_resizing_are_said_by_layer(tmp_path: Path):
     write_results(plan, tmp_path, smooth)
     for number, fit in enumerate(plan.fits):
         deep = fit.target_layer == "conv5_3"
-        card = card_of(fit) | {"penalty": 0.2 + number / 1000 if deep else 0.4, "resized": deep}
+        penalty = 0.2 + number / 1000 if deep else 0.4
+        card = card_of(fit) | {"penalty": penalty, "resized": deep}
         write_card(tmp_path / "fits" / fit.name, card)
+        if fit in plan.climbed:
+            write_ladder(fit, tmp_path, smooth, penalty)
     notes = stability_tables(plan, tmp_path).notes["table1"]
     deep = [0.2 + n / 1000 for n, f in enumerate(plan.fits) if f.target_layer == "conv5_3"]
     wanted = f"0.4 for vgg16_bn conv4_3, {min(deep):g} to {max(deep):g} for vgg16_bn conv5_3"

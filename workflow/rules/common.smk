@@ -27,6 +27,7 @@ RESULTS = str(SETTINGS.results)
 # jobs follow their own manifests to the place these settings name, and to no other
 SETTINGS.storage.announce()
 FITS = merged(fit for plan in PLANS.values() for fit in plan.fits)
+CLIMBED = merged(fit for plan in PLANS.values() for fit in plan.climbed)
 NETWORKS = with_origins(network for plan in PLANS.values() for network in plan.networks)
 KEPT = kept_fits(SETTINGS, FITS)
 DROPPED = [

@@ -33,3 +33,43 @@ for pair, members in groupby(
             code=code_of("kc.steps.fits"),
         script:
             "../scripts/consistency/fit.py"
+
+
+# What stands beside some fits: linear maps, lower orders, other lambda, other seeds of g.
+for pair, members in groupby(
+    sorted(CLIMBED, key=lambda fit: fit.pair), key=lambda fit: fit.pair
+):
+    fits = list(members)
+
+    rule:
+        name:
+            f"ladder_{pair}"
+        input:
+            [f"{RESULTS}/fits/{fit.name}/card.json" for fit in fits],
+            [f"{RESULTS}/activations/{end.name}.json" for end in networks_of(fits)],
+        output:
+            [
+                f"{RESULTS}/{kind}/{fit.name}/card.json"
+                for kind in ("ladder", "repeats")
+                for fit in fits
+            ],
+        log:
+            f"{RESULTS}/logs/ladders/{pair}.log",
+        priority: 2
+        conda:
+            TORCH
+        threads: 1
+        resources:
+            gpu=1,
+            mem_mb=memory("consistency"),
+            runtime=SETTINGS.cluster.consistency.minutes,
+        params:
+            root=MODULES,
+            results=results_folder,
+            device=SETTINGS.device,
+            fits=[plain(asdict(fit)) for fit in fits],
+            repeats=SETTINGS.stability.repeats,
+            settings=plain(SETTINGS.consistency),
+            code=code_of("kc.steps.ladders"),
+        script:
+            "../scripts/consistency/ladder.py"

@@ -7,6 +7,11 @@ for study, plan in PLANS.items():
         input:
             [f"{RESULTS}/fits/{fit.name}/card.json" for fit in plan.fits],
             [
+                f"{RESULTS}/{kind}/{fit.name}/card.json"
+                for kind in ("ladder", "repeats")
+                for fit in plan.climbed
+            ],
+            [
                 f"{RESULTS}/networks/{network.name}/card.json"
                 for network in plan.networks
             ],

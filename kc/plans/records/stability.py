@@ -31,17 +31,24 @@ class Stability(StudySection):
     half_images: bool = Field(
         True, description="case 1: fit once more on half the images, to see how far g overfits"
     )
+    repeats: Annotated[int, Field(ge=1, le=20)] = Field(
+        3, description="fits of one pair a layer with other seeds of g, its own among them"
+    )
 
 
 def _plan(about: Stability, _: Others) -> StudyPlan:
     """Pair networks as [L20, Sec. 4.2]: case 1 all ordered pairs of seeds, case 2 halves."""
     initialization: list[FitPlan] = []
     training_data: list[FitPlan] = []
+    climbed: list[FitPlan] = []
     for architecture, layers in about.layers.items():
         networks = [NetworkPlan(about.dataset, architecture, seed) for seed in about.seeds]
         for layer in layers:
             for number, (a, b) in enumerate(permutations(networks, 2)):
-                initialization.append(FitPlan(a, b, layer, layer, keep=number == 0))
+                whole = FitPlan(a, b, layer, layer, keep=number == 0)
+                initialization.append(whole)
+                if number == 0:
+                    climbed.append(whole)
                 if about.half_images:
                     initialization.append(FitPlan(a, b, layer, layer, "half"))
             for index in range(about.half_splits):
@@ -50,9 +57,8 @@ def _plan(about: Stability, _: Others) -> StudyPlan:
                     for part in "ab"
                 ]
                 training_data += [FitPlan(a, b, layer, layer) for a, b in permutations(halves, 2)]
-    return StudyPlan(
-        {"initialization": tuple(initialization), "training_data": tuple(training_data)}
-    )
+    cases = {"initialization": tuple(initialization), "training_data": tuple(training_data)}
+    return StudyPlan(cases, climbed=tuple(climbed))
 
 
 STUDY = Study(
@@ -64,7 +70,11 @@ STUDY = Study(
     "g.",
     settings=Stability,
     plan=_plan,
-    tables=("table1", "table2", "networks"),
-    plots={"table1": "Table 1: test and training images, and the values printed in [L20]."},
+    tables=("table1", "table2", "ladder", "networks"),
+    plots={
+        "table1": "Table 1: test and training images, and the values printed in [L20].",
+        "ladder": "What the orders are worth, one pair a layer: share missed by linear maps and "
+        "by g, and the path over lambda.",
+    },
     environment="report",
 )

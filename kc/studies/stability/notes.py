@@ -1,9 +1,12 @@
 """What must be said under Tables 1 and 2, each sentence written from the numbers it is about."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import pandas as pd
 
+from kc.plans.products import FitPlan
 from kc.studies import printed
 from kc.studies.depth import DepthComparison, compare_depths
 from kc.studies.intervals import LEAST, Estimate, over_fits
@@ -11,6 +14,23 @@ from kc.studies.intervals import LEAST, Estimate, over_fits
 FIT = ("case", "images", "source_network", "target_network")
 """With the layer, what tells one fit from another."""
 CASES = {"initialization": "different initialisations", "training_data": "different training data"}
+
+
+class Pair(NamedTuple):
+    """The one pair of a layer that has a ladder and repeats beside its fit."""
+
+    fit: FitPlan
+    parts: pd.DataFrame
+    """A row a subset and component, shares of Var(x*): ``pair_share``, ``pair_spread`` over the
+    seeds of g (NaN where there is one), ``pair_moved``."""
+    rungs: pd.DataFrame
+    """Its ladder (:class:`kc.consistency.rungs.Ladder`), with network and layer."""
+    penalty: float
+    """Lambda of its own fit."""
+    repeats: int
+    """Seeds of g."""
+    restart: Mapping[str, Any]
+    """What training on gained (:class:`kc.consistency.repeats.Repeats`)."""
 
 
 def table1_notes(shares: pd.DataFrame) -> tuple[str, ...]:
@@ -49,6 +69,87 @@ def table2_notes(shares: pd.DataFrame) -> tuple[str, ...]:
     )
 
 
+def pair_notes(table2: pd.DataFrame, pairs: Sequence[Pair]) -> tuple[str, ...]:
+    """Say what the columns of one pair are, and which parts cannot be told apart from nothing."""
+    repeats = pairs[0].repeats
+    notes = [
+        f"pair_share is that of one pair a layer ({_first(pairs)}); pair_moved the same once what "
+        "is linear in the higher orders (in the patches that x^(0) sees) is moved to x^(0): half "
+        "of a ReLU is linear, and a fit may book it in either order."
+    ]
+    if repeats > 1:
+        notes[0] += (
+            f" pair_spread: largest minus smallest of {repeats} fits with other seeds of g (and "
+            "other validation cuts)."
+        )
+        held = table2[table2["subset"] == "test"]
+        doubtful = held[held["pair_spread"] > held["pair_share"].abs()]
+        if len(doubtful):
+            told = [
+                f"{row.component} of {row.network} {row.layer} ({row.pair_share:.3f}, spread "
+                f"{row.pair_spread:.3f})"
+                for row in doubtful.itertuples()
+            ]
+            notes.append(f"Cannot be told apart from nothing, test images: {', '.join(told)}.")
+    return tuple(notes)
+
+
+def ladder_notes(ladder: pd.DataFrame, pairs: Sequence[Pair]) -> tuple[str, ...]:
+    """Say what the rows are, what g gains over linear maps, and what training on brings."""
+    told = []
+    for pair in pairs:
+        path = path_of(pair.rungs).sort_values("validation_mse")
+        gain = float(path[path["penalty"] == pair.penalty]["beyond_linear"].iloc[0])
+        line = "no linear map of its field" if math.isnan(gain) else _gained(gain)
+        if len(path) > 1:
+            line += f", lambda {path['penalty'].iloc[0]:g} validates best"
+        told.append(f"{pair.fit.target.architecture} {pair.fit.target_layer}: {line}")
+    open_ones = int((ladder["settled"] == "no").sum())
+    notes = (
+        []
+        if not open_ones
+        else [
+            f"Warning: {open_ones} of the table's fits of g are not finished (settled: no); their "
+            "xdelta is too large."
+        ]
+    )
+    notes += [
+        f"One pair a layer ({_first(pairs)}), test images but for xdelta_train. {'; '.join(told)}.",
+        "linear: the best linear map, with an intercept, that sees a field x field neighbourhood "
+        "(ridge by the validation cut); flattened: whole images. beyond_linear: what g misses less "
+        "than the linear map of its own field. Only that is non-linear: on maps an order of g also "
+        "widens the field.",
+        "Along lambda each g is trained on from the one of the tables; its orders are shares of "
+        "Var(x*). p is not identified (a channel of little variance lets W(0) pay for it): it must "
+        "not be compared across pairs.",
+    ]
+    gains = [pair.restart["gain"] for pair in pairs if pair.restart]
+    if gains:
+        notes.append(
+            "Trained on from where they ended, by the same rule and at most as long again, the g "
+            f"of these pairs gain {100 * min(gains):.1f} to {100 * max(gains):.1f} % of their "
+            "validation MSE."
+        )
+    return tuple(notes)
+
+
+def path_of(rungs: pd.DataFrame) -> pd.DataFrame:
+    """Take the g of the highest order of one pair, a row a lambda."""
+    of = rungs[rungs["map"] == "g"]
+    path: pd.DataFrame = of[of["order"] == of["order"].max()]
+    return path
+
+
+def _first(pairs: Sequence[Pair]) -> str:
+    ends = sorted({(pair.fit.source.seed, pair.fit.target.seed) for pair in pairs})
+    return " or ".join(f"seed {a} to seed {b}" for a, b in ends)
+
+
+def _gained(gain: float) -> str:
+    word = "more" if gain > 0 else "less"
+    return f"g gives {abs(gain):.3f} {word} than the linear map of its field"
+
+
 def unsettled_notes(shares: pd.DataFrame) -> tuple[str, ...]:
     """Count the fits that are not finished; nothing where all are."""
     fits = shares.drop_duplicates([*FIT, "layer"])
@@ -72,9 +173,10 @@ def preset_notes(shares: pd.DataFrame) -> tuple[str, ...]:
     notes = []
     presets = set(shares["preset"])
     if "paper" in presets:
+        bounded = ", p = sigmoid(q)" if "sigmoid" in set(shares["gain"]) else ""
         notes.append(
             "Preset paper: x and x* are normalised by one mean and std a layer, Sigma is a "
-            "variance per channel over the training images, p = sigmoid(q), and lambda acts on "
+            f"variance per channel over the training images{bounded}, and lambda acts on "
             f"normalised features: {_penalties(shares)} (the paper, on raw ones: 0.1, and 8.0 for "
             "AlexNet). The optimiser is ours and stops on a validation cut of the training images."
         )

@@ -9,14 +9,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from kc.names import component_names
+from kc.plans.products import FitPlan
 from kc.plans.study import StudyPlan
 from kc.studies import printed
-from kc.studies.fits import PARTS, read_fit_card, read_network_card, shares_of
+from kc.studies.fits import (
+    PARTS,
+    read_beside,
+    read_fit_card,
+    read_network_card,
+    read_restart,
+    shares_of,
+)
 from kc.studies.intervals import Estimate, over_fits
-from kc.studies.stability.notes import table1_notes, table2_notes
+from kc.studies.stability.notes import Pair, ladder_notes, pair_notes, table1_notes, table2_notes
 
 GROUP = ["case", "network", "layer", "subset"]
 
@@ -27,9 +36,13 @@ class StabilityTables:
 
     table1: pd.DataFrame
     table2: pd.DataFrame
+    ladder: pd.DataFrame
+    """What the orders are worth, one pair a layer (:mod:`kc.consistency.rungs`)."""
+    penalties: Mapping[tuple[str, str], float]
+    """Lambda of the tables, by network and layer."""
     networks: pd.DataFrame
     notes: Mapping[str, tuple[str, ...]]
-    """Sentences under a table, by ``table1``, ``table2``, ``networks``."""
+    """Sentences under a table, by its name."""
     cards: Mapping[str, Mapping[str, Any]]
     """Cards of the ``fits`` and ``networks``, by name: where every number comes from."""
 
@@ -55,14 +68,19 @@ def stability_tables(plan: StudyPlan, results: Path) -> StabilityTables:
     )
     fits = {fit.name: read_fit_card(fit, results) for fit in plan.fits}
     networks = {network.name: read_network_card(network, results) for network in plan.networks}
-    table1, table2 = _table1(shares), _table2(shares)
+    pairs = [_pair_of(fit, results) for fit in plan.climbed]
+    table1, table2 = _table1(shares), _table2(shares, pd.concat(p.parts for p in pairs))
+    ladder = pd.concat((pair.rungs for pair in pairs), ignore_index=True)
     return StabilityTables(
         table1,
         table2,
+        ladder,
+        {(p.fit.target.architecture, p.fit.target_layer): p.penalty for p in pairs},
         _networks(plan, networks),
         {
             "table1": table1_notes(shares),
-            "table2": table2_notes(shares),
+            "table2": (*table2_notes(shares), *pair_notes(table2, pairs)),
+            "ladder": ladder_notes(ladder, pairs),
             "networks": ("Accuracies are top-1, in percent; the last epoch is kept.",),
         },
         {"fits": fits, "networks": networks},
@@ -97,13 +115,63 @@ def _table1(shares: pd.DataFrame) -> pd.DataFrame:
                 "paper": printed.TABLE1[case].get((network, layer), math.nan),
                 "positions_per_weight": float(group["positions_per_weight"].mean()),
                 "mean_half_images": float((half["xdelta"] / half["target"]).mean()),
+                "settled": _spell_settled(group["settled"]),
             }
         )
     return pd.DataFrame(rows)
 
 
-def _table2(shares: pd.DataFrame) -> pd.DataFrame:
-    """Average every part's variance over the different-initialisation pairs [L20, Table 2]."""
+def _spell_settled(found: "pd.Series[str]") -> str:
+    """Spell why fits ended: the word where it is the same for all, else with counts."""
+    counts = found.value_counts()
+    if len(counts) == 1:
+        return str(counts.index[0])
+    return ", ".join(f"{word} {count}" for word, count in counts.items())
+
+
+def _pair_of(fit: FitPlan, results: Path) -> Pair:
+    """Read what stands beside the fit of one pair of a layer."""
+    repeats = read_beside(fit, "repeats", "repeats.csv", results)
+    moved = read_beside(fit, "ladder", "moved.csv", results).set_index("subset")
+    rungs = read_beside(fit, "ladder", "ladder.csv", results)
+    at = {"network": fit.target.architecture, "layer": fit.target_layer}
+    rows = []
+    for subset, some in repeats.groupby("subset", sort=False):
+        shares = some.drop(columns=["repeat", "subset"])  # its own first
+        own = {str(name): float(shares[name].iloc[0]) for name in shares}
+        linear = {str(name): float(moved[name][subset]) for name in moved}
+        beyond = _moved(linear, own["xdelta"]) if linear else {}
+        for name, share in own.items():
+            spread = float(np.ptp(shares[name])) if len(shares) > 1 else math.nan
+            row = at | {"subset": str(subset), "component": name}
+            rows.append(
+                row
+                | {"pair_share": share, "pair_spread": spread}
+                | {"pair_moved": beyond.get(name, math.nan)}
+            )
+    rungs.insert(0, "network", at["network"])
+    rungs.insert(1, "layer", at["layer"])
+    return Pair(
+        fit,
+        pd.DataFrame(rows),
+        rungs,
+        float(read_fit_card(fit, results)["penalty"]),
+        len(repeats["repeat"].unique()),
+        read_restart(fit, results),
+    )
+
+
+def _moved(linear: Mapping[str, float], xdelta: float) -> dict[str, float]:
+    """Name the orders without what is linear in them as the parts; x^Delta stays as it is."""
+    found = {name.split("_")[0]: value for name, value in linear.items()} | {"xdelta": xdelta}
+    return found | {"cross": 1 - sum(found.values())}
+
+
+def _table2(shares: pd.DataFrame, parts: pd.DataFrame) -> pd.DataFrame:
+    """Average every part's variance over the different-initialisation pairs [L20, Table 2].
+
+    ``parts``: what is known of the parts of one pair a layer.
+    """
     order = len(shares.filter(regex=PARTS).columns) - 2
     wanted = shares[(shares["case"] == "initialization") & (shares["images"] == "all")]
     rows = []
@@ -130,9 +198,10 @@ def _table2(shares: pd.DataFrame) -> pd.DataFrame:
                     else math.nan,
                     "paper": printed.TABLE2.get(component, {}).get(at, math.nan),
                     "paper_share_of_sum": printed.share_of_sum(component, at),
+                    "settled": _spell_settled(group["settled"]),
                 }
             )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).merge(parts, "left", [*GROUP[1:], "component"])
 
 
 def _networks(plan: StudyPlan, cards: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:

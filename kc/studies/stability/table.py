@@ -8,6 +8,7 @@ from kc.report.tables import Column, TableText, write_table
 from kc.settings.whole import Settings
 from kc.studies.origin import origin, setting_notes
 from kc.studies.stability.figure import stability_figure
+from kc.studies.stability.ladder_figure import ladder_figure
 from kc.studies.stability.numbers import stability_tables
 
 COLUMNS: Mapping[str, Column] = {
@@ -24,6 +25,13 @@ COLUMNS: Mapping[str, Column] = {
     "test_accuracy": Column("test accuracy (top-1, %)", ".1f"),
     "train_accuracy": Column("train accuracy (top-1, %)", ".1f"),
     "images": Column("training images"),
+    "pair_share": Column("one pair: share", ".3f"),
+    "pair_spread": Column("one pair: spread over seeds of g", ".3f"),
+    "pair_moved": Column("one pair: share, linear parts moved to x0", ".3f"),
+    "penalty": Column("lambda"),
+    "xdelta": Column("xdelta", ".3f"),
+    "xdelta_train": Column("xdelta, train", ".3f"),
+    "beyond_linear": Column("beyond linear", ".3f"),
 }
 CAPTIONS = {
     "table1": (
@@ -38,12 +46,17 @@ CAPTIONS = {
         "inconsistent one (xdelta), networks of different initialisations; beside it the values "
         "printed in [L20, Table 2].",
     ),
+    "ladder": (
+        "What the orders are worth",
+        "Share of Var(x*) that linear maps of each field miss, and g of each order; below it the "
+        "path over lambda. Networks of different initialisations, one pair a layer.",
+    ),
     "networks": ("Networks", "The networks behind Tables 1 and 2."),
 }
 
 
 def write(settings: Settings) -> None:
-    """Write ``tables/{table1,table2,networks}`` and ``figures/table1`` under the results folder.
+    """Write Tables 1 and 2, the ladder and the networks, and two figures, under the results folder.
 
     Raises
     ------
@@ -54,6 +67,8 @@ def write(settings: Settings) -> None:
     found = stability_tables(plan, settings.results)
     about = origin(settings, "stability", plan)
     extra = {"table1": setting_notes(settings, plan.networks)}
+    orders = found.ladder.filter(regex=r"^(x\d+|cross)$")
+    shares = {str(name): Column(str(name), ".3f") for name in orders}
     for name, (title, caption) in CAPTIONS.items():
         write_table(
             getattr(found, name),
@@ -62,6 +77,8 @@ def write(settings: Settings) -> None:
                 title=title, caption=caption, notes=[*found.notes[name], *extra.get(name, ())]
             ),
             provenance=about,
-            columns=COLUMNS,
+            columns={**shares, **COLUMNS} if name == "ladder" else COLUMNS,
         )
-    write_figure(stability_figure(found.table1), settings.results / "figures" / "table1")
+    figures = settings.results / "figures"
+    write_figure(stability_figure(found.table1), figures / "table1")
+    write_figure(ladder_figure(found.ladder, found.penalties), figures / "ladder")

@@ -1,0 +1,60 @@
+"""How sure a fit is: the same pair with other seeds of g, and its training gone on with."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from kc.consistency.fit_product import FitProduct
+from kc.consistency.rungs import make_fitted
+from kc.consistency.variants import reseeded, restarted, varied
+from kc.names import component_names
+from kc.provenance import product_key
+from kc.store.files import write_bytes_atomic
+from kc.store.product import Product
+
+REPEATS = "repeats.csv"
+
+
+class Repeats(NamedTuple):
+    """One pair, fitted several times."""
+
+    shares: pd.DataFrame
+    """A row a seed of g and subset: ``repeat`` (1: its own), ``subset``, parts and ``cross`` in
+    units of Var(x*)."""
+    restart: Mapping[str, Any]
+    """``gain``: share of its validation MSE that g gains when it is trained on; ``epochs``: how
+    many more. Empty under ``released``, which ends by its schedule."""
+
+
+def repeat(own: FitProduct, out: Path, repeats: int) -> Repeats:
+    """Fit ``own``, which lies in ``out``, from other seeds, and train its g on.
+
+    Written into ``out/repeats/NAME``; what lies there under its key is not made again.
+    """
+    first = make_fitted(own, out)
+    fits = [first, *(make_fitted(varied(own, one, out), out) for one in reseeded(repeats))]
+    cards, restart = [fit.card for fit in fits], {}
+    if own.settings.preset != "released":
+        on = make_fitted(varied(own, restarted(own.settings, first.card), out), out).card
+        before, after = (card["chosen"]["validation_mse"] for card in (first.card, on))
+        # a g without errors gains nothing
+        gain = 1 - after / before if before else 0.0
+        restart = {"gain": gain, "epochs": on["epochs"]}
+        cards.append(on)
+    inputs = {card["fit"]: card["key"] for card in cards}
+    key = product_key({}, inputs, "kc.consistency.repeats")
+    with Product(out / "repeats" / own.name, key, [REPEATS]) as product:
+        if not product.is_done():
+            product.start()
+            names = (*component_names(own.settings.order), "cross")
+            rows = [
+                {"repeat": number, "subset": subset, **fit.shares(subset, names)}
+                for number, fit in enumerate(fits, start=1)
+                for subset in own.subsets
+            ]
+            text = pd.DataFrame(rows).to_csv(index=False)
+            write_bytes_atomic(product.folder / REPEATS, text.encode())
+            product.finish({"fit": own.name, "of": own.key, "restart": restart}, [REPEATS])
+    return Repeats(pd.read_csv(product.folder / REPEATS), restart)
