@@ -1,10 +1,10 @@
-# make setup | tables | demo | test | lint | bench | bench-path | bench-gpu | slurm | faults
+# make setup | tables | demo | test | lint | bench | bench-path | bench-long | bench-gpu | slurm | faults
 SHELL := bash
 PYTHON ?= python3
 BIN := .venv/bin
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH" snakemake
 
-.PHONY: setup tables demo test lint bench bench-path bench-gpu slurm faults
+.PHONY: setup tables demo test lint bench bench-path bench-long bench-gpu slurm faults
 setup: .venv/ready
 
 .venv/ready: pyproject.toml constraints.txt
@@ -45,6 +45,11 @@ bench: setup
 bench-path: setup
 	$(RUN) $(foreach network,alexnet vgg11,results/concepts/networks/animals-$(network)-teacher/card.json) --cores 2 --quiet rules
 	$(BIN)/python -m benchmarks.entropy_path
+
+# hours: finished fits against fits of ten times the steps, on four pairs
+bench-long: setup
+	$(RUN) stability --cores 2 --quiet rules
+	$(BIN)/python -m benchmarks.long_fit
 
 bench-gpu: setup
 	$(BIN)/python -m benchmarks.gpu

@@ -95,7 +95,7 @@ def _recipe(
     fitted = np.setdiff1d(ours.train, ours.validation)
     task = FitTask(pair, ours.normalisation, fitted, ours.validation, Consistency(), 0)
     shapes = pair.source_shape, pair.target_shape
-    net = ConsistencyNet(*shapes, ours.net.order, seed=0).to(device)
+    net = ConsistencyNet(*shapes, ours.net.order, seed=0, gain=ours.net.gain).to(device)
     with exact_products():
         looks = []
         for _ in range(5):

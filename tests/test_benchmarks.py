@@ -42,7 +42,7 @@ def test_rows_are_kept_by_name_and_a_miss_is_spelled(tmp_path, monkeypatch):
     assert cells[3][5:7] == ["0.8 (0.8 to 0.8)", "NO"]
 
 
-@pytest.mark.parametrize("name", [*every.NAMES, "entropy_path", "gpu"])
+@pytest.mark.parametrize("name", [*every.NAMES, "entropy_path", "gpu", "long_fit"])
 def test_every_benchmark_is_there_and_runs_alone(name):
     module = importlib.import_module(f"benchmarks.{name}")
     assert callable(module.rows)

@@ -49,7 +49,7 @@ def compare_command(
     rank: Annotated[str, typer.Option(help=RANK)] = "auto",
     **given: Any,
 ) -> None:
-    """Compare layers of two networks of your own: what of each does the other not know?
+    """Compare layers of two networks of your own: what does g not give of each?
 
     Reconstructs each layer from the other on training images and writes, for test images, which
     share of its variance is missing: OUT/tables/compare.* and, for maps, OUT/figures/*. With

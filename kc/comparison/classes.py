@@ -1,4 +1,4 @@
-"""Which classes the other network does not know: shares of x^Delta by class, on test images."""
+"""Shares of x^Delta by class, on test images: where g gives least."""
 
 import time
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Two networks, a layer of each, a folder of pictures: what each layer knows of the other."""
+"""Two networks, a layer of each, a folder of pictures: what g gives of each from the other."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

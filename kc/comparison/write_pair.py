@@ -82,9 +82,7 @@ def write_comparison(found: Comparison, folder: Path | str) -> Path:
     write_table(
         found.shares,
         out / "tables" / "compare",
-        TableText(
-            title="What one layer knows of the other", caption=sentence(found), notes=found.notes
-        ),
+        TableText(title="What g gives of each layer", caption=sentence(found), notes=found.notes),
         provenance=found.provenance,
         columns=shares
         | {

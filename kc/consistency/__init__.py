@@ -1,4 +1,4 @@
-"""Knowledge consistency: what of one network's feature another network's feature knows [L20]."""
+"""Knowledge consistency: what of one network's feature another's gives through g [L20]."""
 
 from kc.consistency.decompose import Decomposition
 from kc.consistency.fit import fit

@@ -54,7 +54,7 @@ class Decomposition(NamedTuple):
     components: Float[Tensor, "orders n *target"]
     """x(0)..x(K), in the target's own units; the removed mean belongs to x(0)."""
     delta: Float[Tensor, "n *target"]
-    """x* - g(x): what the source does not know."""
+    """x* - g(x): what this g does not give."""
 
 
 def decompose(

@@ -24,8 +24,9 @@ STEPS = 60
 BATCH = 1_024
 """Positions of a batch at most where W is factorised: its steps are dear, and that many do."""
 INPUTS = 576
-"""Inputs of a weight up to which the learning rate holds (64 channels, 3 x 3); it falls with the
-root of more, so that steps change outputs alike."""
+"""Inputs of a weight (64 channels, 3 x 3) for which rate and decay are given. Weights are as large
+as one over the root of their inputs; so the rate falls with that root and decay grows with it, and
+a step turns any weight alike."""
 SHUT, OPEN = 0.0, 0.5
 """Gains with which W(0) is solved: the linear map, and where training begins (the released p)."""
 
@@ -48,14 +49,12 @@ class Rounds:
         if net.rank is not None:
             most = BATCH // positions_of(net.target_shape)
             self.batch_size = max(1, min(self.batch_size, most))
-        groups: list[dict[str, Any]] = [
-            {
-                "params": [weight],
-                "lr": settings.learning_rate * min(1.0, INPUTS / weight[0].numel()) ** 0.5,
-                "weight_decay": settings.weight_decay,
-            }
-            for weight in net.weights
-        ]
+        groups: list[dict[str, Any]] = []
+        for weight in net.weights:
+            scale = (INPUTS / weight[0].numel()) ** 0.5
+            rates = {"lr": settings.learning_rate * scale}
+            rates["weight_decay"] = settings.weight_decay / scale
+            groups.append({"params": [weight], **rates})
         groups.append(
             {"params": [net.logits], "lr": settings.gain_learning_rate, "weight_decay": 0.0}
         )

@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 from torch import nn
 
+from kc.consistency.variants import orders_and_path, reseeded
 from kc.errors import SettingsError
 from kc.names import Architecture
 from kc.networks import build, record
@@ -51,11 +52,17 @@ def estimate(settings: Settings, plans: Iterable[StudyPlan]) -> pd.DataFrame:
     datasets = datasets_of(settings, networks)
     images = {name: images_of(settings, name) for name in datasets}
     kept = kept_fits(settings, fits)
+    climbed = merged(fit for plan in studies for fit in plan.climbed)
+    beside = [fit for fit in climbed for _ in range(_beside(settings, studies))]
     rows = [
         ("images", len(datasets), sum(_image_bytes(settings, n, images[n]) for n in datasets)),
         ("networks", len(networks), sum(4 * _parameters(settings, n) for n in networks)),
         ("activations", len(recorded), sum(_stored(settings, shapes, n, images) for n in recorded)),
-        ("fits", len(fits), sum(4 * _weights(settings, shapes, fit) for fit in fits)),
+        (
+            "fits",
+            len(fits) + len(beside),
+            sum(4 * _weights(settings, shapes, fit) for fit in (*fits, *beside)),
+        ),
         ("components", len(kept), sum(_kept(settings, shapes, fit, images) for fit in kept)),
     ]
     counts = {
@@ -64,7 +71,7 @@ def estimate(settings: Settings, plans: Iterable[StudyPlan]) -> pd.DataFrame:
         # parts and the job that gathers them
         "activations": len(batches(recorded, settings.jobs))
         * (settings.cluster.scatter + (settings.cluster.scatter > 1)),
-        "fits": len({fit.pair for fit in fits}),
+        "fits": len({fit.pair for fit in fits}) + len({fit.pair for fit in climbed}),
     }
     frame = pd.DataFrame(rows, columns=["product", "count", "bytes"])
     frame["jobs"] = [counts.get(name, 0) for name in frame["product"]]
@@ -148,6 +155,13 @@ def _stored(
     item = ArraySpec("", ("image",), (1,), about.dtype).disk_dtype.itemsize
     units = sum(prod(shape) for shape in shapes[network].values())
     return shards * about.shard_rows * units * item
+
+
+def _beside(settings: Settings, plans: Iterable[StudyPlan]) -> int:
+    """Count the fits beside one that has a ladder and repeats."""
+    repeats = max(plan.repeats for plan in plans)
+    variants = orders_and_path(settings.consistency) + reseeded(repeats)
+    return len(variants) + (settings.consistency.preset != "released")  # the restart
 
 
 def _weights(

@@ -24,6 +24,8 @@ class StudyPlan:
     """Figures whose names depend on the settings, each with its caption."""
     climbed: tuple[FitPlan, ...] = field(default=())
     """Fits that have a ladder (:mod:`kc.consistency.rungs`) and repeats beside them."""
+    repeats: int = 1
+    """Fits of each of those with other seeds of g, its own among them."""
 
     @property
     def fits(self) -> tuple[FitPlan, ...]:

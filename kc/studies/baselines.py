@@ -28,7 +28,7 @@ from kc.similarity.measures import (
 )
 from kc.studies.features import Bench
 from kc.studies.fits import read_fit_card
-from kc.studies.origin import origin, setting_notes
+from kc.studies.origin import origin, setting_notes, settled_notes
 from kc.studies.wording import INCONSISTENCY
 
 LOG = logging.getLogger(__name__)
@@ -152,6 +152,7 @@ def write(settings: Settings) -> None:
             caption="Every pair of the other studies by the measures others use, on the test "
             "images, beside the share of the target's variance that g cannot give.",
             notes=[
+                *settled_notes(settings, plan),
                 *_what_is_measured(),
                 *_agreement(table),
                 *setting_notes(settings, plan.networks),

@@ -13,7 +13,7 @@ from kc.report.tables import Column, TableText, write_table
 from kc.settings.whole import Settings
 from kc.studies.components import draw_components
 from kc.studies.inconsistent import inconsistencies, shares_figure
-from kc.studies.origin import origin, setting_notes
+from kc.studies.origin import origin, setting_notes, settled_notes
 from kc.studies.wording import INCONSISTENCY, ONE_CHAIN
 
 
@@ -34,6 +34,7 @@ def write(settings: Settings) -> None:
     study, results = settings.of(BornAgain), Path(settings.results)
     table = born_again_table(settings, plan)
     notes = [
+        *settled_notes(settings, plan),
         f"Generation 1 is trained on labels, each later one on labels and, with weight "
         f"{study.distillation.weight:g}, on the one before it (temperature "
         f"{study.distillation.tau:g}), from a new seed.",
@@ -56,5 +57,5 @@ def write(settings: Settings) -> None:
     )
     figure = shares_figure(table, CurveAxis("generation", "generation"), study.layers)
     write_figure(figure, results / "figures" / "fig4_born_again")
-    what = "Blind spots of generation 1: x$^\\Delta$ is what the last generation knows beyond it."
+    what = "Blind spots of generation 1: what of the last one's feature g does not give."
     draw_components(settings, "born_again", plan, "parts", what)

@@ -14,7 +14,7 @@ from kc.settings.whole import Settings
 from kc.studies.components import draw_components
 from kc.studies.fits import read_network_card
 from kc.studies.inconsistent import inconsistencies, shares_figure
-from kc.studies.origin import origin, setting_notes
+from kc.studies.origin import origin, setting_notes, settled_notes
 from kc.studies.wording import INCONSISTENCY, ONE_CHAIN
 
 
@@ -41,6 +41,7 @@ def write(settings: Settings) -> None:
     study, results = settings.of(Compression), Path(settings.results)
     table = compression_table(settings, plan)
     notes = [
+        *settled_notes(settings, plan),
         "Magnitude pruning: weights below s times the deviation of their layer's weights go; "
         "s_conv for convolutions, s_fc for fully connected layers, found by bisection so that both "
         "lose the same share. Quantisation is left out.",

@@ -10,7 +10,7 @@ from kc.report.tables import Column, TableText, write_table
 from kc.settings.whole import Settings
 from kc.studies.components import draw_components
 from kc.studies.inconsistent import inconsistencies
-from kc.studies.origin import origin, setting_notes
+from kc.studies.origin import origin, setting_notes, settled_notes
 from kc.studies.wording import INCONSISTENCY, ONE_CHAIN
 
 
@@ -31,6 +31,7 @@ def write(settings: Settings) -> None:
     """Write ``tables/cross_task`` and ``figures/fig5_*`` under the results folder."""
     plan = plan_of(settings, "cross_task")
     notes = [
+        *settled_notes(settings, plan),
         "A is trained to tell all classes, B only superclasses. b_from_a: B's feature from A's; "
         "a_from_b: the other way round. Accuracies are each network's own task's.",
         "The paper does not print which layer it looked at, and no numbers.",

@@ -16,7 +16,7 @@ from kc.studies.accuracies import accuracies
 from kc.studies.components import draw_components
 from kc.studies.features import Bench
 from kc.studies.fits import read_network_card
-from kc.studies.origin import origin, setting_notes
+from kc.studies.origin import origin, setting_notes, settled_notes
 from kc.studies.reading import told
 from kc.studies.wording import ACCURACY, TEST_BOOTSTRAP
 
@@ -69,6 +69,7 @@ def write(settings: Settings) -> None:
     plan = plan_of(settings, "diagnosis")
     study, recipe = settings.of(Diagnosis), settings.tails.fresh
     notes = [
+        *settled_notes(settings, plan),
         f"A is the weak network ({study.weak}, {study.weak_layer}), B the strong one "
         f"({study.strong}, {study.strong_layer}).",
         "Blind spots of A: x_B - g(x_A), so g(x_A) + blind spots is x_B by definition. Unreliable "

@@ -1,4 +1,4 @@
-"""How much of a layer another network does not know: rows of Figures 4 and 5 [L20]."""
+"""Which share of a layer g does not give from another network's: rows of Figures 4 and 5 [L20]."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path

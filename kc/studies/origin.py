@@ -11,8 +11,20 @@ from kc.provenance import code_hash, plain, versions
 from kc.settings.whole import Settings
 from kc.store import open_store
 from kc.studies.fits import read_fit_card, read_network_card
+from kc.studies.wording import unsettled
 
-OF_FIT = ("key", "digest", "preset", "penalty", "p", "seconds", "device", "share_delta")
+OF_FIT = (
+    "key",
+    "digest",
+    "preset",
+    "penalty",
+    "gain",
+    "settled",
+    "p",
+    "seconds",
+    "device",
+    "share_delta",
+)
 OF_NETWORK = ("key", "digest", "accuracy", "seconds", "device")
 
 
@@ -62,6 +74,12 @@ def _components(settings: Settings, study: str, plan: StudyPlan) -> dict[str, st
     folder = Path(settings.results) / "components"
     kept = sorted({fit.name for fit in drawn_fits(study, plan)})
     return {name: open_store(folder / f"{name}.json").digest for name in kept}
+
+
+def settled_notes(settings: Settings, plan: StudyPlan) -> tuple[str, ...]:
+    """Count a study's fits that are not finished; nothing where all are."""
+    cards = [read_fit_card(fit, settings.results) for fit in plan.fits]
+    return unsettled([card["settled"] for card in cards], [card["preset"] for card in cards])
 
 
 def setting_notes(settings: Settings, networks: Iterable[NetworkPlan]) -> tuple[str, ...]:

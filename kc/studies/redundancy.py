@@ -12,7 +12,7 @@ from kc.settings.whole import Settings
 from kc.studies import printed
 from kc.studies.accuracies import accuracies
 from kc.studies.features import Bench
-from kc.studies.origin import origin, setting_notes
+from kc.studies.origin import origin, setting_notes, settled_notes
 from kc.studies.reading import read_by_b
 from kc.studies.wording import ACCURACY, TEST_BOOTSTRAP
 
@@ -47,6 +47,7 @@ def write(settings: Settings) -> None:
     tasks = settings.of(Redundancy).tasks
     spelled = "; ".join(f"{k}: {v.superclass} in {v.dataset}" for k, v in tasks.items())
     notes = [
+        *settled_notes(settings, plan),
         f"Networks A and B are trained on all classes; the tasks are part of them ({spelled}). "
         "g is fitted without labels on the task's training images only.",
         "Tails keep the last layer's rows of the task's classes and are trained further on the "

@@ -11,7 +11,7 @@ from kc.settings.whole import Settings
 from kc.studies import printed
 from kc.studies.accuracies import accuracies
 from kc.studies.features import Bench
-from kc.studies.origin import origin, setting_notes
+from kc.studies.origin import origin, setting_notes, settled_notes
 from kc.studies.reading import read_by_b
 from kc.studies.wording import ACCURACY, TEST_BOOTSTRAP
 
@@ -39,6 +39,7 @@ def write(settings: Settings) -> None:
     plan = plan_of(settings, "refinement")
     recipe = settings.tails.refine
     notes = [
+        *settled_notes(settings, plan),
         "A reconstructs B's feature; x0, x0+x1, ... are partial sums of that one fit, read by B's "
         "tail. A, B: their own features, read by their own tails.",
         "All tails, the baselines' too, are trained further from their trained weights, by one "

@@ -1,6 +1,6 @@
 """Headers and sentences that several studies' tables share."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from kc.report.tables import Column
@@ -33,3 +33,20 @@ TEST_BOOTSTRAP = (
     "say nothing about other networks of the same kind: each number is of one pair of networks."
 )
 ONE_CHAIN = "One network a row: how far another seed would differ is not told by these numbers."
+
+
+def unsettled(settled: Sequence[str], presets: Iterable[str]) -> tuple[str, ...]:
+    """Count the fits that are not finished, with what helps; nothing where all are."""
+    count = list(settled).count("no")
+    if not count:
+        return ()
+    if set(presets) == {"released"}:
+        return (
+            "Preset released ends by its schedule, so none of its fits is known to be finished: "
+            "their xdelta may be too large, and the orders stand where the schedule left them.",
+        )
+    return (
+        f"Warning: {count} of {len(settled)} fits of g are not finished (settled: no): their "
+        "xdelta is too large, and their orders stand where they stopped. Cure: a higher "
+        "consistency.optimiser.epochs.",
+    )

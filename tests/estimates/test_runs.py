@@ -38,7 +38,9 @@ def test_bytes_of_stores_are_counted_by_whole_shards():
     networks = len(networks_of(fits))
     # 90 images fill 3 shards of 32; float16
     assert table.loc["activations", "bytes"] == networks * 96 * 2 * sum(map(prod, shapes.values()))
-    assert table.loc["fits", "count"] == len(fits)
+    # beside a pair of each layer: K = 1, five other lambda, two other seeds, one restart
+    layers = {(fit.target.architecture, fit.target_layer) for fit in fits}
+    assert table.loc["fits", "count"] == len(fits) + 9 * len(layers)
 
 
 @pytest.mark.parametrize(("scatter", "jobs"), [(1, 1), (3, 4)])

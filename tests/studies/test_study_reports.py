@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -14,7 +15,7 @@ from kc.plans.studies import plan_of
 from kc.settings.load import load_settings
 from kc.settings.whole import Settings
 from tests.reference.written_components import names, noise, write_components, write_images
-from tests.reference.written_fits import write_results
+from tests.reference.written_fits import card_of, write_card, write_results
 
 IMAGES = 6
 DATASETS = {
@@ -153,3 +154,16 @@ def test_the_curves_are_the_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         assert line.get_xdata().tolist() == rows["removed"].tolist()
         assert line.get_ydata().tolist() == rows["share"].tolist()
     assert right.lines[0].get_ydata().tolist() == table["top1"].tolist()[::2]
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_a_fit_that_is_not_finished_is_the_first_note(tmp_path: Path, study: str):
+    settings = settings_in(tmp_path, study, "none")
+    write(settings, study)
+    table = (tmp_path / "tables" / f"{study}.md").read_text()
+    assert "not finished" not in table
+    fit = plan_of(settings, study).fits[0]
+    write_card(tmp_path / "fits" / fit.name, card_of(fit) | {"settled": "no"})
+    write(settings, study)
+    table = (tmp_path / "tables" / f"{study}.md").read_text()
+    assert re.search(r"\n\n- Warning: 1 of \d+ fits of g are not finished", table)

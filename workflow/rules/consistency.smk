@@ -68,7 +68,7 @@ for pair, members in groupby(
             results=results_folder,
             device=SETTINGS.device,
             fits=[plain(asdict(fit)) for fit in fits],
-            repeats=SETTINGS.stability.repeats,
+            repeats=max(plan.repeats for plan in PLANS.values()),
             settings=plain(SETTINGS.consistency),
             code=code_of("kc.steps.ladders"),
         script:

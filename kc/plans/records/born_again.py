@@ -42,8 +42,8 @@ STUDY = Study(
     name="born_again",
     place=60,
     title="Born-again networks",
-    caption="Born-again networks [L20, Fig. 4, right]: what the last generation knows beyond "
-    "each one before.",
+    caption="Born-again networks [L20, Fig. 4, right]: what of the last generation g does "
+    "not give from each one before.",
     settings=BornAgain,
     plan=_plan,
     tables=("born_again",),

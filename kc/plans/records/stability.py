@@ -58,7 +58,7 @@ def _plan(about: Stability, _: Others) -> StudyPlan:
                 ]
                 training_data += [FitPlan(a, b, layer, layer) for a, b in permutations(halves, 2)]
     cases = {"initialization": tuple(initialization), "training_data": tuple(training_data)}
-    return StudyPlan(cases, climbed=tuple(climbed))
+    return StudyPlan(cases, climbed=tuple(climbed), repeats=about.repeats)
 
 
 STUDY = Study(

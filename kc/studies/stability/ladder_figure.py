@@ -1,11 +1,13 @@
 """What the orders are worth as a picture: a row a layer, beside it its path over lambda."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -46,15 +48,21 @@ def ladder_figure(ladder: pd.DataFrame, penalties: Mapping[tuple[str, str], floa
             right.set_title("shares of Var(x*)", loc="left", fontsize=9)
         panels[-1][0].set_xlabel("side of the field, positions")
         panels[-1][1].set_xlabel("lambda")
-        for column, at_side in enumerate(("outside lower left", "outside lower right")):
-            found = [panel[column].get_legend_handles_labels() for panel in panels]
-            drawn = {label: line for pair in found for line, label in zip(*pair, strict=True)}
-            figure.legend(
-                drawn.values(), drawn.keys(), fontsize=8, frameon=False, loc=at_side,
-                ncols=2 * column + 1,
-            )  # fmt: skip
+        maps, parts = (_drawn(panels[:, column]) for column in range(2))
+        style: dict[str, Any] = {"fontsize": 8, "frameon": False}
+        figure.legend(maps.values(), maps.keys(), loc="outside lower left", **style)
+        figure.legend(parts.values(), parts.keys(), loc="outside lower right", ncols=2, **style)
         figure.set_layout_engine("constrained")
     return figure
+
+
+def _drawn(panels: Iterable[Axes]) -> dict[str, Artist]:
+    """Return what is drawn in some panels, each label once."""
+    found: dict[str, Artist] = {}
+    for axes in panels:
+        lines, labels = axes.get_legend_handles_labels()
+        found |= dict(zip(labels, lines, strict=True))
+    return found
 
 
 def _fields(axes: Axes, rows: pd.DataFrame, penalty: float) -> None:

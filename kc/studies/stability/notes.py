@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from kc.plans.products import FitPlan
-from kc.studies import printed
+from kc.studies import printed, wording
 from kc.studies.depth import DepthComparison, compare_depths
 from kc.studies.intervals import LEAST, Estimate, over_fits
 
@@ -153,19 +153,7 @@ def _gained(gain: float) -> str:
 def unsettled_notes(shares: pd.DataFrame) -> tuple[str, ...]:
     """Count the fits that are not finished; nothing where all are."""
     fits = shares.drop_duplicates([*FIT, "layer"])
-    count = int((fits["settled"] == "no").sum())
-    if not count:
-        return ()
-    if set(fits["preset"]) == {"released"}:
-        return (
-            "Preset released ends by its schedule, so none of its fits is known to be finished: "
-            "their xdelta may be too large, and the orders stand where the schedule left them.",
-        )
-    return (
-        f"Warning: {count} of {len(fits)} fits of g are not finished (settled: no): their xdelta "
-        "is too large, and their orders stand where they stopped. Cure: a higher "
-        "consistency.optimiser.epochs.",
-    )
+    return wording.unsettled(list(fits["settled"]), list(fits["preset"]))
 
 
 def preset_notes(shares: pd.DataFrame) -> tuple[str, ...]:
