@@ -70,15 +70,15 @@ def test_the_whole_ladder_is_written_and_goes_on_after_a_kill(sides, tmp_path, m
     with pytest.raises(KeyboardInterrupt):
         compare(*sides, out=out, settings=given)
     found = compare(*sides, out=out, settings=given)
-    path = [(2, penalty, "last") for penalty in (0.0, 0.003, 0.03, 0.1)]
+    path = [(2, penalty, "last") for penalty in (0.0, 0.001, 0.003, 0.03, 0.1)]
     one = [(1, 0.01, "validation"), *path]
     assert [entry for entry in made if entry != "kill"] == [
         *[(2, 0.01, "validation")] * 2, *one, *one
     ]  # fmt: skip
     of_g = found.ladder[(found.ladder["map"] == "g") & (found.ladder["target"] == "b")]
-    assert list(of_g["penalty"]) == [0.01, 0.0, 0.003, 0.01, 0.03, 0.1]
-    assert list(of_g["order"]) == [1, 2, 2, 2, 2, 2]
-    assert list(of_g["field"]) == [5, 7, 7, 7, 7, 7]
+    assert list(of_g["penalty"]) == [0.01, 0.0, 0.001, 0.003, 0.01, 0.03, 0.1]
+    assert list(of_g["order"]) == [1, 2, 2, 2, 2, 2, 2]
+    assert list(of_g["field"]) == [5, 7, 7, 7, 7, 7, 7]
     page = write_comparison(found, out)
     assert "Orders beside linear maps" in page.read_text()
     for name in ("ladder", "ladder-path"):

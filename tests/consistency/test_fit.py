@@ -109,7 +109,7 @@ def test_history_lists_start_and_rounds_and_the_best_is_kept():
     # two steps an epoch; the last is cut short
     assert list(history["epoch"]) == [0, 30, 60, 90]
     assert {"p1", "p2", "train_mse", "validation_mse"} <= set(history.columns)
-    penalty = 0.01 * (history["p1"] ** 2 + history["p2"] ** 2)
+    penalty = 0.001 * (history["p1"] ** 2 + history["p2"] ** 2)
     for side in ("train", "validation"):
         expected = history[f"{side}_mse"] + penalty
         np.testing.assert_allclose(history[f"{side}_objective"], expected, rtol=1e-6)

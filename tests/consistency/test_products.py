@@ -100,8 +100,8 @@ def test_files_agree_with_the_fit_and_with_each_other(stores, tmp_path):
     assert card["rows"] == {"train": len(train), "validation": len(result.validation)}
     assert card["positions_per_weight"] == pytest.approx(len(train) * 9 / (9 * 4))
     assert card["chosen"]["validation_mse"] == pytest.approx(result.history["validation_mse"].min())
-    assert card["penalty"] == 0.01
-    assert (card["settled"], card["centring"], card["gain"]) == ("no", "layer", "sigmoid")
+    assert card["penalty"] == 0.001
+    assert (card["settled"], card["centring"], card["gain"]) == ("no", "layer", "free")
     assert card["resized"] is False
 
 
