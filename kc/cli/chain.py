@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,9 @@ class _Walk:
             found.fault("stale", f"made by code {origin['code']}, kc is {now} now")
         for name, about in origin.get("fits", {}).items():
             self._follow(found, self.fit, name, about["digest"])
+        for kind, some in origin.get("beside", {}).items():
+            for name, digest in some.items():
+                self._follow(found, partial(self.beside, kind), name, digest)
         for name, digest in origin.get("stores", {}).get("components", {}).items():
             self._follow(found, self.components, name, digest)
         for name, digest in origin.get("maps", {}).items():
@@ -95,6 +99,10 @@ class _Walk:
             for end in ("source", "target"):
                 self._follow(found, self.activations, card[end]["network"], card[end]["digest"])
         return found
+
+    def beside(self, kind: str, name: str) -> Link:
+        """Look at what is measured beside a fit: its ladder, its repeats."""
+        return self._product(kind, self.results / kind / name / "card.json")[0]
 
     def components(self, name: str) -> Link:
         found, store = self._store("components", self.results / "components" / f"{name}.json")

@@ -3,8 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from kc.plans.variants import BESIDE
+
 LinkState = Literal["ok", "missing", "changed", "stale"]
-STAGES = ("images", "networks", "activations", "maps", "fits", "components", "tables")
+STAGES = ("images", "networks", "activations", "maps", "fits", *BESIDE, "components", "tables")
 
 
 @dataclass

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from kc.comparison import notes
 from kc.comparison.classes import check_classes, shares_by_class
-from kc.comparison.fits import product_of, shapes_of
+from kc.comparison.fits import direction_product, shapes_of
 from kc.comparison.forms import Form, align
 from kc.comparison.places import check_places
 from kc.comparison.rungs import ladder_of
@@ -29,8 +29,9 @@ from kc.consistency.ladder import field_of
 from kc.consistency.net import check_shapes
 from kc.consistency.rank import common_rank, with_rank
 from kc.consistency.rungs import Fitted, Ladder, make_fitted
-from kc.consistency.variants import folders_of, orders_and_path, reseeded, varied
+from kc.consistency.variants import varied
 from kc.images.rows import rows_in
+from kc.plans.variants import folders_of, orders_and_path, reseeded
 from kc.provenance import code_hash, plain, versions
 from kc.runtime import pick_device
 from kc.store import Store
@@ -223,7 +224,7 @@ def _ranked(at: Workplace, ways: Ways, images: int) -> Workplace:
 
 def _fitted(way: Direction, at: Workplace) -> list[Fitted]:
     """Fit a direction, and as often again as is asked for."""
-    own = product_of(way, at)
+    own = direction_product(way, at)
     first = make_fitted(own, at.out)
     more = reseeded(at.settings.repeats)
     return [first, *(make_fitted(varied(own, one, at.out), at.out) for one in more)]

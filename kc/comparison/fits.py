@@ -29,17 +29,17 @@ def shapes_of(of: Direction) -> tuple[Shape, Shape]:
 def fit_direction(of: Direction, at: Workplace, rank: Rank = None, pictured: bool = True) -> Fitted:
     """Fit g from source to target on the training images and evaluate it on both subsets.
 
-    What lies there under the same key is not made again. See :func:`product_of`.
+    What lies there under the same key is not made again. See :func:`direction_product`.
 
     Raises
     ------
     FeatureError
         Layers of different kinds, constant features, too few images.
     """
-    return make_fitted(product_of(of, at, rank, pictured), at.out)
+    return make_fitted(direction_product(of, at, rank, pictured), at.out)
 
 
-def product_of(
+def direction_product(
     of: Direction, at: Workplace, rank: Rank = None, pictured: bool = True
 ) -> FitProduct:
     """Say what a direction's files are made from.

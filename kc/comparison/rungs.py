@@ -7,11 +7,11 @@ from kc.comparison.estimate import (
     linear_operations,
     operations_of,
 )
-from kc.comparison.fits import product_of, shapes_of
+from kc.comparison.fits import direction_product, shapes_of
 from kc.comparison.workplace import Direction, Workplace
 from kc.consistency.rungs import FLAT, Ladder, climb, possible_fields, spell_field
-from kc.consistency.variants import orders_and_path
 from kc.images.rows import rows_in
+from kc.plans.variants import orders_and_path
 
 LEAST = 5e9
 """Operations that are never too many: about a second, as a fit of whatever size takes."""
@@ -24,7 +24,7 @@ def ladder_of(of: Direction, at: Workplace) -> Ladder:
     """
     fields, left_out = _fields(of, at)
     variants = orders_and_path(at.settings.consistency) if at.settings.ladder else []
-    return climb(product_of(of, at), at.out, fields, variants, left_out)
+    return climb(direction_product(of, at), at.out, fields, variants, left_out)
 
 
 def _fields(of: Direction, at: Workplace) -> tuple[list[int], list[str]]:

@@ -44,3 +44,14 @@ def settled(losses: Sequence[float], improvement: float) -> Settled:
         return "plateau"
     # one round may have met a bad average: two are a trend
     return "validation" if losses[-2] > highest else "no"
+
+
+def at_rest(losses: Sequence[float], improvement: float) -> Settled:
+    """Say whether a step along a path has ended: the last round moved the error neither way.
+
+    The start was best under another lambda, so the error may rise for as long as training moves.
+    """
+    if len(losses) <= ROUNDS:
+        return "no"
+    moved = abs(losses[-1] - losses[-2])
+    return "plateau" if moved <= max(improvement * losses[-2], ROUNDING) else "no"

@@ -27,8 +27,6 @@ from kc.consistency.variance import Moments
 from kc.names import Shape
 from kc.settings.reconstruction import Consistency
 
-PENALTIES = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1)
-"""Lambda along the path."""
 WIDEST = 8192
 """Inputs of a linear map at most: their second moments and eigenvectors take 2 GB."""
 IMAGES, VALUES = 2000, 2**26

@@ -8,8 +8,9 @@ import pandas as pd
 
 from kc.consistency.fit_product import FitProduct
 from kc.consistency.rungs import make_fitted
-from kc.consistency.variants import reseeded, restarted, varied
+from kc.consistency.variants import restarted, varied
 from kc.names import component_names
+from kc.plans.variants import reseeded
 from kc.provenance import product_key
 from kc.store.files import write_bytes_atomic
 from kc.store.product import Product

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from kc.consistency.basis import InputMoments, basis_of
-from kc.consistency.finish import settled
+from kc.consistency.finish import at_rest, settled
 from kc.consistency.linear import moments_of
 from kc.consistency.net import ConsistencyNet, positions_of
 from kc.consistency.optimise import Choose, Progress, entry_of, offer, started
@@ -96,7 +96,8 @@ class Rounds:
         progress.measured(net, entry, self.choose)
         if progress.epoch == progress.ends:
             losses = [entry.validation_mse for entry in progress.entries]
-            progress.settled = settled(losses, self.improvement)
+            rule = at_rest if self.warm and self.choose == "last" else settled
+            progress.settled = rule(losses, self.improvement)
         progress.ends = self._longer(task, progress.epoch)
         self._begin_average(net, moments)
 

@@ -22,8 +22,9 @@ from kc.consistency.ladder import (
 )
 from kc.consistency.moved import moved_shares
 from kc.consistency.saved import load_fit
-from kc.consistency.variants import Variant, varied
+from kc.consistency.variants import varied
 from kc.names import Shape, component_names
+from kc.plans.variants import Variant
 from kc.provenance import product_key
 from kc.settings.reconstruction import Consistency
 from kc.store.files import write_bytes_atomic

@@ -8,7 +8,6 @@ import pandas as pd
 import torch
 from torch import nn
 
-from kc.consistency.variants import orders_and_path, reseeded
 from kc.errors import SettingsError
 from kc.names import Architecture
 from kc.networks import build, record
@@ -24,6 +23,7 @@ from kc.plans.products import (
 from kc.plans.stores import kept_fits
 from kc.plans.studies import datasets_of
 from kc.plans.study import StudyPlan
+from kc.plans.variants import suffixes
 from kc.settings.recipes import Network
 from kc.settings.whole import Settings
 from kc.store.spec import ArraySpec
@@ -53,7 +53,8 @@ def estimate(settings: Settings, plans: Iterable[StudyPlan]) -> pd.DataFrame:
     images = {name: images_of(settings, name) for name in datasets}
     kept = kept_fits(settings, fits)
     climbed = merged(fit for plan in studies for fit in plan.climbed)
-    beside = [fit for fit in climbed for _ in range(_beside(settings, studies))]
+    repeats = max((plan.repeats for plan in studies), default=1)
+    beside = [fit for fit in climbed for _ in suffixes(settings.consistency, repeats)]
     rows = [
         ("images", len(datasets), sum(_image_bytes(settings, n, images[n]) for n in datasets)),
         ("networks", len(networks), sum(4 * _parameters(settings, n) for n in networks)),
@@ -155,13 +156,6 @@ def _stored(
     item = ArraySpec("", ("image",), (1,), about.dtype).disk_dtype.itemsize
     units = sum(prod(shape) for shape in shapes[network].values())
     return shards * about.shard_rows * units * item
-
-
-def _beside(settings: Settings, plans: Iterable[StudyPlan]) -> int:
-    """Count the fits beside one that has a ladder and repeats."""
-    repeats = max(plan.repeats for plan in plans)
-    variants = orders_and_path(settings.consistency) + reseeded(repeats)
-    return len(variants) + (settings.consistency.preset != "released")  # the restart
 
 
 def _weights(

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from kc.errors import without_secrets
 from kc.files.aside import write_whole
+from kc.plans.variants import BESIDE
 
 AGAIN = "give the command that made it again; what is whole is kept, the rest is made anew"
 """The fix where no other command is needed."""
@@ -31,7 +32,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\udc80-\udc
 """What ends a line, moves a cursor, turns the direction of writing, or is no text."""
 _FORCE = ("snakemake", "--cores", "1", "--force")
 _COMPARED = ("tables/compare.json", "tables/matrix.json", "pictures.zarr", "activations/a.zarr")
-_FOLDERS = ("networks", "fits")
+_FOLDERS = ("networks", "fits", *BESIDE)
 _CARDS = ("card.json", "result.json", "key.json")
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from kc.consistency.products import HeldLayers, product_of
 from kc.consistency.repeats import repeat
 from kc.consistency.rungs import climb, possible_fields
-from kc.consistency.variants import orders_and_path
 from kc.plans.products import FitPlan, networks_of
+from kc.plans.variants import orders_and_path
 from kc.runtime import pick_device
 from kc.settings.reconstruction import Consistency
 from kc.store import open_store

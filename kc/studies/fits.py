@@ -95,19 +95,27 @@ def read_beside(plan: FitPlan, kind: str, file: str, results: Path) -> pd.DataFr
         A file that is missing or damaged, or was not made of the fit that is there now.
     """
     folder = results / kind / plan.name
-    card = _read(folder / "card.json", f"the {kind} of the fit {plan.name}", [file])
+    read_card_beside(plan, kind, results, [file])
+    return pd.read_csv(folder / file)
+
+
+def read_card_beside(
+    plan: FitPlan, kind: str, results: Path, files: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Read the card of what lies beside a fit, and check files of it; see :func:`read_beside`."""
+    folder = results / kind / plan.name
+    card = _read(folder / "card.json", f"the {kind} of the fit {plan.name}", files)
     if card["of"] != read_fit_card(plan, results)["key"]:
         raise StoreError(
             f"{folder}: made of another fit {plan.name} than the one that is there. "
             f"Cure: {_cure(folder / 'card.json')}"
         )
-    return pd.read_csv(folder / file)
+    return card
 
 
 def read_restart(plan: FitPlan, results: Path) -> dict[str, Any]:
     """Read what g gained when it was trained on (``gain``, ``epochs``); empty: it was not."""
-    path = results / "repeats" / plan.name / "card.json"
-    found: dict[str, Any] = _read(path, f"the repeats of the fit {plan.name}")["restart"]
+    found: dict[str, Any] = read_card_beside(plan, "repeats", results)["restart"]
     return found
 
 

@@ -7,10 +7,11 @@ from typing import Any
 from kc.plans.outputs import drawn_fits
 from kc.plans.products import NetworkPlan
 from kc.plans.study import StudyPlan
+from kc.plans.variants import BESIDE
 from kc.provenance import code_hash, plain, versions
 from kc.settings.whole import Settings
 from kc.store import open_store
-from kc.studies.fits import read_fit_card, read_network_card
+from kc.studies.fits import read_card_beside, read_fit_card, read_network_card
 from kc.studies.wording import unsettled
 
 OF_FIT = (
@@ -50,6 +51,11 @@ def origin(settings: Settings, study: str, plan: StudyPlan) -> dict[str, Any]:
             for name, card in fits.items()
         },
         "networks": {name: _only(card, OF_NETWORK) for name, card in networks.items()},
+        "beside": {
+            kind: {fit.name: read_card_beside(fit, kind, results)["digest"] for fit in plan.climbed}
+            for kind in BESIDE
+            if plan.climbed
+        },
         "stores": {
             "images": {card["dataset"]: card["image_store"] for card in networks.values()},
             "activations": {

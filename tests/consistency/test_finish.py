@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from kc.consistency import fit
-from kc.consistency.finish import settled
+from kc.consistency.finish import at_rest, settled
 from kc.consistency.resume import Resume
 from kc.settings.reconstruction import Optimiser
 
@@ -29,6 +29,20 @@ FALLING = [0.5, 0.4, 0.35, 0.33]
 )
 def test_verdicts(losses, verdict):
     assert settled(losses, 0.005) == verdict
+
+
+@pytest.mark.parametrize(
+    ("losses", "verdict"),
+    [
+        ([0.1, 0.2, 0.3, 0.3], "no"),  # too few rounds
+        ([0.1, 0.2, 0.3, 0.34, 0.3414], "plateau"),  # 0.4 % worse, far above the start
+        ([0.1, 0.2, 0.3, 0.34, 0.342], "no"),  # 0.6 % worse
+        ([0.5, 0.4, 0.3, 0.25, 0.248], "no"),
+        ([0.5, 0.4, 0.3, 0.25, 0.2489], "plateau"),
+    ],
+)
+def test_a_step_along_a_path_ends_where_the_error_moves_neither_way(losses, verdict):
+    assert at_rest(losses, 0.005) == verdict
 
 
 def pair(count=400):

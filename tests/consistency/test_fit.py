@@ -244,3 +244,18 @@ def test_settings_no_fit_can_have_are_refused(about, told):
 def test_an_unknown_keyword_is_refused(name):
     with pytest.raises(TypeError, match=rf"unexpected keyword argument '{name}'"):
         fit(*related(), **{name: 1})
+
+
+def test_a_step_along_a_path_leaves_where_it_began():
+    x = draw(1, 400, 8)
+    y = torch.relu(x @ draw(2, 8, 8)) @ draw(3, 8, 6)
+    y = y - y.mean()
+    about = {"order": 1, "train": range(300)}
+    own = fit(x, y, penalty=0.0, **about)
+    before = own.chosen.gains[0]
+    step = fit(x, y, penalty=1.0, initial=own.net, choose="last", **about)
+    # validation MSE of the start, under another lambda, is below all that follow
+    start, *after = step.history["validation_mse"]
+    assert after[-1] > 1.05 * start
+    assert step.settled == "plateau"
+    assert abs(step.chosen.gains[0]) < 0.5 * before

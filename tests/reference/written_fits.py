@@ -88,7 +88,8 @@ def _write_beside(
     folder.mkdir(parents=True, exist_ok=True)
     for name, frame in frames.items():
         frame.to_csv(folder / name, index=False)
-    write_card(folder, {"fit": fit.name, "of": card_of(fit)["key"], **(more or {})})
+    about = {"fit": fit.name, "of": card_of(fit)["key"], "digest": "gg", "key": "hh"}
+    write_card(folder, about | (more or {}))
 
 
 def write_card(folder: Path, card: dict[str, Any]) -> None:

@@ -49,7 +49,7 @@ MADE = (
     *(f"out/images/{name}.json" for name in ("others", "mix", "photos")),
 )
 """What the run makes, of every kind of step; the page comes last."""
-RULES = ("images", "train_birds-resnet18", "record_birds-resnet18", "fit_", "stability")
+RULES = ("images", "train_birds-resnet18", "record_birds-resnet18", "fit_", "ladder_", "stability")
 
 
 class Project:
@@ -146,8 +146,8 @@ AGAIN = {
     "the reader of photographs": "images_photos",
     "the reader of birds": "images_birds",
     "the reader of lists in another process": "images_dogs",
-    "g": "fit_.*|diagnosis|refinement|redundancy|baselines",
-    "the optimiser": "fit_.*|diagnosis|refinement|redundancy|baselines",
+    "g": "fit_.*|ladder_.*|diagnosis|refinement|redundancy|baselines",
+    "the optimiser": "fit_.*|ladder_.*|diagnosis|refinement|redundancy|baselines",
     "a study's note": "stability",
     "the page's style": "report",
 }
@@ -236,7 +236,7 @@ def test_all_code_that_a_step_runs_is_in_its_hash(project, counted, page):
             module = ".".join(parts).removesuffix(".__init__")
             ran.setdefault(path.name.partition("@")[0], set()).add(module)
     assert {rule.partition("_")[0] for rule in ran} == {
-        *("images", "train", "record", "fit", "map", "stability", "report")
+        *("images", "train", "record", "fit", "ladder", "map", "stability", "report")
     }
     assert {
         f"images_{name}" for name in ("birds", "dogs", "objects", "others", "mix", "photos")
@@ -289,7 +289,7 @@ def test_editing_a_module_reruns_what_depends_on_it(project, module, addition, a
     [
         ("stability={half_images: false}", []),
         ("cluster={networks: {mem_mb: 900, minutes: 9}}", []),
-        ("consistency={penalty: 0.2}", ["fit_", "stability"]),
+        ("consistency={penalty: 0.2}", ["fit_", "ladder_", "stability"]),
         ("activations={batch_size: 4}", list(RULES[2:])),
         ("training={epochs: 3}", list(RULES[1:])),
     ],

@@ -11,6 +11,7 @@ from kc.plans.products import batches, merged, networks_of, nodes_of, with_origi
 from kc.plans.registry import STUDIES
 from kc.plans.stores import PAGE, kept_fits, store_uses
 from kc.plans.studies import plans
+from kc.plans.variants import BESIDE, suffixes
 from kc.provenance import code_hash, plain
 from kc.settings.file import check_files
 from kc.settings.load import load_settings
@@ -28,6 +29,7 @@ RESULTS = str(SETTINGS.results)
 SETTINGS.storage.announce()
 FITS = merged(fit for plan in PLANS.values() for fit in plan.fits)
 CLIMBED = merged(fit for plan in PLANS.values() for fit in plan.climbed)
+REPEATS = max(plan.repeats for plan in PLANS.values())
 NETWORKS = with_origins(network for plan in PLANS.values() for network in plan.networks)
 KEPT = kept_fits(SETTINGS, FITS)
 DROPPED = [

@@ -50,7 +50,12 @@ for pair, members in groupby(
         output:
             [
                 f"{RESULTS}/{kind}/{fit.name}/card.json"
-                for kind in ("ladder", "repeats")
+                for kind in BESIDE
+                for fit in fits
+            ],
+            [
+                f"{RESULTS}/fits/{fit.name}{suffix}/card.json"
+                for suffix in suffixes(SETTINGS.consistency, REPEATS)
                 for fit in fits
             ],
         log:
@@ -68,7 +73,7 @@ for pair, members in groupby(
             results=results_folder,
             device=SETTINGS.device,
             fits=[plain(asdict(fit)) for fit in fits],
-            repeats=max(plan.repeats for plan in PLANS.values()),
+            repeats=REPEATS,
             settings=plain(SETTINGS.consistency),
             code=code_of("kc.steps.ladders"),
         script:

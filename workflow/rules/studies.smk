@@ -8,7 +8,7 @@ for study, plan in PLANS.items():
             [f"{RESULTS}/fits/{fit.name}/card.json" for fit in plan.fits],
             [
                 f"{RESULTS}/{kind}/{fit.name}/card.json"
-                for kind in ("ladder", "repeats")
+                for kind in BESIDE
                 for fit in plan.climbed
             ],
             [

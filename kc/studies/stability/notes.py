@@ -16,7 +16,7 @@ FIT = ("case", "images", "source_network", "target_network")
 CASES = {"initialization": "different initialisations", "training_data": "different training data"}
 
 
-class Pair(NamedTuple):
+class LayerPair(NamedTuple):
     """The one pair of a layer that has a ladder and repeats beside its fit."""
 
     fit: FitPlan
@@ -69,7 +69,7 @@ def table2_notes(shares: pd.DataFrame) -> tuple[str, ...]:
     )
 
 
-def pair_notes(table2: pd.DataFrame, pairs: Sequence[Pair]) -> tuple[str, ...]:
+def pair_notes(table2: pd.DataFrame, pairs: Sequence[LayerPair]) -> tuple[str, ...]:
     """Say what the columns of one pair are, and which parts cannot be told apart from nothing."""
     repeats = pairs[0].repeats
     notes = [
@@ -94,7 +94,7 @@ def pair_notes(table2: pd.DataFrame, pairs: Sequence[Pair]) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def ladder_notes(ladder: pd.DataFrame, pairs: Sequence[Pair]) -> tuple[str, ...]:
+def ladder_notes(ladder: pd.DataFrame, pairs: Sequence[LayerPair]) -> tuple[str, ...]:
     """Say what the rows are, what g gains over linear maps, and what training on brings."""
     told = []
     for pair in pairs:
@@ -140,7 +140,7 @@ def path_of(rungs: pd.DataFrame) -> pd.DataFrame:
     return path
 
 
-def _first(pairs: Sequence[Pair]) -> str:
+def _first(pairs: Sequence[LayerPair]) -> str:
     ends = sorted({(pair.fit.source.seed, pair.fit.target.seed) for pair in pairs})
     return " or ".join(f"seed {a} to seed {b}" for a, b in ends)
 

@@ -25,7 +25,13 @@ from kc.studies.fits import (
     shares_of,
 )
 from kc.studies.intervals import Estimate, over_fits
-from kc.studies.stability.notes import Pair, ladder_notes, pair_notes, table1_notes, table2_notes
+from kc.studies.stability.notes import (
+    LayerPair,
+    ladder_notes,
+    pair_notes,
+    table1_notes,
+    table2_notes,
+)
 
 GROUP = ["case", "network", "layer", "subset"]
 
@@ -129,7 +135,7 @@ def _spell_settled(found: "pd.Series[str]") -> str:
     return ", ".join(f"{word} {count}" for word, count in counts.items())
 
 
-def _pair_of(fit: FitPlan, results: Path) -> Pair:
+def _pair_of(fit: FitPlan, results: Path) -> LayerPair:
     """Read what stands beside the fit of one pair of a layer."""
     repeats = read_beside(fit, "repeats", "repeats.csv", results)
     moved = read_beside(fit, "ladder", "moved.csv", results).set_index("subset")
@@ -151,7 +157,7 @@ def _pair_of(fit: FitPlan, results: Path) -> Pair:
             )
     rungs.insert(0, "network", at["network"])
     rungs.insert(1, "layer", at["layer"])
-    return Pair(
+    return LayerPair(
         fit,
         pd.DataFrame(rows),
         rungs,
