@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
+from dataclasses import is_dataclass
 from typing import Any, NamedTuple, NoReturn
 
 import torch
@@ -16,7 +17,7 @@ from kc.comparison.networks import OwnNetwork
 from kc.errors import KCError, NetworkError
 from kc.names import Shape
 from kc.networks import feature_extractor, nodes
-from kc.networks.tap import Extract
+from kc.networks.tap import Extract, whole_graph
 
 RANKS = (2, 3, 4)
 """Vectors, tokens and maps, with the images before them."""
@@ -179,17 +180,42 @@ def _check_trace(network: OwnNetwork, example: Tensor) -> None:
     What works in place on a value nobody takes (``F.relu_(x)`` on a line of its own) is lost in
     the graph of an extractor.
     """
-    last = _traced(network, nodes)[-1]
-    extractor = _traced(network, lambda model: feature_extractor(model, [last]))
-    traced = _forward(network, extractor, example)[last]
-    plain = _forward(network, network.model.eval(), example)
-    comparable = _is(traced) and isinstance(plain, Tensor) and plain.shape == traced.shape
-    if comparable and not torch.allclose(traced, plain, rtol=1e-3, atol=1e-5, equal_nan=True):
+    traced = _outputs(network, _traced(network, whole_graph), example)
+    plain = _outputs(network, network.model.eval(), example)
+    if not plain:
+        raise NetworkError(
+            f"{network.name}: gives no tensor by which its graph could be checked. Cure: let it "
+            "return tensors, or tuples, lists or dicts of them."
+        )
+    if len(traced) != len(plain) or not all(map(_are_alike, traced, plain)):
         raise NetworkError(
             f"{network.name}: its graph as torch.fx traces it gives other outputs than the network "
             "(a line such as F.relu_(x), whose result is not used, is lost). Cure: write "
             "x = F.relu(x)."
         )
+
+
+def _outputs(network: OwnNetwork, model: nn.Module, example: Tensor) -> list[Tensor]:
+    """Run a model, whose drawn numbers are the same each time, and list all tensors it gives."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        given = [_forward(network, model, example)]
+    found = []
+    while given:
+        for leaf in tree_leaves(given.pop(0)):
+            if isinstance(leaf, Tensor):
+                found.append(leaf)
+            elif is_dataclass(leaf):
+                given.append(dict(vars(leaf)))
+    return found
+
+
+def _are_alike(one: Tensor, other: Tensor) -> bool:
+    if one.shape != other.shape or one.dtype != other.dtype:
+        return False
+    if not one.is_floating_point():
+        return torch.equal(one, other)
+    return torch.allclose(one, other, rtol=1e-3, atol=1e-5, equal_nan=True)
 
 
 def _example(network: OwnNetwork, size: int) -> Tensor:

@@ -1,7 +1,7 @@
 """An image store from any folder of pictures: class folders where there are any, else as it is."""
 
 import os.path
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -9,8 +9,9 @@ from tqdm import tqdm
 
 from kc.comparison.settings import CompareSettings
 from kc.datasets.archive import Files, open_files
+from kc.datasets.colours import say
 from kc.datasets.decode import decode
-from kc.datasets.folder import SUFFIXES, read_folder
+from kc.datasets.folder import SUFFIXES, parts_named, read_folder, subsets_of
 from kc.datasets.samples import Sample
 from kc.errors import ImageError
 from kc.files.sources import FOLDER, Source
@@ -66,12 +67,12 @@ def read_samples(files: Files, dataset: Dataset) -> list[Sample]:
     # what lies around all of them says nothing
     around = PurePosixPath(os.path.commonpath(["/".join(parts[:-1]) for parts in pictures])).parts
     inner = [parts[len(around) :] for parts in pictures]
-    tops = {parts[0] for parts in inner}
-    given = "train" in tops and bool(tops & {"test", "val"})
+    named = parts_named(files, inner) or {}
+    given = "train" in named.values() and len(named) > 1
     depth = min(len(parts) for parts in inner)
     if depth > (2 if given else 1):
         return read_folder(files, dataset)
-    subsets = _given(inner) if given else _drawn(inner, dataset)
+    subsets = _given(inner, subsets_of(files, named)) if given else _drawn(inner, dataset)
     return [
         Sample(
             image_id="/".join(parts),
@@ -113,9 +114,7 @@ def _pictures(files: Files) -> list[PathParts]:
     return pictures
 
 
-def _given(inner: Sequence[PathParts]) -> dict[PathParts, Subset]:
-    tested = "test" if any(parts[0] == "test" for parts in inner) else "val"
-    subsets: dict[str, Subset] = {"train": "train", tested: "test"}
+def _given(inner: Sequence[PathParts], subsets: Mapping[str, Subset]) -> dict[PathParts, Subset]:
     return {parts: subsets[parts[0]] for parts in inner if parts[0] in subsets}
 
 
@@ -155,12 +154,14 @@ def _write(
         ),
         mend=AGAIN,
     ) as writer:
-        missing = writer.missing()
+        missing, told = writer.missing(), list[str]()
         total = sum(len(samples[writer.rows(shard)]) for shard in missing)
         with tqdm(total=total, desc="pictures", unit="image", disable=None) as bar:
             for shard in missing:
                 chosen = samples[writer.rows(shard)]
-                pixels = [decode(sample, files, size).image for sample in chosen]
-                writer.write(shard, {"image": np.stack(pixels)})
+                pixels = [decode(sample, files, size) for sample in chosen]
+                writer.write(shard, {"image": np.stack([each.image for each in pixels])})
+                told += [oddity for each in pixels for oddity in each.told]
                 bar.update(len(chosen))
+        say(files.where, told)
         writer.finish()

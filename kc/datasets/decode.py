@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from kc.datasets.archive import Files
+from kc.datasets.colours import Rgb, as_rgb
 from kc.datasets.opening import open_picture
 from kc.datasets.samples import Sample
 from kc.errors import ImageError
@@ -26,6 +27,8 @@ class Pixels(NamedTuple):
     """(3, size, size)"""
     foreground: NDArray[np.bool_] | None
     """(size, size), where a mask is known"""
+    told: tuple[str, ...] = ()
+    """What of the file was not taken as it is (:data:`kc.datasets.colours.ODDITIES`)."""
 
 
 def decode(
@@ -33,8 +36,9 @@ def decode(
 ) -> Pixels:
     """Decode a picture (and mask), crop to the box, resize to ``size`` x ``size``.
 
-    The aspect is not kept [L20, Sec. 4]. Greyscale becomes three equal colours. The picture is
-    resized bilinearly with antialiasing, the mask by nearest neighbour.
+    The aspect is not kept [L20, Sec. 4]. Greyscale becomes three equal colours, 16 bits become 8,
+    transparency is laid on white (:mod:`kc.datasets.colours`). The picture is resized bilinearly
+    with antialiasing, the mask by nearest neighbour.
 
     Parameters
     ----------
@@ -48,15 +52,15 @@ def decode(
     ImageError
         A file does not decode, the mask has another size, the box is outside the picture.
     """
-    picture = _open(sample.file, sample, files).convert("RGB")
+    picture, told = _rgb(sample, files)
     kept = crop_box(sample, picture.size, files, crop)
     resized = picture.crop(kept).resize((size, size), Image.Resampling.BILINEAR)
     image = np.ascontiguousarray(np.asarray(resized).transpose(2, 0, 1))
     if not has_foreground(sample, box_foreground):
-        return Pixels(image, None)
+        return Pixels(image, None, told)
     inside = Image.fromarray(_foreground(sample, picture.size, files))
     small = inside.crop(kept).resize((size, size), Image.Resampling.NEAREST)
-    return Pixels(image, np.asarray(small))
+    return Pixels(image, np.asarray(small), told)
 
 
 def has_foreground(sample: Sample, box_foreground: bool) -> bool:
@@ -113,7 +117,7 @@ def _foreground(sample: Sample, size: tuple[int, int], files: Files) -> NDArray[
 def _inside(mask: Image.Image, sample: Sample, files: Files) -> NDArray[np.bool_]:
     """Tell which pixels of the whole mask are the sample's."""
     if sample.mask_value is None:
-        return np.asarray(mask.convert("L")) >= MASK_THRESHOLD
+        return np.asarray(as_rgb(mask).picture.convert("L")) >= MASK_THRESHOLD
     if mask.mode not in _INDEXED:
         raise ImageError(
             f"{files.where}: mask '{sample.mask}' is a picture of mode {mask.mode}, expected one "
@@ -121,6 +125,14 @@ def _inside(mask: Image.Image, sample: Sample, files: Files) -> NDArray[np.bool_
         )
     inside: NDArray[np.bool_] = np.asarray(mask) == sample.mask_value
     return inside
+
+
+def _rgb(sample: Sample, files: Files) -> Rgb:
+    picture = _open(sample.file, sample, files)
+    try:
+        return as_rgb(picture)
+    except ImageError as error:
+        raise ImageError(f"{files.where}: '{sample.file}' {error}.") from error
 
 
 def _open(name: str, sample: Sample, files: Files) -> Image.Image:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import PurePosixPath
 from types import MappingProxyType
+from typing import Literal
 
 import numpy as np
 
@@ -15,7 +16,15 @@ from kc.runtime import derive_seed
 from kc.settings.dataset import Dataset
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".webp", ".tif", ".tiff")
-_SUBSETS: Mapping[str, Subset] = MappingProxyType({"train": "train", "test": "test", "val": "test"})
+Part = Literal["train", "test", "val"]
+PARTS: Mapping[str, Part] = MappingProxyType(
+    {
+        **dict.fromkeys(("train", "training"), "train"),
+        **dict.fromkeys(("test", "testing"), "test"),
+        **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
+    }
+)
+"""What folders of a split are called, in lower case, and which part of it they are."""
 
 Parts = tuple[str, ...]
 """A name, folder by folder."""
@@ -25,23 +34,23 @@ def read_folder(files: Files, dataset: Dataset) -> list[Sample]:
     """Read all pictures below class folders into samples; what is no picture is passed over.
 
     Either ``train/CLASS/...`` and ``test/CLASS/...`` (or ``val/``, which is passed over where
-    there is ``test/`` too), or ``CLASS/...``: then ``dataset.test_share`` of each class, drawn by
-    ``dataset.seed`` and the class's name, is tested on. Folders around all of it do not matter.
+    there is ``test/`` too; :data:`PARTS` lists other names), or ``CLASS/...``: then
+    ``dataset.test_share`` of each class, drawn by ``dataset.seed`` and the class's name, is tested
+    on. Folders around all of it do not matter.
     Labels are alphabetical. The whole picture is kept.
 
     Raises
     ------
     ImageError
-        There is no picture, one lies in no class folder, train/ or test/ is missing or has other
-        folders beside it, a class has no training image.
+        There is no picture, one lies in no class folder, train/ or test/ is missing, stands there
+        under two names or has other folders beside it, a class has no training image.
     """
     pictures = _pictures(files)
     depth = _common_depth(pictures)
     inner = [picture[depth:] for picture in pictures]
-    given = {parts[0] for parts in inner}
-    _check_unmixed(files, given)
-    if given <= set(_SUBSETS):
-        chosen = _given_subsets(files, inner, given)
+    named = parts_named(files, inner)
+    if named is not None:
+        chosen = _given_subsets(files, inner, named)
     else:
         chosen = _drawn_subsets(files, inner, dataset)
     prefix = pictures[0][:depth]
@@ -85,37 +94,81 @@ def _common_depth(pictures: Sequence[Parts]) -> int:
     while (
         all(len(parts) > depth + 2 for parts in pictures)
         and len({parts[depth] for parts in pictures}) == 1
-        and pictures[0][depth] not in _SUBSETS
+        and pictures[0][depth].lower() not in PARTS
     ):
         depth += 1
     return depth
 
 
-def _check_unmixed(files: Files, given: set[str]) -> None:
-    """Refuse class folders beside train/ and test/; a lone ``train`` may be a class (of VOC's)."""
-    others = sorted(given - set(_SUBSETS))
-    if others and "train" in given and given & {"test", "val"}:
+def parts_named(files: Files, inner: Sequence[Parts]) -> dict[str, Part] | None:
+    """Tell which part of a split each outer folder is; None: they are no split, but classes.
+
+    A lone ``train`` may be a class (it is one of VOC's).
+
+    Raises
+    ------
+    ImageError
+        One part under two names; a folder beside train/ that is neither a part nor, by what is in
+        it, another class.
+    """
+    within: dict[str, set[str]] = {}
+    for parts in inner:
+        within.setdefault(parts[0], set()).update(parts[1:-1][:1])
+    named = {name: PARTS[name.lower()] for name in sorted(within) if name.lower() in PARTS}
+    found: dict[str, str] = {}
+    for name, part in named.items():
+        if part in found:
+            raise ImageError(
+                f"{files.where}: has {found[part]}/ and {name}/, two names of one part. "
+                "Cure: keep one of them there."
+            )
+        found[part] = name
+    others = sorted(set(within) - set(named))
+    if not others:
+        return named
+    if "train" not in found:
+        return None
+    trained = within[found["train"]]
+    twins = [name for name in others if trained and within[name] & trained]
+    if len(found) > 1 or twins:
+        beside = f"{found['train']}/"
+        if len(found) > 1:
+            beside += f" and {next(found[part] for part in ('test', 'val') if part in found)}/"
         raise ImageError(
-            f"{files.where}: '{others[0]}' lies beside train/ and {max(given & {'test', 'val'})}/. "
-            "Expected either these or class folders. Cure: move it away."
+            f"{files.where}: '{(twins or others)[0]}' lies beside {beside}. Expected either these "
+            f"or class folders. Cure: move it away, or call it one of {', '.join(PARTS)}."
         )
+    return None
 
 
 def _given_subsets(
-    files: Files, inner: Sequence[Parts], given: set[str]
+    files: Files, inner: Sequence[Parts], named: Mapping[str, Part]
 ) -> dict[Parts, tuple[str, Subset]]:
-    tested = "test" if "test" in given else "val"
+    subsets = subsets_of(files, named)
+    return {
+        parts: (_class_of(files, parts, 1), subsets[parts[0]])
+        for parts in inner
+        if parts[0] in subsets
+    }
+
+
+def subsets_of(files: Files, named: Mapping[str, Part]) -> dict[str, Subset]:
+    """Tell the subset of each folder of a split; validation is passed over beside a test.
+
+    Raises
+    ------
+    ImageError
+        One of the two is missing.
+    """
+    tested: Part = "test" if "test" in named.values() else "val"
     for needed in ("train", tested):
-        if needed not in given:
+        if needed not in named.values():
             raise ImageError(
-                f"{files.where}: has {', '.join(sorted(given))}/ but no {needed}/. Cure: give "
+                f"{files.where}: has {', '.join(sorted(named))}/ but no {needed}/. Cure: give "
                 "train/ and test/ (or val/), or the class folders alone for a drawn split."
             )
-    return {
-        parts: (_class_of(files, parts, 1), _SUBSETS[parts[0]])
-        for parts in inner
-        if parts[0] in ("train", tested)
-    }
+    kept: dict[Part, Subset] = {"train": "train", tested: "test"}
+    return {name: kept[part] for name, part in named.items() if part in kept}
 
 
 def _drawn_subsets(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from kc.datasets.archive import Files, FolderFiles, open_files, open_folder_of
+from kc.datasets.colours import say
 from kc.datasets.decode import decode, has_foreground
 from kc.datasets.samples import Reader, Sample
 from kc.errors import ImageError
@@ -167,16 +168,20 @@ def _write_shards(
 ) -> None:
     missing = writer.missing()
     total = sum(len(samples[writer.rows(shard)]) for shard in missing)
+    told: list[str] = []
     with tqdm(total=total, desc="images", unit="image", disable=None, delay=10) as bar:
         for shard in missing:
             rows = samples[writer.rows(shard)]
-            writer.write(shard, _shard(rows, files, dataset, "foreground" in writer.arrays))
+            arrays, oddities = _shard(rows, files, dataset, "foreground" in writer.arrays)
+            writer.write(shard, arrays)
+            told += oddities
             bar.update(len(rows))
+    say(files.where, told)
 
 
 def _shard(
     samples: Sequence[Sample], files: Files, dataset: Dataset, masked: bool
-) -> dict[str, NDArray[Any]]:
+) -> tuple[dict[str, NDArray[Any]], list[str]]:
     size, about = dataset.size, (dataset.crop, dataset.box_foreground)
     pixels = [decode(sample, files, size, *about) for sample in samples]
     arrays: dict[str, NDArray[Any]] = {"image": np.stack([each.image for each in pixels])}
@@ -184,4 +189,4 @@ def _shard(
         unknown = np.zeros((size, size), dtype=bool)
         masks = [unknown if each.foreground is None else each.foreground for each in pixels]
         arrays["foreground"] = np.stack(masks)
-    return arrays
+    return arrays, [oddity for each in pixels for oddity in each.told]

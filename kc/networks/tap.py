@@ -38,6 +38,14 @@ def feature_extractor(model: nn.Module, wanted: Sequence[str]) -> Extract:
     return extractor  # type: ignore[no-any-return]
 
 
+def whole_graph(model: nn.Module) -> fx.GraphModule:
+    """Trace a network to all it gives, without what nothing takes, as extractors are traced."""
+    traced = fx.GraphModule(model, _trace(model))
+    traced.graph.eliminate_dead_code()
+    traced.recompile()
+    return traced.eval()
+
+
 def record(model: nn.Module, wanted: Sequence[str], images: Tensor) -> dict[str, Tensor]:
     """Give the features of some nodes for a batch, in eval mode and without gradients."""
     return look(feature_extractor(model, wanted), images)

@@ -1,5 +1,8 @@
+from dataclasses import dataclass
+
 import pytest
 import torch
+import torch.nn.functional as F
 
 from kc.comparison import OwnNetwork, layers_of, read_network
 from kc.comparison.layers import tap
@@ -69,6 +72,55 @@ def test_a_network_that_branches_on_values(nets):
 def test_a_graph_that_is_not_the_whole_network(nets):
     with pytest.raises(NetworkError, match=r"nets\.py:forgetful: its graph .* gives other outputs"):
         tap(read_network(f"{nets}:forgetful"), ["mean"], 16)
+
+
+@dataclass
+class Given:
+    logits: torch.Tensor
+    features: torch.Tensor
+
+
+class Giving(torch.nn.Module):
+    """Gives its output in some form; where it ``loses``, a line works in place on its own."""
+
+    def __init__(self, form, loses):
+        super().__init__()
+        self.one, self.two = torch.nn.Conv2d(3, 6, 3), torch.nn.Conv2d(6, 6, 3)
+        self.form, self.loses = form, loses
+
+    def forward(self, x):
+        x = self.one(x)
+        if self.loses:
+            F.relu_(x)
+        else:
+            x = F.relu(x)
+        x = self.two(x)
+        return self.form(x.mean((2, 3)), x)
+
+
+FORMS = {
+    "tuple": lambda a, b: (a, b),
+    "dict": lambda a, b: {"logits": a, "features": b},
+    "nested": lambda a, b: [{"logits": a}, (b, 3)],
+    "dataclass": lambda a, b: Given(a, b),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_tensor_a_network_gives_is_compared(form):
+    whole = OwnNetwork("mine", Giving(FORMS[form], loses=False))
+    x = torch.randn(2, 3, 16, 16)
+    made = tap(whole, ["two"], 16).extract(x)["two"]
+    net = whole.model
+    torch.testing.assert_close(made, net.two(F.relu(net.one(x))))
+    with pytest.raises(NetworkError, match="gives other outputs than the network"):
+        tap(OwnNetwork("mine", Giving(FORMS[form], loses=True)), ["two"], 16)
+
+
+def test_a_network_that_gives_no_tensor_cannot_be_checked():
+    silent = Giving(lambda *_: None, loses=False)
+    with pytest.raises(NetworkError, match=r"gives no tensor by which its graph .*Cure: let it"):
+        tap(OwnNetwork("mine", silent), ["two"], 16)
 
 
 def test_pictures_too_small_for_the_network():

@@ -41,6 +41,36 @@ def drawn(root: Path) -> Path:
     return write(root, *(f"{name}/{k}.png" for name in ("owl", "elk", "auk") for k in range(10)))
 
 
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [("train", "valid"), ("training", "validation"), ("Train", "Test"), ("TRAIN", "dev")],
+)
+def test_a_split_by_its_other_names(tmp_path: Path, train: str, test: str) -> None:
+    write(tmp_path, *(f"{train}/{n}/{k}.png" for n in ("cat", "dog") for k in range(3)))
+    write(tmp_path, f"{test}/cat/1.png", f"{test}/dog/1.png")
+    assert {s.class_name for s in read(tmp_path)} == {"cat", "dog"}
+    assert {name for name, subset in subsets(tmp_path).items() if subset == "test"} == {
+        f"{test}/cat/1.png", f"{test}/dog/1.png"
+    }  # fmt: skip
+
+
+def test_one_part_under_two_names(tmp_path: Path) -> None:
+    write(tmp_path, "train/owl/1.png", "val/owl/2.png", "valid/owl/3.png")
+    with pytest.raises(ImageError, match=r"has val/ and valid/, two names of one part\."):
+        read(tmp_path)
+
+
+def test_a_folder_of_the_same_classes_beside_train(tmp_path: Path) -> None:
+    write(tmp_path, "train/owl/1.png", "train/elk/1.png", "holdout/owl/2.png", "holdout/elk/2.png")
+    with pytest.raises(ImageError, match=r"'holdout' lies beside train/\. Expected .* call it one"):
+        read(tmp_path)
+
+
+def test_train_may_be_a_class(tmp_path: Path) -> None:
+    write(tmp_path, *(f"{name}/{k}.png" for name in ("train", "bus") for k in range(4)))
+    assert {s.class_name for s in read(tmp_path)} == {"train", "bus"}
+
+
 @pytest.mark.parametrize("tested", ["test", "val"])
 @pytest.mark.parametrize("around", ["", "data/set"])
 def test_given_split_is_kept(tmp_path: Path, tested: str, around: str) -> None:

@@ -1,0 +1,83 @@
+"""Pictures of other kinds than 8 bits a colour."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kc.datasets.archive import FolderFiles
+from kc.datasets.colours import say
+from kc.datasets.decode import Pixels, decode
+from kc.datasets.samples import Sample
+from kc.errors import ImageError
+
+RAMP = np.tile(np.linspace(0, 1, 64), (64, 1))
+
+
+def read(folder: Path, name: str) -> Pixels:
+    sample = Sample(name, "a", 0, "train", name, None, "", None)
+    return decode(sample, FolderFiles(folder), 64)
+
+
+@pytest.mark.parametrize("name", ["deep.png", "deep.tif"])
+def test_sixteen_bits_become_eight_by_their_whole_range(tmp_path: Path, name: str) -> None:
+    values = np.round(65535 * RAMP).astype(np.uint16)
+    values[0] = 384
+    Image.fromarray(values).save(tmp_path / name)
+    found = read(tmp_path, name)
+    assert found.told == ("deep",)
+    exact = np.asarray(values, np.float64) / 257
+    assert np.abs(found.image - exact).max() <= 0.5
+    assert (found.image[0] == found.image[2]).all()
+
+
+@pytest.mark.parametrize(("kind", "what"), [("f4", "fractions"), ("i4", "whole numbers of 32")])
+def test_numbers_without_a_white_are_refused(tmp_path: Path, kind: str, what: str) -> None:
+    Image.fromarray((100 * RAMP).astype(kind)).save(tmp_path / "x.tif")
+    with pytest.raises(ImageError, match=rf"'x.tif' holds {what}.*expected 8 or 16 bits. Cure:"):
+        read(tmp_path, "x.tif")
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "PA", "P"])
+def test_what_shows_through_is_white(tmp_path: Path, mode: str) -> None:
+    drawn = np.zeros((64, 64, 4), np.uint8)
+    drawn[16:48, 16:48, 3] = 255  # a black square on nothing
+    picture = Image.fromarray(drawn)
+    name = "x.png" if mode != "PA" else "x.tif"
+    if mode == "P":
+        picture = picture.convert("RGBA").quantize(4, method=Image.Quantize.FASTOCTREE)
+    elif mode != "RGBA":
+        picture = picture.convert("LA") if mode == "LA" else picture
+    picture.save(tmp_path / name)
+    found = read(tmp_path, name)
+    assert (found.image[:, 30, 30] < 5).all()
+    assert (found.image[:, 2, 2] > 250).all()
+    assert found.told == ("transparent",)
+
+
+def test_a_half_seen_colour_is_mixed_with_white(tmp_path: Path) -> None:
+    Image.new("RGBA", (64, 64), (200, 0, 0, 51)).save(tmp_path / "x.png")
+    np.testing.assert_allclose(read(tmp_path, "x.png").image[:, 0, 0], (244, 204, 204), atol=1)
+
+
+def test_an_alpha_channel_that_hides_nothing_is_no_news(tmp_path: Path) -> None:
+    Image.new("RGBA", (64, 64), (10, 20, 30, 255)).save(tmp_path / "x.png")
+    assert read(tmp_path, "x.png").told == ()
+
+
+def test_a_rotation_is_not_applied_and_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    picture = Image.fromarray((255 * RAMP).astype(np.uint8))
+    exif = picture.getexif()
+    exif[0x0112] = 6
+    picture.save(tmp_path / "x.png", exif=exif)
+    found = read(tmp_path, "x.png")
+    assert found.image[0, 0, -1] == 255
+    assert found.told == ("turned",)
+    with caplog.at_level(logging.WARNING):
+        say("here", [*found.told, "deep", "turned"])
+    assert "here: 2 pictures have an EXIF rotation, which is not applied" in caplog.text
+    assert "here: 1 pictures have grey of 16 bits" in caplog.text
