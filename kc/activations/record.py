@@ -1,20 +1,24 @@
 """Dump the features of trained networks to stores: several layers in one forward pass."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
+from kc.activations.rounding import TOO_MUCH, rounding_share
 from kc.activations.shards import feature_spec, record_missing, seen_by
 from kc.networks.checkpoint import load_network
 from kc.networks.tap import feature_extractor
 from kc.plans.commands import remake
 from kc.provenance import product_key
 from kc.settings.feature_maps import Activations
-from kc.store import Store, StoreContent, StoreWriter
+from kc.store import Store, StoreContent, StoreWriter, open_store
 from kc.store.part import WHOLE, Destination
 from kc.store.product import read_card
+
+LOG = logging.getLogger(__name__)
 
 type Recorded = dict[str, dict[str, dict[str, str]]]
 """Digest of what lies on disk, by network, shard and node."""
@@ -82,4 +86,16 @@ def _record_one(name: str, folder: Path, about: _Recording) -> dict[str, dict[st
         record_missing(writer, array, see, settings.batch_size)
         if out.part == WHOLE:
             writer.finish()
+            _warn_of_rounding(open_store(out.folder / f"{name}.json"))
         return writer.digests()
+
+
+def _warn_of_rounding(store: Store) -> None:
+    for node in store.names:
+        share = rounding_share(store[node])
+        if share >= TOO_MUCH:
+            LOG.warning(
+                "%s: float16's rounding makes about %.2g of the variance of %s, which counts as "
+                "x^Delta. Cure: --config 'activations={dtype: float32}'",
+                *(store.path, share, node),
+            )

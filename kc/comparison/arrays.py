@@ -24,7 +24,7 @@ from kc.provenance import product_key
 from kc.settings.custom import FEATURES
 from kc.store import Store, StoreContent, StoredArray, StoreWriter, open_store
 from kc.store.files import CHECKSUM
-from kc.store.foreign import open_foreign
+from kc.store.foreign import chunks_missing, open_foreign
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,7 @@ def read_arrays(spec: str, ids: Path | None = None) -> OwnArrays:
     chosen = _chosen(path, found, only)
     if names is None:  # a store of kc's, which has names, can lie in a bucket
         check_promise(path, chosen, files)
+        _refuse_holes(path, chosen)
     arrays = OwnArrays(path.name, chosen, path, names, subsets, files)
     return arrays if ids is None else _with_ids(arrays, ids)
 
@@ -134,7 +135,16 @@ def _chosen(path: Path, found: dict[str, Any], only: str | None) -> dict[str, An
         if not _is_feature(found[only]):
             raise FeatureError(_what(f"{path}:{only}", found[only]))
         found = {only: found[only]}
-    kept = {name.replace("/", "."): v for name, v in sorted(found.items()) if _is_feature(v)}
+    features = {name: value for name, value in sorted(found.items()) if _is_feature(value)}
+    kept: dict[str, Any] = {}
+    for name, value in features.items():
+        dotted = name.replace("/", ".")
+        if dotted in kept:
+            raise FeatureError(
+                f"{path}: two of its arrays would be called '{dotted}', one of them '{name}'. "
+                f"Cure: name one, {quoted(f'{path}:{name}')}, or rename it."
+            )
+        kept[dotted] = value
     if not kept:
         told = "; ".join(_what(name, value) for name, value in found.items())
         raise FeatureError(f"{path}: no features in it. {told or 'It holds no array.'}")
@@ -146,6 +156,17 @@ def _chosen(path: Path, found: dict[str, Any], only: str | None) -> dict[str, An
             f"such as {quoted(f'{path}:{next(iter(kept))}')}"
         )
     return kept
+
+
+def _refuse_holes(path: Path, arrays: Mapping[str, Any]) -> None:
+    for name, array in arrays.items():
+        missing, of = chunks_missing(array)
+        if missing:
+            raise FeatureError(
+                f"{path}: {missing} of {of} chunks of '{name}' are not there, and would be read as "
+                f"{array.fill_value}. Cure: copy the store again; if all values there are "
+                f"{array.fill_value}, write it with zarr's config write_empty_chunks: true."
+            )
 
 
 def _is_feature(array: Any) -> bool:

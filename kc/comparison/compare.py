@@ -7,10 +7,12 @@ from typing import Any, NamedTuple
 import pandas as pd
 from tqdm import tqdm
 
+from kc.activations.rounding import rounding_share
 from kc.comparison import notes
 from kc.comparison.classes import check_classes, shares_by_class
 from kc.comparison.fits import direction_product, shapes_of
 from kc.comparison.forms import Form, align
+from kc.comparison.layers import Tap
 from kc.comparison.places import check_places
 from kc.comparison.rungs import ladder_of
 from kc.comparison.settings import CompareSettings
@@ -34,7 +36,7 @@ from kc.images.rows import rows_in
 from kc.plans.variants import folders_of, orders_and_path, reseeded
 from kc.provenance import code_hash, plain, versions
 from kc.runtime import pick_device
-from kc.store import Store
+from kc.store import Store, StoredArray
 
 DEFAULT = CompareSettings()
 DIRECTIONS = (("a", "b"), ("b", "a"))
@@ -137,6 +139,7 @@ def compare(
     about = {letter: (names[letter], forms[letter]) for letter in names}
     told = (
         *warnings_of(repeated, peers, ladders, _base(fits, settings)),
+        *_rounded(sides, stored),
         *of_spread(shares, settings.repeats),
         *(side.note(names[side.letter]) for side in sides),
         *notes.of_forms(sides, about),
@@ -178,6 +181,16 @@ def origin_of(rows: ComparedRows, images: Path | str | None) -> dict[str, Any]:
     if rows.images is None:
         return {"rows": len(rows.table)}
     return {"source": str(images), "digest": rows.images.digest, "rows": len(rows.table)}
+
+
+def _rounded(sides: Sequence[ComparedSide], stored: Mapping[str, StoredArray]) -> list[str]:
+    found = []
+    for side in sides:
+        array = stored[side.letter]
+        recorded = isinstance(side.source, Tap)
+        share = rounding_share(array)
+        found += notes.of_rounding(side.letter, array.name, share, recorded)
+    return found
 
 
 def _named(source: str, target: str) -> str:

@@ -109,6 +109,11 @@ class OwnLayer(NamedTuple):
         return prefix_of(self.shape[0], self.told) if len(self.shape) == 2 else None
 
 
+def is_channels_last(shape: Shape) -> bool:
+    """Tell a map (y, x, channels) from (channels, y, x), by its two equal sides coming first."""
+    return len(shape) == 3 and shape[0] == shape[1] != shape[2]
+
+
 def align(
     a: OwnLayer, b: OwnLayer, tokens: Tokens = "all", how: Align = "auto"
 ) -> tuple[Form, Form]:

@@ -10,11 +10,13 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from kc.activations.rounding import rounding_share
 from kc.comparison import notes
 from kc.comparison.compare import DEFAULT, DIRECTIONS, origin_of
 from kc.comparison.estimate import Work, check_space, matrix_rate, seconds_of, spell_seconds
 from kc.comparison.fits import fit_direction
 from kc.comparison.forms import Form, align
+from kc.comparison.layers import Tap
 from kc.comparison.places import check_places
 from kc.comparison.record import specs_of
 from kc.comparison.settings import CompareSettings
@@ -145,7 +147,18 @@ def compare_layers(
         "versions": versions(),
         "device": str(at.device),
     }
-    told = (*_notes(fitted, left_out), notes.of_rows(sides, rows, settings))
+    rounded = [
+        note
+        for side in sides
+        for name in stores[side.letter].names
+        for note in notes.of_rounding(
+            side.letter,
+            name,
+            rounding_share(stores[side.letter][name]),
+            isinstance(side.source, Tap),
+        )
+    ]
+    told = (*rounded, *_notes(fitted, left_out), notes.of_rows(sides, rows, settings))
     told += tuple(notes.of_ranks(fitted.fits))
     told += (*(_note(side) for side in sides), notes.of_fit(settings), notes.ONE_PAIR)
     return Matrix(_table(cells, fitted, cka, settings.consistency.order), told, origin)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from kc.activations.rounding import TOO_MUCH
 from kc.comparison.forms import Form
 from kc.comparison.layers import Tap
 from kc.comparison.settings import CompareSettings
@@ -52,6 +53,18 @@ def of_rows(sides: Sequence[ComparedSide], rows: ComparedRows, settings: Compare
         f"Images: {counts}, {settings.size} px, minus {_spell(settings.mean)}, over "
         f"{_spell(settings.std)}."
     )
+
+
+def of_rounding(letter: str, layer: str, share: float, recorded: bool) -> list[str]:
+    """Warn where rounding to float16 is a part of a layer's variance."""
+    if share < TOO_MUCH:
+        return []
+    cure = "--dtype float32" if recorded else "save the features as float32"
+    return [
+        f"Warning: {letter}'s layer {layer} is stored as float16, whose rounding makes about "
+        f"{share:.2g} of its variance (its mean is far from 0, or its spread small); that counts "
+        f"as xdelta. Cure: {cure}."
+    ]
 
 
 def of_fit(settings: CompareSettings) -> str:

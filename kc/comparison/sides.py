@@ -1,7 +1,8 @@
 """The two sides of a comparison: a network and its layers, or features made elsewhere."""
 
 import difflib
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,8 @@ import pandas as pd
 from torch import nn
 
 from kc.comparison.arrays import OwnArrays, import_arrays
-from kc.comparison.forms import OwnLayer
-from kc.comparison.layers import Tap, distinct_layers, tap
+from kc.comparison.forms import OwnLayer, is_channels_last
+from kc.comparison.layers import Tap, distinct_layers, layers_of, tap
 from kc.comparison.networks import OwnNetwork
 from kc.comparison.pictures import build_pictures
 from kc.comparison.record import WantedForms, record_layers
@@ -22,6 +23,8 @@ from kc.comparison.settings import CompareSettings
 from kc.comparison.workplace import Workplace
 from kc.errors import FeatureError, ImageError
 from kc.store import Store
+
+LOG = logging.getLogger(__name__)
 
 Comparable = OwnNetwork | nn.Module | OwnArrays
 Choice = str | Sequence[str] | Literal["all"] | None
@@ -73,6 +76,7 @@ def open_side(
     if isinstance(what, OwnArrays):
         names = _arrays_named(letter, what, wanted)
         chosen = {name: what.layers[name] for name in names}
+        _refuse_channels_last(what.name, chosen, "save it as array.transpose(0, 3, 1, 2)")
         return ComparedSide(letter, what.name, "features made elsewhere", chosen, what, what.inputs)
     network = _own(what) if isinstance(what, nn.Module) else what
     if wanted is None:
@@ -81,10 +85,31 @@ def open_side(
             "NODE, or --layers all. Cure: 'kc layers' lists the nodes."
         )
     if wanted == "all":
-        wanted = distinct_layers(network, settings.size)
+        shapes = dict(layers_of(network, settings.size))
+        distinct = distinct_layers(network, settings.size)
+        wanted = [name for name in distinct if not is_channels_last(shapes[name])]
+        if len(wanted) < len(distinct):
+            LOG.warning(
+                "%s: %d nodes left out, whose maps seem to have their channels last",
+                *(network.name, len(distinct) - len(wanted)),
+            )
     nodes = [wanted] if isinstance(wanted, str) else list(wanted)
     tapped = tap(network, nodes, settings.size)
+    _refuse_channels_last(
+        network.name, tapped.layers, "take the node after its permute to (n, channels, y, x)"
+    )
     return ComparedSide(letter, network.name, network.weights, tapped.layers, tapped, network.files)
+
+
+def _refuse_channels_last(name: str, layers: Mapping[str, OwnLayer], cure: str) -> None:
+    """Refuse maps (y, x, channels), which would be read as (channels, y, x)."""
+    for layer in layers.values():
+        if is_channels_last(layer.shape):
+            shape = " x ".join(map(str, layer.shape))
+            raise FeatureError(
+                f"{name}: '{layer.name}' is {shape}, by its shape a map with its channels last; "
+                f"expected (channels, y, x). Cure: {cure}."
+            )
 
 
 def _own(module: nn.Module) -> OwnNetwork:

@@ -8,6 +8,7 @@ import importlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
@@ -117,6 +118,16 @@ def _has_type(array: Any) -> bool:
     return True
 
 
+def _chunks_missing(array: Any) -> int:
+    """Count the chunks of an array that are not there; one that is not chunked has none."""
+    if array.chunks is None or not array.size:
+        return 0
+    whole: int = prod(
+        -(-side // part) for side, part in zip(array.shape, array.chunks, strict=True)
+    )
+    return whole - int(array.id.get_num_chunks())
+
+
 class _Sources:
     """The files behind the arrays of one file."""
 
@@ -132,6 +143,11 @@ class _Sources:
         if array.external:
             self._refuse(file, array, f"lies in the file '{array.external[0][0]}'")
         if not array.is_virtual:
+            if (missing := _chunks_missing(array)) > 0:
+                raise FeatureError(
+                    f"{self.path}: '{array.name.strip('/')}' lacks {missing} of its chunks, which "
+                    f"would be read as {array.fillvalue}. Cure: write it again, whole."
+                )
             return
         if depth == DEPTH:
             self._refuse(file, array, f"is virtual more than {DEPTH} times over, or its own source")

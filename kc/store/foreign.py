@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,21 @@ def open_foreign(path: Path) -> dict[str, Any]:
             f"{path}: not readable as zarr ({type(error).__name__}: {error}). Cure: mend the path, "
             "or write it with zarr 2 or 3."
         ) from error
+
+
+def chunks_missing(array: Any) -> tuple[int, int]:
+    """Count the stored chunks (or shards) of an array that are missing, and all there should be.
+
+    What is missing reads as the fill value. A writer may leave out chunks that hold nothing else;
+    nothing tells these from lost ones.
+    """
+    if not isinstance(array, zarr.Array):
+        return 0, 0
+    stored = array.shards or array.chunks
+    whole = prod(-(-side // part) for side, part in zip(array.shape, stored, strict=True))
+    # zarr counts the chunks of each shard that is there
+    each = prod(part // side for part, side in zip(stored, array.chunks, strict=True))
+    return whole - int(array.nchunks_initialized) // each, whole
 
 
 def _descriptions(root: Path) -> Iterator[Path]:

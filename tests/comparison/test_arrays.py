@@ -195,7 +195,7 @@ def test_arrays_far_larger_than_their_files_are_refused(tmp_path):
     shape = (1 << 22, 4)
     zarr.create_array(tmp_path / "x.zarr", shape=shape, dtype="f4", chunks=(1 << 20, 4))
     with h5py.File(tmp_path / "x.h5", "w") as file:
-        file.create_dataset("x", shape, "f4", chunks=(1 << 20, 4))
+        file.create_dataset("x", shape, "f4")
     for name in ("x.zarr", "x.h5"):
         with pytest.raises(
             FeatureError,
@@ -295,3 +295,53 @@ def test_two_stores_of_different_pictures_are_refused(nets, photos, tmp_path):
         FeatureError, match=r"1 missing in it \(07\.png\); 1 only in it \(99\.png\)"
     ):
         compare(*stores, out=tmp_path / "out", settings=SETTINGS)
+
+
+def test_a_chunk_that_is_not_there_is_refused(tmp_path):
+    array = zarr.create_array(tmp_path / "x.zarr", shape=X.shape, chunks=(50, 4), dtype="f4")
+    array[:] = X
+    assert len(of(tmp_path / "x.zarr")) == ROWS
+    (tmp_path / "x.zarr" / "c" / "2" / "0").unlink()
+    with pytest.raises(FeatureError, match=r"1 of 4 chunks of 'x' are not there, .* read as 0"):
+        of(tmp_path / "x.zarr")
+
+
+def test_a_chunk_of_hdf5_that_was_never_written_is_refused(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        whole = file.create_dataset("whole", X.shape, "f4", chunks=(50, 4))
+        whole[:] = 0  # written, though all are the fill value
+        holed = file.create_dataset("holed", X.shape, "f4", chunks=(50, 4))
+        holed[:100] = X[:100]
+    assert len(read_arrays(f"{tmp_path}/x.h5:whole")) == ROWS
+    with pytest.raises(FeatureError, match=r"'holed' lacks 2 of its chunks, which would be"):
+        read_arrays(f"{tmp_path}/x.h5:holed")
+
+
+def test_two_arrays_of_one_name_are_refused(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["a/b"], file["a.b"] = X, 2 * X
+    with pytest.raises(FeatureError, match=r"two of its arrays would be called 'a\.b'"):
+        of(tmp_path / "x.h5")
+    assert len(read_arrays(f"{tmp_path}/x.h5:a/b")) == ROWS
+
+
+def test_maps_with_channels_last_are_refused(tmp_path):
+    maps = RNG.normal(size=(ROWS, 4, 4, 3)).astype(np.float32)
+    first = saved(tmp_path / "x.npy", maps)
+    second = saved(tmp_path / "y.npy", maps.transpose(0, 3, 1, 2))
+    with pytest.raises(FeatureError, match=r"'x' is 4 x 4 x 3, by its shape a map with"):
+        compare(of(first), of(second), out=tmp_path / "out", settings=SETTINGS)
+    assert not (tmp_path / "out").exists()
+
+
+def test_rounding_that_counts_as_xdelta_is_said(tmp_path):
+    first = saved(tmp_path / "x.npy", X.astype(np.float16))
+    second = saved(tmp_path / "y.npy", (X + 1000).astype(np.float16))
+    found = compare(of(first), of(second), out=tmp_path / "out", settings=SETTINGS)
+    told = [note for note in found.notes if "float16" in note]
+    assert len(told) == 1
+    assert told[0].startswith("Warning: b's layer y is stored as float16, whose rounding makes")
+    assert "save the features as float32" in told[0]
+    assert held_out(found)["b"] > 0.01
