@@ -54,6 +54,7 @@ bench-long: setup
 bench-gpu: setup
 	$(BIN)/python -m benchmarks.gpu
 
-# every target of the smoke preset through a SLURM of one node (root; Debian's packages)
+# every target of the smoke preset (or TARGET=stability, in minutes) through a SLURM of one node
+# (root; Debian's packages)
 slurm: setup
-	KC_SLURM=all OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -s tests/workflow/test_slurm.py
+	KC_SLURM=$(or $(TARGET),all) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -s tests/workflow/test_slurm.py

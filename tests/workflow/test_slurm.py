@@ -1,6 +1,7 @@
 """The workflow through a real SLURM: jobs with and without a GPU, side by side; scancel, rerun.
 
-Takes minutes. ``KC_SLURM=all`` (make slurm) runs every target of the smoke preset instead of one.
+Takes minutes, and installs SLURM: so only where ``KC_SLURM`` names a target of the smoke preset,
+``stability`` or ``all`` (make slurm).
 """
 
 import os
@@ -31,6 +32,8 @@ pytestmark = pytest.mark.timeout(3 * 3600 if TARGET == "all" else 2400)
 
 @pytest.fixture(scope="module")
 def cluster():
+    if "KC_SLURM" not in os.environ:
+        pytest.skip("KC_SLURM is not set: it names what is run through SLURM (make slurm)")
     reason = install()
     if reason:
         pytest.skip(reason)
