@@ -173,16 +173,23 @@ def linear_share(
     units
         Where the target's columns are not its units (:mod:`kc.similarity.row_formulas`).
     ridge
-        Epsilon in units of the sum of all squares of X.
+        Epsilon in units of the sum of all squares of X, its units first brought to one size where
+        there are more rows than units.
     centring
         ``channel``: both Var are about each unit's own mean instead.
     """
     q = train.cross.shape[1]
     if units is None:
         units = TargetUnits(q, torch.full_like(test.target_mean, 1 / q))
-    damped = train.source.clone()
-    damped.diagonal().add_(ridge * train.source.trace())
-    solution = torch.cholesky_solve(train.cross, torch.linalg.cholesky(damped))
+    scale = torch.ones_like(train.source_mean)
+    if train.rows > len(scale):
+        # one solution, whatever the units' sizes: the ridge must not drown the small ones
+        scale = train.source.diagonal().clamp_min(0).sqrt()
+        scale = torch.where(scale > 0, scale, 1.0)
+    damped = train.source / scale[:, None] / scale
+    damped.diagonal().add_(ridge * damped.trace())
+    solution = torch.cholesky_solve(train.cross / scale[:, None], torch.linalg.cholesky(damped))
+    solution = solution / scale[:, None]
     shift = test.target_mean - train.target_mean
     shift = shift - (test.source_mean - train.source_mean) @ solution
     within = test.target.trace() - 2 * (solution * test.cross).sum()

@@ -170,6 +170,16 @@ def test_a_feature_against_itself():
         assert found[name] == pytest.approx(wanted, abs=1e-6), name
 
 
+def test_units_a_million_times_smaller_count_as_much():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(N, 6))
+    y = x @ rng.normal(size=(6, 5)) + 0.2 * rng.normal(size=(N, 5))
+    small = x * np.array([1, 1, 1, 1e-6, 1e-6, 1e-6])
+    found, wanted = (compared(each, y)["linear_share_positions"] for each in (small, x))
+    assert wanted < 0.05
+    assert found == pytest.approx(wanted, rel=1e-5)
+
+
 def test_independent_features_have_nothing_in_common_but_for_the_bias_of_cca():
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(2, N, 60))
