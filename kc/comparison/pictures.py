@@ -11,7 +11,7 @@ from kc.comparison.settings import CompareSettings
 from kc.datasets.archive import Files, open_files
 from kc.datasets.colours import say
 from kc.datasets.decode import decode
-from kc.datasets.folder import SUFFIXES, parts_named, read_folder, subsets_of
+from kc.datasets.folder import parts_named, pictures_in, read_folder, subsets_of
 from kc.datasets.samples import Sample
 from kc.errors import ImageError
 from kc.files.sources import FOLDER, Source
@@ -63,7 +63,7 @@ def build_pictures(source: Path, out: Path, settings: CompareSettings) -> Store:
 
 def read_samples(files: Files, dataset: Dataset) -> list[Sample]:
     """List the pictures of a folder, with their classes where all of them have one."""
-    pictures = _pictures(files)
+    pictures = pictures_in(files, "mend --images")
     # what lies around all of them says nothing
     around = PurePosixPath(os.path.commonpath(["/".join(parts[:-1]) for parts in pictures])).parts
     inner = [parts[len(around) :] for parts in pictures]
@@ -96,22 +96,6 @@ def _check_places(source: Path, out: Path) -> None:
             f"{out.parent}: lies inside the folder of the pictures, {source}; what is drawn there "
             "would be taken for a picture of yours next time. Cure: another --out."
         )
-
-
-def _pictures(files: Files) -> list[PathParts]:
-    names = [PurePosixPath(name) for name in files.names()]
-    pictures = [
-        name.parts
-        for name in names
-        if name.suffix.lower() in SUFFIXES
-        and not any(part.startswith((".", "__MACOSX")) for part in name.parts)
-    ]
-    if not pictures:
-        raise ImageError(
-            f"{files.where}: no picture in it ({', '.join(SUFFIXES)}); {len(names)} other files. "
-            "Cure: mend --images."
-        )
-    return pictures
 
 
 def _given(inner: Sequence[PathParts], subsets: Mapping[str, Subset]) -> dict[PathParts, Subset]:

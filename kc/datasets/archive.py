@@ -16,6 +16,7 @@ from typing import BinaryIO, Protocol, cast, runtime_checkable
 from kc.datasets.unpack import BROKEN, Limits, truncated, unpack_to, unpacker_of
 from kc.errors import ImageError
 from kc.files.checksum import differs
+from kc.files.sources import names_under
 
 
 @runtime_checkable
@@ -40,9 +41,8 @@ class FolderFiles:
         self.where = where
 
     def names(self) -> list[str]:
-        """List all files, sorted, with ``/`` between folders."""
-        found = (path for path in self.where.rglob("*") if path.is_file())
-        return sorted(path.relative_to(self.where).as_posix() for path in found)
+        """List all files that are not hidden, sorted; links are followed, but not in a ring."""
+        return names_under(self.where)
 
     def __contains__(self, name: str) -> bool:
         return not climbs(name) and (self.where / name).is_file()

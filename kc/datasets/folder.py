@@ -1,5 +1,7 @@
 """Reader of the plainest layout: a folder per class, its name the class's name."""
 
+import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import PurePosixPath
@@ -15,7 +17,12 @@ from kc.names import Subset
 from kc.runtime import derive_seed
 from kc.settings.dataset import Dataset
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".webp", ".tif", ".tiff")
+LOG = logging.getLogger(__name__)
+
+SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"),
+    *(".ppm", ".pgm", ".pbm", ".pnm"),
+)
 Part = Literal["train", "test", "val"]
 PARTS: Mapping[str, Part] = MappingProxyType(
     {
@@ -45,7 +52,7 @@ def read_folder(files: Files, dataset: Dataset) -> list[Sample]:
         There is no picture, one lies in no class folder, train/ or test/ is missing, stands there
         under two names or has other folders beside it, a class has no training image.
     """
-    pictures = _pictures(files)
+    pictures = pictures_in(files, "point 'archive' at the folder that holds one folder per class")
     depth = _common_depth(pictures)
     inner = [picture[depth:] for picture in pictures]
     named = parts_named(files, inner)
@@ -72,18 +79,30 @@ def read_folder(files: Files, dataset: Dataset) -> list[Sample]:
     return samples
 
 
-def _pictures(files: Files) -> list[Parts]:
+def pictures_in(files: Files, cure: str) -> list[Parts]:
+    """List the pictures of a folder or archive by their suffixes; log what is passed over.
+
+    Raises
+    ------
+    ImageError
+        There is none; ends with ``cure``.
+    """
     names = [PurePosixPath(name) for name in files.names()]
-    hidden = [any(part.startswith((".", "__MACOSX")) for part in name.parts) for name in names]
-    pictures = [
-        name.parts
-        for name, is_hidden in zip(names, hidden, strict=True)
-        if name.suffix.lower() in SUFFIXES and not is_hidden
+    shown = [
+        name for name in names if not any(part.startswith((".", "__MACOSX")) for part in name.parts)
     ]
+    pictures = [name.parts for name in shown if name.suffix.lower() in SUFFIXES]
+    others = Counter(name.suffix or "no suffix" for name in shown).items()
+    passed = [f"{count} {suffix}" for suffix, count in others if suffix.lower() not in SUFFIXES]
     if not pictures:
         raise ImageError(
-            f"{files.where}: no picture in it ({', '.join(SUFFIXES)}). "
-            "Cure: point 'archive' at the folder that holds one folder per class."
+            f"{files.where}: no picture in it ({', '.join(SUFFIXES)}); "
+            f"{', '.join(passed) or 'no file'} there. Cure: {cure}."
+        )
+    if passed:
+        LOG.warning(
+            "%s: %d pictures; passed over by their suffixes: %s",
+            *(files.where, len(pictures), ", ".join(sorted(passed))),
         )
     return pictures
 

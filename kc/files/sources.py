@@ -115,6 +115,11 @@ def spell(paths: Sequence[Path]) -> str:
     return f"{paths[0]}{more}"
 
 
+def names_under(folder: Path) -> list[str]:
+    """List the files below a folder, sorted, links followed once, without hidden ones."""
+    return sorted(name for name, _ in _under(os.fspath(folder), frozenset()))
+
+
 def _listed(paths: Sequence[Path]) -> Iterator[tuple[str, _File]]:
     """Give the files by the name they count under."""
     around = paths[0].absolute().parent

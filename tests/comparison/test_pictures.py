@@ -119,7 +119,7 @@ def test_nothing_to_read(tmp_path):
     empty = tmp_path / "empty"
     empty.mkdir()
     (empty / "notes.txt").write_text("no picture")
-    with pytest.raises(ImageError, match=r"empty: no picture in it \(\.jpg, .*\); 1 other files"):
+    with pytest.raises(ImageError, match=r"empty: no picture in it \(\.jpg, .*\); 1 \.txt there"):
         build(empty, tmp_path)
 
 

@@ -54,6 +54,25 @@ def test_a_split_by_its_other_names(tmp_path: Path, train: str, test: str) -> No
     }  # fmt: skip
 
 
+def test_links_are_followed_and_rings_are_not(tmp_path: Path) -> None:
+    write(tmp_path / "elsewhere", "1.png", "2.png", "3.png")
+    root = write(tmp_path / "set", "owl/1.png", "owl/2.gif", "owl/3.JPE")
+    (root / "elk").symlink_to(tmp_path / "elsewhere")
+    (root / "owl" / "ring").symlink_to(root / "owl")
+    assert sorted(subsets(root)) == [
+        *(f"elk/{n}.png" for n in (1, 2, 3)), "owl/1.png", "owl/2.gif", "owl/3.JPE"
+    ]  # fmt: skip
+
+
+def test_what_is_passed_over_is_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write(tmp_path, "owl/1.png", "owl/2.png", "elk/1.png", "elk/2.png")
+    for name in ("owl/3.heic", "elk/4.heic", "README"):
+        (tmp_path / name).write_text("words")
+    with caplog.at_level("WARNING"):
+        read(tmp_path)
+    assert "4 pictures; passed over by their suffixes: 1 no suffix, 2 .heic" in caplog.text
+
+
 def test_one_part_under_two_names(tmp_path: Path) -> None:
     write(tmp_path, "train/owl/1.png", "val/owl/2.png", "valid/owl/3.png")
     with pytest.raises(ImageError, match=r"has val/ and valid/, two names of one part\."):
