@@ -26,6 +26,7 @@ from kc.plans.studies import plan_of
 from kc.settings.dataset import Generated
 from kc.settings.load import load_settings
 from kc.settings.recipes import Distillation, Retraining
+from kc.steps.ladders import climb_fits
 from kc.steps.networks import Training, train_networks
 from kc.studies import stability
 from kc.synthetic.generated import write_generated
@@ -86,6 +87,7 @@ def whole(tmp_path_factory):
         record_networks(folders, nodes, images, settings.activations, out / "activations", cpu)
         stores = {name: out / "activations" / f"{name}.json" for name in folders}
         fit_pairs(fits, stores, settings.consistency, 0, out, cpu)
+        climb_fits(plan.climbed, plan.repeats, settings.consistency, out, "cpu")
         stability.write(settings.of_study("stability"))
         Path("config.yaml").write_text(yaml.safe_dump(SETTINGS))
     return folder
@@ -137,6 +139,15 @@ def test_a_whole_chain_reaches_the_archive_and_the_generator(here):
     assert any("generated pictures of dogs" in line and "canvas 32" in line for line in lines)
     assert "torch 2." in text
     assert "on cpu; wall time: fits" in text
+
+
+@pytest.mark.parametrize("kind", ["ladder", "repeats"])
+def test_what_lies_beside_a_fit_is_in_the_chain(here, kind):
+    flip(here / "out" / kind / FIT / f"{kind}.csv")
+    code, text = explain(TABLE)
+    assert code == 1
+    assert f"{kind}.csv missing or not as written" in text
+    assert f"--force out/{kind}/{FIT}/card.json" in text
 
 
 def test_the_table_records_what_it_came_from(here):

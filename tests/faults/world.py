@@ -4,6 +4,7 @@ Paths are relative throughout: products quote them, and must be the same whereve
 """
 
 import importlib
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +28,7 @@ from kc.settings.concepts import Concepts, Lessons
 from kc.settings.load import load_settings
 from kc.settings.recipes import Network
 from kc.settings.whole import Settings
+from kc.steps.ladders import climb_fits
 from kc.steps.networks import Training, train_networks
 from kc.store import ArraySpec, StoreContent, StoreWriter
 from kc.studies import stability
@@ -84,7 +86,7 @@ def make_world() -> None:
     birds = settings.datasets["birds"]
     build_image_store(birds, None, RESULTS / "images" / "birds.zarr", "key", "make birds again")
     _draw_objects()
-    for name in ("train", "learn", "record", "fit", "entropy", "tables"):
+    for name in ("train", "learn", "record", "fit", "ladder", "entropy", "tables"):
         STAGES[name].run()
 
 
@@ -125,6 +127,14 @@ def entropy() -> None:
     map_networks([DRAWN], images, LOOKED_AT, folder / "networks", folder / "maps", CPU)
 
 
+def ladder() -> None:
+    plan, settings = plan_of(_settings(), "stability"), _settings().consistency
+    climb_fits(plan.climbed, plan.repeats, settings, RESULTS, "cpu")
+    # so that what the stage "fit" leaves is all that lies there
+    for variant in (RESULTS / "fits").glob("*.*"):
+        shutil.rmtree(variant)
+
+
 def tables() -> None:
     stability.write(_settings())
 
@@ -136,7 +146,8 @@ STAGES = {
     "fit": Stage(fit, ("fits", "components"), ("activations",)),
     "decompose": Stage(fit, ("components",), ("activations",), ("fits",)),
     "entropy": Stage(entropy, ("concepts/maps",), ("images", "concepts/networks")),
-    "tables": Stage(tables, ("tables", "figures"), ("fits", "networks")),
+    "ladder": Stage(ladder, ("ladder", "repeats"), ("activations",), ("fits",)),
+    "tables": Stage(tables, ("tables", "figures"), ("fits", "networks", "ladder", "repeats")),
 }
 
 
