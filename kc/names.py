@@ -22,6 +22,9 @@ Architecture = Literal[
 STORAGE_ROOT = "KC_STORAGE_ROOT"
 """Variable in which the workflow tells its jobs the ``storage.root`` of its settings."""
 
+BESIDE = ("ladder", "repeats")
+"""Folders of what is measured beside some fits, in a results folder."""
+
 _VGG_FC = {"fc1": "classifier.0", "fc2": "classifier.3", "fc3": "classifier.6"}
 _ALEXNET_FC = {"fc1": "classifier.1", "fc2": "classifier.4", "fc3": "classifier.6"}
 

@@ -6,6 +6,8 @@ from kc.store import StoredArray
 
 ROWS = 256
 """Looked at: a store's first rows are a random sample."""
+BLOCK = 32
+"""Of them held at a time."""
 TOO_MUCH = 1e-3
 """Share of the variance above which rounding is worth a warning."""
 
@@ -17,10 +19,19 @@ def rounding_share(stored: StoredArray) -> float:
     value's size: so a mean far from 0 beside a small spread costs most. Variances are about each
     channel's mean. An upper bound where values were round already.
     """
-    values = np.asarray(stored[: min(ROWS, stored.shape[0])])
-    if values.dtype != np.float16:
+    count = min(ROWS, stored.shape[0])
+    first = np.asarray(stored[: min(BLOCK, count)])
+    if first.dtype != np.float16:
         return 0.0
-    axes = (0, 2, 3) if values.ndim == 4 else tuple(range(values.ndim - 1))
-    steps = np.spacing(np.abs(values)).astype(np.float64)
-    variance = values.astype(np.float64).var(axes).sum()
-    return float((steps**2 / 12).mean(axes).sum() / variance) if variance else 0.0
+    axes = (0, 2, 3) if first.ndim == 4 else tuple(range(first.ndim - 1))
+    about = first.mean(axes, dtype=np.float64, keepdims=True)
+    noise, sums, squares = np.zeros((3, about.size))
+    rows = 0
+    for start in range(0, count, BLOCK):
+        values = np.asarray(stored[start : min(start + BLOCK, count)])
+        noise += np.square(np.spacing(np.abs(values)), dtype=np.float64).sum(axes)
+        moved = values - about
+        sums, squares = sums + moved.sum(axes), squares + np.square(moved).sum(axes)
+        rows += values.size // about.size
+    variance = float((squares / rows - np.square(sums / rows)).sum())
+    return float((noise / 12 / rows).sum()) / variance if variance > 0 else 0.0

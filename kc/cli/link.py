@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from kc.plans.variants import BESIDE
+from kc.names import BESIDE
 
 LinkState = Literal["ok", "missing", "changed", "stale"]
 STAGES = ("images", "networks", "activations", "maps", "fits", *BESIDE, "components", "tables")

@@ -23,8 +23,8 @@ SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"),
     *(".ppm", ".pgm", ".pbm", ".pnm"),
 )
-Part = Literal["train", "test", "val"]
-PARTS: Mapping[str, Part] = MappingProxyType(
+SplitPart = Literal["train", "test", "val"]
+PARTS: Mapping[str, SplitPart] = MappingProxyType(
     {
         **dict.fromkeys(("train", "training"), "train"),
         **dict.fromkeys(("test", "testing"), "test"),
@@ -119,7 +119,7 @@ def _common_depth(pictures: Sequence[Parts]) -> int:
     return depth
 
 
-def parts_named(files: Files, inner: Sequence[Parts]) -> dict[str, Part] | None:
+def parts_named(files: Files, inner: Sequence[Parts]) -> dict[str, SplitPart] | None:
     """Tell which part of a split each outer folder is; None: they are no split, but classes.
 
     A lone ``train`` may be a class (it is one of VOC's).
@@ -161,7 +161,7 @@ def parts_named(files: Files, inner: Sequence[Parts]) -> dict[str, Part] | None:
 
 
 def _given_subsets(
-    files: Files, inner: Sequence[Parts], named: Mapping[str, Part]
+    files: Files, inner: Sequence[Parts], named: Mapping[str, SplitPart]
 ) -> dict[Parts, tuple[str, Subset]]:
     subsets = subsets_of(files, named)
     return {
@@ -171,7 +171,7 @@ def _given_subsets(
     }
 
 
-def subsets_of(files: Files, named: Mapping[str, Part]) -> dict[str, Subset]:
+def subsets_of(files: Files, named: Mapping[str, SplitPart]) -> dict[str, Subset]:
     """Tell the subset of each folder of a split; validation is passed over beside a test.
 
     Raises
@@ -179,14 +179,14 @@ def subsets_of(files: Files, named: Mapping[str, Part]) -> dict[str, Subset]:
     ImageError
         One of the two is missing.
     """
-    tested: Part = "test" if "test" in named.values() else "val"
+    tested: SplitPart = "test" if "test" in named.values() else "val"
     for needed in ("train", tested):
         if needed not in named.values():
             raise ImageError(
                 f"{files.where}: has {', '.join(sorted(named))}/ but no {needed}/. Cure: give "
                 "train/ and test/ (or val/), or the class folders alone for a drawn split."
             )
-    kept: dict[Part, Subset] = {"train": "train", tested: "test"}
+    kept: dict[SplitPart, Subset] = {"train": "train", tested: "test"}
     return {name: kept[part] for name, part in named.items() if part in kept}
 
 

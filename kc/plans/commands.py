@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from kc.errors import without_secrets
 from kc.files.aside import write_whole
-from kc.plans.variants import BESIDE
+from kc.names import BESIDE
 
 AGAIN = "give the command that made it again; what is whole is kept, the rest is made anew"
 """The fix where no other command is needed."""

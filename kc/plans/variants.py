@@ -13,8 +13,6 @@ PENALTIES = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1)
 """Lambda along the path."""
 RESTART = ".restart"
 """Ends the folder of a g that is trained on."""
-BESIDE = ("ladder", "repeats")
-"""Folders of what is measured beside some fits."""
 
 
 class Variant(NamedTuple):

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from kc.names import BESIDE
 from kc.plans.outputs import drawn_fits
 from kc.plans.products import NetworkPlan
 from kc.plans.study import StudyPlan
-from kc.plans.variants import BESIDE
 from kc.provenance import code_hash, plain, versions
 from kc.settings.whole import Settings
 from kc.store import open_store

@@ -5,13 +5,14 @@ from itertools import groupby
 
 from kc.errors import KCError, RoomError
 from kc.files.sources import FOLDER, digest_of
+from kc.names import BESIDE
 from kc.plans.commands import note_run
 from kc.plans.outputs import drawn_fits, outputs_of
 from kc.plans.products import batches, merged, networks_of, nodes_of, with_origins
 from kc.plans.registry import STUDIES
 from kc.plans.stores import PAGE, kept_fits, store_uses
 from kc.plans.studies import plans
-from kc.plans.variants import BESIDE, suffixes
+from kc.plans.variants import suffixes
 from kc.provenance import code_hash, plain
 from kc.settings.file import check_files
 from kc.settings.load import load_settings
