@@ -5,7 +5,7 @@ Pure bookkeeping, so that the Snakefile can read it without torch.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from kc.names import Architecture, Heads, node_of
 
@@ -69,6 +69,12 @@ class FitPlan:
     """Superclass whose images alone it is fitted and tested on; empty: all."""
     keep: bool = False
     """Whether the components are worth disk (the setting says of which images)."""
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> "FitPlan":
+        """Read a plan as a rule hands it on, field by field."""
+        ends = {end: NetworkPlan(**told[end]) for end in ("source", "target")}
+        return cls(**{**told, **ends})
 
     @property
     def name(self) -> str:

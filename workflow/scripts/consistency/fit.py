@@ -3,19 +3,15 @@ from pathlib import Path
 
 sys.path.insert(0, snakemake.params.root)
 
-from kc.plans.products import FitPlan, NetworkPlan
+from kc.plans.products import FitPlan
 from kc.settings.reconstruction import Consistency
 from kc.steps.fits import fit_layers
 from kc.steps.job import job
 
 p = snakemake.params
-ends = {"source", "target"}
 with job(snakemake.log):
     fit_layers(
-        [
-            FitPlan(**{n: NetworkPlan(**v) if n in ends else v for n, v in fit.items()})
-            for fit in p.fits
-        ],
+        [FitPlan.of(fit) for fit in p.fits],
         Consistency.model_validate(p.settings),
         Path(p.results),
         p.device,

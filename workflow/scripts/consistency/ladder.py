@@ -3,19 +3,15 @@ from pathlib import Path
 
 sys.path.insert(0, snakemake.params.root)
 
-from kc.plans.products import FitPlan, NetworkPlan
+from kc.plans.products import FitPlan
 from kc.settings.reconstruction import Consistency
 from kc.steps.job import job
 from kc.steps.ladders import climb_fits
 
 p = snakemake.params
-ends = {"source", "target"}
 with job(snakemake.log):
     climb_fits(
-        [
-            FitPlan(**{n: NetworkPlan(**v) if n in ends else v for n, v in fit.items()})
-            for fit in p.fits
-        ],
+        [FitPlan.of(fit) for fit in p.fits],
         p.repeats,
         Consistency.model_validate(p.settings),
         Path(p.results),
