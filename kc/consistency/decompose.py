@@ -84,8 +84,10 @@ def decompose(
                 f"{TOLERANCE:.0e}. This is a fault in kc.consistency.net: report it."
             )
         components *= units.target_std
+        # about the mean: beside a far larger mean float32 would round the rest away
+        delta = (y - units.target_mean) - components.sum(0)
         components[0] += units.target_mean
-        return Decomposition(components, y - components.sum(0))
+        return Decomposition(components, delta)
 
 
 def blocks(

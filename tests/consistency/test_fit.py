@@ -259,3 +259,23 @@ def test_a_step_along_a_path_leaves_where_it_began():
     assert after[-1] > 1.05 * start
     assert step.settled == "plateau"
     assert abs(step.chosen.gains[0]) < 0.5 * before
+
+
+def test_a_mean_a_million_times_the_spread_costs_no_share():
+    """In float32 with the mean, what is predicted of the spread would be rounded to steps."""
+    x = draw(1, 200, 4)
+    y = 1 + 1e-6 * (x @ draw(2, 4, 4)).double()
+    y = y.float()
+    result = fit(x, y, order=0, optimiser=FAST, centring="channel")
+    units = result.normalisation
+    with torch.no_grad():
+        given = result.net.double()(units.source(x).double()) * units.target_std
+    missed = (y.double() - torch.as_tensor(units.target_mean).double() - given).var(0)
+    expected = float(missed.sum() / y.double().var(0).sum())
+    result.net.float()
+    parts = result.decompose(x, y)
+    found = float(parts.delta.double().var(0).sum() / y.double().var(0).sum())
+    assert found == pytest.approx(expected, rel=1e-2)
+    # the same with the mean in both, which is what float32 cannot hold
+    summed = float((y - parts.components.sum(0)).double().var(0).sum() / y.double().var(0).sum())
+    assert summed > 1.3 * expected
