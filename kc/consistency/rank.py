@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from math import log2, prod
 
 from kc.consistency.net import channels_of
+from kc.errors import SettingsError
 from kc.names import Shape
 from kc.settings.reconstruction import Consistency
 
@@ -33,8 +34,20 @@ def common_rank(pairs: Iterable[tuple[Shape, Shape]], images: int, settings: Con
     settings
         ``rank``: a number is taken as it is, ``full`` is None; ``auto`` is positions / 20 rounded
         to a power of two, from 64 to 128, None where no pair is wide.
+
+    Raises
+    ------
+    SettingsError
+        A number above the channels of all features, which would only cost more than a whole W.
     """
+    pairs = list(pairs)
     if isinstance(settings.rank, int):
+        widest = max(channels_of(shape) for pair in pairs for shape in pair)
+        if settings.rank > widest:
+            raise SettingsError(
+                f"rank {settings.rank:,}: the widest feature has {widest:,} channels; expected at "
+                "most these. Cure: --rank full, or a lower one."
+            )
         return settings.rank
     if settings.rank == "full":
         return None

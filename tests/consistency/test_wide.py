@@ -21,6 +21,7 @@ from kc.consistency.saved import load_fit, save_fit
 from kc.consistency.start import solve, solve_first
 from kc.consistency.task import FitTask
 from kc.consistency.traces import traces_of
+from kc.errors import SettingsError
 from kc.settings.reconstruction import Consistency, Optimiser
 from kc.store.product import Product
 from tests.reference import plain_g
@@ -217,6 +218,13 @@ def test_the_rank_follows_what_the_images_carry(source, target, images, wanted):
     rank = common_rank([(source, target)], images, auto)
     assert rank == wanted
     assert with_rank(auto, source, target, rank).rank == (wanted or "full")
+
+
+def test_a_rank_above_all_channels_is_refused():
+    pairs = [((4, 2, 2), (6, 2, 2)), ((3,), (9,))]
+    assert common_rank(pairs, 100, Consistency(rank=9)) == 9
+    with pytest.raises(SettingsError, match=r"rank 10: the widest feature has 9 channels"):
+        common_rank(pairs, 100, Consistency(rank=10))
 
 
 def test_all_wide_pairs_of_a_table_have_one_rank_and_narrow_ones_none():

@@ -128,7 +128,7 @@ CHOICES: dict[str, Sequence[Any]] = {
     "dtype": ("float16", "float32", "float64"),
     "seed": (0, 1, 7, -1, 2**40),
     "device": ("cpu", "auto", "cuda", "tpu"),
-    "mean": ("0,0,0", "0.5,0.5,0.5", "1"),
+    "mean": ("0 0 0", "0.5 0.5 0.5", "1", "a b c"),
     "layer-a": ("x", "one", "label", "relu", "head", "nothing", "../x", "a,b", "all"),
 }
 FLAGS = ("--labels", "--ladder", "--no-ladder", "--layers=all")
@@ -162,18 +162,17 @@ def draw(number: int, room: Path) -> Case:
     if kind == "features":
         return _features(rng, room, given)
     (room / "nets.py").write_text(NETWORKS)
-    images = _pictures(rng, room)
+    images, ids = _pictures(rng, room)
     given += ["--images", str(images), "--size", str(rng.choice([16] * 9 + [33, 33, 1]))]
     names = [str(rng.choice(FUNCTIONS if rng.random() < 0.25 else PLAIN)) for _ in "ab"]
     sides = []
     for letter, name in zip("ab", names, strict=True):
         if kind == "mixed" and letter == "b":
             path = room / "b.npy"
-            values = _values(rng, 30, (4,))
-            np.save(path, values)
+            np.save(path, _values(rng, len(ids), (4,)))
             given += ["--b", str(path)]
-            if rng.random() < 0.7:
-                given += ["--ids-b", str(_ids(rng, room, [str(n) for n in range(30)], "b"))]
+            if rng.random() < 0.9:
+                given += ["--ids-b", str(_ids(rng, room, ids, "b"))]
             sides.append(Side())
             continue
         given += [f"--{letter}", f"{room / 'nets.py'}:{name}"]
@@ -204,7 +203,7 @@ def _options(rng: Rng) -> list[str]:
             # most are good: a call refused at once says little of what follows
             good = values[: max(1, len(values) // 2)]
             chosen = good if rng.random() < 0.8 else values
-            given += [f"--{name}", str(chosen[rng.integers(len(chosen))])]
+            given += [f"--{name}", *str(chosen[rng.integers(len(chosen))]).split()]
     given += [flag for flag in FLAGS if rng.random() < 0.03]
     return given
 
@@ -286,7 +285,8 @@ def _write(rng: Rng, room: Path, letter: str, values: np.ndarray) -> tuple[str, 
         else:
             path.write_bytes(rng.bytes(300))
     except (ValueError, TypeError, OSError):  # the format has no such type or name
-        path.write_bytes(b"")
+        if not path.is_dir():
+            path.write_bytes(b"")
         return spec, None
     whole = None if cast.dtype.kind in "SOc" else cast
     if path.is_file() and rng.random() < 0.08:
@@ -301,7 +301,7 @@ def _ids(rng: Rng, room: Path, ids: list[str], letter: str) -> Path:
     if odd < 0.05:
         ids = ids[:-1]
     elif odd < 0.1:
-        ids = [ids[0], *ids[:-1]]
+        ids = [*ids[:1], *ids[:-1]]
     encoding = str(rng.choice(["utf-8"] * 8 + ["utf-16", "utf-8-sig"]))
     path.write_bytes("".join(f"{name}\n" for name in ids).encode(encoding, "surrogatepass"))
     return path
@@ -374,8 +374,8 @@ def _picture(rng: Rng) -> tuple[bytes, str]:
     return held.getvalue(), suffix
 
 
-def _pictures(rng: Rng, room: Path) -> Path:
-    """Write a folder or an archive of pictures."""
+def _pictures(rng: Rng, room: Path) -> tuple[Path, list[str]]:
+    """Write a folder or an archive of pictures; give it and what its pictures are called."""
     classes = [str(name) for name in rng.choice(NAMES, 3, replace=False)]
     layout = rng.choice(["flat", "flat", "classes", "split", "deep"])
     files: dict[str, bytes] = {}
@@ -397,9 +397,10 @@ def _pictures(rng: Rng, room: Path) -> Path:
         files["README.txt"] = b"pictures"
     if rng.random() < 0.05:
         files[str(rng.choice([".DS_Store", "odd.png", "x.npy"]))] = rng.bytes(50)
-    kind = str(rng.choice(["folder", "folder", "tar", "tgz", "zip"]))
+    kind = str(rng.choice(["folder", "folder", "folder", "tar", "tgz", "zip"]))
+    ids = [name.removeprefix("some/where/") for name in files if name.endswith(SUFFIXES)]
     if kind == "folder":
-        return _folder(room / "pictures", files)
+        return _folder(room / "pictures", files), ids
     path = room / f"pictures.{kind}"
     if kind == "zip":
         with zipfile.ZipFile(path, "w") as archive:
@@ -413,7 +414,7 @@ def _pictures(rng: Rng, room: Path) -> Path:
                 archive.addfile(member, io.BytesIO(content))
     if rng.random() < 0.15:
         _damage(rng, path)
-    return path
+    return path, ids
 
 
 def _folder(folder: Path, files: dict[str, bytes]) -> Path:

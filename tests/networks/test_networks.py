@@ -259,6 +259,12 @@ def test_a_missing_gpu_is_an_error():
         pick_device("cuda")
 
 
+@pytest.mark.parametrize("name", ["tpu", "gpu", "mps", "meta", "", "cuda:x"])
+def test_a_device_kc_does_not_compute_on_is_refused(name):
+    with pytest.raises(DeviceError, match=f"device: '{name}'; expected auto, cpu, cuda"):
+        pick_device(name)
+
+
 def test_recorded_features_are_those_of_a_hook_on_the_module(images, tmp_path):
     train(images, tmp_path / "networks")
     folder = tmp_path / "networks" / plan(0).name
