@@ -1,6 +1,7 @@
 """A pair of one's own from what was asked for to the page: the command line and the workflow."""
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from tqdm import tqdm
@@ -8,13 +9,14 @@ from tqdm import tqdm
 from kc.comparison import compare, compare_layers, read_arrays, read_network
 from kc.comparison.arrays import OwnArrays
 from kc.comparison.networks import OwnNetwork
-from kc.comparison.outputs import names_of, refuse_outputs
+from kc.comparison.outputs import LOCK, names_of, refuse_outputs
 from kc.comparison.places import refuse_files, refuse_inputs
 from kc.comparison.settings import CompareSettings
 from kc.comparison.write_matrix import write_matrix
 from kc.comparison.write_pair import write_comparison
 from kc.report.page import FILES
 from kc.settings.custom import Pair, is_features
+from kc.store.lock import lock
 from kc.store.ownership import LEDGER
 
 
@@ -27,7 +29,8 @@ def make(
 ) -> Path:
     """Compare a pair and write tables, figures and the page; give the page.
 
-    Two untrained networks of one name get different weights.
+    Two untrained networks of one name get different weights. A folder has one comparison at a
+    time: else a table could be of two.
 
     Raises
     ------
@@ -39,9 +42,16 @@ def make(
     if "ladder" in pair.tables():
         figures += ["ladder", *(["ladder-path"] if pair.ladder else [])]
     names = names_of(pair.tables(), figures)
-    refuse_inputs([out / name for name in (*names, FILES, LEDGER)], pair.files())
+    refuse_inputs([out / name for name in (*names, FILES, LEDGER, LOCK)], pair.files())
     refuse_files(out, map(Path, ("tables", "figures")))
     refuse_outputs(out, names)
+    with closing(lock(out / LOCK)):
+        return _made(pair, settings, out, device, say)
+
+
+def _made(
+    pair: Pair, settings: CompareSettings, out: Path, device: str, say: Callable[[str], None]
+) -> Path:
     a = _side(pair.a, pair.weights_a, pair.ids_a, settings.seed)
     b = _side(pair.b, pair.weights_b, pair.ids_b, settings.seed + 1)
     if pair.is_matrix:

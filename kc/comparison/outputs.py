@@ -11,6 +11,8 @@ from kc.store.ownership import LEDGER, claim, claimed, is_table, refuse_stranger
 
 TABLE = ("csv", "md", "tex", "json")
 FIGURE = ("png", "svg")
+LOCK = "kc.lock"
+"""Held from the first write to the last."""
 FIRST = ("tables/compare.json", "tables/matrix.json")
 """Written by every comparison: they tell a folder of before there was a list."""
 

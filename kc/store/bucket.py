@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
-from uuid import uuid4
 
 import obstore
 import xxhash
@@ -27,7 +26,8 @@ from zarr.abc.store import (
 from zarr.storage import ObjectStore
 
 from kc.errors import StoreError
-from kc.store.lock import PULSE, HeldError, me, parse_owner, refuse_living, seems_alive
+from kc.files.aside import GUARDS, ask_guards
+from kc.store.lock import LOST, PULSE, HeldError, me, parse_owner, refuse_living, seems_alive
 
 HELD = 2
 """Objects kept in memory: a shard that was fetched to be checked is then read from there."""
@@ -59,6 +59,7 @@ class Bucket:
 
     def write(self, name: str, content: bytes) -> None:
         """Put an object."""
+        ask_guards()
         with reaching(self.where(name)):
             try:
                 obstore.put(self.client, name, content)
@@ -163,6 +164,7 @@ class Objects(ObjectStore[S3Store]):
     async def set(self, key: str, value: Buffer) -> None:
         """Put, and keep the digest."""
         self._check_writable()
+        ask_guards()
         put = await obstore.put_async(self.store, key, value.as_buffer_like())
         self._bucket.remember(key, str(put["e_tag"]), value)
 
@@ -172,18 +174,39 @@ class BucketLock:
 
     def __init__(self, bucket: Bucket, name: str) -> None:
         self._client, self._name, self._url = bucket.client, name, bucket.where(name)
-        self._text = json.dumps(me() | {"token": uuid4().hex}).encode()
+        self._text = json.dumps(me()).encode()
         self._tag = self._take()
         self._ended = threading.Event()
+        GUARDS.append(self.check)
         threading.Thread(target=self._beat, daemon=True, name="lock").start()
 
     def close(self) -> None:
         """Give the lock back, unless it was taken over."""
         if not self._ended.is_set():
             self._ended.set()
-            with suppress(FileNotFoundError), reaching(self._url):
-                if bytes(obstore.get(self._client, self._name).bytes()) == self._text:
+            GUARDS.remove(self.check)
+            with reaching(self._url):
+                if not self._is_lost():
                     obstore.delete(self._client, self._name)
+
+    def check(self) -> None:
+        """Go no further where the lock was taken over, or removed.
+
+        Raises
+        ------
+        HeldError
+            Another process may write here now.
+        """
+        with reaching(self._url):
+            lost = self._is_lost()
+        if lost:
+            raise HeldError(LOST.format(path=self._url))
+
+    def _is_lost(self) -> bool:
+        try:
+            return bytes(obstore.get(self._client, self._name).bytes()) != self._text
+        except FileNotFoundError:
+            return True
 
     def _take(self) -> str:
         try:

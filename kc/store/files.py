@@ -1,11 +1,8 @@
 """Small files written whole or not at all, and what tells a changed one from the one written."""
 
-import errno
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from os import fsync
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +19,13 @@ CHECKSUM = "checksum"
 def write_bytes_atomic(path: Path, content: bytes) -> None:
     """Write aside, flush to disk, rename: a kill leaves the old file or the new one.
 
-    What a kill leaves aside is written over the next time; a path has one writer at a time (a
-    lock of :mod:`kc.store.lock`, or the workflow's).
-
     Raises
     ------
     StoreError
-        The disk is full.
+        The disk does not take it.
     """
-    aside = path.with_name(f".{path.name}.aside")
-    with room_on_disk(path), put_in_place(aside, path) as file:
+    with put_in_place(path) as file:
         file.write(content)
-        file.flush()
-        fsync(file.fileno())
 
 
 def write_json_atomic(path: Path, content: Any) -> None:
@@ -142,23 +133,3 @@ def file_digest(path: Path) -> str:
         while block := file.read(1 << 22):
             digest.update(block)
     return str(digest.hexdigest())
-
-
-@contextmanager
-def room_on_disk(path: Path) -> Iterator[None]:
-    """Turn a full disk, or a quota used up, into an error that names the path.
-
-    Raises
-    ------
-    StoreError
-        In place of the ``OSError``.
-    """
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise StoreError(
-            f"{path}: no space left on the disk ({error.strerror}). What is written is whole; "
-            "cure: make room and run the same command again, it goes on from there."
-        ) from error

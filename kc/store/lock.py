@@ -14,10 +14,11 @@ import time
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
+from uuid import uuid4
 
 from kc.errors import StoreError
+from kc.files.aside import GUARDS, writing
 from kc.plans.commands import command, one_line
-from kc.store.files import room_on_disk
 
 PULSE = 30.0
 """Seconds between two signs of life of an owner."""
@@ -28,6 +29,11 @@ _TAKEN = (
     "{path}: a link, or a file that kc did not make, lies where kc keeps a lock; it was left as it "
     "is. Cure: move it away, or write elsewhere (another --out or results folder)."
 )
+LOST = (
+    "{path}: this lock was taken over by another process, or removed, while this one wrote: it was "
+    "silent for too long, or somebody took it for dead. It writes nothing more. Cure: let the "
+    "other end, and run the same command again."
+)
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
@@ -36,23 +42,51 @@ class HeldError(StoreError):
 
 
 class Lock:
-    """A lock that is held until it is closed, or its process dies."""
+    """A lock that is held until it is closed, or its process dies.
 
-    def __init__(self, file: IO[str]) -> None:
-        self._file = file
+    While it is held, no file gets its name before :meth:`check` has passed.
+    """
+
+    def __init__(self, file: IO[str], path: Path, text: str) -> None:
+        self._file, self._path, self._text = file, path, text.encode()
         self._ended = threading.Event()
+        GUARDS.append(self.check)
         threading.Thread(target=self._beat, daemon=True, name="lock").start()
 
     def close(self) -> None:
         """Give the lock back: an empty file has no owner."""
         self._ended.set()
         if not self._file.closed:
-            self._file.truncate(0)
+            GUARDS.remove(self.check)
+            if not self._is_lost():
+                self._file.truncate(0)
             self._file.close()
+
+    def check(self) -> None:
+        """Go no further where the lock was taken over, or removed.
+
+        Raises
+        ------
+        HeldError
+            Another process may write here now.
+        """
+        if self._is_lost():
+            raise HeldError(LOST.format(path=self._path))
+
+    def _is_lost(self) -> bool:
+        """Look whether the file still bears this lock's text and name."""
+        opened = self._file.fileno()
+        try:
+            there = os.path.samestat(self._path.stat(), os.fstat(opened))
+        except FileNotFoundError:
+            return True
+        return not there or os.pread(opened, len(self._text) + 1, 0) != self._text
 
     def _beat(self) -> None:
         while not self._ended.wait(PULSE):
             with suppress(OSError, ValueError):  # closed, or deleted, in between
+                if self._is_lost():
+                    return
                 os.utime(self._file.fileno())
 
 
@@ -66,15 +100,15 @@ def lock(path: Path) -> Lock:
     StoreError
         The file is a link, or no lock: it would be emptied.
     """
-    with room_on_disk(path):
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         file = _opened(path)
         try:
-            _take(file, path)
+            text = _take(file, path)
         except BaseException:
             file.close()
             raise
-    return Lock(file)
+    return Lock(file, path, text)
 
 
 def _opened(path: Path) -> IO[str]:
@@ -99,21 +133,25 @@ def is_lock(text: str) -> bool:
     return _BEGIN.startswith(text[: len(_BEGIN)])
 
 
-def _take(file: IO[str], path: Path) -> None:
+def _take(file: IO[str], path: Path) -> str:
     file.seek(0)
     owner = parse_owner(file.read())
     away = bool(owner) and owner["host"] != socket.gethostname()
     silent = time.time() - os.fstat(file.fileno()).st_mtime
     refuse_living(str(path), owner, _is_held(file, owner if not away else {}), silent)
+    text = json.dumps(me())
     file.truncate(0)
-    file.write(json.dumps(me()))
+    file.write(text)
     file.flush()
+    return text
 
 
 def me() -> dict[str, Any]:
-    """Name this process, as the text of a lock."""
+    """Name this process, as the text of a lock; no two texts are equal."""
     job = os.environ.get("SLURM_JOB_ID", "none")
-    return {"host": socket.gethostname(), "pid": os.getpid(), "slurm_job": job}
+    again = os.environ.get("SLURM_RESTART_COUNT", "0")
+    about = {"host": socket.gethostname(), "pid": os.getpid(), "slurm_job": job}
+    return about | {"slurm_restart": again, "token": uuid4().hex}
 
 
 def parse_owner(text: str) -> dict[str, Any]:
@@ -140,8 +178,13 @@ def refuse_living(path: str, owner: dict[str, Any], held: bool, silent: float) -
             "Cure: wait for it to end, or stop it; two writers would lose data."
         )
     away = bool(owner) and owner["host"] != mine["host"]
-    # a job that SLURM started again on another machine is its own predecessor
-    again = mine["slurm_job"] != "none" and owner.get("slurm_job") == mine["slurm_job"]
+    # a job that SLURM started again on another machine is its own predecessor; one that runs on
+    # several machines at a time is not
+    again = (
+        mine["slurm_job"] != "none"
+        and owner.get("slurm_job") == mine["slurm_job"]
+        and _number(owner.get("slurm_restart")) < _number(mine["slurm_restart"])
+    )
     if away and not again and silent < SILENCE:
         host = one_line(owner["host"])
         raise HeldError(
@@ -151,6 +194,10 @@ def refuse_living(path: str, owner: dict[str, Any], held: bool, silent: float) -
             f"{owner['pid']}; squeue), and remove the lock; after {SILENCE / 60:.0f} min without "
             f"a sign it is taken over. To remove it: {_removal(path)}"
         )
+
+
+def _number(text: Any) -> int:
+    return int(text) if str(text).isdecimal() else 0
 
 
 def _is_held(file: IO[str], owner: dict[str, Any]) -> bool:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from kc.errors import StoreError
+from kc.files.aside import target_of
 from kc.store.files import read_json, read_signed, write_signed
 from kc.store.lock import is_lock
 from kc.store.place import Place, read_json_at, read_signed_at
@@ -109,10 +110,9 @@ def _has_state(place: Place, name: str) -> bool:
 def finished(name: str) -> str:
     """Give the name of the file that a writer who was killed left this one aside for."""
     folder, slash, last = name.rpartition("/")
-    if last.startswith(".") and last.endswith(".aside"):
-        last = last[1 : -len(".aside")]
-    elif last.endswith(".partial"):
+    if last.endswith(".partial"):  # zarr's own
         last = last.partition(".")[0]
+    last = target_of(last)
     return f"{folder}{slash}{last}"
 
 

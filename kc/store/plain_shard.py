@@ -18,7 +18,6 @@ from zarr.codecs import BytesCodec, Crc32cCodec, ShardingCodec
 
 from kc.files.aside import put_in_place
 
-_ASIDE = ".kc.partial"
 _CRC_BYTES = 4
 _NO_CHUNK = 2**64 - 1
 _PIECE = 1 << 19
@@ -41,8 +40,7 @@ class PlainShards(NamedTuple):
         """
         digest, size = xxhash.xxh3_128(), 0
         index = np.full((self.chunks, 2), _NO_CHUNK, "<u8")
-        aside = file.with_name(f"{file.name}{_ASIDE}")
-        with put_in_place(aside, file) as opened:
+        with put_in_place(file, lasting=False) as opened:
 
             def put(content: np.ndarray) -> None:
                 nonlocal size

@@ -103,12 +103,13 @@ class Product:
         StoreError
             It is named.
         """
-        known = self._known() if self._is_kcs() else {LOCK, f".{KEY}.aside"}
+        begun = self._is_kcs()
+        known = self._known() if begun else {LOCK}
         names = sorted(self._names() - LITTER)
         strangers = [
             name
             for name in names
-            if not {name, finished(name)} & known
+            if not ({name, finished(name)} & known or (not begun and name != finished(name) == KEY))
             or (self.folder / name).is_dir()
             or (name == LOCK and not is_lock((self.folder / name).read_text(errors="replace")))
         ]

@@ -16,10 +16,12 @@ import xxhash
 import zarr
 
 from kc.errors import FeatureError, StoreError
+from kc.files.aside import writing
+from kc.files.flush import Flusher
 from kc.names import folder_id
 from kc.plans.commands import AGAIN
 from kc.store.content import StoreContent
-from kc.store.files import content_digest, room_on_disk, sign, spell_json
+from kc.store.files import content_digest, sign, spell_json
 from kc.store.layout import chunk_rows, laid_out
 from kc.store.manifest import FORMAT
 from kc.store.network import trust
@@ -92,7 +94,7 @@ class StoreWriter:
         state = f"{self.name}.state"
         # before the door, which is a file already
         self._refuse_strangers()
-        with room_on_disk(self.path), through_the_door(self.place, state):
+        with writing(self.path), through_the_door(self.place, state):
             self._refuse_owned()
             goes_on = self._is_begun()
             refuse_others(self.place, state, self.owned if goes_on else None)
@@ -107,6 +109,7 @@ class StoreWriter:
             self._described = self._put_right()
             self._layouts = self._written_directly()
             self._lock = own(self.place, state, self.owned)
+        self._flusher = Flusher()
         return self
 
     def __exit__(
@@ -115,7 +118,10 @@ class StoreWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._flusher.close()
         self._lock.close()
+        if error is None:
+            self._flusher.wait()
 
     def rows(self, shard: int) -> slice:
         """Image rows of a shard."""
@@ -136,7 +142,7 @@ class StoreWriter:
             )
         rows = self.rows(shard)
         written: dict[str, Any] = {}
-        with room_on_disk(self.path):
+        with writing(self.path):
             self.place.delete(self._receipt(shard))
             for name, spec in self.arrays.items():
                 written[name] = self._write_array(spec, shard, rows, values[name])
@@ -162,6 +168,7 @@ class StoreWriter:
             )
         if self.content.source is not None:
             self.content.source.check()
+        self._flush()
         receipts = [self._read_receipt(shard) for shard in range(self.content.shards)]
         files = self._described
         content = {
@@ -180,12 +187,21 @@ class StoreWriter:
         }
         if self.content.source is not None:
             manifest["source"] = self.content.source.about()
-        with room_on_disk(self.path):
+        with writing(self.path):
             self.place.write(f"{self.name}.json", spell_json(sign(manifest)))
             if self.location:
                 manifest["location"] = self.location
                 self.beside.write(f"{self.name}.json", spell_json(sign(manifest)))
         return sign(manifest)
+
+    def _flush(self) -> None:
+        """Bring all that the manifest will promise to the disk, earlier writers' shards too."""
+        if not isinstance(self.place, Folder):
+            return
+        shards = range(self.content.shards)
+        names = [spec.file_name(shard) for spec in self.arrays.values() for shard in shards]
+        files = [self.place.where(self._file(name)) for name in (*names, *self._described)]
+        self._flusher.settle(map(Path, files), Path(self.place.where(f"{self.name}.zarr")))
 
     def _refuse_strangers(self) -> None:
         """Go no further where kc did not make what lies here, or made it for somebody else."""
@@ -261,6 +277,8 @@ class StoreWriter:
         else:
             self._open(spec)[spec.at(rows)] = np.concatenate(list(blocks), axis=spec.row_axis)
             receipt = {"bytes": self.place.size(file), "digest": self.place.digest(file)}
+        if isinstance(self.place, Folder):
+            self._flusher.later(Path(self.place.where(file)))
         return receipt | ({"statistics": statistics.spell()} if statistics else {})
 
     def _open(self, spec: ArraySpec) -> zarr.Array[Any]:

@@ -17,7 +17,7 @@ from kc.plans.layouts import GENERATED, LAYOUTS
 from kc.provenance import product_key
 from kc.settings.dataset import Generated
 from kc.store.files import file_digest, read_json, write_json_atomic
-from kc.store.ownership import LITTER, refuse_strangers
+from kc.store.ownership import LITTER, finished, refuse_strangers
 from kc.store.place import Folder
 
 CARD = "card.json"
@@ -64,7 +64,7 @@ def write_generated(layout: str, settings: Generated, folder: Path) -> None:
 def _strangers(folder: Path) -> list[str]:
     """List the files in a folder of drawn pictures that kc did not draw."""
     there = {name or folder.name for name in Folder(folder.parent).files(folder.name)}
-    there = {name for name in there if Path(name).name not in LITTER} - {CARD, f".{CARD}.aside"}
+    there = {name for name in there if Path(name).name not in LITTER and finished(name) != CARD}
     if folder.is_symlink() or not there or not (folder / CARD).is_file():
         return sorted(there)
     try:

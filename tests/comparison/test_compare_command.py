@@ -11,6 +11,7 @@ from kc.cli.main import app
 from kc.comparison import read_network
 from kc.similarity.measures import NAMES, Measuring, similarities
 from kc.store import open_store
+from kc.store.lock import lock
 
 SMALL = ("--size", 16, "--epochs", 2)
 
@@ -122,6 +123,19 @@ def test_features_need_no_pictures(tmp_path):
     found = run("compare", *both, "--weights-a", "w.pt", "--out", tmp_path / "out")
     assert found.exit_code == 2
     assert "SettingsError: weights_a 'w.pt': " in found.output
+
+
+def test_a_folder_has_one_comparison_at_a_time(tmp_path):
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(60, 4)))
+    both = ("--a", tmp_path / "x.npy", "--b", tmp_path / "x.npy", "--out", tmp_path / "out")
+    held = lock(tmp_path / "out" / "kc.lock")
+    found = run("compare", *both, "--epochs", 1)
+    assert found.exit_code == 2, found.output
+    assert "kc.lock: another process writes here" in found.output
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["kc.lock"]
+    held.close()
+    assert run("compare", *both, "--epochs", 1).exit_code == 0
+    assert (tmp_path / "out" / "kc.lock").read_bytes() == b""
 
 
 def test_one_file_of_weights_for_both_is_one_network(nets, photos, tmp_path):

@@ -99,7 +99,17 @@ def test_a_job_that_slurm_moved_to_another_host_takes_its_own_lock_over(tmp_path
     with pytest.raises(StoreError, match="did not give this lock back"):
         lock(left(tmp_path / "lock"))
     monkeypatch.setenv("SLURM_JOB_ID", "34")
+    # the same job on two machines at a time: nobody was started again
+    for restarts in (None, "0"):
+        if restarts is not None:
+            monkeypatch.setenv("SLURM_RESTART_COUNT", restarts)
+        with pytest.raises(StoreError, match="did not give this lock back"):
+            lock(left(tmp_path / "lock"))
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    with pytest.raises(StoreError, match="did not give this lock back"):
+        lock(left(tmp_path / "lock", slurm_restart="1"))
     lock(left(tmp_path / "lock")).close()
+    lock(left(tmp_path / "lock", slurm_restart="0")).close()
 
 
 def test_an_owner_gives_signs_of_life(tmp_path: Path, monkeypatch):

@@ -4,6 +4,7 @@ import os
 import random
 import signal
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -226,3 +227,38 @@ def test_a_killed_writer_ends_byte_identical(tmp_path):
         process.join()
     fill(path)
     assert files(path) == undisturbed
+
+
+def test_all_that_a_manifest_promises_is_on_the_disk_before_it(tmp_path, monkeypatch):
+    """Shards of an earlier writer too, and the names of all folders."""
+    with writer(tmp_path / "a.zarr") as store:
+        store.write(0, {"conv": VALUES[store.rows(0)]})
+    synced, manifests = set(), []
+    real = os.fsync
+
+    def fsync(opened):
+        path = Path(f"/proc/self/fd/{opened}").readlink()
+        synced.add(path)
+        if path.name.startswith(".a.json"):
+            manifests.append(set(synced))
+        real(opened)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    fill(tmp_path / "a.zarr")
+    root = tmp_path / "a.zarr"
+    promised = set(root.rglob("*"))
+    assert {shard_file(root, shard) for shard in range(3)} <= promised
+    assert {root, *promised} <= manifests[0]
+
+
+def test_a_writer_whose_place_was_taken_over_writes_no_shard(tmp_path):
+    with writer(tmp_path / "a.zarr") as store:
+        store.write(0, {"conv": VALUES[store.rows(0)]})
+        (owner,) = (tmp_path / "a.state" / "owners").iterdir()
+        owner.write_text('{"host": "elsewhere", "pid": 1}')
+        with pytest.raises(StoreError, match="taken over by another process"):
+            store.write(1, {"conv": VALUES[store.rows(1)]})
+        assert not shard_file(tmp_path / "a.zarr", 1).exists()
+        with pytest.raises(StoreError, match="not written"):
+            store.finish()
+    assert not (tmp_path / "a.json").exists()
