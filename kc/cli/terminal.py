@@ -3,12 +3,15 @@
 import logging
 import os
 import sys
+import warnings
 from contextlib import suppress
 from typing import Any
 
 import typer
 
 from kc.errors import PlainFormatter, printable
+
+_FORMAT = warnings.formatwarning
 
 
 def echo(message: Any = "", err: bool = False, nl: bool = True) -> None:
@@ -22,6 +25,12 @@ def prepare() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(PlainFormatter())
+    warnings.formatwarning = _warned
+
+
+def _warned(*given: Any, **named: Any) -> str:
+    """Spell a warning: libraries repeat names in them."""
+    return printable(_FORMAT(*given, **named), keep="\n\t")
 
 
 def silence() -> None:
