@@ -195,8 +195,9 @@ class OutOfMemoryError(RuntimeError):
 def test_too_little_memory_is_for_the_user_to_mend(monkeypatch, error):
     found = failing(monkeypatch, error)
     assert found.exit_code == 2
-    assert found.stderr.startswith(type(error).__name__.replace("OutOf", "test_app.OutOf")[:6])
-    assert "out of memory. Cure: end other programs or take a larger machine" in found.stderr
+    assert (
+        f"{error}: out of memory. Cure: end other programs or take a larger machine" in found.stderr
+    )
     assert len(found.stderr.splitlines()) == 1
 
 
@@ -237,9 +238,9 @@ def test_no_name_steers_a_terminal(monkeypatch):
     assert spelled in warnings.formatwarning(bad, UserWarning, "file.py", 1)
 
 
-def test_a_name_is_printed_whatever_the_locale(store):
-    about = os.environ | {"PYTHONIOENCODING": "ascii"}
-    program = "from kc.cli.terminal import echo, prepare; prepare(); echo('x\u0394 \udcff')"
+def test_a_name_is_printed_whatever_the_locale():
+    about = os.environ | {"PYTHONIOENCODING": "latin-1"}
+    program = r"from kc.cli.terminal import echo, prepare; prepare(); echo('x\u0394 \udcff')"
     found = subprocess.run(
         [sys.executable, "-c", program], env=about, capture_output=True, check=True
     )

@@ -65,7 +65,7 @@ def test_a_log_is_not_written_through_a_link(tmp_path):
         (
             "ValueError('x')",
             3,
-            "ValueError: x (at outside kc). This is a fault of kc, not of yours.",
+            "ValueError: x (at kc/steps/job.py:",
         ),
         ("KeyboardInterrupt", 130, "interrupted; the same command again"),
     ],
