@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from kc.cli.options import options_of, settings_of, with_options
+from kc.cli.terminal import echo
 from kc.settings.custom import CENTRING, NETWORK, WEIGHTS, Look, Pair
 from kc.settings.feature_maps import Activations
 from kc.settings.reconstruction import Consistency, Optimiser
@@ -30,7 +31,7 @@ def layers_command(
 
     use_threads(1)
     for name, shape in layers_of(read_network(network, weights), size):
-        typer.echo(f"{name}  {' x '.join(map(str, shape))}")
+        echo(f"{name}  {' x '.join(map(str, shape))}")
 
 
 @with_options(
@@ -73,7 +74,7 @@ def compare_command(
             {name: given[name] for name in FIT} | {"rank": rank, "optimiser": optimiser},
         ),
     )
-    page = make(pair, settings, out, device, partial(typer.echo, err=True))
+    page = make(pair, settings, out, device, partial(echo, err=True))
     for table in pair.tables():
-        typer.echo(read_markdown(out / "tables" / table))
-    typer.echo(f"page: {page}")
+        echo(read_markdown(out / "tables" / table))
+    echo(f"page: {page}")

@@ -5,16 +5,17 @@ from typing import Annotated
 
 import typer
 
+from kc.cli.terminal import echo
 from kc.settings.load import read_settings
 from kc.settings.whole import json_schema
 
 
 def config_schema() -> None:
     """Print the JSON schema of the settings."""
-    typer.echo(json_schema(), nl=False)
+    echo(json_schema(), nl=False)
 
 
 def config_check(files: Annotated[list[Path], typer.Argument(help="config.yaml, presets")]) -> None:
     """Check settings, each file merged over those before it."""
     read_settings(files)
-    typer.echo("the settings are valid")
+    echo("the settings are valid")

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from kc.cli.options import Base, OverNetwork
+from kc.errors import printable
 from kc.plans.commands import remake
 
 STYLES = {"ok": "green", "missing": "bold red", "changed": "bold red", "stale": "bold yellow"}
@@ -36,10 +37,11 @@ def explain_command(
         found = chain(table, quick)
     origin = read_origin(table)
     # what is piped is not wrapped
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 1 << 12)
+    width = None if sys.stdout.isatty() else 1 << 12
+    console = Console(highlight=False, markup=False, emoji=False, width=width)
     console.print(_tree(found))
     for line in _about(origin):
-        console.print(line, markup=False)
+        console.print(printable(line))
     faults = found.faults()
     if not faults:
         console.print("every link holds", style="green")
@@ -48,15 +50,14 @@ def explain_command(
     console.print(f"links that do not hold: {len(faults)}. To mend, in this order:", style="bold")
     targets = {fault.target: None for fault in faults if fault.target} | {found.target: None}
     for target in targets:
-        console.print(f"  {remake(target, options or ())}", markup=False)
+        console.print(printable(f"  {remake(target, options or ())}"))
     for fault in faults:
         if not fault.target:
-            console.print(f"  by hand: {fault.name}: {fault.told}", markup=False)
+            console.print(printable(f"  by hand: {fault.name}: {fault.told}"))
     if options is None:
         console.print(
             "each with the --configfile and --config the table was made with: config.yaml alone, "
-            "and with each of workflow/presets, gives other settings than it records",
-            markup=False,
+            "and with each of workflow/presets, gives other settings than it records"
         )
     raise typer.Exit(1)
 
@@ -74,10 +75,10 @@ def _tree(link: Any) -> Any:
 
     def label(one: Any) -> Text:
         text = Text(f"{one.stage} ", style="dim")
-        text.append(one.name, style="default")
+        text.append(printable(one.name), style="default")
         text.append(f"  {one.state}", style=STYLES[one.state])
         if not one.shown_above:
-            return text.append(f"  {one.told}", style="dim")
+            return text.append(printable(f"  {one.told}"), style="dim")
         return text.append("  (above)", style="dim")
 
     def grow(tree: Any, one: Any) -> None:

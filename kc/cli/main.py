@@ -10,19 +10,39 @@ from kc.cli.config import config_check, config_schema
 from kc.cli.explain import explain_command
 from kc.cli.plan import plan_command
 from kc.cli.store import images_info, store_info, store_verify
-from kc.errors import KCError
+from kc.cli.terminal import echo, prepare, silence
+from kc.errors import ending, printable
 
 
 class Commands(TyperGroup):
-    """All commands; what the user can mend is one message without a traceback, and exit code 2."""
+    """All commands; whatever goes wrong is one message without a traceback.
+
+    Exit code 2: the user can mend it. 3: a fault of kc's own. 130: interrupted.
+    """
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
+        prepare()
         try:
             return super().invoke(ctx)
-        except KCError as error:
-            typer.echo(f"{type(error).__name__}: {error}", err=True)
-            raise typer.Exit(2) from None
+        except (Exception, KeyboardInterrupt) as error:
+            if _is_of_typer(error):
+                raise
+            told, code = ending(error)
+            if told:
+                echo(told, err=True)
+            else:
+                silence()
+            raise typer.Exit(code) from None
+
+
+def _is_of_typer(error: BaseException) -> bool:
+    """Return whether typer ends on it by itself; what it is going to print is made safe."""
+    if type(error).__module__.partition(".")[0] not in ("click", "typer"):
+        return False
+    if isinstance(message := getattr(error, "message", None), str):
+        error.message = printable(message, keep="\n")  # type: ignore[attr-defined]
+    return True
 
 
 app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False, help=__doc__)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from kc.cli.options import Base
+from kc.cli.terminal import echo
 from kc.errors import KCError, RoomError
 from kc.names import spell_bytes
 from kc.plans.study import StudyPlan
@@ -54,20 +55,20 @@ def _plan_products(settings: Settings, plans: Mapping[str, StudyPlan]) -> None:
 
     found = estimate(settings, plans.values())
     shown = found.assign(bytes=found["bytes"].astype(float).map(spell_bytes))
-    typer.echo(shown.to_string(index=False))
+    echo(shown.to_string(index=False))
     total = spell_bytes(float(found["bytes"].sum()))
     jobs, on_gpu = found["jobs"].sum(), found["gpu_jobs"].sum()
-    typer.echo(f"{total} on disk, {jobs} jobs, {on_gpu} may use a GPU")
+    echo(f"{total} on disk, {jobs} jobs, {on_gpu} may use a GPU")
     for drop in [("activations",), ("activations", "components")]:
         room = peak(settings, plans, drop)
-        typer.echo(
+        echo(
             f"peak with storage.drop [{', '.join(drop)}]: {spell_bytes(room.total)}"
             f"{room.when and f', in {room.when}'}"
         )
     try:
-        typer.echo(refuse_full_disk(settings, plans))
+        echo(refuse_full_disk(settings, plans))
     except RoomError as error:
-        typer.echo(f"the workflow would refuse: {error}")
+        echo(f"the workflow would refuse: {error}")
 
 
 def _plan_concepts(settings: Settings, tflops: float | None, measure: bool) -> None:
@@ -81,8 +82,8 @@ def _plan_concepts(settings: Settings, tflops: float | None, measure: bool) -> N
         notes.append(rates)
     else:
         notes.append("For hours: --tflops RATE, or --measure on the machine it will run on.")
-    typer.echo(found.to_string(index=False, float_format="{:,.4g}".format))
+    echo(found.to_string(index=False, float_format="{:,.4g}".format))
     for name in found.columns[3:]:
-        typer.echo(f"{name}, all: {found[name].sum():,.6g}")
+        echo(f"{name}, all: {found[name].sum():,.6g}")
     for note in notes:
-        typer.echo(f"- {note}")
+        echo(f"- {note}")

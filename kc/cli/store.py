@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from kc.cli.options import OverNetwork, StorePath
+from kc.cli.terminal import echo
 from kc.errors import KCError
 from kc.names import spell_bytes
 
@@ -25,18 +26,18 @@ def store_info(
             raise KCError(f"{path}: no row {row}; there are rows 0 to {len(opened.rows) - 1}.")
         about = opened.rows.iloc[row]
         for name in ["image_id", *about.index.drop("image_id")]:
-            typer.echo(f"{name}: {about[name]}")
+            echo(f"{name}: {about[name]}")
         return
-    typer.echo(f"{opened.path}: {len(opened.rows)} images, digest {opened.digest}")
+    echo(f"{opened.path}: {len(opened.rows)} images, digest {opened.digest}")
     for name in opened.names:
         array = opened[name]
         size = sum(shard["bytes"] for shard in opened.manifest["arrays"][name]["shards"])
         shape = " x ".join(map(str, array.shape))
         dims = ", ".join(array.dims)
         shards = f"{array.shards} shards of {array.shard_rows} images, {spell_bytes(float(size))}"
-        typer.echo(f"  {name}: {shape} ({dims}) {array.kc_dtype}, {shards}")
+        echo(f"  {name}: {shape} ({dims}) {array.kc_dtype}, {shards}")
     for name, value in opened.attributes.items():
-        typer.echo(f"  {name}: {json.dumps(value) if not isinstance(value, str) else value}")
+        echo(f"  {name}: {json.dumps(value) if not isinstance(value, str) else value}")
 
 
 def store_verify(
@@ -59,10 +60,10 @@ def store_verify(
         damages = damages_under(path)
     damages += moved_sources(path) if sources else []
     for damage in damages:
-        typer.echo(damage, err=True)
+        echo(damage, err=True)
     if damages:
         raise typer.Exit(1)
-    typer.echo(f"{path}: whole")
+    echo(f"{path}: whole")
 
 
 def images_info(path: StorePath, network: OverNetwork = False) -> None:
@@ -73,6 +74,6 @@ def images_info(path: StorePath, network: OverNetwork = False) -> None:
     with over_network(network):
         rows = open_images(path).rows
     counts = rows.groupby(["label", "class_name", "subset"]).size().unstack(fill_value=0)
-    typer.echo(counts.reset_index().to_string(index=False))
+    echo(counts.reset_index().to_string(index=False))
     subsets = ", ".join(f"{n} {name}" for name, n in rows["subset"].value_counts().items())
-    typer.echo(f"{path}: {len(rows)} images of {rows['label'].nunique()} classes: {subsets}")
+    echo(f"{path}: {len(rows)} images of {rows['label'].nunique()} classes: {subsets}")

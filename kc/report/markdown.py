@@ -37,7 +37,7 @@ def read_table(stem: Path) -> WrittenTable:
         file = stem.with_suffix(".md")
         raise StoreError(f"{file}: no such file. Cure: {fix_at(file)}") from None
     # stars and underscores are the formulas' own: no emphasis
-    reader = MarkdownIt("zero").enable(["heading", "table", "list"])
+    reader = MarkdownIt("zero").enable(["heading", "table", "list", "escape", "entity"])
     tokens = reader.parse(text)
     kinds = [token.type for token in tokens]
     if kinds[:1] != ["heading_open"] or kinds.count("table_open") != 1:
@@ -48,11 +48,12 @@ def read_table(stem: Path) -> WrittenTable:
         )
     begin, end = kinds.index("table_open"), kinds.index("table_close") + 1
     table = tokens[begin:end]
+    _align(table)
     _mark_printed(table)
     after = tokens[end:]
     items = [_listed(after, place) for place, token in enumerate(after) if token.type == "inline"]
     return WrittenTable(
-        tokens[1].content,
+        _plain(tokens[1]),
         reader.renderer.render(table, reader.options, {}),
         " ".join(content for content, listed in items if not listed),
         tuple(content for content, listed in items if listed),
@@ -61,7 +62,19 @@ def read_table(stem: Path) -> WrittenTable:
 
 def _listed(tokens: Sequence[Token], place: int) -> tuple[str, bool]:
     """Give a text and whether it is an item of a list."""
-    return tokens[place].content, tokens[place].level > 1
+    return _plain(tokens[place]), tokens[place].level > 1
+
+
+def _plain(token: Token) -> str:
+    """Return the words of a line, without the escapes they were written with."""
+    return "".join(child.content for child in token.children or [])
+
+
+def _align(table: Sequence[Token]) -> None:
+    """Set columns by a class: the page's policy allows no styles of elements' own."""
+    for token in table:
+        if (style := str(token.attrs.pop("style", ""))).startswith("text-align:"):
+            token.attrJoin("class", style.removeprefix("text-align:"))
 
 
 def _mark_printed(table: Sequence[Token]) -> None:

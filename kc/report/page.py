@@ -1,6 +1,8 @@
 """A page of tables, figures and a feature viewer that opens from disk, without a server.
 
-``index.html`` and beside it ``index_files/``: nothing else, nothing from elsewhere.
+``index.html`` and beside it ``index_files/``: nothing else, nothing from elsewhere. The policy in
+the page's head holds browsers to that. No script or style stands in the page itself, and none that
+did (in a name, say) would run.
 """
 
 import glob
@@ -16,7 +18,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
-from kc.errors import StoreError
+from kc.errors import StoreError, printable
 from kc.plans.commands import fix_at
 from kc.report.markdown import WrittenTable, read_table
 from kc.report.pictures import COLOURS
@@ -128,7 +130,7 @@ def write_page(
         write_index(entries, _colours(), files / "views.js")
     environment = Environment(
         loader=PackageLoader("kc.report"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
+        trim_blocks=True, lstrip_blocks=True, finalize=_seen,
     )  # fmt: skip
     environment.filters["spelled"] = _spelled
     for name in ASSETS:
@@ -225,6 +227,11 @@ def _origins(stems: Sequence[Path]) -> list[_Origin]:
         content = {name: value for name, value in content.items() if name != "files"}
         found.setdefault(json.dumps(content, sort_keys=True), ([], content))[0].append(stem.name)
     return [_Origin(tuple(names), content) for names, content in found.values()]
+
+
+def _seen(value: object) -> object:
+    """Spell out what a reader would not see; HTML of ours is made of such text already."""
+    return printable(value, keep="\n") if type(value) is str else value
 
 
 def _spelled(value: object) -> str:

@@ -1,10 +1,12 @@
 """A frame as ``.csv`` (full precision), ``.md`` and ``.tex`` (to read) and ``.json`` (its origin).
 
 The first three hold no path, clock or machine, so that the same seed gives the same bytes; all
-that lies in the fourth.
+that lies in the fourth. Names in a table (of classes, files, layers) are anybody's: they are shown
+as text wherever the table is opened.
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +17,26 @@ import pandas as pd
 from pandas.api.types import is_numeric_dtype
 from tabulate import tabulate
 
+from kc.errors import printable
 from kc.store.files import file_digest, write_bytes_atomic, write_json_atomic
 
 INTERVAL = ("ci_low", "ci_high")
 """Columns that are read together, as one interval."""
 TOGETHER = "95 % interval"
 """Header of these."""
+# a text that a spreadsheet would run, also behind the apostrophes that were put before it
+_FORMULA = re.compile(r"'*[=+\-@\t\r\n\uff0b\uff0d\uff1d\uff20]")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+FORMULAS = (
+    "Names that a spreadsheet would take for a formula have an apostrophe before them in the csv; "
+    "names_in_csv in the json beside it has them as they are."
+)
+"""Note of a table with such names."""
+# what Markdown or HTML would read as a tag, an entity, an escape or a link
+_MARKUP = re.compile(r"<(?=[A-Za-z/!?])|&(?=#?\w+;)|\\(?=[!-/:-@\[-`{-~]|$)|\](?=[(\[])")
+# in a cell also what sets a word in another style or ends the cell; underscores inside words do not
+_STYLING = re.compile(_MARKUP.pattern + r"|[|`*~$]|(?<![^\W_])_|_(?![^\W_])")
+_ENTITIES = {"<": "&lt;", "&": "&amp;"}
 
 
 @dataclass(frozen=True)
@@ -62,19 +78,26 @@ def write_table(
     text
         Heading, caption and notes.
     provenance
-        What the numbers were made from; anything JSON can hold. Digests of the three files are
-        added, so that an edited table is known from the one that was written.
+        What the numbers were made from; anything JSON can hold; numbers that are not finite are
+        written as null. Added are the digests of the three files, so that an edited table is known
+        from the one that was written, and, in ``names_in_csv``, the names (by what stands in the
+        .csv) that have an apostrophe there.
     columns
         Header and digits by column; what is not named keeps its name and has three digits.
     """
     # a column without a value is for who computes, not for who reads
     told = frame if frame.empty else frame.dropna(axis="columns", how="all")
     readable, sides = _readable(told, columns), _sides(told)
+    names = {_harmless(name): name for name in _texts(frame) if _harmless(name) != name}
+    if names:
+        text = text._replace(notes=[*text.notes, FORMULAS])
+        frame = frame.map(_harmless).rename(columns=_harmless)
     _write(stem.with_suffix(".csv"), frame.to_csv(index=False, lineterminator="\n"))
     _write(stem.with_suffix(".md"), _markdown(readable, sides, text))
     _write(stem.with_suffix(".tex"), _latex(readable, sides, text, stem.name))
     files = {suffix: file_digest(stem.with_suffix(suffix)) for suffix in (".csv", ".md", ".tex")}
-    write_json_atomic(stem.with_suffix(".json"), dict(provenance) | {"files": files})
+    about = dict(provenance) | ({"names_in_csv": names} if names else {}) | {"files": files}
+    write_json_atomic(stem.with_suffix(".json"), _finite(about))
 
 
 def read_markdown(stem: Path) -> str:
@@ -114,24 +137,53 @@ def _cell(value: object, spec: str) -> str:
     return str(value)
 
 
+def _texts(frame: pd.DataFrame) -> list[str]:
+    """List the texts of a table, heads too."""
+    cells = [*frame.columns, *frame.to_numpy(dtype=object).ravel()]
+    return [cell for cell in cells if isinstance(cell, str)]
+
+
+def _harmless(value: Any) -> Any:
+    """Put an apostrophe before a text that a spreadsheet would run; numbers stay."""
+    is_formula = isinstance(value, str) and _FORMULA.match(value) and not _NUMBER.fullmatch(value)
+    return f"'{value}" if is_formula else value
+
+
+def _finite(value: Any) -> Any:
+    """Write null for NaN and infinity, which JSON has no words for."""
+    if isinstance(value, Mapping):
+        return {name: _finite(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _literal(text: str, marks: re.Pattern[str] = _MARKUP) -> str:
+    """Spell a text so that Markdown, and a page it is read into, shows it as it is, on one line."""
+    return marks.sub(lambda m: _ENTITIES.get(m[0], f"\\{m[0]}"), printable(text))
+
+
 def _markdown(readable: pd.DataFrame, sides: list[str], text: TableText) -> str:
-    escaped = [[cell.replace("|", r"\|") for cell in row] for row in readable.to_numpy().tolist()]
+    cells = [[_literal(cell, _STYLING) for cell in row] for row in readable.to_numpy().tolist()]
     table = tabulate(
-        escaped,
-        headers=list(readable.columns),
+        cells,
+        # heads are ours, and their stars those of formulas
+        headers=[_literal(head).replace("|", r"\|") for head in readable.columns],
         tablefmt="pipe",
         disable_numparse=True,
         colalign=sides,
     )
-    notes = "\n".join(f"- {note}" for note in text.notes)
-    blocks = [f"### {text.title}", table, text.caption, notes]
+    notes = "\n".join(f"- {_literal(note)}" for note in text.notes)
+    blocks = [f"### {_literal(text.title)}", table, _literal(text.caption), notes]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
 def _latex(readable: pd.DataFrame, sides: list[str], text: TableText, label: str) -> str:
     """Set the table with booktabs, no wider than the page; the notes follow it as a list."""
-    styler = readable.style.hide(axis="index").format(escape="latex")
-    styler = styler.format_index(escape="latex", axis=1)
+    cells = readable.map(_escape)
+    # behind the end of a row, these two would be read as the end's own argument
+    cells.iloc[:, :1] = cells.iloc[:, :1].replace(r"^([\[*])", r"{\1}", regex=True)
+    styler = cells.rename(columns=_escape).style.hide(axis="index")
     letters = "".join(side[0] for side in sides)
     tabular = styler.to_latex(hrules=True, column_format=letters).rstrip()
     notes = [rf"\item{{}} {_escape(note)}" for note in text.notes]
@@ -154,9 +206,10 @@ def _escape(text: str) -> str:
     """Spell a sentence so that LaTeX prints it as it is."""
     special = {character: rf"\{character}" for character in "&%$#_{}"}
     special |= {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-    special |= {"<": r"\textless{}", ">": r"\textgreater{}"}
-    return "".join(special.get(character, character) for character in text)
+    special |= {"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"}
+    return "".join(special.get(character, character) for character in printable(text))
 
 
 def _write(path: Path, text: str) -> None:
-    write_bytes_atomic(path, text.encode())
+    # names of files that are no UTF-8 hold halves of letters
+    write_bytes_atomic(path, text.encode(errors="backslashreplace"))

@@ -20,7 +20,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 
 from kc.consistency.variance import Moments
-from kc.errors import FeatureError
+from kc.errors import FeatureError, printable
 from kc.images.by_id import pictures_by_id
 from kc.images.rows import rows_in
 from kc.report.choose import choose_ends, live_channels
@@ -116,7 +116,9 @@ def write_view(view: View, folder: Path, shown: Shown) -> dict[str, Any]:
     levels, largest = quantise(maps)
     scripts = _write_maps(view.name, levels, folder)
     about = store.rows.iloc[looked_at]
-    entry = {"name": view.name, "pair": view.pair, "layer": view.layer, "about": view.about}
+    images = _image_names(about)
+    told = {"pair": view.pair, "layer": view.layer, "about": view.about}
+    entry = {"name": view.name} | _seen(told)
     meta = entry | {
         "components": names,
         "shares": found.shares,
@@ -124,8 +126,8 @@ def write_view(view: View, folder: Path, shown: Shown) -> dict[str, Any]:
         "channels": len(live),
         "weak": int((~live).sum()),
         "map": list(maps.shape[3:]),
-        "images": _image_names(about),
-        "sprite": _write_sprite(view.images, [i["id"] for i in _image_names(about)], folder),
+        "images": [_seen(image) for image in images],
+        "sprite": _write_sprite(view.images, [image["id"] for image in images], folder),
         "filters": _filter_rows(found, channels, largest, maps),
         "scripts": scripts,
     }
@@ -238,6 +240,11 @@ def _image_names(about: Any) -> list[dict[str, str]]:
         {"id": str(image_id), "class": str(name)}
         for image_id, name in zip(about["image_id"], classes, strict=True)
     ]
+
+
+def _seen(texts: Mapping[str, str]) -> dict[str, str]:
+    """Spell out what a reader would not see."""
+    return {name: printable(text) for name, text in texts.items()}
 
 
 def _write_maps(name: str, levels: np.ndarray, folder: Path) -> dict[str, Any]:

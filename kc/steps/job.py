@@ -1,4 +1,4 @@
-"""What every script of the workflow does first, and what it does with an error of the user's."""
+"""What every script of the workflow does first, and what it does with an error."""
 
 import logging
 import os
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from kc.errors import KCError
+from kc.errors import PlainFormatter, ending
 from kc.runtime import keep_freed_memory, keep_from_broken_kernels
 
 LOG = logging.getLogger("kc")
@@ -19,7 +19,7 @@ LOG = logging.getLogger("kc")
 
 @contextmanager
 def job(log: Sequence[str] = ()) -> Iterator[None]:
-    """Fix threads, keep a log file; show a user's error as one message instead of a traceback.
+    """Fix threads, keep a log file; show an error as one message instead of a traceback.
 
     Parameters
     ----------
@@ -43,12 +43,14 @@ def job(log: Sequence[str] = ()) -> Iterator[None]:
     before = signal.signal(signal.SIGTERM, _stop)
     try:
         yield
-    except KCError as error:
-        LOG.exception("stopped")
-        sys.exit(f"\n{type(error).__name__}: {error}\n")
-    except BaseException:
+    except SystemExit:
         LOG.exception("stopped")
         raise
+    except BaseException as error:
+        LOG.exception("stopped")
+        told, code = ending(error, Path(log[0]) if log else None)
+        sys.stderr.write(f"\n{told}\n\n")
+        sys.exit(code)
     finally:
         signal.signal(signal.SIGTERM, before)
     LOG.info("done in %.1f s, peak memory %d MB", time.perf_counter() - started, _peak_mb())
@@ -78,7 +80,7 @@ def _write_to(path: Path) -> None:
     if path.is_symlink():
         path.unlink()  # what it leads to is not to be emptied
     handler = logging.FileHandler(path, mode="w", encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(PlainFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     for name in ("kc", "py.warnings"):
         logger = logging.getLogger(name)
         logger.setLevel(logging.INFO)

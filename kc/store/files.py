@@ -67,7 +67,8 @@ def parse_json(text: bytes, where: str) -> Any:
 def spell_json(content: Any) -> bytes:
     """Spell sorted, indented JSON."""
     text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-    return text.encode()
+    # a file's name that is no UTF-8 holds halves of letters: JSON escapes them just so
+    return text.encode(errors="backslashreplace")
 
 
 def write_signed(path: Path, content: Mapping[str, Any]) -> dict[str, Any]:

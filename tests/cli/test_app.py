@@ -1,4 +1,9 @@
+import ast
 import json
+import os
+import subprocess
+import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -6,7 +11,9 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from kc.cli import terminal
 from kc.cli.main import app
+from kc.errors import StoreError, ending
 from kc.settings.whole import json_schema
 from kc.store import ArraySpec, StoreContent, StoreWriter
 
@@ -133,3 +140,114 @@ def test_a_plan_needs_the_number_of_images(tmp_path):
     found = run("plan", "stability", "--configfile", preset, "--base", ROOT / "config.yaml")
     assert found.exit_code == 2
     assert "datasets.birds.images is not set" in found.output
+
+
+def failing(monkeypatch, error):
+    def fail(_):
+        raise error
+
+    monkeypatch.setattr("kc.settings.whole.Settings.model_json_schema", lambda: fail(None))
+    return run("config", "schema")
+
+
+def test_a_fault_of_ours_is_one_line_with_its_place_and_a_trace(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    error = ValueError("no\nsuch \x1b[31m https://me:hunter2@host/x")
+    found = failing(monkeypatch, error)
+    assert found.exit_code == 3
+    assert found.stdout == ""
+    (line,) = found.stderr.splitlines()
+    (file,) = tmp_path.glob("kc-fault-*.txt")
+    assert line.startswith(
+        r"ValueError: no such \x1b[31m https://***@host/x (at kc/settings/whole.py:"
+    )
+    assert line.endswith(
+        f"This is a fault of kc, not of yours. Cure: report it together with its trace, {file}"
+    )
+    trace = file.read_text()
+    assert "Traceback (most recent call last)" in trace
+    assert "in json_schema" in trace
+    assert "hunter2" not in trace
+    assert "\x1b" not in trace
+
+
+def test_the_trace_is_shown_where_it_is_asked_for_or_cannot_be_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nothing"))
+    assert "trace, below\nTraceback" in failing(monkeypatch, ValueError("x")).stderr
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("KC_DEBUG", "1")
+    assert "\nTraceback (most recent" in failing(monkeypatch, ValueError("x")).stderr
+
+
+class OutOfMemoryError(RuntimeError):
+    """As torch's, of a GPU."""
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("Unable to allocate 8.0 TiB"),
+        OutOfMemoryError("CUDA out of memory."),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+        OSError(12, "Cannot allocate memory"),
+    ],
+)
+def test_too_little_memory_is_for_the_user_to_mend(monkeypatch, error):
+    found = failing(monkeypatch, error)
+    assert found.exit_code == 2
+    assert (
+        f"{error}: out of memory. Cure: end other programs or take a larger machine" in found.stderr
+    )
+    assert len(found.stderr.splitlines()) == 1
+
+
+def test_an_interruption_is_one_line(monkeypatch):
+    found = failing(monkeypatch, KeyboardInterrupt())
+    assert found.exit_code == 130
+    assert found.stderr == "interrupted; the same command again goes on from what is whole\n"
+
+
+def test_a_broken_pipe_that_is_not_the_output_is_a_fault():
+    assert ending(BrokenPipeError(32, "Broken pipe")).code == 3
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_what_nobody_reads_on_ends_without_a_word(unbuffered):
+    command = [sys.executable, "-c", "from kc.cli import app; app()", "config", "schema"]
+    about = os.environ | {"PYTHONUNBUFFERED": unbuffered}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=about
+    ) as process:
+        process.stdout.close()  # before the schema, which comes half a second later
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
+
+
+def test_no_name_steers_a_terminal(monkeypatch):
+    bad = "\x1b]0;owned\x07\u202e[red]x[/red]"
+    spelled = r"\x1b]0;owned\x07\u202e[red]x[/red]"
+    for arguments in (["config", "check", bad], ["config", "schema", bad], ["plan", f"--{bad}"]):
+        found = run(*arguments)
+        assert found.exit_code == 2
+        assert not set(bad) & set(found.output) & {"\x1b", "\x07", "\u202e"}
+        assert spelled[:20] in found.output
+    with pytest.raises(StoreError) as told:
+        raise StoreError(f"{bad}\nnext line")
+    assert str(told.value) == f"{spelled}\nnext line"
+    terminal.prepare()
+    assert spelled in warnings.formatwarning(bad, UserWarning, "file.py", 1)
+
+
+def test_a_name_is_printed_whatever_the_locale():
+    about = os.environ | {"PYTHONIOENCODING": "latin-1"}
+    program = r"from kc.cli.terminal import echo, prepare; prepare(); echo('x\u0394 \udcff')"
+    found = subprocess.run(
+        [sys.executable, "-c", program], env=about, capture_output=True, check=True
+    )
+    assert found.stdout == b"x\\u0394 \\udcff\n"
+
+
+def test_commands_print_by_one_function_alone():
+    for path in (ROOT / "kc" / "cli").glob("*.py"):
+        names = {ast.unparse(node) for node in ast.walk(ast.parse(path.read_text()))}
+        assert path.stem == "terminal" or not names & {"typer.echo", "typer.secho"}, path

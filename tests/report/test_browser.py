@@ -262,6 +262,53 @@ def test_a_link_to_what_is_not_there_shows_the_first(context: BrowserContext, re
     assert "view=a-from-b-conv4" in found.page.url
 
 
+@pytest.mark.parametrize(
+    ("given", "mix", "opacity"),
+    [
+        ("mix=300&opacity=-5", "100", "0"),
+        ("mix=-1e999&opacity=", "0", "65"),
+        ("mix=0x", "50", "65"),
+    ],
+)
+def test_what_a_link_asks_for_is_held_to_its_range(
+    context: BrowserContext, report: Path, given: str, mix: str, opacity: str
+):
+    url = f"{report.as_uri()}#viewer?{given}&filters=toString&images=%&filter=-1&image=1.5"
+    found = Opened(context.new_page()).open(url).ready()
+    assert found.said == []
+    assert found.page.locator("#mix").input_value() == mix
+    assert f"mix={mix}" in found.page.url or mix == "50"
+    assert found.page.locator("#viewer").evaluate("e => e.style.getPropertyValue('--opacity')") == (
+        f"{int(opacity) / 100:g}"
+    )
+    assert found.chosen("filters") == ranked(LAYERS["a-from-b-conv4"])[0]
+    assert found.chosen("images") == found.order("images")[0]
+    assert found.page.locator("#filter-sort").input_value() == "most"
+
+
+@pytest.mark.parametrize("mark", ["%", "%E0%A4%A", "nothing"])
+def test_an_address_that_names_nothing_shows_the_results(
+    context: BrowserContext, report: Path, mark: str
+):
+    opened = Opened(context.new_page()).open(f"{report.as_uri()}#{mark}")
+    assert opened.page.locator("#results").is_visible()
+    assert opened.page.locator("#viewer").is_hidden()
+    opened.page.click("header >> text=Feature viewer")
+    opened.ready()
+    assert opened.said == []
+
+
+def test_a_script_that_came_in_does_not_run(report: Path, context: BrowserContext, tmp_path: Path):
+    copy = shutil.copytree(report.parent, tmp_path / "copy")
+    page = copy / "index.html"
+    bad = "<script>document.title = 'run'</script><img src=x onerror=\"document.title = 'run'\">"
+    page.write_text(page.read_text().replace("<p>About.</p>", bad))
+    opened = Opened(context.new_page()).open(page.as_uri())
+    opened.page.wait_for_load_state()
+    assert opened.page.title() == "Page"
+    assert sum("Content Security Policy" in said for said in opened.said) == 2
+
+
 def test_pairs_and_layers_are_picked(viewer: Opened):
     layers = viewer.page.locator("#layer option").all_inner_texts()
     assert [layer.split()[0] for layer in layers] == ["conv4", "conv5"]

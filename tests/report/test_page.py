@@ -3,13 +3,15 @@
 import re
 import shutil
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from markdown_it import MarkdownIt
 from PIL import Image
 
-from kc.errors import StoreError
+from kc.errors import StoreError, printable
 from kc.report.markdown import read_table
 from kc.report.page import FILES, Drawing, PageSection, write_page
 from kc.report.tables import Column, TableText, write_table
@@ -38,10 +40,19 @@ class Page(HTMLParser):
         self.ids: list[str] = []
         self.labels: list[str] = []
         self.words: list[str] = []
+        self.inline: list[str] = []
+        self.policy = ""
         self.feed(text)
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "style" or (tag == "script" and "src" not in dict(attrs)):
+            self.inline.append(tag)
+        if dict(attrs).get("http-equiv") == "Content-Security-Policy":
+            assert not self.links  # what comes before it is not held to it
+            self.policy = dict(attrs)["content"] or ""
         for name, value in attrs:
+            if name == "style" or name.startswith("on"):
+                self.inline.append(name)
             if name in ("href", "src") and value:
                 self.links.append(value)
             elif name == "id" and value:
@@ -121,11 +132,60 @@ def test_tables_keep_their_words_and_numbers(tmp_path: Path):
     assert "Shares of Var(x*)." in page.text
     assert "What < is known" in page.text
     assert "<b>conv" not in text
-    assert '<td style="text-align:right" class="paper">0.086</td>' in text
-    assert text.count('class="paper"') == 3  # the head and two rows
+    assert '<td class="right paper">0.086</td>' in text
+    assert text.count('paper">') == 3  # the head and two rows
     assert (tmp_path / "report" / FILES / "table9.csv").read_text() == FRAME.to_csv(index=False)
     assert 'alt="Fig. 9, &#34;red&#34;."' in text
     assert 'width="30" height="20"' in text
+
+
+def test_a_policy_lets_nothing_run_but_the_pages_own_files(tmp_path: Path):
+    page = Page(page_in(tmp_path).read_text())
+    assert "default-src 'none'; script-src 'self' file:; style-src 'self' file:;" in page.policy
+    assert "unsafe" not in page.policy
+    assert page.inline == []
+
+
+HOSTILE = [
+    '=HYPERLINK("http:||x","y")',
+    "<img src=x onerror=alert(1)>",
+    "a|b\\|c\\",
+    "line\nbreak",
+    "&lt;b&gt;",
+    "\u202egnp.exe",
+    "\x1b]0;owned\x07",
+    "[x](javascript:alert(1))",
+    "`a",
+    "*b*_c_~~d~~$e$",
+    "\udcff",
+]
+
+
+def test_anybodys_names_are_text_in_table_and_page(tmp_path: Path):
+    stem = tmp_path / "tables" / "names"
+    names = pd.DataFrame({"class": HOSTILE, "share": range(len(HOSTILE))})
+    about = "; ".join(HOSTILE)
+    write_table(names, stem, TableText(about, about, [about]), provenance={"where": about})
+    seen = [printable(name) for name in HOSTILE]
+    markdown = stem.with_suffix(".md").read_text()
+    assert markdown.isprintable() or set(filter(lambda c: not c.isprintable(), markdown)) == {"\n"}
+    assert "<img" not in markdown
+    # as the readers of Markdown see it that run most of it
+    tokens = MarkdownIt("gfm-like", {"linkify": False}).parse(markdown)
+    cells = [t.children or [] for before, t in pairwise(tokens) if before.type == "td_open"]
+    assert ["".join(c.content for c in cell) for cell in cells[::2]] == seen
+    assert {child.type for cell in cells for child in cell} <= {"text", "text_special"}
+    found = read_table(stem)
+    assert (found.title, found.caption, found.notes[0]) == ("; ".join(seen),) * 3
+    section = PageSection("nine", about, about, [stem], [drawn(tmp_path)._replace(caption=about)])
+    path = write_page(tmp_path / "out", title=about, lead=about, sections=[section], views=[])
+    text = path.read_text()
+    page = Page(text)
+    assert page.inline == []
+    assert "<img src=x" not in text
+    # in the contents, over the table, under it and in its note
+    assert page.text.count("; ".join(seen)) == 4
+    assert not set(about) & set(text) & {"\u202e", "\x1b", "\x07"}
 
 
 def test_a_table_is_read_as_it_was_written(tmp_path: Path):

@@ -94,6 +94,51 @@ def test_latex_compiles(tmp_path: Path):
     assert subprocess.run(run, cwd=tmp_path, capture_output=True, check=False).returncode == 0
 
 
+def test_a_spreadsheet_runs_no_name_and_the_true_one_is_beside(tmp_path: Path):
+    names = ["=1+1", "-1+1", "@x", "\tx", "'=1", "it's", "-1", "+2e3", "a=b"]
+    frame = pd.DataFrame({"class": names, "share": [-0.5, *range(8)], "text": ["-"] * 9})
+    stem = tmp_path / "table"
+    write_table(frame, stem, TableText("T", "", []), provenance={})
+    raw = stem.with_suffix(".csv").read_text()
+    found = pd.read_csv(stem.with_suffix(".csv"))
+    assert list(found["class"]) == [
+        *("'=1+1", "'-1+1", "'@x", "'\tx", "''=1", "it's", "-1", "+2e3", "a=b")
+    ]
+    assert "\n'-1+1," in raw
+    assert list(found["share"]) == list(frame["share"])
+    about = json.loads(stem.with_suffix(".json").read_text())["names_in_csv"]
+    back = found["class"].map(lambda name: about.get(name, name))
+    assert list(back) == names
+    assert "- Names that a spreadsheet would take for a formula" in read_markdown(stem)
+    # a table without such names is as it ever was
+    plain = written(tmp_path / "plain")
+    assert plain.with_suffix(".csv").read_text() == FRAME.to_csv(index=False)
+    assert "names_in_csv" not in json.loads(plain.with_suffix(".json").read_text())
+
+
+def test_latex_prints_names_and_takes_none_for_an_argument(tmp_path: Path):
+    frame = pd.DataFrame({"class": ["[red]", "*a", "a_b&c\nd", "~^\\x"], "share": [1, 2, 3, 4]})
+    write_table(frame, tmp_path / "table", TableText("T", "", []), provenance={})
+    lines = (tmp_path / "table.tex").read_text().splitlines()
+    begin = lines.index(r"\midrule")
+    assert lines[begin + 1 : begin + 5] == [
+        r"{[}red] & 1 \\",
+        r"{*}a & 2 \\",
+        r"a\_b\&c\textbackslash{}nd & 3 \\",
+        r"\textasciitilde{}\textasciicircum{}\textbackslash{}x & 4 \\",
+    ]
+
+
+def test_numbers_that_are_not_finite_are_valid_json(tmp_path: Path):
+    origin = {"fits": {"a": [float("nan"), 1.5]}, "most": float("inf")}
+    write_table(FRAME, tmp_path / "table", TableText("T", "", []), provenance=origin)
+    found = json.loads(
+        (tmp_path / "table.json").read_text(), parse_constant=lambda name: pytest.fail(name)
+    )
+    assert found["fits"] == {"a": [None, 1.5]}
+    assert found["most"] is None
+
+
 def test_origin_lies_beside_and_nothing_is_left_over(tmp_path: Path):
     stem = written(tmp_path / "table")
     assert json.loads(stem.with_suffix(".json").read_text())["seconds"] == 1.5

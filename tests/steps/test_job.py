@@ -4,6 +4,8 @@ import subprocess
 import sys
 import textwrap
 
+import pytest
+
 OWNER = textwrap.dedent("""
     import sys, time
     from pathlib import Path
@@ -54,3 +56,31 @@ def test_a_log_is_not_written_through_a_link(tmp_path):
     subprocess.run([sys.executable, "-c", script, str(tmp_path / "log")], check=True)
     assert (tmp_path / "mine").read_text() == "mine"
     assert "done in" in (tmp_path / "log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "told"),
+    [
+        ("KCError('no \\x1b[2J such file')", 2, r"KCError: no \x1b[2J such file"),
+        (
+            "ValueError('x')",
+            3,
+            "ValueError: x (at kc/steps/job.py:",
+        ),
+        ("KeyboardInterrupt", 130, "interrupted; the same command again"),
+    ],
+)
+def test_an_error_is_one_message_and_its_trace_is_in_the_log(tmp_path, raised, code, told):
+    script = (
+        "import sys; from kc.errors import KCError; from kc.steps.job import job\n"
+        f"with job([sys.argv[1]]): raise {raised}"
+    )
+    log = tmp_path / "log"
+    command = [sys.executable, "-c", script, str(log)]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert found.returncode == code
+    assert told in found.stderr
+    assert "Traceback" not in found.stderr
+    assert "Traceback" in log.read_text()
+    assert "\x1b" not in log.read_text()
+    assert (f"its trace, {log}" in found.stderr) == (code == 3)

@@ -10,7 +10,14 @@ const page = (() => {
   const prefersDark = matchMedia("(prefers-color-scheme: dark)");
 
   /** The part of the hash before "?": "viewer", "results", or an element's id. */
-  const place = () => decodeURIComponent(location.hash.slice(1).split("?")[0]);
+  const place = () => {
+    const given = location.hash.slice(1).split("?")[0];
+    try {
+      return decodeURIComponent(given);
+    } catch {
+      return given; // a "%" that escapes nothing
+    }
+  };
 
   function show() {
     const target = document.getElementById(place());
@@ -51,7 +58,7 @@ const page = (() => {
     }
   }
 
-  setTheme(remembered());
+  setTheme(["light", "dark"].find((name) => name === remembered()));
   prefersDark.addEventListener("change", () => setTheme());
   theme.addEventListener("click", toggleTheme);
   document.getElementById("help-open").addEventListener("click", () => help.showModal());

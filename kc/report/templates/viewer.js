@@ -31,8 +31,11 @@
   /** A bar of the parts' shares of their sum. */
   function bar(target, shares) {
     const sum = shares.reduce((total, value) => total + value, 0);
-    target.replaceChildren(...shares.map((value, part) =>
-      element("i", { "data-part": partKind(part), style: `width:${(100 * value) / sum}%` })));
+    target.replaceChildren(...shares.map((value, part) => {
+      const box = element("i", { "data-part": partKind(part) });
+      box.style.width = `${(100 * value) / sum}%`;
+      return box;
+    }));
   }
 
   const partKind = (part) => (part === view.components.length - 1 ? "delta" : Math.min(part, 3));
@@ -60,12 +63,21 @@
 
   // --- the address --------------------------------------------------------------------------
 
+  const percent = (text) => Math.max(0, Math.min(100, Number(text)));
+  const oneOf = (list) => (text) => [...at(list).options].find(({ value }) => value === text)?.value;
+
+  /** What each word of the address may be; of a view, filter or image that is not there, the first is shown. */
+  const readers = {
+    view: String, filter: Number, image: Number, mix: percent, opacity: percent,
+    filters: oneOf("filter-sort"), images: oneOf("image-sort"),
+  };
+
   function read() {
     const given = new URLSearchParams(location.hash.split("?")[1] ?? "");
-    for (const name of Object.keys(state)) {
-      const value = given.get(name);
-      const wanted = typeof usual[name] === "string" ? value : Number(value);
-      state[name] = value === null || Number.isNaN(wanted) ? usual[name] : wanted;
+    for (const [name, reader] of Object.entries(readers)) {
+      const value = given.get(name)?.trim();
+      const wanted = value ? reader(value) : undefined;
+      state[name] = wanted === undefined || Number.isNaN(wanted) ? usual[name] : wanted;
     }
   }
 
@@ -294,7 +306,7 @@
   }
 
   function chooseMix(mix) {
-    state.mix = Math.max(0, Math.min(100, mix));
+    state.mix = percent(mix);
     sliders();
     drawStage();
     write();
