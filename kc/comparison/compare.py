@@ -124,7 +124,7 @@ def compare(
     for side in sides:
         name, form = names[side.letter], forms[side.letter]
         store = store_side(side, {name: [form]}, rows, at)
-        stored[side.letter] = store[name + form.suffix]
+        stored[side.letter] = store[form.array(name)]
     ways = {
         (source, target): Direction(_named(source, target), stored[source], stored[target])
         for source, target in DIRECTIONS
