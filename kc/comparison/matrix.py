@@ -18,6 +18,7 @@ from kc.comparison.estimate import Work, check_space, matrix_rate, seconds_of, s
 from kc.comparison.fits import fit_direction
 from kc.comparison.forms import LONGEST, Form, align
 from kc.comparison.layers import Tap
+from kc.comparison.memory import check_memory
 from kc.comparison.places import check_places
 from kc.comparison.record import specs_of
 from kc.comparison.settings import CompareSettings
@@ -189,12 +190,15 @@ def _fit_all(
     found = _Fitted({}, [], [], {})
     layout = "{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
     total = sum(planned.seconds for planned in plan)
+    images = len(rows_in(stores["a"].rows, "train"))
     with tqdm(total=total, bar_format=layout, disable=None) as bar:
         for number, (cell, source, target, seconds) in enumerate(plan, start=1):
             name = cell.name(source, target)
             bar.set_description_str(f"fit {number} of {len(plan)}: {name}")
             ends = (stores[letter][cell.array(letter)] for letter in (source, target))
             try:
+                settings = at.settings.consistency
+                check_memory(name, [cell.work(source, target)], images, settings, at.device)
                 fit = fit_direction(Direction(name, *ends), at, rank, pictured=False)
             except FeatureError as error:
                 found.refused[name] = error
