@@ -30,7 +30,12 @@ def pick_device(name: str) -> "torch.device":
 
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(name)
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = torch.device("meta")
+    if device.type not in ("cpu", "cuda"):
+        raise DeviceError(f"device: '{name}'; expected auto, cpu or cuda. Cure: one of these.")
     if device.type == "cuda" and not torch.cuda.is_available():
         raise DeviceError(
             f"device: '{name}' was asked for, but torch {torch.__version__} sees no GPU here. "

@@ -121,10 +121,10 @@ def compare(
     rows = pair_rows(sides, images, at)
     if settings.labels:
         check_classes(rows, images)
-    shapes = [forms[s.letter].shape(s.layers[names[s.letter]].shape) for s in sides]
+    one, other = (forms[s.letter].shape(s.layers[names[s.letter]].shape) for s in sides)
     known = len(rows_in(rows.table, "train"))
     what = " and ".join(f"{side.name}, {names[side.letter]}" for side in sides)
-    check_memory(what, (shapes, shapes[::-1]), known, settings.consistency, at.device)
+    check_memory(what, [(one, other), (other, one)], known, settings.consistency, at.device)
     stored = {}
     for side in sides:
         name, form = names[side.letter], forms[side.letter]

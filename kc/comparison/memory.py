@@ -43,7 +43,7 @@ def batch_size(most: int, bytes_each: int, device: torch.device) -> int:
 
 
 def free_bytes(device: torch.device) -> int:
-    """Return the memory that is free there, for this process: by machine, control groups, limits."""
+    """Return the memory this process may still take there: by machine, groups and limits."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     free = [int(psutil.virtual_memory().available), *left_to_groups()]
@@ -98,16 +98,16 @@ def check_memory(
             raise FeatureError(
                 f"{what}: g from {' x '.join(map(str, source))} to {' x '.join(map(str, target))} "
                 f"takes about {spell_bytes(needed)} of memory, {spell_bytes(free)} are free. It "
-                f"grows with the square of the channels. Cure: {_cure(source, target)}, or more "
+                f"grows with the square of the channels. Cure: {_cure(target)}, or more "
                 "memory."
             )
 
 
-def _cure(source: Shape, target: Shape) -> str:
+def _cure(target: Shape) -> str:
     if len(target) > 1:
-        return "a layer of fewer channels, --align pool, a smaller --rank"
+        return "a smaller --rank, a layer of fewer channels, --align pool"
     return (
-        "a layer of fewer units, or save principal components in place of units: "
+        "a layer of fewer units, --rank auto, or save principal components in place of units: "
         "u, s, _ = numpy.linalg.svd(x - x.mean(0), full_matrices=False); x = (u * s)[:, :1000]"
     )
 
