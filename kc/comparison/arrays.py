@@ -1,4 +1,4 @@
-"""Features made elsewhere: ``.npy``, ``.zarr`` and HDF5, of images or of anything else."""
+"""Features made elsewhere: numpy's, zarr's and HDF5's files, of images or of anything else."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +14,8 @@ from tqdm import tqdm
 from kc.comparison.bounds import check_promise
 from kc.comparison.forms import OwnLayer
 from kc.comparison.ids import read_ids
+from kc.comparison.kinds import READ, refuse_kind, renamed
+from kc.comparison.npz import ZippedArray, read_npz
 from kc.comparison.record import WantedForms, formed, specs_of
 from kc.comparison.settings import CompareSettings
 from kc.datasets.hdf5 import read_hdf5
@@ -58,7 +60,7 @@ class OwnArrays:
 
 
 def read_arrays(spec: str, ids: Path | None = None) -> OwnArrays:
-    """Open features: ``FILE.npy``, ``FILE.zarr``, ``FILE.h5``, the last two with ``:NAME``.
+    """Open features: ``FILE.npy``; ``FILE.npz``, ``FILE.zarr``, ``FILE.h5``, also with ``:NAME``.
 
     Parameters
     ----------
@@ -77,21 +79,27 @@ def read_arrays(spec: str, ids: Path | None = None) -> OwnArrays:
         A zarr that cannot be read, a store of kc's that is damaged.
     """
     parsed = FEATURES.fullmatch(spec)
+    if parsed is None and Path(spec).exists():
+        refuse_kind(Path(spec))
     if parsed is None:
-        raise FeatureError(f"{spec}: expected FILE.npy, FILE.zarr, FILE.h5, or FILE.h5:NAME")
+        raise FeatureError(f"{spec}: no such file; expected {READ}")
     path, only = Path(parsed["path"]), parsed["only"]
     if not path.exists():
-        raise FeatureError(f"{path}: no such file; expected FILE.npy, FILE.zarr or FILE.h5")
+        raise FeatureError(f"{path}: no such file; expected {READ}")
     names, subsets = None, None
     files: tuple[Path, ...] = (path,)
-    if parsed["suffix"] == ".npy":
+    found: Mapping[str, Any]
+    suffix = parsed["suffix"].lower()
+    if suffix == ".npy":
         found = _from_npy(path)
-    elif parsed["suffix"] == ".zarr" and _is_kcs(path):
+    elif suffix == ".npz":
+        found = read_npz(path)
+    elif suffix == ".zarr" and _is_kcs(path):
         store = open_store(path)
         found = {name: store[name] for name in store.names}
         names = store.image_ids
         subsets = store.rows["subset"].to_numpy(object) if "subset" in store.rows else None
-    elif parsed["suffix"] == ".zarr":
+    elif suffix == ".zarr":
         found = open_foreign(path)
     else:
         found, files = read_hdf5(path, only)
@@ -120,17 +128,19 @@ def _from_npy(path: Path) -> dict[str, Any]:
     # whatever a broken file makes numpy raise
     except Exception as error:
         raise FeatureError(
-            f"{path}: not readable as .npy ({type(error).__name__}: {error}). Damaged, or it holds "
-            "Python objects, which kc refuses to run. Cure: numpy.save of one array of numbers."
+            f"{path}: not readable as .npy ({type(error).__name__}: {error!s:.300}). Damaged, or "
+            "it holds Python objects, which kc refuses to run. Cure: numpy.save of one array of "
+            f"numbers{renamed(path)}."
         ) from error
 
 
-def _chosen(path: Path, found: dict[str, Any], only: str | None) -> dict[str, Any]:
+def _chosen(path: Path, found: Mapping[str, Any], only: str | None) -> dict[str, Any]:
     """Take the array asked for, or all that could be features."""
     if only is not None:
         if only not in found:
             raise FeatureError(
-                f"{path}: no array '{only}' in it; there are {', '.join(found) or 'none'}."
+                f"{path}: no array '{only}' in it; there are {', '.join([*found][:9]) or 'none'}. "
+                "Cure: name one of these."
             )
         if not _is_feature(found[only]):
             raise FeatureError(_what(f"{path}:{only}", found[only]))
@@ -138,7 +148,7 @@ def _chosen(path: Path, found: dict[str, Any], only: str | None) -> dict[str, An
     features = {name: value for name, value in sorted(found.items()) if _is_feature(value)}
     kept: dict[str, Any] = {}
     for name, value in features.items():
-        dotted = name.replace("/", ".")
+        dotted = name.strip("/").replace("/", ".")
         if dotted in kept:
             raise FeatureError(
                 f"{path}: two of its arrays would be called '{dotted}', one of them '{name}'. "
@@ -146,8 +156,10 @@ def _chosen(path: Path, found: dict[str, Any], only: str | None) -> dict[str, An
             )
         kept[dotted] = value
     if not kept:
-        told = "; ".join(_what(name, value) for name, value in found.items())
-        raise FeatureError(f"{path}: no features in it. {told or 'It holds no array.'}")
+        told = " ".join(_what(name, value) for name, value in [*found.items()][:3])
+        raise FeatureError(
+            f"{path}: no features in it. {told or 'It holds no array. Cure: save one there.'}"
+        )
     counts = {name: int(value.shape[0]) for name, value in kept.items()}
     if len(set(counts.values())) > 1:
         told = ", ".join(f"{name} {count}" for name, count in counts.items())
@@ -180,8 +192,23 @@ def _is_feature(array: Any) -> bool:
 def _what(name: str, array: Any) -> str:
     return (
         f"'{name}' is {np.dtype(array.dtype)} of shape {tuple(array.shape)}; expected numbers, "
-        "(n, units), (n, tokens, units) or (n, channels, y, x)."
+        f"(n, units), (n, tokens, units) or (n, channels, y, x). Cure: {_remedy(array)}."
     )
+
+
+def _remedy(array: Any) -> str:
+    kind, axes = np.dtype(array.dtype).kind, len(array.shape)
+    if kind == "c":
+        return "numpy.concatenate([array.real, array.imag], 1)"
+    if kind not in "fiub":
+        return "save numbers, one array for each field"
+    if axes == 0 or 0 in array.shape[1:]:
+        return "save features of at least one unit"
+    if axes == 1:
+        return "array[:, None], if it is one number a row"
+    if axes > 4:
+        return "array.reshape(len(array), -1)"
+    return "array.astype('float32')"
 
 
 def _with_ids(arrays: OwnArrays, file: Path) -> OwnArrays:
@@ -189,7 +216,7 @@ def _with_ids(arrays: OwnArrays, file: Path) -> OwnArrays:
     if len(ids) != len(arrays):
         raise FeatureError(
             f"{file}: {len(ids)} ids for the {len(arrays)} rows of {arrays.path}; expected one "
-            "each. Cure: mend --ids."
+            "each. Cure: mend --ids, or write it from the same list as the features."
         )
     return replace(arrays, ids=ids, ids_file=file)
 
@@ -276,6 +303,7 @@ def _held(arrays: OwnArrays, names: Mapping[str, OwnLayer], memory_gb: float) ->
     for name in names:
         values = arrays.arrays[name]
         small = np.prod(values.shape) * np.dtype(values.dtype).itemsize <= memory_gb * 1e9
+        small |= isinstance(values, ZippedArray)  # whose rows are not read one by one
         found[name] = np.asarray(values[:]) if small else values
     return found
 

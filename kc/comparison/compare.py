@@ -13,6 +13,7 @@ from kc.comparison.classes import check_classes, shares_by_class
 from kc.comparison.fits import direction_product, shapes_of
 from kc.comparison.forms import Form, align
 from kc.comparison.layers import Tap
+from kc.comparison.memory import check_memory
 from kc.comparison.places import check_places
 from kc.comparison.rungs import ladder_of
 from kc.comparison.settings import CompareSettings
@@ -120,16 +121,20 @@ def compare(
     rows = pair_rows(sides, images, at)
     if settings.labels:
         check_classes(rows, images)
+    one, other = (forms[s.letter].shape(s.layers[names[s.letter]].shape) for s in sides)
+    known = len(rows_in(rows.table, "train"))
+    what = " and ".join(f"{side.name}, {names[side.letter]}" for side in sides)
+    check_memory(what, [(one, other), (other, one)], known, settings.consistency, at.device)
     stored = {}
     for side in sides:
         name, form = names[side.letter], forms[side.letter]
         store = store_side(side, {name: [form]}, rows, at)
-        stored[side.letter] = store[name + form.suffix]
+        stored[side.letter] = store[form.array(name)]
     ways = {
         (source, target): Direction(_named(source, target), stored[source], stored[target])
         for source, target in DIRECTIONS
     }
-    at = _ranked(at, ways, len(rows_in(rows.table, "train")))
+    at = _ranked(at, ways, known)
     repeated = {ends: _fitted(way, at) for ends, way in ways.items()}
     fits = {ends: some[0] for ends, some in repeated.items()}
     peers = _peers(ways, at)

@@ -5,7 +5,9 @@ network's maps and a vision transformer's tokens are brought to one kind by layi
 the patches on their grid (``grid``) or by taking means over positions and tokens (``pool``).
 """
 
+import hashlib
 import math
+import re
 from typing import Literal, NamedTuple
 
 from jaxtyping import Float
@@ -19,6 +21,28 @@ PREFIX = 8
 """Tokens before those of the patches (class token, registers) looked for, at most."""
 
 
+TAKEN = frozenset(
+    {"image_id", "label", "class_name", "subset", "superclass", "has_foreground", "zarr.json"}
+)
+"""Names a store has for itself: its coordinates and zarr's description."""
+LONGEST = 160
+"""Bytes of a name that is used as it is; a file system takes 255, with what is added."""
+_UNSAFE = re.compile(r"^[.]|^__|[/\\@\x00-\x1f\x7f\ud800-\udfff]")
+
+
+def storable(name: str) -> str:
+    """Return a name as a folder can be called: one that cannot be gets a digest of its own.
+
+    >>> storable("layer1.0"), storable("subset")
+    ('layer1.0', 'subset.daa5c360')
+    """
+    data = name.encode(errors="surrogatepass")
+    if name and name not in TAKEN and len(data) <= LONGEST and not _UNSAFE.search(name):
+        return name
+    begun = re.sub(r"[^A-Za-z0-9.-]", "_", name)[: LONGEST // 2].lstrip("._")
+    return f"{begun or 'layer'}.{hashlib.sha256(data).hexdigest()[:8]}"
+
+
 class Form(NamedTuple):
     """What of a layer's feature is compared; the default is the feature as it is."""
 
@@ -29,11 +53,15 @@ class Form(NamedTuple):
 
     @property
     def suffix(self) -> str:
-        """What is added to a node's name in a store."""
+        """What is added to a layer's name in a store."""
         if self.layout == "grid":
             return "@grid"
         parts = [part for part in (self.tokens, self.layout) if part not in ("all", "own")]
         return "".join(f"@{part}" for part in parts)
+
+    def array(self, layer: str) -> str:
+        """Name the array of a layer in this form, as a store has it."""
+        return storable(layer) + self.suffix
 
     def shape(self, own: Shape) -> Shape:
         """Give the shape of one image's feature in this form, from its own."""

@@ -10,7 +10,7 @@ from kc.comparison import compare, compare_layers, read_arrays, read_network
 from kc.comparison.arrays import OwnArrays
 from kc.comparison.networks import OwnNetwork
 from kc.comparison.outputs import LOCK, names_of, refuse_outputs
-from kc.comparison.places import refuse_files, refuse_inputs
+from kc.comparison.places import check_writable, refuse_files, refuse_inputs
 from kc.comparison.settings import CompareSettings
 from kc.comparison.write_matrix import write_matrix
 from kc.comparison.write_pair import write_comparison
@@ -44,6 +44,7 @@ def make(
     names = names_of(pair.tables(), figures)
     refuse_inputs([out / name for name in (*names, FILES, LEDGER, LOCK)], pair.files())
     refuse_files(out, map(Path, ("tables", "figures")))
+    check_writable(out)
     refuse_outputs(out, names)
     with closing(lock(out / LOCK)):
         return _made(pair, settings, out, device, say)

@@ -1,5 +1,6 @@
 """Many layers of one side against many of the other: shares in both directions, and CKA."""
 
+import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product
@@ -15,8 +16,9 @@ from kc.comparison import notes
 from kc.comparison.compare import DEFAULT, DIRECTIONS, origin_of
 from kc.comparison.estimate import Work, check_space, matrix_rate, seconds_of, spell_seconds
 from kc.comparison.fits import fit_direction
-from kc.comparison.forms import Form, align
+from kc.comparison.forms import LONGEST, Form, align
 from kc.comparison.layers import Tap
+from kc.comparison.memory import check_memory
 from kc.comparison.places import check_places
 from kc.comparison.record import specs_of
 from kc.comparison.settings import CompareSettings
@@ -50,12 +52,15 @@ class _Cell(NamedTuple):
 
     def array(self, letter: str) -> str:
         at = "ab".index(letter)
-        return self.layers[at] + self.forms[at].suffix
+        return self.forms[at].array(self.layers[at])
 
     def name(self, source: str, target: str) -> str:
-        """Name a fit's folder."""
+        """Name a fit's folder; no two pairs of layers have one."""
         spelled = f"{target}.{self.array(target)}-from-{source}.{self.array(source)}"
-        return re.sub(r"[^A-Za-z0-9._@-]", "_", spelled)
+        plain_name = re.sub(r"[^A-Za-z0-9._@-]", "_", spelled)
+        if plain_name == spelled and len(spelled) <= LONGEST:
+            return spelled
+        return f"{plain_name[:LONGEST]}.{hashlib.sha256(spelled.encode()).hexdigest()[:8]}"
 
     def work(self, source: str, target: str) -> Work:
         return Work(self.shapes["ab".index(source)], self.shapes["ab".index(target)])
@@ -185,12 +190,15 @@ def _fit_all(
     found = _Fitted({}, [], [], {})
     layout = "{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
     total = sum(planned.seconds for planned in plan)
+    images = len(rows_in(stores["a"].rows, "train"))
     with tqdm(total=total, bar_format=layout, disable=None) as bar:
         for number, (cell, source, target, seconds) in enumerate(plan, start=1):
             name = cell.name(source, target)
             bar.set_description_str(f"fit {number} of {len(plan)}: {name}")
             ends = (stores[letter][cell.array(letter)] for letter in (source, target))
             try:
+                settings = at.settings.consistency
+                check_memory(name, [cell.work(source, target)], images, settings, at.device)
                 fit = fit_direction(Direction(name, *ends), at, rank, pictured=False)
             except FeatureError as error:
                 found.refused[name] = error
@@ -294,7 +302,7 @@ def _cka(
             name: max(forms, key=lambda form: np.prod(form.shape(side.layers[name].shape)))
             for name, forms in of_side.items()
         }
-        arrays.append({name: name + form.suffix for name, form in widest.items()})
+        arrays.append({name: form.array(name) for name, form in widest.items()})
     names = [list(some.values()) for some in arrays]
     found = cka_of_all(stores["a"], stores["b"], (names[0], names[1]), at)
     pairs = product(arrays[0], arrays[1])

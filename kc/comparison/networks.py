@@ -16,6 +16,7 @@ import torch
 from torch import nn
 from torchvision import models
 
+from kc.comparison.kinds import refuse_kind
 from kc.errors import NetworkError
 from kc.networks.state import State, read_state
 from kc.networks.weights import classes_of, load_into, unprefixed
@@ -57,6 +58,8 @@ def read_network(spec: str, weights: Path | None = None, seed: int = 0) -> OwnNe
     ------
     NetworkError
         No such name, file or function; the user's code raised; the weights do not fit.
+    FeatureError
+        The name is that of a file of another kind.
     """
     state = None if weights is None else read_state(weights)
     file, _, function = spec.rpartition(":")
@@ -96,6 +99,8 @@ def _builder(name: str) -> Callable[..., nn.Module]:
     timm: Any = importlib.import_module("timm") if there else None
     if there and timm.is_model(wanted):
         return lambda **about: _checked(timm.create_model(wanted, pretrained=False, **about), name)
+    if Path(name).exists():
+        refuse_kind(Path(name))
     close = difflib.get_close_matches(wanted, known + (timm.list_models() if there else []), n=3)
     where = "torchvision's or timm's" if there else "torchvision's, and timm is not installed"
     raise NetworkError(

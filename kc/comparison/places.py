@@ -1,7 +1,10 @@
 """Where a comparison writes: nothing of the user's may be, hold, or lie in such a place."""
 
+import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from kc.comparison.arrays import OwnArrays
 from kc.comparison.classes import IMAGES
@@ -53,6 +56,7 @@ def check_places(
     written = [out / f"{name}{suffix}" for name in names for suffix in SUFFIXES]
     refuse_inputs(written + [out / name for name in folders], inputs)
     refuse_files(out, {Path(name).parent for name in (*names, *folders)})
+    check_writable(out)
     for name in names:
         refuse_strangers(out / f"{name}.zarr", store_strangers(Folder(out), name))
     for name in folders:
@@ -94,8 +98,41 @@ def refuse_files(out: Path, folders: Iterable[Path]) -> None:
     refuse_strangers(out, sorted({str(path) for path in above if not path.is_dir()}))
 
 
+def check_writable(out: Path) -> None:
+    """Refuse a folder that cannot be made, or written to; nothing stays of the attempt.
+
+    Raises
+    ------
+    StoreError
+        Says what the system says.
+    """
+    missing = [path for path in (out, *out.parents) if not os.path.lexists(path)]
+    try:
+        str(out.resolve()).encode()  # files of weights are opened by names in UTF-8
+        out.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=out):
+            pass
+    except (OSError, ValueError) as error:
+        raise _unusable(out, error) from error
+    finally:
+        for path in missing:
+            with suppress(OSError):
+                path.rmdir()
+
+
+def _unusable(path: Path, error: Exception) -> StoreError:
+    text = ascii(str(path))[1:-1] if isinstance(error, UnicodeError) else str(path)
+    reason = "no name in UTF-8" if isinstance(error, UnicodeError) else error
+    if os.path.islink(path) and not os.path.exists(path):  # noqa: PTH110, PTH114 - never raise
+        reason = f"a link to what is not there, {path.readlink()}"
+    return StoreError(f"{text}: kc cannot write there ({reason}). Cure: another --out.")
+
+
 def _chain(path: Path) -> list[tuple[int, int]]:
     """Identify a path, where it exists, and then the folders it lies in, innermost first."""
-    whole = path.resolve()
-    about = [each.stat() for each in (whole, *whole.parents) if each.exists()]
+    try:
+        whole = path.resolve()
+        about = [each.stat() for each in (whole, *whole.parents) if each.exists()]
+    except (OSError, RuntimeError) as error:  # a ring of links; a name that is too long
+        raise _unusable(path, error) from error
     return [(one.st_dev, one.st_ino) for one in about]

@@ -30,7 +30,7 @@ def record_layers(
 ) -> Store:
     """Record layers for every picture, or go on at the next missing shard; give the store.
 
-    The array of a layer in a form is called by the layer's name and the form's suffix. Pictures
+    The array of a layer is called as :meth:`kc.comparison.forms.Form.array` says. Pictures
     go through the network ``activations.batch_size`` at a time, or fewer where memory is short.
 
     Raises
@@ -75,7 +75,7 @@ def specs_of(
 ) -> list[ArraySpec]:
     """Describe the array of each layer in each form."""
     return [
-        feature_spec(name + form.suffix, form.shape(shapes[name]), rows, dtype)
+        feature_spec(form.array(name), form.shape(shapes[name]), rows, dtype)
         for name, forms in wanted.items()
         for form in forms
     ]
@@ -84,7 +84,7 @@ def specs_of(
 def formed(features: Mapping[str, Tensor], wanted: WantedForms) -> dict[str, Tensor]:
     """Bring a batch of each layer into its forms, float32."""
     return {
-        name + form.suffix: form(features[name].float())
+        form.array(name): form(features[name].float())
         for name, forms in wanted.items()
         for form in forms
     }

@@ -73,7 +73,9 @@ def order_in(side: OwnArrays, own: np.ndarray, wanted: Sequence[str] | np.ndarra
     if len(at) < len(own):
         repeated = pd.Series(own.astype(str))
         twice = repeated[repeated.duplicated()].iloc[0]
-        raise FeatureError(f"{side.name}: id '{twice}' stands twice; each row has its own.")
+        raise FeatureError(
+            f"{side.name}: id '{twice}' stands twice; each row has its own. Cure: mend --ids."
+        )
     asked = {str(name) for name in wanted}
     missing, spare = sorted(asked - set(at)), sorted(set(at) - asked)
     if missing or spare:
@@ -100,5 +102,6 @@ def _check_counts(sides: Sequence[OwnArrays], subsets: np.ndarray) -> None:
         names = " and ".join(side.name for side in sides)
         raise FeatureError(
             f"{names}: too few rows: {found['train']} to fit g on and {found['test']} to test it "
-            f"on; expected {LEAST['train']} and {LEAST['test']} at the very least."
+            f"on; expected {LEAST['train']} and {LEAST['test']} at the very least. Cure: "
+            "more rows; --test-share says how many of them are tested on."
         )

@@ -8,9 +8,11 @@ from kc.comparison.estimate import (
     operations_of,
 )
 from kc.comparison.fits import direction_product, shapes_of
+from kc.comparison.memory import free_bytes, linear_bytes
 from kc.comparison.workplace import Direction, Workplace
 from kc.consistency.rungs import FLAT, Ladder, climb, possible_fields, spell_field
 from kc.images.rows import rows_in
+from kc.names import spell_bytes
 from kc.plans.variants import orders_and_path
 
 LEAST = 5e9
@@ -31,9 +33,18 @@ def _fields(of: Direction, at: Workplace) -> tuple[list[int], list[str]]:
     """Choose the linear maps: all that can be made, or those that cost less than the fit."""
     settings, shapes = at.settings, shapes_of(of)
     fields, left_out = possible_fields(settings.consistency, *shapes)
+    work, images = Work(*shapes), len(rows_in(of.target.rows, "train"))
+    taken = {f: linear_bytes(*work, images, f) for f in fields if f != FLAT}
+    free = free_bytes(at.device)
+    left_out += [
+        f"{spell_field(f, work.target)} (about {spell_bytes(size)} of memory, "
+        f"{spell_bytes(free)} are free)"
+        for f, size in taken.items()
+        if size > free
+    ]
+    fields = [f for f in fields if taken.get(f, 0) <= free]
     if settings.ladder:
         return fields, left_out
-    work, images = Work(*shapes), len(rows_in(of.target.rows, "train"))
     # a linear map is made of matrix products
     most = max(LEAST, SLOWER * operations_of(work, images, settings))
     cost = {

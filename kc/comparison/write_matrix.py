@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 
 from kc.comparison import Matrix
 from kc.comparison.outputs import claim_outputs, names_of
-from kc.report.figures import STYLE, write_figure
+from kc.report.figures import STYLE, literal, write_figure
 from kc.report.page import Drawing, PageSection, write_page
 from kc.report.tables import Column, TableText, write_table
 
@@ -107,10 +107,10 @@ def matrix_figure(found: Matrix) -> Figure:
             shown = values.to_numpy() if column == "cka" else 1 - values.to_numpy()
             _heat(axes, shown)
             axes.set_title(title, loc="left", fontsize=9)
-            axes.set_xticks(range(len(columns)), columns, rotation=90)
-            axes.set_xlabel(f"b: {names['b']}")
-        panels[0].set_yticks(range(len(rows)), rows)
-        panels[0].set_ylabel(f"a: {names['a']}")
+            axes.set_xticks(range(len(columns)), map(literal, columns), rotation=90)
+            axes.set_xlabel(literal(f"b: {names['b']}"))
+        panels[0].set_yticks(range(len(rows)), map(literal, rows))
+        panels[0].set_ylabel(literal(f"a: {names['a']}"))
         figure.colorbar(panels[-1].images[0], ax=list(panels), fraction=0.02, pad=0.01)
         figure.set_layout_engine("constrained")
     return figure

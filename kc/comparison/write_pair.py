@@ -53,7 +53,7 @@ from kc.comparison import Comparison, notes
 from kc.comparison.outputs import claim_outputs, names_of
 from kc.comparison.write_ladder import figures_of, write_ladder
 from kc.report.choose import CHOICE, choose_filters, choose_images, live_channels
-from kc.report.figures import write_figure
+from kc.report.figures import literal, write_figure
 from kc.report.page import Drawing, PageSection, write_page
 from kc.report.pictures import SCALE, Panel, feature_maps
 from kc.report.tables import Column, TableText, write_table
@@ -200,6 +200,6 @@ def _figure(found: Comparison, images: Store, name: str, store: Store) -> tuple[
         [Panel(title, maps[rows, filters]) for title, maps in panels.items()],
         [f"filter {c} {image_id}" for c, image_id in zip(filters, ids, strict=True)],
         filters,
-        caption=caption,
+        caption=literal(caption),
     )
     return figure, caption

@@ -213,9 +213,12 @@ def units_of(pair: FeaturePair, rows: Rows, centring: Centring) -> Normalisation
     deviations = [float(found.variance(centring)[0]) ** 0.5 for found in sides]
     for side, deviation, found in zip(("source", "target"), deviations, sides, strict=True):
         if deviation <= 1e-7 * max(1.0, abs(float(found.global_mean[0]))):
+            small = f" but for a standard deviation of {deviation:.2g}" if deviation else ""
+            cure = "multiply the features, if that is no rounding; else " if deviation else ""
             raise FeatureError(
-                f"{side}: the feature is constant over the {len(rows)} images g is fitted on; "
-                "there is nothing to reconstruct. Cure: look at the network, or take another layer."
+                f"{side}: the feature is constant over the {len(rows)} images g is fitted on"
+                f"{small}; there is nothing to reconstruct. Cure: {cure}look at the network, or "
+                "take another layer."
             )
     if centring == "layer":
         means: list[float | Tensor] = [float(found.global_mean[0]) for found in sides]

@@ -50,7 +50,14 @@ def read_hdf5(path: Path, only: str | None = None) -> Opened:
                     f"{path}: '{name}' is a link into another file, '{link.filename}', which kc "
                     f"does not follow. {_COPY}, or name one that lies here, {path}:NAME"
                 )
-        arrays = {only: arrays[only]} if only in arrays else arrays
+        found = None if only is None else _followed(h5py, file, only)
+        if isinstance(found, h5py.Dataset):
+            arrays = {str(only): found} if _is_array(found) else {}
+        elif isinstance(found, h5py.ExternalLink):
+            raise FeatureError(
+                f"{path}: '{only}' leads into another file, '{found.filename}', which kc does not "
+                f"follow. {_COPY}"
+            )
         sources = _Sources(h5py, path, real)
         for array in arrays.values():
             sources.judge(real, array)
@@ -88,7 +95,8 @@ def _readable(path: Path) -> Iterator[None]:
     except Exception as error:
         reason = str(error) or type(error).__name__
         raise FeatureError(
-            f"{path}: not readable as HDF5 ({reason:.300}). Cure: mend it."
+            f"{path}: not readable as HDF5 ({reason:.300}): damaged, or of another kind. Cure: "
+            "copy or write it again; numpy.save of one array is read too."
         ) from error
 
 
@@ -98,7 +106,7 @@ def _listed(h5py: Any, file: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     links: dict[str, Any] = {}
 
     def see(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset) and _has_type(item) and item.shape is not None:
+        if isinstance(item, h5py.Dataset) and _is_array(item):
             arrays[name] = item
 
     def see_link(name: str, link: Any) -> None:
@@ -110,12 +118,35 @@ def _listed(h5py: Any, file: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     return arrays, links
 
 
-def _has_type(array: Any) -> bool:
+def _is_array(item: Any) -> bool:
+    """Tell what numpy has a type for, of some shape; HDF5 has times, which numpy has not."""
     try:
-        np.dtype(array.dtype)
-    except TypeError:  # HDF5 has times, which numpy has not
+        np.dtype(item.dtype)
+    except TypeError:
         return False
-    return True
+    return item.shape is not None
+
+
+def _followed(h5py: Any, file: Any, name: str, depth: int = 0) -> Any:
+    """Find what a path leads to, through soft links; None: nothing, or a ring.
+
+    A link into another file on the way is what is found.
+    """
+    found = file
+    for part in name.split("/"):
+        if part in ("", "."):
+            continue
+        link = found.get(part, getlink=True) if isinstance(found, h5py.Group) else None
+        if isinstance(link, h5py.HardLink):
+            found = found[part]
+        elif isinstance(link, h5py.SoftLink) and depth < DEPTH:
+            inside = "" if link.path.startswith("/") else f"{found.name}/"
+            found = _followed(h5py, file, f"{inside}{link.path}", depth + 1)
+        else:
+            found = link if isinstance(link, h5py.ExternalLink) else None
+        if found is None or isinstance(found, h5py.ExternalLink):
+            break
+    return found
 
 
 def _chunks_missing(array: Any) -> int:

@@ -14,11 +14,25 @@ STYLE: Any = {
     "font.size": 9,
     "svg.hashsalt": "kc",
     "svg.fonttype": "path",
+    "text.usetex": False,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.spines.left": False,
 }
 """The salt and the font that comes with matplotlib make an SVG the same wherever it is drawn."""
+
+
+def literal(text: str) -> str:
+    r"""Return a text of the user's as matplotlib shows it as it is.
+
+    Dollars would begin a formula; what has no glyph (control characters, halves of pairs) is shown
+    as a box.
+
+    >>> literal("sale_$5_or_$6")
+    'sale_\\$5_or_\\$6'
+    """
+    seen = "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
+    return seen.replace("$", r"\$")
 
 
 def write_figure(figure: Figure, stem: Path) -> None:

@@ -15,7 +15,7 @@ from matplotlib.textpath import TextPath
 
 from kc.errors import FeatureError
 from kc.report.choose import refuse_not_finite
-from kc.report.figures import STYLE
+from kc.report.figures import STYLE, literal
 
 SCALE = (
     "All maps of one filter share one colour scale, centred at 0, in the feature's units. Maps are "
@@ -64,7 +64,7 @@ def feature_maps(
     panels
         Columns, left to right; maps are (rows, h, w) of any size and enlarged to (y, x).
     row_titles
-        What stands left of each row; broken into lines at blanks.
+        What stands left of each row, shown literally; broken into lines at blanks.
     filters
         (rows,): the filter (channel) each row shows.
     caption
@@ -79,7 +79,7 @@ def feature_maps(
     _check_rows(images, panels, row_titles, filters)
     limits = _limits(panels, filters)
     with mpl.rc_context(STYLE):
-        titles = ["\n".join(_wrap(title, TITLE)) for title in row_titles]
+        titles = ["\n".join(_wrap(literal(title), TITLE)) for title in row_titles]
         page = _page(images.shape[2:], len(panels), titles, filters, caption)
         figure = Figure(figsize=page.size)
         FigureCanvasAgg(figure)

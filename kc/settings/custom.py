@@ -28,7 +28,7 @@ NETWORK = (
     "a torchvision or timm name (resnet18), or path/file.py:function, called without arguments, "
     "whose file is run"
 )
-SIDE = f"{NETWORK}; or features: FILE.npy, FILE.zarr, FILE.h5:NAME"
+SIDE = f"{NETWORK}; or features: FILE.npy, FILE.npz, FILE.zarr, FILE.h5:NAME"
 LAYER = (
     "a node of its graph, as 'kc layers' lists them, or an array of a file; all, or a list (on the "
     "command line with commas): each against each of the other side's"
@@ -37,7 +37,9 @@ WEIGHTS = "its state dict (.pt, .pth, .th, .safetensors)"
 IDS = "ids of the rows of features, one a line, where they have any"
 CENTRING: Literal["layer", "channel"] = "channel"
 """Of a comparison of one's own, unless told otherwise: a constant is nothing a network knows."""
-FEATURES = re.compile(r"(?P<path>.+(?P<suffix>\.npy|\.zarr|\.h5|\.hdf5))(:(?P<only>.+))?")
+FEATURES = re.compile(
+    r"(?P<path>.+(?P<suffix>\.npy|\.npz|\.zarr|\.h5|\.hdf5))/?(:(?P<only>.+))?", re.IGNORECASE
+)
 """How a file of features is named."""
 
 
@@ -151,7 +153,10 @@ class Pair(Look):
             if is_features(side) and weights is not None:
                 raise ValueError(f"weights_{letter} '{weights}': '{side}' holds features")
             if not is_features(side) and ids is not None:
-                raise ValueError(f"ids_{letter} '{ids}': '{side}' is a network, ids are features'")
+                raise ValueError(
+                    f"ids_{letter} '{ids}': '{side}' is no file of features (.npy, .npz, .zarr, "
+                    ".h5), and ids are features'"
+                )
         return self
 
     @model_validator(mode="after")

@@ -41,8 +41,15 @@ class StoreContent(NamedTuple):
         StoreError
             An array no store can hold, or of other images than the coordinates; ids that repeat.
         """
+        names = [spec.name for spec in self.arrays]
         for spec in self.arrays:
             check_spec(spec)
+            if spec.name in self.coordinates or names.count(spec.name) > 1:
+                raise StoreError(
+                    f"{path}: two would be called '{spec.name}': arrays "
+                    f"{', '.join(names)}, coordinates {', '.join(map(str, self.coordinates))}. "
+                    "Cure: another name for the array"
+                )
             if spec.shape[spec.row_axis] != len(self.coordinates):
                 raise StoreError(
                     f"{path}: '{spec.name}' has {spec.shape[spec.row_axis]} images, the "

@@ -28,7 +28,7 @@ TEXTS = frozenset({"categorize", "json2", "msgpack2", "vlen-array", "vlen-bytes"
 
 
 def open_foreign(path: Path) -> dict[str, Any]:
-    """Open a zarr array, or all arrays of a zarr group, by name; an array is called by its file.
+    """Open a zarr array, or all arrays of a zarr group, by path; an array is called by its file.
 
     Each has ``shape``, ``dtype``, slices, and ``oindex`` for rows in any order.
 
@@ -45,7 +45,10 @@ def open_foreign(path: Path) -> dict[str, Any]:
             _judge(path, file)
         # a group's own list of what its arrays are (consolidated) was not judged
         found = zarr.open(path, mode="r", use_consolidated=False)
-        return {path.stem: found} if isinstance(found, zarr.Array) else dict(found.arrays())
+        if isinstance(found, zarr.Array):
+            return {path.stem: found}
+        members = found.members(max_depth=None)
+        return {name: member for name, member in members if isinstance(member, zarr.Array)}
     except StoreError:
         raise
     except Exception as error:

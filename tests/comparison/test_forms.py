@@ -101,3 +101,15 @@ def test_forms_are_told_in_words():
     assert Form("patches", prefix=1).spell((17, 5)) == told
     assert Form("patches", "grid", 1).spell((17, 5)) == f"{told}, laid on their grid of 4 x 4"
     assert Form("all", "pool", 1).spell((17, 5)) == "mean over all 17 tokens"
+
+
+def test_names_no_folder_can_have_get_one_of_their_own():
+    """Names that a store takes as they are stay so; no two names share a folder."""
+    kept = ["layer1.0", "features.30", "ä b", "$a$", "C:", "Label"]
+    assert [storable(name) for name in kept] == kept
+    odd = ["", ".", "..", "a/b", "a\\b", "a_b\n", "x@pool", "__x", "subset", "image_id", "label"]
+    odd += ["x" * 300, "x" * 301, "ä" * 100, "\udcff", "zarr.json", "class_name"]
+    made = [storable(name) for name in odd]
+    assert len(set(made)) == len(odd)
+    assert all(re.fullmatch(r"[A-Za-z0-9][\w.-]{8,90}", name, re.ASCII) for name in made)
+    assert Form(layout="pool").array("subset") == f"{storable('subset')}@pool"

@@ -1,0 +1,85 @@
+"""What a file is that was named as a network or as features, and is neither; how to convert it."""
+
+from pathlib import Path
+from typing import NoReturn
+
+from kc.errors import FeatureError
+
+READ = "FILE.npy, FILE.npz, FILE.zarr, FILE.h5, or FILE.h5:NAME"
+"""Files of features; all but the first may hold several arrays."""
+_NPY, _HDF5 = b"\x93NUMPY", b"\x89HDF\r\n\x1a\n"
+_WEIGHTS = "; if it holds weights, name their network here and give them as --weights-a or -b"
+_ARRAYS = {
+    (".pt", ".pth", ".th", ".ckpt", ".bin"): "torch.load('PATH', weights_only=True).numpy()",
+    (".safetensors",): "safetensors.numpy.load_file('PATH')['NAME']",
+    (".mat",): "scipy.io.loadmat('PATH')['NAME']",
+    (".csv", ".tsv", ".txt", ".dat"): "numpy.loadtxt('PATH', delimiter=',', ndmin=2)",
+    (".pkl", ".pickle", ".joblib"): "pickle.load(open('PATH', 'rb'))",
+    (".parquet", ".feather"): "pandas.read_parquet('PATH').to_numpy('float32')",
+}
+"""Python that reads the array of the file PATH, by its suffix."""
+_MORE = {
+    **dict.fromkeys((".pt", ".pth", ".th", ".ckpt", ".bin", ".safetensors"), _WEIGHTS),
+    ".mat": "; of version 7.3: h5py.File('PATH')['NAME'][:].T",
+    **dict.fromkeys((".pkl", ".pickle", ".joblib"), "; kc runs no pickles, so only if it is yours"),
+}
+_CURES = {
+    (".gz", ".bz2", ".xz", ".zst", ".zip", ".tar", ".tgz", ".7z"): "unpack it; pictures may be "
+    "packed, and are named with --images",
+    (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif"): "pictures are named with "
+    "--images",
+    (".onnx", ".pb", ".tflite", ".keras"): "save features of it as .npy, or write the network as "
+    "a function in Python, path/file.py:function",
+    (".py",): "name the function in it that gives the network, PATH:function",
+}
+
+
+def refuse_kind(path: Path) -> NoReturn:
+    """Refuse what is there, but is no file of features that kc reads.
+
+    Raises
+    ------
+    FeatureError
+        Says which kinds are read, and how to convert this one.
+    """
+    what = "folder" if path.is_dir() else "file"
+    raise FeatureError(
+        f"{path}: a {what}, but of no kind that features are read from; expected {READ}. "
+        f"Cure: {convert(path)}."
+    )
+
+
+def convert(path: Path) -> str:
+    """Say how features are had from a file, by its content where that shows, else by its name."""
+    if path.is_dir():
+        if any((path / name).exists() for name in ("zarr.json", ".zarray", ".zgroup")):
+            return f"it holds zarr: rename it to {path.name}.zarr"
+        return "name a file; a folder of pictures is named with --images"
+    if said := renamed(path):
+        return said.removeprefix("; ")
+    suffix = path.suffix.lower()
+    told = next((cure for suffixes, cure in _CURES.items() if suffix in suffixes), None)
+    if told is None:
+        array = next((one for some, one in _ARRAYS.items() if suffix in some), "array of numbers")
+        told = f"numpy.save('NEW.npy', {array}){_MORE.get(suffix, '')}"
+    return told.replace("PATH", str(path)).replace("NEW", path.stem)
+
+
+def renamed(path: Path) -> str:
+    """Say which suffix suits a file's content, where that shows and the file has another."""
+    start, suffix = _begins(path), path.suffix.lower()
+    if start.startswith(_NPY) and suffix != ".npy":
+        return f"; it is an array of numpy's: rename it to {path.stem}.npy"
+    if start.startswith(_HDF5) and suffix not in (".mat", ".h5", ".hdf5"):
+        return f"; it is HDF5: rename it to {path.stem}.h5"
+    if start.startswith(b"PK") and suffix in (".npy", ""):
+        return f"; it is a zip, as numpy.savez writes: rename it to {path.stem}.npz"
+    return ""
+
+
+def _begins(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(8)
+    except OSError:
+        return b""
