@@ -36,14 +36,19 @@ def without_secrets(text: str) -> str:
     return found
 
 
+def _told(text: str) -> str:
+    return without_secrets(text.encode("utf-8", "backslashreplace").decode())
+
+
 class KCError(Exception):
     """Anything the user can mend. A traceback that is not a ``KCError`` is a bug of ours.
 
-    No message shows a password or a token of an address.
+    No message shows a password or a token of an address; bytes of names that are no UTF-8 stand in
+    it escaped, so that it can be written anywhere.
     """
 
     def __init__(self, *about: object) -> None:
-        super().__init__(*(without_secrets(a) if isinstance(a, str) else a for a in about))
+        super().__init__(*(_told(a) if isinstance(a, str) else a for a in about))
 
 
 class SettingsError(KCError):

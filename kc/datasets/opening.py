@@ -12,6 +12,7 @@ FORMATS = ("JPEG", "PNG", "BMP", "PPM", "TIFF", "WEBP", "GIF")
 EPS, which is a program that it hands to Ghostscript."""
 
 _START = 512
+_PICTURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF87a", b"GIF89a", b"II*\x00", b"MM\x00*")
 _MAGIC = {
     b"%!PS": "PostScript, a program",
     b"\xc5\xd0\xd3\xc6": "PostScript, a program",
@@ -60,6 +61,11 @@ def open_picture(file: Path | bytes) -> Image.Image:
     except Exception as error:
         raise ImageError(f"does not decode: {error or type(error).__name__}") from error
     return picture
+
+
+def begins_as_picture(start: bytes) -> bool:
+    """Tell whether a file's first 12 bytes are those of a picture; short marks are not asked."""
+    return start.startswith(_PICTURES) or (start[:4] == b"RIFF" and start[8:12] == b"WEBP")
 
 
 def really(data: bytes) -> str:

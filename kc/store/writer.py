@@ -180,6 +180,8 @@ class StoreWriter:
         }
         if self.content.source is not None:
             manifest["source"] = self.content.source.about()
+        if self.content.passed_over:
+            manifest["passed_over"] = dict(self.content.passed_over)
         with room_on_disk(self.path):
             self.place.write(f"{self.name}.json", spell_json(sign(manifest)))
             if self.location:
