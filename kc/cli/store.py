@@ -67,13 +67,17 @@ def store_verify(
 
 
 def images_info(path: StorePath, network: OverNetwork = False) -> None:
-    """Count an image store's images by class and subset."""
+    """Count an image store's images by class and subset, and what was passed over."""
+    from kc.datasets.folder import spell_passed
     from kc.images import open_images
     from kc.store.network import over_network
 
     with over_network(network):
-        rows = open_images(path).rows
+        store = open_images(path)
+    rows = store.rows
     counts = rows.groupby(["label", "class_name", "subset"]).size().unstack(fill_value=0)
     echo(counts.reset_index().to_string(index=False))
     subsets = ", ".join(f"{n} {name}" for name, n in rows["subset"].value_counts().items())
     echo(f"{path}: {len(rows)} images of {rows['label'].nunique()} classes: {subsets}")
+    if store.passed_over:
+        echo(f"passed over: {spell_passed(store.passed_over)}")

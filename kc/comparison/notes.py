@@ -13,6 +13,7 @@ from kc.comparison.settings import CompareSettings
 from kc.comparison.sides import ComparedRows, ComparedSide
 from kc.comparison.similarities import WIDTH
 from kc.consistency.rungs import Fitted
+from kc.datasets.folder import spell_passed
 from kc.images.rows import rows_in
 from kc.names import SUBSETS, Subset
 from kc.similarity.measures import MANY, NAMES
@@ -51,8 +52,14 @@ def of_rows(sides: Sequence[ComparedSide], rows: ComparedRows, settings: Compare
         return f"Rows: {counts}."
     return (
         f"Images: {counts}, {settings.size} px, minus {_spell(settings.mean)}, over "
-        f"{_spell(settings.std)}."
+        f"{_spell(settings.std)}.{_of_passed(rows)}"
     )
+
+
+def _of_passed(rows: ComparedRows) -> str:
+    """Say what of the folder is not among the images; nothing where all of it is."""
+    passed = rows.images.passed_over if rows.images else None
+    return f" Passed over: {spell_passed(passed)}." if passed else ""
 
 
 def of_rounding(letter: str, layer: str, share: float, recorded: bool) -> list[str]:

@@ -1,7 +1,7 @@
 """An image store from any folder of pictures: class folders where there are any, else as it is."""
 
 import os.path
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -11,7 +11,7 @@ from kc.comparison.settings import CompareSettings
 from kc.datasets.archive import Files, open_files
 from kc.datasets.colours import say
 from kc.datasets.decode import decode
-from kc.datasets.folder import parts_named, pictures_in, read_folder, subsets_of
+from kc.datasets.folder import given_subsets, is_text, parts_named, pictures_in, read_folder
 from kc.datasets.samples import Sample
 from kc.errors import ImageError
 from kc.files.sources import FOLDER, Source
@@ -43,13 +43,8 @@ def build_pictures(source: Path, out: Path, settings: CompareSettings) -> Store:
         Nothing there, no picture or too few in it, a picture that does not decode (it is named).
     """
     _check_places(source, out)
-    dataset = Dataset(
-        layout="folder",
-        archive=source,
-        size=settings.size,
-        seed=settings.seed,
-        test_share=settings.test_share,
-    )
+    # no place in it: only a workflow is particular about the letters of one
+    dataset = Dataset(size=settings.size, seed=settings.seed, test_share=settings.test_share)
     about = dataset.model_dump(mode="json", include={"size", "seed", "test_share"})
     taken = Source.of(source, records=out.parent / FOLDER)
     key = product_key(about, {"source": taken.digest}, "kc.comparison.pictures")
@@ -72,7 +67,7 @@ def read_samples(files: Files, dataset: Dataset) -> list[Sample]:
     depth = min(len(parts) for parts in inner)
     if depth > (2 if given else 1):
         return read_folder(files, dataset)
-    subsets = _given(inner, subsets_of(files, named)) if given else _drawn(inner, dataset)
+    subsets = given_subsets(files, inner, named) if given else _drawn(inner, dataset)
     return [
         Sample(
             image_id="/".join(parts),
@@ -91,15 +86,17 @@ def read_samples(files: Files, dataset: Dataset) -> list[Sample]:
 def _check_places(source: Path, out: Path) -> None:
     if not source.exists():
         raise ImageError(f"{source}: no folder and no archive there. Cure: mend --images.")
+    for path in (source, out):
+        if not is_text(str(path.absolute())):
+            raise ImageError(
+                f"{str(path.absolute())!a}: a path that is no UTF-8 text, which no card can hold. "
+                "Cure: rename the folder, or set a link to it."
+            )
     if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
         raise ImageError(
             f"{out.parent}: lies inside the folder of the pictures, {source}; what is drawn there "
             "would be taken for a picture of yours next time. Cure: another --out."
         )
-
-
-def _given(inner: Sequence[PathParts], subsets: Mapping[str, Subset]) -> dict[PathParts, Subset]:
-    return {parts: subsets[parts[0]] for parts in inner if parts[0] in subsets}
 
 
 def _drawn(inner: Sequence[PathParts], dataset: Dataset) -> dict[PathParts, Subset]:
@@ -135,6 +132,7 @@ def _write(
             SHARD_ROWS,
             attributes={"layout": "folder", "classes": class_names(rows)},
             source=source,
+            passed_over=files.passed,
         ),
         mend=AGAIN,
     ) as writer:

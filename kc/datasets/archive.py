@@ -1,19 +1,24 @@
 """One small interface to an archive or an extracted folder: list names, read bytes.
 
-Nothing is ever extracted. A compressed archive is unpacked once into an unnamed temporary file
-(random access into gzip is slow, and all pictures need not fit in memory), a plain tar is read
-where it lies. Every member is judged before the first is read.
+Nothing is ever extracted. A compressed tar is unpacked once into an unnamed temporary file
+(random access into gzip is slow, and all pictures need not fit in memory), a plain tar and a zip
+are read where they lie. Every member is judged before the first is read.
 """
 
-import tarfile
+import os
+import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from pathlib import Path, PurePosixPath
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
 from types import MappingProxyType
 from typing import BinaryIO, Protocol, cast, runtime_checkable
 
-from kc.datasets.unpack import BROKEN, Limits, truncated, unpack_to, unpacker_of
+from kc.datasets.members import climbs
+from kc.datasets.tar_files import TarFiles, open_tar
+from kc.datasets.unpack import Limits, unpack_to, unpacker_of
+from kc.datasets.zip_files import MAGIC, ZipFiles
 from kc.errors import ImageError
 from kc.files.checksum import differs
 from kc.files.sources import names_under
@@ -24,14 +29,19 @@ class Files(Protocol):
     """Names and bytes of a data set, wherever they lie."""
 
     where: Path
+    passed: dict[str, int]
+    """What a reader that takes whatever is there passed over, by reason."""
 
     def names(self) -> list[str]:
         """List all files, sorted, with ``/`` between folders."""
 
+    def left_out(self) -> Counter[str]:
+        """Count what :meth:`names` does not list, by reason."""
+
     def __contains__(self, name: str) -> bool: ...
 
-    def read(self, name: str) -> bytes:
-        """Read one file whole. Raises ImageError where there is none of that name."""
+    def read(self, name: str, most: int = -1) -> bytes:
+        """Read one file, or its first bytes. Raises ImageError where there is none of that name."""
 
 
 class FolderFiles:
@@ -39,46 +49,31 @@ class FolderFiles:
 
     def __init__(self, where: Path) -> None:
         self.where = where
+        self.passed: dict[str, int] = {}
 
     def names(self) -> list[str]:
         """List all files that are not hidden, sorted; links are followed, but not in a ring."""
         return names_under(self.where)
 
-    def __contains__(self, name: str) -> bool:
-        return not climbs(name) and (self.where / name).is_file()
+    def left_out(self) -> Counter[str]:
+        """Count what is hidden, leads nowhere or is no file."""
+        counts = Counter[str]()
+        names_under(self.where, counts)
+        return counts
 
-    def read(self, name: str) -> bytes:
-        """Read one file whole."""
+    def __contains__(self, name: str) -> bool:
+        # os.path's, which takes a name that is too long, or holds a NUL, for one that is not there
+        return not climbs(name) and os.path.isfile(self.where / name)  # noqa: PTH113
+
+    def read(self, name: str, most: int = -1) -> bytes:
+        """Read one file, or its first ``most`` bytes."""
         if climbs(name):
             raise ImageError(f"{self.where}: '{name}' leaves the folder; refused.")
         try:
-            return (self.where / name).read_bytes()
+            with (self.where / name).open("rb") as file:
+                return file.read(most)
         except OSError as error:
             raise ImageError(f"{self.where}: '{name}' cannot be read: {error.strerror}.") from error
-
-
-class TarFiles:
-    """A tar archive, indexed and judged once, then read at random."""
-
-    def __init__(self, where: Path, plain: BinaryIO, limits: Limits) -> None:
-        self.where = where
-        self._tar = _open_tar(where, plain)
-        self._members = _judged_members(where, self._tar, limits)
-
-    def names(self) -> list[str]:
-        """List all files, sorted, with ``/`` between folders. Links are not followed."""
-        return sorted(self._members)
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._members
-
-    def read(self, name: str) -> bytes:
-        """Read one file whole."""
-        if name not in self._members:
-            raise ImageError(f"{self.where}: has no '{name}'.")
-        file = self._tar.extractfile(self._members[name])
-        assert file is not None, "only regular files are indexed"
-        return file.read()
 
 
 class JoinedFiles:
@@ -86,20 +81,25 @@ class JoinedFiles:
 
     def __init__(self, where: Path, parts: Sequence[Files]) -> None:
         self.where = where
+        self.passed: dict[str, int] = {}
         self._parts = parts
 
     def names(self) -> list[str]:
         """List all files, sorted, with ``/`` between folders."""
         return sorted({name for part in self._parts for name in part.names()})
 
+    def left_out(self) -> Counter[str]:
+        """Count what the parts do not list, by reason."""
+        return sum((part.left_out() for part in self._parts), Counter())
+
     def __contains__(self, name: str) -> bool:
         return any(name in part for part in self._parts)
 
-    def read(self, name: str) -> bytes:
-        """Read one file whole."""
+    def read(self, name: str, most: int = -1) -> bytes:
+        """Read one file, or its first ``most`` bytes."""
         for part in self._parts:
             if name in part:
-                return part.read(name)
+                return part.read(name, most)
         raise ImageError(f"{self.where}: has no '{name}', nor have the archives in it.")
 
 
@@ -138,7 +138,7 @@ def open_files(
     spool: Path | None = None,
     limits: Limits | None = None,
 ) -> Iterator[Files]:
-    """Open an archive (tar, plain or compressed) or an extracted folder.
+    """Open an archive (tar, plain or compressed; zip) or an extracted folder.
 
     Parameters
     ----------
@@ -166,6 +166,10 @@ def open_files(
     if not where.is_file():
         raise ImageError(_missing(where, url, md5))
     _check(where, url, md5 and f"md5:{md5}")
+    if _is_zip(where):
+        with closing(ZipFiles(where, limits)) as files:
+            yield files
+        return
     unpack = unpacker_of(where)
     if unpack is None:
         with where.open("rb") as plain:
@@ -178,10 +182,29 @@ def open_files(
         yield TarFiles(where, target, limits)
 
 
-def climbs(name: str) -> bool:
-    """Tell whether a name is absolute or leads out of the folder it is taken in."""
-    path = PurePosixPath(name.replace("\\", "/"))
-    return path.is_absolute() or ".." in path.parts or (len(name) > 1 and name[1] == ":")
+def check_whole(where: Path) -> None:
+    """Read an archive to its end, however much it unpacks to; nothing is written.
+
+    Raises
+    ------
+    ImageError
+        It is truncated, damaged, no archive, or packed as only a bomb is.
+    """
+    if _is_zip(where):
+        with closing(ZipFiles(where, Limits(sys.maxsize, sys.maxsize))) as files:
+            files.check()
+    elif (unpack := unpacker_of(where)) is not None:
+        # what ends a stream of these tells that it is whole, whatever is in it
+        with Path(os.devnull).open("wb") as nowhere:
+            unpack_to(where, unpack, nowhere, Limits(total=sys.maxsize))
+    else:
+        with where.open("rb") as plain:
+            open_tar(where, plain)
+
+
+def _is_zip(where: Path) -> bool:
+    with where.open("rb") as file:
+        return file.read(4) in MAGIC
 
 
 def _missing(where: Path, url: str | None, md5: str | None) -> str:
@@ -199,59 +222,4 @@ def _check(where: Path, url: str | None, expected: str | None) -> None:
         raise ImageError(
             f"{where}: its checksum is {found}, expected {expected}: truncated, or another "
             f"archive. Cure: fetch it again{again}, or mend 'md5' or 'files' in the settings."
-        )
-
-
-def _open_tar(where: Path, plain: BinaryIO) -> tarfile.TarFile:
-    """Open an unpacked tar and make sure that it ends with its end mark."""
-    try:
-        tar = tarfile.open(fileobj=plain, mode="r:")  # noqa: SIM115, lives as long as its reader
-        tar.getmembers()
-    # what tarfile itself trips over: numbers too large, headers without an end
-    except (*BROKEN, ValueError, OverflowError, RecursionError) as error:
-        raise ImageError(truncated(where, error)) from error
-    plain.seek(tar.offset)
-    if plain.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
-        plain.seek(max(tar.offset - tarfile.BLOCKSIZE, 0))
-        if plain.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
-            raise ImageError(truncated(where, "its end mark is missing"))
-    return tar
-
-
-def _judged_members(
-    where: Path, tar: tarfile.TarFile, limits: Limits
-) -> dict[str, tarfile.TarInfo]:
-    members: dict[str, tarfile.TarInfo] = {}
-    total = 0
-    # a sparse member promises more than the archive holds
-    if any(member.issparse() for member in tar.getmembers()):
-        raise ImageError(f"{where}: holds a file with holes; refused. No picture has any.")
-    for member in tar.getmembers():
-        _judge(where, member)
-        if member.size > limits.member:
-            raise ImageError(
-                f"{where}: '{member.name}' unpacks to {member.size:,} bytes, "
-                f"more than {limits.member:,}; refused."
-            )
-        total += member.size
-        if total > limits.total:
-            raise ImageError(f"{where}: unpacks to more than {limits.total:,} bytes; refused.")
-        if member.isreg():
-            members[str(PurePosixPath(member.name))] = member
-    return members
-
-
-def _judge(where: Path, member: tarfile.TarInfo) -> None:
-    """Refuse what tarfile's data filter refuses, and absolute paths, which it would mend."""
-    fault = "its path leaves the folder" if climbs(member.name) else ""
-    fault = "its name holds a NUL" if "\0" in f"{member.name}{member.linkname}" else fault
-    if not fault:
-        try:
-            tarfile.data_filter(member, "/unpacked")
-        except tarfile.FilterError as error:
-            fault = str(error)
-    if fault:
-        raise ImageError(
-            f"{where}: member '{member.name}' is not safe: {fault}. "
-            "Nothing was read. Cure: fetch the official archive."
         )

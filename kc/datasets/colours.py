@@ -3,6 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,8 @@ LOG = logging.getLogger(__name__)
 
 DEEP = ("I;16", "I;16L", "I;16B", "I;16N")
 """Grey of 16 bits: of microscopes, X-ray and depth cameras."""
+MOVING = ("GIF", "PNG", "WEBP", "TIFF")
+"""Formats of several frames; those of a JPEG are previews of the camera's."""
 RANGELESS = ("I", "F")
 """Numbers whose black and white the file does not tell."""
 ROTATION = 0x0112
@@ -21,6 +24,7 @@ ROTATION = 0x0112
 ODDITIES = {
     "deep": "grey of 16 bits, whose range 0 to 65535 became 0 to 255",
     "transparent": "transparent pixels, laid on white",
+    "moving": "several frames or pages, of which the first is taken",
     "turned": "an EXIF rotation, which is not applied (torchvision applies none either)",
 }
 """What is said, once a store, of pictures that are not taken as they are."""
@@ -40,26 +44,45 @@ def as_rgb(picture: Image.Image) -> Rgb:
     Raises
     ------
     ImageError
-        Whole numbers of 32 bits, or fractions: no file says which of them is white.
+        Whole numbers of 32 bits, or fractions: no file says which of them is white. Colours that
+        Pillow cannot bring to RGB.
     """
     told = ["turned"] if picture.getexif().get(ROTATION, 1) != 1 else []
+    try:
+        converted = _converted(picture)
+    except ValueError as error:
+        raise ImageError(
+            f"has colours of mode {picture.mode}, which do not become RGB ({error}). Cure: save it "
+            "in RGB"
+        ) from error
+    told += converted.told
+    # last, and of a picture that is done with: to look for a second frame is to leave the first
+    with suppress(Exception):
+        if picture.format in MOVING and getattr(picture, "is_animated", False):
+            told.append("moving")
+    return Rgb(converted.picture, tuple(told))
+
+
+def _converted(picture: Image.Image) -> Rgb:
+    # Pillow reads a PGM of more than 8 bits as I, scaled to 16
+    deep = picture.mode in DEEP or (picture.mode == "I" and picture.format == "PPM")
+    if deep:
+        values = np.asarray(picture).astype(np.uint32)
+        grey = Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))
+        return Rgb(grey.convert("RGB"), ("deep",))
     if picture.mode in RANGELESS:
         numbers = "fractions" if picture.mode == "F" else "whole numbers of 32 bits"
         raise ImageError(
             f"holds {numbers} (mode {picture.mode}), and does not say which is white; expected 8 "
             "or 16 bits. Cure: save it as one of these"
         )
-    if picture.mode in DEEP:
-        values = np.asarray(picture).astype(np.uint32)
-        grey = Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))
-        return Rgb(grey.convert("RGB"), (*told, "deep"))
     if picture.has_transparency_data:
         drawn = picture.convert("RGBA")
-        if np.asarray(drawn.getchannel("A")).min() < 255:
-            told.append("transparent")
+        clear = np.asarray(drawn.getchannel("A")).min() < 255
         white = Image.new("RGBA", drawn.size, "white")
-        return Rgb(Image.alpha_composite(white, drawn).convert("RGB"), tuple(told))
-    return Rgb(picture.convert("RGB"), tuple(told))
+        laid = Image.alpha_composite(white, drawn).convert("RGB")
+        return Rgb(laid, ("transparent",) if clear else ())
+    return Rgb(picture.convert("RGB"), ())
 
 
 def say(where: object, told: Iterable[str]) -> None:

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-from kc.datasets.archive import Files, climbs
+from kc.datasets.archive import Files
+from kc.datasets.members import climbs
 from kc.datasets.samples import Box, Sample
 from kc.errors import ImageError
 from kc.names import Subset

@@ -9,8 +9,6 @@ import fcntl
 import json
 import logging
 import os
-import re
-import tarfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,25 +16,27 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import requests
+import urllib3
 
-from kc.errors import DownloadError, without_secrets
+from kc.datasets.archive import check_whole
+from kc.datasets.first_seen import first_seen, record_seen
+from kc.errors import DownloadError, ImageError, without_secrets
 from kc.files.aside import write_whole
-from kc.files.checksum import PATTERN, checksum_of, differs
+from kc.files.checksum import differs
 from kc.plans.commands import command, config_options
 
 LOG = logging.getLogger(__name__)
 BLOCK = 1 << 16
 TIMEOUT = (20.0, 60.0)
 """Seconds until a server answers, and between two pieces."""
-SEEN = "checksums.json"
-"""Beside archives without a known checksum: those of the files that came first."""
 RETRIED = (408, 425, 429, 500, 502, 503, 504)
 DOWNLOAD = command(
     *("snakemake", "--cores", "1", "download", "--configfile", "workflow/presets/paper.yaml"),
     *config_options({"data_root": "FOLDER"}),
 )
 """What fetches the archives of the papers; FOLDER is to be filled in."""
-_LOST = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
+_LOST = (requests.ConnectionError, requests.Timeout, urllib3.exceptions.HTTPError)
+"""The last one comes from the bytes, which are taken as they are sent."""
 
 
 class Wanted(NamedTuple):
@@ -58,7 +58,7 @@ def fetch_all(files: Sequence[Wanted], attempts: int = 5, pause: float = 2.0) ->
     Parameters
     ----------
     attempts
-        Without a byte of progress, before it is given up; what came is kept.
+        Without progress (64 KiB more than ever before), before it is given up; what came is kept.
     pause
         Seconds before the second attempt, doubled before each further one.
 
@@ -77,39 +77,52 @@ def fetch_all(files: Sequence[Wanted], attempts: int = 5, pause: float = 2.0) ->
 
 def fetch(wanted: Wanted, attempts: int = 5, pause: float = 2.0) -> None:
     """Fetch one file, going on where an earlier attempt stopped. See :func:`fetch_all`."""
-    url, path = wanted.url, wanted.path
-    expected = wanted.checksum or _kept(path).get(path.name, {}).get("checksum")
+    path = wanted.path
     if path.is_dir():
         LOG.info("%s: an extracted folder, left as it is", path)
         return
+    with _disk(path):
+        _fetch(wanted, attempts, pause)
+
+
+def _fetch(wanted: Wanted, attempts: int, pause: float) -> None:
+    url, path = wanted.url, wanted.path
+    expected = wanted.checksum or first_seen(path).get(path.name, {}).get("checksum")
     if path.is_file():
         if expected and (found := differs(path, expected)):
             raise DownloadError(
                 f"{path}: is there already, but its checksum is {found}, expected {expected}. "
                 "It was left as it is. Cure: remove it to have it fetched, or mend the settings."
             )
+        if not expected and (fault := _fault(path)):
+            raise DownloadError(
+                f"{path}: is there already, but {fault}. It was left as it is. Cure: remove it to "
+                "have it fetched, or put the whole file there."
+            )
         LOG.info("%s: there already", path)
     else:
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f"{path.name}.part")
         _refuse_others_files(part)
-        with _disk(part), _only_writer(part) as file:
-            _until_whole(url, part, file, attempts, pause)
+        with _only_writer(part) as file:
+            _until_whole(wanted, part, file, attempts, pause)
         _accept(url, part, path, expected)
     if expected is None:
-        _record(url, path)
+        record_seen(url, path)
 
 
-def _until_whole(url: str, part: Path, file: BinaryIO, attempts: int, pause: float) -> None:
-    without_progress = 0
+def _until_whole(wanted: Wanted, part: Path, file: BinaryIO, attempts: int, pause: float) -> None:
+    url, checked = wanted.url, wanted.checksum is not None
+    without_progress, most = 0, part.stat().st_size
     while True:
-        before = part.stat().st_size
         try:
-            _go_on(url, part, file)
+            _go_on(url, part, file, checked)
             return
         except (*_LOST, _LostError) as error:
-            moved = part.stat().st_size > before
-            without_progress = 0 if moved else without_progress + 1
+            # more than ever before: what is thrown away and comes again is none
+            have = part.stat().st_size
+            without_progress = 0 if have >= most + BLOCK else without_progress + 1
+            most = max(most, have)
             if without_progress >= attempts:
                 # the first error is left out: its text may hold the address as it was given
                 raise DownloadError(
@@ -122,44 +135,52 @@ def _until_whole(url: str, part: Path, file: BinaryIO, attempts: int, pause: flo
         # requests lets the ValueErrors of odd passwords and addresses through
         except (requests.RequestException, ValueError) as error:
             raise DownloadError(
-                f"{url}: cannot be fetched, or leads in a circle ({type(error).__name__}). Cure: "
-                "mend the data set's 'url'; odd letters of a password are spelled %XX"
+                f"{url}: cannot be fetched ({type(error).__name__}): no address of http, one that "
+                "leads to none or in a circle, or an answer that makes no sense. Cure: mend the "
+                "data set's 'url' (odd letters of a password are spelled %XX), or fetch the file "
+                f"yourself and put it at {part.with_suffix('')}."
             ) from None
 
 
-def _go_on(url: str, part: Path, file: BinaryIO) -> None:
+def _go_on(url: str, part: Path, file: BinaryIO, checked: bool) -> None:
     """Ask for what is missing; a server that sends the whole file starts it anew."""
     have, validator = part.stat().st_size, _validator(part, url)
     headers = {"Accept-Encoding": "identity"}
     if have and validator:
         headers |= {"Range": f"bytes={have}-", "If-Range": validator}
     with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as answer:
-        begin = _begin(answer, have)
+        begin = _begin(answer, have, None if checked else validator)
         if answer.status_code == 416 and answer.headers.get("Content-Range") == f"bytes */{have}":
             return
         if begin is None:
             file.truncate(0)
-            raise _LostError(f"status {answer.status_code} {answer.reason}")
+            raise _LostError(f"status {answer.status_code}, and not of the bytes asked for")
         if answer.status_code >= 400:
             raise DownloadError(
                 f"{url}: the server answers {answer.status_code} {answer.reason}. Cure: mend the "
                 f"data set's 'url', or fetch the file yourself and put it at {part.with_suffix('')}"
             )
         file.truncate(begin)
-        _remember(part, url, answer)
-        for block in answer.iter_content(BLOCK):
+        if not begin:
+            _remember(part, url, answer)
+        # not unpacked, whatever Content-Encoding says: servers call archives so that are packed
+        for block in answer.raw.stream(BLOCK, decode_content=False):
             file.write(block)
             file.flush()
-        length = answer.headers.get("Content-Length")
-        if length is not None and part.stat().st_size < begin + int(length):
+        if answer.raw.length_remaining:
             raise _LostError(f"the connection ended after {part.stat().st_size:,} bytes")
 
 
-def _begin(answer: requests.Response, have: int) -> int | None:
-    """Give the place an answer's first byte belongs to; none: come again, from the start."""
+def _begin(answer: requests.Response, have: int, validator: str | None) -> int | None:
+    """Give the place an answer's first byte belongs to; none: come again, from the start.
+
+    ``validator``: tag that a piece has to have, where no checksum will tell what it was a piece of.
+    """
     if answer.status_code == 206:
         there = answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")
-        return have if there else None
+        tag = answer.headers.get("ETag")
+        same = not (tag and validator and validator.startswith('"')) or tag == validator
+        return have if there and same else None
     if answer.status_code == 416:
         return None
     if answer.status_code in RETRIED:
@@ -193,7 +214,7 @@ def _about(part: Path) -> dict[str, Any]:
         kept = json.loads(_state(part).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {"url": None, "validator": None}
     return kept if isinstance(kept, dict) and {"url", "validator"} <= set(kept) else {}
 
@@ -204,7 +225,8 @@ def _validator(part: Path, url: str) -> str | None:
     if kept.get("url") != without_secrets(url):
         return None
     validator = kept["validator"]
-    return validator if isinstance(validator, str) and validator.isprintable() else None
+    sendable = isinstance(validator, str) and validator.isascii() and validator.isprintable()
+    return validator.strip() or None if sendable else None
 
 
 def _remember(part: Path, url: str, answer: requests.Response) -> None:
@@ -217,13 +239,11 @@ def _remember(part: Path, url: str, answer: requests.Response) -> None:
 
 def _accept(url: str, part: Path, path: Path, expected: str | None) -> None:
     """Give a whole file its name, or move a wrong one aside."""
-    fault = ""
     if expected is not None:
         found = differs(part, expected)
         fault = f"its checksum is {found}, expected {expected}" if found else ""
-    elif not tarfile.is_tarfile(part):
-        with part.open("rb") as file:
-            fault = f"it is no archive, it begins with {file.read(24)!r}"
+    else:
+        fault = _fault(part)
     if fault:
         names = (f"{path.name}.refused{number}" for number in ("", *range(2, 1000)))
         aside = next(each for each in map(path.with_name, names) if not os.path.lexists(each))
@@ -231,7 +251,8 @@ def _accept(url: str, part: Path, path: Path, expected: str | None) -> None:
         _state(part).unlink(missing_ok=True)
         raise DownloadError(
             f"{url}: not the file that was asked for: {fault}. Nothing of it was unpacked; it was "
-            f"moved to {aside}. Cure: look at it, then mend 'url' or the checksum in the settings."
+            f"moved to {aside}. Cure: where it is cut, run the same command again; else look "
+            "at it, and mend 'url' or the checksum in the settings."
         )
     part.replace(path)
     # last: without it a whole part would not be known as begun here
@@ -239,32 +260,16 @@ def _accept(url: str, part: Path, path: Path, expected: str | None) -> None:
     LOG.info("%s: fetched from %s, %d bytes", path, without_secrets(url), path.stat().st_size)
 
 
-def _kept(path: Path) -> dict[str, dict[str, str]]:
-    """Read the checksums first seen of the files beside ``path``."""
-    kept = path.with_name(SEEN)
-    if not kept.is_file():
-        return {}
+def _fault(path: Path) -> str:
+    """Say what is wrong with an archive whose checksum is not known; empty: it reads to its end.
+
+    Once the checksum of one that was cut were kept, the whole one would be refused.
+    """
     try:
-        about: dict[str, dict[str, str]] = json.loads(kept.read_text(encoding="utf-8"))
-        if all(re.match(PATTERN, each["checksum"]) for each in about.values()):
-            return about
-        fault = "a checksum is none"
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        fault = repr(error)
-    raise DownloadError(f"{kept}: not readable ({fault}). Cure: mend or remove it.")
-
-
-def _record(url: str, path: Path) -> None:
-    """Trust on first use: keep the checksum of what came, for the next time and for others."""
-    kept = path.with_name(SEEN)
-    found = {"checksum": checksum_of(path), "url": without_secrets(url)}
-    about = json.dumps(_kept(path) | {path.name: found}, indent=2, sort_keys=True)
-    write_whole(kept, f"{about}\n".encode())
-    LOG.warning(
-        "%s: no checksum of it is known; the first one seen is taken on trust: %s (kept in %s). "
-        "Compare it with somebody else's.",
-        *(path, found["checksum"], kept),
-    )
+        check_whole(path)
+    except ImageError as error:
+        return f"{error}".partition(" Cure: ")[0].removeprefix(f"{path}: ").removesuffix(".")
+    return ""
 
 
 @contextmanager
@@ -281,13 +286,16 @@ def _only_writer(part: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _disk(part: Path) -> Iterator[None]:
+def _disk(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
+        if error.errno == errno.ENOSPC:
+            raise DownloadError(
+                f"{path}: no space left on the disk. Cure: make room and run the same command "
+                "again, it goes on from there."
+            ) from error
         raise DownloadError(
-            f"{part}: no space left on the disk. Cure: make room and run the same command again, "
-            "it goes on from there."
+            f"{path}: cannot be written or read beside it ({error.strerror}: "
+            f"{error.filename or path}). Cure: another 'data_root', or mend that."
         ) from error

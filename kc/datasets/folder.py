@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 
 from kc.datasets.archive import Files
+from kc.datasets.opening import begins_as_picture
 from kc.datasets.samples import Sample, check_trained, numbered
 from kc.errors import ImageError
 from kc.names import Subset
@@ -32,6 +33,13 @@ PARTS: Mapping[str, SplitPart] = MappingProxyType(
     }
 )
 """What folders of a split are called, in lower case, and which part of it they are."""
+
+LOOKED = 20
+"""Files of a foreign suffix whose first bytes are looked at, and suffixes of which any is."""
+LONGEST = 12
+"""Letters of a suffix that is told: what stands behind a full stop need not be one."""
+MOST_REASONS = 10
+"""Of what was passed over that are told one by one."""
 
 Parts = tuple[str, ...]
 """A name, folder by folder."""
@@ -80,31 +88,88 @@ def read_folder(files: Files, dataset: Dataset) -> list[Sample]:
 
 
 def pictures_in(files: Files, cure: str) -> list[Parts]:
-    """List the pictures of a folder or archive by their suffixes; log what is passed over.
+    """List the pictures of a folder or archive by their suffixes.
+
+    What is passed over is counted in ``files.passed``, by its suffix or the reason, and logged.
 
     Raises
     ------
     ImageError
-        There is none; ends with ``cure``.
+        There is none (ends with ``cure``), or the name of one is no UTF-8.
     """
     names = [PurePosixPath(name) for name in files.names()]
     shown = [
         name for name in names if not any(part.startswith((".", "__MACOSX")) for part in name.parts)
     ]
     pictures = [name.parts for name in shown if name.suffix.lower() in SUFFIXES]
-    others = Counter(name.suffix or "no suffix" for name in shown).items()
-    passed = [f"{count} {suffix}" for suffix, count in others if suffix.lower() not in SUFFIXES]
+    left_out = files.left_out() + Counter(hidden=len(names) - len(shown))
+    others = [name for name in shown if name.suffix.lower() not in SUFFIXES]
+    files.passed = dict((_by_suffix(files, others) + left_out).most_common())
     if not pictures:
         raise ImageError(
             f"{files.where}: no picture in it ({', '.join(SUFFIXES)}); "
-            f"{', '.join(passed) or 'no file'} there. Cure: {cure}."
+            f"{spell_passed(files.passed) or 'no file'} there. Cure: {cure}."
         )
-    if passed:
+    _check_names(files, pictures)
+    if files.passed:
         LOG.warning(
-            "%s: %d pictures; passed over by their suffixes: %s",
-            *(files.where, len(pictures), ", ".join(sorted(passed))),
+            "%s: %d pictures; passed over: %s",
+            *(files.where, len(pictures), spell_passed(files.passed)),
         )
     return pictures
+
+
+def spell_passed(passed: Mapping[str, int]) -> str:
+    """Spell counts of what was passed over, the ten largest by name."""
+    counts = Counter(passed).most_common()
+    told = [f"{count} {reason}" for reason, count in counts[:MOST_REASONS]]
+    rest = sum(count for _, count in counts[MOST_REASONS:])
+    return ", ".join([*told, *([f"{rest} others"] if rest else [])])
+
+
+def _by_suffix(files: Files, others: Sequence[PurePosixPath]) -> Counter[str]:
+    """Count files by suffix; say where pictures are among the first of one."""
+    counts = Counter(name.suffix for name in others)
+    looked = Counter[str]()
+    seeming = set[str]()
+    for name in others:
+        looked[name.suffix] += 1
+        if looked[name.suffix] <= LOOKED and len(looked) <= LOOKED:
+            seeming |= {name.suffix} if begins_as_picture(files.read(str(name), 12)) else set()
+    hint = " (pictures by their content: give them a suffix that tells so)"
+    named = Counter[str]()
+    for suffix, count in counts.items():
+        told = "of no suffix" if not suffix else _printable(suffix)
+        told = told if len(told) <= LONGEST else "of a long suffix"
+        named[told + (hint if suffix in seeming else "")] += count
+    return named
+
+
+def _printable(name: str) -> str:
+    """Escape what cannot be printed, bytes that are no UTF-8 among it."""
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in name
+    )
+
+
+def _check_names(files: Files, pictures: Sequence[Parts]) -> None:
+    """Refuse names that no table, card or page can hold."""
+    odd = ["/".join(parts) for parts in pictures if not is_text("/".join(parts))]
+    if odd:
+        raise ImageError(
+            f"{files.where}: the name {odd[0]!a} is no UTF-8 text ({len(odd)} such). Cure: "
+            "rename, e.g. with convmv -f latin1 -t utf8 -r --notest FOLDER; names in an archive: "
+            "unpack it first."
+        )
+
+
+def is_text(name: str) -> bool:
+    """Tell whether a name can be written as UTF-8: of bytes that are none, Python cannot."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _common_depth(pictures: Sequence[Parts]) -> int:
@@ -163,16 +228,14 @@ def parts_named(files: Files, inner: Sequence[Parts]) -> dict[str, SplitPart] | 
 def _given_subsets(
     files: Files, inner: Sequence[Parts], named: Mapping[str, SplitPart]
 ) -> dict[Parts, tuple[str, Subset]]:
-    subsets = subsets_of(files, named)
-    return {
-        parts: (_class_of(files, parts, 1), subsets[parts[0]])
-        for parts in inner
-        if parts[0] in subsets
-    }
+    kept = given_subsets(files, inner, named)
+    return {parts: (_class_of(files, parts, 1), subset) for parts, subset in kept.items()}
 
 
-def subsets_of(files: Files, named: Mapping[str, SplitPart]) -> dict[str, Subset]:
-    """Tell the subset of each folder of a split; validation is passed over beside a test.
+def given_subsets(
+    files: Files, inner: Sequence[Parts], named: Mapping[str, SplitPart]
+) -> dict[Parts, Subset]:
+    """Tell the subset of each picture of a split; validation is passed over beside a test.
 
     Raises
     ------
@@ -187,7 +250,11 @@ def subsets_of(files: Files, named: Mapping[str, SplitPart]) -> dict[str, Subset
                 "train/ and test/ (or val/), or the class folders alone for a drawn split."
             )
     kept: dict[SplitPart, Subset] = {"train": "train", tested: "test"}
-    return {name: kept[part] for name, part in named.items() if part in kept}
+    subsets = {name: kept[part] for name, part in named.items() if part in kept}
+    found = {parts: subsets[parts[0]] for parts in inner if parts[0] in subsets}
+    if len(found) < len(inner):
+        files.passed["pictures of a validation set, beside a test set"] = len(inner) - len(found)
+    return found
 
 
 def _drawn_subsets(

@@ -12,6 +12,7 @@ FORMATS = ("JPEG", "PNG", "BMP", "PPM", "TIFF", "WEBP", "GIF")
 EPS, which is a program that it hands to Ghostscript."""
 
 _START = 512
+_PICTURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF87a", b"GIF89a", b"II*\x00", b"MM\x00*")
 _MAGIC = {
     b"%!PS": "PostScript, a program",
     b"\xc5\xd0\xd3\xc6": "PostScript, a program",
@@ -22,6 +23,10 @@ _MAGIC = {
     b"\x00\x00\x01\x00": "an icon (ICO)",
     b"\xd7\xcd\xc6\x9a": "a Windows metafile",
     b"\x89HDF": "HDF5",
+    b"\x93NUMPY": "an array of NumPy",
+    b"7z\xbc\xaf": "a 7z archive",
+    b"Rar!": "a RAR archive",
+    b"\x28\xb5\x2f\xfd": "packed by zstd",
     b"PK\x03\x04": "a zip archive",
     b"\x1f\x8b": "packed by gzip",
     b"version https://git-lfs": "a pointer of Git LFS, not the file itself",
@@ -58,8 +63,18 @@ def open_picture(file: Path | bytes) -> Image.Image:
     return picture
 
 
+def begins_as_picture(start: bytes) -> bool:
+    """Tell whether a file's first 12 bytes are those of a picture; short marks are not asked."""
+    return start.startswith(_PICTURES) or (start[:4] == b"RIFF" and start[8:12] == b"WEBP")
+
+
 def really(data: bytes) -> str:
     """Name what a file that is no picture of ours is, by its first bytes."""
+    return known_as(data) or "of a format that is not known here"
+
+
+def known_as(data: bytes) -> str | None:
+    """Name what first bytes are known to be of, were it damaged; None: they are not known."""
     named = [name for magic, name in _MAGIC.items() if data.startswith(magic)]
     text = data[:_START].lstrip(b"\xef\xbb\xbf \t\r\n")
     if named:
@@ -68,4 +83,4 @@ def really(data: bytes) -> str:
         return f"AVIF, HEIC or a film ({data[8:12].decode('ascii', 'replace')!r})"
     if text.startswith(b"<"):
         return "SVG" if b"<svg" in text else "text in HTML or XML"
-    return "of a format that is not known here" if data else "empty"
+    return None if data else "empty"

@@ -11,6 +11,7 @@ import os
 import re
 import stat
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -115,9 +116,13 @@ def spell(paths: Sequence[Path]) -> str:
     return f"{paths[0]}{more}"
 
 
-def names_under(folder: Path) -> list[str]:
-    """List the files below a folder, sorted, links followed once, without hidden ones."""
-    return sorted(name for name, _ in _under(os.fspath(folder), frozenset()))
+def names_under(folder: Path, left_out: Counter[str] | None = None) -> list[str]:
+    """List the files below a folder, sorted, links followed once, without hidden ones.
+
+    ``left_out`` counts what is not listed, by reason.
+    """
+    found = _under(os.fspath(folder), frozenset(), Counter() if left_out is None else left_out)
+    return sorted(name for name, _ in found)
 
 
 def _listed(paths: Sequence[Path]) -> Iterator[tuple[str, _File]]:
@@ -126,27 +131,35 @@ def _listed(paths: Sequence[Path]) -> Iterator[tuple[str, _File]]:
     for path in paths:
         top = os.path.relpath(path.absolute(), around) if len(paths) > 1 else ""
         if path.is_dir():
-            for name, file in _under(os.fspath(path), frozenset()):
+            for name, file in _under(os.fspath(path), frozenset(), Counter()):
                 yield f"{top}/{name}" if top else name, file
         else:
             yield top, _File(os.fspath(path), _stamp(path.stat()))
 
 
-def _under(folder: str, around: frozenset[tuple[int, int]]) -> Iterator[tuple[str, _File]]:
+def _under(
+    folder: str, around: frozenset[tuple[int, int]], left_out: Counter[str]
+) -> Iterator[tuple[str, _File]]:
     """List the files below a folder; a link back to a folder around it is not followed."""
     try:
         about = Path(folder).stat()
         here = (about.st_dev, about.st_ino)
         if here in around:
+            left_out["links back to a folder around them"] += 1
             return
         for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
             if entry.name.startswith("."):
-                continue
-            if entry.is_dir():
-                for name, file in _under(entry.path, around | {here}):
+                left_out["hidden"] += 1
+            # asked first: of a link to itself no more can be asked
+            elif entry.is_symlink() and not os.path.exists(entry.path):  # noqa: PTH110
+                left_out["links that lead nowhere"] += 1
+            elif entry.is_dir():
+                for name, file in _under(entry.path, around | {here}, left_out):
                     yield f"{entry.name}/{name}", file
             elif entry.is_file():
                 yield entry.name, _File(entry.path, _stamp(entry.stat()))
+            else:
+                left_out["pipes, sockets and devices"] += 1
     except OSError as error:
         raise SourceError(f"{folder}: cannot be read: {error.strerror}.") from error
 

@@ -86,6 +86,7 @@ def build_image_store(
                 SHARD_ROWS,
                 attributes=attributes,
                 source=source,
+                passed_over=files.passed,
             ),
             mend=mend,
         ) as writer:

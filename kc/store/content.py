@@ -27,6 +27,9 @@ class StoreContent(NamedTuple):
     source: Source | None = None
     """Files of the user's that the store is made from: looked at once more before the manifest is
     written, which names them (``kc store verify --sources``)."""
+    passed_over: Mapping[str, int] = MappingProxyType({})
+    """Files of the source that no image is of, counted by reason. Told by the manifest, but in no
+    digest: a hidden file more makes no other store."""
 
     @property
     def shards(self) -> int:

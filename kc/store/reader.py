@@ -32,6 +32,7 @@ class Store:
         self.path = self.place.where(f"{self.name}.zarr")
         self.digest: str = self.manifest["digest"]
         self.attributes: dict[str, Any] = self.manifest["attributes"]
+        self.passed_over: dict[str, int] = self.manifest.get("passed_over", {})
         self.names: list[str] = sorted(self.manifest["arrays"])
         self.rows = self._coordinates()
 

@@ -187,6 +187,8 @@ class StoreWriter:
         }
         if self.content.source is not None:
             manifest["source"] = self.content.source.about()
+        if self.content.passed_over:
+            manifest["passed_over"] = dict(self.content.passed_over)
         with writing(self.path):
             self.place.write(f"{self.name}.json", spell_json(sign(manifest)))
             if self.location:

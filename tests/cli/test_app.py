@@ -39,7 +39,9 @@ def store(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (COUNT, 3, 4, 4), dtype=np.uint8)
     path = tmp_path / "birds.zarr"
     with StoreWriter(
-        path, "key", StoreContent([spec], rows, 4, attributes={"layout": "cub"})
+        path,
+        "key",
+        StoreContent([spec], rows, 4, attributes={"layout": "cub"}, passed_over={".heic": 2}),
     ) as writer:
         for shard in writer.missing():
             writer.write(shard, {"image": pixels[writer.rows(shard)]})
@@ -97,6 +99,7 @@ def test_images_are_counted_by_class_and_subset(store):
     lines = [line.split() for line in found.output.splitlines()]
     assert ["0", "gull", "1", "2"] in lines
     assert "6 images of 2 classes: 4 train, 2 test" in found.output
+    assert lines[-1] == ["passed", "over:", "2", ".heic"]
 
 
 def test_the_schema_is_the_settings_own():

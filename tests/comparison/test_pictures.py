@@ -1,13 +1,16 @@
 import tarfile
+import zipfile
 from collections import Counter
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from kc.comparison import CompareSettings
+from kc.comparison import CompareSettings, read_network
 from kc.comparison import pictures as made
+from kc.comparison.notes import of_rows
 from kc.comparison.pictures import build_pictures
+from kc.comparison.sides import ComparedRows, open_side
 from kc.errors import ImageError
 from tests.comparison.noise import write
 
@@ -81,6 +84,35 @@ def test_an_archive_is_read_where_it_lies(photos, tmp_path):
         tar.add(photos, "photos")
     packed = build(tmp_path / "photos.tgz", tmp_path / "packed")
     assert packed.digest == build(photos, tmp_path).digest
+
+
+def test_a_zip_is_read_where_it_lies(photos, tmp_path):
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as packed:
+        for file in photos.iterdir():
+            packed.write(file, f"photos/{file.name}")
+    packed = build(tmp_path / "photos.zip", tmp_path / "packed")
+    assert packed.digest == build(photos, tmp_path).digest
+
+
+def test_what_is_passed_over_is_told_under_the_numbers(nets, photos, tmp_path):
+    next(photos.glob("*.png")).rename(photos / "0.heic")
+    store = build(photos, tmp_path)
+    assert store.passed_over == {
+        ".heic (pictures by their content: give them a suffix that tells so)": 1
+    }
+    rows = ComparedRows(store.rows, store, {})
+    side = open_side("a", read_network(f"{nets}:tiny", seed=0), "conv3", SETTINGS)
+    assert of_rows([side], rows, SETTINGS).endswith(
+        "Passed over: 1 .heic (pictures by their content: give them a suffix that tells so)."
+    )
+
+
+def test_a_folder_may_be_called_anything_but_what_is_no_text(photos, tmp_path):
+    odd = photos.rename(tmp_path / "my photos (1) & 'x'")
+    assert len(build(odd, tmp_path).rows) == 60
+    worse = odd.rename(tmp_path / "caf\udce9")
+    with pytest.raises(ImageError, match=r"caf\\udce9': a path that is no UTF-8 .*Cure: rename"):
+        build(worse, tmp_path)
 
 
 def test_a_killed_build_goes_on(photos, tmp_path, monkeypatch):

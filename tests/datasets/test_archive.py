@@ -3,6 +3,7 @@ import gzip
 import hashlib
 import io
 import lzma
+import os
 import subprocess
 import tarfile
 from collections.abc import Callable
@@ -11,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kc.datasets.archive import climbs, open_files, open_folder_of
+from kc.datasets.archive import check_whole, open_files, open_folder_of
+from kc.datasets.members import climbs
 from kc.datasets.unpack import Limits, unpack_to
 from kc.errors import ImageError
 
@@ -118,10 +120,100 @@ def test_unsafe_members_are_refused(tmp_path: Path, member: tarfile.TarInfo) -> 
         pass
 
 
-def test_inner_links_are_passed_over(tmp_path: Path) -> None:
-    packed = make_tar(tmp_path / "data.tar", "w", (special("a/x", tarfile.SYMTYPE, "one.txt"),))
+def test_links_within_an_archive_are_followed_once(tmp_path: Path) -> None:
+    """A file of two names is stored once; nothing outside the archive is looked at."""
+    extra = (
+        special("hard", tarfile.LNKTYPE, "a/one.txt"),
+        special("./hard2", tarfile.LNKTYPE, "./a//one.txt"),
+        special("a/soft", tarfile.SYMTYPE, "one.txt"),
+        special("b/folder", tarfile.SYMTYPE, "../a"),
+        special("over", tarfile.SYMTYPE, "hard"),
+        # of these none leads to a file: forwards, to a link, to nothing, to all around it
+        special("early", tarfile.LNKTYPE, "late"),
+        special("late", size=3),
+        special("twice", tarfile.SYMTYPE, "a/soft"),
+        special("nothing", tarfile.SYMTYPE, "a/none"),
+        special("a/ring", tarfile.SYMTYPE, "../a"),
+        special("all", tarfile.SYMTYPE, "."),
+        special("itself", tarfile.SYMTYPE, "itself"),
+    )
+    packed = make_tar(tmp_path / "data.tar", "w", extra)
     with open_files(packed) as files:
-        assert files.names() == sorted(CONTENT)
+        added = {"hard", "hard2", "a/soft", "b/folder/one.txt", "b/folder/b/two.bin", "over"}
+        assert set(files.names()) == {*CONTENT, *added, "late"}
+        assert files.left_out() == {"links that lead to no file of the archive": 6}
+        for name in added - {"b/folder/b/two.bin"}:
+            assert files.read(name) == b"one"
+        assert files.read("b/folder/b/two.bin") == CONTENT["a/b/two.bin"]
+
+
+def test_links_to_folders_do_not_multiply_an_archive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kc.datasets.members.MOST", 7)
+    links = tuple(special(f"l{n}", tarfile.SYMTYPE, "a") for n in range(9))
+    with open_files(make_tar(tmp_path / "data.tar", "w", links)) as files:
+        assert len(files.names()) == len(CONTENT) + 6
+        assert files.left_out() == {"links to folders, of too many": 6}
+
+
+def test_what_is_left_out_of_a_folder_is_counted(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    for name in ("a/one.txt", "a/.hidden", ".DS_Store"):
+        (tmp_path / name).write_bytes(b"one")
+    (tmp_path / "lost").symlink_to("nowhere")
+    (tmp_path / "itself").symlink_to("itself")
+    (tmp_path / "a/ring").symlink_to(tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    with open_files(tmp_path) as files:
+        assert files.names() == ["a/one.txt"]
+        assert files.left_out() == {
+            "hidden": 2,
+            "links that lead nowhere": 2,
+            "links back to a folder around them": 1,
+            "pipes, sockets and devices": 1,
+        }
+
+
+def test_a_name_no_file_can_have_is_not_there(tmp_path: Path) -> None:
+    with open_files(tmp_path) as files:
+        assert "x" * 300 not in files
+        assert "a\0b" not in files
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, bz2.compress, lzma.compress])
+def test_an_archive_is_read_to_its_end_without_being_unpacked(
+    tmp_path: Path, pack: Callable[[bytes], bytes]
+) -> None:
+    data = pack(make_tar(tmp_path / "whole.tar").read_bytes())
+    packed = tmp_path / "data.any"
+    packed.write_bytes(data)
+    check_whole(packed)
+    packed.write_bytes(data[: len(data) // 3])
+    with pytest.raises(ImageError, match="truncated"):
+        check_whole(packed)
+
+
+@pytest.mark.parametrize(
+    ("start", "told"),
+    [
+        (b"Rar!\x1a\x07", "a RAR archive"),
+        (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+        (b"\x28\xb5\x2f\xfd", "packed by zstd"),
+        (b"\xff\xd8\xff\xe0", "JPEG"),
+        (b"\x93NUMPY", "an array of NumPy"),
+    ],
+)
+def test_what_is_no_archive_is_called_what_it_is(tmp_path: Path, start: bytes, told: str) -> None:
+    packed = tmp_path / "data.tar"
+    packed.write_bytes(start + bytes(range(250)) * 4)
+    with (
+        pytest.raises(
+            ImageError, match=rf"no archive that kc reads, it is {told}\. Expected a tar"
+        ),
+        open_files(packed),
+    ):
+        pass
 
 
 def test_bombs_are_refused(tmp_path: Path) -> None:
@@ -227,7 +319,10 @@ def test_archive_cut_between_members_is_refused(tmp_path: Path) -> None:
 def test_other_files_are_refused(tmp_path: Path) -> None:
     other = tmp_path / "page.tgz"
     other.write_text("<html>not found</html>" * 100)
-    with pytest.raises(ImageError, match="truncated or no tar archive"), open_files(other):
+    with (
+        pytest.raises(ImageError, match=r"it is text in HTML or XML\. Expected a tar .* Cure: "),
+        open_files(other),
+    ):
         pass
 
 

@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kc.datasets.download import SEEN, Wanted, fetch, fetch_all
+from kc.datasets.download import Wanted, fetch, fetch_all
+from kc.datasets.first_seen import SEEN
 from kc.errors import DownloadError
 
 ROOT = Path(__file__).parents[2]
@@ -227,7 +228,7 @@ def test_without_a_checksum_the_first_seen_is_kept_to(server, tmp_path, caplog):
 
 def test_a_page_is_not_trusted_on_first_use(server, tmp_path):
     server.data = b"<html>please log in</html>"
-    with pytest.raises(DownloadError, match=r"no archive, it begins with b'<html>please"):
+    with pytest.raises(DownloadError, match=r"no archive that kc reads, it is text in HTML"):
         get(server, tmp_path / "data.tar", None)
     assert not (tmp_path / SEEN).exists()
 

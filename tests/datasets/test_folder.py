@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kc.datasets.archive import FolderFiles
+from kc.datasets.archive import FolderFiles, open_files
 from kc.datasets.decode import decode
-from kc.datasets.folder import read_folder
+from kc.datasets.folder import read_folder, spell_passed
 from kc.datasets.samples import Sample
 from kc.errors import ImageError
 from kc.images import build_image_store, open_images
@@ -65,12 +65,70 @@ def test_links_are_followed_and_rings_are_not(tmp_path: Path) -> None:
 
 
 def test_what_is_passed_over_is_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    write(tmp_path, "owl/1.png", "owl/2.png", "elk/1.png", "elk/2.png")
-    for name in ("owl/3.heic", "elk/4.heic", "README"):
-        (tmp_path / name).write_text("words")
-    with caplog.at_level("WARNING"):
-        read(tmp_path)
-    assert "4 pictures; passed over by their suffixes: 1 no suffix, 2 .heic" in caplog.text
+    root = write(tmp_path / "set", "owl/1.png", "owl/2.png", "elk/1.png", "elk/2.png")
+    for name in ("owl/3.heic", "elk/4.heic", "README", "what. Each of these", "a.\x1b[1m"):
+        (root / name).write_text("words")
+    for name in ("elk/gif", "owl/gif"):
+        (root / name).write_bytes(b"GIF89a" + bytes(9))
+    (root / "owl/.hidden").touch()
+    (root / "owl/4.png").symlink_to("nowhere")
+    packed = tmp_path / "set.tar"
+    with tarfile.open(packed, "w") as tar:
+        tar.add(root, "set")
+    hint = " (pictures by their content: give them a suffix that tells so)"
+    counts = {f"of no suffix{hint}": 3, ".heic": 2, "of a long suffix": 1, ".\\x1b[1m": 1}
+    for where, more in (
+        (root, "links that lead nowhere"), (packed, "links that lead to no file of the archive")
+    ):  # fmt: skip
+        with caplog.at_level("WARNING"), open_files(where) as files:
+            samples = read_folder(files, settings(root))
+        assert len(samples) == 4
+        assert files.passed == counts | {"hidden": 1, more: 1}
+        assert f"4 pictures; passed over: 3 of no suffix{hint}, 2 .heic, 1 " in caplog.text
+
+
+def test_validation_beside_a_test_is_counted(tmp_path: Path) -> None:
+    write(tmp_path, "train/owl/1.png", "val/owl/2.png", "val/owl/4.png", "test/owl/3.png")
+    files = FolderFiles(tmp_path)
+    read_folder(files, settings(tmp_path))
+    assert files.passed == {"pictures of a validation set, beside a test set": 2}
+
+
+def test_counts_are_spelled_largest_first_and_ten_of_them() -> None:
+    passed = {f".{letter}": 1 for letter in "abcdefghijkl"} | {"hidden": 7}
+    assert spell_passed(passed) == (
+        "7 hidden, 1 .a, 1 .b, 1 .c, 1 .d, 1 .e, 1 .f, 1 .g, 1 .h, 1 .i, 3 others"
+    )
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_name_that_is_no_utf8(tmp_path: Path, packed: bool) -> None:
+    root = write(tmp_path / "set", "owl/1.png", "owl/2.png")
+    (root / "owl/notes.te\udce9t").touch()
+    assert len(read(root)) == 2
+    (root / "owl/2.png").rename(root / "owl/caf\udce9.png")
+    where = root
+    if packed:
+        where = tmp_path / "set.tar"
+        with tarfile.open(where, "w") as tar:
+            tar.add(root / "owl", "owl")
+    with (
+        open_files(where) as files,
+        pytest.raises(ImageError, match=r"name 'owl/caf\\udce9\.png' is no UTF-8 .*Cure: rename"),
+    ):
+        read_folder(files, settings(root))
+
+
+def test_counts_stand_in_the_store_and_in_no_digest(tmp_path: Path) -> None:
+    root = write(tmp_path / "set", *(f"{n}/{k}.png" for n in ("owl", "elk") for k in range(3)))
+    (root / "owl/3.heic").touch()
+    build_image_store(settings(root), root, tmp_path / "out.zarr", "key")
+    first = open_images(tmp_path / "out.zarr")
+    (root / "owl/.hidden").touch()
+    build_image_store(settings(root), root, tmp_path / "out.zarr", "key")
+    second = open_images(tmp_path / "out.zarr")
+    assert (first.passed_over, second.passed_over) == ({".heic": 1}, {".heic": 1, "hidden": 1})
+    assert first.digest == second.digest
 
 
 def test_one_part_under_two_names(tmp_path: Path) -> None:

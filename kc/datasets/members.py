@@ -1,0 +1,59 @@
+"""Members of an archive: which names are safe, and where its links lead."""
+
+import posixpath
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+
+MOST = 1 << 22
+"""Names that links to folders may add: two hundred such links multiply an archive of any size."""
+NOWHERE = "links that lead to no file of the archive"
+
+
+def climbs(name: str) -> bool:
+    """Tell whether a name is absolute or leads out of the folder it is taken in."""
+    path = PurePosixPath(name.replace("\\", "/"))
+    return path.is_absolute() or ".." in path.parts or (len(name) > 1 and name[1] == ":")
+
+
+def plain_name(name: str) -> str:
+    """Spell a member's name as :meth:`Files.names` lists it: without ``./`` and double slashes."""
+    return str(PurePosixPath(name))
+
+
+def followed[Member](
+    files: Mapping[str, Member], links: Mapping[str, str]
+) -> tuple[dict[str, Member], Counter[str]]:
+    """Add what symbolic links lead to: a file, or all files below a folder.
+
+    Links are followed once, so none to another link; nothing outside the archive is looked at.
+
+    Parameters
+    ----------
+    files
+        Members that have bytes, by name.
+    links
+        Targets, as the links spell them, by the name of the link.
+
+    Returns
+    -------
+    tuple
+        The files, by all their names; counts of the links that were not followed, by reason.
+    """
+    found, left_out = dict(files), Counter[str]()
+    within: dict[str, list[str]] = {}
+    for name in files if links else ():
+        for folder in PurePosixPath(name).parents:
+            within.setdefault(str(folder), []).append(name)
+    for link, written in sorted(links.items()):
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(link), written))
+        if target in files:
+            found.setdefault(link, files[target])
+        elif target not in within or f"{link}/".startswith(f"{target}/") or target == ".":
+            left_out[NOWHERE] += 1
+        elif len(found) + len(within[target]) > len(files) + MOST:
+            left_out["links to folders, of too many"] += 1
+        else:
+            for name in within[target]:
+                found.setdefault(f"{link}/{name[len(target) + 1 :]}", files[name])
+    return found, left_out

@@ -1,0 +1,124 @@
+"""A tar archive as one names its files and reads them; every member is judged before the first."""
+
+import tarfile
+from collections import Counter
+from pathlib import Path
+from typing import BinaryIO
+
+from kc.datasets.members import NOWHERE, climbs, followed, plain_name
+from kc.datasets.opening import known_as
+from kc.datasets.unpack import BROKEN, Limits, truncated
+from kc.errors import ImageError
+
+_START = 512
+
+
+class TarFiles:
+    """A tar archive, indexed and judged once, then read at random."""
+
+    def __init__(self, where: Path, plain: BinaryIO, limits: Limits) -> None:
+        self.where = where
+        self.passed: dict[str, int] = {}
+        self._tar = open_tar(where, plain)
+        self._members, self._left_out = _judged_members(where, self._tar, limits)
+
+    def names(self) -> list[str]:
+        """List all files, sorted, with ``/`` between folders; links to others are followed once."""
+        return sorted(self._members)
+
+    def left_out(self) -> Counter[str]:
+        """Count the members that are not listed, by reason."""
+        return Counter(self._left_out)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._members
+
+    def read(self, name: str, most: int = -1) -> bytes:
+        """Read one file, or its first ``most`` bytes."""
+        if name not in self._members:
+            raise ImageError(f"{self.where}: has no '{name}'.")
+        file = self._tar.extractfile(self._members[name])
+        assert file is not None, "only regular files are indexed"
+        return file.read(most)
+
+
+def open_tar(where: Path, plain: BinaryIO) -> tarfile.TarFile:
+    """Open an unpacked tar and make sure that it ends with its end mark.
+
+    Raises
+    ------
+    ImageError
+        It is truncated, or no tar: what it is instead is named, where that shows.
+    """
+    try:
+        tar = tarfile.open(fileobj=plain, mode="r:")  # noqa: SIM115, lives as long as its reader
+        tar.getmembers()
+    # what tarfile itself trips over: numbers too large, headers without an end
+    except (*BROKEN, ValueError, OverflowError, RecursionError) as error:
+        plain.seek(0)
+        what = known_as(plain.read(_START))
+        raise ImageError(other(where, what) if what else truncated(where, error)) from error
+    plain.seek(tar.offset)
+    if plain.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+        plain.seek(max(tar.offset - tarfile.BLOCKSIZE, 0))
+        if plain.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+            raise ImageError(truncated(where, "its end mark is missing"))
+    return tar
+
+
+def other(where: Path, what: str) -> str:
+    """Word what a file is told by that is no archive but something else."""
+    return (
+        f"{where}: no archive that kc reads, it is {what.removeprefix('a damaged ')}. Expected a "
+        "tar (plain, or packed by gzip, bzip2 or xz), a zip or a folder. Cure: where it was "
+        "fetched, fetch it again; else unpack it, and give the folder."
+    )
+
+
+def _judged_members(
+    where: Path, tar: tarfile.TarFile, limits: Limits
+) -> tuple[dict[str, tarfile.TarInfo], Counter[str]]:
+    members: dict[str, tarfile.TarInfo] = {}
+    links: dict[str, str] = {}
+    left_out = Counter[str]()
+    total = 0
+    # a sparse member promises more than the archive holds
+    if any(member.issparse() for member in tar.getmembers()):
+        raise ImageError(f"{where}: holds a file with holes; refused. No picture has any.")
+    for member in tar.getmembers():
+        _judge(where, member)
+        if member.size > limits.member:
+            raise ImageError(
+                f"{where}: '{member.name}' unpacks to {member.size:,} bytes, "
+                f"more than {limits.member:,}; refused."
+            )
+        total += member.size
+        if total > limits.total:
+            raise ImageError(f"{where}: unpacks to more than {limits.total:,} bytes; refused.")
+        if member.isreg():
+            members[plain_name(member.name)] = member
+        elif member.islnk() and plain_name(member.linkname) in members:
+            # its bytes are those of an earlier member: tar stores what has two names once
+            members[plain_name(member.name)] = members[plain_name(member.linkname)]
+        elif member.islnk():
+            left_out[NOWHERE] += 1
+        elif member.issym():
+            links[plain_name(member.name)] = member.linkname
+    found, unfollowed = followed(members, links)
+    return found, unfollowed + left_out
+
+
+def _judge(where: Path, member: tarfile.TarInfo) -> None:
+    """Refuse what tarfile's data filter refuses, and absolute paths, which it would mend."""
+    fault = "its path leaves the folder" if climbs(member.name) else ""
+    fault = "its name holds a NUL" if "\0" in f"{member.name}{member.linkname}" else fault
+    if not fault:
+        try:
+            tarfile.data_filter(member, "/unpacked")
+        except tarfile.FilterError as error:
+            fault = str(error)
+    if fault:
+        raise ImageError(
+            f"{where}: member '{member.name}' is not safe: {fault}. "
+            "Nothing was read. Cure: fetch the official archive."
+        )

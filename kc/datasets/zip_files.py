@@ -1,0 +1,110 @@
+"""A zip archive as one names its files and reads them; every member is judged before the first."""
+
+import stat
+import zipfile
+from collections import Counter
+from pathlib import Path
+
+from kc.datasets.members import climbs, followed, plain_name
+from kc.datasets.unpack import BROKEN, Limits
+from kc.errors import ImageError
+
+MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
+"""First bytes of a zip, and of an empty one."""
+_FAULTS = (*BROKEN, zipfile.BadZipFile, ValueError, NotImplementedError, RuntimeError)
+"""What zipfile trips over: damage, names in no encoding, kinds of packing it has not."""
+_ENCRYPTED = 0x1
+_LINK = 1 << 12
+"""Bytes that the target of a link may have."""
+
+
+class ZipFiles:
+    """A zip archive, indexed and judged once, then read at random where it lies."""
+
+    def __init__(self, where: Path, limits: Limits) -> None:
+        self.where = where
+        self.passed: dict[str, int] = {}
+        try:
+            self._zip = zipfile.ZipFile(where)
+        except _FAULTS as error:
+            raise ImageError(_cut(where, error)) from error
+        members, links = self._judged(limits)
+        self._members, self._left_out = followed(members, links)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._zip.close()
+
+    def names(self) -> list[str]:
+        """List all files, sorted, with ``/`` between folders; links to others are followed once."""
+        return sorted(self._members)
+
+    def left_out(self) -> Counter[str]:
+        """Count the members that are not listed, by reason."""
+        return Counter(self._left_out)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._members
+
+    def read(self, name: str, most: int = -1) -> bytes:
+        """Read one file, or its first ``most`` bytes."""
+        if name not in self._members:
+            raise ImageError(f"{self.where}: has no '{name}'.")
+        return self._bytes(self._members[name], most)
+
+    def check(self) -> None:
+        """Read every member to its end.
+
+        Raises
+        ------
+        ImageError
+            One is damaged.
+        """
+        for member in self._members.values():
+            self._bytes(member, -1)
+
+    def _bytes(self, member: zipfile.ZipInfo, most: int) -> bytes:
+        try:
+            with self._zip.open(member) as file:
+                return file.read(most)
+        except _FAULTS as error:
+            raise ImageError(
+                f"{self.where}: '{member.filename}' cannot be unpacked ({error}). Cure: fetch the "
+                "archive again, whole; or unpack it yourself, and give the folder."
+            ) from error
+
+    def _judged(self, limits: Limits) -> tuple[dict[str, zipfile.ZipInfo], dict[str, str]]:
+        members: dict[str, zipfile.ZipInfo] = {}
+        links: dict[str, str] = {}
+        total, allowed = 0, limits.allowed(self.where)
+        for member in self._zip.infolist():
+            name, kind = plain_name(member.filename), stat.S_IFMT(member.external_attr >> 16)
+            if climbs(member.filename):
+                raise ImageError(
+                    f"{self.where}: member '{member.filename}' is not safe: its path leaves the "
+                    "folder. Nothing was read. Cure: fetch the official archive."
+                )
+            if member.flag_bits & _ENCRYPTED:
+                raise ImageError(
+                    f"{self.where}: '{name}' is encrypted. Cure: unpack the archive with its "
+                    "password, and give the folder."
+                )
+            total += member.file_size
+            if member.file_size > limits.member or total > allowed:
+                raise ImageError(
+                    f"{self.where}: unpacks to more than {min(limits.member, allowed):,} bytes "
+                    f"(at '{name}'); refused."
+                )
+            if kind == stat.S_IFLNK:
+                links[name] = self._bytes(member, _LINK).decode("utf-8", "surrogateescape")
+            elif not member.is_dir():
+                members[name] = member
+        return members, links
+
+
+def _cut(where: Path, error: Exception) -> str:
+    """Word what a broken zip is told by."""
+    return (
+        f"{where}: begins as a zip archive does, but is truncated or damaged ({error}). "
+        "Cure: fetch it again, whole; or unpack it yourself, and give the folder."
+    )
