@@ -1,10 +1,10 @@
 """Which layers of a user's network can be tapped, and some of them as a function of pictures."""
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import is_dataclass
+from dataclasses import replace
 from typing import Any, NamedTuple, NoReturn
 
 import torch
@@ -13,7 +13,9 @@ from torch.utils._pytree import tree_leaves
 
 from kc.comparison.digest import network_digest
 from kc.comparison.forms import OwnLayer
+from kc.comparison.modules import copy_of
 from kc.comparison.networks import OwnNetwork
+from kc.comparison.seen import drawn, seen_by_network, tensors_in
 from kc.errors import KCError, NetworkError
 from kc.names import Shape
 from kc.networks import feature_extractor, nodes
@@ -36,6 +38,8 @@ class Tap(NamedTuple):
     """Of everything the features depend on but the picture (:mod:`kc.comparison.digest`)."""
     bytes_each: int
     """What one picture's features take in all modules, float32: more than is held at any time."""
+    told: str = ""
+    """What is done to pictures first; empty: nothing."""
 
 
 def layers_of(network: OwnNetwork, size: int = 224) -> list[tuple[str, Shape]]:
@@ -44,11 +48,13 @@ def layers_of(network: OwnNetwork, size: int = 224) -> list[tuple[str, Shape]]:
     Raises
     ------
     NetworkError
-        The network cannot be traced, or takes no pictures of this size.
+        The network cannot be copied or traced, or takes no pictures of this size.
     """
+    network = owned(network)
+    pictures = seen_by_network(network, size)(drawn(network, size))
     names = _traced(network, nodes)
     extractor = _traced(network, lambda model: feature_extractor(model, names))
-    features = _forward(network, extractor, _example(network, size))
+    features = _forward(network, extractor, pictures)
     return [(name, tuple(features[name].shape[1:])) for name in names[1:] if _is(features[name])]
 
 
@@ -57,9 +63,11 @@ def distinct_layers(network: OwnNetwork, size: int) -> list[str]:
 
     Dropout in eval mode and identities give what the layer before gave, and so would their fits.
     """
+    network = owned(network)
     names = [name for name, _ in layers_of(network, size)]
     extractor, _ = _untouched(network, names)
-    features = _forward(network, extractor, _example(network, size))
+    pictures = seen_by_network(network, size)(drawn(network, size))
+    features = _forward(network, extractor, pictures)
     kept: list[str] = []
     for name in names:
         if not (kept and torch.equal(features[name], features[kept[-1]])):
@@ -71,15 +79,19 @@ def tap(network: OwnNetwork, wanted: Sequence[str], size: int) -> Tap:
     """Look into a network at some nodes (their names in :func:`layers_of`), in one pass.
 
     Whatever runs after the last node is left out, and features are copied as they are made, so
-    ReLUs that work in place overwrite nothing.
+    ReLUs that work in place overwrite nothing. Pictures are made grey for a network of one channel
+    and cast to the type of its parameters.
 
     Raises
     ------
     NetworkError
-        No such node (the nearest are named), it gives no feature, or as :func:`layers_of`.
+        No such node (the nearest are named), it gives no feature, one that is drawn or depends on
+        the other pictures of a batch, or as :func:`layers_of`.
     """
+    network = owned(network)
+    seen = seen_by_network(network, size)
     extractor, graph = _untouched(network, wanted)
-    example = _example(network, size)
+    example = seen(drawn(network, size))
     with _counted(extractor) as sizes, torch.random.fork_rng(devices=[]):
         # a network that draws numbers gives the same ones for the same digest
         torch.manual_seed(0)
@@ -88,10 +100,21 @@ def tap(network: OwnNetwork, wanted: Sequence[str], size: int) -> Tap:
         if not _is(features[node]):
             _refuse(network, node, features[node])
     _check_trace(network, example)
+    _check_apart(network, extractor, features, seen(drawn(network, size, 3)))
     told = told_prefix(network.model)
     layers = {node: OwnLayer(node, tuple(features[node].shape[1:]), told) for node in wanted}
     digest = network_digest(network.model, extractor, graph, features)
-    return Tap(layers, extractor, extractor, digest, max(1, sum(sizes) // len(example)))
+    each = max(1, sum(sizes) // len(example))
+    return Tap(
+        layers, lambda pictures: extractor(seen(pictures)), extractor, digest, each, seen.told()
+    )
+
+
+def owned(network: OwnNetwork) -> OwnNetwork:
+    """Take a copy of a module the user holds too; kc's own is taken as it is."""
+    if not network.shared:
+        return network
+    return replace(network, model=copy_of(network.model, network.name), shared=False)
 
 
 def told_prefix(model: nn.Module) -> int | None:
@@ -138,7 +161,7 @@ def _counted(model: nn.Module) -> Iterator[list[int]]:
 
 
 def _refuse(network: OwnNetwork, node: str, feature: object) -> NoReturn:
-    got = f"of shape {tuple(feature.shape)}" if isinstance(feature, Tensor) else ""
+    got = f"of {feature.dtype}, {tuple(feature.shape)}" if isinstance(feature, Tensor) else ""
     raise NetworkError(
         f"{network.name}: node '{node}' gives a {type(feature).__name__} {got}; expected "
         "(n, units), (n, tokens, units) or (n, channels, y, x). Cure: 'kc layers' lists others."
@@ -162,15 +185,16 @@ def _traced[R](network: OwnNetwork, trace: Callable[[nn.Module], R]) -> R:
         ) from error
 
 
-def _forward(network: OwnNetwork, model: Any, example: Tensor) -> Any:
+def _forward(network: OwnNetwork, model: Any, pictures: Tensor) -> Any:
+    """Run a graph on pictures that the network takes."""
     try:
         with torch.inference_mode():
-            return model(example)
+            return model(pictures)
     except Exception as error:
-        size = example.shape[-1]
         raise NetworkError(
-            f"{network.name}: does not take pictures of {size} px ({type(error).__name__}: "
-            f"{error}). Cure: the size it was made for, with --size."
+            f"{network.name}: the network takes pictures of {pictures.shape[-1]} px, its graph as "
+            f"torch.fx traces it does not ({type(error).__name__}: {error:.300}). Cure: wrap the "
+            "part that looks at values in a function marked with torch.fx.wrap."
         ) from error
 
 
@@ -181,7 +205,7 @@ def _check_trace(network: OwnNetwork, example: Tensor) -> None:
     the graph of an extractor.
     """
     traced = _outputs(network, _traced(network, whole_graph), example)
-    plain = _outputs(network, network.model.eval(), example)
+    plain = _outputs(network, network.model, example)
     if not plain:
         raise NetworkError(
             f"{network.name}: gives no tensor by which its graph could be checked. Cure: let it "
@@ -190,8 +214,8 @@ def _check_trace(network: OwnNetwork, example: Tensor) -> None:
     if len(traced) != len(plain) or not all(map(_are_alike, traced, plain)):
         raise NetworkError(
             f"{network.name}: its graph as torch.fx traces it gives other outputs than the network "
-            "(a line such as F.relu_(x), whose result is not used, is lost). Cure: write "
-            "x = F.relu(x)."
+            "(a line such as F.relu_(x), whose result is not used, is lost; so are hooks on the "
+            "whole network). Cure: write x = F.relu(x), and hooks as lines of forward."
         )
 
 
@@ -199,15 +223,30 @@ def _outputs(network: OwnNetwork, model: nn.Module, example: Tensor) -> list[Ten
     """Run a model, whose drawn numbers are the same each time, and list all tensors it gives."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        given = [_forward(network, model, example)]
-    found = []
-    while given:
-        for leaf in tree_leaves(given.pop(0)):
-            if isinstance(leaf, Tensor):
-                found.append(leaf)
-            elif is_dataclass(leaf):
-                given.append(dict(vars(leaf)))
-    return found
+        return tensors_in(_forward(network, model, example))
+
+
+def _check_apart(
+    network: OwnNetwork, extractor: nn.Module, features: Mapping[str, Tensor], three: Tensor
+) -> None:
+    """Refuse features that are another time, or in another batch, of other numbers."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        again = _forward(network, extractor, three[:2])
+        beside = _forward(network, extractor, three[[0, 2]])
+    for node, value in features.items():
+        if not _are_alike(value, again[node]):
+            raise NetworkError(
+                f"{network.name}: node '{node}' gives other features each time, as it draws random "
+                "numbers in eval mode. Cure: F.dropout(x, p, training=self.training), or a fixed "
+                "torch.Generator."
+            )
+        if not _are_alike(value[:1], beside[node][:1]):
+            raise NetworkError(
+                f"{network.name}: node '{node}' gives of one picture other features beside other "
+                "pictures, as a batch norm does that trains. Cure: let eval() reach it "
+                "(training=self.training, no train() of its own), with running statistics."
+            )
 
 
 def _are_alike(one: Tensor, other: Tensor) -> bool:
@@ -215,14 +254,8 @@ def _are_alike(one: Tensor, other: Tensor) -> bool:
         return False
     if not one.is_floating_point():
         return torch.equal(one, other)
-    return torch.allclose(one, other, rtol=1e-3, atol=1e-5, equal_nan=True)
-
-
-def _example(network: OwnNetwork, size: int) -> Tensor:
-    """Draw two pictures, where the network lies."""
-    drawn = torch.randn((2, 3, size, size), generator=torch.Generator().manual_seed(0))
-    weight = next(network.model.parameters(), drawn)
-    return drawn.to(weight.device)
+    rtol = max(1e-3, 8 * torch.finfo(one.dtype).eps)
+    return torch.allclose(one, other, rtol=rtol, atol=rtol / 100, equal_nan=True)
 
 
 def _is(value: object) -> bool:

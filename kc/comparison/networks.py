@@ -17,9 +17,10 @@ from torch import nn
 from torchvision import models
 
 from kc.comparison.kinds import refuse_kind
+from kc.comparison.modules import unwrap
 from kc.errors import NetworkError
 from kc.networks.state import State, read_state
-from kc.networks.weights import classes_of, load_into, unprefixed
+from kc.networks.weights import classes_of, last_layer, load_into, named_as, tensors_of
 from kc.plans.commands import command
 
 TIMM = "timm:"
@@ -36,6 +37,8 @@ class OwnNetwork:
     """Where its weights are from."""
     files: tuple[Path, ...] = ()
     """What it was read from."""
+    shared: bool = True
+    """Whether others hold the module too; then kc works on a copy of it."""
 
 
 def read_network(spec: str, weights: Path | None = None, seed: int = 0) -> OwnNetwork:
@@ -69,24 +72,38 @@ def read_network(spec: str, weights: Path | None = None, seed: int = 0) -> OwnNe
             model = _from_file(Path(file), function)
             name, kept = f"{Path(file).name}:{function}", "as its function made them"
         else:
-            model = _from_name(spec, state)
+            model = _builder(spec)() if state is None else _for_weights(spec, state, weights)
             name, kept = spec, f"untrained, seed {seed}"
     if state is not None and weights is not None:
-        load_into(model, state, weights)
-        kept = weights.name
+        kept = ", ".join(filter(None, (weights.name, load_into(model, state, weights))))
     files = [Path(file)] if file.endswith(".py") else []
     files += [] if weights is None else [weights]
-    return OwnNetwork(name, model.eval(), kept, tuple(files))
+    return OwnNetwork(name, unwrap(model, name), kept, tuple(files), shared=False)
 
 
-def _from_name(name: str, state: State | None) -> nn.Module:
+def _for_weights(name: str, state: State, file: Path) -> nn.Module:
+    """Build a named network with as many classes as its weights have."""
     build = _builder(name)
     model = build()
-    if state is None:
-        return model
-    own = model.state_dict()
-    classes = classes_of(unprefixed(state, own), own)
+    own = tensors_of(model)
+    state = named_as(own, state, file, last_layer(own))
+    classes = classes_of(state, own)
+    if hasattr(model, "transform_input"):
+        _refuse_transform(name, state, file, classes)
     return model if classes in (None, len(list(own.values())[-1])) else build(num_classes=classes)
+
+
+def _refuse_transform(name: str, state: State, file: Path, classes: int | None) -> None:
+    """Refuse weights that may want their pictures transformed, which no state dict tells."""
+    about = "" if any("aux" in key.lower() for key in state) else ", aux_logits=False"
+    about += "" if classes is None else f", num_classes={classes}"
+    raise NetworkError(
+        f"{file}: weights for the bare name {name}, which does not say whether they want their "
+        "pictures transformed (transform_input): torchvision's pretrained ones do, those trained "
+        "from scratch do not. Cure: name a function in a file of yours, "
+        f"return torchvision.models.{name}(weights=None, transform_input=True{about}), or False, "
+        "and give the weights beside it."
+    )
 
 
 def _builder(name: str) -> Callable[..., nn.Module]:
@@ -116,6 +133,8 @@ def _from_file(file: Path, function: str) -> nn.Module:
     with _importable_beside(file):
         module = _called(file, "the file", lambda: _run(file))
         make = getattr(module, function, None)
+        if isinstance(make, nn.Module):
+            return make
         if not callable(make):
             there = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
             close = difflib.get_close_matches(function, there, n=3, cutoff=0.3)

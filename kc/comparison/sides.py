@@ -3,7 +3,6 @@
 import difflib
 import logging
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -14,7 +13,7 @@ from torch import nn
 
 from kc.comparison.arrays import OwnArrays, import_arrays
 from kc.comparison.forms import OwnLayer, is_channels_last
-from kc.comparison.layers import Tap, distinct_layers, layers_of, tap
+from kc.comparison.layers import Tap, distinct_layers, layers_of, owned, tap
 from kc.comparison.networks import OwnNetwork
 from kc.comparison.pictures import build_pictures
 from kc.comparison.record import WantedForms, record_layers
@@ -47,8 +46,10 @@ class ComparedSide:
     def note(self, layer: str) -> str:
         """Say what a layer is of."""
         shape = " x ".join(map(str, self.layers[layer].shape))
-        what = "weights: " if isinstance(self.source, Tap) else ""
-        return f"{self.letter}: {self.name}, {what}{self.weights}; layer {layer} ({shape})."
+        what, seen = "", ""
+        if isinstance(self.source, Tap):
+            what, seen = "weights: ", f"; {self.source.told}" if self.source.told else ""
+        return f"{self.letter}: {self.name}, {what}{self.weights}; layer {layer} ({shape}){seen}."
 
 
 class ComparedRows(NamedTuple):
@@ -78,7 +79,9 @@ def open_side(
         chosen = {name: what.layers[name] for name in names}
         _refuse_channels_last(what.name, chosen, "save it as array.transpose(0, 3, 1, 2)")
         return ComparedSide(letter, what.name, "features made elsewhere", chosen, what, what.inputs)
-    network = _own(what) if isinstance(what, nn.Module) else what
+    if isinstance(what, nn.Module):
+        what = OwnNetwork(type(what).__name__, what)
+    network = owned(what)
     if wanted is None:
         raise FeatureError(
             f"{letter}: {network.name} is a network, so a layer must be named: --layer-{letter} "
@@ -110,11 +113,6 @@ def _refuse_channels_last(name: str, layers: Mapping[str, OwnLayer], cure: str) 
                 f"{name}: '{layer.name}' is {shape}, by its shape a map with its channels last; "
                 f"expected (channels, y, x). Cure: {cure}."
             )
-
-
-def _own(module: nn.Module) -> OwnNetwork:
-    """Take a copy: the user's stays where it is, and in training mode if it was."""
-    return OwnNetwork(type(module).__name__, deepcopy(module).eval())
 
 
 def _arrays_named(letter: str, what: OwnArrays, wanted: Choice) -> list[str]:

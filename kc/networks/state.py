@@ -3,10 +3,12 @@
 import warnings
 import zipfile
 from collections.abc import Mapping
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -14,10 +16,10 @@ from kc.errors import NetworkError
 
 State = dict[str, Tensor]
 
-NESTED = ("state_dict", "model_state_dict", "model", "network", "net")
-"""Keys under which checkpoints hold the state dict, beside epochs and optimisers."""
 DEPTH = 8
-"""State dicts within each other; deeper ones are taken for a ring."""
+"""Dicts within each other; deeper ones are not looked into."""
+DENSER = 100
+"""How many numbers a sparse tensor may have for each one kept: 99 % zeros."""
 SMALL = 1 << 20
 """Bytes up to which a tensor may repeat numbers: masks and grids are kept so."""
 
@@ -25,7 +27,9 @@ SMALL = 1 << 20
 def read_state(file: Path) -> State:
     """Read the tensors of a state dict, from under the keys checkpoints put them.
 
-    Nothing in the file is run: pickles are read with ``weights_only=True``.
+    Nothing in the file is run: pickles are read with ``weights_only=True``. Names of dicts in
+    dicts are joined by a dot, without the keys that all tensors lie under; sparse and quantised
+    tensors become plain ones; names that safetensors keeps as aliases are given their tensor.
 
     Raises
     ------
@@ -35,11 +39,11 @@ def read_state(file: Path) -> State:
     """
     if not file.is_file():
         raise NetworkError(f"{file}: no such file; expected weights (.pt, .pth, .th, .safetensors)")
-    found = _innermost(file, _read(file))
-    named = found if isinstance(found, Mapping) else {}
-    tensors = {str(name): value for name, value in named.items() if isinstance(value, Tensor)}
+    found = _read(file)
+    tensors = _by_name(file, found)
     if not tensors:
-        holds = f"the keys {', '.join(map(str, named))}" if named else type(found).__name__
+        keys = ", ".join(map(str, found)) if isinstance(found, Mapping) else ""
+        holds = f"the keys {keys}" if keys else type(found).__name__
         raise NetworkError(
             f"{file}: no tensors by name in it, but {holds:.200}. Cure: save the network's own, "
             "torch.save(model.state_dict(), FILE)"
@@ -51,30 +55,46 @@ def read_state(file: Path) -> State:
                 "whose numbers all lie in the file. Cure: save plain copies, "
                 "torch.save({n: v.to_dense().clone() for n, v in model.state_dict().items()}, FILE)"
             )
-    return tensors
+    return {name: _plain(value) for name, value in tensors.items()}
 
 
-def _innermost(file: Path, found: Any) -> Any:
-    """Go to the state dict, through the keys checkpoints put it under."""
-    for _ in range(DEPTH):
-        held = [found[key] for key in NESTED if key in found] if isinstance(found, Mapping) else []
-        inner = [each for each in held if isinstance(each, Mapping)]
-        if not inner:
-            return found
-        found = inner[0]
-    raise NetworkError(
-        f"{file}: holds dicts in dicts, {DEPTH} deep or without an end. Cure: save the network's "
-        "own, torch.save(model.state_dict(), FILE)"
-    )
+def _by_name(file: Path, found: Any) -> State:
+    """List the tensors of dicts in dicts; each dict once, so that rings end."""
+    tensors: dict[tuple[str, ...], Tensor] = {}
+    waiting: list[tuple[tuple[str, ...], Any]] = [((), found)]
+    seen: set[int] = set()
+    cut = False
+    while waiting:
+        path, inner = waiting.pop(0)
+        if not isinstance(inner, Mapping) or id(inner) in seen:
+            cut = cut or id(inner) in seen
+            continue
+        if len(path) == DEPTH:
+            cut = True
+            continue
+        seen.add(id(inner))
+        named = {str(key): value for key, value in inner.items()}
+        tensors |= {(*path, k): v for k, v in named.items() if isinstance(v, Tensor)}
+        # optimisers keep theirs by number
+        if not any(isinstance(key, int) for key in inner):
+            waiting += [((*path, k), v) for k, v in named.items() if isinstance(v, Mapping)]
+    if cut and not tensors:
+        raise NetworkError(
+            f"{file}: holds dicts in dicts, {DEPTH} deep or without an end. Cure: save the "
+            "network's own, torch.save(model.state_dict(), FILE)"
+        )
+    levels = zip(*(path[:-1] for path in tensors), strict=False)
+    shared = sum(1 for _ in takewhile(lambda keys: len(set(keys)) == 1, levels))
+    return {".".join(path[shared:]): value for path, value in tensors.items()}
 
 
 def _read(file: Path) -> Any:
     try:
         if file.suffix == ".safetensors":
-            return load_file(file)
+            return _aliased(load_file(file), file)
         _check_unpacked(file)
         with warnings.catch_warnings():
-            # of kinds of tensors that are refused by name below
+            # sparse tensors are validated, which torch says; quantised ones are to go
             warnings.simplefilter("ignore")
             return torch.load(file, map_location="cpu", weights_only=True)
     # whatever a broken file makes its readers raise
@@ -85,6 +105,14 @@ def _read(file: Path) -> Any:
             "it holds Python objects beside tensors, which kc refuses to run. Cure: save tensors "
             "alone, torch.save(model.state_dict(), FILE)"
         ) from error
+
+
+def _aliased(tensors: State, file: Path) -> State:
+    """Add the names that ``safetensors.torch.save_model`` left out: tied tensors are kept once."""
+    with safe_open(file, "pt") as opened:
+        aliases = opened.metadata() or {}
+    more = {name: tensors[kept] for name, kept in aliases.items() if kept in tensors}
+    return more | tensors
 
 
 def _check_unpacked(file: Path) -> None:
@@ -100,14 +128,21 @@ def _check_unpacked(file: Path) -> None:
 
 
 def _fault(value: Tensor) -> str:
-    """Say why a tensor cannot be taken as it is; empty: it can."""
-    if value.layout is not torch.strided:
-        return f"is sparse ({value.layout})"
+    """Say why a tensor cannot be taken; empty: it can."""
     if value.device.type != "cpu":
         return f"has no numbers (it is on the device '{value.device}')"
-    if value.is_quantized:
-        return "is quantised"
-    asked, there = value.numel() * value.element_size(), value.untyped_storage().nbytes()
+    asked = value.numel() * value.element_size()
+    if value.layout is not torch.strided:
+        kept = value._values() if value.layout is torch.sparse_coo else value.values()
+        there = DENSER * kept.untyped_storage().nbytes()
+        return f"is sparse and of {asked:,} bytes as a whole" if asked > max(there, SMALL) else ""
+    there = value.untyped_storage().nbytes()
     if asked > max(there, SMALL):
         return f"asks for {asked:,} bytes of the {there:,} it has"
     return ""
+
+
+def _plain(value: Tensor) -> Tensor:
+    if value.is_quantized:
+        return value.dequantize()
+    return value if value.layout is torch.strided else value.to_dense()

@@ -1,25 +1,64 @@
 """Look inside a network by graph node: record features, or cut it into head and tail."""
 
 import difflib
+import inspect
+import math
+import re
 from collections.abc import Callable, Sequence
+from itertools import chain, count
+from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
-from torchvision.models.feature_extraction import (
-    NodePathTracer,
-    create_feature_extractor,
-    get_graph_node_names,
-)
+from torchvision import ops
+from torchvision.models.feature_extraction import NodePathTracer
 
 from kc.errors import NetworkError
 
 Extract = Callable[[Tensor], dict[str, Tensor]]
 """From normalised pictures to features, by name."""
+_LEAVES = tuple(v for v in vars(ops).values() if inspect.isclass(v) and issubclass(v, nn.Module))
+"""Not looked into, as torchvision's own extractor does not."""
+
+
+class _Tracer(NodePathTracer):
+    """Trace a network of pictures alone, and call modules by their own names."""
+
+    def __init__(self) -> None:
+        super().__init__(autowrap_modules=(math, ops), leaf_modules=_LEAVES)
+
+    def create_args_for_root(
+        self, root_fn: Callable[..., Any], is_module: bool, concrete_args: Any = None
+    ) -> Any:
+        """Leave further arguments of ``forward`` at their defaults."""
+        return super().create_args_for_root(
+            lambda self, x: root_fn(self, x), is_module, concrete_args
+        )
+
+    def _get_node_qualname(self, module_qualname: str, node: fx.node.Node) -> str:
+        """Name a node as torchvision does, but for modules: ``conv_2`` is called ``conv_2``.
+
+        torchvision takes its number for a count, and names for patterns: the first of ``conv_1``
+        and ``conv_2`` becomes ``conv``, the second ``conv_1``; ``conv[0]`` is found nowhere.
+        """
+        taken, modules = self.node_to_qualname.values(), self.submodule_paths or {}
+        name = module_qualname
+        if node.op != "call_module":
+            function = re.sub(r"(?<=.)_\d+$", "", str(node))
+            name = f"{name}.{function}" if name else function
+        elif name not in taken:
+            return name
+        free = chain([name], (f"{name}_{k}" for k in count(1)))
+        return next(n for n in free if n not in taken and n not in modules.values())
 
 
 def nodes(model: nn.Module) -> list[str]:
-    """List the graph nodes of a network in eval mode, in order (torchvision's names)."""
-    return list(get_graph_node_names(model)[1])
+    """List the graph nodes of a network in eval mode, in order.
+
+    A module is called by its path, what is computed between modules by the path of the module
+    around it and the function; the second of a name gets ``_1``.
+    """
+    return list(_trace(model)[1])
 
 
 def feature_extractor(model: nn.Module, wanted: Sequence[str]) -> Extract:
@@ -28,22 +67,24 @@ def feature_extractor(model: nn.Module, wanted: Sequence[str]) -> Extract:
     Features are taken before anything later runs, so a network whose ReLUs work in place would
     overwrite them; networks of :func:`kc.networks.build` do not.
     """
-    known = nodes(model)
+    graph, by_name = _trace(model)
     for node in wanted:
-        check_node(node, known)
-    extractor = create_feature_extractor(
-        model.eval(), return_nodes={node: node for node in wanted}, suppress_diff_warning=True
-    )
-    extractor.eval()
-    return extractor  # type: ignore[no-any-return]
+        check_node(node, list(by_name))
+    graph.erase_node(graph.output_node())
+    graph.output({node: by_name[node] for node in wanted})
+    return _module_of(model, graph)
 
 
 def whole_graph(model: nn.Module) -> fx.GraphModule:
     """Trace a network to all it gives, without what nothing takes, as extractors are traced."""
-    traced = fx.GraphModule(model, _trace(model))
-    traced.graph.eliminate_dead_code()
-    traced.recompile()
-    return traced.eval()
+    return _module_of(model, _trace(model)[0])
+
+
+def _module_of(model: nn.Module, graph: fx.Graph) -> fx.GraphModule:
+    """Make a graph a module, without what nothing takes and the modules for it."""
+    whole = fx.GraphModule(model, graph)  # by its modules one tells what may go
+    whole.graph.eliminate_dead_code()
+    return fx.GraphModule(model, whole.graph).eval()
 
 
 def record(model: nn.Module, wanted: Sequence[str], images: Tensor) -> dict[str, Tensor]:
@@ -78,10 +119,8 @@ def split(model: nn.Module, node: str, example: Tensor) -> tuple[nn.Module, nn.M
     NetworkError
         The node is unknown, or paths lead around it, so that it cuts nothing.
     """
-    graph = _trace(model)
-    names = nodes(model)
-    check_node(node, names)
-    by_name = dict(zip(names, [n for n in graph.nodes if n.op != "output"], strict=True))
+    graph, by_name = _trace(model)
+    check_node(node, list(by_name))
     cut = by_name[node]
     order = list(graph.nodes)
     position = order.index(cut)
@@ -108,11 +147,16 @@ def split(model: nn.Module, node: str, example: Tensor) -> tuple[nn.Module, nn.M
     return head, tail
 
 
-def _trace(model: nn.Module) -> fx.Graph:
-    mode = model.training
-    graph: fx.Graph = NodePathTracer().trace(model.eval())
-    model.train(mode)
-    return graph
+def _trace(model: nn.Module) -> tuple[fx.Graph, dict[str, fx.Node]]:
+    """Trace a network in eval mode; give its graph, and its nodes by name. Modes stay."""
+    modes = {module: module.training for module in model.modules()}
+    tracer = _Tracer()
+    try:
+        graph: fx.Graph = tracer.trace(model.eval())
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+    return graph, {name: node for node, name in tracer.node_to_qualname.items()}
 
 
 def _head(model: nn.Module, before: list[fx.Node], cut: fx.Node) -> nn.Module:

@@ -1,17 +1,24 @@
-"""State dicts put into networks: prefixes are taken off, nothing is guessed."""
+"""State dicts put into networks: one prefix is taken off, nothing is guessed."""
 
+import logging
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from kc.errors import NetworkError
 from kc.networks.state import State
 
-PREFIXES = ("module.", "_orig_mod.", "model.")
-"""What DataParallel, torch.compile and Lightning put before every name."""
+LOG = logging.getLogger(__name__)
+WRAPPERS = ("module", "_orig_mod")
+"""Where DataParallel and its kin, and torch.compile, keep the network."""
 SHOWN = 6
 """Names listed of each kind of mismatch."""
+KIND = "of another kind of number"
+FLOATS = "save the weights as float32, dequantised where they were quantised."
 AS_SAVED = "name the network they were saved from, made as it was then."
 
 
@@ -21,8 +28,10 @@ def load_into(
     file: Path,
     fresh: Collection[str] = (),
     cure: str = AS_SAVED,
-) -> None:
+) -> str:
     """Put a state dict into a network; every weight must find its place, and be of its shape.
+
+    Names the network has no place for are left over: logged, and given for notes; else empty.
 
     Parameters
     ----------
@@ -34,32 +43,165 @@ def load_into(
     Raises
     ------
     NetworkError
-        Lists what is missing, what is left over, and what has another shape.
+        Lists what is missing, what is left over beside it, and what has another shape or holds
+        another kind of number; or the weights of two networks fit.
     """
-    own = model.state_dict()
-    state = unprefixed(state, own)
+    own = tensors_of(model)
+    named = named_as(own, state, file, fresh)
+    left = [name for name in named if name not in own]
     wanted = {name: value for name, value in own.items() if name not in fresh}
-    # batch norms of before 2018 did not count
-    missing = [n for n in wanted if n not in state and not n.endswith(".num_batches_tracked")]
-    left = [name for name in state if name not in own]
-    shapes = [
-        f"{name} {tuple(state[name].shape)}, expected {tuple(value.shape)}"
-        for name, value in wanted.items()
-        if name in state and state[name].shape != value.shape
-    ]
-    kinds = {"missing in the file": missing, "left over": left, "of another shape": shapes}
-    faults = [f"{len(names)} {kind} ({_some(names)})" for kind, names in kinds.items() if names]
+    taken = {name: value for name, value in named.items() if name in wanted}
+    faults = _faults(taken, wanted)
     if faults:
+        kinds = {"missing in the file": [], "left over": left} | faults
+        cure = FLOATS if set(faults) == {KIND} else cure
+        told = [f"{len(names)} {kind} ({some(names)})" for kind, names in kinds.items() if names]
         raise NetworkError(
-            f"{file}: not the weights of this network ({len(own)} tensors): {'; '.join(faults)}. "
+            f"{file}: not the weights of this network ({len(own)} tensors): {'; '.join(told)}. "
             f"Cure: {cure}"
         )
     try:
-        taken = {name: value for name, value in state.items() if name in wanted}
         model.load_state_dict(taken, strict=False)
     except RuntimeError as error:  # torch cannot convert every type of number
         told = " ".join(str(error).split())
-        raise NetworkError(f"{file}: {told:.300}. Cure: save the weights as float32.") from error
+        raise NetworkError(f"{file}: {told:.300}. Cure: {FLOATS}") from error
+    if left:
+        LOG.warning("%s: %d left over, not taken (%s)", file, len(left), some(left))
+    return f"{len(left)} left over ({some(left)})" if left else ""
+
+
+def tensors_of(model: nn.Module) -> dict[str, Tensor]:
+    """Give a network's state as the tensors themselves: tied names have one and the same."""
+    own = model.state_dict(keep_vars=True)
+    return {name: value for name, value in own.items() if isinstance(value, Tensor)}
+
+
+def _faults(taken: State, wanted: Mapping[str, Tensor]) -> dict[str, list[str]]:
+    """List, by kind, what keeps tensors from their places; empty: nothing does."""
+    given = {id(wanted[name]) for name in taken}
+    missing = [
+        name
+        for name, value in wanted.items()
+        # batch norms of before 2018 did not count; tied weights may be saved once
+        if name not in taken and not _is_counter(name) and id(value) not in given
+    ]
+    shapes = [
+        f"{name} {tuple(taken[name].shape)}, expected {tuple(value.shape)}"
+        for name, value in wanted.items()
+        if name in taken and not _is_of_shape(taken[name], value)
+    ]
+    kinds = [
+        f"{name} {taken[name].dtype}, expected {value.dtype}"
+        for name, value in wanted.items()
+        if name in taken and not _is_of_kind(taken[name], value)
+    ]
+    first: dict[int, str] = {}
+    torn = [
+        f"{name} and {first[id(value)]}"
+        for name, value in wanted.items()
+        if name in taken
+        and first.setdefault(id(value), name) != name
+        and not torch.equal(taken[name], taken[first[id(value)]])
+    ]
+    found = {
+        "missing in the file": missing,
+        "of another shape": shapes,
+        KIND: kinds,
+        "one tensor in the network and two in the file": torn,
+    }
+    return {kind: names for kind, names in found.items() if names}
+
+
+def _is_counter(name: str) -> bool:
+    return name.rpartition(".")[2] == "num_batches_tracked"
+
+
+def _is_of_shape(value: Tensor, own: Tensor) -> bool:
+    """Tell whether a tensor fits; a lazy module takes any shape."""
+    return is_lazy(own) or value.shape == own.shape
+
+
+def _is_of_kind(value: Tensor, own: Tensor) -> bool:
+    """Tell numbers that can be copied from those that mean something else.
+
+    Integers, and floats of one byte, in the place of weights lack the scale they are kept with.
+    """
+    if not own.is_floating_point():
+        return own.is_complex() or not value.is_complex()
+    return value.is_floating_point() and value.element_size() > 1
+
+
+def named_as(
+    own: Mapping[str, Tensor], state: State, file: Path, fresh: Collection[str] = ()
+) -> State:
+    """Give a state dict the network's own names; what it has none for keeps what it was called.
+
+    Parts in ``DataParallel`` or ``torch.compile`` have a ``module`` or ``_orig_mod`` within names.
+
+    Raises
+    ------
+    NetworkError
+        As :func:`_prefix_of`.
+    """
+    bare = {name: _bare(name) for name in state}
+    if len(set(bare.values())) == len(state) and all(_bare(name) == name for name in own):
+        state = {bare[name]: value for name, value in state.items()}
+    prefix = _prefix_of(state, own, file, fresh)
+    found = {
+        name.removeprefix(prefix): value
+        for name, value in state.items()
+        if name.startswith(prefix) and name.removeprefix(prefix) in own
+    }
+    return {n: v for n, v in state.items() if n.removeprefix(prefix) not in found} | found
+
+
+def _bare(name: str) -> str:
+    """Take out what wrappers put into a name."""
+    return ".".join(part for part in name.split(".") if part not in WRAPPERS)
+
+
+def _prefix_of(
+    state: State, own: Mapping[str, Tensor], file: Path, fresh: Collection[str] = ()
+) -> str:
+    """Find the one prefix behind which a state dict has every tensor of a network.
+
+    Where none has all of them, that with the most is given. The network's own names are taken as
+    they stand, whatever lies beside them; a prefix counts where it is whole names (``net.``).
+
+    Raises
+    ------
+    NetworkError
+        Behind two prefixes there is all of it, with different numbers.
+    """
+    counts: Counter[str] = Counter({"": 0})
+    for name in state:
+        parts = name.split(".")
+        for start in range(len(parts)):
+            if ".".join(parts[start:]) in own:
+                counts[name[: len(name) - len(".".join(parts[start:]))]] += 1
+    wanted = {name: value for name, value in own.items() if name not in fresh}
+
+    def behind(prefix: str) -> State:
+        return {name: state[prefix + name] for name in wanted if prefix + name in state}
+
+    full = [prefix for prefix in counts if wanted and not _faults(behind(prefix), wanted)]
+    if not full or "" in full:
+        return "" if full else max(counts, key=lambda prefix: counts[prefix])
+    first = behind(full[0])
+    for other in full[1:]:
+        if not _are_equal(first, behind(other)):
+            names = f"'{full[0]}' and '{other}'"
+            raise NetworkError(
+                f"{file}: holds this network twice, behind {names}, with different numbers; "
+                "expected one. Cure: save the one you mean alone, "
+                f"torch.save({{n.removeprefix('{full[0]}'): v for n, v in state.items() "
+                f"if n.startswith('{full[0]}')}}, FILE)"
+            )
+    return full[0]
+
+
+def _are_equal(one: State, other: State) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[n], other[n]) for n in one)
 
 
 def classes_of(state: State, own: Mapping[str, Tensor]) -> int | None:
@@ -68,8 +210,7 @@ def classes_of(state: State, own: Mapping[str, Tensor]) -> int | None:
     All its tensors must say so, its matrix too: a bias alone is a few bytes that could ask for a
     layer of any size.
     """
-    layer = list(own)[-1].rpartition(".")[0]
-    mine = {name: value for name, value in own.items() if name.rpartition(".")[0] == layer}
+    mine = {name: own[name] for name in last_layer(own)}
     theirs = [state[name] for name in mine if name in state]
     counts = {len(value) for value in theirs if value.ndim}
     same = [value.shape[1:] for value in theirs] == [value.shape[1:] for value in mine.values()]
@@ -77,21 +218,13 @@ def classes_of(state: State, own: Mapping[str, Tensor]) -> int | None:
     return counts.pop() if same and len(counts) == 1 and 0 not in counts else None
 
 
-def unprefixed(state: State, own: Mapping[str, Tensor]) -> State:
-    """Take off prefixes that all names in the file have and none of the network's own."""
-    while state:
-        spare = [
-            prefix
-            for prefix in PREFIXES
-            if all(name.startswith(prefix) for name in state)
-            and not any(name.startswith(prefix) for name in own)
-        ]
-        if not spare:
-            break
-        state = {name.removeprefix(spare[0]): value for name, value in state.items()}
-    return state
+def last_layer(own: Mapping[str, Tensor]) -> list[str]:
+    """Name the tensors of a network's last layer."""
+    layer = list(own)[-1].rpartition(".")[0]
+    return [name for name in own if name.rpartition(".")[0] == layer]
 
 
-def _some(names: Sequence[str]) -> str:
+def some(names: Sequence[str]) -> str:
+    """List the first of many names, and how many more there are."""
     more = f", and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more

@@ -1,0 +1,85 @@
+"""Modules that users bring: out of their wrappers, and copies that kc may do with as it likes."""
+
+from collections.abc import Iterator
+from copy import deepcopy
+from itertools import chain
+
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+from torch.utils._pytree import tree_leaves
+
+from kc.errors import NetworkError
+
+
+def copy_of(module: nn.Module, name: str) -> nn.Module:
+    """Copy a network, out of its wrappers and in eval mode; the user's stays as it is.
+
+    Raises
+    ------
+    NetworkError
+        It cannot be copied; or as :func:`unwrap`.
+    """
+    try:
+        copied = deepcopy(module)
+    except Exception:
+        try:
+            copied = deepcopy(module, dict(_uncopied(module)))
+        except Exception as error:
+            raise NetworkError(
+                f"{name}: cannot be copied ({type(error).__name__}: {error:.300}); kc works on a "
+                "copy, so that yours stays as it is. Cure: name a function that makes it, "
+                "kc.read_network('FILE.py:FUNCTION')."
+            ) from error
+    return unwrap(copied, name)
+
+
+def _uncopied(module: nn.Module) -> Iterator[tuple[int, object]]:
+    """Give what stands in a copy for each thing that refuses to be copied, by the thing's id.
+
+    Tensors with a history (outputs kept as attributes, a weight under weight norm) are copied
+    without it; locks, files and the like are shared.
+    """
+    for part in module.modules():
+        for kept in tree_leaves(dict(vars(part))):
+            if isinstance(kept, Tensor):
+                if not kept.is_leaf:
+                    yield id(kept), kept.detach().clone()
+            elif not isinstance(kept, nn.Module):
+                try:
+                    deepcopy(kept)
+                except Exception:
+                    yield id(kept), kept
+
+
+def unwrap(model: nn.Module, name: str) -> nn.Module:
+    """Take a network, and all in it, out of DataParallel and torch.compile; set eval mode.
+
+    Raises
+    ------
+    NetworkError
+        Some of its parameters have no numbers.
+    """
+    model = _inner(model)
+    for part in list(model.modules()):
+        part._compiled_call_impl = None
+        for child, module in list(part.named_children()):
+            part.add_module(child, _inner(module))
+    for key, value in chain(model.named_parameters(), model.named_buffers()):
+        if is_lazy(value) or value.device.type == "meta":
+            raise NetworkError(
+                f"{name}: '{key}' has no numbers ({type(value).__name__} on {value.device}); "
+                "expected a network that is ready to run. Cure: call a lazy module once, "
+                "net(torch.zeros(2, 3, 224, 224)); make one of the device 'meta' on the cpu."
+            )
+    return model.eval()
+
+
+def _inner(module: nn.Module) -> nn.Module:
+    """Give what a wrapper holds; any other module as it is."""
+    while True:
+        inner = getattr(module, "_orig_mod", None)
+        if isinstance(module, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
+            inner = module.module
+        if not isinstance(inner, nn.Module):
+            return module
+        module = inner

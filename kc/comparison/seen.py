@@ -1,0 +1,137 @@
+"""Pictures as a user's network takes them: grey where it has one channel, in its own precision."""
+
+import inspect
+from collections.abc import Iterator
+from dataclasses import is_dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
+
+from kc.comparison.networks import OwnNetwork
+from kc.errors import NetworkError
+
+GREY = (0.299, 0.587, 0.114)
+"""Shares of red, green and blue (ITU-R BT.601)."""
+SIZES = (224, 32, 28, 64, 96, 128, 256, 299, 384)
+"""Sides tried where the one asked for fails, px."""
+
+
+class Seen(NamedTuple):
+    """What is done to normalised pictures (n, 3, y, x) before a network takes them."""
+
+    grey: bool = False
+    dtype: torch.dtype = torch.float32
+
+    def __call__(self, pictures: Tensor) -> Tensor:
+        """Give the pictures as the network takes them."""
+        if self.grey:
+            shares = pictures.new_tensor(GREY).reshape(1, 3, 1, 1)
+            pictures = (pictures * shares).sum(1, keepdim=True)
+        return pictures.to(self.dtype)
+
+    def told(self) -> str:
+        """Say what was done; empty where it was nothing."""
+        parts = ["made grey (0.299 R + 0.587 G + 0.114 B)"] if self.grey else []
+        if self.dtype != torch.float32:
+            parts.append(f"cast to {str(self.dtype).removeprefix('torch.')}, as its parameters are")
+        return f"pictures {' and '.join(parts)}" if parts else ""
+
+
+def seen_by_network(network: OwnNetwork, size: int) -> Seen:
+    """Find how a network takes pictures, by trying: as they are, in its precision, grey.
+
+    A way counts where what comes out has a row a picture; else the first that raises nothing.
+
+    Raises
+    ------
+    NetworkError
+        It needs more than pictures, or takes none of this size; says which it takes.
+    """
+    _check_arguments(network)
+    found, errors = _tried(network, size)
+    if found is not None:
+        return found
+    raise NetworkError(_why_not(network, size, errors[-1])) from errors[-1]
+
+
+def drawn(network: OwnNetwork, size: int, count: int = 2) -> Tensor:
+    """Draw normalised pictures, where the network lies: the first are the same for any count."""
+    generator = torch.Generator().manual_seed(0)
+    pictures = [torch.randn((1, 3, size, size), generator=generator) for _ in range(count)]
+    return torch.cat(pictures).to(next(network.model.parameters(), pictures[0]).device)
+
+
+def tensors_in(given: object) -> list[Tensor]:
+    """List the tensors of what a network gives: in tuples, lists, dicts and dataclasses."""
+    waiting, found = [given], []
+    while waiting:
+        for leaf in tree_leaves(waiting.pop(0)):
+            if isinstance(leaf, Tensor):
+                found.append(leaf)
+            elif is_dataclass(leaf):
+                waiting.append(dict(vars(leaf)))
+    return found
+
+
+def _tried(network: OwnNetwork, size: int) -> tuple[Seen | None, list[Exception]]:
+    pictures, errors, second = drawn(network, size), [], None
+    for way in _ways(network.model):
+        try:
+            with torch.inference_mode(), torch.random.fork_rng(devices=[]):
+                given = tensors_in(network.model(way(pictures)))
+        except Exception as error:
+            errors.append(error)
+            continue
+        if any(value.ndim and len(value) == len(pictures) for value in given):
+            return way, errors
+        second = second or way
+    return second, errors
+
+
+def _ways(model: nn.Module) -> Iterator[Seen]:
+    own = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
+    for grey in (False, True):
+        yield from (Seen(grey, dtype) for dtype in dict.fromkeys((torch.float32, own)))
+
+
+def _check_arguments(network: OwnNetwork) -> None:
+    """Refuse a forward that needs more than pictures; what has a default keeps it."""
+    takes = inspect.signature(network.model.forward).parameters.values()
+    needed = [
+        each
+        for each in takes
+        if each.default is each.empty and each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
+    ]
+    placed = [each for each in takes if each.kind not in (each.KEYWORD_ONLY, each.VAR_KEYWORD)]
+    if len(needed) > 1 or not placed or any(each.kind is each.KEYWORD_ONLY for each in needed):
+        names = ", ".join(each.name for each in needed) or "nothing"
+        raise NetworkError(
+            f"{network.name}: its forward needs {names}; expected one argument, the pictures "
+            "(others may have defaults). Cure: wrap it in a module of yours whose forward takes "
+            "the pictures alone and fills in the rest."
+        )
+
+
+def _why_not(network: OwnNetwork, size: int, error: Exception) -> str:
+    """Say what a network takes in place of pictures of a size."""
+    told = f"({type(error).__name__}: {' '.join(str(error).split()):.300})"
+    for other in SIZES:
+        if other != size and _tried(network, other)[0] is not None:
+            return (
+                f"{network.name}: does not take pictures of {size} px {told}. Cure: the size it "
+                f"was made for, with --size; it takes {other}."
+            )
+    first = next((m for m in network.model.modules() if isinstance(m, nn.Conv2d)), None)
+    channels = 3 if first is None else first.in_channels
+    if channels not in (1, 3):
+        return (
+            f"{network.name}: takes {channels} channels, and pictures have 3, or 1 made grey "
+            f"{told}. Cure: wrap it in a module of yours that makes {channels} of 3."
+        )
+    return (
+        f"{network.name}: takes no pictures, neither of {size} px nor of {SIZES[0]} or other usual "
+        f"sizes {told}. Cure: let net(torch.zeros(2, 3, {size}, {size})) run in Python; its "
+        "forward must take a batch (n, 3, y, x), or (n, 1, y, x)."
+    )
