@@ -97,10 +97,13 @@ def deviations(of: Direction, at: Workplace) -> pd.DataFrame:
                 parts = stacked(decompose(result.net, result.normalisation, x, y), y)[-2:]
                 moments.append(_moments(parts, result.net.channel_axis, result.about.centring))
             frame = _frame(moments, of.target, rows)
-            write_bytes_atomic(product.folder / IMAGES, frame.to_csv(index=False).encode())
+            write_bytes_atomic(
+                product.folder / IMAGES, frame.to_csv(index=False).encode(errors="backslashreplace")
+            )
             seconds = round(time.monotonic() - begun, 2)
             product.finish({"seconds": seconds, "device": str(at.device)}, [IMAGES])
-    return pd.read_csv(product.folder / IMAGES)
+    # a carriage return in an id ends no row
+    return pd.read_csv(product.folder / IMAGES, lineterminator="\n")
 
 
 def _moments(parts: Tensor, channel_axis: int, centring: Centring) -> tuple[Tensor, Tensor]:

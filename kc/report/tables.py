@@ -28,8 +28,9 @@ TOGETHER = "95 % interval"
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n\uff0b\uff0d\uff1d\uff20]")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 FORMULAS = (
-    "Names that a spreadsheet would take for a formula have an apostrophe before them in the csv; "
-    "names_in_csv in the json beside it has them as they are."
+    "Some names have an apostrophe before them in the csv, where a spreadsheet would take them for "
+    r"a formula, or \r for the end of a line; names_in_csv in the json beside it has them as they "
+    "are."
 )
 """Note of a table with such names."""
 # what Markdown or HTML would read as a tag, an entity, an escape or a link
@@ -144,9 +145,14 @@ def _texts(frame: pd.DataFrame) -> list[str]:
 
 
 def _harmless(value: Any) -> Any:
-    """Put an apostrophe before a text that a spreadsheet would run; numbers stay."""
-    is_formula = isinstance(value, str) and _FORMULA.match(value) and not _NUMBER.fullmatch(value)
-    return f"'{value}" if is_formula else value
+    """Put an apostrophe before a text that a spreadsheet would run; numbers stay.
+
+    A carriage return alone is not quoted by Python's csv, and would end the row.
+    """
+    if not isinstance(value, str):
+        return value
+    is_formula = _FORMULA.match(value) and not _NUMBER.fullmatch(value)
+    return (f"'{value}" if is_formula else value).replace("\r", r"\r")
 
 
 def _finite(value: Any) -> Any:

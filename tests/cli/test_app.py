@@ -210,7 +210,8 @@ def test_an_interruption_is_one_line(monkeypatch):
     assert found.stderr == "interrupted; the same command again goes on from what is whole\n"
 
 
-def test_a_broken_pipe_that_is_not_the_output_is_a_fault():
+def test_a_broken_pipe_that_is_not_the_output_is_a_fault(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     assert ending(BrokenPipeError(32, "Broken pipe")).code == 3
 
 

@@ -114,7 +114,9 @@ def test_shares_are_those_of_the_formula_written_plainly(seeing, pictures, tmp_p
 
 
 def test_a_second_run_goes_over_no_image_again(seeing, pictures, tmp_path, monkeypatch):
+    (pictures / "grey").rename(pictures / "gr\rey")  # kept in a csv
     first = compare(*seeing, "0", "0", pictures, tmp_path / "out", SETTINGS)
+    assert set(first.classes["class"]) == {"gr\rey", "colour"}
     monkeypatch.setattr(classes, "decompose", lambda *_: pytest.fail("decomposed again"))
     again = compare(*seeing, "0", "0", pictures, tmp_path / "out", SETTINGS)
     pd.testing.assert_frame_equal(first.classes, again.classes)

@@ -95,21 +95,21 @@ def test_latex_compiles(tmp_path: Path):
 
 
 def test_a_spreadsheet_runs_no_name_and_the_true_one_is_beside(tmp_path: Path):
-    names = ["=1+1", "-1+1", "@x", "\tx", "'=1", "it's", "-1", "+2e3", "a=b"]
-    frame = pd.DataFrame({"class": names, "share": [-0.5, *range(8)], "text": ["-"] * 9})
+    names = ["=1+1", "-1+1", "@x", "\tx", "'=1", "it's", "-1", "+2e3", "a=b", "a\rb\nc"]
+    frame = pd.DataFrame({"class": names, "share": [-0.5, *range(9)], "text": ["-"] * 10})
     stem = tmp_path / "table"
     write_table(frame, stem, TableText("T", "", []), provenance={})
     raw = stem.with_suffix(".csv").read_text()
     found = pd.read_csv(stem.with_suffix(".csv"))
     assert list(found["class"]) == [
-        *("'=1+1", "'-1+1", "'@x", "'\tx", "''=1", "it's", "-1", "+2e3", "a=b")
+        *("'=1+1", "'-1+1", "'@x", "'\tx", "''=1", "it's", "-1", "+2e3", "a=b", "a\\rb\nc")
     ]
     assert "\n'-1+1," in raw
     assert list(found["share"]) == list(frame["share"])
     about = json.loads(stem.with_suffix(".json").read_text())["names_in_csv"]
     back = found["class"].map(lambda name: about.get(name, name))
     assert list(back) == names
-    assert "- Names that a spreadsheet would take for a formula" in read_markdown(stem)
+    assert "- Some names have an apostrophe before them in the csv" in read_markdown(stem)
     # a table without such names is as it ever was
     plain = written(tmp_path / "plain")
     assert plain.with_suffix(".csv").read_text() == FRAME.to_csv(index=False)
