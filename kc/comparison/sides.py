@@ -20,7 +20,7 @@ from kc.comparison.record import WantedForms, record_layers
 from kc.comparison.rows import order_in, rows_of_arrays
 from kc.comparison.settings import CompareSettings
 from kc.comparison.workplace import Workplace
-from kc.errors import FeatureError, ImageError
+from kc.errors import FeatureError, ImageError, NetworkError
 from kc.store import Store
 
 LOG = logging.getLogger(__name__)
@@ -81,6 +81,11 @@ def open_side(
         return ComparedSide(letter, what.name, "features made elsewhere", chosen, what, what.inputs)
     if isinstance(what, nn.Module):
         what = OwnNetwork(type(what).__name__, what)
+    if not isinstance(what, OwnNetwork):
+        raise NetworkError(
+            f"{letter} is a {type(what).__name__}, expected a network or features. Cure: an "
+            "nn.Module, kc.read_network(NAME) or kc.read_arrays(FILE)."
+        )
     network = owned(what)
     if wanted is None:
         raise FeatureError(

@@ -55,9 +55,9 @@ def load_into(
     if faults:
         kinds = {"missing in the file": [], "left over": left} | faults
         cure = FLOATS if set(faults) == {KIND} else cure
-        told = [f"{len(names)} {kind} ({some(names)})" for kind, names in kinds.items() if names]
+        listed = [f"{len(names)} {kind} ({some(names)})" for kind, names in kinds.items() if names]
         raise NetworkError(
-            f"{file}: not the weights of this network ({len(own)} tensors): {'; '.join(told)}. "
+            f"{file}: not the weights of this network ({len(own)} tensors): {'; '.join(listed)}. "
             f"Cure: {cure}"
         )
     try:
