@@ -13,9 +13,9 @@ from torch.utils._pytree import tree_leaves
 
 from kc.comparison.digest import network_digest
 from kc.comparison.forms import OwnLayer
+from kc.comparison.intake import drawn, intake_of, tensors_in
 from kc.comparison.modules import copy_of
 from kc.comparison.networks import OwnNetwork
-from kc.comparison.seen import drawn, seen_by_network, tensors_in
 from kc.errors import KCError, NetworkError
 from kc.names import Shape
 from kc.networks import feature_extractor, nodes
@@ -52,7 +52,7 @@ def layers_of(network: OwnNetwork, size: int = 224) -> list[tuple[str, Shape]]:
         The network cannot be copied or traced, or takes no pictures of this size.
     """
     network = owned(network)
-    pictures = seen_by_network(network, size)(drawn(network, size))
+    pictures = intake_of(network, size)(drawn(network, size))
     names = _traced(network, nodes)
     extractor = _traced(network, lambda model: feature_extractor(model, names))
     features = _forward(network, extractor, pictures)
@@ -74,7 +74,7 @@ def distinct_layers(network: OwnNetwork, size: int) -> list[str]:
     network = owned(network)
     names = [name for name, _ in layers_of(network, size)]
     extractor, _ = _untouched(network, names)
-    pictures = seen_by_network(network, size)(drawn(network, size))
+    pictures = intake_of(network, size)(drawn(network, size))
     features = _forward(network, extractor, pictures)
     kept: list[str] = []
     for name in names:
@@ -97,7 +97,7 @@ def tap(network: OwnNetwork, wanted: Sequence[str], size: int) -> Tap:
         the other pictures of a batch, or as :func:`layers_of`.
     """
     network = owned(network)
-    seen = seen_by_network(network, size)
+    seen = intake_of(network, size)
     extractor, graph = _untouched(network, wanted)
     example = seen(drawn(network, size))
     with _counted(extractor) as sizes, torch.random.fork_rng(devices=[]):

@@ -10,7 +10,7 @@ from torch.nn.utils import parametrizations, weight_norm
 
 from kc.comparison import CompareSettings, OwnNetwork, layers_of
 from kc.comparison.layers import tap
-from kc.comparison.sides import open_side
+from kc.comparison.sides import _network, open_side
 from kc.errors import NetworkError
 
 PICTURES = torch.randn(3, 3, 16, 16, generator=torch.Generator().manual_seed(0))
@@ -155,4 +155,4 @@ def test_networks_that_cannot_be_looked_into():
     with pytest.raises(NetworkError, match=r"mine: is compiled to TorchScript.*Cure: give the nn"):
         layers_of(OwnNetwork("mine", script), 16)
     with pytest.raises(NetworkError, match=r"a is a str, expected a network .*Cure: an nn\.Module"):
-        open_side("a", "resnet18", "fc", CompareSettings(size=16))
+        _network("a", "resnet18")

@@ -18,7 +18,7 @@ SIZES = (224, 32, 28, 64, 96, 128, 256, 299, 384)
 """Sides tried where the one asked for fails, px."""
 
 
-class Seen(NamedTuple):
+class Intake(NamedTuple):
     """What is done to normalised pictures (n, 3, y, x) before a network takes them."""
 
     grey: bool = False
@@ -39,7 +39,7 @@ class Seen(NamedTuple):
         return f"pictures {' and '.join(parts)}" if parts else ""
 
 
-def seen_by_network(network: OwnNetwork, size: int) -> Seen:
+def intake_of(network: OwnNetwork, size: int) -> Intake:
     """Find how a network takes pictures, by trying: as they are, in its precision, grey.
 
     A way counts where what comes out has a row a picture; else the first that raises nothing.
@@ -75,10 +75,10 @@ def tensors_in(given: object) -> list[Tensor]:
     return found
 
 
-def _tried(network: OwnNetwork, size: int) -> tuple[dict[Seen, bool], list[Exception]]:
+def _tried(network: OwnNetwork, size: int) -> tuple[dict[Intake, bool], list[Exception]]:
     """Try all ways up to the first that gives a row a picture; tell which do, and what failed."""
     pictures = drawn(network, size)
-    ways: dict[Seen, bool] = {}
+    ways: dict[Intake, bool] = {}
     errors: list[Exception] = []
     for way in _ways(network.model):
         try:
@@ -93,10 +93,10 @@ def _tried(network: OwnNetwork, size: int) -> tuple[dict[Seen, bool], list[Excep
     return ways, errors
 
 
-def _ways(model: nn.Module) -> Iterator[Seen]:
+def _ways(model: nn.Module) -> Iterator[Intake]:
     own = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
     for grey in (False, True):
-        yield from (Seen(grey, dtype) for dtype in dict.fromkeys((torch.float32, own)))
+        yield from (Intake(grey, dtype) for dtype in dict.fromkeys((torch.float32, own)))
 
 
 def _check_arguments(network: OwnNetwork) -> None:
