@@ -193,9 +193,8 @@ def _prefix_of(
             names = f"'{full[0]}' and '{other}'"
             raise NetworkError(
                 f"{file}: holds this network twice, behind {names}, with different numbers; "
-                "expected one. Cure: save the one you mean alone, "
-                f"torch.save({{n.removeprefix('{full[0]}'): v for n, v in state.items() "
-                f"if n.startswith('{full[0]}')}}, FILE)"
+                "expected one. Cure: save the one you mean alone, a dict of its tensors without "
+                f"'{full[0]}' before their names, torch.save(DICT, FILE)."
             )
     return full[0]
 
