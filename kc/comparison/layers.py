@@ -13,9 +13,9 @@ from torch.utils._pytree import tree_leaves
 
 from kc.comparison.digest import network_digest
 from kc.comparison.forms import OwnLayer
+from kc.comparison.intake import drawn, intake_of, tensors_in
 from kc.comparison.modules import copy_of
 from kc.comparison.networks import OwnNetwork
-from kc.comparison.seen import drawn, seen_by_network, tensors_in
 from kc.errors import KCError, NetworkError
 from kc.names import Shape
 from kc.networks import feature_extractor, nodes
@@ -23,6 +23,7 @@ from kc.networks.tap import Extract, whole_graph
 
 RANKS = (2, 3, 4)
 """Vectors, tokens and maps, with the images before them."""
+FIXED = "F.dropout(x, p, training=self.training), and nothing drawn or counted in forward"
 
 
 class Tap(NamedTuple):
@@ -51,11 +52,18 @@ def layers_of(network: OwnNetwork, size: int = 224) -> list[tuple[str, Shape]]:
         The network cannot be copied or traced, or takes no pictures of this size.
     """
     network = owned(network)
-    pictures = seen_by_network(network, size)(drawn(network, size))
+    pictures = intake_of(network, size)(drawn(network, size))
     names = _traced(network, nodes)
     extractor = _traced(network, lambda model: feature_extractor(model, names))
     features = _forward(network, extractor, pictures)
-    return [(name, tuple(features[name].shape[1:])) for name in names[1:] if _is(features[name])]
+    found = [name for name in names[1:] if _is(features[name])]
+    if not found:
+        raise NetworkError(
+            f"{network.name}: none of its {len(names) - 1} nodes gives features, floats with a row "
+            "a picture, (n, units), (n, tokens, units) or (n, channels, y, x). Cure: let forward "
+            "keep pictures apart, with layers between what it takes and what it gives."
+        )
+    return [(name, tuple(features[name].shape[1:])) for name in found]
 
 
 def distinct_layers(network: OwnNetwork, size: int) -> list[str]:
@@ -66,7 +74,7 @@ def distinct_layers(network: OwnNetwork, size: int) -> list[str]:
     network = owned(network)
     names = [name for name, _ in layers_of(network, size)]
     extractor, _ = _untouched(network, names)
-    pictures = seen_by_network(network, size)(drawn(network, size))
+    pictures = intake_of(network, size)(drawn(network, size))
     features = _forward(network, extractor, pictures)
     kept: list[str] = []
     for name in names:
@@ -89,7 +97,7 @@ def tap(network: OwnNetwork, wanted: Sequence[str], size: int) -> Tap:
         the other pictures of a batch, or as :func:`layers_of`.
     """
     network = owned(network)
-    seen = seen_by_network(network, size)
+    seen = intake_of(network, size)
     extractor, graph = _untouched(network, wanted)
     example = seen(drawn(network, size))
     with _counted(extractor) as sizes, torch.random.fork_rng(devices=[]):
@@ -180,8 +188,8 @@ def _traced[R](network: OwnNetwork, trace: Callable[[nn.Module], R]) -> R:
     except Exception as error:
         raise NetworkError(
             f"{network.name}: torch.fx cannot trace it ({type(error).__name__}: {error}). Its "
-            "forward branches on values, or calls what takes no symbols. Cure: wrap that part in "
-            "a function marked with torch.fx.wrap."
+            "forward branches on values (an if, an assert), or does what takes no symbols, such as "
+            "x[:, 0] = y. Cure: wrap that part in a function marked with torch.fx.wrap."
         ) from error
 
 
@@ -193,7 +201,7 @@ def _forward(network: OwnNetwork, model: Any, pictures: Tensor) -> Any:
     except Exception as error:
         raise NetworkError(
             f"{network.name}: the network takes pictures of {pictures.shape[-1]} px, its graph as "
-            f"torch.fx traces it does not ({type(error).__name__}: {error:.300}). Cure: wrap the "
+            f"torch.fx traces it does not ({type(error).__name__}: {error!s:.300}). Cure: wrap the "
             "part that looks at values in a function marked with torch.fx.wrap."
         ) from error
 
@@ -212,17 +220,24 @@ def _check_trace(network: OwnNetwork, example: Tensor) -> None:
             "return tensors, or tuples, lists or dicts of them."
         )
     if len(traced) != len(plain) or not all(map(_are_alike, traced, plain)):
+        again = _outputs(network, network.model, example, seed=1)
+        if not all(map(_are_alike, again, plain)):
+            raise NetworkError(
+                f"{network.name}: gives other outputs each time, in eval mode: it draws random "
+                f"numbers, or counts its calls. Cure: {FIXED}."
+            )
         raise NetworkError(
             f"{network.name}: its graph as torch.fx traces it gives other outputs than the network "
             "(a line such as F.relu_(x), whose result is not used, is lost; so are hooks on the "
-            "whole network). Cure: write x = F.relu(x), and hooks as lines of forward."
+            "whole network, and a forward set on the object). Cure: write x = F.relu(x), and hooks "
+            "as lines of forward."
         )
 
 
-def _outputs(network: OwnNetwork, model: nn.Module, example: Tensor) -> list[Tensor]:
+def _outputs(network: OwnNetwork, model: nn.Module, example: Tensor, seed: int = 0) -> list[Tensor]:
     """Run a model, whose drawn numbers are the same each time, and list all tensors it gives."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+        torch.manual_seed(seed)
         return tensors_in(_forward(network, model, example))
 
 
@@ -237,9 +252,8 @@ def _check_apart(
     for node, value in features.items():
         if not _are_alike(value, again[node]):
             raise NetworkError(
-                f"{network.name}: node '{node}' gives other features each time, as it draws random "
-                "numbers in eval mode. Cure: F.dropout(x, p, training=self.training), or a fixed "
-                "torch.Generator."
+                f"{network.name}: node '{node}' gives other features each time, in eval mode: it "
+                f"draws random numbers, or counts its calls. Cure: {FIXED}."
             )
         if not _are_alike(value[:1], beside[node][:1]):
             raise NetworkError(

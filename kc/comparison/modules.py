@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from copy import deepcopy
 from itertools import chain
 
+import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.utils._pytree import tree_leaves
@@ -17,7 +18,7 @@ def copy_of(module: nn.Module, name: str) -> nn.Module:
     Raises
     ------
     NetworkError
-        It cannot be copied; or as :func:`unwrap`.
+        It cannot be copied; or as :func:`ready`.
     """
     try:
         copied = deepcopy(module)
@@ -26,11 +27,11 @@ def copy_of(module: nn.Module, name: str) -> nn.Module:
             copied = deepcopy(module, dict(_uncopied(module)))
         except Exception as error:
             raise NetworkError(
-                f"{name}: cannot be copied ({type(error).__name__}: {error:.300}); kc works on a "
+                f"{name}: cannot be copied ({type(error).__name__}: {error!s:.300}); kc works on a "
                 "copy, so that yours stays as it is. Cure: name a function that makes it, "
                 "kc.read_network('FILE.py:FUNCTION')."
             ) from error
-    return unwrap(copied, name)
+    return ready(unwrap(copied), name)
 
 
 def _uncopied(module: nn.Module) -> Iterator[tuple[int, object]]:
@@ -51,19 +52,30 @@ def _uncopied(module: nn.Module) -> Iterator[tuple[int, object]]:
                     yield id(kept), kept
 
 
-def unwrap(model: nn.Module, name: str) -> nn.Module:
-    """Take a network, and all in it, out of DataParallel and torch.compile; set eval mode.
-
-    Raises
-    ------
-    NetworkError
-        Some of its parameters have no numbers.
-    """
+def unwrap(model: nn.Module) -> nn.Module:
+    """Take a network, and all in it, out of DataParallel and torch.compile."""
     model = _inner(model)
     for part in list(model.modules()):
         part._compiled_call_impl = None
         for child, module in list(part.named_children()):
-            part.add_module(child, _inner(module))
+            if _inner(module) is not module:
+                part.add_module(child, _inner(module))
+    return model
+
+
+def ready(model: nn.Module, name: str) -> nn.Module:
+    """Set a network to eval mode that can run and be looked into.
+
+    Raises
+    ------
+    NetworkError
+        It is TorchScript, or some of its parameters have no numbers.
+    """
+    if isinstance(model, torch.jit.ScriptModule):
+        raise NetworkError(
+            f"{name}: is compiled to TorchScript, whose layers cannot be tapped. Cure: give the "
+            "nn.Module it was made from, with its weights, model.state_dict()."
+        )
     for key, value in chain(model.named_parameters(), model.named_buffers()):
         if is_lazy(value) or value.device.type == "meta":
             raise NetworkError(

@@ -5,6 +5,7 @@ import importlib
 import importlib.util
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from torch import nn
 from torchvision import models
 
 from kc.comparison.kinds import refuse_kind
-from kc.comparison.modules import unwrap
+from kc.comparison.modules import ready, unwrap
 from kc.errors import NetworkError
 from kc.networks.state import State, read_state
 from kc.networks.weights import classes_of, last_layer, load_into, named_as, tensors_of
@@ -64,21 +65,21 @@ def read_network(spec: str, weights: Path | None = None, seed: int = 0) -> OwnNe
     FeatureError
         The name is that of a file of another kind.
     """
-    state = None if weights is None else read_state(weights)
+    state = None if weights is None else read_state(weights)  # never empty
     file, _, function = spec.rpartition(":")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if file.endswith(".py"):
-            model = _from_file(Path(file), function)
+            model = unwrap(_from_file(Path(file), function))
             name, kept = f"{Path(file).name}:{function}", "as its function made them"
         else:
-            model = _builder(spec)() if state is None else _for_weights(spec, state, weights)
+            model = _for_weights(spec, state, weights) if state and weights else _builder(spec)()
             name, kept = spec, f"untrained, seed {seed}"
     if state is not None and weights is not None:
         kept = ", ".join(filter(None, (weights.name, load_into(model, state, weights))))
     files = [Path(file)] if file.endswith(".py") else []
     files += [] if weights is None else [weights]
-    return OwnNetwork(name, unwrap(model, name), kept, tuple(files), shared=False)
+    return OwnNetwork(name, ready(model, name), kept, tuple(files), shared=False)
 
 
 def _for_weights(name: str, state: State, file: Path) -> nn.Module:
@@ -101,8 +102,8 @@ def _refuse_transform(name: str, state: State, file: Path, classes: int | None) 
         f"{file}: weights for the bare name {name}, which does not say whether they want their "
         "pictures transformed (transform_input): torchvision's pretrained ones do, those trained "
         "from scratch do not. Cure: name a function in a file of yours, "
-        f"return torchvision.models.{name}(weights=None, transform_input=True{about}), or False, "
-        "and give the weights beside it."
+        f"return torchvision.models.{name}(init_weights=False, transform_input=True{about}), or "
+        "False, and give the weights beside it."
     )
 
 
@@ -110,7 +111,7 @@ def _builder(name: str) -> Callable[..., nn.Module]:
     """Find a name among torchvision's classifiers, then among timm's."""
     known = models.list_models(module=models)
     if name in known:
-        return lambda **about: _checked(models.get_model(name, weights=None, **about), name)
+        return lambda **about: _checked(_of_torchvision(name, **about), name)
     wanted = name.removeprefix(TIMM)
     there = importlib.util.find_spec("timm") is not None
     timm: Any = importlib.import_module("timm") if there else None
@@ -125,6 +126,14 @@ def _builder(name: str) -> Callable[..., nn.Module]:
         "Cure: mend the name, or name a function (path/file.py:function)"
         f"{'.' if there else ', or: ' + command('pip', 'install', 'timm')}"
     )
+
+
+def _of_torchvision(name: str, **about: Any) -> nn.Module:
+    with warnings.catch_warnings():
+        # of how long some take to draw their first weights
+        warnings.simplefilter("ignore", FutureWarning)
+        model: nn.Module = models.get_model(name, weights=None, **about)
+    return model
 
 
 def _from_file(file: Path, function: str) -> nn.Module:
@@ -196,5 +205,8 @@ def _called(file: Path, what: str, call: Callable[[], Any]) -> Any:
 
 def _checked(model: Any, name: str) -> nn.Module:
     if not isinstance(model, nn.Module):
-        raise NetworkError(f"{name} gives a {type(model).__name__}, expected an nn.Module")
+        raise NetworkError(
+            f"{name} gives a {type(model).__name__}, expected an nn.Module. Cure: "
+            "return the network alone."
+        )
     return model

@@ -20,7 +20,7 @@ from kc.comparison.record import WantedForms, record_layers
 from kc.comparison.rows import order_in, rows_of_arrays
 from kc.comparison.settings import CompareSettings
 from kc.comparison.workplace import Workplace
-from kc.errors import FeatureError, ImageError
+from kc.errors import FeatureError, ImageError, NetworkError
 from kc.store import Store
 
 LOG = logging.getLogger(__name__)
@@ -79,9 +79,7 @@ def open_side(
         chosen = {name: what.layers[name] for name in names}
         _refuse_channels_last(what.name, chosen, "save it as array.transpose(0, 3, 1, 2)")
         return ComparedSide(letter, what.name, "features made elsewhere", chosen, what, what.inputs)
-    if isinstance(what, nn.Module):
-        what = OwnNetwork(type(what).__name__, what)
-    network = owned(what)
+    network = _network(letter, what)
     if wanted is None:
         raise FeatureError(
             f"{letter}: {network.name} is a network, so a layer must be named: --layer-{letter} "
@@ -113,6 +111,18 @@ def _refuse_channels_last(name: str, layers: Mapping[str, OwnLayer], cure: str) 
                 f"{name}: '{layer.name}' is {shape}, by its shape a map with its channels last; "
                 f"expected (channels, y, x). Cure: {cure}."
             )
+
+
+def _network(letter: str, what: object) -> OwnNetwork:
+    """Take a network, or a module of the user's by the name of its class."""
+    if isinstance(what, nn.Module):
+        what = OwnNetwork(type(what).__name__, what)
+    if not isinstance(what, OwnNetwork):
+        raise NetworkError(
+            f"{letter} is a {type(what).__name__}, expected a network or features. Cure: an "
+            "nn.Module, kc.read_network(NAME) or kc.read_arrays(FILE)."
+        )
+    return owned(what)
 
 
 def _arrays_named(letter: str, what: OwnArrays, wanted: Choice) -> list[str]:

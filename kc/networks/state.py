@@ -1,5 +1,6 @@
 """Tensors of a file of weights, as people keep them: nested, pickled or not; nothing is run."""
 
+import re
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -99,7 +100,8 @@ def _read(file: Path) -> Any:
             return torch.load(file, map_location="cpu", weights_only=True)
     # whatever a broken file makes its readers raise
     except Exception as error:
-        reason = str(error).strip().partition("\n")[0]
+        # torch prints some of it bold
+        reason = re.sub(r"\x1b\[\d*m", "", str(error)).strip().partition("\n")[0]
         raise NetworkError(
             f"{file}: not readable as weights ({type(error).__name__}: {reason:.200}). Damaged, or "
             "it holds Python objects beside tensors, which kc refuses to run. Cure: save tensors "

@@ -21,7 +21,7 @@ _LEAVES = tuple(v for v in vars(ops).values() if inspect.isclass(v) and issubcla
 """Not looked into, as torchvision's own extractor does not."""
 
 
-class _Tracer(NodePathTracer):
+class _Tracer(NodePathTracer):  # type: ignore[misc]
     """Trace a network of pictures alone, and call modules by their own names."""
 
     def __init__(self) -> None:
@@ -81,10 +81,14 @@ def whole_graph(model: nn.Module) -> fx.GraphModule:
 
 
 def _module_of(model: nn.Module, graph: fx.Graph) -> fx.GraphModule:
-    """Make a graph a module, without what nothing takes and the modules for it."""
+    """Make a graph a module, without what nothing takes and the modules for it.
+
+    The network is set to eval mode, its own way: parts that stay in training mode then stay so.
+    """
+    model.eval()
     whole = fx.GraphModule(model, graph)  # by its modules one tells what may go
     whole.graph.eliminate_dead_code()
-    return fx.GraphModule(model, whole.graph).eval()
+    return fx.GraphModule(model, whole.graph)
 
 
 def record(model: nn.Module, wanted: Sequence[str], images: Tensor) -> dict[str, Tensor]:

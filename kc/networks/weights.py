@@ -55,9 +55,9 @@ def load_into(
     if faults:
         kinds = {"missing in the file": [], "left over": left} | faults
         cure = FLOATS if set(faults) == {KIND} else cure
-        told = [f"{len(names)} {kind} ({some(names)})" for kind, names in kinds.items() if names]
+        listed = [f"{len(names)} {kind} ({some(names)})" for kind, names in kinds.items() if names]
         raise NetworkError(
-            f"{file}: not the weights of this network ({len(own)} tensors): {'; '.join(told)}. "
+            f"{file}: not the weights of this network ({len(own)} tensors): {'; '.join(listed)}. "
             f"Cure: {cure}"
         )
     try:
@@ -193,9 +193,8 @@ def _prefix_of(
             names = f"'{full[0]}' and '{other}'"
             raise NetworkError(
                 f"{file}: holds this network twice, behind {names}, with different numbers; "
-                "expected one. Cure: save the one you mean alone, "
-                f"torch.save({{n.removeprefix('{full[0]}'): v for n, v in state.items() "
-                f"if n.startswith('{full[0]}')}}, FILE)"
+                "expected one. Cure: save the one you mean alone, a dict of its tensors without "
+                f"'{full[0]}' before their names, torch.save(DICT, FILE)."
             )
     return full[0]
 

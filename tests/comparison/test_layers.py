@@ -3,6 +3,7 @@ from dataclasses import dataclass
 import pytest
 import torch
 import torch.nn.functional as F
+from torchvision import models
 
 from kc.comparison import OwnNetwork, layers_of, read_network
 from kc.comparison.layers import tap
@@ -133,3 +134,91 @@ def test_pictures_too_small_for_the_network():
 def test_any_module_will_do():
     module = torch.nn.Sequential(torch.nn.Conv2d(3, 2, 3), torch.nn.ReLU(inplace=True))
     assert layers_of(OwnNetwork("mine", module), 8) == [("0", (2, 6, 6)), ("1", (2, 6, 6))]
+
+
+class Numbered(torch.nn.Module):
+    """Names that end in numbers, hold odd characters, or are those of functions."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv_1, self.conv_2 = torch.nn.Conv2d(3, 4, 3), torch.nn.Conv2d(4, 4, 3)
+        self.add_module("a[0] (x+*", torch.nn.ReLU())
+        self.add = torch.nn.Conv2d(4, 4, 1)
+
+    def forward(self, x):
+        odd = getattr(self, "a[0] (x+*")
+        return self.add(odd(self.conv_2(odd(self.conv_1(x))) + 1)) + 2
+
+
+def test_modules_are_called_by_their_own_names():
+    net = Numbered()
+    listed = [name for name, _ in layers_of(OwnNetwork("mine", net), 16)]
+    odd = "a[0] (x+*"
+    assert listed == ["conv_1", odd, "conv_2", "add_1", f"{odd}_1", "add", "add_2"]
+    found = tap(OwnNetwork("mine", net), listed, 16).extract(PICTURE)
+    one = net.conv_1(PICTURE)
+    assert torch.equal(found["conv_1"], one)
+    assert torch.equal(found["conv_2"], net.conv_2(one.relu()))
+    assert torch.equal(found["add_1"], net.conv_2(one.relu()) + 1)
+    assert torch.equal(found["add"], net.add((net.conv_2(one.relu()) + 1).relu()))
+    assert torch.equal(found["add_2"], net(PICTURE))
+
+
+class Transforming(torch.nn.Module):
+    """Transforms its input as torchvision's pretrained GoogLeNet does."""
+
+    transform_input = True
+    _transform_input = models.GoogLeNet._transform_input
+
+    def __init__(self):
+        super().__init__()
+        self.one = torch.nn.Conv2d(3, 4, 3)
+
+    def forward(self, x):
+        return self.one(self._transform_input(x))
+
+
+def test_a_transform_of_the_input_is_kept():
+    net = Transforming().eval()
+    true = {}
+    made = tap(OwnNetwork("mine", net), ["one"], 16).extract(PICTURE)["one"]
+    net.one.register_forward_hook(lambda _, __, given: true.update(one=given.clone()))
+    net(PICTURE)
+    torch.testing.assert_close(made, true["one"], rtol=1e-5, atol=1e-5)
+    assert not torch.allclose(made, net.one(PICTURE), rtol=1e-2)
+
+
+class Unsteady(torch.nn.Module):
+    def __init__(self, rule):
+        super().__init__()
+        self.one, self.norm, self.rule = torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4), rule
+
+    def train(self, mode=True):
+        super().train(mode)
+        self.norm.train()
+        return self
+
+    def forward(self, x):
+        return self.rule(self, self.one(x)) + 0
+
+
+@pytest.mark.parametrize(
+    ("rule", "told"),
+    [
+        (lambda _, x: F.dropout(x, 0.5, training=True), "node 'add' gives other features each"),
+        (lambda _, x: x + torch.randn(4, 14, 14), "mine: gives other outputs each time"),
+        (lambda _, x: x - x.mean(0), "node 'add' gives of one picture other features beside"),
+        (lambda net, x: net.norm(x), "node 'add' gives of one picture other features beside"),
+    ],
+)
+def test_features_that_are_not_the_pictures_alone(rule, told):
+    with pytest.raises(NetworkError, match=rf"{told}.*Cure: "):
+        tap(OwnNetwork("mine", Unsteady(rule)), ["add"], 16)
+    # what comes before is well
+    if "node" in told:
+        tap(OwnNetwork("mine", Unsteady(rule)), ["one"], 16)
+
+
+def test_a_network_without_a_layer_to_compare():
+    with pytest.raises(NetworkError, match=r"mine: none of its 0 nodes gives features.*Cure"):
+        layers_of(OwnNetwork("mine", torch.nn.Identity()), 16)

@@ -155,3 +155,31 @@ def test_two_projects_may_have_files_of_the_same_name(tmp_path):
     assert [network.model.out_features for network in found] == [3, 5, 3]
     assert sys.path == path
     assert "sizes" not in sys.modules
+
+
+def test_weights_of_networks_that_may_transform_their_input_are_refused(tmp_path):
+    """No state dict tells; the named function's is what it says."""
+    about = {"transform_input": True, "aux_logits": False, "num_classes": 7}
+    net = models.googlenet(init_weights=False, **about)
+    file = tmp_path / "w.pth"
+    torch.save(net.state_dict(), file)
+    given = ", ".join(f"{name}={value}" for name, value in about.items())
+    cure = f"return torchvision.models.googlenet(init_weights=False, {given})"
+    with pytest.raises(NetworkError, match=r"w\.pth: weights for the bare name goo.*Cure") as told:
+        read_network("googlenet", file)
+    assert cure in str(told.value)
+    (tmp_path / "mine.py").write_text(f"import torchvision\n\ndef net():\n    {cure}\n")
+    found = read_network(f"{tmp_path}/mine.py:net", file)
+    assert found.model.transform_input
+    assert torch.equal(found.model.fc.weight, net.fc.weight)
+
+
+def test_an_object_in_a_file_is_a_network_too_and_is_told_what_was_left_over(tmp_path):
+    file = tmp_path / "net.py"
+    file.write_text("from torch import nn\nnet = nn.DataParallel(nn.Linear(2, 3))\n")
+    state = {"net.weight": torch.ones(3, 2), "net.bias": torch.ones(3), "ema": torch.ones(1)}
+    torch.save(state, tmp_path / "w.pt")
+    found = read_network(f"{file}:net", tmp_path / "w.pt")
+    assert found.weights == "w.pt, 1 left over (ema)"
+    assert isinstance(found.model, nn.Linear)
+    assert found.model.weight.tolist() == [[1, 1]] * 3

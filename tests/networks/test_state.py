@@ -102,17 +102,15 @@ def test_two_kilobytes_that_ask_for_a_layer_of_800_gb(tmp_path: Path) -> None:
 @pytest.mark.filterwarnings("ignore")
 def test_sparse_and_quantised_tensors_become_plain_ones(tmp_path: Path) -> None:
     wide = torch.zeros(400, 1000)
-    wide[torch.arange(400), torch.arange(400) * 2] = 1.5
+    wide[torch.arange(40) * 2, torch.arange(40) * 4] = 1.5
     for thin in (wide.to_sparse(), wide.to_sparse_csr(), wide.to_sparse_bsr((4, 4))):
-        # too thin, unless the file holds one number in a hundred
         file = saved(tmp_path / "w.pt", {"w": thin})
-        if thin.layout is torch.sparse_bsr:
-            assert torch.equal(read_state(file)["w"], wide)
-        else:
-            with pytest.raises(NetworkError, match=r"'w' .* is sparse and of 1,600,000 bytes"):
-                read_state(file)
-        few = wide[:50].to_sparse(layout=thin.layout, blocksize=(2, 2) if thin.layout is torch.sparse_bsr else None)
-        assert torch.equal(read_state(saved(file, {"w": few}))["w"], wide[:50])
+        with pytest.raises(NetworkError, match=r"'w' .* is sparse and of 1,600,000 bytes"):
+            read_state(file)
+    for few in (wide[:80].to_sparse(), wide[:80].to_sparse_csr(), wide[:80].to_sparse_bsr((4, 4))):
+        found = read_state(saved(tmp_path / "w.pt", {"w": few}))["w"]
+        assert found.layout is torch.strided
+        assert torch.equal(found, wide[:80])
     numbers = torch.quantize_per_tensor(torch.eye(4), 0.5, 3, torch.qint8)
     found = read_state(saved(tmp_path / "w.pt", {"w": numbers}))["w"]
     assert found.dtype == torch.float32

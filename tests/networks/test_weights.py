@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_model
 from torch import nn
 
 from kc.errors import NetworkError
@@ -42,8 +43,11 @@ def test_weights_that_cannot_be_read(tmp_path):
         read_state(missing)
     pickled = tmp_path / "pickled.pt"
     torch.save({"model": Anything()}, pickled)
-    with pytest.raises(NetworkError, match=r"pickled\.pt: not readable as weights \(Unpickling"):
+    with pytest.raises(
+        NetworkError, match=r"pickled\.pt: not readable as weights \(Unpickling"
+    ) as told:
         read_state(pickled)
+    assert "\x1b" not in str(told.value)
     for name in ("torn.pt", "torn.safetensors"):
         (tmp_path / name).write_bytes(b"PK\x03\x04 torn")
         with pytest.raises(NetworkError, match=rf"{name}: not readable .* refuses to run\. Cure"):
@@ -68,3 +72,117 @@ def test_what_is_to_stay_fresh_stays_whatever_the_file_holds():
     load_into(model, {n: v for n, v in other.items() if n not in fresh}, Path("w"), fresh)
     with pytest.raises(NetworkError, match=r"1 missing in the file \(0\.bias\)\. Cure: mend it"):
         load_into(model, {"0.weight": other["0.weight"]}, Path("w"), fresh, "mend it")
+
+
+def small(tied=False):
+    torch.manual_seed(3)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Conv2d(4, 4, 1))
+    if tied:
+        model.append(nn.Conv2d(4, 4, 1))
+        model[3].weight = model[2].weight
+    return model
+
+
+def changed(model):
+    return {
+        name: value + 1 if value.is_floating_point() else value
+        for name, value in model.state_dict().items()
+    }
+
+
+@pytest.mark.parametrize("prefix", ["net.", "backbone.", "a.b.encoder.", "model._orig_mod."])
+def test_one_prefix_of_any_name_is_taken_off(prefix, caplog):
+    model, state = small(), changed(small())
+    kept = {f"{prefix}{name}": value for name, value in state.items()}
+    extra = {"criterion.weight": torch.ones(3), "n_averaged": torch.tensor(4)}
+    assert load_into(model, kept | extra, Path("w")) == "2 left over (criterion.weight, n_averaged)"
+    assert "w: 2 left over, not taken (criterion.weight, n_averaged)" in caplog.text
+    assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
+
+
+def test_wrappers_within_names_are_left_out():
+    model, state = small(), changed(small())
+    kept = {name.replace("0.", "0.module.", 1): value for name, value in state.items()}
+    assert load_into(model, kept, Path("w")) == ""
+    assert torch.equal(model[0].weight, state["0.weight"])
+
+
+def test_the_same_network_twice_is_refused_unless_it_is_the_same():
+    state = changed(small())
+    twice = {f"{p}{n}": v * k for k, p in ((1, "model."), (2, "ema.")) for n, v in state.items()}
+    with pytest.raises(
+        NetworkError,
+        match=r"w: holds this network twice, behind 'model\.' and 'ema\.', with different .*Cure: "
+        r"save the one you mean alone, a dict of its tensors without 'model\.' before",
+    ):
+        load_into(small(), twice, Path("w"))
+    same = {f"{p}{n}": v for p in ("model.", "ema.") for n, v in state.items()}
+    model = small()
+    load_into(model, same, Path("w"))
+    assert torch.equal(model[0].weight, state["0.weight"])
+    # the names as they stand need no guess
+    model = small()
+    load_into(model, twice | state, Path("w"))
+    assert torch.equal(model[0].weight, state["0.weight"])
+
+
+def test_what_is_missing_behind_a_prefix_is_named():
+    state = {f"net.{name}": value for name, value in small().state_dict().items()}
+    del state["net.2.bias"]
+    with pytest.raises(NetworkError, match=r"1 missing in the file \(2\.bias\); 1 left over"):
+        load_into(small(), state | {"b": torch.ones(1)}, Path("w"))
+
+
+def test_checkpoints_that_hold_averages_too_are_refused(tmp_path):
+    state = changed(small())
+    other = {name: 2 * value for name, value in state.items()}
+    file = tmp_path / "w.pt"
+    torch.save({"state_dict": state, "state_dict_ema": other, "epoch": 3}, file)
+    with pytest.raises(NetworkError, match=r"behind 'state_dict\.' and 'state_dict_ema\.'"):
+        load_into(small(), read_state(file), file)
+    optimiser = torch.optim.Adam(small().parameters())
+    sum(p.sum() for p in optimiser.param_groups[0]["params"]).backward()
+    optimiser.step()
+    torch.save({"weights": state, "optimizer": optimiser.state_dict()}, file)
+    model = small()
+    assert load_into(model, read_state(file), file) == ""
+    assert torch.equal(model[2].weight, state["2.weight"])
+
+
+def test_tied_tensors_may_be_saved_once(tmp_path):
+    first, model = small(tied=True), small(tied=True)
+    with torch.no_grad():
+        first[2].weight.add_(1)
+    save_model(first, str(tmp_path / "w.safetensors"))
+    state = read_state(tmp_path / "w.safetensors")
+    assert torch.equal(state["3.weight"], state["2.weight"])
+    load_into(model, state, Path("w"))
+    assert torch.equal(model[3].weight, first[2].weight)
+    # names dropped without a word in the file
+    model = small(tied=True)
+    load_into(model, {n: v for n, v in state.items() if n != "2.weight"}, Path("w"))
+    assert torch.equal(model[2].weight, first[2].weight)
+    with pytest.raises(
+        NetworkError,
+        match=r"1 one tensor in the network and two in the file \(3\.weight and 2\.weight\)",
+    ):
+        load_into(model, state | {"3.weight": state["2.weight"] + 1}, Path("w"))
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.float8_e4m3fn, torch.complex64])
+def test_numbers_of_another_kind_are_no_weights(dtype):
+    state = nn.Linear(2, 2).state_dict()
+    state["weight"] = state["weight"].to(dtype)
+    with pytest.raises(
+        NetworkError,
+        match=rf"1 of another kind of number \(weight {dtype}, expected torch\.float32\)\. Cure: "
+        "save the weights as float32, dequantised",
+    ):
+        load_into(nn.Linear(2, 2), state, Path("w"))
+
+
+def test_lazy_modules_take_the_shapes_of_the_file():
+    state = nn.Linear(5, 2).state_dict()
+    model = nn.LazyLinear(2)
+    load_into(model, state, Path("w"))
+    assert torch.equal(model.weight, state["weight"])

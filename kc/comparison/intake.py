@@ -18,7 +18,7 @@ SIZES = (224, 32, 28, 64, 96, 128, 256, 299, 384)
 """Sides tried where the one asked for fails, px."""
 
 
-class Seen(NamedTuple):
+class Intake(NamedTuple):
     """What is done to normalised pictures (n, 3, y, x) before a network takes them."""
 
     grey: bool = False
@@ -39,7 +39,7 @@ class Seen(NamedTuple):
         return f"pictures {' and '.join(parts)}" if parts else ""
 
 
-def seen_by_network(network: OwnNetwork, size: int) -> Seen:
+def intake_of(network: OwnNetwork, size: int) -> Intake:
     """Find how a network takes pictures, by trying: as they are, in its precision, grey.
 
     A way counts where what comes out has a row a picture; else the first that raises nothing.
@@ -50,10 +50,10 @@ def seen_by_network(network: OwnNetwork, size: int) -> Seen:
         It needs more than pictures, or takes none of this size; says which it takes.
     """
     _check_arguments(network)
-    found, errors = _tried(network, size)
-    if found is not None:
-        return found
-    raise NetworkError(_why_not(network, size, errors[-1])) from errors[-1]
+    ways, errors = _tried(network, size)
+    if ways:
+        return max(ways, key=lambda way: ways[way])
+    raise NetworkError(_why_not(network, size, errors)) from errors[-1]
 
 
 def drawn(network: OwnNetwork, size: int, count: int = 2) -> Tensor:
@@ -75,8 +75,11 @@ def tensors_in(given: object) -> list[Tensor]:
     return found
 
 
-def _tried(network: OwnNetwork, size: int) -> tuple[Seen | None, list[Exception]]:
-    pictures, errors, second = drawn(network, size), [], None
+def _tried(network: OwnNetwork, size: int) -> tuple[dict[Intake, bool], list[Exception]]:
+    """Try all ways up to the first that gives a row a picture; tell which do, and what failed."""
+    pictures = drawn(network, size)
+    ways: dict[Intake, bool] = {}
+    errors: list[Exception] = []
     for way in _ways(network.model):
         try:
             with torch.inference_mode(), torch.random.fork_rng(devices=[]):
@@ -84,16 +87,16 @@ def _tried(network: OwnNetwork, size: int) -> tuple[Seen | None, list[Exception]
         except Exception as error:
             errors.append(error)
             continue
-        if any(value.ndim and len(value) == len(pictures) for value in given):
-            return way, errors
-        second = second or way
-    return second, errors
+        ways[way] = any(value.ndim > 0 and len(value) == len(pictures) for value in given)
+        if ways[way]:
+            break
+    return ways, errors
 
 
-def _ways(model: nn.Module) -> Iterator[Seen]:
+def _ways(model: nn.Module) -> Iterator[Intake]:
     own = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
     for grey in (False, True):
-        yield from (Seen(grey, dtype) for dtype in dict.fromkeys((torch.float32, own)))
+        yield from (Intake(grey, dtype) for dtype in dict.fromkeys((torch.float32, own)))
 
 
 def _check_arguments(network: OwnNetwork) -> None:
@@ -114,17 +117,19 @@ def _check_arguments(network: OwnNetwork) -> None:
         )
 
 
-def _why_not(network: OwnNetwork, size: int, error: Exception) -> str:
+def _why_not(network: OwnNetwork, size: int, errors: list[Exception]) -> str:
     """Say what a network takes in place of pictures of a size."""
+    first = next((m for m in network.model.modules() if isinstance(m, nn.Conv2d)), None)
+    channels = 3 if first is None else first.in_channels
+    # in colour first, then grey
+    error = errors[-1] if channels == 1 else errors[len(errors) // 2 - 1]
     told = f"({type(error).__name__}: {' '.join(str(error).split()):.300})"
     for other in SIZES:
-        if other != size and _tried(network, other)[0] is not None:
+        if other != size and any(_tried(network, other)[0].values()):
             return (
                 f"{network.name}: does not take pictures of {size} px {told}. Cure: the size it "
                 f"was made for, with --size; it takes {other}."
             )
-    first = next((m for m in network.model.modules() if isinstance(m, nn.Conv2d)), None)
-    channels = 3 if first is None else first.in_channels
     if channels not in (1, 3):
         return (
             f"{network.name}: takes {channels} channels, and pictures have 3, or 1 made grey "
