@@ -205,9 +205,10 @@ def test_names_no_folder_can_have_are_compared_all_the_same(tmp_path):
     values = rng.normal(size=(80, 3)).astype(np.float32)
     noise = rng.normal(size=(80, 3)).astype(np.float32)
     turned = values @ rng.normal(size=(3, 3)).astype(np.float32)
-    layers = {"subset": values, "n" * 300: noise, "a b": turned, "a_b": noise, "$x_$^": turned}
-    a = OwnArrays("a", layers, tmp_path)
-    b = OwnArrays("b", {"image_id": values, "..": noise}, tmp_path)
+    layers = {"subset": turned, "$a b$": values, "$a_b$": noise}
+    np.save(tmp_path / "x.npy", values)
+    a = OwnArrays("a", layers, tmp_path / "x.npy")
+    b = OwnArrays("b", {"n" * 300: values}, tmp_path / "x.npy")
     found = compare_layers(a, b, out=tmp_path / "out", settings=SETTINGS)
     for of_a, one in layers.items():
         for of_b, other in b.arrays.items():
@@ -216,7 +217,5 @@ def test_names_no_folder_can_have_are_compared_all_the_same(tmp_path):
             for share in (row["xdelta_a"], row["xdelta_b"]):
                 assert share < 0.01 if alike else share > 0.8
     folders = [path.name for path in (tmp_path / "out" / "fits").iterdir() if path.is_dir()]
-    assert len(folders) == 2 * 5 * 2
+    assert len(folders) == 3 * 2
     write_matrix(found, tmp_path / "out")
-    again = compare_layers(a, b, out=tmp_path / "out", settings=SETTINGS)
-    pd.testing.assert_frame_equal(again.table, found.table)
