@@ -19,7 +19,7 @@ class ZippedArray:
         self.path, self.member = path, member
         with zipfile.ZipFile(path) as file, file.open(member) as opened:
             form = np.lib.format
-            is_first = form.read_magic(opened) == (1, 0)  # type: ignore[no-untyped-call]
+            is_first = form.read_magic(opened) == (1, 0)
             read = form.read_array_header_1_0 if is_first else form.read_array_header_2_0
             self.shape, _, self.dtype = read(opened)
 

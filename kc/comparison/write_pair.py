@@ -24,7 +24,9 @@
     Where the layers are maps: image, x*, x^(0) .. x^Delta of some filters.
 ``pictures.zarr``, ``activations/a.zarr``, ``activations/b.zarr``
     Stores (:mod:`kc.store`) with rows in one order. An array of activations is called by the
-    node's name and its form (``@pool``, ``@grid``, ``@patches``, ``@class``).
+    node's name and its form (``@pool``, ``@grid``, ``@patches``, ``@class``); a name that no folder
+    can have, or a coordinate has, is followed by a digest
+    (:func:`kc.comparison.forms.storable`).
 ``fits/b-from-a``, ``fits/a-from-b`` (``.2``, .. with ``--repeats``, ``.K1``, ``.lambda-0.1``, ..
     with ``--ladder``)
     g of each direction (:func:`kc.consistency.saved.load_fit`) with ``variances.csv``.

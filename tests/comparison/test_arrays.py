@@ -1,12 +1,17 @@
 """Features made elsewhere: files, ids, rows, and what of them is refused."""
 
+import re
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 import zarr
 
 from kc.comparison import CompareSettings, OwnArrays, compare, read_arrays, read_network
+from kc.comparison.arrays import import_arrays
+from kc.comparison.forms import Form
+from kc.comparison.kinds import convert
 from kc.errors import FeatureError, ImageError, StoreError
 from kc.settings.feature_maps import Activations
 from kc.settings.reconstruction import Consistency, Optimiser
@@ -35,6 +40,18 @@ def saved(path, values):
 
 def of(path, ids=None):
     return read_arrays(str(path), ids)
+
+
+def stored(spec, folder, memory_gb=4.0):
+    """Return the arrays of a file as a comparison has them, by layer."""
+    side = read_arrays(str(spec))
+    wanted = {name: [Form()] for name in side.layers}
+    rows = pd.DataFrame({"image_id": [f"r{k}" for k in range(len(side))], "subset": "train"})
+    consistency = SETTINGS.consistency.model_copy(update={"memory_gb": memory_gb})
+    settings = SETTINGS.model_copy(update={"consistency": consistency})
+    out = folder / "made" / "a.zarr"
+    store = import_arrays(side, wanted, rows, np.arange(len(side))[::-1], settings, out)
+    return {name: store[Form().array(name)][:][::-1] for name in side.layers}
 
 
 def ids_in(path, names):
@@ -244,6 +261,13 @@ def test_ids_are_text_one_a_line(tmp_path):
             FeatureError, match=r"ids\.txt: not readable as text in UTF-8 \(.*\)\. C"
         ):
             of(x, file)
+    file.write_bytes("a\nb\nc\n".encode("utf-16"))
+    with pytest.raises(FeatureError, match=r"Cure: save .* UTF-8, such as by iconv -f UTF-16 -t U"):
+        of(x, file)
+    for content in ("a\n\nc\n", "a\nb\n \n", "\n\n\n"):
+        file.write_text(content)
+        with pytest.raises(FeatureError, match=r"ids\.txt: line \d is empty; expected .* 3 lines"):
+            of(x, file)
     for content in (b"a\nb\0\nc\n", b"a\n" + b"b" * 5000 + b"\nc\n"):
         file.write_bytes(content)
         with pytest.raises(FeatureError, match=r"ids\.txt: line 2 is no id: it has [\d,]+ charact"):
@@ -345,3 +369,146 @@ def test_rounding_that_counts_as_xdelta_is_said(tmp_path):
     assert told[0].startswith("Warning: b's layer y is stored as float16, whose rounding makes")
     assert "save the features as float32" in told[0]
     assert held_out(found)["b"] > 0.01
+
+
+def npy(path, values, **how):
+    with path.open("wb") as file:
+        np.lib.format.write_array(file, values, **how)
+    return path
+
+
+def test_every_way_to_write_numbers_gives_these_numbers(tmp_path):
+    whole = np.rint(10 * X)
+    group = {number: tmp_path / f"{number}.zarr" for number in (2, 3)}
+    for number, path in group.items():
+        made = zarr.open_group(path, mode="w", zarr_format=number)
+        made.create_array("deep/er/layer", data=whole.astype(">f4"), chunks=(30, 3))
+    np.savez_compressed(tmp_path / "x.npz", **{"g/layer": whole, "label": np.arange(ROWS)})
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["deep/layer"] = whole.astype(">f8")
+        file["soft"] = h5py.SoftLink("/deep/layer")
+    (tmp_path / "X.NPY").write_bytes(npy(tmp_path / "x.npy", whole).read_bytes())
+    specs = [npy(tmp_path / f"{kind}.npy", whole.astype(kind)) for kind in ("f2", "f4", "g", "i1")]
+    specs += [npy(tmp_path / f"b{k}.npy", whole.astype(k)) for k in (">f2", ">f4", ">f8", ">i2")]
+    specs += [npy(tmp_path / f"v{n}.npy", whole, version=(n, 0)) for n in (1, 2, 3)]
+    specs += [npy(tmp_path / "fortran.npy", np.asfortranarray(whole)), tmp_path / "X.NPY"]
+    specs += [tmp_path / "x.npz", f"{tmp_path}/x.npz:g/layer", tmp_path / "x.h5"]
+    specs += [f"{tmp_path}/x.h5:soft", f"{tmp_path}/x.h5:/deep/layer", *group.values()]
+    specs += [f"{group[2]}:deep/er/layer", f"{group[3]}/"]
+    for spec in specs:
+        (found,) = read_arrays(str(spec)).arrays.values()
+        values = np.asarray(found[:], np.float64)
+        np.testing.assert_allclose(values, whole, rtol=1e-6, err_msg=str(spec))
+    # as they are stored, row by row: the big-endian half, the zip, zarr, HDF5
+    for number, spec in enumerate([tmp_path / "b>f2.npy", *specs[-8::3]]):
+        (values,) = stored(spec, tmp_path / str(number), memory_gb=1e-9).values()
+        np.testing.assert_allclose(values, whole, rtol=1e-6, err_msg=str(spec))
+
+
+def test_what_a_layer_is_called_does_not_change_it(tmp_path):
+    """Coordinates of the store, its own files, and what no folder can be called."""
+    names = ["subset", "image_id", "label", "zarr.json", "..", "", "a\\b", "x@pool", "n" * 300]
+    values = {name: X + number for number, name in enumerate([*names, "x", "N" * 300, "é\n$"])}
+    side = OwnArrays("x", values, saved(tmp_path / "x.npy", X))
+    wanted = {name: [Form()] for name in values}
+    rows = pd.DataFrame({"image_id": [f"r{k}" for k in range(ROWS)], "subset": "train"})
+    store = import_arrays(side, wanted, rows, np.arange(ROWS), SETTINGS, tmp_path / "a.zarr")
+    for name, expected in values.items():
+        np.testing.assert_array_equal(store[Form().array(name)][:], expected)
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        (X + 1j, r"complex64 of shape .* Cure: numpy\.concatenate\(\[array\.real"),
+        (X > 0, r"bool of shape .* Cure: array\.astype\('float32'\)"),
+        (X[:, 0], r"float32 of shape \(200,\); .* Cure: array\[:, None\]"),
+        (X[0, 0], r"float32 of shape \(\); .* Cure: save features of at least one unit"),
+        (X[:, :0], r"float32 of shape \(200, 0\); .* Cure: save features of at least one unit"),
+        (
+            X[:, :, None, None, None],
+            r"float32 of shape .* Cure: array\.reshape\(len\(array\), -1\)",
+        ),
+        (np.array([["a"]] * ROWS), r"<U1 of shape .* Cure: save numbers"),
+        (np.zeros((ROWS, 2), [("a", "f4")]), r"\[\('a', '<f4'\)\] of shape .* Cure: save numbers"),
+    ],
+)
+def test_what_is_no_feature_says_how_to_make_it_one(tmp_path, values, told):
+    saved(tmp_path / "x.npy", values)
+    np.savez(tmp_path / "x.npz", x=values)
+    for name in ("x.npy", "x.npz"):
+        with pytest.raises(FeatureError, match=rf"{name}: no features in it\. 'x' is {told}"):
+            of(tmp_path / name)
+
+
+def test_an_npz_that_is_none(tmp_path):
+    np.savez(tmp_path / "x.npz", X)
+    whole = (tmp_path / "x.npz").read_bytes()
+    np.savez(tmp_path / "objects.npz", np.array([[{}]], object))
+    with pytest.raises(FeatureError, match=r"objects\.npz: no features in it\. 'arr_0' is object"):
+        of(tmp_path / "objects.npz")
+    for name, content in (("cut", whole[:-30]), ("none", b""), ("text", b"text" * 99)):
+        (tmp_path / f"{name}.npz").write_bytes(content)
+        with pytest.raises(FeatureError, match=rf"{name}\.npz: not readable as \.npz \(BadZipFile"):
+            of(tmp_path / f"{name}.npz")
+    flipped = bytearray(whole)
+    flipped[len(whole) // 2] ^= 1
+    (tmp_path / "flipped.npz").write_bytes(flipped)
+    with pytest.raises(
+        FeatureError, match=r"flipped\.npz: .*(cannot be read|not readable as) .*CRC"
+    ):
+        stored(tmp_path / "flipped.npz", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "cure"),
+    [
+        ("x.pt", b"PK\3\4", r"numpy\.save\('x\.npy', torch\.load\('.*x\.pt', weights_only=True\)"),
+        ("x.csv", b"1,2", r"numpy\.save\('x\.npy', numpy\.loadtxt\('.*x\.csv', delimiter=','"),
+        (
+            "x.mat",
+            b"MATLAB",
+            r"scipy\.io\.loadmat\('.*x\.mat'\)\['NAME'\]\); of version 7\.3: h5py",
+        ),
+        ("x.pkl", b"\x80", r"pickle\.load\(open\('.*x\.pkl', 'rb'\)\)\); kc runs no pickles"),
+        ("x{0}.py", b"", r"name the function in it that gives the network, .*x\{0\}\.py:function"),
+        ("x.zip", b"PK", r"unpack it; pictures may be packed"),
+        ("x.png", b"", r"pictures are named with --images"),
+        ("x.what", b"", r"numpy\.save\('x\.npy', array of numbers\)"),
+        ("x.arr", b"\x93NUMPY", r"it is an array of numpy's: rename it to x\.npy"),
+        ("x.nc", b"\x89HDF\r\n\x1a\n", r"it is HDF5: rename it to x\.h5"),
+        ("folder/", b"", r"name a file; a folder of pictures is named with --images"),
+        ("x.d/zarr.json", b"", r"it holds zarr: rename it to x\.d\.zarr"),
+    ],
+)
+def test_a_file_of_another_kind_says_how_to_convert_it(tmp_path, name, content, cure):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.mkdir() if name.endswith("/") else path.write_bytes(content)
+    path = path.parent if name.endswith("zarr.json") else path
+    told = (
+        rf"{re.escape(str(path))}: a \w+, but of no kind that features are read from; .*FILE\.npz"
+    )
+    for read in (read_network, read_arrays):
+        with pytest.raises(FeatureError, match=rf"{told}.*Cure: .*{cure}"):
+            read(str(path))
+    with pytest.raises(FeatureError, match=r"nothing\.csv: no such file; expected FILE\.npy, FILE"):
+        read_arrays(f"{tmp_path}/nothing.csv")
+
+
+def test_a_zip_called_npy_is_told(tmp_path):
+    np.savez(tmp_path / "x.npz", X)
+    path = (tmp_path / "x.npz").rename(tmp_path / "x.npy")
+    assert convert(path) == "it is a zip, as numpy.savez writes: rename it to x.npz"
+    with pytest.raises(FeatureError, match=r"x\.npy: not readable as .*rename it to x\.npz"):
+        of(path)
+
+
+def test_features_too_small_to_vary_say_so(tmp_path):
+    small = of(saved(tmp_path / "x.npy", X * np.float32(1e-20)))
+    right = of(saved(tmp_path / "y.npy", Y))
+    with pytest.raises(
+        FeatureError, match=r"constant .* but for a standard deviation of 1e-20; .* multiply the f"
+    ):
+        compare(small, right, out=tmp_path / "out", settings=SETTINGS)

@@ -177,6 +177,17 @@ def test_one_file_of_weights_for_both_is_one_network(nets, photos, tmp_path):
         ("--test-share", 1, r"SettingsError: --test-share: Input should be less than 1 (got 1.0)"),
         ("--ids-a", "ids.txt", r"SettingsError: ids_a 'ids.txt': "),
         ("--epochs", 0, r"SettingsError: --epochs: Input should be greater than or equal to 1"),
+        ("--penalty", "nan", r"SettingsError: --penalty: Input should be a finite number"),
+        (
+            "--device",
+            "gpu",
+            r"DeviceError: device: 'gpu'; expected auto, cpu or cuda. Cure: one of",
+        ),
+        (
+            "--device",
+            "mps",
+            r"DeviceError: device: 'mps'; expected auto, cpu or cuda. Cure: one of",
+        ),
     ],
 )
 def test_what_the_user_can_mend_is_one_message(nets, photos, tmp_path, option, value, told):

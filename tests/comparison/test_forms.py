@@ -1,9 +1,11 @@
 """Tokens, grids and means: what of two layers is put side by side."""
 
+import re
+
 import pytest
 import torch
 
-from kc.comparison.forms import Form, OwnLayer, align, prefix_of
+from kc.comparison.forms import Form, OwnLayer, align, prefix_of, storable
 from kc.errors import FeatureError
 
 MAP, OTHER_MAP = OwnLayer("conv", (6, 4, 4)), OwnLayer("conv2", (8, 7, 7))

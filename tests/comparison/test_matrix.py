@@ -8,7 +8,14 @@ import pytest
 import torch
 from PIL import Image
 
-from kc.comparison import CompareSettings, compare, compare_layers, estimate, read_network
+from kc.comparison import (
+    CompareSettings,
+    OwnArrays,
+    compare,
+    compare_layers,
+    estimate,
+    read_network,
+)
 from kc.comparison.layers import distinct_layers
 from kc.comparison.networks import OwnNetwork
 from kc.comparison.write_matrix import best, matrix_figure, write_matrix
@@ -190,3 +197,25 @@ def test_the_heatmaps_show_what_the_table_says(networks, photos, tmp_path):
     ]
     lowest = found.table.loc[found.table["xdelta_b"].idxmin()]
     assert f"{lowest['layer_a']} of a gives {100 * (1 - lowest['xdelta_b']):.1f} %" in best(found)
+
+
+def test_names_no_folder_can_have_are_compared_all_the_same(tmp_path):
+    """Some are a coordinate's, one is too long, and two would have shared a fit's folder."""
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(80, 3)).astype(np.float32)
+    noise = rng.normal(size=(80, 3)).astype(np.float32)
+    turned = values @ rng.normal(size=(3, 3)).astype(np.float32)
+    layers = {"subset": turned, "$a b$": values, "$a_b$": noise}
+    np.save(tmp_path / "x.npy", values)
+    a = OwnArrays("a", layers, tmp_path / "x.npy")
+    b = OwnArrays("b", {"n" * 300: values}, tmp_path / "x.npy")
+    found = compare_layers(a, b, out=tmp_path / "out", settings=SETTINGS)
+    for of_a, one in layers.items():
+        for of_b, other in b.arrays.items():
+            alike = (one is noise) == (other is noise)
+            row = cell(found, of_a, of_b)
+            for share in (row["xdelta_a"], row["xdelta_b"]):
+                assert share < 0.01 if alike else share > 0.8
+    folders = [path.name for path in (tmp_path / "out" / "fits").iterdir() if path.is_dir()]
+    assert len(folders) == 3 * 2
+    write_matrix(found, tmp_path / "out")

@@ -12,7 +12,7 @@ from kc.comparison import CompareSettings, compare, compare_layers, read_arrays,
 from kc.comparison import make as custom
 from kc.comparison import write_pair as comparison
 from kc.comparison.outputs import LEDGER
-from kc.comparison.places import refuse_inputs
+from kc.comparison.places import check_writable, refuse_inputs
 from kc.errors import StoreError
 from kc.report import tables
 from kc.report.page import FILES
@@ -268,3 +268,23 @@ def test_writing_a_comparison_elsewhere_is_checked_too(features, tmp_path):
     with pytest.raises(StoreError, match=r"page: kc did not make tables/peers\.md, and"):
         comparison.write_comparison(found, tmp_path / "page")
     assert files(tmp_path / "page") == {"tables/peers.md": b"mine"}
+
+
+def test_what_cannot_be_written_to_is_refused_and_left(features: Path, tmp_path: Path):
+    (tmp_path / "lost").symlink_to("nowhere")
+    (tmp_path / "ring").symlink_to("ring")
+    (tmp_path / "file").write_text("mine")
+    places = {
+        "lost": "lost: kc cannot write there \\(a link to what is not there, nowhere\\). Cure",
+        "ring/sub": "kc cannot write there \\(.*[Ll]oop",
+        "y" * 300: r"kc cannot write there \(.*File name too long.*\)\. Cure: another --out",
+        "/".join(["y" * 200] * 25): r"kc cannot write there \(.*File name too long",
+        "o\udcff": r"o\\udcff: kc cannot write there \(no name in UTF-8\)\. Cure",
+        "file": "kc did not make .*file, and writes here",
+        "file/sub": "kc did not make .*file, and writes here",
+        "/proc/kc": "/proc/kc: kc cannot write there .*Cure: another --out",
+    }
+    for name, told in places.items():
+        refused(tmp_path, tmp_path / name, told, features, features)
+    check_writable(tmp_path / "new/folder")
+    assert not (tmp_path / "new").exists()

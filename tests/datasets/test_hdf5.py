@@ -122,8 +122,27 @@ def test_what_lies_behind_a_link_cannot_be_named(tmp_path):
         file["good"] = X
     with pytest.raises(FeatureError, match=r"'way' is a link into another file"):
         read_arrays(f"{tmp_path}/x.h5:way/d")
-    with pytest.raises(FeatureError, match=r"no array 'soft' in it; there are good"):
+    with pytest.raises(FeatureError, match=r"'soft' leads into another file, 'secret\.h5', which"):
         read_arrays(f"{tmp_path}/x.h5:soft")
+
+
+def test_links_within_the_file_are_followed(tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["g/d"] = X
+        file["g/beside"] = h5py.SoftLink("d")
+        file["twice"] = h5py.SoftLink("/way/beside")
+        file["way"] = h5py.SoftLink("/g")
+        file["hard"] = file["g/d"]
+        file["lost"] = h5py.SoftLink("/nowhere")
+        file["ring"] = h5py.SoftLink("/ring")
+    for name in ("g/d", "/g/d", "g/beside", "twice", "way/d", "hard"):
+        found = read_arrays(f"{tmp_path}/x.h5:{name}")
+        assert list(found.layers) == [name.strip("/").replace("/", ".")]
+        np.testing.assert_array_equal(found.arrays[name.strip("/").replace("/", ".")][:], X)
+    assert list(read_arrays(f"{tmp_path}/x.h5").layers) == ["g.d"]
+    for name in ("lost", "ring", "way", "g/d/e"):
+        with pytest.raises(FeatureError, match=rf"no array '{name}' in it; there are g/d\. Cure"):
+            read_arrays(f"{tmp_path}/x.h5:{name}")
 
 
 def test_parts_from_elsewhere_are_refused(tmp_path, monkeypatch):

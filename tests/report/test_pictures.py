@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from PIL import Image
 
 from kc.errors import FeatureError
 from kc.report.choose import CHOICE, choose_filters, choose_images
-from kc.report.figures import write_figure
+from kc.report.figures import literal, write_figure
 from kc.report.pictures import SCALE, Panel, enlarge_map, feature_maps
 
 FILTERS = np.array([4, 4, 9])
@@ -310,3 +311,19 @@ def test_rows_that_do_not_match_are_refused():
         feature_maps(images(0), panels(), [], FILTERS[:0], caption="")
     with pytest.raises(FeatureError, match=r"panel 'y': shape \(2, 5, 6\); expected maps \(3, h"):
         feature_maps(images(), [Panel("y", smooth((2, 5, 6)))], TITLES, FILTERS, caption="")
+
+
+@pytest.mark.parametrize("text", ["sale_$5_or_$6^_1.png", "$x$", r"\$a\$", "$", "a\tb", "{}%_^$$"])
+def test_texts_of_the_users_are_no_formulas(text: str):
+    """Two dollars began a formula, which this is not: a traceback after all the work."""
+    shown, is_formula = Text()._preprocess_math(literal(text))
+    assert (shown, is_formula) == (text.replace("\t", "\N{REPLACEMENT CHARACTER}"), False)
+    title = f"filter 4 {text}"
+    figure = feature_maps(images(1), [panel(1)], [title], FILTERS[:1], caption=literal(text))
+    figure.savefig(BytesIO(), format="svg")
+    axes = next(axes for axes in figure.axes if axes.get_ylabel())
+    assert literal(text).split()[-1] in axes.get_ylabel()
+
+
+def panel(rows: int) -> Panel:
+    return Panel("x$^\\Delta$", smooth((rows, 5, 6), 1))

@@ -198,3 +198,15 @@ def test_what_is_no_zarr(tmp_path):
         (path / "zarr.json").write_text(text, encoding="latin-1")
         with pytest.raises(StoreError, match=rf"{name}\.zarr: not readable as zarr \(\w+Error: "):
             open_foreign(path)
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_groups_in_groups_are_read(tmp_path, zarr_format):
+    group = zarr.open_group(tmp_path / "x.zarr", mode="w", zarr_format=zarr_format)
+    group.create_array("a/b/c", data=X)
+    group.create_array("d", data=2 * X)
+    group.create_group("empty")
+    found = open_foreign(tmp_path / "x.zarr")
+    assert sorted(found) == ["a/b/c", "d"]
+    np.testing.assert_array_equal(found["a/b/c"][:], X)
+    np.testing.assert_array_equal(found["d"][:], 2 * X)

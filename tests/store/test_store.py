@@ -214,6 +214,14 @@ def test_ids_must_be_unique(tmp_path):
         StoreWriter(tmp_path / "a.zarr", "k", StoreContent([spec], twice, SHARD))
 
 
+def test_two_of_one_name_are_refused(tmp_path):
+    for names in (["label"], ["image_id"], ["conv", "conv"]):
+        specs = [ArraySpec(name, ("image",), (ROWS,), "float32") for name in names]
+        with pytest.raises(StoreError, match=rf"two would be called '{names[0]}': .*Cure: another"):
+            StoreWriter(tmp_path / "a.zarr", "k", StoreContent(specs, coordinates(), SHARD))
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_killed_writer_ends_byte_identical(tmp_path):
     undisturbed = files(fill(tmp_path / "whole.zarr"))
     path = tmp_path / "killed.zarr"
