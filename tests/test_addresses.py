@@ -97,3 +97,9 @@ def test_files_below_an_address_come_before_its_query():
     }
     settings = load_settings({"datasets": {"dogs": about}})
     assert settings.downloads()[0][0] == "https://h/x/a.tar?sig=1"
+
+
+def test_bytes_of_a_name_that_are_no_utf8_are_escaped():
+    told = str(SettingsError("/data/caf\udce9/é.png: no picture"))
+    assert told == "/data/caf\\udce9/é.png: no picture"
+    assert told.encode()

@@ -47,7 +47,10 @@ def as_rgb(picture: Image.Image) -> Rgb:
         Whole numbers of 32 bits, or fractions: no file says which of them is white. Colours that
         Pillow cannot bring to RGB.
     """
-    told = ["turned"] if picture.getexif().get(ROTATION, 1) != 1 else []
+    told = []
+    # what a camera wrote beside the picture may be damaged where the picture is not
+    with suppress(Exception):
+        told += ["turned"] if picture.getexif().get(ROTATION, 1) != 1 else []
     try:
         converted = _converted(picture)
     except ValueError as error:

@@ -28,6 +28,8 @@ LISTS = (
     "train_test_split.txt",
     "classes.txt",
 )
+DIGITS = 18
+"""Of a number; Python refuses to read very many."""
 _SUBSETS: Mapping[str, Subset] = {"1": "train", "0": "test"}
 
 
@@ -89,16 +91,19 @@ def _read_list(files: Files, name: str) -> dict[int, _Line]:
     if name not in files:
         raise ImageError(f"{files.where}: '{name}' is missing. Cure: fetch the whole archive.")
     try:
-        text = files.read(name).decode("utf-8")
+        text = files.read(name).decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ImageError(f"{files.where}: {name} is not UTF-8 text ({error}).") from error
+        raise ImageError(
+            f"{files.where}: {name} is not UTF-8 text ({error}). "
+            "Cure: fetch the official archive, or save the list as UTF-8."
+        ) from error
     lines: dict[int, _Line] = {}
     for count, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue
-        number, _, rest = line.strip().partition(" ")
+        number, rest = [*line.split(maxsplit=1), ""][:2]
         at = f"{name} line {count}"
-        if not number.isdecimal() or not rest.strip():
+        if not _is_number(number) or not rest.strip():
             raise _malformed(files, at, line, "a number, a space and a value")
         if int(number) in lines:
             raise _malformed(files, at, line, f"number {number} once, it stands above already")
@@ -108,9 +113,13 @@ def _read_list(files: Files, name: str) -> dict[int, _Line]:
     return lines
 
 
+def _is_number(text: str) -> bool:
+    return text.isdecimal() and len(text) <= DIGITS
+
+
 def _malformed(files: Files, at: str, got: str, expected: str) -> ImageError:
     return ImageError(
-        f"{files.where}: {at}: expected {expected}, got '{got}'. "
+        f"{files.where}: {at}: expected {expected}, got '{got:.200}'. "
         "Cure: mend the line, or fetch the official archive."
     )
 
@@ -133,7 +142,7 @@ def _check_same_numbers(
 
 
 def _class_number(files: Files, line: _Line, classes: Mapping[int, _Line]) -> int:
-    if not line.text.isdecimal() or int(line.text) not in classes:
+    if not _is_number(line.text) or int(line.text) not in classes:
         raise _malformed(files, line.at, line.text, "a class number of classes.txt")
     return int(line.text)
 

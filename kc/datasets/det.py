@@ -97,6 +97,11 @@ def _listed(files: Files, names: Sequence[str], root: str) -> list[_Picture]:
                     f"{files.where}: {picture.at}: '{picture.image_id}' stands already in "
                     f"{known.at}. Cure: keep one of the two."
                 )
+        if subset not in {picture.subset for picture in found.values()}:
+            raise ImageError(
+                f"{files.where}: no picture with objects in {', '.join(lists)}. "
+                "Cure: fetch the archive again, whole."
+            )
     return list(found.values())
 
 

@@ -169,6 +169,10 @@ def _go_on(url: str, part: Path, file: BinaryIO, checked: bool) -> None:
             file.flush()
         if answer.raw.length_remaining:
             raise _LostError(f"the connection ended after {part.stat().st_size:,} bytes")
+        # nothing but the file itself tells then whether it came whole
+        untold = answer.raw.length_remaining is None and not answer.raw.chunked
+        if untold and not checked and (fault := _fault(part)):
+            raise _LostError(f"its length was not told, and what came is no whole file: {fault}")
 
 
 def _begin(answer: requests.Response, have: int, validator: str | None) -> int | None:

@@ -21,7 +21,7 @@ def plain_name(name: str) -> str:
     return str(PurePosixPath(name))
 
 
-def followed[Member](
+def with_links[Member](
     files: Mapping[str, Member], links: Mapping[str, str]
 ) -> tuple[dict[str, Member], Counter[str]]:
     """Add what symbolic links lead to: a file, or all files below a folder.

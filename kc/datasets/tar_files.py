@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 from typing import BinaryIO
 
-from kc.datasets.members import NOWHERE, climbs, followed, plain_name
+from kc.datasets.members import NOWHERE, climbs, plain_name, with_links
 from kc.datasets.opening import known_as
 from kc.datasets.unpack import BROKEN, Limits, truncated
 from kc.errors import ImageError
@@ -57,7 +57,7 @@ def open_tar(where: Path, plain: BinaryIO) -> tarfile.TarFile:
     except (*BROKEN, ValueError, OverflowError, RecursionError) as error:
         plain.seek(0)
         what = known_as(plain.read(_START))
-        raise ImageError(other(where, what) if what else truncated(where, error)) from error
+        raise ImageError(no_archive(where, what) if what else truncated(where, error)) from error
     plain.seek(tar.offset)
     if plain.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
         plain.seek(max(tar.offset - tarfile.BLOCKSIZE, 0))
@@ -66,7 +66,7 @@ def open_tar(where: Path, plain: BinaryIO) -> tarfile.TarFile:
     return tar
 
 
-def other(where: Path, what: str) -> str:
+def no_archive(where: Path, what: str) -> str:
     """Word what a file is told by that is no archive but something else."""
     return (
         f"{where}: no archive that kc reads, it is {what.removeprefix('a damaged ')}. Expected a "
@@ -104,7 +104,7 @@ def _judged_members(
             left_out[NOWHERE] += 1
         elif member.issym():
             links[plain_name(member.name)] = member.linkname
-    found, unfollowed = followed(members, links)
+    found, unfollowed = with_links(members, links)
     return found, unfollowed + left_out
 
 

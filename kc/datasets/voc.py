@@ -97,6 +97,10 @@ def _listed(files: Files, root: str) -> dict[str, tuple[Subset, str]]:
                     f"{listed[image_id][1]}. Cure: keep one of the two."
                 )
             listed[image_id] = (subset, at)
+        if subset not in {each for each, _ in listed.values()}:
+            raise ImageError(
+                f"{files.where}: '{name}' lists nothing. Cure: fetch the archive again."
+            )
     return listed
 
 

@@ -5,7 +5,7 @@ import zipfile
 from collections import Counter
 from pathlib import Path
 
-from kc.datasets.members import climbs, followed, plain_name
+from kc.datasets.members import climbs, plain_name, with_links
 from kc.datasets.unpack import BROKEN, Limits
 from kc.errors import ImageError
 
@@ -29,7 +29,7 @@ class ZipFiles:
         except _FAULTS as error:
             raise ImageError(_cut(where, error)) from error
         members, links = self._judged(limits)
-        self._members, self._left_out = followed(members, links)
+        self._members, self._left_out = with_links(members, links)
 
     def close(self) -> None:
         """Close the file."""

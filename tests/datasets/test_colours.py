@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from kc.datasets.archive import FolderFiles
-from kc.datasets.colours import say
+from kc.datasets.colours import as_rgb, say
 from kc.datasets.decode import Pixels, decode
 from kc.datasets.samples import Sample
 from kc.errors import ImageError
@@ -81,3 +81,47 @@ def test_a_rotation_is_not_applied_and_said(
         say("here", [*found.told, "deep", "turned"])
     assert "here: 2 pictures have an EXIF rotation, which is not applied" in caplog.text
     assert "here: 1 pictures have grey of 16 bits" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["x.gif", "x.png", "x.webp", "x.tif"])
+def test_the_first_of_several_frames_is_taken_and_it_is_said(tmp_path: Path, name: str) -> None:
+    frames = [Image.new("RGB", (64, 64), colour) for colour in ("red", "lime", "blue")]
+    lossless = {"lossless": True} if name == "x.webp" else {}
+    frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:], **lossless)
+    found = read(tmp_path, name)
+    assert found.image[:, 5, 5].tolist() == [255, 0, 0]
+    assert found.told == ("moving",)
+    frames[0].save(tmp_path / name, **lossless)
+    assert read(tmp_path, name).told == ()
+
+
+def test_damage_past_the_first_frame_is_no_matter(tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (64, 64), colour) for colour in ("red", "lime", "blue")]
+    frames[0].save(tmp_path / "x.gif", save_all=True, append_images=frames[1:])
+    whole = (tmp_path / "x.gif").read_bytes()
+    second = whole.index(b"\x21\xf9", whole.index(b"\x21\xf9") + 1)
+    for end in (second + 3, second + 12, len(whole) - 20):
+        (tmp_path / "x.gif").write_bytes(whole[:end])
+        assert read(tmp_path, "x.gif").image[:, 5, 5].tolist() == [255, 0, 0]
+
+
+@pytest.mark.parametrize("most", [1023, 65535])
+def test_a_pgm_of_more_than_eight_bits_is_scaled_by_its_range(tmp_path: Path, most: int) -> None:
+    values = np.round(most * RAMP).astype(">u2")
+    (tmp_path / "x.pgm").write_bytes(f"P5 64 64 {most}\n".encode() + values.tobytes())
+    found = read(tmp_path, "x.pgm")
+    assert found.told == ("deep",)
+    assert np.abs(found.image - 255 * values.astype(float) / most).max() <= 0.51
+
+
+def test_a_camera_s_notes_that_are_damaged_are_no_matter(tmp_path: Path) -> None:
+    picture = Image.fromarray((255 * RAMP).astype(np.uint8))
+    picture.save(tmp_path / "x.png", exif=b"Exif\0\0garbage")
+    found = read(tmp_path, "x.png")
+    np.testing.assert_array_equal(found.image[0], np.asarray(picture))
+    assert found.told == ()
+
+
+def test_colours_that_do_not_become_rgb_are_named() -> None:
+    with pytest.raises(ImageError, match=r"colours of mode La, .* \(.*\)\. Cure: save it in RGB"):
+        as_rgb(Image.new("La", (4, 4)))

@@ -177,6 +177,8 @@ def test_lists_that_disagree(layout: Path, edit: Edit, name: str, line: str) -> 
         ),
         ("images.txt", "3 001.Auk/Auk_0003.jpg", "3", r"line 3: expected a number, a space"),
         ("images.txt", "3 001.Auk", "2 001.Auk", r"line 3: expected number 2 once"),
+        ("images.txt", "3 001.Auk", "9" * 5000 + " x", r"line 3: expected a number, .{250,350}$"),
+        ("image_class_labels.txt", "3 1", "3 " + "1" * 5000, r"line 3: expected a class number"),
         ("image_class_labels.txt", "3 1", "3 2", r"line 3: expected a class number of classes"),
         ("image_class_labels.txt", "3 1", "3 one", r"line 3: expected a class number of classes"),
         (
@@ -228,6 +230,19 @@ def test_malformed_lines(
 def test_empty_lines_are_passed_over(layout: Path, edit: Edit) -> None:
     edit("images.txt", "\n", "\n\n")
     assert len(by_id(layout)) == 4
+
+
+def test_a_byte_order_mark_and_tabs_are_no_matter(layout: Path) -> None:
+    whole = by_id(layout)
+    for file in (layout / "CUB_200_2011").glob("*.txt"):
+        file.write_text("\ufeff" + file.read_text().replace(" ", "\t", 3))
+    assert by_id(layout) == whole
+
+
+def test_a_name_no_file_can_have_is_not_there(layout: Path, edit: Edit) -> None:
+    edit("images.txt", "004.Ani/Ani_0001.jpg", "q" * 300 + ".jpg")
+    with pytest.raises(ImageError, match=r"q\.jpg' is listed but not there"):
+        by_id(layout)
 
 
 def test_same_picture_twice(layout: Path, edit: Edit) -> None:

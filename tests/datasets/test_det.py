@@ -82,6 +82,13 @@ def by_id(det: Path, dataset: Dataset = NAMED) -> dict[str, Sample]:
     return {sample.image_id.rpartition("/")[2]: sample for sample in samples}
 
 
+@pytest.mark.parametrize("text", ["", "ILSVRC2012_val_00000001 -1\n"])
+def test_a_list_without_a_picture_to_classify(det: Path, text: str) -> None:
+    (det / "ILSVRC/ImageSets/DET/val.txt").write_text(text)
+    with pytest.raises(ImageError, match=r"no picture with objects in .*val\.txt\. Cure: fetch"):
+        by_id(det)
+
+
 def test_every_object_of_a_listed_synset_is_a_sample(det: Path) -> None:
     samples = by_id(det)
     assert list(samples) == [

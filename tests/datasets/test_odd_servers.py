@@ -181,13 +181,16 @@ def zipped():
 
 @pytest.mark.parametrize("whole", [DATA, archive(mode="w:gz"), archive(mode="w:xz"), zipped()])
 def test_a_cut_archive_is_not_trusted_on_first_use(ask, tmp_path, whole):
-    """No length tells that it is cut; of the whole one the checksum is kept."""
-    with pytest.raises(
-        DownloadError, match=r"truncated .* it was moved to .* where it is cut, run"
-    ):
-        ask(said(body=whole[:100_000], length=""), None)
+    """No length tells that it is cut, or a wrong one; of the whole one the checksum is kept."""
+    moved = r"truncated .* it was moved to .* where it is cut, run"
+    with pytest.raises(DownloadError, match=moved):
+        ask(said(body=whole[:100_000]), None)
     assert {path.name for path in tmp_path.iterdir()} == {"data.tar.refused"}
-    assert ask(said(body=whole, length=""), None) == whole
+    with pytest.raises(DownloadError, match=r"given up .* length was not told, .* truncated "):
+        ask(said(body=whole[:100_000], length=""), None)
+    assert not (tmp_path / SEEN).exists()
+    cuts = iter([100_000, 150_000])
+    assert ask(lambda _: said(body=whole[: next(cuts, None)], length=""), None) == whole
     kept = json.loads((tmp_path / SEEN).read_text())["data.tar"]["checksum"]
     assert kept == f"sha256:{hashlib.sha256(whole).hexdigest()}"
 

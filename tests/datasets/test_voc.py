@@ -197,6 +197,7 @@ def test_a_wider_crop_has_the_mask_or_else_the_box_for_foreground(tmp_path: Path
     objects = {
         "1": (("dog", 0, (9, 9, 88, 88)), ("bus", 0, (1, 17, 20, 96))),  # masked
         "2": (("dog", 0, (1, 1, 80, 80)), ("bus", 0, (57, 81, 96, 96))),  # not
+        "3": (("dog", 0, (1, 1, 80, 80)),),  # tested on
     }
     for name in ("JPEGImages", "Annotations", "ImageSets/Main", "SegmentationObject"):
         (root / name).mkdir(parents=True)
@@ -206,7 +207,7 @@ def test_a_wider_crop_has_the_mask_or_else_the_box_for_foreground(tmp_path: Path
         )
         (root / f"Annotations/{image_id}.xml").write_text(annotation(some))
     (root / "ImageSets/Main/train.txt").write_text("1\n2\n")
-    (root / "ImageSets/Main/val.txt").write_text("")
+    (root / "ImageSets/Main/val.txt").write_text("3\n")
     mask = np.tril(np.ones((96, 96), dtype=np.uint8))
     mask[:, :12] = 2
     mask[40] = 255
@@ -335,9 +336,16 @@ def test_class_without_training_image(voc: Path, edit: Edit) -> None:
         by_id(voc)
 
 
-def test_lists_that_name_nothing(voc: Path) -> None:
-    for name in ("train.txt", "val.txt"):
-        (voc / MAIN / name).write_text("")
+@pytest.mark.parametrize("name", ["train.txt", "val.txt"])
+def test_lists_that_name_nothing(voc: Path, name: str) -> None:
+    (voc / MAIN / name).write_text("\n")
+    with pytest.raises(ImageError, match=rf"Main/{name}' lists nothing\. Cure: fetch"):
+        by_id(voc)
+
+
+def test_pictures_of_no_object(voc: Path) -> None:
+    for file in (voc / NOTE).glob("*.xml"):
+        file.write_text("<annotation></annotation>")
     with pytest.raises(ImageError, match="lists name no object"):
         by_id(voc)
 
