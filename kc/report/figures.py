@@ -1,11 +1,13 @@
 """Figures as files, and the style they share."""
 
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, get_font
 
 from kc.store.files import write_bytes_atomic
 
@@ -25,14 +27,23 @@ STYLE: Any = {
 def literal(text: str) -> str:
     r"""Return a text of the user's as matplotlib shows it as it is.
 
-    Dollars would begin a formula; what has no glyph (control characters, halves of pairs) is shown
-    as a box.
+    Dollars would begin a formula; what the font has no glyph for (control characters, halves of
+    pairs, Chinese) is shown as its replacement character.
 
     >>> literal("sale_$5_or_$6")
     'sale_\\$5_or_\\$6'
     """
-    seen = "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
+    glyphs = _glyphs()
+    seen = "".join(
+        one if one.isprintable() and ord(one) in glyphs else "\N{REPLACEMENT CHARACTER}"
+        for one in text
+    )
     return seen.replace("$", r"\$")
+
+
+@cache
+def _glyphs() -> frozenset[int]:
+    return frozenset(get_font(findfont(STYLE["font.family"])).get_charmap())
 
 
 def write_figure(figure: Figure, stem: Path) -> None:

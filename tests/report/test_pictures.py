@@ -325,5 +325,14 @@ def test_texts_of_the_users_are_no_formulas(text: str):
     assert literal(text).split()[-1] in axes.get_ylabel()
 
 
+def test_letters_without_a_glyph_are_shown_as_replaced():
+    """A warning of matplotlib's for each, where tests and some users make warnings errors."""
+    assert literal("é 日本 \N{GRINNING FACE WITH SMILING EYES}").startswith("é \ufffd\ufffd ")
+    figure = feature_maps(
+        images(1), [panel(1)], ["filter 4 日本"], FILTERS[:1], caption=literal("日")
+    )
+    figure.savefig(BytesIO(), format="png")
+
+
 def panel(rows: int) -> Panel:
     return Panel("x$^\\Delta$", smooth((rows, 5, 6), 1))
