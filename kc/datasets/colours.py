@@ -15,6 +15,8 @@ LOG = logging.getLogger(__name__)
 
 DEEP = ("I;16", "I;16L", "I;16B", "I;16N")
 """Grey of 16 bits: of microscopes, X-ray and depth cameras."""
+DIM = 2**13
+"""Of 65535; what is brightest is below it in pictures of 12 bits."""
 MOVING = ("GIF", "PNG", "WEBP", "TIFF")
 """Formats of several frames; those of a JPEG are previews of the camera's."""
 RANGELESS = ("I", "F")
@@ -23,6 +25,8 @@ ROTATION = 0x0112
 """EXIF's tag of how a picture is to be turned; 1: not at all."""
 ODDITIES = {
     "deep": "grey of 16 bits, whose range 0 to 65535 became 0 to 255",
+    "dim": "grey of 16 bits and nothing brighter than an eighth of white, as cameras of 12 bits "
+    "give it: few of the 256 greys are left; scale such pictures to 0 to 65535 yourself",
     "transparent": "transparent pixels, laid on white",
     "moving": "several frames or pages, of which the first is taken",
     "turned": "an EXIF rotation, which is not applied (torchvision applies none either)",
@@ -72,7 +76,8 @@ def _converted(picture: Image.Image) -> Rgb:
     if deep:
         values = np.asarray(picture).astype(np.uint32)
         grey = Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))
-        return Rgb(grey.convert("RGB"), ("deep",))
+        dim = 0 < values.max() < DIM
+        return Rgb(grey.convert("RGB"), ("deep", "dim") if dim else ("deep",))
     if picture.mode in RANGELESS:
         numbers = "fractions" if picture.mode == "F" else "whole numbers of 32 bits"
         raise ImageError(

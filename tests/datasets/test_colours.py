@@ -33,6 +33,16 @@ def test_sixteen_bits_become_eight_by_their_whole_range(tmp_path: Path, name: st
     assert (found.image[0] == found.image[2]).all()
 
 
+@pytest.mark.parametrize(
+    ("white", "told"), [(4095, ("deep", "dim")), (65535, ("deep",)), (0, ("deep",))]
+)
+def test_twelve_bits_in_sixteen_are_said_to_leave_few_greys(tmp_path, white, told):
+    Image.fromarray(np.round(white * RAMP).astype(np.uint16)).save(tmp_path / "x.tif")
+    found = read(tmp_path, "x.tif")
+    assert found.told == told
+    assert found.image.max() == round(white / 257)
+
+
 @pytest.mark.parametrize(("kind", "what"), [("f4", "fractions"), ("i4", "whole numbers of 32")])
 def test_numbers_without_a_white_are_refused(tmp_path: Path, kind: str, what: str) -> None:
     Image.fromarray((100 * RAMP).astype(kind)).save(tmp_path / "x.tif")
