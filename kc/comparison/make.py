@@ -14,6 +14,7 @@ from kc.comparison.places import check_writable, refuse_files, refuse_inputs
 from kc.comparison.settings import CompareSettings
 from kc.comparison.write_matrix import write_matrix
 from kc.comparison.write_pair import write_comparison
+from kc.files.made import MADE
 from kc.report.page import FILES
 from kc.settings.custom import Pair, is_features
 from kc.store.lock import lock
@@ -43,7 +44,7 @@ def make(
         figures += ["ladder", *(["ladder-path"] if pair.ladder else [])]
     names = names_of(pair.tables(), figures)
     refuse_inputs([out / name for name in (*names, FILES, LEDGER, LOCK)], pair.files())
-    refuse_files(out, map(Path, ("tables", "figures")))
+    refuse_files(out, map(Path, ("tables", "figures", MADE)))
     check_writable(out)
     refuse_outputs(out, names)
     with closing(lock(out / LOCK)):

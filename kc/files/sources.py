@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import xxhash
 from tqdm import tqdm
 
-from kc.errors import SourceError
+from kc.errors import SourceError, StoreError
 from kc.files.aside import write_whole
 
 FOLDER = "sources"
@@ -236,5 +236,5 @@ def _read_record(file: Path) -> dict[str, Any]:
 def _write_record(file: Path, content: Mapping[str, Any]) -> None:
     """Write a record aside and rename it; where nothing can be written, all is read next time."""
     body = json.dumps(content).encode()
-    with suppress(OSError):
+    with suppress(OSError, StoreError):
         write_whole(file, body + b"\n" + xxhash.xxh3_128_hexdigest(body).encode())

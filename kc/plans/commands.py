@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
-from kc.errors import without_secrets
+from kc.errors import StoreError, without_secrets
 from kc.files.aside import write_whole
 from kc.names import BESIDE
 
@@ -126,7 +126,7 @@ def write_run(run: Run) -> None:
     file, content = Path(run.directory, run.results) / NOTE, run._asdict()
     text = json.dumps({"run": content, "checksum": _digest(content)}, indent=2) + "\n"
     # no run is to stop for it: without the note a fix says what it does not know
-    with suppress(OSError):
+    with suppress(OSError, StoreError):
         write_whole(file, text.encode())
 
 

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import xxhash
 from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont, get_font
 
 from kc.store.files import write_bytes_atomic
+from kc.store.register import note_made
 
 STYLE: Any = {
     "font.family": "DejaVu Sans",
@@ -49,8 +51,13 @@ def _glyphs() -> frozenset[int]:
 def write_figure(figure: Figure, stem: Path) -> None:
     """Write ``stem``.png and .svg, each whole or not at all, the same bytes for the same figure."""
     metadata: dict[str, dict[str, Any]] = {"png": {"Software": None}, "svg": {"Date": None}}
+    drawn: dict[Path, bytes] = {}
     with mpl.rc_context(STYLE):
         for kind, about in metadata.items():
-            drawn = BytesIO()
-            figure.savefig(drawn, format=kind, dpi=200, metadata=about)
-            write_bytes_atomic(stem.with_suffix(f".{kind}"), drawn.getvalue())
+            held = BytesIO()
+            figure.savefig(held, format=kind, dpi=200, metadata=about)
+            drawn[stem.with_name(f"{stem.name}.{kind}")] = held.getvalue()
+    digests = {path.name: xxhash.xxh3_128_hexdigest(content) for path, content in drawn.items()}
+    note_made(stem, {"files": digests})
+    for path, content in drawn.items():
+        write_bytes_atomic(path, content)

@@ -10,7 +10,7 @@ from markdown_it.token import Token
 
 from kc.errors import StoreError
 from kc.plans.commands import fix_at
-from kc.report.tables import read_markdown
+from kc.report.tables import check_table, read_markdown
 
 
 class WrittenTable(NamedTuple):
@@ -29,13 +29,15 @@ def read_table(stem: Path) -> WrittenTable:
     Raises
     ------
     StoreError
-        The file is missing, or is not a title, a table, a caption and notes.
+        A file of the table is missing or not the one written, or the text is not a title, a table,
+        a caption and notes.
     """
     try:
         text = read_markdown(stem)
     except FileNotFoundError:
         file = stem.with_suffix(".md")
         raise StoreError(f"{file}: no such file. Cure: {fix_at(file)}") from None
+    check_table(stem)
     # stars and underscores are the formulas' own: no emphasis
     reader = MarkdownIt("zero").enable(["heading", "table", "list", "escape", "entity"])
     tokens = reader.parse(text)

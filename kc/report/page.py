@@ -15,16 +15,19 @@ from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
+import xxhash
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from kc.errors import StoreError, printable
+from kc.files.aside import sync
 from kc.plans.commands import fix_at
 from kc.report.markdown import WrittenTable, read_table
 from kc.report.pictures import COLOURS
 from kc.report.viewer import Shown, View, write_index, write_view
-from kc.store.files import read_json, write_bytes_atomic
+from kc.store.files import file_digest, read_json, write_bytes_atomic
 from kc.store.ownership import LEDGER, LITTER, claim, claimed, finished, refuse_strangers
+from kc.store.register import note_made
 
 FILES = "index_files"
 """Folder beside the page that holds all else; what kc wrote there is replaced."""
@@ -114,11 +117,13 @@ def write_page(
     """
     files = folder / FILES
     refuse_strangers(folder, page_strangers(folder))
-    _empty(files, _named(sections, views))
     tables = {
         section.name: [_Table(stem.name, read_table(stem)) for stem in section.tables]
         for section in sections
     }
+    # a page is whole or absent
+    (folder / "index.html").unlink(missing_ok=True)
+    _empty(files, _named(sections, views))
     stems = [stem for section in sections for stem in section.tables]
     for stem in stems:  # read_table has seen that the table was written
         for suffix in COPIED:
@@ -147,8 +152,12 @@ def write_page(
         files=FILES,
     )
     claim(files, {glob.escape(path.name) for path in files.iterdir()})
-    page = folder / "index.html"
-    write_bytes_atomic(page, text.encode())
+    page, content = folder / "index.html", text.encode()
+    for path in (*files.iterdir(), files):
+        sync(path)
+    beside = {f"{FILES}/{path.name}": file_digest(path) for path in files.iterdir()}
+    note_made(page, {"files": beside | {page.name: xxhash.xxh3_128_hexdigest(content)}})
+    write_bytes_atomic(page, content)
     return page
 
 

@@ -14,11 +14,14 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pandas as pd
+import xxhash
 from pandas.api.types import is_numeric_dtype
 from tabulate import tabulate
 
-from kc.errors import printable
-from kc.store.files import file_digest, write_bytes_atomic, write_json_atomic
+from kc.errors import StoreError, printable
+from kc.plans.commands import fix_at
+from kc.store.files import file_digest, read_json, spell_json, write_bytes_atomic
+from kc.store.register import note_made
 
 INTERVAL = ("ci_low", "ci_high")
 """Columns that are read together, as one interval."""
@@ -98,7 +101,30 @@ def write_table(
     _write(stem.with_suffix(".tex"), _latex(readable, sides, text, stem.name))
     files = {suffix: file_digest(stem.with_suffix(suffix)) for suffix in (".csv", ".md", ".tex")}
     about = dict(provenance) | ({"names_in_csv": names} if names else {}) | {"files": files}
-    write_json_atomic(stem.with_suffix(".json"), _finite(about))
+    origin, content = stem.with_suffix(".json"), spell_json(_finite(about))
+    noted = {f"{stem.name}{suffix}": digest for suffix, digest in files.items()}
+    note_made(origin, {"files": noted | {origin.name: xxhash.xxh3_128_hexdigest(content)}})
+    write_bytes_atomic(origin, content)
+
+
+def check_table(stem: Path) -> None:
+    """Refuse a table that is not the one that was written.
+
+    Raises
+    ------
+    StoreError
+        A file of it is missing, or its digest is not the one its ``.json`` holds.
+    """
+    origin = stem.with_suffix(".json")
+    for suffix, digest in read_json(origin).get("files", {}).items():
+        file = stem.with_suffix(suffix)
+        if not file.is_file():
+            raise StoreError(f"{file}: no such file. Cure: {fix_at(file)}")
+        if file_digest(file) != digest:
+            raise StoreError(
+                f"{file}: not the file that was written: its digest is not the one in "
+                f"{origin.name}. Cure: {fix_at(file)}"
+            )
 
 
 def read_markdown(stem: Path) -> str:

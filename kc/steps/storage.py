@@ -11,6 +11,7 @@ from kc.store.manifest import dropped_path, read_manifest
 from kc.store.network import followed
 from kc.store.ownership import manifest_strangers, refuse_owned, refuse_strangers, store_strangers
 from kc.store.place import locate
+from kc.store.register import forget
 
 
 def drop_store(path: Path, readers: Sequence[str]) -> None:
@@ -41,6 +42,7 @@ def drop_store(path: Path, readers: Sequence[str]) -> None:
     refuse_owned(place, name, key, owner, beside)
     about: dict[str, Any] = {"readers": list(readers), "digest": manifest["digest"], "key": key}
     write_signed(note, about | {"location": location})
+    forget(path)
     for part in (f"{name}.zarr", f"{name}.state"):
         place.delete(part)
     place.delete(f"{name}.json")

@@ -17,6 +17,7 @@ from kc.plans.commands import AGAIN, fix_at
 from kc.store.files import file_digest, read_json, read_signed, write_json_atomic, write_signed
 from kc.store.lock import is_lock, lock
 from kc.store.ownership import LITTER, emptied, finished, looks_signed, refuse_strangers
+from kc.store.register import note_made
 
 CARD = "card.json"
 RESULT = "result.json"
@@ -69,6 +70,7 @@ class Product:
         except (StoreError, KeyError):
             return False
         if whole:
+            note_made(self.folder, {"key": self.key, "digest": card["digest"]})
             write_json_atomic(self.folder / CARD, card)
             write_signed(self.folder / KEY, {"key": self.key})
             self._sweep(card["files"])
@@ -141,6 +143,7 @@ class Product:
             )
         digests = {name: file_digest(self.folder / name) for name in files}
         whole = dict(card) | {"key": self.key, "digest": digests[files[0]], "files": digests}
+        note_made(self.folder, {"key": self.key, "digest": whole["digest"]})
         write_json_atomic(self.folder / CARD, write_signed(self.folder / RESULT, whole))
         self._sweep(digests)
 

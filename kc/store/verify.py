@@ -9,6 +9,7 @@ from kc.store.files import CHECKSUM, read_signed, sign
 from kc.store.place import is_remote
 from kc.store.product import CARD, KEY, RESULT, damaged_files
 from kc.store.reader import open_store
+from kc.store.register import unlike_notes
 
 PARTS = (".zarr", ".state")
 
@@ -34,10 +35,13 @@ def damages_under(path: Path) -> list[str]:
     if path.suffix in (".zarr", ".json") and path.exists():
         return _of_store(path)
     stores, products = _found_under(path)
-    if not stores and not products:
+    noted = unlike_notes(path)
+    if not stores and not products and not noted:
         raise StoreError(f"{path}: no store (NAME.zarr) and no product (with a {CARD}) is here.")
     found = [_of_store(store) for store in stores] + [_of_product(folder) for folder in products]
-    return [line for part in found for line in part]
+    told = [line for part in found for line in part]
+    # what is told by its own check is not told again by the notes
+    return told + [line for line in noted if line not in told]
 
 
 def _found_under(path: Path) -> tuple[list[Path], list[Path]]:

@@ -36,6 +36,7 @@ from kc.store.ownership import (
 from kc.store.part import WHOLE, JobPart
 from kc.store.place import Folder, locate, place_of, read_signed_at
 from kc.store.plain_shard import PlainShards, plain_shards
+from kc.store.register import note_made
 from kc.store.spec import ArraySpec, all_finite, from_disk, to_disk
 from kc.store.statistics import ShardStatistics, merge_statistics
 
@@ -189,6 +190,7 @@ class StoreWriter:
             manifest["source"] = self.content.source.about()
         if self.content.passed_over:
             manifest["passed_over"] = dict(self.content.passed_over)
+        note_made(self.path, {"key": self.key, "digest": manifest["digest"]})
         with writing(self.path):
             self.place.write(f"{self.name}.json", spell_json(sign(manifest)))
             if self.location:

@@ -4,6 +4,7 @@ from hashlib import sha256
 from itertools import groupby
 
 from kc.errors import KCError, RoomError
+from kc.files.made import begin_register
 from kc.files.sources import FOLDER, digest_of
 from kc.names import BESIDE
 from kc.plans.commands import note_run

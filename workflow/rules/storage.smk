@@ -35,4 +35,5 @@ for store in DROPPED:
 onstart:
     if missing_room := room_missing():
         raise WorkflowError(missing_room)
+    begin_register(Path(RESULTS))
     note_run(workflow, RESULTS)

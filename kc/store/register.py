@@ -1,0 +1,110 @@
+"""What was made in a results folder, noted beside it, so that what is gone or exchanged is found.
+
+A product says of itself whether it is whole, but not that it ought to be there, nor under which
+name. ``kc.made/KIND/NAME.json`` in the results folder says both: its name, its key and the digest
+of its content, or the digest of each file where it has no card (tables, figures, pages). It is
+written before the card or the manifest, so a product that looks finished is always noted.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from kc.errors import StoreError
+from kc.files.made import MADE
+from kc.plans.commands import fix_at
+from kc.store.files import CHECKSUM, file_digest, read_signed, write_signed
+
+
+def note_made(path: Path, about: Mapping[str, Any]) -> None:
+    """Note a product that is about to be finished; where no notes are kept, nothing is done.
+
+    Parameters
+    ----------
+    path
+        A store (``NAME.zarr``), the folder of a product, or a file.
+    about
+        ``key`` and ``digest`` of what has a card or a manifest; ``files``, digests by name
+        relative to the path's folder, of what has none.
+    """
+    base = _base_of(path)
+    if base is None:
+        return
+    name = path.absolute().relative_to(base).as_posix()
+    note, content = _note(base, name), dict(about) | {"name": name}
+    try:
+        known = read_signed(note)
+    except StoreError:
+        known = {}
+    if {name: value for name, value in known.items() if name != CHECKSUM} != content:
+        write_signed(note, content)
+
+
+def forget(path: Path) -> None:
+    """Note no more that a product is there: it was removed on purpose."""
+    base = _base_of(path)
+    if base is not None:
+        _note(base, path.absolute().relative_to(base).as_posix()).unlink(missing_ok=True)
+
+
+def unlike_notes(path: Path) -> list[str]:
+    """Hold what lies at a path or below it against the notes; one line a damage.
+
+    Files of products and shards of stores are not read: their cards and manifests name them.
+    """
+    whole = path.absolute()
+    bases = [each for each in (whole, *whole.parents) if (each / MADE).is_dir()][:1]
+    found: list[str] = []
+    for base in bases:
+        for note in sorted((base / MADE).rglob("*.json")):
+            name = note.relative_to(base / MADE).as_posix().removesuffix(".json")
+            if (base / name).is_relative_to(whole):
+                found += _unlike(base, name, note)
+    return found
+
+
+def _unlike(base: Path, name: str, note: Path) -> Iterator[str]:
+    path = base / name
+    cure = fix_at(path)
+    try:
+        about = read_signed(note, cure)
+    except StoreError as error:
+        yield str(error)
+        return
+    if about.get("name") != name:
+        yield f"{note}: is the note of {about.get('name')}. Cure: {cure}"
+        return
+    for file, digest in about.get("files", {}).items():
+        there = path.parent / file
+        if not there.is_file():
+            yield f"{there}: gone. Cure: {fix_at(there)}"
+        elif file_digest(there) != digest:
+            yield f"{there}: not the file that was written. Cure: {fix_at(there)}"
+    if "digest" in about:
+        yield from _unlike_card(path, about, cure)
+
+
+def _unlike_card(path: Path, about: Mapping[str, Any], cure: str) -> Iterator[str]:
+    is_store = path.suffix == ".zarr"
+    card = path.with_suffix(".json") if is_store else path / "card.json"
+    if not card.is_file():
+        what = "store" if is_store else "product"
+        yield f"{card}: gone, though the {what} was finished. Cure: {cure}"
+        return
+    try:
+        told = read_signed(card, cure)
+    except StoreError:
+        return  # its own check says so
+    if any(told.get(word) != about[word] for word in ("key", "digest")):
+        yield (
+            f"{card}: of another product than the one made under this name (key "
+            f"{told.get('key')}, expected {about['key']}). Cure: {cure}"
+        )
+
+
+def _base_of(path: Path) -> Path | None:
+    return next((each for each in path.absolute().parents if (each / MADE).is_dir()), None)
+
+
+def _note(base: Path, name: str) -> Path:
+    return base / MADE / f"{name}.json"

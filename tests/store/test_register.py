@@ -1,0 +1,147 @@
+"""What is gone, exchanged or edited in a folder is found, whatever it is."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from kc.cli.main import app
+from kc.errors import StoreError
+from kc.files.made import MADE, begin_register
+from kc.report.markdown import read_table
+from kc.report.tables import TableText, write_table
+from kc.steps.storage import drop_store
+from kc.store import ArraySpec, StoreContent, StoreWriter
+from kc.store.product import Product
+from kc.store.verify import damages_under
+
+
+def exchange(one: Path, other: Path) -> None:
+    aside = one.with_name("aside")
+    one.rename(aside)
+    other.rename(one)
+    aside.rename(other)
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory):
+    room = tmp_path_factory.mktemp("compared")
+    rng = np.random.default_rng(0)
+    for name in "ab":
+        np.save(room / f"{name}.npy", rng.normal(size=(60, 3, 4, 4)))
+    given = ["--a", room / "a.npy", "--b", room / "b.npy", "--epochs", 1, "--no-ladder"]
+    command = list(map(str, ["compare", *given]))
+    assert run(command, room / "out") == []
+    return room / "out", command
+
+
+def run(command: list[str], out: Path) -> list[str]:
+    found = CliRunner().invoke(app, [*command, "--out", str(out)])
+    assert found.exit_code == 0, found.output
+    return damages_under(out)
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-5])
+
+
+def stores(out: Path) -> None:
+    for suffix in (".zarr", ".json", ".state"):
+        exchange(out / f"activations/a{suffix}", out / f"activations/b{suffix}")
+
+
+DAMAGES = {
+    "components removed": lambda out: shutil.rmtree(out / "components/a-from-b.zarr"),
+    "components wholly removed": lambda out: [
+        shutil.rmtree(out / "components/a-from-b.zarr"),
+        shutil.rmtree(out / "components/a-from-b.state"),
+        (out / "components/a-from-b.json").unlink(),
+    ],
+    "a fit removed": lambda out: shutil.rmtree(out / "fits/a-from-b"),
+    "all fits removed": lambda out: shutil.rmtree(out / "fits"),
+    "a key removed": lambda out: (out / "fits/a-from-b/key.json").unlink(),
+    "fits exchanged": lambda out: exchange(out / "fits/a-from-b", out / "fits/b-from-a"),
+    "stores exchanged": stores,
+    "a csv edited": lambda out: cut(out / "tables/compare.csv"),
+    "an origin edited": lambda out: cut(out / "tables/compare.json"),
+    "a tex removed": lambda out: (out / "tables/peers.tex").unlink(),
+    "a table removed": lambda out: [path.unlink() for path in out.glob("tables/peers.*")],
+    "the page cut": lambda out: cut(out / "index.html"),
+    "the page removed": lambda out: (out / "index.html").unlink(),
+    "a script of the page cut": lambda out: cut(out / "index_files/page.js"),
+    "the page's files removed": lambda out: shutil.rmtree(out / "index_files"),
+    "a note cut": lambda out: cut(out / MADE / "fits/a-from-b.json"),
+    "notes exchanged": lambda out: exchange(
+        out / MADE / "fits/a-from-b.json", out / MADE / "fits/b-from-a.json"
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_each_damage_is_found(compared, tmp_path, damage):
+    out = Path(shutil.copytree(compared[0], tmp_path / "out"))
+    DAMAGES[damage](out)
+    found = damages_under(out)
+    assert found
+    assert all("Cure: " in line for line in found)
+
+
+def test_the_same_command_mends_what_is_found(compared, tmp_path):
+    out = Path(shutil.copytree(compared[0], tmp_path / "out"))
+    for damage in (
+        *("components wholly removed", "a fit removed", "stores exchanged", "a csv edited"),
+        *("an origin edited", "the page cut", "notes exchanged"),
+    ):
+        DAMAGES[damage](out)
+        assert damages_under(out)
+        assert run(compared[1], out) == [], damage
+
+
+def test_figures_and_stores_and_their_removal_on_purpose(tmp_path):
+    begin_register(tmp_path)
+    rows = pd.DataFrame({"image_id": ["a", "b"]})
+    content = StoreContent([ArraySpec("x", ("image", "unit"), (2, 3), "float32")], rows, 2)
+    path = tmp_path / "activations" / "net.zarr"
+    with StoreWriter(path, "k", content) as writer:
+        writer.write(0, {"x": np.ones((2, 3), np.float32)})
+        writer.finish()
+    assert damages_under(tmp_path) == []
+    drop_store(path, ["fit"])
+    with Product(tmp_path / "fits" / "f", "k", ["w"]) as product:
+        product.start()
+        (product.folder / "w").write_bytes(b"x")
+        product.finish({}, ["w"])
+    assert damages_under(tmp_path) == []
+    shutil.rmtree(tmp_path / "fits" / "f")
+    (line,) = damages_under(tmp_path)
+    assert line.startswith(f"{tmp_path / 'fits' / 'f' / 'card.json'}: gone, though the product was")
+    # another folder's damages are not told
+    assert damages_under(tmp_path / "fits") == [line]
+    with pytest.raises(StoreError, match="no store"):
+        damages_under(tmp_path / "activations")
+
+
+def test_a_folder_with_products_of_before_there_were_notes_gets_none(tmp_path):
+    (tmp_path / "fits").mkdir()
+    begin_register(tmp_path)
+    assert not (tmp_path / MADE).exists()
+    (tmp_path / "fits").rename(tmp_path / "logs")
+    begin_register(tmp_path)
+    assert (tmp_path / MADE).is_dir()
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".md", ".tex"])
+def test_no_page_is_made_of_a_table_that_was_edited(tmp_path, suffix):
+    frame = pd.DataFrame({"layer": ["conv4"], "share": [0.1]})
+    write_table(frame, tmp_path / "t", TableText("T", "C.", ["N."]), provenance={"code": "x"})
+    assert "0.1" in read_table(tmp_path / "t").table
+    file = (tmp_path / "t").with_suffix(suffix)
+    file.write_text(file.read_text().replace("0.1", "0.7"))
+    with pytest.raises(StoreError, match=rf"t{suffix}: not the file that was written.*Cure"):
+        read_table(tmp_path / "t")
+    file.unlink()
+    with pytest.raises(StoreError, match=rf"t{suffix}: no such file. Cure"):
+        read_table(tmp_path / "t")
