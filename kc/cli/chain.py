@@ -11,7 +11,7 @@ from kc.errors import StoreError
 from kc.plans.commands import fix_at, remake
 from kc.provenance import code_hash
 from kc.store import Store, open_store
-from kc.store.files import file_digest, read_json
+from kc.store.files import file_digest, read_json, read_signed
 from kc.store.product import damaged_files
 
 
@@ -187,7 +187,7 @@ class _Walk:
             return self._again(path), None
         found = self._new(stage, path)
         try:
-            card: dict[str, Any] = read_json(path)
+            card = read_signed(path)
             damaged = [] if self.quick else damaged_files(path.parent, card)
         except (StoreError, KeyError, TypeError, AttributeError) as error:
             found.fault("changed" if path.is_file() else "missing", str(error))

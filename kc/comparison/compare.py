@@ -33,7 +33,6 @@ from kc.consistency.net import check_shapes
 from kc.consistency.rank import common_rank, with_rank
 from kc.consistency.rungs import Fitted, Ladder, make_fitted
 from kc.consistency.variants import varied
-from kc.files.made import begin_register
 from kc.images.rows import rows_in
 from kc.plans.variants import folders_of, orders_and_path, reseeded
 from kc.provenance import code_hash, plain, versions
@@ -119,7 +118,6 @@ def compare(
     names = {side.letter: next(iter(side.layers)) for side in sides}
     forms = _forms(sides, names, settings)
     check_places(at.out, sides, images, *_places(forms, sides, names, settings))
-    begin_register(at.out)
     rows = pair_rows(sides, images, at)
     if settings.labels:
         check_classes(rows, images)

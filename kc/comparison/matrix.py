@@ -29,7 +29,6 @@ from kc.consistency.net import check_shapes
 from kc.consistency.rank import Rank, common_rank
 from kc.consistency.rungs import Fitted
 from kc.errors import FeatureError
-from kc.files.made import begin_register
 from kc.images.rows import rows_in
 from kc.names import SUBSETS, component_names
 from kc.provenance import code_hash, plain, versions
@@ -121,7 +120,6 @@ def compare_layers(
     cells, left_out = _cells(sides, settings)
     fits = [f"fits/{cell.name(*ends)}" for cell in cells for ends in DIRECTIONS]
     check_places(at.out, sides, images, [], [*fits, "peers/matrix"])
-    begin_register(at.out)
     rows = pair_rows(sides, images, at)
     wanted = {side.letter: _wanted(side.letter, cells) for side in sides}
     size = _check_size(sides, wanted, len(rows.table), at)

@@ -21,6 +21,7 @@ from kc.comparison.rows import order_in, rows_of_arrays
 from kc.comparison.settings import CompareSettings
 from kc.comparison.workplace import Workplace
 from kc.errors import FeatureError, ImageError, NetworkError
+from kc.files.made import begin_register
 from kc.store import Store
 
 LOG = logging.getLogger(__name__)
@@ -157,9 +158,11 @@ def pair_rows(
     arrays = {side.letter: side.source for side in sides if isinstance(side.source, OwnArrays)}
     if len(arrays) == len(sides):
         paired = rows_of_arrays(list(arrays.values()), at.settings)
+        begin_register(at.out)
         return ComparedRows(paired.table, None, dict(zip(arrays, paired.orders, strict=True)))
     if images is None:
         raise ImageError("a network is compared, so pictures are needed. Cure: --images FOLDER.")
+    begin_register(at.out)
     store = build_pictures(Path(images), at.out / "pictures.zarr", at.settings)
     orders = {}
     for letter, side in arrays.items():
