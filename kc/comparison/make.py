@@ -1,7 +1,6 @@
 """A pair of one's own from what was asked for to the page: the command line and the workflow."""
 
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 
 from tqdm import tqdm
@@ -9,7 +8,7 @@ from tqdm import tqdm
 from kc.comparison import compare, compare_layers, read_arrays, read_network
 from kc.comparison.arrays import OwnArrays
 from kc.comparison.networks import OwnNetwork
-from kc.comparison.outputs import LOCK, names_of, refuse_outputs
+from kc.comparison.outputs import LOCK, alone_in, names_of, refuse_outputs
 from kc.comparison.places import check_writable, refuse_files, refuse_inputs
 from kc.comparison.settings import CompareSettings
 from kc.comparison.write_matrix import write_matrix
@@ -17,7 +16,6 @@ from kc.comparison.write_pair import write_comparison
 from kc.files.made import MADE
 from kc.report.page import FILES
 from kc.settings.custom import Pair, is_features
-from kc.store.lock import lock
 from kc.store.ownership import LEDGER
 
 
@@ -47,7 +45,7 @@ def make(
     refuse_files(out, map(Path, ("tables", "figures", MADE)))
     check_writable(out)
     refuse_outputs(out, names)
-    with closing(lock(out / LOCK)):
+    with alone_in(out):
         return _made(pair, settings, out, device, say)
 
 

@@ -3,10 +3,12 @@
 ``kc.json`` in the folder names them before they are written, so that what a kill leaves is known.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from kc.report.page import ASSETS, FILES, page_strangers
+from kc.store.lock import lock
 from kc.store.ownership import LEDGER, claim, claimed, is_table, refuse_strangers, unclaimed
 
 TABLE = ("csv", "md", "tex", "json")
@@ -22,6 +24,28 @@ def names_of(tables: Iterable[str], figures: Iterable[str]) -> list[str]:
     found = [f"tables/{name}.{suffix}" for name in tables for suffix in TABLE]
     found += [f"figures/{name}.{suffix}" for name in figures for suffix in FIGURE]
     return [*found, "index.html"]
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Hold the lock of a comparison's folder, of which nothing stays.
+
+    Raises
+    ------
+    StoreError
+        Another comparison writes there.
+    """
+    is_new = not folder.exists()
+    held = lock(folder / LOCK)
+    try:
+        yield
+    finally:
+        # one who opened it meanwhile finds that its file has no name any more, and stops
+        (folder / LOCK).unlink(missing_ok=True)
+        held.close()
+        if is_new:
+            with suppress(OSError):  # not empty
+                folder.rmdir()
 
 
 def refuse_outputs(folder: Path, names: Iterable[str]) -> None:

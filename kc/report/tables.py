@@ -214,7 +214,8 @@ def _latex(readable: pd.DataFrame, sides: list[str], text: TableText, label: str
     """Set the table with booktabs, no wider than the page; the notes follow it as a list."""
     cells = readable.map(_escape)
     # behind the end of a row, these two would be read as the end's own argument
-    cells.iloc[:, :1] = cells.iloc[:, :1].replace(r"^([\[*])", r"{\1}", regex=True)
+    for first in cells.columns[:1]:
+        cells[first] = cells[first].replace(r"^([\[*])", r"{\1}", regex=True)
     styler = cells.rename(columns=_escape).style.hide(axis="index")
     letters = "".join(side[0] for side in sides)
     tabular = styler.to_latex(hrules=True, column_format=letters).rstrip()

@@ -153,7 +153,7 @@ def test_a_failed_write_leaves_the_old_table(tmp_path: Path, monkeypatch: pytest
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("kc.store.files.fsync", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(StoreError, match=r"table.csv: no space left on the disk"):
         written(stem, FRAME.head(1))
     assert stem.with_suffix(".md").read_text() == old

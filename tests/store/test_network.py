@@ -99,5 +99,7 @@ def test_the_command_says_how_to_ask(sent, command):
     assert "over the network, in 's3://evil/stores/a.zarr'" in done.stderr
     assert "--network" in done.stderr
     done = CliRunner().invoke(app, [*command, "--network", path])
-    assert isinstance(done.exception, ReachedError)
+    # the bucket is asked: what a test's network raises is a fault of ours, told as such
+    assert done.exit_code == 3
+    assert "ReachedError" in done.stderr
     assert CliRunner().invoke(app, [*command, path]).exit_code in (1, 2)

@@ -83,7 +83,7 @@ def test_files_that_are_not_there_are_named(tmp_path):
         ),
         (
             [{"name": "m", "a": "x.npy", "b": "resnet18", "ids_b": "ids.txt"}],
-            r"ids_b 'ids\.txt': 'resnet18' is a network, ids are features'",
+            r"ids_b 'ids\.txt': 'resnet18' is no file of features",
         ),
         ([{"name": "m", "a": "x.npy", "b": "y.npy"}] * 2, r"custom: 'm' stands twice"),
     ],
