@@ -4,7 +4,7 @@ from pathlib import Path
 
 from kc.files.aside import writing
 
-MADE = "kc.made"
+MADE = "kc-made"
 """Folder, in a results folder, of the notes (:mod:`kc.store.register`)."""
 _BEFORE = frozenset({MADE, "logs", "sources"})
 """Folders that are there before the first product."""

@@ -37,7 +37,6 @@ def read_table(stem: Path) -> WrittenTable:
     except FileNotFoundError:
         file = stem.with_suffix(".md")
         raise StoreError(f"{file}: no such file. Cure: {fix_at(file)}") from None
-    check_table(stem)
     # stars and underscores are the formulas' own: no emphasis
     reader = MarkdownIt("zero").enable(["heading", "table", "list", "escape", "entity"])
     tokens = reader.parse(text)
@@ -48,6 +47,7 @@ def read_table(stem: Path) -> WrittenTable:
             f"{file}: expected a title and one table, as write_table writes them. "
             f"Cure: {fix_at(file)}"
         )
+    check_table(stem)
     begin, end = kinds.index("table_open"), kinds.index("table_close") + 1
     table = tokens[begin:end]
     _align(table)

@@ -1,7 +1,7 @@
 """What was made in a results folder, noted beside it, so that what is gone or exchanged is found.
 
 A product says of itself whether it is whole, but not that it ought to be there, nor under which
-name. ``kc.made/KIND/NAME.json`` in the results folder says both: its name, its key and the digest
+name. ``kc-made/KIND/NAME.json`` in the results folder says both: its name, its key and the digest
 of its content, or the digest of each file where it has no card (tables, figures, pages). It is
 written before the card or the manifest, so a product that looks finished is always noted.
 """
