@@ -189,7 +189,7 @@ class _Walk:
         try:
             card = read_signed(path)
             damaged = [] if self.quick else damaged_files(path.parent, card)
-        except (StoreError, KeyError, TypeError, AttributeError) as error:
+        except (StoreError, KeyError) as error:
             found.fault("changed" if path.is_file() else "missing", str(error))
             return found, None
         if damaged:

@@ -1,13 +1,42 @@
-"""Members of an archive: which names are safe, and where its links lead."""
+"""Members of an archive: their index, which names are safe, and where links lead."""
 
 import posixpath
 from collections import Counter
 from collections.abc import Mapping
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
+
+from kc.errors import ImageError
 
 MOST = 1 << 22
 """Names that links to folders may add: two hundred such links multiply an archive of any size."""
 NOWHERE = "links that lead to no file of the archive"
+
+
+class Indexed[Member]:
+    """Members of an archive by name, as :class:`kc.datasets.archive.Files` lists them."""
+
+    def __init__(
+        self, where: Path, members: Mapping[str, Member], left_out: Mapping[str, int]
+    ) -> None:
+        self.where = where
+        self.passed: dict[str, int] = {}
+        self._members, self._left_out = members, left_out
+
+    def names(self) -> list[str]:
+        """List all files, sorted, with ``/`` between folders; links to others are followed once."""
+        return sorted(self._members)
+
+    def left_out(self) -> Counter[str]:
+        """Count the members that are not listed, by reason."""
+        return Counter(self._left_out)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._members
+
+    def _member(self, name: str) -> Member:
+        if name not in self._members:
+            raise ImageError(f"{self.where}: has no '{name}'.")
+        return self._members[name]
 
 
 def climbs(name: str) -> bool:

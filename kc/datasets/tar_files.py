@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 from typing import BinaryIO
 
-from kc.datasets.members import NOWHERE, climbs, plain_name, with_links
+from kc.datasets.members import NOWHERE, Indexed, climbs, plain_name, with_links
 from kc.datasets.opening import known_as
 from kc.datasets.unpack import BROKEN, Limits, truncated
 from kc.errors import ImageError
@@ -13,31 +13,16 @@ from kc.errors import ImageError
 _START = 512
 
 
-class TarFiles:
+class TarFiles(Indexed[tarfile.TarInfo]):
     """A tar archive, indexed and judged once, then read at random."""
 
     def __init__(self, where: Path, plain: BinaryIO, limits: Limits) -> None:
-        self.where = where
-        self.passed: dict[str, int] = {}
         self._tar = open_tar(where, plain)
-        self._members, self._left_out = _judged_members(where, self._tar, limits)
-
-    def names(self) -> list[str]:
-        """List all files, sorted, with ``/`` between folders; links to others are followed once."""
-        return sorted(self._members)
-
-    def left_out(self) -> Counter[str]:
-        """Count the members that are not listed, by reason."""
-        return Counter(self._left_out)
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._members
+        super().__init__(where, *_judged_members(where, self._tar, limits))
 
     def read(self, name: str, most: int = -1) -> bytes:
         """Read one file, or its first ``most`` bytes."""
-        if name not in self._members:
-            raise ImageError(f"{self.where}: has no '{name}'.")
-        file = self._tar.extractfile(self._members[name])
+        file = self._tar.extractfile(self._member(name))
         assert file is not None, "only regular files are indexed"
         return file.read(most)
 

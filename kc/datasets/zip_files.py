@@ -2,10 +2,9 @@
 
 import stat
 import zipfile
-from collections import Counter
 from pathlib import Path
 
-from kc.datasets.members import climbs, plain_name, with_links
+from kc.datasets.members import Indexed, climbs, plain_name, with_links
 from kc.datasets.unpack import BROKEN, Limits
 from kc.errors import ImageError
 
@@ -18,39 +17,24 @@ _LINK = 1 << 12
 """Bytes that the target of a link may have."""
 
 
-class ZipFiles:
+class ZipFiles(Indexed[zipfile.ZipInfo]):
     """A zip archive, indexed and judged once, then read at random where it lies."""
 
     def __init__(self, where: Path, limits: Limits) -> None:
         self.where = where
-        self.passed: dict[str, int] = {}
         try:
             self._zip = zipfile.ZipFile(where)
         except _FAULTS as error:
             raise ImageError(_cut(where, error)) from error
-        members, links = self._judged(limits)
-        self._members, self._left_out = with_links(members, links)
+        super().__init__(where, *with_links(*self._judged(limits)))
 
     def close(self) -> None:
         """Close the file."""
         self._zip.close()
 
-    def names(self) -> list[str]:
-        """List all files, sorted, with ``/`` between folders; links to others are followed once."""
-        return sorted(self._members)
-
-    def left_out(self) -> Counter[str]:
-        """Count the members that are not listed, by reason."""
-        return Counter(self._left_out)
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._members
-
     def read(self, name: str, most: int = -1) -> bytes:
         """Read one file, or its first ``most`` bytes."""
-        if name not in self._members:
-            raise ImageError(f"{self.where}: has no '{name}'.")
-        return self._bytes(self._members[name], most)
+        return self._bytes(self._member(name), most)
 
     def check(self) -> None:
         """Read every member to its end.

@@ -21,9 +21,9 @@ _TOKEN = secrets.token_hex(2)
 _ASIDE = re.compile(r"\.(?P<name>.+)\.(?P<host>[0-9a-f]{8})-(?P<process>\d+)-[0-9a-f]{4}\.aside")
 _SWEPT: set[Path] = set()
 _AGAIN = "run the same command again, it goes on from there"
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _CURES = {
-    errno.ENOSPC: f"make room and {_AGAIN}",
-    errno.EDQUOT: f"make room and {_AGAIN}",
+    **dict.fromkeys(_FULL, f"make room and {_AGAIN}"),
     errno.EFBIG: f"raise the limit (ulimit -f) and {_AGAIN}",
     errno.EROFS: "write elsewhere (another --out or results folder)",
     errno.EACCES: f"make it writable and {_AGAIN}, or write elsewhere",
@@ -131,9 +131,6 @@ def writing(path: Path) -> Iterator[None]:
         ) from error
 
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
-
-
 def _sweep(folder: Path) -> None:
     """Remove what writers of this machine that died left aside, once a process."""
     if folder in _SWEPT:
@@ -141,11 +138,12 @@ def _sweep(folder: Path) -> None:
     _SWEPT.add(folder)
     for path in folder.glob(".*.aside"):
         found = _ASIDE.fullmatch(path.name)
-        if found and found["host"] == _HOST and not _lives(int(found["process"])):
+        if found and found["host"] == _HOST and not process_lives(int(found["process"])):
             path.unlink(missing_ok=True)
 
 
-def _lives(process: int) -> bool:
+def process_lives(process: int) -> bool:
+    """Ask whether a process of this machine lives."""
     try:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):

@@ -17,7 +17,7 @@ from typing import IO, Any
 from uuid import uuid4
 
 from kc.errors import StoreError
-from kc.files.aside import GUARDS, writing
+from kc.files.aside import GUARDS, process_lives, writing
 from kc.plans.commands import command, one_line
 
 PULSE = 30.0
@@ -217,13 +217,7 @@ def seems_alive(owner: dict[str, Any]) -> bool:
     """Ask for the owner's process, if it is one of this machine."""
     if not owner or owner["host"] != socket.gethostname():
         return False
-    try:
-        os.kill(owner["pid"], 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    return process_lives(owner["pid"])
 
 
 def _removal(path: str) -> str:

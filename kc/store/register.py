@@ -53,13 +53,14 @@ def unlike_notes(path: Path) -> list[str]:
     Files of products and shards of stores are not read: their cards and manifests name them.
     """
     whole = path.absolute()
-    bases = [each for each in (whole, *whole.parents) if (each / MADE).is_dir()][:1]
+    base = _base_of(whole)
+    if base is None:
+        return []
     found: list[str] = []
-    for base in bases:
-        for note in sorted((base / MADE).rglob("*.json")):
-            name = note.relative_to(base / MADE).as_posix().removesuffix(".json")
-            if (base / name).is_relative_to(whole):
-                found += _unlike(base, name, note)
+    for note in sorted((base / MADE).rglob("*.json")):
+        name = note.relative_to(base / MADE).as_posix().removesuffix(".json")
+        if (base / name).is_relative_to(whole):
+            found += _unlike(base, name, note)
     return found
 
 
@@ -103,7 +104,8 @@ def _unlike_card(path: Path, about: Mapping[str, Any], cure: str) -> Iterator[st
 
 
 def _base_of(path: Path) -> Path | None:
-    return next((each for each in path.absolute().parents if (each / MADE).is_dir()), None)
+    whole = path.absolute()
+    return next((each for each in (whole, *whole.parents) if (each / MADE).is_dir()), None)
 
 
 def _note(base: Path, name: str) -> Path:
