@@ -158,7 +158,6 @@ def pair_rows(
     arrays = {side.letter: side.source for side in sides if isinstance(side.source, OwnArrays)}
     if len(arrays) == len(sides):
         paired = rows_of_arrays(list(arrays.values()), at.settings)
-        begin_register(at.out)
         return ComparedRows(paired.table, None, dict(zip(arrays, paired.orders, strict=True)))
     if images is None:
         raise ImageError("a network is compared, so pictures are needed. Cure: --images FOLDER.")
@@ -177,6 +176,7 @@ def pair_rows(
 
 def store_side(side: ComparedSide, wanted: WantedForms, rows: ComparedRows, at: Workplace) -> Store:
     """Store a side's layers in the forms wanted, or go on with it."""
+    begin_register(at.out)
     path = at.out / "activations" / f"{side.letter}.zarr"
     if isinstance(side.source, OwnArrays):
         order = rows.orders[side.letter]
