@@ -88,27 +88,42 @@ def fetch(wanted: Wanted, attempts: int = 5, pause: float = 2.0) -> None:
 def _fetch(wanted: Wanted, attempts: int, pause: float) -> None:
     url, path = wanted.url, wanted.path
     expected = wanted.checksum or first_seen(path).get(path.name, {}).get("checksum")
-    if path.is_file():
-        if expected and (found := differs(path, expected)):
-            raise DownloadError(
-                f"{path}: is there already, but its checksum is {found}, expected {expected}. "
-                "It was left as it is. Cure: remove it to have it fetched, or mend the settings."
-            )
-        if not expected and (fault := _fault(path)):
-            raise DownloadError(
-                f"{path}: is there already, but {fault}. It was left as it is. Cure: remove it to "
-                "have it fetched, or put the whole file there."
-            )
-        LOG.info("%s: there already", path)
-    else:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f"{path.name}.part")
-        _refuse_others_files(part)
-        with _only_writer(part) as file:
-            _until_whole(wanted, part, file, attempts, pause)
-        _accept(url, part, path, expected)
+    if not path.is_file() and _get(wanted, expected, attempts, pause):
+        if expected is None:
+            record_seen(url, path)
+        return
+    if expected and (found := differs(path, expected)):
+        raise DownloadError(
+            f"{path}: is there already, but its checksum is {found}, expected {expected}. "
+            "It was left as it is. Cure: remove it to have it fetched, or mend the settings."
+        )
+    if not expected and (fault := _fault(path)):
+        raise DownloadError(
+            f"{path}: is there already, but {fault}. It was left as it is. Cure: remove it to "
+            "have it fetched, or put the whole file there."
+        )
+    LOG.info("%s: there already", path)
     if expected is None:
         record_seen(url, path)
+
+
+def _get(wanted: Wanted, expected: str | None, attempts: int, pause: float) -> bool:
+    """Fetch a file that is not there; give False where another process just did.
+
+    The part is held until the file has its name: a second writer would cut what was checked.
+    """
+    path = wanted.path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.part")
+    _refuse_others_files(part)
+    with _only_writer(part) as file:
+        if path.is_file():
+            if not part.stat().st_size:
+                part.unlink()
+            return False
+        _until_whole(wanted, part, file, attempts, pause)
+        _accept(wanted.url, part, path, expected)
+    return True
 
 
 def _until_whole(wanted: Wanted, part: Path, file: BinaryIO, attempts: int, pause: float) -> None:
@@ -279,14 +294,18 @@ def _fault(path: Path) -> str:
 @contextmanager
 def _only_writer(part: Path) -> Iterator[BinaryIO]:
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
-    with open(part, "ab", opener=lambda name, _: os.open(name, flags, 0o666)) as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise DownloadError(
-                f"{part}: another process is fetching it. Cure: wait for it to end, or stop it."
-            ) from None
-        yield file
+    while True:
+        with open(part, "ab", opener=lambda name, _: os.open(name, flags, 0o666)) as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise DownloadError(
+                    f"{part}: another process is fetching it. Cure: wait for it to end, or stop it."
+                ) from None
+            # one that was renamed between the two is somebody's checked file
+            if part.exists() and os.path.samestat(part.stat(), os.fstat(file.fileno())):
+                yield file
+                return
 
 
 @contextmanager

@@ -1,8 +1,12 @@
 """Checksums of archives of which none was known: that of the file first seen is kept to."""
 
+import fcntl
 import json
 import logging
+import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from kc.errors import DownloadError, without_secrets
@@ -42,10 +46,23 @@ def record_seen(url: str, path: Path) -> None:
     """Trust on first use: keep the checksum of what came, for the next time and for others."""
     kept = path.with_name(SEEN)
     found = {"checksum": checksum_of(path), "url": without_secrets(url)}
-    about = json.dumps(first_seen(path) | {path.name: found}, indent=2, sort_keys=True)
-    write_whole(kept, f"{about}\n".encode())
+    with _alone_in(path.parent):
+        about = json.dumps(first_seen(path) | {path.name: found}, indent=2, sort_keys=True)
+        write_whole(kept, f"{about}\n".encode())
     LOG.warning(
         "%s: no checksum of it is known; the first one seen is taken on trust: %s (kept in %s). "
         "Compare it with somebody else's.",
         *(path, found["checksum"], kept),
     )
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Wait for others who add to the folder's list: what they add would be lost."""
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # NFS locks no folders
+            fcntl.flock(opened, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(opened)

@@ -11,15 +11,18 @@ import sys
 import tarfile
 import threading
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from kc.datasets import download
 from kc.datasets.download import Wanted, fetch, fetch_all
-from kc.datasets.first_seen import SEEN
+from kc.datasets.first_seen import SEEN, first_seen, record_seen
 from kc.errors import DownloadError
+from kc.files.checksum import differs
 
 ROOT = Path(__file__).parents[2]
 
@@ -322,6 +325,48 @@ def test_two_at_once_are_refused(server, tmp_path):
         fcntl.flock(part, fcntl.LOCK_EX)
         with pytest.raises(DownloadError, match="another process is fetching it"):
             get(server, tmp_path / "data.tar")
+
+
+def test_a_part_is_held_until_it_has_its_name(server, tmp_path, monkeypatch):
+    path, refused = tmp_path / "data.tar", []
+
+    def checked(*about):
+        with pytest.raises(DownloadError, match="another process is fetching it") as caught:
+            get(server, path)
+        refused.append(caught)
+        return differs(*about)
+
+    monkeypatch.setattr(download, "differs", checked)
+    get(server, path)
+    assert path.read_bytes() == DATA
+    assert len(refused) == 1
+
+
+@pytest.mark.parametrize("checksum", [SHA256, None])
+def test_a_part_that_got_its_name_meanwhile_is_not_cut(server, tmp_path, monkeypatch, checksum):
+    path, part, true = tmp_path / "data.tar", tmp_path / "data.tar.part", fcntl.flock
+    part.write_bytes(b"")
+
+    def late(file, how):
+        if part.exists() and not path.exists():  # the other ends between opening and locking
+            part.write_bytes(DATA)
+            part.rename(path)
+        true(file, how)
+
+    monkeypatch.setattr(download.fcntl, "flock", late)
+    get(server, path, checksum)
+    assert path.read_bytes() == DATA
+    assert not part.exists()
+    assert not server.asked
+
+
+def test_the_list_of_checksums_loses_none(tmp_path):
+    paths = [tmp_path / f"{number}.tar" for number in range(40)]
+    for path in paths:
+        path.write_bytes(path.name.encode())
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda path: record_seen(f"http://x/{path.name}", path), paths))
+    assert set(first_seen(paths[0])) == {path.name for path in paths}
 
 
 def test_nothing_to_fetch_says_which_preset_has_addresses():
