@@ -15,7 +15,10 @@ STYLES = {"ok": "green", "missing": "bold red", "changed": "bold red", "stale": 
 
 
 def explain_command(
-    table: Annotated[Path, typer.Argument(help="a table, e.g. results/tables/table1.csv")],
+    table: Annotated[
+        Path,
+        typer.Argument(help="a table, e.g. results/tables/table1.csv; also of kc compare"),
+    ],
     quick: Annotated[
         bool, typer.Option("--quick", help="compare recorded digests; read no store again")
     ] = False,
@@ -29,8 +32,9 @@ def explain_command(
     """
     from rich.console import Console
 
-    from kc.cli.chain import chain, read_origin
+    from kc.cli.chain import chain, is_of_study, read_origin
     from kc.cli.run_options import run_options
+    from kc.plans.commands import fix_at
     from kc.store.network import over_network
 
     with over_network(network):
@@ -46,11 +50,14 @@ def explain_command(
     if not faults:
         console.print("every link holds", style="green")
         return
-    options = run_options(origin, table, base)
     console.print(f"links that do not hold: {len(faults)}. To mend, in this order:", style="bold")
+    options = run_options(origin, table, base) if is_of_study(origin) else ()
     targets = {fault.target: None for fault in faults if fault.target} | {found.target: None}
-    for target in targets:
+    for target in filter(None, targets):
         console.print(printable(f"  {remake(target, options or ())}"))
+    if not is_of_study(origin):
+        console.print(printable(f"  {fix_at(table)}"))
+        faults = []
     for fault in faults:
         if not fault.target:
             console.print(printable(f"  by hand: {fault.name}: {fault.told}"))
@@ -64,8 +71,10 @@ def explain_command(
 
 def _about(origin: Mapping[str, Any]) -> list[str]:
     """Spell versions, devices and wall time."""
-    seconds = ", ".join(f"{name} {value:g} s" for name, value in origin["seconds"].items())
     versions = ", ".join(f"{name} {value}" for name, value in origin["versions"].items())
+    if "seconds" not in origin:
+        return [f"made with {versions}", f"on {origin['device']}"]
+    seconds = ", ".join(f"{name} {value:g} s" for name, value in origin["seconds"].items())
     return [f"made with {versions}", f"on {', '.join(origin['devices'])}; wall time: {seconds}"]
 
 

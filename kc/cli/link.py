@@ -6,7 +6,10 @@ from typing import Literal
 from kc.names import BESIDE
 
 LinkState = Literal["ok", "missing", "changed", "stale"]
-STAGES = ("images", "networks", "activations", "maps", "fits", *BESIDE, "components", "tables")
+STAGES = (
+    *("images", "networks", "activations", "maps", "fits", *BESIDE, "peers", "classes"),
+    *("components", "tables"),
+)
 
 
 @dataclass

@@ -147,7 +147,7 @@ def compare_layers(
             for side in sides
         },
         "settings": plain(settings),
-        "fits": len(plan),
+        "fits": {f.card["fit"]: f.card["digest"] for f in fitted.fits.values()},
         "code": code_hash("kc.comparison.matrix"),
         "versions": versions(),
         "device": str(at.device),

@@ -221,13 +221,16 @@ def _record_name(paths: Sequence[Path]) -> str:
     return f"{plain}-{hashlib.sha256(os.fsencode(first)).hexdigest()[:8]}.json"
 
 
+def is_record(file: Path) -> bool:
+    """Tell a record from a file that is none, or a damaged one."""
+    body, _, checksum = file.read_bytes().rpartition(b"\n")
+    return xxhash.xxh3_128_hexdigest(body).encode() == checksum
+
+
 def _read_record(file: Path) -> dict[str, Any]:
     """Read a record; one that is damaged or of another format is as good as none."""
     try:
-        body, _, checksum = file.read_bytes().rpartition(b"\n")
-        if xxhash.xxh3_128_hexdigest(body).encode() != checksum:
-            return {}
-        found = json.loads(body)
+        found = json.loads(file.read_bytes().rpartition(b"\n")[0]) if is_record(file) else {}
     except (OSError, ValueError):
         return {}
     return dict(found) if found.get("format") == FORMAT else {}

@@ -18,6 +18,7 @@ from kc.datasets.decode import decode, has_foreground
 from kc.datasets.samples import Reader, Sample
 from kc.errors import ImageError
 from kc.files.sources import Source
+from kc.plans.commands import DRAWN
 from kc.plans.layouts import GENERATED, LAYOUTS
 from kc.provenance import plain
 from kc.runtime import derive_seed
@@ -152,7 +153,7 @@ def _open_source(dataset: Dataset, archive: Path | None, out: Path) -> Iterator[
     # archives a layout is spread over: a folder that holds some of them is read with them
     known: Sequence[str] = getattr(_code_of(dataset.layout), "ARCHIVES", ())
     if archive is None:
-        folder = out.with_name(f"{out.stem}-source")
+        folder = out.with_name(f"{out.stem}{DRAWN}")
         # by name: a store of photographs does not count the code of drawn ones
         import_module(GENERATED).write_generated(dataset.layout, dataset.generated, folder)
         yield FolderFiles(folder)

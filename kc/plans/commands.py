@@ -26,6 +26,8 @@ NOTE = Path("logs", "run.json")
 """In the results folder: how the workflow was last asked for it."""
 UNKNOWN = "  # with the --configfile and --config of that run"
 """A comment to the shell; behind a command whose run left no note."""
+DRAWN = "-source"
+"""Behind a data set's name: the folder of its drawn pictures."""
 SNAKEFILES = ("Snakefile", "workflow/Snakefile")
 """Where Snakemake looks for itself."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\udc80-\udcff]")
@@ -171,17 +173,24 @@ def _found(path: Path | str) -> tuple[Path, Run] | None:
     if str(path).startswith("s3:/"):
         return None
     for folder in Path(path).absolute().parents:
-        try:
-            content = json.loads((folder / NOTE).read_text(encoding="utf-8"))
-            run = Run(**content["run"])
-            whole = content["checksum"] == _digest(content["run"])
-        except (OSError, ValueError, KeyError, TypeError):
+        run = read_run(folder / NOTE)
+        if run is None:
             continue
         # a copy of a results folder is not what the workflow would make anew
         there = Path(run.directory)
-        if whole and there.is_absolute() and (there / run.results).resolve() == folder.resolve():
+        if there.is_absolute() and (there / run.results).resolve() == folder.resolve():
             return folder, run
     return None
+
+
+def read_run(note: Path) -> Run | None:
+    """Read the note of a run; None: there is none, or it is damaged."""
+    try:
+        content = json.loads(note.read_text(encoding="utf-8"))
+        run = Run(**content["run"])
+        return run if content["checksum"] == _digest(content["run"]) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _target(path: Path) -> Path:
@@ -191,6 +200,8 @@ def _target(path: Path) -> Path:
             return part.with_suffix(".json")
         if part.name == "index_files":
             return part.with_name("index.html")
+        if part.name.endswith(DRAWN) and part.parent.name == "images":
+            return part.with_name(f"{part.name.removesuffix(DRAWN)}.json")
     for part in (path, path.parent):
         if part.parent.name in _FOLDERS and _is_product(part):
             return part / _CARDS[0]

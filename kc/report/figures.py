@@ -50,7 +50,11 @@ def _glyphs() -> frozenset[int]:
 
 def write_figure(figure: Figure, stem: Path) -> None:
     """Write ``stem``.png and .svg, each whole or not at all, the same bytes for the same figure."""
-    metadata: dict[str, dict[str, Any]] = {"png": {"Software": None}, "svg": {"Date": None}}
+    # by its maker a figure is known as one that has to be noted
+    metadata: dict[str, dict[str, Any]] = {
+        "png": {"Software": "kc"},
+        "svg": {"Date": None, "Creator": "kc"},
+    }
     drawn: dict[Path, bytes] = {}
     with mpl.rc_context(STYLE):
         for kind, about in metadata.items():

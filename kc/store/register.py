@@ -6,7 +6,7 @@ of its content, or the digest of each file where it has no card (tables, figures
 written before the card or the manifest, so a product that looks finished is always noted.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,14 +53,27 @@ def unlike_notes(path: Path) -> list[str]:
     Files of products and shards of stores are not read: their cards and manifests name them.
     """
     whole = path.absolute()
-    base = _base_of(whole)
-    if base is None:
-        return []
+    around = _base_of(whole)
+    bases = {each.parent for each in whole.rglob(MADE)} | ({around} if around else set())
     found: list[str] = []
-    for note in sorted((base / MADE).rglob("*.json")):
-        name = note.relative_to(base / MADE).as_posix().removesuffix(".json")
-        if (base / name).is_relative_to(whole):
-            found += _unlike(base, name, note)
+    for base in sorted(bases):
+        for note in sorted((base / MADE).rglob("*.json")):
+            name = note.relative_to(base / MADE).as_posix().removesuffix(".json")
+            if (base / name).is_relative_to(whole):
+                found += _unlike(base, name, note)
+    return found
+
+
+def unnoted(paths: Iterable[Path]) -> list[str]:
+    """Hold finished products against the notes the other way; one line a note that is gone."""
+    found = []
+    for path in paths:
+        base = _base_of(path)
+        if base is None:
+            continue
+        note = _note(base, path.absolute().relative_to(base).as_posix())
+        if not note.is_file():
+            found.append(f"{note}: gone, though {path.name} is there. Cure: {fix_at(path)}")
     return found
 
 

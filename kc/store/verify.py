@@ -1,17 +1,25 @@
 """Check what lies in a folder: stores, and products with a card."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from kc.errors import StoreError
-from kc.plans.commands import fix_at
+from kc.files.made import MADE
+from kc.files.sources import FOLDER as SOURCES
+from kc.files.sources import is_record
+from kc.plans.commands import AGAIN, DRAWN, NOTE, command, fix_at, read_run
 from kc.store.files import CHECKSUM, read_signed, sign
+from kc.store.ownership import LEDGER, is_table, looks_signed
 from kc.store.place import is_remote
 from kc.store.product import CARD, KEY, RESULT, damaged_files
 from kc.store.reader import open_store
-from kc.store.register import unlike_notes
+from kc.store.register import unlike_notes, unnoted
 
 PARTS = (".zarr", ".state")
+DROPPED = "dropped"
+PAGE = "index_files"
+MAKER = {".png": b"Software\0kc", ".svg": b"<dc:title>kc</dc:title>"}
+"""What a figure of kc's holds."""
 
 
 def damages_under(path: Path) -> list[str]:
@@ -30,30 +38,104 @@ def damages_under(path: Path) -> list[str]:
     """
     if is_remote(path):
         return _of_store(path)
-    if path.name == CARD or (path / CARD).is_file():
+    is_drawn = path.name.endswith(DRAWN)
+    if path.name == CARD or ((path / CARD).is_file() and not is_drawn):
         return _of_product(path.parent if path.name == CARD else path)
     if path.suffix in (".zarr", ".json") and path.exists():
         return _of_store(path)
-    stores, products = _found_under(path)
+    there = _found_under(path)
     noted = unlike_notes(path)
-    if not stores and not products and not noted:
+    if not any((there.stores, there.products, there.written, noted)):
         raise StoreError(f"{path}: no store (NAME.zarr) and no product (with a {CARD}) is here.")
-    found = [_of_store(store) for store in stores] + [_of_product(folder) for folder in products]
+    found = [_of_store(store) for store in there.stores]
+    found += [_of_product(folder) for folder in there.products]
+    found += [_of_file(file) for file in there.files]
+    noted += unnoted(sorted({*there.finished(), *there.written}))
     told = [line for part in found for line in part]
     # what is told by its own check is not told again by the notes
     return told + [line for line in noted if line not in told]
 
 
-def _found_under(path: Path) -> tuple[list[Path], list[Path]]:
-    """List stores and products of which anything is left: arrays, a manifest, a card, a key."""
-    stores, products = set(), set()
+class _There(NamedTuple):
+    """What lies in a folder."""
+
+    stores: list[Path]
+    """Of which anything is left: arrays, a manifest."""
+    products: list[Path]
+    """Of which anything is left: a card, a key."""
+    written: list[Path]
+    """Tables, figures, pages and folders of drawn pictures, as they are noted."""
+    files: list[Path]
+    """What stands for itself: lists of names, records of sources, notes of runs and of drops."""
+
+    def finished(self) -> list[Path]:
+        """List the stores and products that are as good as noted."""
+        stores = [store for store in self.stores if store.with_suffix(".json").is_file()]
+        return stores + [each for each in self.products if (each / CARD).is_file()]
+
+
+def _found_under(path: Path) -> _There:
+    stores, products, written, files = set(), set(), set(), set()
     for each in path.rglob("*"):
-        inside = any(part.endswith(PARTS) for part in each.relative_to(path).parts[:-1])
+        folders = each.relative_to(path).parts[:-1]
+        if MADE in folders:
+            continue
+        inside = any(part.endswith(PARTS) for part in folders)
         if each.suffix in PARTS or (not inside and _is_manifest(each)):
             stores.add(each.with_suffix(".zarr"))
-        elif not inside and (each.name == KEY or _is_card(each)):
+        elif inside or not each.is_file():
+            continue
+        elif each.name == KEY or _is_card(each):
             products.add(each.parent)
-    return sorted(stores), sorted(products)
+        elif each.parent.name == PAGE:
+            continue  # the page's note holds them
+        elif each.name == LEDGER or _is_of_run(each):
+            files.add(each)
+        else:
+            written |= _written_as(each)
+    return _There(*map(sorted, (stores, products, written, files)))
+
+
+def _is_of_run(file: Path) -> bool:
+    """Tell records, notes of runs and of drops; such names are common where no notes are kept."""
+    kind, base = file.parent.name, file.parent.parent
+    if kind == DROPPED:
+        return (base.parent / MADE).is_dir()
+    return (kind == SOURCES or file.parts[-2:] == NOTE.parts) and (base / MADE).is_dir()
+
+
+def _written_as(file: Path) -> set[Path]:
+    """Give what a table, a figure, a page or drawn pictures are noted as; empty: none of them."""
+    if file.name == CARD and file.parent.name.endswith(DRAWN):
+        return {file.parent}
+    if file.name == "index.html" and b'<meta name="generator" content="kc">' in _head(file):
+        return {file}
+    if file.suffix == ".json" and file.parent.name == "tables" and is_table(file):
+        return {file}
+    is_figure = file.parent.name == "figures" and MAKER.get(file.suffix, b"\xff\0\xff") in _head(
+        file
+    )
+    return {file.with_suffix("")} if is_figure else set()
+
+
+def _head(file: Path) -> bytes:
+    with file.open("rb") as opened:
+        return opened.read(2048)
+
+
+def _of_file(file: Path) -> list[str]:
+    """Check a file that holds its own checksum; somebody else's of its name is left alone."""
+    if file.parent.name == SOURCES:
+        cure = command("rm", file)
+        return [] if is_record(file) else [f"{file}: damaged; it is made anew. Cure: {cure}"]
+    if file.parts[-2:] == NOTE.parts:
+        line = f"{file}: damaged; the next run writes it. Cure: {AGAIN}"
+        return [] if read_run(file) else [line]
+    try:
+        read_signed(file)
+    except StoreError as error:
+        return [str(error)] if looks_signed(file.read_text(errors="replace")) else []
+    return []
 
 
 def _is_manifest(file: Path) -> bool:

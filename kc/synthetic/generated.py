@@ -6,6 +6,7 @@ settings' seed and from what and which it is.
 """
 
 import shutil
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from kc.settings.dataset import Generated
 from kc.store.files import file_digest, read_json, write_json_atomic
 from kc.store.ownership import LITTER, finished, refuse_strangers
 from kc.store.place import Folder
+from kc.store.register import note_made
 
 CARD = "card.json"
 """Key and digest of the folder, and its files; a folder without a digest is not complete."""
@@ -47,6 +49,7 @@ def write_generated(layout: str, settings: Generated, folder: Path) -> None:
         )
     key = product_key({"layout": layout, "settings": settings}, {}, GENERATED, drawn[layout])
     if _is_whole(folder, key):
+        _note(folder)
         return
     aside = folder.with_name(f"{folder.name}.part")
     for old in (folder, aside):
@@ -55,10 +58,12 @@ def write_generated(layout: str, settings: Generated, folder: Path) -> None:
     # first of all: what a kill leaves is known by it
     write_json_atomic(aside / CARD, {"key": key})
     getattr(import_module(drawn[layout]), f"write_{layout}")(settings, aside)
-    card = {"key": key, "digest": _digest(aside), "files": _files(aside)}
+    digests = _digests(aside)
+    card = {"key": key, "digest": _joined(digests), "files": list(digests)}
     write_json_atomic(aside / CARD, card)
     _remove(folder)
     aside.rename(folder)
+    _note(folder)
 
 
 def _strangers(folder: Path) -> list[str]:
@@ -92,18 +97,25 @@ def _is_whole(folder: Path, key: str) -> bool:
         return False
     if not isinstance(card, dict):
         return False
-    made = {name: value for name, value in card.items() if name != "files"}
-    return made == {"key": key, "digest": _digest(folder)}
+    digests = _digests(folder)
+    return card == {"key": key, "digest": _joined(digests), "files": list(digests)}
 
 
-def _files(folder: Path) -> list[str]:
-    return [name for name in Folder(folder.parent).files(folder.name) if name != CARD]
+def _note(folder: Path) -> None:
+    """Note each file, so that one that is gone or changed is found."""
+    noted = _digests(folder) | {CARD: file_digest(folder / CARD)}
+    note_made(folder, {"files": {f"{folder.name}/{name}": noted[name] for name in noted}})
 
 
-def _digest(folder: Path) -> str:
-    """Hash names and contents of all files but the card."""
+def _digests(folder: Path) -> dict[str, str]:
+    """Hash each file but the card."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != CARD)
+    return {path.relative_to(folder).as_posix(): file_digest(path) for path in paths}
+
+
+def _joined(digests: Mapping[str, str]) -> str:
+    """Hash names and contents."""
     total = xxhash.xxh3_128()
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.name != CARD:
-            total.update(f"{path.relative_to(folder).as_posix()} {file_digest(path)}\n".encode())
+    for name, digest in digests.items():
+        total.update(f"{name} {digest}\n".encode())
     return str(total.hexdigest())

@@ -6,17 +6,22 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 from typer.testing import CliRunner
 
 from kc.cli.main import app
 from kc.errors import StoreError
 from kc.files.made import MADE, begin_register
+from kc.plans.commands import AGAIN
+from kc.report.figures import write_figure
 from kc.report.markdown import read_table
 from kc.report.tables import TableText, write_table
+from kc.settings.dataset import Generated
 from kc.steps.storage import drop_store
 from kc.store import ArraySpec, StoreContent, StoreWriter
 from kc.store.product import Product
 from kc.store.verify import damages_under
+from kc.synthetic.generated import write_generated
 
 
 def exchange(one: Path, other: Path) -> None:
@@ -78,6 +83,85 @@ DAMAGES = {
         out / MADE / "fits/a-from-b.json", out / MADE / "fits/b-from-a.json"
     ),
 }
+
+
+NOTES = (
+    *("activations/a.zarr", "components/a-from-b.zarr", "fits/a-from-b", "peers/b-from-a"),
+    *("tables/compare.json", "index.html"),
+)
+
+
+@pytest.mark.parametrize("name", NOTES)
+def test_a_note_that_is_gone_is_named_and_made_again(compared, tmp_path, name):
+    out = Path(shutil.copytree(compared[0], tmp_path / "out"))
+    note = out / MADE / f"{name}.json"
+    note.unlink()
+    (line,) = damages_under(out)
+    assert line.startswith(f"{note}: gone, though {Path(name).name} is there. Cure: ")
+    if name in ("activations/a.zarr", "index.html"):
+        assert run(compared[1], out) == []
+
+
+def test_lists_and_records_are_checked_and_those_of_others_are_not(compared, tmp_path):
+    out = Path(shutil.copytree(compared[0], tmp_path / "out"))
+    record = next((out / "sources").glob("*.json"))
+    for file in (out / "kc.json", record):
+        kept = file.read_bytes()
+        for damaged in (kept[:-7], b"", kept.replace(b"a", b"b", 1)):
+            file.write_bytes(damaged)
+            (line,) = damages_under(out)
+            assert line.startswith(f"{file}: "), line
+        file.write_bytes(kept)
+    for name in ("notes/kc.json", "notes/sources/a.json", "notes/logs/run.json"):
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_text('{"mine": 1}')
+    (out / "figures").mkdir()
+    (out / "figures/mine.png").write_bytes(b"kc")
+    (out / "tables/mine.json").write_text("{}")
+    assert damages_under(out) == []
+
+
+def test_a_figure_without_its_note_is_known_by_its_maker(tmp_path):
+    begin_register(tmp_path)
+    stem = tmp_path / "figures" / "one"
+    write_figure(Figure(), stem)
+    assert damages_under(tmp_path) == []
+    note = tmp_path / MADE / "figures" / "one.json"
+    note.unlink()
+    for left in (".png", ".svg"):
+        assert damages_under(tmp_path) == [f"{note}: gone, though one is there. Cure: {AGAIN}"]
+        stem.with_suffix(left).unlink()
+    with pytest.raises(StoreError, match="no store"):
+        damages_under(tmp_path)
+
+
+def test_drawn_pictures_are_noted(tmp_path):
+    begin_register(tmp_path)
+    drawn = tmp_path / "images" / "birds-source"
+    few = Generated(classes=2, images_per_class=4, canvas=32)
+    write_generated("cub", few, drawn)
+    assert damages_under(tmp_path / "images") == []
+    picture = next(drawn.rglob("*.jpg"))
+    for damage in (cut, Path.unlink):
+        damage(picture)
+        (line,) = damages_under(tmp_path / "images")
+        assert line.startswith(f"{picture}: ")
+    write_generated("cub", few, drawn)
+    assert damages_under(tmp_path / "images") == []
+    note = tmp_path / MADE / "images" / "birds-source.json"
+    note.unlink()
+    (line,) = damages_under(tmp_path / "images")
+    assert line.startswith(f"{note}: gone, though birds-source is there.")
+    write_generated("cub", few, drawn)
+    assert damages_under(tmp_path / "images") == []
+
+
+def test_notes_of_a_pair_in_a_results_folder_are_looked_at(compared, tmp_path):
+    begin_register(tmp_path)
+    out = Path(shutil.copytree(compared[0], tmp_path / "custom" / "pair"))
+    assert damages_under(tmp_path) == []
+    shutil.rmtree(out / "fits")
+    assert len(damages_under(tmp_path)) == 2
 
 
 @pytest.mark.parametrize("damage", DAMAGES)

@@ -1,0 +1,116 @@
+"""A pass over products on disk, each looked at once: what the chains behind tables share."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from kc.cli.link import Link
+from kc.errors import StoreError
+from kc.files.sources import digest_of, spell
+from kc.store import Store, open_store
+from kc.store.files import file_digest, read_signed
+from kc.store.product import damaged_files
+
+
+class Walk:
+    """One pass over a chain.
+
+    Parameters
+    ----------
+    results
+        Folder the products lie in.
+    origin
+        The table's ``.json``.
+    quick
+        Compare digests that cards and manifests hold, without reading stores and weights again.
+    """
+
+    def __init__(self, results: Path, origin: Mapping[str, Any], quick: bool) -> None:
+        self.results, self.origin, self.quick = results, origin, quick
+        self.known: dict[Path, Link] = {}
+
+    def of_table(self, table: Path, what: str, code: str) -> Link:
+        """Look at a table's files; ``code``: what kc has now in place of what made it."""
+        origin, found = self.origin, self.new("tables", table.with_suffix(".csv"))
+        found.told = f"{what}, code {origin['code']}"
+        for suffix, digest in origin["files"].items():
+            file = table.with_suffix(suffix)
+            if not file.is_file():
+                found.fault("missing", f"{file.name} is not there")
+            elif file_digest(file) != digest:
+                found.fault("changed", f"{file.name} is not the file that was written")
+        if code != origin["code"]:
+            found.fault("stale", f"made by code {origin['code']}, kc is {code} now")
+        return found
+
+    def sources(self, store: Store) -> list[Link]:
+        """Look at what the user brought, if a manifest names it."""
+        about = store.manifest.get("source")
+        if about is None:
+            return []
+        paths = [Path(path) for path in about["paths"]]
+        link = Link("images", spell(paths), told=about["digest"][:8])
+        if not all(path.exists() for path in paths):
+            link.fault("missing", "not there now; results stay, they cannot be made again")
+        elif not self.quick and digest_of(paths) != about["digest"]:
+            link.fault("changed", "not what was read")
+        return [link]
+
+    def target(self, path: Path) -> str:  # noqa: ARG002
+        """Spell what the workflow is asked for to make a product again; empty: no workflow."""
+        return ""
+
+    def new(self, stage: str, path: Path) -> Link:
+        """Begin a product's link."""
+        name = path.parent.name if path.name == "card.json" else path.stem
+        found = Link(stage, name, target=self.target(path))
+        self.known[path] = found
+        return found
+
+    def follow(self, above: Link, look: Callable[[str], Link], name: str, recorded: str) -> None:
+        """Add a product ``above`` was made from, and compare the digest recorded there."""
+        link = look(name)
+        above.links.append(link)
+        if recorded and link.digest and link.digest != recorded:
+            what = f"{link.stage} {name}"
+            now = f"{recorded[:8]}, which is {link.digest[:8]} now"
+            above.fault("stale", f"made from {what} {now}")
+
+    def product(self, stage: str, path: Path) -> tuple[Link, dict[str, Any] | None]:
+        """Look at a folder with a card; no card where it was looked at before, or is not there."""
+        if path in self.known:
+            return self._again(path), None
+        found = self.new(stage, path)
+        try:
+            card = read_signed(path)
+            damaged = [] if self.quick else damaged_files(path.parent, card)
+        except (StoreError, KeyError) as error:
+            found.fault("changed" if path.is_file() else "missing", str(error))
+            return found, None
+        if damaged:
+            found.fault("changed", f"{', '.join(damaged)} missing or not as written")
+        found.told = found.told or f"{card['digest'][:8]}, {card.get('device', '')}".rstrip(", ")
+        found.digest = card["digest"]
+        return found, card
+
+    def store(self, stage: str, path: Path) -> tuple[Link, Store | None]:
+        """Look at a store; none where it was looked at before, or cannot be opened."""
+        if path in self.known:
+            return self._again(path), None
+        found = self.new(stage, path)
+        try:
+            store = open_store(path)
+            damages = [] if self.quick else store.verify()
+        except StoreError as error:
+            found.fault("changed" if path.is_file() else "missing", str(error))
+            return found, None
+        if damages:
+            more = f", and {len(damages) - 1} more" if len(damages) > 1 else ""
+            found.fault("changed", damages[0] + more)
+        found.told = found.told or f"{store.digest[:8]}, {len(store.rows)} rows"
+        found.digest = store.digest
+        return found, store
+
+    def _again(self, path: Path) -> Link:
+        return replace(self.known[path], links=[], shown_above=True)
