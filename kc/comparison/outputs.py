@@ -8,8 +8,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from kc.report.page import ASSETS, FILES, page_strangers
+from kc.store.files import file_digest
 from kc.store.lock import lock
 from kc.store.ownership import LEDGER, claim, claimed, is_table, refuse_strangers, unclaimed
+from kc.store.register import note_made
 
 TABLE = ("csv", "md", "tex", "json")
 FIGURE = ("png", "svg")
@@ -66,6 +68,7 @@ def claim_outputs(folder: Path, names: Iterable[str]) -> None:
     wanted = list(names)
     refuse_outputs(folder, wanted)
     claim(folder, wanted, claimed(folder))
+    note_made(folder / LEDGER, {"files": {LEDGER: file_digest(folder / LEDGER)}})
 
 
 def _is_older(folder: Path) -> bool:

@@ -1,22 +1,30 @@
 """Cause faults by the hundred: ``python -m tests.faults.campaign --kills 200 --damages 500``.
 
+Kills of the steps, of the whole workflow and of ``kc compare``; damages of stores and products,
+read in every way there is; damages of every kind of file a run leaves, mended by what is printed.
+
 Prints a table and keeps a JSON with every fault caused; ends with 1 if one was not borne.
 """
 
 import argparse
 import json
 import os
+import shutil
 import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from random import Random
 from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch: a forked process may have one thread only
 
-from tests.faults import children, damages, kills, workflow, world
+from tests.faults import children, compared, damages, everywhere, kills, workflow, world
+from tests.faults.compare import files
 
 TOGETHER = 20
 """Damages looked at by one child."""
@@ -39,6 +47,9 @@ def _asked() -> argparse.Namespace:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--workflow", type=int, default=4, help="kills of the whole workflow")
     parser.add_argument("--damages", type=int, default=500)
+    parser.add_argument("--compare-kills", type=int, default=80, help="kills of kc compare")
+    parser.add_argument("--files", type=int, default=500, help="damages of a run's files")
+    parser.add_argument("--compare-files", type=int, default=200, help="those of kc compare")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("results-faults/faults.json"))
     parser.add_argument("--room", type=Path, default=None, help="folder for what is broken")
@@ -50,7 +61,8 @@ def _campaign(asked: argparse.Namespace, room: Path) -> dict[str, Any]:
     made = room / "world"
     made.mkdir()
     children.finish(world.make_world, made)
-    report: dict[str, Any] = {"seed": asked.seed, "kills": [], "damages": []}
+    report: dict[str, Any] = {"seed": asked.seed}
+    report |= {name: [] for name in ("kills", "damages", "files", "mended")}
     dice = Random(asked.seed)
     if asked.kills:
         report["undisturbed"] = seconds = kills.durations(world.STAGES, made, room)
@@ -73,10 +85,83 @@ def _campaign(asked: argparse.Namespace, room: Path) -> dict[str, Any]:
         report["damages"] += damages.damage_and_read(made, room, dice, min(left, TOGETHER))
         _keep(report, asked.out)  # a long campaign that is stopped has told what it saw
         _tell(f"{asked.damages - left} of {asked.damages} damages")
-    report["borne"] = all(
-        not trial["wrong"] and not trial["different"] for trial in report["kills"]
-    ) and all(damages.is_found(trial) for trial in report["damages"])
+    _of_compare(asked, room, dice, report)
+    _of_workflow(asked, room, dice, report)
+    report["borne"] = (
+        all(not trial["wrong"] and not trial["different"] for trial in report["kills"])
+        and all(damages.is_found(trial) for trial in report["damages"])
+        and all(trial["named"] and trial["fixes"] for trial in report["files"])
+        and not any(trial["left"] for trial in report["mended"])
+    )
     return report
+
+
+def _of_compare(
+    asked: argparse.Namespace, room: Path, dice: Random, report: dict[str, Any]
+) -> None:
+    """Kill ``kc compare``, and damage what it leaves."""
+    if not asked.compare_kills and not asked.compare_files:
+        return
+    place = room / "compared"
+    place.mkdir()
+    compared.lay_out(place)
+    children.finish(compared.give_the_command, place)
+    made = place / "made"
+    (place / compared.OUT).rename(made)
+    seconds = children.finish(compared.give_the_command, place)
+    whole = files(place / compared.OUT)
+    done = 0
+    while done < asked.compare_kills:
+        count = 1 if dice.random() < 0.7 else 2
+        trial = compared.kill_and_compare_again(whole, place, seconds, dice, count)
+        done += trial.killed
+        report["kills"].append(trial._asdict())
+        _keep(report, asked.out)
+        _tell(f"{done} of {asked.compare_kills} kills of kc compare")
+    shutil.rmtree(made)
+    again = partial(children.finish, compared.give_the_command, place)
+    _damage(place / compared.OUT, asked.compare_files, dice, lambda _: again(), report, asked.out)
+
+
+def _of_workflow(
+    asked: argparse.Namespace, room: Path, dice: Random, report: dict[str, Any]
+) -> None:
+    """Damage what a run of the workflow leaves."""
+    if asked.files:
+        place = room / "smoke"
+        workflow.run_smoke(place)
+        run = partial(workflow.give_fix, place)
+        _damage(place / workflow.SMOKE, asked.files, dice, run, report, asked.out)
+
+
+def _damage(
+    folder: Path,
+    count: int,
+    dice: Random,
+    run: Callable[[str], object],
+    report: dict[str, Any],
+    out: Path,
+) -> None:
+    if not count:
+        return
+    assert children.ask(partial(everywhere.damages_under, folder), folder.parent) == []
+    whole = workflow.products(folder)
+    caused = list(islice(everywhere.damages(everywhere.kinds_under(folder), dice), count))
+    found: list[dict[str, Any]] = []
+    for begin in range(0, count, TOGETHER):
+        some = caused[begin : begin + TOGETHER]
+        looked = partial(lambda each: [everywhere.look(folder, one) for one in each], some)
+        found += children.ask(looked, folder.parent)
+        _tell(f"{len(found)} of {count} files damaged in {folder.name}")
+    report["files"] += found
+    _keep(report, out)
+    for fix, batch in everywhere.batches(caused, [each["fixes"] for each in found]):
+        left = everywhere.mend(folder, batch, run, partial(workflow.products, folder), whole)
+        report["mended"].append({"fix": fix, "damages": len(batch), "left": left[:5]})
+        _keep(report, out)
+        _tell(f"{sum(each['damages'] for each in report['mended'])} damages mended")
+        if left:  # the next batch begins from a whole folder
+            run(everywhere.AGAIN)
 
 
 def _keep(report: dict[str, Any], out: Path) -> None:
@@ -103,6 +188,15 @@ def _table(report: dict[str, Any]) -> str:
             read = sum(not t["unfound"] for t in own)
             wrong = sum(bool(t["wrong"]) for t in own)
             lines.append(f"{kind + ' ' + part:34}{count:8}{verified:8}{read:9}{wrong:7}")
+    if report["files"]:
+        lines.append(f"{'file':34}{'caused':>8}{'named':>8}")
+        for kind in dict.fromkeys(trial["kind"] for trial in report["files"]):
+            own = [trial for trial in report["files"] if trial["kind"] == kind]
+            named = sum(trial["named"] and bool(trial["fixes"]) for trial in own)
+            lines.append(f"{kind:34}{len(own):8}{named:8}")
+        whole = sum(trial["damages"] for trial in report["mended"] if not trial["left"])
+        runs = len(report["mended"])
+        lines.append(f"of {len(report['files'])}, mended by {runs} runs of a fix: {whole}")
     lines.append("all borne" if report["borne"] else "NOT ALL BORNE: see the JSON")
     return "\n".join(lines)
 

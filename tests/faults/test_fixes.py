@@ -6,41 +6,14 @@ from itertools import cycle
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from kc.cli.main import app
 from kc.comparison import compare, read_network
 from kc.comparison import write_pair as comparison
 from kc.comparison.settings import CompareSettings
 from kc.plans.commands import AGAIN
 from kc.store.verify import damages_under
-from tests.comparison.noise import write
 from tests.faults.compare import differences, files
-
-OUT = Path("-my results")
-"""Blanks and an apostrophe above it, a dash before it: what a shell may take for something else."""
-NETS = """
-import torch
-from torch import nn
-
-
-def made(width):
-    return nn.Sequential(nn.Conv2d(3, width, 3, stride=2), nn.ReLU(), nn.Conv2d(width, 4, 3))
-
-
-def narrow():
-    return made(4)
-
-
-def wide():
-    return made(6)
-"""
-COMMAND = (
-    *("compare", "--a", "nets.py:narrow", "--b", "nets.py:wide", "--layer-a", "2"),
-    *("--layer-b", "2", "--images", "photos", "--labels", "--size", "16", "--epochs", "1"),
-    f"--out={OUT}",
-)
-
+from tests.faults.compared import OUT, give_the_command, lay_out
 
 PARTS = {
     "values": (
@@ -92,11 +65,6 @@ def remove(file: Path) -> None:
     shutil.rmtree(file) if file.is_dir() else file.unlink()
 
 
-def give_the_command() -> None:
-    found = CliRunner().invoke(app, COMMAND)
-    assert found.exit_code == 0, found.output
-
-
 def compare_again() -> None:
     """Do what the command does before it writes tables and pictures."""
     a, b = read_network("nets.py:narrow", None, 0), read_network("nets.py:wide", None, 1)
@@ -107,8 +75,7 @@ def compare_again() -> None:
 def whole(tmp_path_factory) -> Iterator[dict[str, bytes]]:
     """Stand in a folder with a finished comparison; give the bytes of all it made."""
     room = tmp_path_factory.mktemp("it's a room")
-    (room / "nets.py").write_text(NETS)
-    write(room / "photos", *(f"{label}/{k:02d}.png" for k in range(30) for label in "xy"))
+    lay_out(room)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(room)
         for name in ("FILTERS", "IMAGES"):

@@ -1,0 +1,199 @@
+"""Damage files of every kind in a finished folder: are they named, and does the fix mend them?"""
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import Any, NamedTuple
+
+from kc.files.made import MADE
+from kc.files.sources import FOLDER as SOURCES
+from kc.plans.commands import AGAIN, NOTE
+from kc.store.verify import damages_under
+from tests.faults.children import ask
+from tests.faults.compare import differences
+
+UNTOLD = ("lock", "door", "owners")
+"""Locks hold nothing: a run takes them anew."""
+COORDINATES = ("image_id", "label", "class_name", "subset", "superclass", "has_foreground")
+Change = Callable[[bytearray, Random], bytes]
+
+
+class Damage(NamedTuple):
+    """One or two files, and what they hold once damaged; None: they are gone."""
+
+    kind: str
+    how: str
+    files: Mapping[Path, bytes | None]
+
+    @property
+    def about(self) -> dict[str, Any]:
+        return {"kind": self.kind, "how": self.how, "files": [str(file) for file in self.files]}
+
+
+def _flip(content: bytearray, dice: Random) -> bytes:
+    content[dice.randrange(len(content))] ^= 1 << dice.randrange(8)
+    return bytes(content)
+
+
+def _cut(content: bytearray, dice: Random) -> bytes:
+    return bytes(content[: dice.randrange(len(content))])
+
+
+def _append(content: bytearray, dice: Random) -> bytes:
+    return bytes(content) + bytes([dice.randrange(256)])
+
+
+def _zero(content: bytearray, dice: Random) -> bytes:
+    at = dice.randrange(len(content))
+    piece = content[at : at + 64]
+    content[at : at + 64] = bytes(len(piece)) if any(piece) else b"\1" * len(piece)
+    return bytes(content)
+
+
+def _digit(content: bytearray, dice: Random) -> bytes:
+    """Change a number, as an editor would."""
+    places = [found.start() for found in re.finditer(rb"[0-9]", content)]
+    if not places:
+        return _flip(content, dice)
+    at = dice.choice(places)
+    content[at] = 48 + (content[at] - 48 + dice.randrange(1, 10)) % 10
+    return bytes(content)
+
+
+CHANGES: dict[str, Change] = {
+    "flip": _flip, "cut": _cut, "append": _append, "zero": _zero, "number": _digit,
+}  # fmt: skip
+__all__ = ["AGAIN", "Damage", "batches", "damages", "damages_under", "kinds_under", "look", "mend"]
+HOW = (*CHANGES, "delete", "exchange")
+
+
+def kinds_under(folder: Path) -> dict[str, list[Path]]:
+    """List the files of a folder by what they are; not logs, nor locks."""
+    found = defaultdict(list)
+    for file in sorted(folder.rglob("*")):
+        kind = _kind(file.relative_to(folder))
+        if kind and file.is_file() and not file.is_symlink() and file.stat().st_size:
+            found[kind].append(file)
+    return dict(sorted(found.items()))
+
+
+def _kind(file: Path) -> str:
+    parts, name = file.parts, file.name
+    if name in UNTOLD or "owners" in parts or (parts[0] == "logs" and file != NOTE):
+        return ""
+    if parts[0] == "concepts":
+        parts = (f"concepts {parts[1]}", *parts[2:])
+    top = parts[0].partition(".")[0]
+    if parts[0] == MADE:
+        return f"notes of {parts[1]}" if len(parts) > 2 else "notes"
+    for part in parts[:-1]:
+        if part.endswith(".state"):
+            return f"{top}: {'receipts' if 'receipts' in parts else name}"
+        if part.endswith(".zarr"):
+            inner = parts[parts.index(part) + 1 :]
+            what = "coordinates" if inner[0] in COORDINATES else "shards"
+            return f"{top}: {'descriptions' if name == 'zarr.json' else what}"
+        if part.endswith("-source"):
+            return f"drawn {file.suffix or name}"
+    if len(parts) < 3:
+        return f"{top}: {file.suffix}"
+    return f"{top}: {re.sub('[0-9]+', 'N', name)}"
+
+
+def damages(kinds: Mapping[str, Sequence[Path]], dice: Random) -> Iterator[Damage]:
+    """Go round the kinds without end, a random damage of a random file each."""
+    while True:
+        for kind, files in kinds.items():
+            yield _damage(kind, files, dice)
+
+
+def _damage(kind: str, files: Sequence[Path], dice: Random) -> Damage:
+    file, how = dice.choice(files), dice.choice(HOW)
+    # both are made again by the next run; that one is gone is nothing to be told
+    made_again = file.parent.name == SOURCES or file.parts[-2:] == NOTE.parts
+    content = file.read_bytes()
+    others = [each for each in files if each != file and each.read_bytes() != content]
+    if how == "delete" and not made_again:
+        return Damage(kind, how, {file: None})
+    if how == "exchange" and others and not made_again:
+        other = dice.choice(others)
+        return Damage(kind, how, {file: other.read_bytes(), other: content})
+    how = how if how in CHANGES else "flip"
+    changed = CHANGES[how](bytearray(content), dice)
+    return Damage(kind, how, {file: changed}) if changed != content else _damage(kind, files, dice)
+
+
+def cause(damage: Damage) -> None:
+    """Damage its files."""
+    for file, content in damage.files.items():
+        file.unlink() if content is None else file.write_bytes(content)
+
+
+def look(folder: Path, damage: Damage) -> dict[str, Any]:
+    """Cause a damage, see who is named and which fix is printed, and undo it."""
+    kept = {file: (file.read_bytes(), file.stat()) for file in damage.files}
+    cause(damage)
+    lines = damages_under(folder)
+    for file, (content, about) in kept.items():
+        file.write_bytes(content)
+        os.utime(file, ns=(about.st_atime_ns, about.st_mtime_ns))
+    told = [line for line in lines if any(_names(line, file) for file in damage.files)]
+    named = all(any(_names(line, file) for line in lines) for file in damage.files)
+    fixes = [line.partition("ure: ")[2] for line in told]
+    return damage.about | {"named": named, "fixes": sorted(set(fixes)), "lines": lines[:3]}
+
+
+def _names(line: str, file: Path) -> bool:
+    return str(file.parent) in line and file.name in line and "ure: " in line
+
+
+def mend(
+    folder: Path,
+    damages: Sequence[Damage],
+    run: Callable[[str], object],
+    made: Callable[[], dict[str, bytes]],
+    whole: Mapping[str, bytes],
+) -> list[str]:
+    """Cause damages of as many files together, run each fix that is printed; say what is left.
+
+    Parameters
+    ----------
+    run
+        Gives a fix to a shell.
+    made
+        Reads the folder as it is to be compared.
+    whole
+        What ``made`` gave before.
+    """
+    for damage in damages:
+        cause(damage)
+    lines = ask(partial(damages_under, folder), folder.parent)
+    for fix in dict.fromkeys(line.partition("ure: ")[2] for line in lines):
+        run(fix)
+    left: list[str] = ask(partial(damages_under, folder), folder.parent)
+    return left + differences(made(), dict(whole))
+
+
+def batches(
+    damages: Sequence[Damage], fixes: Sequence[Sequence[str]]
+) -> Iterator[tuple[str, list[Damage]]]:
+    """Put damages that one fix mends together, no file twice in one batch."""
+    by_fix: dict[str, list[list[Damage]]] = defaultdict(list)
+    for damage, some in zip(damages, fixes, strict=True):
+        rounds = by_fix["\n".join(some)]
+        free = (each for each in rounds if not _files(each) & set(damage.files))
+        batch = next(free, None)
+        if batch is None:
+            rounds.append(batch := [])
+        batch.append(damage)
+    for fix, rounds in by_fix.items():
+        for batch in rounds:
+            yield fix, batch
+
+
+def _files(damages: Sequence[Damage]) -> set[Path]:
+    return {file for damage in damages for file in damage.files}
