@@ -143,8 +143,9 @@ def _is_manifest(file: Path) -> bool:
 
 
 def _is_card(file: Path) -> bool:
-    """Tell a product's card; that of drawn pictures is not signed."""
-    return file.name in (CARD, RESULT) and _holds(file, "files", "key", CHECKSUM)
+    """Tell a product's card; drawn pictures are known by their note."""
+    is_card = file.name in (CARD, RESULT) and not file.parent.name.endswith(DRAWN)
+    return is_card and _holds(file, "files", "key", CHECKSUM)
 
 
 def _holds(file: Path, *fields: str) -> bool:

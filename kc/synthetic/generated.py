@@ -17,7 +17,14 @@ from kc.errors import SettingsError, StoreError
 from kc.plans.layouts import GENERATED, LAYOUTS
 from kc.provenance import product_key
 from kc.settings.dataset import Generated
-from kc.store.files import file_digest, read_json, write_json_atomic
+from kc.store.files import (
+    CHECKSUM,
+    file_digest,
+    read_json,
+    read_signed,
+    write_json_atomic,
+    write_signed,
+)
 from kc.store.ownership import LITTER, finished, refuse_strangers
 from kc.store.place import Folder
 from kc.store.register import note_made
@@ -60,7 +67,7 @@ def write_generated(layout: str, settings: Generated, folder: Path) -> None:
     getattr(import_module(drawn[layout]), f"write_{layout}")(settings, aside)
     digests = _digests(aside)
     card = {"key": key, "digest": _joined(digests), "files": list(digests)}
-    write_json_atomic(aside / CARD, card)
+    write_signed(aside / CARD, card)
     _remove(folder)
     aside.rename(folder)
     _note(folder)
@@ -74,6 +81,9 @@ def _strangers(folder: Path) -> list[str]:
         return sorted(there)
     try:
         card: Any = read_json(folder / CARD)
+        # a damaged name in the list would make a picture somebody else's
+        if isinstance(card, dict) and CHECKSUM in card:
+            card = read_signed(folder / CARD)
     except StoreError:
         card = {"key": "damaged"}
     if not isinstance(card, dict) or "key" not in card:
@@ -89,16 +99,13 @@ def _remove(folder: Path) -> None:
 
 
 def _is_whole(folder: Path, key: str) -> bool:
-    if not (folder / CARD).is_file():
-        return False
     try:
-        card: Any = read_json(folder / CARD)
+        card = read_signed(folder / CARD)
     except StoreError:
         return False
-    if not isinstance(card, dict):
-        return False
     digests = _digests(folder)
-    return card == {"key": key, "digest": _joined(digests), "files": list(digests)}
+    made = {name: value for name, value in card.items() if name != CHECKSUM}
+    return made == {"key": key, "digest": _joined(digests), "files": list(digests)}
 
 
 def _note(folder: Path) -> None:

@@ -58,12 +58,30 @@ def _asked() -> argparse.Namespace:
 
 def _campaign(asked: argparse.Namespace, room: Path) -> dict[str, Any]:
     world.warm_up()
-    made = room / "world"
-    made.mkdir()
-    children.finish(world.make_world, made)
     report: dict[str, Any] = {"seed": asked.seed}
     report |= {name: [] for name in ("kills", "damages", "files", "mended")}
     dice = Random(asked.seed)
+    _of_steps(asked, room, dice, report)
+    _of_compare(asked, room, dice, report)
+    _of_workflow(asked, room, dice, report)
+    report["borne"] = (
+        all(not trial["wrong"] and not trial["different"] for trial in report["kills"])
+        and all(damages.is_found(trial) for trial in report["damages"])
+        and all(trial["named"] and trial["fixes"] for trial in report["files"])
+        and not any(trial["left"] for trial in report["mended"])
+    )
+    return report
+
+
+def _of_steps(asked: argparse.Namespace, room: Path, dice: Random, report: dict[str, Any]) -> None:
+    """Kill the steps and the workflow, and damage what the steps leave."""
+    if asked.workflow:
+        report["kills"].append(workflow.kill_workflow(room, dice, asked.workflow))
+    if not asked.kills and not asked.damages:
+        return
+    made = room / "world"
+    made.mkdir()
+    children.finish(world.make_world, made)
     if asked.kills:
         report["undisturbed"] = seconds = kills.durations(world.STAGES, made, room)
         names = list(world.STAGES)
@@ -79,21 +97,10 @@ def _campaign(asked: argparse.Namespace, room: Path) -> dict[str, Any]:
             report["kills"].append(trial._asdict())
             _keep(report, asked.out)
             _tell(f"{done} of {asked.kills} kills")
-    if asked.workflow:
-        report["kills"].append(workflow.kill_workflow(room, dice, asked.workflow))
     while (left := asked.damages - len(report["damages"])) > 0:
         report["damages"] += damages.damage_and_read(made, room, dice, min(left, TOGETHER))
         _keep(report, asked.out)  # a long campaign that is stopped has told what it saw
         _tell(f"{asked.damages - left} of {asked.damages} damages")
-    _of_compare(asked, room, dice, report)
-    _of_workflow(asked, room, dice, report)
-    report["borne"] = (
-        all(not trial["wrong"] and not trial["different"] for trial in report["kills"])
-        and all(damages.is_found(trial) for trial in report["damages"])
-        and all(trial["named"] and trial["fixes"] for trial in report["files"])
-        and not any(trial["left"] for trial in report["mended"])
-    )
-    return report
 
 
 def _of_compare(
@@ -146,7 +153,7 @@ def _damage(
         return
     assert children.ask(partial(everywhere.damages_under, folder), folder.parent) == []
     whole = workflow.products(folder)
-    caused = list(islice(everywhere.damages(everywhere.kinds_under(folder), dice), count))
+    caused = list(islice(everywhere.damages(everywhere.kinds_under(folder, dice), dice), count))
     found: list[dict[str, Any]] = []
     for begin in range(0, count, TOGETHER):
         some = caused[begin : begin + TOGETHER]

@@ -71,21 +71,41 @@ __all__ = ["AGAIN", "Damage", "batches", "damages", "damages_under", "kinds_unde
 HOW = (*CHANGES, "delete", "exchange")
 
 
-def kinds_under(folder: Path) -> dict[str, list[Path]]:
-    """List the files of a folder by what they are; not logs, nor locks."""
+def kinds_under(folder: Path, dice: Random, most: int = 3) -> dict[str, list[Path]]:
+    """List files of a folder by what they are; not logs, nor locks.
+
+    Of products of one sort only ``most`` are taken: each has a fix of its own to be run.
+    """
+    by_sort = defaultdict(set)
+    files = [each.relative_to(folder) for each in sorted(folder.rglob("*")) if each.is_file()]
+    for file in files:
+        sort, name = _product(file)
+        by_sort[sort].add(name)
+    taken = {sort: set(dice.sample(sorted(n), min(most, len(n)))) for sort, n in by_sort.items()}
     found = defaultdict(list)
-    for file in sorted(folder.rglob("*")):
-        kind = _kind(file.relative_to(folder))
-        if kind and file.is_file() and not file.is_symlink() and file.stat().st_size:
-            found[kind].append(file)
+    for file in files:
+        kind, (sort, name) = _kind(file), _product(file)
+        if kind and name in taken[sort] and (folder / file).stat().st_size:
+            found[kind].append(folder / file)
     return dict(sorted(found.items()))
+
+
+def _product(file: Path) -> tuple[str, str]:
+    """Give the sort of product a file, or a note, is of, and the product's name."""
+    parts = file.parts[1:] if file.parts[0] == MADE else file.parts
+    if parts[0] == "concepts" and len(parts) > 2:
+        parts = (f"concepts {parts[1]}", *parts[2:])
+    if len(parts) < 2 or parts[0] in ("tables", "figures", "report", "index_files"):
+        return "", ""
+    name = re.sub(r"(-source)?(\.(zarr|state|json))*$", "", parts[1])
+    return parts[0], name
 
 
 def _kind(file: Path) -> str:
     parts, name = file.parts, file.name
     if name in UNTOLD or "owners" in parts or (parts[0] == "logs" and file != NOTE):
         return ""
-    if parts[0] == "concepts":
+    if parts[0] == "concepts" and len(parts) > 1:
         parts = (f"concepts {parts[1]}", *parts[2:])
     top = parts[0].partition(".")[0]
     if parts[0] == MADE:
@@ -98,8 +118,8 @@ def _kind(file: Path) -> str:
             what = "coordinates" if inner[0] in COORDINATES else "shards"
             return f"{top}: {'descriptions' if name == 'zarr.json' else what}"
         if part.endswith("-source"):
-            return f"drawn {file.suffix or name}"
-    if len(parts) < 3:
+            return f"drawn {file.suffix or 'lists'}"
+    if len(parts) < 3 or parts[0] == "report":
         return f"{top}: {file.suffix}"
     return f"{top}: {re.sub('[0-9]+', 'N', name)}"
 

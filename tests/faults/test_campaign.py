@@ -17,19 +17,21 @@ from kc.errors import StoreError
 from kc.store import ArraySpec, StoreContent, StoreWriter, open_store
 from kc.store.files import file_digest, read_signed, sign, write_json_atomic
 from kc.store.product import Product
+from tests.faults import everywhere
 from tests.faults.compare import believed_and_wrong, differences, files
 from tests.faults.damages import Damage, _damage_store, _fault, is_found
 from tests.faults.readers import Reader, store_readers
 
 ROOT = Path(__file__).parents[2]
-KILLS, DAMAGES = 12, 40
+KILLS, DAMAGES, COMPARE_KILLS, FILES = 12, 40, 2, 60
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory):
     """Run the campaign in a process of its own: what is forked must have one thread."""
     out = tmp_path_factory.mktemp("campaign")
-    asked = {"kills": KILLS, "workflow": 0, "damages": DAMAGES, "seed": 1}
+    asked = {"kills": KILLS, "workflow": 0, "damages": DAMAGES, "seed": 1, "files": 0}
+    asked |= {"compare-kills": COMPARE_KILLS, "compare-files": FILES}
     command = [sys.executable, "-m", "tests.faults.campaign", "--out", str(out / "faults.json")]
     for name, value in asked.items():
         command += [f"--{name}", str(value)]
@@ -42,8 +44,9 @@ def report(tmp_path_factory: pytest.TempPathFactory):
 
 
 def test_killed_stages_end_with_the_bytes_of_undisturbed_ones(report):
-    assert sum(trial["killed"] for trial in report["kills"]) >= KILLS
-    assert {trial["stage"] for trial in report["kills"]} >= {"record", "fit", "decompose"}
+    assert sum(trial["killed"] for trial in report["kills"]) >= KILLS + COMPARE_KILLS
+    stages = {trial["stage"] for trial in report["kills"]}
+    assert stages >= {"record", "fit", "decompose", "compare"}
     assert [trial for trial in report["kills"] if trial["wrong"] or trial["different"]] == []
 
 
@@ -52,6 +55,29 @@ def test_every_damage_is_found_by_verify_and_by_the_readers_that_meet_it(report)
     assert [trial for trial in report["damages"] if not is_found(trial)] == []
     kinds = Counter(trial["kind"] for trial in report["damages"])
     assert {"flip", "truncate", "delete", "swap", "edit"} == set(kinds)
+
+
+def test_a_damage_of_any_kind_of_file_is_named_and_the_printed_fix_mends_it(report):
+    assert len(report["files"]) == FILES
+    assert [trial for trial in report["files"] if not trial["named"] or not trial["fixes"]] == []
+    kinds = {trial["kind"] for trial in report["files"]}
+    assert {"figures: .png", "kc: .json", "notes of fits", "tables: .json", "index: .html"} <= kinds
+    assert sum(trial["damages"] for trial in report["mended"]) == FILES
+    assert [trial for trial in report["mended"] if trial["left"]] == []
+
+
+def test_a_damage_that_verify_does_not_see_and_a_fix_that_does_not_mend_would_be_seen(tmp_path):
+    log = tmp_path / "out" / "notes.txt"
+    log.parent.mkdir()
+    log.write_text("somebody's own")
+    written(log.parent / "a.zarr", np.ones((20, 3, 4, 4), np.float32))
+    damage = everywhere.Damage("notes", "cut", {log: b"some"})
+    assert not everywhere.look(log.parent, damage)["named"]
+    assert log.read_text() == "somebody's own"
+    found = everywhere.mend(
+        log.parent, [damage], lambda _: None, lambda: files(log.parent), files(log.parent)
+    )
+    assert found == ["notes.txt"]
 
 
 @pytest.fixture

@@ -1,4 +1,7 @@
-"""What is damaged in a finished ``kc compare`` is whole after the same command, byte for byte."""
+"""What is gone from a finished ``kc compare`` is whole after the same command, byte for byte.
+
+Damages of each kind of file: :mod:`tests.faults.test_campaign`.
+"""
 
 import shutil
 from collections.abc import Iterator
@@ -10,41 +13,10 @@ import pytest
 from kc.comparison import compare, read_network
 from kc.comparison import write_pair as comparison
 from kc.comparison.settings import CompareSettings
-from kc.plans.commands import AGAIN
 from kc.store.verify import damages_under
 from tests.faults.compare import differences, files
 from tests.faults.compared import OUT, give_the_command, lay_out
 
-PARTS = {
-    "values": (
-        *("pictures.zarr/image/c/0/0/0/0", "activations/a.zarr/2/c/0/0/0/0"),
-        *("components/a-from-b.zarr/component/c/0/0/0/0/0", "fits/b-from-a/g.safetensors"),
-        *("peers/a-from-b/peers.csv", "classes/a-from-b/images.csv"),
-    ),
-    "coordinates": (
-        *("pictures.zarr/image_id/c/0", "activations/b.zarr/subset/c/0"),
-        *("components/b-from-a.zarr/label/c/0", "fits/a-from-b/variances.csv"),
-    ),
-    "descriptions": (
-        *("pictures.zarr/zarr.json", "activations/a.zarr/2/zarr.json"),
-        *("components/a-from-b.zarr/component/zarr.json", "fits/a-from-b/variances_channels.csv"),
-    ),
-    "manifests and cards": (
-        *("pictures.json", "activations/b.json", "components/b-from-a.json"),
-        *("fits/a-from-b/card.json", "peers/b-from-a/card.json", "classes/a-from-b/card.json"),
-    ),
-    "receipts and results": (
-        *("pictures.state/receipts/000000.json", "activations/a.state/receipts/000000.json"),
-        "components/a-from-b.state/receipts/000000.json",
-        *("fits/b-from-a/result.json", "peers/a-from-b/result.json"),
-    ),
-    "keys": (
-        *("pictures.state/key.json", "activations/b.state/key.json"),
-        *("components/b-from-a.state/key.json", "fits/a-from-b/key.json"),
-        *("peers/a-from-b/key.json", "classes/b-from-a/key.json", "fits/b-from-a/history.csv"),
-    ),
-}
-"""What can be damaged, at most one file of what is made together."""
 GONE = ("components/a-from-b.zarr", "activations/a.zarr", "fits/b-from-a", "peers/a-from-b")
 SETTINGS = CompareSettings.model_validate(
     {"size": 16, "labels": True, "consistency": {"optimiser": {"epochs": 1}}}
@@ -82,20 +54,6 @@ def whole(tmp_path_factory) -> Iterator[dict[str, bytes]]:
             patch.setattr(comparison, name, 1)
         give_the_command()
         yield files(OUT)
-
-
-@pytest.mark.parametrize("ways", [(flip, cut), (remove,)], ids=["changed", "removed"])
-@pytest.mark.parametrize("part", PARTS)
-def test_a_damaged_product_is_found_and_the_same_command_mends_it(whole, part, ways):
-    for name, way in zip(PARTS[part], cycle(ways), strict=False):
-        way(OUT / name)
-    lines = damages_under(OUT)
-    for name in PARTS[part]:
-        assert any(name in line for line in lines), name
-    assert {line.partition("Cure: ")[2] for line in lines} == {AGAIN}
-    compare_again()
-    assert differences(files(OUT), whole) == []
-    assert damages_under(OUT) == []
 
 
 def test_what_is_gone_as_a_whole_is_made_anew(whole):

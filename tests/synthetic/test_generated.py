@@ -107,7 +107,7 @@ def test_whole_folder_is_not_drawn_again(folder: Path, monkeypatch: pytest.Monke
         write_generated("cub", TINY.model_copy(update={"difficulty": 0.4}), folder)
 
 
-@pytest.mark.parametrize("fault", ["flipped", "lost", "card", "other card"])
+@pytest.mark.parametrize("fault", ["flipped", "lost", "card", "other card", "name in card"])
 def test_damaged_folder_is_drawn_anew(tmp_path: Path, fault: str) -> None:
     settings = TINY.model_copy(update={"classes": 2, "images_per_class": 4})
     folder = tmp_path / "source"
@@ -121,6 +121,8 @@ def test_damaged_folder_is_drawn_anew(tmp_path: Path, fault: str) -> None:
             victim.unlink()
         case "card":
             card.write_text("{")
+        case "name in card":
+            card.write_text(card.read_text().replace("0001.jpg", "0009.jpg", 1))
         case "other card":
             card.write_text(json.dumps({"key": "0", "digest": "0"}))
     write_generated("cub", settings, folder)
