@@ -61,7 +61,7 @@ _UNSEEN = re.compile(
 
 
 def printable(text: str, keep: str = "") -> str:
-    r"""Spell what a terminal would obey or a reader not see as an escape; ``keep`` stays.
+    r"""Format what a terminal would obey or a reader not see as an escape; ``keep`` stays.
 
     >>> printable("a\x1b[31mb\nc")
     'a\\x1b[31mb\\nc'
@@ -73,7 +73,7 @@ def printable(text: str, keep: str = "") -> str:
 
 
 def _told(text: str) -> str:
-    """Spell a text of several lines for people."""
+    """Format a text of several lines for people."""
     return printable(without_secrets(text), keep="\n\t")
 
 
@@ -81,7 +81,7 @@ class PlainFormatter(logging.Formatter):
     """Lines of a log, without secrets, and without what a terminal would obey."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Spell a record."""
+        """Format a record."""
         return _told(super().format(record))
 
 

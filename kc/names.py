@@ -48,7 +48,7 @@ LAYER_NODES: Mapping[str, Mapping[str, str]] = MappingProxyType(
 
 
 def node_of(architecture: str, layer: str) -> str:
-    """Give the graph node of a named layer; a node name is given back as it is."""
+    """Return the graph node of a named layer; a node name is given back as it is."""
     return LAYER_NODES.get(architecture, {}).get(layer, layer)
 
 
@@ -67,7 +67,7 @@ FEATURE_DIMS: Mapping[int, tuple[str, ...]] = MappingProxyType(
 
 
 def component_names(order: int) -> list[str]:
-    """Spell the components of a decomposition: ``x0 .. xK, xdelta``.
+    """Format the components of a decomposition: ``x0 .. xK, xdelta``.
 
     >>> component_names(2)
     ['x0', 'x1', 'x2', 'xdelta']
@@ -76,7 +76,7 @@ def component_names(order: int) -> list[str]:
 
 
 def spell_bytes(size: int | float) -> str:
-    """Spell a number of bytes with three digits."""
+    """Format a number of bytes with three digits."""
     for unit in ("B", "kB", "MB", "GB"):
         if size < 1000:
             return f"{size:.3g} {unit}"

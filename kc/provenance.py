@@ -144,7 +144,7 @@ def _exists(module: str) -> bool:
 
 @cache
 def _imports(module: str) -> frozenset[str]:
-    """Give the kc modules a module imports, wherever in its text."""
+    """Return the kc modules a module imports, wherever in its text."""
     found: set[str] = set()
     for node in ast.walk(_tree(module)):
         if isinstance(node, ast.Import):
@@ -168,7 +168,7 @@ def _definer(module: str, name: str) -> str:
 
 @cache
 def _handed_on(package: str) -> Mapping[str, tuple[str, str]]:
-    """Give the names a package imports from elsewhere: where from, and what they are there."""
+    """Return the names a package imports from elsewhere: where from, and what they are there."""
     return {
         alias.asname or alias.name: (node.module, alias.name)
         for node in ast.walk(_tree(package))  # the root's stand under TYPE_CHECKING

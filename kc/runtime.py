@@ -57,7 +57,7 @@ def use_threads(threads: int = 1) -> None:
 
 
 def derive_seed(*parts: object) -> int:
-    """Give a seed that depends on every part and nothing else, the same on every machine.
+    """Return a seed that depends on every part and nothing else, the same on every machine.
 
     >>> derive_seed("vgg16_bn", 0) != derive_seed("vgg16_bn", 1)
     True

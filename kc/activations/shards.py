@@ -27,7 +27,7 @@ def seen_by(
     mean: Colours = IMAGENET_MEAN,
     std: Colours = IMAGENET_STD,
 ) -> See:
-    """Give what turns stored pictures into the features ``extract`` finds, on a device."""
+    """Return what turns stored pictures into the features ``extract`` finds, on a device."""
     return lambda pixels: look(extract, normalise(pixels.to(device), mean, std))
 
 

@@ -37,7 +37,7 @@ def chain(table: Path, quick: bool = False) -> Link:
 
 
 def is_of_study(origin: Mapping[str, Any]) -> bool:
-    """Tell a table of the workflow's from one of ``kc compare``."""
+    """Return whether a table is the workflow's, not one of ``kc compare``."""
     return "study" in origin
 
 
@@ -168,7 +168,7 @@ class _OfStudy(Walk):
         return link
 
     def target(self, path: Path) -> str:
-        """Spell a product as the workflow does, whatever folder the results are seen in from."""
+        """Format a product as the workflow does, whatever folder the results are seen in from."""
         return str(Path(self.origin["settings"]["results"]) / path.relative_to(self.results))
 
 

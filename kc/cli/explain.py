@@ -70,7 +70,7 @@ def explain_command(
 
 
 def _about(origin: Mapping[str, Any]) -> list[str]:
-    """Spell versions, devices and wall time."""
+    """Format versions, devices and wall time."""
     versions = ", ".join(f"{name} {value}" for name, value in origin["versions"].items())
     if "seconds" not in origin:
         return [f"made with {versions}", f"on {origin['device']}"]

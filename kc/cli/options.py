@@ -21,7 +21,7 @@ StorePath = Annotated[Path, typer.Argument(help="the store (NAME.zarr) or its ma
 
 
 def with_options[**P, R](*options: Parameter) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Give a command, which takes them as ``**given``, these options beside its own."""
+    """Add these options to a command, which takes them as ``**given``."""
 
     def add(command: Callable[P, R]) -> Callable[P, R]:
         parameters = signature(command).parameters.values()

@@ -28,7 +28,7 @@ def run_options(origin: Mapping[str, Any], table: Path, base: Path) -> list[str 
 
 
 def _gives(origin: Mapping[str, Any], files: Sequence[Path], over: Mapping[str, Any]) -> bool:
-    """Say whether these settings are those a table records."""
+    """Return whether these settings are those a table records."""
     try:
         settings = read_settings(files, over)
     except SettingsError:

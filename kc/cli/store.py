@@ -17,7 +17,7 @@ def store_info(
     row: Annotated[int | None, typer.Option(help="say which image this row is")] = None,
     network: OverNetwork = False,
 ) -> None:
-    """Say what a store holds, from what it was made, and which image a row is."""
+    """Describe what a store holds, from what it was made, and which image a row is."""
     from kc.store import open_store
 
     opened = open_store(path, network)

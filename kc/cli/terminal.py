@@ -29,7 +29,7 @@ def prepare() -> None:
 
 
 def _warned(*given: Any, **named: Any) -> str:
-    """Spell a warning: libraries repeat names in them."""
+    """Format a warning: libraries repeat names in them."""
     return printable(_FORMAT(*given, **named), keep="\n\t")
 
 

@@ -58,7 +58,7 @@ class Walk:
         return [link]
 
     def target(self, path: Path) -> str:  # noqa: ARG002
-        """Spell what the workflow is asked for to make a product again; empty: no workflow."""
+        """Format what the workflow is asked for to make a product again; empty: no workflow."""
         return ""
 
     def new(self, stage: str, path: Path) -> Link:

@@ -112,7 +112,7 @@ def read_arrays(spec: str, ids: Path | None = None) -> OwnArrays:
 
 
 def _is_kcs(path: Path) -> bool:
-    """Tell a store of kc's, by the manifest beside it."""
+    """Return whether it is a store of kc's, by the manifest beside it."""
     manifest = path.with_suffix(".json")
     if path.suffix != ".zarr" or not manifest.is_file():
         return False

@@ -51,7 +51,7 @@ def check_classes(rows: ComparedRows, images: Path | str | None) -> None:
 
 
 def shares_by_class(of: Direction, rows: ComparedRows, at: Workplace) -> pd.DataFrame:
-    """Give a row a class of test images, most of x^Delta first.
+    """Return a row a class of test images, most of x^Delta first.
 
     Columns: ``class``, ``images``, ``xdelta`` with ``low`` and ``high`` (95 %, the bootstrap over
     the class's images; NaN for one image), ``weight``. ``xdelta``: sum over the class's images of
@@ -77,7 +77,7 @@ def shares_by_class(of: Direction, rows: ComparedRows, at: Workplace) -> pd.Data
 
 
 def deviations(of: Direction, at: Workplace) -> pd.DataFrame:
-    """Give, of each test image, the mean squared deviation of x^Delta and of x*.
+    """Return, for each test image, the mean squared deviation of x^Delta and of x*.
 
     Deviations are from the mean over all test images and units, or from each channel's over all
     test images, as the fit's centring has it. What lies there under the fit's key is not made
@@ -107,7 +107,7 @@ def deviations(of: Direction, at: Workplace) -> pd.DataFrame:
 
 
 def _moments(parts: Tensor, channel_axis: int, centring: Centring) -> tuple[Tensor, Tensor]:
-    """Give each image's means and mean square of each part (parts, n, ...).
+    """Return each image's means and mean square of each part (parts, n, ...).
 
     The former (parts, n, c), one a channel, or one in all; the latter (parts, n).
     """

@@ -182,7 +182,7 @@ def compare(
 
 
 def origin_of(rows: ComparedRows, images: Path | str | None) -> dict[str, Any]:
-    """Say which pictures, or how many rows, a comparison is of."""
+    """Return which pictures, or how many rows, a comparison is of."""
     if rows.images is None:
         return {"rows": len(rows.table)}
     return {"source": str(images), "digest": rows.images.digest, "rows": len(rows.table)}
@@ -249,7 +249,7 @@ def _fitted(way: Direction, at: Workplace) -> list[Fitted]:
 
 
 def _base(fits: Mapping[tuple[str, str], Fitted], settings: CompareSettings) -> int:
-    """Give the field of W(0), which is one of both directions."""
+    """Return the field of W(0), which is one of both directions."""
     shape = tuple(next(iter(fits.values())).card["target_shape"])
     return field_of(0, settings.consistency.kernel_size, shape)
 

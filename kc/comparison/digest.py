@@ -57,7 +57,7 @@ def _parts(
 def _of_module(
     model: nn.Module, seen: _Seen, left_out: frozenset[str] = frozenset()
 ) -> Iterator[str | bytes]:
-    """Spell all modules; of the outermost without the attributes left out."""
+    """Format all modules; of the outermost without the attributes left out."""
     for name, module in model.named_modules():
         yield name
         state = dict(module.named_parameters(recurse=False)) | dict(
@@ -69,7 +69,7 @@ def _of_module(
 
 
 def _spelled(value: object, seen: _Seen) -> Iterator[str | bytes]:
-    """Spell a value down to its tensors and numbers; of other objects the type alone."""
+    """Format a value down to its tensors and numbers; of other objects the type alone."""
     if isinstance(value, PLAIN):
         yield repr(value)
         return
@@ -111,7 +111,7 @@ def _of_numbers(value: Tensor | np.ndarray) -> Iterator[str | bytes]:
 
 
 def _of_function(function: FunctionType, seen: _Seen) -> Iterator[str | bytes]:
-    """Spell a user's function: its code, and the values of the names it uses."""
+    """Format a user's function: its code, and the values of the names it uses."""
     yield from _of_code(function.__code__)
     yield from _spelled(function.__defaults__, seen)
     yield from _spelled(function.__kwdefaults__, seen)

@@ -95,7 +95,7 @@ def matrix_rate(device: torch.device) -> float:
 
 
 def check_space(specs: Iterable[ArraySpec], out: Path) -> int:
-    """Give the bytes arrays will take; refuse more than the disk has.
+    """Return the bytes arrays will take; refuse more than the disk has.
 
     Raises
     ------
@@ -115,7 +115,7 @@ def check_space(specs: Iterable[ArraySpec], out: Path) -> int:
 
 
 def spell_seconds(seconds: float) -> str:
-    """Spell a time to one digit or two."""
+    """Format a time to one digit or two."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

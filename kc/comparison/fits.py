@@ -22,7 +22,7 @@ PICTURED = 512
 
 
 def shapes_of(of: Direction) -> tuple[Shape, Shape]:
-    """Give the shapes of one image's source and target features."""
+    """Return the shapes of one image's source and target features."""
     return of.source.shape[1:], of.target.shape[1:]
 
 
@@ -42,7 +42,7 @@ def fit_direction(of: Direction, at: Workplace, rank: Rank = None, pictured: boo
 def direction_product(
     of: Direction, at: Workplace, rank: Rank = None, pictured: bool = True
 ) -> FitProduct:
-    """Say what a direction's files are made from.
+    """Describe what a direction's files are made from.
 
     ``rank``: the table's, where settings leave it to the images. ``pictured``: keep the
     components of some test images, where the layers are maps.
@@ -56,7 +56,7 @@ def direction_product(
     subsets: dict[str, Rows] = {subset: rows_in(of.target.rows, subset) for subset in SUBSETS}
 
     def told(result: FitResult, _: Mapping[str, Moments]) -> dict[str, Any]:
-        """Say what the fit is of, and on how many images."""
+        """Describe what the fit is of, and on how many images."""
         return {
             "source_shape": list(result.net.source_shape),
             "target_shape": list(result.net.target_shape),
@@ -78,7 +78,7 @@ def direction_product(
 
 
 def _kept(of: Direction, key: str, at: Workplace) -> Kept | None:
-    """Say which components are kept: of maps, for pictures, unless none are wanted."""
+    """Return which components are kept: of maps, for pictures, unless none are wanted."""
     settings = at.settings.consistency
     if settings.components == "none" or len(of.target.shape) != 4:
         return None

@@ -64,7 +64,7 @@ class Form(NamedTuple):
         return storable(layer) + self.suffix
 
     def shape(self, own: Shape) -> Shape:
-        """Give the shape of one image's feature in this form, from its own."""
+        """Return the shape of one image's feature in this form, from its own."""
         if len(own) == 1:
             return own
         width = own[0] if len(own) == 3 else own[1]
@@ -94,7 +94,7 @@ class Form(NamedTuple):
         return kept.mean(1) if self.layout == "pool" else kept
 
     def spell(self, own: Shape) -> str:
-        """Say what was done to a feature of this shape; empty where nothing was."""
+        """Describe what was done to a feature of this shape; empty where nothing was."""
         if self.suffix == "":
             return ""
         if len(own) == 3:
@@ -138,7 +138,7 @@ class OwnLayer(NamedTuple):
 
 
 def is_channels_last(shape: Shape) -> bool:
-    """Tell a map (y, x, channels) from (channels, y, x), by its two equal sides coming first."""
+    """Return whether a map is (y, x, channels): its two equal sides come first."""
     return len(shape) == 3 and shape[0] == shape[1] != shape[2]
 
 

@@ -25,14 +25,14 @@ class Intake(NamedTuple):
     dtype: torch.dtype = torch.float32
 
     def __call__(self, pictures: Tensor) -> Tensor:
-        """Give the pictures as the network takes them."""
+        """Return the pictures as the network takes them."""
         if self.grey:
             shares = pictures.new_tensor(GREY).reshape(1, 3, 1, 1)
             pictures = (pictures * shares).sum(1, keepdim=True)
         return pictures.to(self.dtype)
 
     def told(self) -> str:
-        """Say what was done; empty where it was nothing."""
+        """Describe what was done; empty where it was nothing."""
         parts = ["made grey (0.299 R + 0.587 G + 0.114 B)"] if self.grey else []
         if self.dtype != torch.float32:
             parts.append(f"cast to {str(self.dtype).removeprefix('torch.')}, as its parameters are")
@@ -118,7 +118,7 @@ def _check_arguments(network: OwnNetwork) -> None:
 
 
 def _why_not(network: OwnNetwork, size: int, errors: list[Exception]) -> str:
-    """Say what a network takes in place of pictures of a size."""
+    """Describe what a network takes in place of pictures of a size."""
     first = next((m for m in network.model.modules() if isinstance(m, nn.Conv2d)), None)
     channels = 3 if first is None else first.in_channels
     # in colour first, then grey

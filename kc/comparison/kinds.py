@@ -50,7 +50,7 @@ def refuse_kind(path: Path) -> NoReturn:
 
 
 def convert(path: Path) -> str:
-    """Say how features are had from a file, by its content where that shows, else by its name."""
+    """Return how to read features from a file: by its content where that shows, else by name."""
     if path.is_dir():
         if any((path / name).exists() for name in ("zarr.json", ".zarray", ".zgroup")):
             return f"it holds zarr: rename it to {path.name}.zarr"
@@ -66,7 +66,7 @@ def convert(path: Path) -> str:
 
 
 def renamed(path: Path) -> str:
-    """Say which suffix suits a file's content, where that shows and the file has another."""
+    """Return which suffix suits a file's content, where that shows and the file has another."""
     start, suffix = _begins(path), path.suffix.lower()
     if start.startswith(_NPY) and suffix != ".npy":
         return f"; it is an array of numpy's: rename it to {path.stem}.npy"

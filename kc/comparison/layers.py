@@ -126,7 +126,7 @@ def owned(network: OwnNetwork) -> OwnNetwork:
 
 
 def told_prefix(model: nn.Module) -> int | None:
-    """Give the number of tokens before those of the patches, where a transformer tells it."""
+    """Return the number of tokens before those of the patches, where a transformer tells it."""
     # timm's name, and torchvision's
     number = getattr(model, "num_prefix_tokens", None)
     if isinstance(number, int):
@@ -273,7 +273,7 @@ def _are_alike(one: Tensor, other: Tensor) -> bool:
 
 
 def _is(value: object) -> bool:
-    """Tell features from sizes, tuples and parameters."""
+    """Return whether a value is a feature, not a size, a tuple or a parameter."""
     return (
         isinstance(value, Tensor)
         and value.is_floating_point()

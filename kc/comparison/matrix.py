@@ -314,7 +314,7 @@ def _note(side: ComparedSide) -> str:
 
 
 def _notes(fitted: _Fitted, left_out: int) -> list[str]:
-    """Say what the columns are, warnings first."""
+    """Describe what the columns are, warnings first."""
     told = []
     if fitted.open:
         told.append(

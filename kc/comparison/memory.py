@@ -36,7 +36,7 @@ CONTROLLERS = {
 
 
 def batch_size(most: int, bytes_each: int, device: torch.device) -> int:
-    """Give the pictures of one batch: ``most``, or fewer where memory is short; at least one.
+    """Return the pictures of one batch: ``most``, or fewer where memory is short; at least one.
 
     ``bytes_each``: what one picture takes on its way through the network.
     """

@@ -35,7 +35,7 @@ def copy_of(module: nn.Module, name: str) -> nn.Module:
 
 
 def _uncopied(module: nn.Module) -> Iterator[tuple[int, object]]:
-    """Give what stands in a copy for each thing that refuses to be copied, by the thing's id.
+    """Return what stands in a copy for each thing that refuses to be copied, by the thing's id.
 
     Tensors with a history (outputs kept as attributes, a weight under weight norm) are copied
     without it; locks, files and the like are shared.
@@ -87,7 +87,7 @@ def ready(model: nn.Module, name: str) -> nn.Module:
 
 
 def _inner(module: nn.Module) -> nn.Module:
-    """Give what a wrapper holds; any other module as it is."""
+    """Return what a wrapper holds; any other module as it is."""
     while True:
         inner = getattr(module, "_orig_mod", None)
         if isinstance(module, (nn.DataParallel, nn.parallel.DistributedDataParallel)):

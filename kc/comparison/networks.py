@@ -183,7 +183,7 @@ def _importable_beside(file: Path) -> Iterator[None]:
 
 
 def _is_beside(folder: Path, top: str, origin: str | None) -> bool:
-    """Tell the user's ``top.py`` or ``top/`` from a library, which may be installed below."""
+    """Return whether ``top.py`` or ``top/`` is the user's, not a library installed below it."""
     if origin is None or not Path(origin).resolve().is_relative_to(folder):
         return False
     return Path(origin).resolve().relative_to(folder).parts[0] in (f"{top}.py", top)

@@ -46,7 +46,7 @@ ONE_PAIR = "One pair of networks: how far another seed would differ is not told 
 
 
 def of_rows(sides: Sequence[ComparedSide], rows: ComparedRows, settings: CompareSettings) -> str:
-    """Say how many images there are, and how networks saw them."""
+    """Describe how many images there are, and how networks saw them."""
     counts = " and ".join(f"{len(rows_in(rows.table, name))} {name}" for name in SUBSETS)
     if not any(isinstance(side.source, Tap) for side in sides):
         return f"Rows: {counts}."
@@ -57,7 +57,7 @@ def of_rows(sides: Sequence[ComparedSide], rows: ComparedRows, settings: Compare
 
 
 def _of_passed(rows: ComparedRows) -> str:
-    """Say what of the folder is not among the images; nothing where all of it is."""
+    """Describe what of the folder is not among the images; nothing where all of it is."""
     passed = rows.images.passed_over if rows.images else None
     return f" Passed over: {spell_passed(passed)}." if passed else ""
 
@@ -75,7 +75,7 @@ def of_rounding(letter: str, layer: str, share: float, recorded: bool) -> list[s
 
 
 def of_fit(settings: CompareSettings) -> str:
-    """Say what g saw, which means were taken off, and what depends on lambda."""
+    """Describe what g saw, which means were taken off, and what depends on lambda."""
     return (
         f"{CENTRINGS[settings.consistency.centring]} g is fitted and stopped on training images; "
         "test images are read once, at the end. How the parts fall to x^(1) and above depends on "
@@ -85,7 +85,7 @@ def of_fit(settings: CompareSettings) -> str:
 
 
 def of_forms(sides: Sequence[ComparedSide], chosen: Mapping[str, tuple[str, Form]]) -> list[str]:
-    """Say in which forms two layers are compared, and how to have others; nothing where as is."""
+    """Describe the forms two layers are compared in, and how to get others; empty where as is."""
     told = []
     for side in sides:
         layer, form = chosen[side.letter]
@@ -98,7 +98,7 @@ def of_forms(sides: Sequence[ComparedSide], chosen: Mapping[str, tuple[str, Form
 
 
 def of_settled(verdicts: Iterable[str]) -> str:
-    """Say what the column ``settled`` means, as far as it is filled."""
+    """Describe what the column ``settled`` means, as far as it is filled."""
     there = set(verdicts)
     told = "; ".join(f"{name}: {text}" for name, text in SETTLED.items() if name in there)
     return f"settled, whether g is finished: {told}."
@@ -152,7 +152,7 @@ PATH = (
 def of_ladder(
     ladder: pd.DataFrame, penalty: float, left_out: Mapping[str, Sequence[str]]
 ) -> tuple[str, ...]:
-    """Say what a ladder's rows are, what g gains over linear maps, and what was left out."""
+    """Describe what a ladder's rows are, what g gains over linear maps, and what was left out."""
     told = []
     for direction, names in left_out.items():
         source, _, target = direction.partition(" to ")
@@ -187,7 +187,7 @@ CLASSES = (
 
 
 def of_peers(peers: pd.DataFrame) -> tuple[str, ...]:
-    """Say what the measures beside are of, and which could not be told."""
+    """Describe what the measures beside are of, and which could not be told."""
     empty = [name for name in NAMES if peers[name].isna().any()]
     told = (
         "Other measures, test images. positions: each position of a map is a row and its channels "
@@ -226,7 +226,7 @@ def too_few(direction: str, card: Mapping[str, Any], shares: Mapping[Subset, flo
 
 
 def of_ranks(fits: Mapping[Any, Fitted]) -> list[str]:
-    """Say which r a factorised g has, and what the full linear map beside it misses."""
+    """Describe which r a factorised g has, and what the full linear map beside it misses."""
     cards = [fitted.card for fitted in fits.values() if fitted.card["rank"] is not None]
     if not cards:
         return []

@@ -72,7 +72,7 @@ def claim_outputs(folder: Path, names: Iterable[str]) -> None:
 
 
 def _is_older(folder: Path) -> bool:
-    """Tell a folder that kc wrote to before it kept a list."""
+    """Return whether kc wrote to the folder before it kept a list."""
     page = folder / FILES
     is_page = (page / ASSETS[0]).is_file() and not (page / LEDGER).exists()
     is_compared = is_page or any(is_table(folder / name) for name in FIRST)

@@ -62,7 +62,7 @@ def rows_of_arrays(sides: Sequence[OwnArrays], settings: CompareSettings) -> Pai
 
 
 def order_in(side: OwnArrays, own: np.ndarray, wanted: Sequence[str] | np.ndarray) -> np.ndarray:
-    """Give the row of each id wanted, among a side's ``own`` ids.
+    """Return the row of each id wanted, among a side's ``own`` ids.
 
     Raises
     ------

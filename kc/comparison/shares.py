@@ -22,7 +22,7 @@ Repeated = Mapping[Ends, Sequence[Fitted]]
 
 
 def shares_table(fits: Repeated, ladders: Mapping[Ends, Ladder], order: int) -> pd.DataFrame:
-    """Give one row a direction and subset, held-out images first."""
+    """Return one row a direction and subset, held-out images first."""
     names = ("xdelta", *component_names(order)[:-1], "cross")
     rows = []
     for (source, target), some in fits.items():
@@ -52,7 +52,7 @@ def _with_spread(some: Sequence[Mapping[str, float]]) -> dict[str, float]:
 def warnings_of(
     fits: Repeated, peers: pd.DataFrame, ladders: Mapping[Ends, Ladder], base: int
 ) -> list[str]:
-    """Say which shares are not what they seem, with the numbers.
+    """Describe which shares are not what they seem, with the numbers.
 
     ``base``: field of the linear map that g contains.
     """
@@ -75,7 +75,7 @@ def warnings_of(
 
 
 def of_spread(shares: pd.DataFrame, repeats: int) -> list[str]:
-    """Say which orders cannot be told apart, as their spread over seeds of g exceeds them."""
+    """Describe which orders cannot be told apart, as their spread over seeds of g exceeds them."""
     if repeats < 2:
         return []
     told = []

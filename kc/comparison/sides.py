@@ -45,7 +45,7 @@ class ComparedSide:
     """What it was read from."""
 
     def note(self, layer: str) -> str:
-        """Say what a layer is of."""
+        """Describe what a layer is of."""
         shape = " x ".join(map(str, self.layers[layer].shape))
         what, seen = "", ""
         if isinstance(self.source, Tap):

@@ -27,7 +27,7 @@ PEERS, CKA = "peers.csv", "cka.csv"
 
 
 def peers_of(of: Direction, at: Workplace) -> "pd.Series[float]":
-    """Give :func:`kc.similarity.measures.similarities` of one direction, measured on test images.
+    """Return :func:`kc.similarity.measures.similarities` of one direction, measured on test images.
 
     What lies there under the same key is not measured again.
     """
@@ -67,7 +67,7 @@ def cka_of_all(
     names: tuple[list[str], list[str]],
     at: Workplace,
 ) -> pd.DataFrame:
-    """Give CKA by minibatch of every layer of one store with every one of another, test images.
+    """Return CKA by minibatch of every layer of one store with every one of another, test images.
 
     Layers are read once each, flattened, in the form they are stored in: CKA asks for no common
     form. Rows of the result are the first store's layers.

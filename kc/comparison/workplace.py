@@ -33,7 +33,7 @@ class Direction(NamedTuple):
         return {"source": _digest(self.source), "target": _digest(self.target)}
 
     def pair(self, at: Workplace) -> FeaturePair:
-        """Say how both are fed: from memory where they fit into it, else block by block."""
+        """Return how both are fed: from memory where they fit into it, else block by block."""
         memory_gb = at.settings.consistency.memory_gb
         return pair_up(self.source, self.target, at.device, self.source.shard_rows, memory_gb)
 

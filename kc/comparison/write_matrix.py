@@ -76,7 +76,7 @@ def write_matrix(found: Matrix, folder: Path | str) -> Path:
 
 
 def best(found: Matrix) -> str:
-    """Say which pair of layers gives most, in each direction."""
+    """Describe which pair of layers gives most, in each direction."""
     told = []
     for target, source in ("ba", "ab"):
         if found.table[f"xdelta_{target}"].isna().all():

@@ -146,7 +146,7 @@ def _write_classes(classes: pd.DataFrame, provenance: Mapping[str, Any], out: Pa
 
 
 def sentence(found: Comparison) -> str:
-    """Say the two held-out shares in words."""
+    """Put the two held-out shares in words."""
     held = found.shares[found.shares["subset"] == "test"]
     parts = [
         f"{100 * share:.1f} % of the variance of {target}'s layer is not given by g from {source}'s"
@@ -158,7 +158,7 @@ def sentence(found: Comparison) -> str:
 
 
 def _view(found: Comparison, name: str, components: Path, images: Path) -> View:
-    """Say what the viewer shows of a direction."""
+    """Describe what the viewer shows of a direction."""
     target, _, source = name.partition("-from-")
     of = found.provenance["networks"]
     return View(
@@ -171,7 +171,7 @@ def _view(found: Comparison, name: str, components: Path, images: Path) -> View:
 
 
 def _told(found: Comparison, name: str) -> str:
-    """Say what x and x* are."""
+    """Describe what x and x* are."""
     target, _, source = name.partition("-from-")
     of = found.provenance["networks"]
     return (

@@ -40,7 +40,7 @@ def build_with_head(
 
 
 def fc_node(architecture: str, layer: str) -> str:
-    """Give the graph node of a fully connected layer, before its ReLU."""
+    """Return the graph node of a fully connected layer, before its ReLU."""
     if architecture.startswith("resnet"):
         return _RESNET_FC.get(layer, layer)
     return node_of(architecture, layer)

@@ -54,7 +54,7 @@ def _rounds(
 def pour(
     cost: Float[Tensor, "k grid grid"], limit: Float[Tensor, " k"], settings: EntropySettings
 ) -> Float[Tensor, "k grid grid"]:
-    """Give sigma_g = clip(sqrt(mu / a_g)) with mu such that sum a_g sigma_g^2 = limit.
+    """Return sigma_g = clip(sqrt(mu / a_g)) with mu such that sum a_g sigma_g^2 = limit.
 
     By bisection on log mu, which is monotone. A cost that is not positive (noise, or a cell that
     nothing looks at) takes the largest sigma. Where the limit is out of reach, all cells do.

@@ -45,7 +45,7 @@ def pull_back(
     padding: tuple[int, int],
     size: tuple[int, int],
 ) -> Float[Tensor, "n in h w"]:
-    r"""Give the gradient for a convolution's input, ``size`` = (h, w), from that for its output.
+    r"""Return the gradient for a convolution's input, ``size`` = (h, w), from that for its output.
 
     .. math:: dx[s q + r - p] = \sum_j g[q - j] \, w[s j + r], \quad 0 \le r < s
 
@@ -84,7 +84,7 @@ def _fits(
     dilation: Any = 1,
     groups: int = 1,
 ) -> bool:
-    """Tell whether a call of conv2d is one that :func:`pull_back` knows and speeds up."""
+    """Return whether a call of conv2d is one that :func:`pull_back` knows and speeds up."""
     plain = isinstance(stride, tuple) and isinstance(padding, tuple) and dilation in (1, (1, 1))
     few = image.device.type == "cpu" and image.dim() == 4 and image.shape[1] <= _MOST_CHANNELS
     return few and plain and max(stride) > 1 and groups == 1 and image.requires_grad

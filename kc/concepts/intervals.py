@@ -48,7 +48,7 @@ def over_images(
 
 
 def _without_one(numbers: np.ndarray, statistic: str) -> np.ndarray:
-    """Give the statistic without each of the numbers in turn."""
+    """Return the statistic without each of the numbers in turn."""
     n = len(numbers)
     away = numbers - numbers.mean()
     mean = -away / (n - 1)

@@ -95,7 +95,7 @@ def background_mean(
 
 
 def richest_checkpoint(n_fg: Int[Tensor, "m n"], epochs: Sequence[int]) -> Int[Tensor, " n"]:
-    r"""Give the row of the checkpoint with most foreground concepts, for each image.
+    r"""Return the row of the checkpoint with most foreground concepts, for each image.
 
     .. math:: \hat m = \arg\max_k N_k^{fg}(I)
 

@@ -116,7 +116,7 @@ def load_at(plan: ConceptNetwork, folder: Path, epoch: int | None) -> nn.Module:
 
 
 def layer_head(model: nn.Module, architecture: str, layer: str, side: int) -> nn.Module:
-    """Give what leads from pictures of ``side`` px to a layer's output, before its ReLU."""
+    """Return what leads from pictures of ``side`` px to a layer's output, before its ReLU."""
     device = next(model.parameters()).device
     return split(model, fc_node(architecture, layer), torch.zeros(2, 3, side, side, device=device))[
         0
@@ -189,7 +189,7 @@ def read_history(plan: ConceptNetwork, folder: Path) -> pd.DataFrame:
 
 
 def first_rate(plan: ConceptNetwork, lessons: Lessons, finetuned: bool) -> float:
-    """Give the rate a network's training begins with."""
+    """Return the rate a network's training begins with."""
     if plan.role == "student":
         return next(rate for layer, rate in lessons.distil_rates.items() if layer == plan.layer)
     scratch = lessons.teacher_rate if plan.role == "teacher" else lessons.baseline_rate

@@ -24,7 +24,7 @@ def image_seed(image_id: str, seed: int = 0) -> int:
 
 
 def gaussian(shape: tuple[int, int, int], device: torch.device, dtype: torch.dtype) -> Noise:
-    """Give standard normal noise, independent per pixel and colour [C20, Sec. 3.1].
+    """Return standard normal noise, independent per pixel and colour [C20, Sec. 3.1].
 
     Drawn on the device, so a GPU's draws are others than a CPU's. Step -1 is that of s_f.
     """
@@ -37,7 +37,7 @@ def gaussian(shape: tuple[int, int, int], device: torch.device, dtype: torch.dty
 
 
 def random_signs(units: int, device: torch.device, dtype: torch.dtype) -> Noise:
-    """Give signs for the elements of a feature, (draws, units), -1 or 1 with even odds.
+    """Return signs for the elements of a feature, (draws, units), -1 or 1 with even odds.
 
     They are rows of a Hadamard matrix in random order with columns flipped at random: orthogonal
     to each other until, some steps later, all rows were had. So the sum over them of (v . J)^2
@@ -57,7 +57,7 @@ def random_signs(units: int, device: torch.device, dtype: torch.dtype) -> Noise:
 
 
 def _parity(numbers: Int[Tensor, "*n"]) -> Int[Tensor, "*n"]:
-    """Give 1 where an odd number of bits is set, else 0."""
+    """Return 1 where an odd number of bits is set, else 0."""
     for bits in (32, 16, 8, 4, 2, 1):
         numbers = numbers ^ (numbers >> bits)
     return numbers & 1

@@ -148,7 +148,7 @@ class _Sums:
             self.other += _by_pixel(_across(pull, paired) * eps) / self.draws
 
     def gradient(self, sigma: Float[Tensor, "k grid grid"]) -> Float[Tensor, "k grid grid"]:
-        """Give d MSE / d sigma by cell; of a quadratic MSE sum_g sigma_g d / d sigma_g is 2 MSE."""
+        """Return d MSE / d sigma by cell; if quadratic, sum_g sigma_g d / d sigma_g = 2 MSE."""
         cells = shrink(self.quadratic, sigma.shape[-1])
         tiny = torch.finfo(cells.dtype).tiny
         grown = self.growth / self.square.clamp(min=tiny) if self.slope == "pairs" else 1

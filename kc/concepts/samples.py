@@ -27,7 +27,7 @@ class Measured(NamedTuple):
 
 
 def concept_classes(images: Store, classes: tuple[str, ...]) -> list[str]:
-    """Give the names of the classes told apart, by label: those named, or all.
+    """Return the names of the classes told apart, by label: those named, or all.
 
     Raises
     ------

@@ -85,7 +85,7 @@ _PRESETS: dict[str, EntropySettings] = {
 
 
 def preset(name: str, architecture: str, max_batch: int = 96) -> EntropySettings:
-    """Give a preset for an architecture: lambda is 6 for ResNets, else 7.
+    """Return a preset for an architecture: lambda is 6 for ResNets, else 7.
 
     ``released``
         The released code's search.

@@ -136,7 +136,7 @@ def train_to_checkpoints(
 
 
 def rate_at(course: Course, epoch: int) -> float:
-    """Give the rate of an epoch, from 0: log-spaced from ``rate`` to ``rate * rate_fall``."""
+    """Return the rate of an epoch, from 0: log-spaced from ``rate`` to ``rate * rate_fall``."""
     last = max(1, course.lessons.epochs - 1)
     return float(course.rate * course.lessons.rate_fall ** (epoch / last))
 

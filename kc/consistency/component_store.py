@@ -50,7 +50,7 @@ class Kept:
         )
 
     def is_done(self) -> bool:
-        """Say whether the store lies there whole, made from the same things."""
+        """Return whether the store lies there whole, made from the same things."""
         try:
             store = open_store(self.path)
             return bool(store.manifest["key"] == self.key) and not store.verify()
@@ -73,7 +73,7 @@ class Kept:
         )
 
     def shards(self) -> list[tuple[int, Rows]]:
-        """Give the rows of each shard."""
+        """Return the rows of each shard."""
         begins = range(0, len(self.rows), SHARD_ROWS)
         return [(n, self.rows[begin : begin + SHARD_ROWS]) for n, begin in enumerate(begins)]
 
@@ -81,7 +81,7 @@ class Kept:
 def kept_of(
     plan: FitPlan, settings: Consistency, fit_key: str, target: StoredArray, out: Destination
 ) -> Kept | None:
-    """Say what is kept of a fit: nothing, the test images' components, or all."""
+    """Return what is kept of a fit: nothing, the test images' components, or all."""
     if settings.components == "none" or not plan.keep:
         return None
     subset: Subset | None = "test" if settings.components == "test" else None

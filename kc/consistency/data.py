@@ -60,7 +60,7 @@ class FeaturePair:
         return tuple(self.target.shape[1:])
 
     def batches(self, order: Order) -> Iterator[tuple[Tensor, Tensor]]:
-        """Give source and target of each batch, float32 on the device.
+        """Return source and target of each batch, float32 on the device.
 
         Raises
         ------
@@ -73,7 +73,7 @@ class FeaturePair:
             yield self._finish(x, rows, "source"), self._finish(y, rows, "target")
 
     def in_order(self, rows: Rows, batch: int = 128) -> Iterator[tuple[Tensor, Tensor]]:
-        """Give the rows from first to last."""
+        """Return the rows from first to last."""
         return self.batches(in_sequence(rows, batch, self.block_rows))
 
     def _finish(self, values: Tensor, rows: Rows, side: str) -> Tensor:
@@ -105,7 +105,7 @@ class FeaturePair:
             begun = end
 
     def _buffers(self, order: Order) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Give each buffer's features and where in it the rows lie, in the order of use.
+        """Return each buffer's features and where in it the rows lie, in the order of use.
 
         Blocks stay whole: the rows not wanted are fewer bytes than a copy of the others.
         """
@@ -230,7 +230,7 @@ def _tensor(values: Any) -> Tensor:
 
 
 def _room(values: Any, rows: int) -> Tensor:
-    """Give room for some rows of a feature."""
+    """Return room for some rows of a feature."""
     like = values if isinstance(values, Tensor) else torch.from_numpy(np.empty(0, values.dtype))
     return like.new_empty((rows, *values.shape[1:]))
 

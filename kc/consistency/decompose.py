@@ -122,7 +122,7 @@ def exact_products() -> Iterator[None]:
 
 
 def _split(net: ConsistencyNet, x: Tensor) -> tuple[Tensor, float]:
-    """Give the parts, and how far their sum misses the forward pass, in units of its scale."""
+    """Return the parts, and how far their sum misses the forward pass, in units of its scale."""
     components, whole = net.components_and_sum(x)
     error = float(components.sum(0).sub_(whole).abs_().max())
     return components, error / max(float(whole.abs().max()), torch.finfo(whole.dtype).tiny)

@@ -70,7 +70,7 @@ def dual_ridge(fitted: Examples, validation: Examples, kernel_size: int) -> Dual
 def patch_products(
     left: Float[Tensor, "n *input"], right: Float[Tensor, "m *input"], kernel_size: int
 ) -> Float[Tensor, "rows columns"]:
-    """Give the inner products of all patches of one with all of the other, float64.
+    """Return the inner products of all patches of one with all of the other, float64.
 
     Positions are counted image by image, row by row; beyond the border patches hold zeros.
     """
@@ -95,7 +95,7 @@ def patch_products(
 
 
 def _shifted(by: int, length: int) -> tuple[slice, slice]:
-    """Give the positions that have a neighbour so far on, and those neighbours."""
+    """Return the positions that have a neighbour so far on, and those neighbours."""
     by = max(-length, min(length, by))
     return slice(max(0, -by), length - max(0, by)), slice(max(0, by), length - max(0, -by))
 
@@ -107,7 +107,7 @@ def by_rows(values: Tensor) -> Float[Tensor, "positions c"]:
 
 
 def _weight(fitted: Examples, alpha: Float[Tensor, "positions d"], kernel_size: int) -> Tensor:
-    """Give U^T alpha, shaped as a weight: on maps a sum over shifts of products of pixels."""
+    """Return U^T alpha, shaped as a weight: on maps a sum over shifts of products of pixels."""
     x = fitted.inputs
     if x.ndim != 4:
         return alpha.T @ by_rows(x)

@@ -35,7 +35,7 @@ class NormalEquations(NamedTuple):
     """Mean over positions of the squared norm of y."""
 
     def error(self, solution: Float[Tensor, "u d"]) -> float:
-        """Give the mean squared error per element of ``u @ solution``."""
+        """Return the mean squared error per element of ``u @ solution``."""
         fitted = (solution * (self.patches @ solution)).sum() - 2 * (solution * self.cross).sum()
         return float(self.target + fitted) / self.cross.shape[1]
 

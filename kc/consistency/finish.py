@@ -18,7 +18,7 @@ ROUNDING = 2e-5
 
 
 def settled(losses: Sequence[float], improvement: float) -> Settled:
-    """Say whether, and why, a fit is finished.
+    """Return whether, and why, a fit is finished.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def settled(losses: Sequence[float], improvement: float) -> Settled:
 
 
 def at_rest(losses: Sequence[float], improvement: float) -> Settled:
-    """Say whether a step along a path has ended: the last round moved the error neither way.
+    """Return whether a step along a path has ended: the last round moved the error neither way.
 
     The start was best under another lambda, so the error may rise for as long as training moves.
     """

@@ -94,7 +94,7 @@ def _make(about: FitProduct, product: Product) -> None:
 
 
 def _penalty(about: FitProduct, pair: FeaturePair) -> float:
-    """Give lambda as a number."""
+    """Return lambda as a number."""
     penalty = about.settings.penalty
     if penalty != "raw_equivalent":
         return float(penalty)
@@ -105,7 +105,7 @@ def _penalty(about: FitProduct, pair: FeaturePair) -> float:
 
 
 def _card(name: str, result: FitResult, pair: FeaturePair) -> dict[str, Any]:
-    """Say what was fitted, how far it came, and how many positions there were for a weight."""
+    """Describe what was fitted, how far it came, and how many positions there were for a weight."""
     net = result.net
     return {
         "fit": name,

@@ -40,7 +40,7 @@ class LinearMap(NamedTuple):
         return apply_weight(narrow, self.weight)
 
     def dense(self) -> Float[Tensor, "d c *kernel"]:
-        """Give the one weight that does the same."""
+        """Return the one weight that does the same."""
         if self.leading is None:
             return self.weight
         return torch.einsum("dq...,qc->dc...", self.weight, self.leading.flatten(1))
@@ -77,7 +77,7 @@ def best_linear(net: ConsistencyNet, task: FitTask) -> Solved:
 
 @torch.no_grad()
 def moments_of(net: ConsistencyNet, task: FitTask) -> InputMoments:
-    """Give the traces of the second moments of what W(0) is applied to, from some of the rows."""
+    """Return the traces of the second moments of what W(0) is applied to, from some of the rows."""
     rows = task.fitted
     kept = max(1, len(rows) * SAMPLE // positions_in(net, rows))
     chosen = rows[:: max(1, len(rows) // kept)]
@@ -85,7 +85,7 @@ def moments_of(net: ConsistencyNet, task: FitTask) -> InputMoments:
 
 
 def _primal(net: ConsistencyNet, task: FitTask, first: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Give the weight, and the moments of patches."""
+    """Return the weight, and the moments of patches."""
     fitted = equations_of(net, task, task.fitted, first)
     solution, _, _ = ridge(fitted, equations_of(net, task, task.held, first))
     kernel = (net.kernel_size, net.kernel_size) if net.on_maps else ()
@@ -93,7 +93,7 @@ def _primal(net: ConsistencyNet, task: FitTask, first: Tensor | None) -> tuple[T
 
 
 def _leading_channels(moments: InputMoments, number: int) -> Float[Tensor, "q c"]:
-    """Give the principal directions of channels, of which no mean is taken off."""
+    """Return the principal directions of channels, of which no mean is taken off."""
     _, vectors = torch.linalg.eigh(moments.channels)
     leading: Tensor = vectors[:, -number:].T.contiguous()
     return leading.float()

@@ -84,7 +84,7 @@ def _linear_parts(result: FitResult, pair: FeaturePair, settings: Consistency) -
 
 
 def _higher(result: FitResult, task: FitTask, rows: Rows) -> Iterator[tuple[Tensor, Tensor]]:
-    """Give the orders above 0 laid along the channels, and the source, block by block."""
+    """Return the orders above 0 laid along the channels, and the source, block by block."""
     for x, y in task.pair.in_order(rows, task.batch):
         components = decompose(result.net, result.normalisation, x, y).components[1:]
         yield torch.cat(list(components), dim=result.net.channel_axis), x

@@ -101,13 +101,13 @@ class ConsistencyNet(nn.Module):
         return [(self.rank, inputs, *single), *middle, (outputs, self.rank, *single)]
 
     def factors(self, k: int) -> list[nn.Parameter]:
-        """Give the weights W(k) is the product of, the one that is applied first before others."""
+        """Return the weights W(k) is the product of, the one that is applied first in front."""
         each = len(self.weights) // (self.order + 1)
         return list(self.weights)[k * each : (k + 1) * each]
 
     @property
     def weights_per_channel(self) -> int:
-        """Give how many weights of W(0) there are for a channel of the target, rounded up."""
+        """Return how many weights of W(0) there are for a channel of the target, rounded up."""
         width = channels_of(self.target_shape)
         return -(-sum(weight.numel() for weight in self.factors(0)) // width)
 
@@ -117,11 +117,11 @@ class ConsistencyNet(nn.Module):
         return self.logits if self.gain == "free" else torch.sigmoid(self.logits)
 
     def logit_of(self, gain: float) -> float:
-        """Give q of a p; a p of 0 is one of 2e-9 under ``sigmoid``."""
+        """Return q of a p; a p of 0 is one of 2e-9 under ``sigmoid``."""
         return gain if self.gain == "free" else float(torch.logit(torch.tensor(gain), 2e-9))
 
     def forward(self, x: Float[Tensor, "n *source"]) -> Float[Tensor, "n *target"]:
-        """Give g(x) [L20, Eq. (1)]; in the units the network was fitted in."""
+        """Return g(x) [L20, Eq. (1)]; in the units the network was fitted in."""
         x = self.prepare(x)
         return self._composed(x, self.operate(self.order, x))
 
@@ -149,7 +149,7 @@ class ConsistencyNet(nn.Module):
     def components_and_sum(
         self, x: Float[Tensor, "n *source"]
     ) -> tuple[Float[Tensor, "orders n *target"], Float[Tensor, "n *target"]]:
-        """Give the orders, and ``self(x)``, which they should sum to, by its own way."""
+        """Return the orders, and ``self(x)``, which they should sum to, by its own way."""
         x = self.prepare(x)
         h = self.operate(self.order, x)
         return self._branched(x, h), self._composed(x, h)
@@ -169,7 +169,7 @@ class ConsistencyNet(nn.Module):
         return branches
 
     def hidden(self, x: Float[Tensor, "n *source"], k: int) -> Float[Tensor, "n *hidden"]:
-        """Give h(k), from which Sigma(k) is taken; orders above k use the present Sigma."""
+        """Return h(k), from which Sigma(k) is taken; orders above k use the present Sigma."""
         x = self.prepare(x)
         h = self.operate(self.order, x)
         for j in reversed(range(k, self.order)):
@@ -177,7 +177,7 @@ class ConsistencyNet(nn.Module):
         return h
 
     def last_input(self, x: Float[Tensor, "n *source"]) -> Float[Tensor, "n *resized"]:
-        """Give what W(0) is applied to: x + x_higher of order 1 (x itself where K = 0)."""
+        """Return what W(0) is applied to: x + x_higher of order 1 (x itself where K = 0)."""
         u = self.prepare(x)
         if self.order == 0:
             return u
@@ -196,7 +196,7 @@ class ConsistencyNet(nn.Module):
         return u
 
     def _scale(self, k: int, h: Tensor) -> Tensor:
-        """Give Sigma(k)^(1/2) + epsilon, without gradient, to be broadcast over h."""
+        """Return Sigma(k)^(1/2) + epsilon, without gradient, to be broadcast over h."""
         if self.sigma == "image":
             return image_scale(h.detach())
         if self.training:
@@ -229,12 +229,12 @@ def check_shapes(source: Shape, target: Shape) -> None:
 
 
 def channels_of(shape: Shape) -> int:
-    """Give the number of channels (maps) or units (vectors, tokens) of one image's feature."""
+    """Return the number of channels (maps) or units (vectors, tokens) of one image's feature."""
     return shape[0] if len(shape) == 3 else shape[-1]
 
 
 def positions_of(shape: Shape) -> int:
-    """Give the positions (maps) or tokens of one image's feature; 1 of a vector."""
+    """Return the positions (maps) or tokens of one image's feature; 1 of a vector."""
     return math.prod(shape) // channels_of(shape)
 
 
@@ -246,14 +246,14 @@ def match_size(x: Float[Tensor, "n *source"], target: Shape) -> Float[Tensor, "n
 
 
 def channel_variance(h: Tensor, channel_axis: int) -> Float[Tensor, " c"]:
-    """Give the variance of each channel over images and positions (divided by the count)."""
+    """Return the variance of each channel over images and positions (divided by the count)."""
     wide = h.float() if h.dtype in (torch.bfloat16, torch.float16) else h
     other = [axis for axis in range(h.ndim) if axis != channel_axis % h.ndim]
     return wide.var(dim=other, correction=0)
 
 
 def image_scale(h: Float[Tensor, "n *shape"]) -> Float[Tensor, "n *scale"]:
-    """Give each image's and channel's deviation over positions (unbiased); 1 for one position."""
+    """Return each image's and channel's deviation over positions (unbiased); 1 for one position."""
     positions = {2: (), 3: (1,), 4: (2, 3)}[h.ndim]
     if math.prod(h.shape[axis] for axis in positions) == 1:
         return torch.ones_like(h)

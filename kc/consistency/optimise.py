@@ -35,7 +35,7 @@ class Entry(NamedTuple):
         return cls(epoch, stage, train_mse, validation_mse, tuple(gains), penalty)
 
     def line(self) -> dict[str, int | float | str]:
-        """Spell the entry as a row of ``history.csv``."""
+        """Format the entry as a row of ``history.csv``."""
         row: dict[str, int | float | str] = {
             "epoch": self.epoch,
             "stage": self.stage,

@@ -68,7 +68,7 @@ class HeldLayers:
         self.held: dict[tuple[str, str], Any] = {}
 
     def pair(self, plan: FitPlan, device: torch.device) -> FeaturePair:
-        """Give the plan's two layers: gathered where both fit in memory, else to be streamed."""
+        """Return the plan's two layers: gathered where both fit in memory, else to be streamed."""
         names = [(plan.source.name, plan.source_node), (plan.target.name, plan.target_node)]
         self.held = {name: value for name, value in self.held.items() if name in names}
         stored: list[Any] = [self.stores[name][node] for name, node in names]
@@ -91,7 +91,7 @@ def product_of(
     out: Destination,
     device: torch.device,
 ) -> FitProduct:
-    """Say what a plan's files are made from."""
+    """Describe what a plan's files are made from."""
     source, target = layers.stores[plan.source.name], layers.stores[plan.target.name]
     key = fit_key(plan, settings, seed, source, target)
     raw = RAW_PENALTY.get(plan.target.architecture, 0.1)
@@ -126,7 +126,7 @@ def fit_key(plan: FitPlan, settings: Consistency, seed: int, source: Store, targ
 
 
 def _subsets(rows: pd.DataFrame, plan: FitPlan, seed: int) -> dict[str, Rows]:
-    """Give the rows of each subset; ``train`` are those g sees (half of them: a fixed half)."""
+    """Return the rows of each subset; ``train`` are those g sees (half of them: a fixed half)."""
     found: dict[str, Rows] = {name: rows_in(rows, name, plan.only) for name in SUBSETS}
     if min(map(len, found.values())) == 0:
         known = ", ".join(sorted(set(rows["superclass"]))) if "superclass" in rows else "none"
@@ -148,7 +148,7 @@ def _told(
     result: FitResult,
     found: Mapping[str, Moments],
 ) -> dict[str, Any]:
-    """Say what the fit is of, and the share of x^Delta."""
+    """Describe what the fit is of, and the share of x^Delta."""
     net = result.net
     shares = {
         name: _share(series(moments.variance(result.about.centring), net.order))

@@ -72,5 +72,5 @@ def with_rank(settings: Consistency, source: Shape, target: Shape, rank: Rank) -
 
 
 def is_wide(source: Shape, target: Shape) -> bool:
-    """Say whether a pair is too wide for whole convolutions; vectors and tokens never are."""
+    """Return whether a pair is too wide for whole convolutions; vectors and tokens never are."""
     return len(target) == 3 and max(channels_of(source), channels_of(target)) > WIDE

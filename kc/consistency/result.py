@@ -77,7 +77,7 @@ class FitResult:
         rows: ArrayLike | None = None,
         centring: Centring | None = None,
     ) -> pd.Series:
-        """Give Var of x0..xK, xdelta and target, and the cross term [L20, Sec. 4.2].
+        """Return Var of x0..xK, xdelta and target, and the cross term [L20, Sec. 4.2].
 
         ``layer``: about one mean; ``channel``: about each channel's own, as the released code has
         it; None: as the fit has it.
@@ -86,7 +86,7 @@ class FitResult:
         return series(found.variance(centring or self.about.centring), self.net.order)
 
     def instability(self, source: Any, target: Any, rows: ArrayLike | None = None) -> float:
-        """Give Var(xdelta) / Var(x*): the fraction of the target's variance g does not give."""
+        """Return Var(xdelta) / Var(x*): the fraction of the target's variance g does not give."""
         found = self.variances(source, target, rows)
         return float(found["xdelta"] / found["target"])
 
@@ -100,7 +100,7 @@ class FitResult:
 def linear_shares(
     result: FitResult, linear: LinearMap, pair: FeaturePair, subsets: Mapping[str, Rows]
 ) -> dict[str, float]:
-    """Give the share of x* that a linear map of x, in g's units, misses of each subset."""
+    """Return the share of x* that a linear map of x, in g's units, misses of each subset."""
     net, units = result.net, result.normalisation
     found = {}
     for name, rows in subsets.items():

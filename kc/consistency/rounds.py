@@ -102,7 +102,7 @@ class Rounds:
         self._begin_average(net, moments)
 
     def _longer(self, task: FitTask, epoch: int) -> int:
-        """Give the epoch at which a round that begins now ends: half as long as all before."""
+        """Return the epoch at which a round that begins now ends: half as long as all before."""
         steps = max(1, round(len(task.fitted) / self.batch_size))
         return epoch + max(1, -(-STEPS // steps), -(-epoch // 2))
 

@@ -102,7 +102,7 @@ def possible_fields(
 
 
 def spell_field(field: int, target: Shape) -> str:
-    """Spell what a linear map sees of a feature."""
+    """Format what a linear map sees of a feature."""
     if field == FLAT:
         return "flattened"
     return f"{field} x {field}" if len(target) == 3 else "linear"

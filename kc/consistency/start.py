@@ -77,7 +77,7 @@ def _solve_after_first(net: ConsistencyNet, task: FitTask) -> None:
 def _leading_outputs(
     patches: Float[Tensor, "u u"], solution: Float[Tensor, "u d"], rank: int
 ) -> Float[Tensor, "d r"]:
-    """Give the principal directions of what a solution makes of patches [reduced-rank regression].
+    """Return the principal directions of a solution's output on patches [reduced-rank regression].
 
     Columns beyond the rank of the solution are zero.
     """

@@ -34,20 +34,20 @@ class FitTask:
         return float(self.settings.penalty)
 
     def epoch(self, number: int, batch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Give the batches of one epoch, in g's units."""
+        """Return the batches of one epoch, in g's units."""
         blocks = (self.pair.block_rows, self.settings.buffer_shards)
         order = shuffled(self.fitted, batch, self.seed, number, *blocks)
         for x, y in self.pair.batches(order):
             yield self.units.source(x), self.units.target(y)
 
     def in_order(self, rows: Rows) -> Iterator[tuple[Tensor, Tensor]]:
-        """Give rows from first to last, in g's units."""
+        """Return rows from first to last, in g's units."""
         for x, y in self.pair.in_order(rows, self.batch):
             yield self.units.source(x), self.units.target(y)
 
 
 def mean_squared_error(net: ConsistencyNet, task: FitTask, rows: Rows) -> float:
-    """Give the mean over images and elements of (g(x) - x*)^2, in evaluation mode."""
+    """Return the mean over images and elements of (g(x) - x*)^2, in evaluation mode."""
     net.eval()
     total, count = 0.0, 0
     with torch.no_grad():

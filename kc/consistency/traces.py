@@ -49,7 +49,7 @@ def _of_batch(u: Tensor, kernel_size: int) -> tuple[Tensor, Tensor, int]:
 
 
 def _of_taps(u: Tensor, kernel_size: int) -> Tensor:
-    """Give sums over channels and positions of products of two taps of a patch."""
+    """Return sums over channels and positions of products of two taps of a patch."""
     reach = kernel_size // 2
     padded = F.pad(u, (reach,) * 4)
     height, width = u.shape[-2:]

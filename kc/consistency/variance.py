@@ -43,7 +43,7 @@ class Moments:
         self.count = total
 
     def variance(self, centring: Centring) -> Float[Tensor, " parts"]:
-        """Give the variance of each part about one mean, or about each channel's."""
+        """Return the variance of each part about one mean, or about each channel's."""
         return self.global_variance if centring == "layer" else self.channel_variance.mean(1)
 
     @property

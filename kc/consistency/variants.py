@@ -25,7 +25,7 @@ def restarted(settings: Consistency, card: Mapping[str, Any]) -> Variant:
 
 
 def varied(own: FitProduct, variant: Variant, out: Path) -> FitProduct:
-    """Say what a variant of ``own``, which lies in ``out``, is made from."""
+    """Describe what a variant of ``own``, which lies in ``out``, is made from."""
     folder, inputs, goes_on = out / "fits" / own.name, {"fit": own.key}, False
     settings = own.settings.model_copy(update=dict(variant.changes))
     if variant.follows:

@@ -64,14 +64,14 @@ def decode(
 
 
 def has_foreground(sample: Sample, box_foreground: bool) -> bool:
-    """Tell whether a sample's foreground is known: it has a mask, or else a box that serves."""
+    """Return whether a sample's foreground is known: it has a mask, or else a box that serves."""
     return sample.mask is not None or (box_foreground and sample.box is not None)
 
 
 def crop_box(
     sample: Sample, size: tuple[int, int], files: Files, widened: float = 1.0
 ) -> tuple[int, int, int, int]:
-    """Give the box in whole px inside a picture of ``size`` (width, height), 1 px at least.
+    """Return the box in whole px inside a picture of ``size`` (width, height), 1 px at least.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def crop_box(
 
 
 def _foreground(sample: Sample, size: tuple[int, int], files: Files) -> NDArray[np.bool_]:
-    """Tell which pixels of a whole picture of ``size`` are the sample's: by its mask, or its box.
+    """Return which pixels of a whole picture of ``size`` are the sample's: by its mask, or its box.
 
     The box is that of :func:`crop_box`, so a crop that is not widened is all foreground.
     """
@@ -115,7 +115,7 @@ def _foreground(sample: Sample, size: tuple[int, int], files: Files) -> NDArray[
 
 
 def _inside(mask: Image.Image, sample: Sample, files: Files) -> NDArray[np.bool_]:
-    """Tell which pixels of the whole mask are the sample's."""
+    """Return which pixels of the whole mask are the sample's."""
     if sample.mask_value is None:
         return np.asarray(as_rgb(mask).picture.convert("L")) >= MASK_THRESHOLD
     if mask.mode not in _INDEXED:

@@ -79,7 +79,7 @@ def _root(files: Files, names: Sequence[str]) -> str:
 
 
 def _listed(files: Files, names: Sequence[str], root: str) -> list[_Picture]:
-    """Give the pictures with objects; those in the lists of several classes once."""
+    """Return the pictures with objects; those in the lists of several classes once."""
     found: dict[str, _Picture] = {}
     folder = f"{root}{_LIST_FOLDER}"
     inside = [name for name in names if name.startswith(folder)]

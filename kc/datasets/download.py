@@ -191,7 +191,7 @@ def _go_on(url: str, part: Path, file: BinaryIO, checked: bool) -> None:
 
 
 def _begin(answer: requests.Response, have: int, validator: str | None) -> int | None:
-    """Give the place an answer's first byte belongs to; none: come again, from the start.
+    """Return the place an answer's first byte belongs to; none: come again, from the start.
 
     ``validator``: tag that a piece has to have, where no checksum will tell what it was a piece of.
     """
@@ -239,7 +239,7 @@ def _about(part: Path) -> dict[str, Any]:
 
 
 def _validator(part: Path, url: str) -> str | None:
-    """Give what tells that the server's file is still the one the part is of."""
+    """Return what tells that the server's file is still the one the part is of."""
     kept = _about(part)
     if kept.get("url") != without_secrets(url):
         return None
@@ -257,7 +257,7 @@ def _remember(part: Path, url: str, answer: requests.Response) -> None:
 
 
 def _accept(url: str, part: Path, path: Path, expected: str | None) -> None:
-    """Give a whole file its name, or move a wrong one aside."""
+    """Rename a complete file to its name, or move a wrong one aside."""
     if expected is not None:
         found = differs(part, expected)
         fault = f"its checksum is {found}, expected {expected}" if found else ""
@@ -280,7 +280,7 @@ def _accept(url: str, part: Path, path: Path, expected: str | None) -> None:
 
 
 def _fault(path: Path) -> str:
-    """Say what is wrong with an archive whose checksum is not known; empty: it reads to its end.
+    """Describe what is wrong with an archive of unknown checksum; empty: it reads to its end.
 
     Once the checksum of one that was cut were kept, the whole one would be refused.
     """

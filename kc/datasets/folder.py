@@ -120,7 +120,7 @@ def pictures_in(files: Files, cure: str) -> list[Parts]:
 
 
 def spell_passed(passed: Mapping[str, int]) -> str:
-    """Spell counts of what was passed over, the ten largest by name."""
+    """Format counts of what was passed over, the ten largest by name."""
     counts = Counter(passed).most_common()
     told = [f"{count} {reason}" for reason, count in counts[:MOST_REASONS]]
     rest = sum(count for _, count in counts[MOST_REASONS:])
@@ -164,7 +164,7 @@ def _check_names(files: Files, pictures: Sequence[Parts]) -> None:
 
 
 def is_text(name: str) -> bool:
-    """Tell whether a name can be written as UTF-8: of bytes that are none, Python cannot."""
+    """Return whether a name can be written as UTF-8: of bytes that are none, Python cannot."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -185,7 +185,7 @@ def _common_depth(pictures: Sequence[Parts]) -> int:
 
 
 def parts_named(files: Files, inner: Sequence[Parts]) -> dict[str, SplitPart] | None:
-    """Tell which part of a split each outer folder is; None: they are no split, but classes.
+    """Return which part of a split each outer folder is; None: they are no split, but classes.
 
     A lone ``train`` may be a class (it is one of VOC's).
 
@@ -235,7 +235,7 @@ def _given_subsets(
 def given_subsets(
     files: Files, inner: Sequence[Parts], named: Mapping[str, SplitPart]
 ) -> dict[Parts, Subset]:
-    """Tell the subset of each picture of a split; validation is passed over beside a test.
+    """Return the subset of each picture of a split; validation is passed over beside a test.
 
     Raises
     ------

@@ -119,7 +119,7 @@ def _listed(h5py: Any, file: Any) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _is_array(item: Any) -> bool:
-    """Tell what numpy has a type for, of some shape; HDF5 has times, which numpy has not."""
+    """Return whether numpy has the type, and it a shape; HDF5 has times, which numpy has not."""
     try:
         np.dtype(item.dtype)
     except TypeError:
@@ -231,7 +231,7 @@ class _Sources:
         return found if isinstance(found, self.h5py.Dataset) else None
 
     def _selected(self, file: Path, array: Any, source: Any, shape: tuple[int, ...]) -> int:
-        """Give the number of values a source fills, all of which it must have."""
+        """Return the number of values a source fills, all of which it must have."""
         try:
             count = int(source.vspace.get_select_npoints())
         except RuntimeError:

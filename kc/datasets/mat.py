@@ -61,7 +61,7 @@ def read_mat(content: bytes, variables: Sequence[str]) -> list[list[Any]]:
 
 
 def _failure(code: int, told: bytes) -> str:
-    """Say why a reader failed: by its signal, or the last line of its traceback."""
+    """Return why a reader failed: by its signal, or the last line of its traceback."""
     if code < 0:
         return f"its reader was ended by {signal.Signals(-code).name}"
     lines = told.decode("utf-8", "replace").strip().splitlines()

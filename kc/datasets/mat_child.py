@@ -25,7 +25,7 @@ def limit(kind: int, most: int) -> None:
 
 
 def answer(content: bytes, variables: list[str]) -> str:
-    """Spell the variables as lists; what JSON cannot hold, and no list of ours has, is null."""
+    """Format the variables as lists; what JSON cannot hold, and no list of ours has, is null."""
     import numpy as np
     from scipy.io import loadmat
 

@@ -40,13 +40,13 @@ class Indexed[Member]:
 
 
 def climbs(name: str) -> bool:
-    """Tell whether a name is absolute or leads out of the folder it is taken in."""
+    """Return whether a name is absolute or leads out of the folder it is taken in."""
     path = PurePosixPath(name.replace("\\", "/"))
     return path.is_absolute() or ".." in path.parts or (len(name) > 1 and name[1] == ":")
 
 
 def plain_name(name: str) -> str:
-    """Spell a member's name as :meth:`Files.names` lists it: without ``./`` and double slashes."""
+    """Format a member's name as :meth:`Files.names` lists it: without ``./`` and double slashes."""
     return str(PurePosixPath(name))
 
 

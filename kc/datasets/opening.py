@@ -64,7 +64,7 @@ def open_picture(file: Path | bytes) -> Image.Image:
 
 
 def begins_as_picture(start: bytes) -> bool:
-    """Tell whether a file's first 12 bytes are those of a picture; short marks are not asked."""
+    """Return whether a file's first 12 bytes are those of a picture; short marks are not asked."""
     return start.startswith(_PICTURES) or (start[:4] == b"RIFF" and start[8:12] == b"WEBP")
 
 

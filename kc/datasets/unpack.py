@@ -32,12 +32,12 @@ class Limits(NamedTuple):
     """Up to here no ratio is refused: a few small files are mostly padding."""
 
     def allowed(self, where: Path) -> int:
-        """Give the bytes an archive may unpack to, by its size."""
+        """Return the bytes an archive may unpack to, by its size."""
         return min(self.total, max(self.least, self.ratio * where.stat().st_size))
 
 
 def unpacker_of(where: Path) -> Unpacker | None:
-    """Tell by its first bytes what unpacks a file; none: nothing, it is plain."""
+    """Return what unpacks a file, by its first bytes; none: nothing, it is plain."""
     with where.open("rb") as file:
         start = file.read(8)
     return next((u for magic, u in _UNPACKERS.items() if start.startswith(magic)), None)

@@ -80,7 +80,7 @@ def _root(files: Files) -> str:
 
 
 def _listed(files: Files, root: str) -> dict[str, tuple[Subset, str]]:
-    """Give each listed id its subset and the line it stands in."""
+    """Return the subset of each listed id, and the line it stands in."""
     listed: dict[str, tuple[Subset, str]] = {}
     for file, subset in _LISTS.items():
         name = f"{root}{_LIST_FOLDER}{file}"

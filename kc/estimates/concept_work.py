@@ -64,7 +64,7 @@ def concepts_work(settings: Settings) -> pd.DataFrame:
 
 
 def assumptions(settings: Settings) -> list[str]:
-    """Say what the count takes for granted."""
+    """Describe what the count takes for granted."""
     about = settings.of(Concepts)
     return [
         f"Objects trained on: the share of 'images' that the official lists train on ({TRAINED}), "
@@ -77,7 +77,7 @@ def assumptions(settings: Settings) -> list[str]:
 
 
 def trained_on(settings: Settings, dataset: str) -> float:
-    """Give the number of objects trained on: of the classes told apart, or by the usual share."""
+    """Return the number of objects trained on: of the classes told apart, or by the usual share."""
     about = settings.datasets[dataset]
     classes = settings.of(Concepts).lessons_of(dataset).classes
     if about.parts:

@@ -59,7 +59,7 @@ def peak(settings: Settings, plans: Mapping[str, StudyPlan], drop: Iterable[str]
 
 
 def refuse_full_disk(settings: Settings, plans: Mapping[str, StudyPlan]) -> str:
-    """Say how much room the run takes and how much there is.
+    """Describe how much room the run takes and how much there is.
 
     What the run finds made counts as done; what else lies in the results folder frees no room.
     Stores under ``storage.root`` are left out: another disk, or none.
@@ -110,7 +110,7 @@ type _Job = tuple[str, set[tuple[str, str]], set[str]]
 
 
 def _jobs(settings: Settings, plans: Mapping[str, StudyPlan]) -> list[_Job]:
-    """Give recordings, fits, studies and the page, each as soon as all it needs is there."""
+    """Return recordings, fits, studies and the page, each as soon as all it needs is there."""
     fits = merged(fit for plan in plans.values() for fit in plan.fits)
     recorded = networks_of(fits)
     networks = with_origins(network for plan in plans.values() for network in plan.networks)

@@ -37,7 +37,7 @@ TEST_SHARE = 0.5
 
 
 def estimate(settings: Settings, plans: Iterable[StudyPlan]) -> pd.DataFrame:
-    """Give a row a kind of product: how many, their bytes on disk, jobs and GPU jobs.
+    """Return a row a kind of product: how many, their bytes on disk, jobs and GPU jobs.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def estimate(settings: Settings, plans: Iterable[StudyPlan]) -> pd.DataFrame:
 
 
 def store_bytes(settings: Settings, plans: Iterable[StudyPlan]) -> dict[tuple[str, str], int]:
-    """Give the bytes of each activation and component store, by kind and name."""
+    """Return the bytes of each activation and component store, by kind and name."""
     fits = merged(fit for plan in plans for fit in plan.fits)
     recorded = networks_of(fits)
     shapes = {network: feature_shapes(settings, network, fits) for network in recorded}
@@ -93,7 +93,7 @@ def store_bytes(settings: Settings, plans: Iterable[StudyPlan]) -> dict[tuple[st
 
 
 def images_of(settings: Settings, dataset: str) -> int:
-    """Give a data set's number of images: drawn, or as the settings say."""
+    """Return a data set's number of images: drawn, or as the settings say."""
     about = settings.datasets[dataset]
     if about.parts:
         return sum(images_of(settings, part) for part in about.parts)
@@ -110,7 +110,7 @@ def images_of(settings: Settings, dataset: str) -> int:
 def feature_shapes(
     settings: Settings, network: NetworkPlan, fits: Iterable[FitPlan]
 ) -> dict[str, tuple[int, ...]]:
-    """Give the shape of each recorded node for one image, without computing or holding any."""
+    """Return the shape of each recorded node for one image, without computing or holding any."""
     about, size = settings.network(network.architecture), settings.datasets[network.dataset].size
     return dict(_feature_shapes(network.architecture, about, tuple(nodes_of(network, fits)), size))
 

@@ -37,7 +37,7 @@ _CURES = {
 
 @contextmanager
 def put_in_place(path: Path, lasting: bool = True) -> Iterator[BinaryIO]:
-    """Give a file to write aside; rename it if that goes well, else leave nothing.
+    """Open a file to write aside; rename it if that goes well, else leave nothing.
 
     No other process writes to the same file aside. A link under the name is replaced; what it
     leads to is not touched.
@@ -91,7 +91,7 @@ def ask_guards() -> None:
 
 
 def target_of(name: str) -> str:
-    """Give the name of the file that one aside was to become; any other name as it is."""
+    """Return the name of the file that one aside was to become; any other name as it is."""
     found = _ASIDE.fullmatch(name)
     if found:
         return found["name"]

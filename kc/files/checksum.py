@@ -7,13 +7,13 @@ PATTERN = "^(sha256:[0-9a-f]{64}|md5:[0-9a-f]{32})$"
 
 
 def checksum_of(path: Path, algorithm: str = "sha256") -> str:
-    """Give a file's checksum, ``ALGORITHM:DIGITS``."""
+    """Return a file's checksum, ``ALGORITHM:DIGITS``."""
     with path.open("rb") as file:
         found = hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False))
     return f"{algorithm}:{found.hexdigest()}"
 
 
 def differs(path: Path, expected: str) -> str:
-    """Give the checksum a file has in place of the expected one; empty where it has that one."""
+    """Return the checksum a file has in place of the expected one; empty where it has that one."""
     found = checksum_of(path, expected.partition(":")[0])
     return "" if found == expected else found

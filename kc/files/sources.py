@@ -126,7 +126,7 @@ def names_under(folder: Path, left_out: Counter[str] | None = None) -> list[str]
 
 
 def _listed(paths: Sequence[Path]) -> Iterator[tuple[str, _File]]:
-    """Give the files by the name they count under."""
+    """Return the files by the name they count under."""
     around = paths[0].absolute().parent
     for path in paths:
         top = os.path.relpath(path.absolute(), around) if len(paths) > 1 else ""
@@ -171,7 +171,7 @@ def _stamp(about: os.stat_result) -> tuple[int, int, int, int]:
 def _digests(
     files: Mapping[str, _File], known: Mapping[str, Sequence[Any]], what: str
 ) -> tuple[dict[str, str], dict[str, list[Any]]]:
-    """Give the digest of each file, and what to record; read what the record does not have."""
+    """Return the digest of each file, and what to record; read what the record does not have."""
     stand = {name for name, file in files.items() if tuple(known.get(name, ())[:4]) == file.stamp}
     settled = {name: list(known[name]) for name in stand}
     found = {name: str(known[name][4]) for name in stand}
@@ -222,7 +222,7 @@ def _record_name(paths: Sequence[Path]) -> str:
 
 
 def is_record(file: Path) -> bool:
-    """Tell a record from a file that is none, or a damaged one."""
+    """Return whether a file is a record, whole."""
     body, _, checksum = file.read_bytes().rpartition(b"\n")
     return xxhash.xxh3_128_hexdigest(body).encode() == checksum
 

@@ -34,7 +34,7 @@ def files_imported(file: Path) -> list[Path]:
 
 
 def is_library(file: str | Path) -> bool:
-    """Tell the standard library, what is installed, and kc from code of the user's."""
+    """Return whether a file is of the standard library, of what is installed, or of kc."""
     path = Path(file).resolve()
     return any(path.is_relative_to(folder) for folder in (*_libraries(), PACKAGE_ROOT))
 
@@ -58,7 +58,7 @@ def _own_folders() -> list[Path]:
 
 
 def _modules(name: str, folders: list[Path]) -> Iterator[tuple[Path, str]]:
-    """Give the files of ``a.b.c`` and of the packages around it, each with its own package."""
+    """Return the files of ``a.b.c`` and of the packages around it, each with its own package."""
     parts = name.split(".")
     for folder in folders:
         for depth in range(1, len(parts) + 1):
@@ -71,7 +71,7 @@ def _modules(name: str, folders: list[Path]) -> Iterator[tuple[Path, str]]:
 
 
 def _names(path: Path, package: str) -> Iterator[str]:
-    """Give the full names of all that a file imports, wherever in its text."""
+    """Return the full names of all that a file imports, wherever in its text."""
     try:
         tree = ast.parse(path.read_bytes())
     except (OSError, ValueError, SyntaxError):  # a compiled module, or one that does not run

@@ -106,14 +106,14 @@ def ordered(samples: Sequence[Sample], seed: int) -> list[Sample]:
 
 
 def row_order(image_ids: Sequence[str], seed: int) -> list[int]:
-    """Give the places of ids in their fixed random order, whatever order they come in."""
+    """Return the places of ids in their fixed random order, whatever order they come in."""
     by_id = sorted(range(len(image_ids)), key=lambda index: image_ids[index])
     rng = np.random.default_rng(derive_seed("rows", seed))
     return [by_id[index] for index in rng.permutation(len(by_id))]
 
 
 def coordinates(samples: Sequence[Sample], box_foreground: bool = False) -> pd.DataFrame:
-    """Give the store's coordinates, one row a sample."""
+    """Return the store's coordinates, one row a sample."""
     known = [has_foreground(sample, box_foreground) for sample in samples]
     return pd.DataFrame(
         {

@@ -8,7 +8,7 @@ from kc.names import Subset
 
 
 def rows_in(rows: pd.DataFrame, subset: Subset | None, only: str = "") -> Int[np.ndarray, " n"]:
-    """Give the rows of a subset (none: of both) that are of a superclass (empty: of any)."""
+    """Return the rows of a subset (none: of both) that are of a superclass (empty: of any)."""
     chosen = np.ones(len(rows), dtype=bool)
     if subset is not None:
         chosen &= (rows["subset"] == subset).to_numpy()

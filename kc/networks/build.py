@@ -53,7 +53,7 @@ def build(architecture: str, classes: int, shape: Network, seed: int) -> nn.Modu
 
 
 def _shape_head(model: nn.Module, architecture: str, shape: Network) -> None:
-    """Give a small network a small head: fewer hidden units on a smaller pooled map."""
+    """Shrink the head of a small network: fewer hidden units on a smaller pooled map."""
     if architecture == "alexnet" and shape.small_input:
         first = cast(nn.Conv2d, cast(nn.Sequential, model.features)[0])
         first.stride = (2, 2)

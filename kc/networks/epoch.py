@@ -75,7 +75,7 @@ def shuffled_batches(count: int, size: int, generator: torch.Generator) -> list[
 
 
 def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> float:
-    """Give all parameters one learning rate."""
+    """Set one learning rate for all parameters."""
     for group in optimiser.param_groups:
         group["lr"] = rate
     return rate

@@ -12,7 +12,7 @@ from kc.networks.weights import load_into
 
 
 def weights_file(architecture: str, weights: str) -> Path:
-    """Give the file of pretrained weights; nothing is downloaded.
+    """Return the file of pretrained weights; nothing is downloaded.
 
     Parameters
     ----------

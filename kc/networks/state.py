@@ -130,7 +130,7 @@ def _check_unpacked(file: Path) -> None:
 
 
 def _fault(value: Tensor) -> str:
-    """Say why a tensor cannot be taken; empty: it can."""
+    """Return why a tensor cannot be taken; empty: it can."""
     if value.device.type != "cpu":
         return f"has no numbers (it is on the device '{value.device}')"
     asked = value.numel() * value.element_size()

@@ -31,7 +31,7 @@ class Features(Protocol):
         ...
 
     def batch(self, rows: np.ndarray) -> Tensor:
-        """Give float32 features (n, ...) of some rows, in the tapped layer's own units.
+        """Return float32 features (n, ...) of some rows, in the tapped layer's own units.
 
         Made without gradients, but outside :func:`torch.inference_mode`, whose tensors cannot be
         trained on.
@@ -49,7 +49,7 @@ class HeldFeatures:
         return len(self.values)
 
     def batch(self, rows: np.ndarray) -> Tensor:
-        """Give float32 features of some rows."""
+        """Return float32 features of some rows."""
         return self.values[torch.from_numpy(rows)].float()
 
 
@@ -135,7 +135,7 @@ def held(features: Features) -> HeldFeatures:
 
 
 def predictions(tail: nn.Module, features: Features) -> Int[np.ndarray, " n"]:
-    """Give each image's first choice, in eval mode, on the device the tail lies on."""
+    """Return each image's first choice, in eval mode, on the device the tail lies on."""
     tail.eval()
     device = _device(tail)
     with torch.inference_mode():
@@ -144,7 +144,7 @@ def predictions(tail: nn.Module, features: Features) -> Int[np.ndarray, " n"]:
 
 
 def correct(tail: nn.Module, features: Features, labels: Tensor) -> Bool[np.ndarray, " n"]:
-    """Say of each image whether its first choice is its label, for paired bootstraps."""
+    """Return which images are classified correctly, for paired bootstraps."""
     return np.asarray(predictions(tail, features) == labels.cpu().numpy())
 
 

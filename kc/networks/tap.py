@@ -92,7 +92,7 @@ def _module_of(model: nn.Module, graph: fx.Graph) -> fx.GraphModule:
 
 
 def record(model: nn.Module, wanted: Sequence[str], images: Tensor) -> dict[str, Tensor]:
-    """Give the features of some nodes for a batch, in eval mode and without gradients."""
+    """Return the features of some nodes for a batch, in eval mode and without gradients."""
     return look(feature_extractor(model, wanted), images)
 
 

@@ -69,13 +69,13 @@ def accuracy_by_head(
 
 
 def first_choices(logits: Tensor, heads: Sequence[int]) -> Tensor:
-    """Give the first choice of each head, (n, heads); no sizes: of one head."""
+    """Return the first choice of each head, (n, heads); no sizes: of one head."""
     sizes = list(heads) or [logits.shape[1]]
     return torch.stack([part.argmax(1) for part in torch.split(logits, sizes, dim=1)], dim=1)
 
 
 def learning_rate_at(hyper: Hyper, step: int, steps_per_epoch: int) -> float:
-    """Give the rate of a step: one cycle (cosine up over 30 %, down after) or steps."""
+    """Return the rate of a step: one cycle (cosine up over 30 %, down after) or steps."""
     recipe = hyper.recipe
     if recipe.schedule == "step":
         drops = step // steps_per_epoch // recipe.step_epochs

@@ -71,7 +71,7 @@ def load_into(
 
 
 def tensors_of(model: nn.Module) -> dict[str, Tensor]:
-    """Give a network's state as the tensors themselves: tied names have one and the same."""
+    """Return a network's state as the tensors themselves: tied names have one and the same."""
     own = model.state_dict(keep_vars=True)
     return {name: value for name, value in own.items() if isinstance(value, Tensor)}
 
@@ -117,12 +117,12 @@ def _is_counter(name: str) -> bool:
 
 
 def _is_of_shape(value: Tensor, own: Tensor) -> bool:
-    """Tell whether a tensor fits; a lazy module takes any shape."""
+    """Return whether a tensor fits; a lazy module takes any shape."""
     return is_lazy(own) or value.shape == own.shape
 
 
 def _is_of_kind(value: Tensor, own: Tensor) -> bool:
-    """Tell numbers that can be copied from those that mean something else.
+    """Return whether these are numbers that can be copied, not codes of something else.
 
     Integers, and floats of one byte, in the place of weights lack the scale they are kept with.
     """
@@ -134,7 +134,7 @@ def _is_of_kind(value: Tensor, own: Tensor) -> bool:
 def named_as(
     own: Mapping[str, Tensor], state: State, file: Path, fresh: Collection[str] = ()
 ) -> State:
-    """Give a state dict the network's own names; what it has none for keeps what it was called.
+    """Rename a state dict's entries to the network's own names; others keep theirs.
 
     Parts in ``DataParallel`` or ``torch.compile`` have a ``module`` or ``_orig_mod`` within names.
 
@@ -204,7 +204,7 @@ def _are_equal(one: State, other: State) -> bool:
 
 
 def classes_of(state: State, own: Mapping[str, Tensor]) -> int | None:
-    """Give the classes of weights whose last layer is the network's but for their number.
+    """Return the classes of weights whose last layer is the network's but for their number.
 
     All its tensors must say so, its matrix too: a bias alone is a few bytes that could ask for a
     layer of any size.

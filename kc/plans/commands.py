@@ -53,7 +53,7 @@ class Run(NamedTuple):
     conda: bool = False
 
     def options(self) -> list[str | Path]:
-        """Give what Snakemake is to be told again, from where this process stands."""
+        """Return what Snakemake is to be told again, from where this process stands."""
         found: list[str | Path] = []
         here, there = Path.cwd(), Path(self.directory)
         away = self.elsewhere or here != there
@@ -69,7 +69,7 @@ class Run(NamedTuple):
 
 
 def command(*words: str | PurePath) -> str:
-    """Spell a command as a shell reads it; a path that begins with ``-`` is no option."""
+    """Format a command as a shell reads it; a path that begins with ``-`` is no option."""
     return " ".join(map(quoted, words))
 
 
@@ -89,18 +89,18 @@ def one_line(text: str) -> str:
 
 
 def config_files(files: Sequence[Path]) -> list[str | Path]:
-    """Spell the presets of a run."""
+    """Format the presets of a run."""
     return ["--configfile", *files] if files else []
 
 
 def config_options(config: Mapping[str, Any]) -> list[str | Path]:
-    """Spell values of ``--config`` so that Snakemake reads them back."""
+    """Format values of ``--config`` so that Snakemake reads them back."""
     pairs = [f"{name}={_spelled(value)}" for name, value in config.items()]
     return ["--config", *pairs] if pairs else []
 
 
 def remake(target: Path | str, options: Sequence[str | Path] = ()) -> str:
-    """Spell the command that has the workflow make a file anew, whatever lies there."""
+    """Format the command that has the workflow make a file anew, whatever lies there."""
     return command(*_FORCE, Path(target), *options)
 
 
@@ -133,7 +133,7 @@ def write_run(run: Run) -> None:
 
 
 def fix_at(path: Path | str, given: str = "") -> str:
-    """Spell what makes anew a product, or the one that holds a file.
+    """Format what makes anew a product, or the one that holds a file.
 
     Parameters
     ----------

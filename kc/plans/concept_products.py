@@ -48,7 +48,7 @@ def concept_networks(settings: Concepts) -> list[ConceptNetwork]:
 
 
 def layers_seen(network: ConceptNetwork, settings: Concepts) -> tuple[str, ...]:
-    """Give the layers a network is looked at in: a student's own, the others' all."""
+    """Return the layers a network is looked at in: a student's own, the others' all."""
     return (network.layer,) if network.layer else settings.layers_of(network.dataset)
 
 

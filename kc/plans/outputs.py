@@ -25,7 +25,7 @@ def drawn_fits(study: str, plan: StudyPlan) -> list[FitPlan]:
 
 
 def pictured(study: str, plan: StudyPlan) -> list[tuple[str, FitPlan]]:
-    """Give the pictures of a study: a file name, and the fit whose components it shows."""
+    """Return the pictures of a study: a file name, and the fit whose components it shows."""
     drawn, found = drawn_fits(study, plan), []
     for case, fits in plan.cases.items():
         for fit in fits:

@@ -19,7 +19,7 @@ LONGEST = 220
 
 
 def plan_of(settings: Settings, study: str) -> StudyPlan:
-    """Give a study's plan.
+    """Return a study's plan.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def _check_dataset(settings: Settings, where: str, dataset: str) -> None:
 
 
 def plans(settings: Settings) -> dict[str, StudyPlan]:
-    """Give the plan of every study."""
+    """Return the plan of every study."""
     return {study: plan_of(settings, study) for study in STUDIES}
 
 

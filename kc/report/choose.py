@@ -58,7 +58,7 @@ def choose_filters(
 
 
 def live_channels(variances: Float[np.ndarray, " c"]) -> Bool[np.ndarray, " c"]:
-    """Say which channels vary enough to be shown: not 0, nor below 1 % of the median's."""
+    """Return which channels vary enough to be shown: not 0, nor below 1 % of the median's."""
     return np.asarray((variances > 0) & (variances >= WEAK * np.median(variances)))
 
 

@@ -95,7 +95,7 @@ def curves_figure(
 
 
 def _is_shared(points: pd.DataFrame, lines: int) -> bool:
-    """Say whether each of several lines has the same value at every x; columns x, hue, value."""
+    """Return whether each of several lines has the same value at every x; columns x, hue, value."""
     x, _, column = points.columns
     at = points.groupby(x)[column]
     return lines > 1 and bool((at.min() == at.max()).all() and (at.size() == lines).all())

@@ -63,7 +63,7 @@ def read_table(stem: Path) -> WrittenTable:
 
 
 def _listed(tokens: Sequence[Token], place: int) -> tuple[str, bool]:
-    """Give a text and whether it is an item of a list."""
+    """Return a text and whether it is an item of a list."""
     return _plain(tokens[place]), tokens[place].level > 1
 
 
@@ -80,7 +80,7 @@ def _align(table: Sequence[Token]) -> None:
 
 
 def _mark_printed(table: Sequence[Token]) -> None:
-    """Give heads and cells of columns of printed values a class of their own."""
+    """Set a class of their own on heads and cells of columns of printed values."""
     column, printed = 0, set()
     for token, inner in pairwise(table):
         if token.type == "tr_open":

@@ -180,14 +180,14 @@ def page_strangers(folder: Path) -> list[str]:
 
 
 def _known(files: Path) -> list[str]:
-    """Give names or patterns of what is kc's in the folder beside a page."""
+    """Return names or patterns of what is kc's in the folder beside a page."""
     known = claimed(files, OLDER)
     is_older = not (files / LEDGER).exists() and (files / ASSETS[0]).is_file()
     return list(OLDER) if is_older else known
 
 
 def _named(sections: Sequence[PageSection], views: Sequence[View]) -> set[str]:
-    """Give patterns of the names of all that will be beside the page."""
+    """Return patterns of the names of all that will be beside the page."""
     tables = {f"{stem.name}.{suffix}" for part in sections for stem in part.tables
               for suffix in COPIED}  # fmt: skip
     drawn = {f"{drawing.stem.name}.png" for part in sections for drawing in part.figures}
@@ -222,7 +222,7 @@ def _copy_figure(stem: Path, files: Path) -> tuple[int, int]:
 
 
 def _colours() -> list[int]:
-    """Give the colours of the figures' maps, 256 times red, green, blue."""
+    """Return the colours of the figures' maps, 256 times red, green, blue."""
     colours = mpl.colormaps[COLOURS](np.arange(256))[:, :3]
     return [int(value) for value in np.rint(255 * colours).ravel()]
 
@@ -239,7 +239,7 @@ def _origins(stems: Sequence[Path]) -> list[_Origin]:
 
 
 def _seen(value: object) -> object:
-    """Spell out what a reader would not see; HTML of ours is made of such text already."""
+    """Escape what a reader would not see; HTML of ours is made of such text already."""
     return printable(value, keep="\n") if type(value) is str else value
 
 

@@ -189,13 +189,13 @@ def _inches(text: str) -> float:
 
 
 def _limits(panels: Sequence[Panel], filters: Int[np.ndarray, " rows"]) -> dict[int, float]:
-    """Give each filter's largest |value| over all its maps; 1 where there is nothing but 0."""
+    """Return each filter's largest |value| over all its maps; 1 where there is nothing but 0."""
     largest = np.max([np.abs(panel.maps).max((1, 2)) for panel in panels], axis=0)
     return {int(f): float(largest[filters == f].max()) or 1.0 for f in np.unique(filters)}
 
 
 def _runs(filters: Int[np.ndarray, " rows"]) -> list[tuple[int, int]]:
-    """Give first row and end of rows that follow each other and show one filter."""
+    """Return first row and end of rows that follow each other and show one filter."""
     groups = [list(group) for _, group in groupby(range(len(filters)), lambda row: filters[row])]
     return [(group[0], group[-1] + 1) for group in groups]
 

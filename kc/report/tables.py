@@ -128,7 +128,7 @@ def check_table(stem: Path) -> None:
 
 
 def read_markdown(stem: Path) -> str:
-    """Give a written table's Markdown, to be printed."""
+    """Return a written table's Markdown, to be printed."""
     return stem.with_suffix(".md").read_text(encoding="utf-8")
 
 
@@ -191,7 +191,7 @@ def _finite(value: Any) -> Any:
 
 
 def _literal(text: str, marks: re.Pattern[str] = _MARKUP) -> str:
-    """Spell a text so that Markdown, and a page it is read into, shows it as it is, on one line."""
+    """Escape a text so that Markdown, and a page made of it, shows it as it is, on one line."""
     return marks.sub(lambda m: _ENTITIES.get(m[0], f"\\{m[0]}"), printable(text))
 
 
@@ -236,7 +236,7 @@ def _latex(readable: pd.DataFrame, sides: list[str], text: TableText, label: str
 
 
 def _escape(text: str) -> str:
-    """Spell a sentence so that LaTeX prints it as it is."""
+    """Format a sentence so that LaTeX prints it as it is."""
     special = {character: rf"\{character}" for character in "&%$#_{}"}
     special |= {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
     special |= {"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"}

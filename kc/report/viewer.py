@@ -209,7 +209,7 @@ def _maps_of(
 def _filter_rows(
     found: _Measured, channels: np.ndarray, largest: np.ndarray, maps: np.ndarray
 ) -> list[dict[str, Any]]:
-    """Say of each filter what share each part and, of x^Delta, each image has.
+    """Return for each filter the share of each part and, of x^Delta, of each image.
 
     An image's share is the mean square of its x^Delta about the filter's mean over Var(x*), so
     that the mean over all test images is the filter's share.
@@ -243,7 +243,7 @@ def _image_names(about: Any) -> list[dict[str, str]]:
 
 
 def _seen(texts: Mapping[str, str]) -> dict[str, str]:
-    """Spell out what a reader would not see."""
+    """Escape what a reader would not see."""
     return {name: printable(text) for name, text in texts.items()}
 
 

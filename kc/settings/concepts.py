@@ -122,30 +122,30 @@ class Concepts(StudySection):
 
     @property
     def datasets(self) -> tuple[str, ...]:
-        """Give the data sets, whether one is named or several."""
+        """Return the data sets, whether one is named or several."""
         return (self.dataset,) if isinstance(self.dataset, str) else self.dataset
 
     def datasets_named(self) -> Iterable[tuple[str, str]]:
-        """Give the keys that name a data set, each with the data set."""
+        """Return the keys that name a data set, each with the data set."""
         yield from (("dataset", dataset) for dataset in self.datasets)
         yield from (("dataset_layers", dataset) for dataset in self.dataset_layers)
         yield from (("dataset_classes", dataset) for dataset in self.dataset_classes)
 
     def layers_named(self) -> tuple[()]:
-        """Give none: its layers are fully connected ones, and checked as such."""
+        """Return none: its layers are fully connected ones, and checked as such."""
         return ()
 
     def layers_of(self, dataset: str) -> tuple[FC, ...]:
-        """Give the layers looked at in networks of a data set."""
+        """Return the layers looked at in networks of a data set."""
         return self.dataset_layers.get(dataset, self.layers)
 
     def lessons_of(self, dataset: str) -> Lessons:
-        """Give how networks of a data set are trained, with its own classes."""
+        """Return how networks of a data set are trained, with its own classes."""
         classes = self.dataset_classes.get(dataset, self.training.classes)
         return self.training.model_copy(update={"classes": classes})
 
     def threshold(self, architecture: str) -> float:
-        """Give b, nats, of an architecture's family."""
+        """Return b, nats, of an architecture's family."""
         return next(b for name, b in self.thresholds.items() if architecture.startswith(name))
 
     @model_validator(mode="after")

@@ -44,7 +44,7 @@ FEATURES = re.compile(
 
 
 def is_features(spec: str) -> bool:
-    """Tell the name of a file of features from that of a network."""
+    """Return whether a name is that of a file of features, not of a network."""
     return FEATURES.fullmatch(spec) is not None
 
 

@@ -75,7 +75,7 @@ def _describe(fault: Any) -> str:
 
 
 def _part(key: str) -> str:
-    """Spell a key that somebody chose on one line."""
+    """Format a key that somebody chose on one line."""
     return key if key.isprintable() and len(key) <= 80 else shown(key)
 
 

@@ -43,7 +43,7 @@ _SHORT = _Short(maxstring=80, maxother=80, maxlong=40, maxlevel=3)
 
 
 def shown(value: object) -> str:
-    """Spell a value for a message: short, on one line, without what is secret in it."""
+    """Format a value for a message: short, on one line, without what is secret in it."""
     try:
         return _SHORT.repr(value)
     except ValueError:  # Python spells no number of more than 4,300 digits
@@ -193,12 +193,12 @@ class StudySection(Section):
     """
 
     def datasets_named(self) -> Iterable[tuple[str, str]]:
-        """Give the keys that name a data set, each with the data set."""
+        """Return the keys that name a data set, each with the data set."""
         if "dataset" in type(self).model_fields:
             yield "dataset", getattr(self, "dataset")  # noqa: B009
 
     def layers_named(self) -> Iterable[tuple[str, Architecture, Sequence[str]]]:
-        """Give the keys that name layers, each with the architecture and the layers."""
+        """Return the keys that name layers, each with the architecture and the layers."""
         layers = getattr(self, "layers", ())
         if isinstance(layers, Mapping):
             for architecture, some in layers.items():
@@ -208,7 +208,7 @@ class StudySection(Section):
 
 
 def _scalars(value: Any, wants: Any) -> Iterator[Any]:
-    """Give a value, or those in a list or a mapping; sections within look at their own."""
+    """Return a value, or those in a list or a mapping; sections within look at their own."""
     inner = value
     if isinstance(value, Mapping):
         inner = list(value.values()) if get_origin(wants) is dict else ()

@@ -50,11 +50,11 @@ class Storage(Section):
     )
 
     def announce(self) -> None:
-        """Tell this process and its jobs where manifests may lead (:mod:`kc.store.network`)."""
+        """Set where manifests may lead, for this process and its jobs (:mod:`kc.store.network`)."""
         os.environ[STORAGE_ROOT] = self.root or ""
 
     def of(self, stage: str, results: Path) -> str:
-        """Give the place of a stage's stores; empty: beside their manifests.
+        """Return the place of a stage's stores; empty: beside their manifests.
 
         Those who share a root share no prefix of it: their networks have the same names.
         """

@@ -49,16 +49,16 @@ class Common(Section):
     )
 
     def of[S: StudySection](self, kind: type[S]) -> S:
-        """Give the section of the study that is told by ``kind`` (``settings.of(Stability)``)."""
+        """Return the section of the study of class ``kind`` (``settings.of(Stability)``)."""
         (name,) = (name for name, study in STUDIES.items() if study.settings is kind)
         return cast(S, self.section(name))
 
     def section(self, study: str) -> StudySection:
-        """Give the section of a study by its name."""
+        """Return the section of a study by its name."""
         return cast(StudySection, getattr(self, study))
 
     def of_study(self, study: str) -> "Settings":
-        """Give the settings one study depends on; sections it does not read are at their defaults.
+        """Return the settings one study depends on; other sections are at their defaults.
 
         A study beside others depends on all of theirs.
         """
@@ -67,14 +67,14 @@ class Common(Section):
         return cast("Settings", self.model_copy(update=unread))
 
     def told(self, study: str) -> dict[str, Any]:
-        """Give what a study's job is told: :meth:`of_study`, without what stands at its default.
+        """Return what a study's job gets: :meth:`of_study`, without what is at its default.
 
         A study that comes to the others then reruns none of them.
         """
         return self.of_study(study).model_dump(mode="json", exclude=self._unread_by(study))
 
     def archive_of(self, dataset: str) -> Path | None:
-        """Give the archive's path, or None where the pictures are generated."""
+        """Return the archive's path, or None where the pictures are generated."""
         archive = self.datasets[dataset].archive
         if archive is None or archive.is_absolute() or self.data_root is None:
             return archive
@@ -91,7 +91,7 @@ class Common(Section):
         ]
 
     def network(self, architecture: Architecture) -> Network:
-        """Give an architecture's shape; torchvision's own where none is set."""
+        """Return an architecture's shape; torchvision's own where none is set."""
         return self.networks.get(architecture, Network())
 
     def _unread_by(self, study: str) -> set[str]:
@@ -163,5 +163,5 @@ else:
 
 
 def json_schema() -> str:
-    """Give the JSON schema of the settings, as it lies in ``kc/settings/schema.json``."""
+    """Return the JSON schema of the settings, as it lies in ``kc/settings/schema.json``."""
     return json.dumps(Settings.model_json_schema(), indent=2) + "\n"

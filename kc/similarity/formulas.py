@@ -201,7 +201,7 @@ def linear_share(
 
 
 def _variance(within: Tensor, means: Tensor, units: TargetUnits) -> float:
-    """Give Var about one mean, from each column's variance (their sum) and mean."""
+    """Return Var about one mean, from each column's variance (their sum) and mean."""
     squares = (within + means.square().sum()) / units.number
     return float(squares - (units.mean @ means).square())
 
@@ -225,5 +225,5 @@ def _mean_correlation(cross: Tensor, rows: int) -> float:
 
 
 def _too_few(cross: Float[Tensor, "r s"], rows: int) -> bool:
-    """Say whether so many directions must share some whatever they are of."""
+    """Return whether so many directions must share some whatever they are of."""
     return sum(cross.shape) > rows - 1

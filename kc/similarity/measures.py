@@ -131,7 +131,7 @@ def similarities(
 
 
 def _compared(view: RowView, train: Rows, test: Rows, centring: Centring) -> dict[str, float]:
-    """Give every measure of one reading."""
+    """Return every measure of one reading."""
     halves = view.halves(train, test)
     whitened = whiten(halves.test)
     values = {
@@ -146,7 +146,7 @@ def _compared(view: RowView, train: Rows, test: Rows, centring: Centring) -> dic
 
 
 def _of_patches(pair: FeaturePair, train: Rows, test: Rows, how: Measuring) -> float:
-    """Give the share the best linear map of patches misses, by the smaller of two matrices."""
+    """Return the share the best linear map of patches misses, by the smaller of two matrices."""
     rows = (len(train) + len(test)) * math.prod(pair.target_shape[1:])
     units = pair.source_shape[0] * how.kernel_size**2
     if min(rows, units) > MANY:

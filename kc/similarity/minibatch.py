@@ -45,7 +45,7 @@ def minibatch_cka(batches: Iterable[tuple[Tensor, Tensor]]) -> float:
 def cka_matrix(
     batches: Iterable[tuple[Sequence[Tensor], Sequence[Tensor]]],
 ) -> Float[Tensor, "a b"]:
-    """Give :func:`minibatch_cka` of each of some features with each of others.
+    """Return :func:`minibatch_cka` of each of some features with each of others.
 
     ``batches``: of each minibatch, the features of both kinds, ``(n, *shape)``, n at least 4. Each
     feature's kernel is made once a batch, whatever it is compared with.
@@ -65,7 +65,7 @@ def cka_matrix(
 
 
 def hsic1(k: Float[Tensor, "n n"], l: Float[Tensor, "n n"]) -> Float[Tensor, ""]:  # noqa: E741
-    r"""Give the unbiased HSIC of two kernels, their diagonals 0 [Song2012, Eq. (5)].
+    r"""Return the unbiased HSIC of two kernels, their diagonals 0 [Song2012, Eq. (5)].
 
     .. math:: \frac{1}{n (n - 3)} \Big[ \mathrm{tr}(\tilde K \tilde L)
         + \frac{1^\top \tilde K 1 \; 1^\top \tilde L 1}{(n - 1)(n - 2)}

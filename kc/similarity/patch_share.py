@@ -14,7 +14,7 @@ from kc.similarity.formulas import RIDGE
 def patch_share(
     pair: FeaturePair, halves: tuple[Rows, Rows], kernel_size: int, centring: Centring = "layer"
 ) -> float:
-    r"""Give :func:`kc.similarity.formulas.linear_share` of maps' patches, in the dual.
+    r"""Return :func:`kc.similarity.formulas.linear_share` of maps' patches, in the dual.
 
     .. math:: \hat y = \bar y + \bar K_{test} (\bar K_{train} + \epsilon I)^{-1} (Y - \bar y)
 

@@ -46,7 +46,7 @@ def narrow(feeds: Sequence[Blocks]) -> Narrowed:
 
 
 def row_coordinates(rows: Float[Tensor, "n p"]) -> Float[Tensor, "n r"]:
-    """Give orthogonal columns, r at most n, whose rows have the inner products of those given."""
+    """Return orthogonal columns, r at most n, whose rows have the inner products of those given."""
     values, vectors = torch.linalg.eigh(rows @ rows.T)
     kept = values > ROUNDING * values[-1]
     scaled: Tensor = vectors[:, kept] * values[kept].sqrt()

@@ -61,7 +61,7 @@ def _stop(number: int, _: FrameType | None) -> None:
 
 
 def _peak_mb() -> int:
-    """Give the most memory this process has held.
+    """Return the most memory this process has held.
 
     Linux's ru_maxrss begins at what the parent held; VmHWM does not.
     """

@@ -48,7 +48,7 @@ class Training(NamedTuple):
     """Of born-again networks."""
 
     def of(self, plan: NetworkPlan) -> dict[str, Any]:
-        """Give what a network's key depends on."""
+        """Return what a network's key depends on."""
         about: dict[str, Any] = {"shape": self.shape, "recipe": self.recipe}
         if plan.kind == "pruned":
             about["retraining"] = self.retraining
@@ -125,12 +125,12 @@ def half_rows(rows: pd.DataFrame, half: str) -> np.ndarray:
 
 
 def training_rows(rows: pd.DataFrame, half: str) -> np.ndarray:
-    """Give the rows a network is trained on."""
+    """Return the rows a network is trained on."""
     return half_rows(rows, half) if half else rows_in(rows, "train")
 
 
 def labels_of(rows: pd.DataFrame, plan: NetworkPlan) -> tuple[np.ndarray, list[list[str]]]:
-    """Give each image's label under a network's task, (n, heads), and the labels' names by head.
+    """Return each image's label under a network's task, (n, heads), and the labels' names by head.
 
     Raises
     ------
@@ -211,7 +211,7 @@ def _make(
 def _prepared(
     plan: NetworkPlan, training: Training, hyper: Hyper, out: Path
 ) -> tuple[nn.Module, Teacher | None, dict[str, Any]]:
-    """Give the network to train, who teaches it, and what the card says about both."""
+    """Return the network to train, who teaches it, and what the card says about both."""
     about: dict[str, Any] = {}
     teacher = None
     origin = None if plan.origin is None else load_network(out / plan.origin.name)

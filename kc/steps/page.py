@@ -56,7 +56,7 @@ def _section(settings: Settings, study: str, plan: StudyPlan) -> PageSection:
 
 
 def kept_views(settings: Settings, found: Mapping[str, StudyPlan]) -> Iterator[View]:
-    """Give every fit whose components are kept, with the studies it takes part in."""
+    """Return every fit whose components are kept, with the studies it takes part in."""
     if settings.consistency.components == "none":
         return
     for fit in merged(fit for plan in found.values() for fit in plan.fits):

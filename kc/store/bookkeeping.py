@@ -27,7 +27,7 @@ def bookkeeping_damages(place: Place, name: str, manifest: Mapping[str, Any]) ->
 
 
 def spell_rows(manifest: Mapping[str, Any], shard: int) -> str:
-    """Spell which image rows a shard holds."""
+    """Format which image rows a shard holds."""
     size = manifest["shard_rows"]
     return f"image rows {shard * size} to {min((shard + 1) * size, manifest['rows']) - 1}"
 
@@ -40,7 +40,7 @@ def _read(place: Place, file: str) -> dict[str, Any]:
 
 
 def _tells(receipt: Mapping[str, Any], shard: int, written: Mapping[str, Any]) -> bool:
-    """Say whether a receipt is this shard's; it holds statistics that the manifest sums up."""
+    """Return whether a receipt is this shard's; it holds statistics that the manifest sums up."""
     arrays = receipt.get("arrays", {})
     return (receipt.get("shard"), set(arrays)) == (shard, set(written)) and all(
         about.items() <= arrays[name].items() for name, about in written.items()

@@ -45,7 +45,7 @@ class Bucket:
         self._guard = threading.Lock()
 
     def where(self, name: str) -> str:
-        """Spell a URL."""
+        """Format a URL."""
         return f"{self.url}/{name}"
 
     def has(self, name: str) -> bool:
@@ -102,7 +102,7 @@ class Bucket:
             return int(obstore.head(self.client, name)["size"])
 
     def zarr(self) -> "Objects":
-        """Give zarr's object store, which keeps what was fetched or put in mind."""
+        """Return zarr's object store, which keeps what was fetched or put in mind."""
         return Objects(self)
 
     def lock(self, name: str) -> "BucketLock":
@@ -111,7 +111,7 @@ class Bucket:
             return BucketLock(self, name)
 
     def held(self, name: str) -> memoryview | None:
-        """Give an object's bytes if they were fetched lately."""
+        """Return an object's bytes if they were fetched lately."""
         with self._guard:
             return self._held[name][1] if name in self._held else None
 
@@ -133,7 +133,7 @@ class Bucket:
                 self._held.popitem(last=False)
 
     def _tag(self, name: str) -> str:
-        """Give the service's mark of an object's content; empty where there is none."""
+        """Return the service's mark of an object's content; empty where there is none."""
         try:
             with reaching(self.where(name)):
                 return str(obstore.head(self.client, name)["e_tag"])
@@ -149,7 +149,7 @@ class Objects(ObjectStore[S3Store]):
         self._bucket = bucket
 
     def with_read_only(self, read_only: bool = False) -> "Objects":
-        """Give the same view, closed or open for writing."""
+        """Return the same view, closed or open for writing."""
         return Objects(self._bucket, read_only=read_only)
 
     async def get(
@@ -181,7 +181,7 @@ class BucketLock:
         threading.Thread(target=self._beat, daemon=True, name="lock").start()
 
     def close(self) -> None:
-        """Give the lock back, unless it was taken over."""
+        """Release the lock, unless it was taken over."""
         if not self._ended.is_set():
             self._ended.set()
             GUARDS.remove(self.check)
@@ -243,7 +243,7 @@ class BucketLock:
 
 @contextmanager
 def reaching(url: str) -> Iterator[None]:
-    """Spell what the service refuses; a missing object stays a ``FileNotFoundError``.
+    """Format what the service refuses; a missing object stays a ``FileNotFoundError``.
 
     Raises
     ------

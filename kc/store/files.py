@@ -65,7 +65,7 @@ def parse_json(text: bytes, where: str) -> Any:
 
 
 def spell_json(content: Any) -> bytes:
-    """Spell sorted, indented JSON."""
+    """Format sorted, indented JSON."""
     text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     # a file's name that is no UTF-8 holds halves of letters: JSON escapes them just so
     return text.encode(errors="backslashreplace")
@@ -128,7 +128,7 @@ def content_digest(content: Mapping[str, Any]) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """Give the xxh3_128 digest of a file (guards against damage, not against malice)."""
+    """Return the xxh3_128 digest of a file (guards against damage, not against malice)."""
     digest = xxhash.xxh3_128()
     with path.open("rb") as file:
         while block := file.read(1 << 22):

@@ -108,7 +108,7 @@ def _judge(root: Path, file: Path) -> None:
 
 
 def _is_numbers(described: dict[str, Any]) -> bool:
-    """Tell an array of numbers, by its type of zarr 3 (a word) or 2 (numpy's)."""
+    """Return whether it is an array of numbers, by its type of zarr 3 (a word) or 2 (numpy's)."""
     name = described.get("data_type", described.get("dtype"))
     try:
         return np.dtype(name).kind in "biufc"

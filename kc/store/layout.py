@@ -16,7 +16,7 @@ CHUNK_ROWS = 16  # inner chunk: what a reader of scattered rows has to take at l
 
 
 def laid_out(store: StoreContent) -> dict[str, bytes]:
-    """Give the files that describe all arrays, and those of the coordinates, by name."""
+    """Return the files that describe all arrays, and those of the coordinates, by name."""
     files: dict[str, Buffer] = {}
     group = zarr.open_group(MemoryStore(files), mode="w", zarr_format=3)
     group.attrs.update(store.attributes)

@@ -54,7 +54,7 @@ class Lock:
         threading.Thread(target=self._beat, daemon=True, name="lock").start()
 
     def close(self) -> None:
-        """Give the lock back: an empty file has no owner."""
+        """Release the lock: an empty file has no owner."""
         self._ended.set()
         if not self._file.closed:
             GUARDS.remove(self.check)
@@ -129,7 +129,7 @@ def _opened(path: Path) -> IO[str]:
 
 
 def is_lock(text: str) -> bool:
-    """Tell the text of a lock, of a killed writer's too, from that of somebody else's file."""
+    """Return whether a text is a lock's, whole or cut short, not somebody else's file."""
     return _BEGIN.startswith(text[: len(_BEGIN)])
 
 

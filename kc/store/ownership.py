@@ -96,7 +96,7 @@ def refuse_owned(place: Place, name: str, key: str, owner: str, beside: Place) -
 
 
 def is_kcs_store(place: Place, name: str) -> bool:
-    """Tell whether kc began or finished the store ``NAME``."""
+    """Return whether kc began or finished the store ``NAME``."""
     return _has_state(place, name) or _holds(_text(place, f"{name}.json"), _MANIFEST)
 
 
@@ -108,7 +108,7 @@ def _has_state(place: Place, name: str) -> bool:
 
 
 def finished(name: str) -> str:
-    """Give the name of the file that a writer who was killed left this one aside for."""
+    """Return the name of the file that a writer who was killed left this one aside for."""
     folder, slash, last = name.rpartition("/")
     if last.endswith(".partial"):  # zarr's own
         last = last.partition(".")[0]
@@ -117,7 +117,7 @@ def finished(name: str) -> str:
 
 
 def looks_signed(text: str) -> bool:
-    """Tell signed JSON of kc's, damaged or not, from somebody else's file of that name."""
+    """Return whether a text is signed JSON of kc's, damaged or not, by its fields."""
     return _looks(text, _SIGNED)
 
 
@@ -132,7 +132,7 @@ def unclaimed(folder: Path, names: Iterable[str], older: Sequence[str] = ()) -> 
 
 
 def claimed(folder: Path, older: Sequence[str] = ()) -> list[str]:
-    """Give the names, or patterns, that a folder's list holds; none: there is no list.
+    """Return the names, or patterns, that a folder's list holds; none: there is no list.
 
     Raises
     ------
@@ -156,7 +156,7 @@ def claim(folder: Path, names: Iterable[str], keep: Iterable[str] = ()) -> None:
 
 
 def is_table(path: Path) -> bool:
-    """Tell the ``.json`` of a table of kc's."""
+    """Return whether it is the ``.json`` of a table of kc's."""
     try:
         about: Any = read_json(path)
     except (StoreError, OSError):
@@ -183,12 +183,12 @@ def _key_of(place: Place, name: str) -> dict[str, Any]:
 
 
 def emptied(about: Any) -> dict[str, Any]:
-    """Give what a key says that is not signed: kc was about to empty the place; else nothing."""
+    """Return what a key says that is not signed: kc was about to empty the place; else nothing."""
     return about if isinstance(about, dict) and about.get("key") == "" else {}
 
 
 def array_names(place: Place, name: str) -> set[str] | None:
-    """Give the folders of a store's arrays and coordinates; None where that is not known."""
+    """Return the folders of a store's arrays and coordinates; None where that is not known."""
     about = _key_of(place, name)
     held = about.get("holds")
     if held is None and about.get("key") != "":
@@ -201,7 +201,7 @@ def array_names(place: Place, name: str) -> set[str] | None:
 
 
 def _looks(text: str, words: Sequence[str]) -> bool:
-    """Tell a file of kc's by the words in it, or by its beginning where it was cut short."""
+    """Return whether a file is kc's, by its words, or by its beginning where it was cut short."""
     begins = text.startswith(_SPELLED) or _SPELLED.startswith(text)
     return _holds(text, words) or (begins and not _is_json(text))
 

@@ -11,7 +11,7 @@ class JobPart(NamedTuple):
     of: int = 1
 
     def shards(self, total: int) -> range:
-        """Give the shards owned of ``total``; none where there are more parts than shards."""
+        """Return the shards owned of ``total``; none where there are more parts than shards."""
         return range(self.number * total // self.of, (self.number + 1) * total // self.of)
 
 

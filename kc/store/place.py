@@ -24,7 +24,7 @@ class Closing(Protocol):
     """Something to give back."""
 
     def close(self) -> None:
-        """Give it back."""
+        """Release it."""
         ...
 
 
@@ -33,11 +33,11 @@ class Place(Protocol):
     """A folder of files; names are relative to it, with slashes."""
 
     def where(self, name: str) -> str:
-        """Spell a file's full path, for messages."""
+        """Format a file's full path, for messages."""
         ...
 
     def has(self, name: str) -> bool:
-        """Say whether a file or a folder lies there."""
+        """Return whether a file or a folder lies there."""
         ...
 
     def read(self, name: str) -> bytes:
@@ -64,15 +64,15 @@ class Place(Protocol):
         ...
 
     def digest(self, name: str) -> str:
-        """Give the digest of a file as it lies there; empty where there is none."""
+        """Return the digest of a file as it lies there; empty where there is none."""
         ...
 
     def size(self, name: str) -> int:
-        """Give a file's bytes."""
+        """Return a file's bytes."""
         ...
 
     def zarr(self) -> ZarrStore:
-        """Give zarr's view of the place."""
+        """Return zarr's view of the place."""
         ...
 
     def lock(self, name: str) -> Closing:
@@ -87,7 +87,7 @@ class Folder:
         self.root = root
 
     def where(self, name: str) -> str:
-        """Spell a path."""
+        """Format a path."""
         return str(self.root / name)
 
     def has(self, name: str) -> bool:
@@ -136,7 +136,7 @@ class Folder:
         return (self.root / name).stat().st_size
 
     def zarr(self) -> ZarrStore:
-        """Give zarr's local store."""
+        """Return zarr's local store."""
         return LocalStore(self.root)
 
     def lock(self, name: str) -> Closing:
@@ -174,7 +174,7 @@ def read_signed_at(place: Place, name: str, cure: str = "") -> dict[str, Any]:
 
 
 def place_of(root: Path | str) -> Place:
-    """Give a place: a folder, or a prefix of a bucket (``s3://bucket/prefix``)."""
+    """Return a place: a folder, or a prefix of a bucket (``s3://bucket/prefix``)."""
     if not is_remote(root):
         return Folder(Path(root))
     # obstore starts threads: only where it is used
@@ -184,17 +184,17 @@ def place_of(root: Path | str) -> Place:
 
 
 def is_remote(path: Path | str) -> bool:
-    """Say whether a path is a URL of an object store."""
+    """Return whether a path is a URL of an object store."""
     return str(path).startswith("s3:/")
 
 
 def locate(path: Path | str) -> tuple[Place, str]:
-    """Give a store's place and its name there, from the path of any of its three parts."""
+    """Return a store's place and its name there, from the path of any of its three parts."""
     given = PurePosixPath(_url(path)) if is_remote(path) else Path(path)
     name = given.stem if given.suffix in SUFFIXES else given.name
     return place_of(str(given.parent)), name
 
 
 def _url(path: Path | str) -> str:
-    """Spell a URL that went through a ``Path``, which makes one slash of two."""
+    """Format a URL that went through a ``Path``, which makes one slash of two."""
     return "s3://" + str(path).removeprefix("s3:").strip("/")

@@ -90,14 +90,14 @@ class PlainShards(NamedTuple):
         return digest.hexdigest() if hashed else ""
 
     def _filled(self, block: np.ndarray) -> np.ndarray:
-        """Give a chunk's bytes; zeros where its last rows are missing."""
+        """Return a chunk's bytes; zeros where its last rows are missing."""
         missing = [(0, 0)] * block.ndim
         missing[self.row_axis] = (0, self.chunk_rows - block.shape[self.row_axis])
         whole = np.pad(block, missing) if missing[self.row_axis][1] else block
         return np.ascontiguousarray(whole).reshape(-1).view(np.uint8)
 
     def _behind(self, opened: int, used: int, stride: int) -> np.ndarray:
-        """Give what lies behind the chunks: the index, which must name them in order."""
+        """Return what lies behind the chunks: the index, which must name them in order."""
         expected = np.arange(used, dtype="<u8") * stride
         behind = np.empty(16 * self.chunks + _CRC_BYTES, np.uint8)
         if os.fstat(opened).st_size == used * stride + len(behind):
@@ -123,7 +123,7 @@ def _crc(content: np.ndarray) -> np.ndarray:
 
 
 def plain_shards(array: zarr.Array[Any], row_axis: int) -> PlainShards | None:
-    """Say how the shards lie, if each of their chunks is rows as they are; None if compressed."""
+    """Return the layout of shards whose chunks hold rows as they are; None if compressed."""
     codec = array.metadata.codecs[0] if array.metadata.zarr_format == 3 else None
     if not isinstance(codec, ShardingCodec) or array.shards is None:
         return None

@@ -148,7 +148,7 @@ class Product:
         self._sweep(digests)
 
     def _goes_on(self) -> bool:
-        """Say whether what lies there is of this key and sound; learn what was sealed."""
+        """Return whether what lies there is of this key and sound; learn what was sealed."""
         self._seals = {}
         try:
             if read_signed(self.folder / KEY).get("key") != self.key:
@@ -185,7 +185,7 @@ class Product:
         return {path.name for path in self.folder.iterdir()}
 
     def _is_kcs(self) -> bool:
-        """Tell by its key or card whether kc made the folder."""
+        """Return whether kc made the folder, by its key or card."""
         return any(
             (self.folder / name).is_file()
             and looks_signed((self.folder / name).read_text(encoding="utf-8", errors="replace"))

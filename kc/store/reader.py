@@ -81,7 +81,7 @@ class Store:
         return f"{self.name}.zarr/{name}"
 
     def open_array(self, name: str) -> zarr.Array[Any]:
-        """Give zarr's view of an array; nothing it reads has been checked."""
+        """Return zarr's view of an array; nothing it reads has been checked."""
         return zarr.open_array(self.place.zarr(), path=self.file(name), mode="r")
 
     def _described(self, name: str, digest: str) -> str:
@@ -271,7 +271,7 @@ class StoredArray:
         return f"{path}: shard {shard} of '{self.name}' ({rows})"
 
     def to_xarray(self, shards_per_chunk: int = 1) -> xr.DataArray:
-        """Give a dask-backed array with image coordinates, chunked by whole shards."""
+        """Return a dask-backed array with image coordinates, chunked by whole shards."""
         import dask.array as da
 
         axis = self._spec.row_axis

@@ -29,7 +29,7 @@ class ArraySpec(NamedTuple):
         return np.dtype("uint16" if self.dtype == "bfloat16" else self.dtype)
 
     def at(self, rows: Any) -> tuple[Any, ...]:
-        """Give the index that takes some images, of all else everything."""
+        """Return the index that takes some images, of all else everything."""
         return (*([slice(None)] * self.row_axis), rows)
 
     def file_name(self, shard: int) -> str:
@@ -72,7 +72,7 @@ def from_disk(values: np.ndarray, dtype: str) -> np.ndarray:
 
 
 def widened(values: np.ndarray) -> np.ndarray:
-    """Give float16 as float32; numpy brings it to float64 one value at a time."""
+    """Return float16 as float32; numpy brings it to float64 one value at a time."""
     if values.dtype != np.float16:
         return values
     import torch

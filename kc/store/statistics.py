@@ -34,7 +34,7 @@ class ShardStatistics:
         return bool(np.isfinite(self._found.squares).all())
 
     def spell(self) -> dict[str, Any]:
-        """Give what a receipt keeps of them."""
+        """Return what a receipt keeps of them."""
         found = self._found
         return {"count": found.count, "mean": found.mean.tolist(), "m2": found.squares.tolist()}
 

@@ -97,7 +97,7 @@ def _found_under(path: Path) -> _There:
 
 
 def _is_of_run(file: Path) -> bool:
-    """Tell records, notes of runs and of drops; such names are common where no notes are kept."""
+    """Return whether it is a record, or a note of a run or a drop; only where notes are kept."""
     kind, base = file.parent.name, file.parent.parent
     if kind == DROPPED:
         return (base.parent / MADE).is_dir()
@@ -105,7 +105,7 @@ def _is_of_run(file: Path) -> bool:
 
 
 def _written_as(file: Path) -> set[Path]:
-    """Give what a table, a figure, a page or drawn pictures are noted as; empty: none of them."""
+    """Return what a table, a figure, a page or drawn pictures are noted as; empty: none of them."""
     if file.name == CARD and file.parent.name.endswith(DRAWN):
         return {file.parent}
     if file.name == "index.html" and b'<meta name="generator" content="kc">' in _head(file):
@@ -143,13 +143,13 @@ def _is_manifest(file: Path) -> bool:
 
 
 def _is_card(file: Path) -> bool:
-    """Tell a product's card; drawn pictures are known by their note."""
+    """Return whether it is a product's card; drawn pictures are known by their note."""
     is_card = file.name in (CARD, RESULT) and not file.parent.name.endswith(DRAWN)
     return is_card and _holds(file, "files", "key", CHECKSUM)
 
 
 def _holds(file: Path, *fields: str) -> bool:
-    """Tell a file of kc's by its fields, also where it is damaged elsewhere."""
+    """Return whether a file is kc's by its fields, also where it is damaged elsewhere."""
     if not file.is_file():
         return False
     text = file.read_bytes()

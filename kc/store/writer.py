@@ -151,7 +151,7 @@ class StoreWriter:
             self.place.write(self._receipt(shard), spell_json(receipt))
 
     def digests(self) -> dict[str, dict[str, str]]:
-        """Give the digest of each array's file, by shard, of the shards owned."""
+        """Return the digest of each array's file, by shard, of the shards owned."""
         receipts = {n: self._read_receipt(n) for n in self.owned}
         return {
             str(shard): {name: receipt[name]["digest"] for name in sorted(receipt)}
@@ -255,7 +255,7 @@ class StoreWriter:
         return digests
 
     def _written_directly(self) -> dict[str, PlainShards]:
-        """Give the layouts of the arrays whose shards need nothing of zarr."""
+        """Return the layouts of the arrays whose shards need nothing of zarr."""
         if not isinstance(self.place, Folder):
             return {}
         found = {n: plain_shards(self._open(s), s.row_axis) for n, s in self.arrays.items()}
@@ -345,7 +345,7 @@ class StoreWriter:
         )
 
     def _read_receipt(self, shard: int) -> dict[str, Any]:
-        """Give what was written of each array of a shard."""
+        """Return what was written of each array of a shard."""
         receipt = read_signed_at(self.place, self._receipt(shard), self.mend)
         if receipt["shard"] != shard:
             raise StoreError(

@@ -15,7 +15,7 @@ LEVEL = 0.95
 def accuracies(
     correct: Mapping[str, Bool[np.ndarray, " n"]], against: Sequence[str] = (), seed: int = 0
 ) -> pd.DataFrame:
-    """Give each classifier's accuracy, and its gains over some of them.
+    """Return each classifier's accuracy, and its gains over some of them.
 
     Every draw takes the same test images for all classifiers, so the interval of a gain is that
     of the paired difference.

@@ -198,7 +198,7 @@ def _what_is_measured() -> list[str]:
 
 
 def _agreement(table: pd.DataFrame) -> list[str]:
-    """Say which measures order the pairs as g does; pairs share networks, so no interval."""
+    """Describe which measures order the pairs as g does; pairs share networks, so no interval."""
     found = agreement(table)
     told = [f"{name} {found[name]:+.2f}" for name in NAMES if not math.isnan(found[name])]
     if not told:

@@ -32,7 +32,7 @@ class DepthComparison(NamedTuple):
 
     @property
     def sign(self) -> int:
-        """Give +1 where the second is less stable, -1 where the first is, 0 where none can say."""
+        """Return +1 where the second is less stable, -1 where the first is, 0 where it is open."""
         told = (self.test, self.train, self.extrapolated)
         signs = {found.sign for found in told if found is not None}
         return signs.pop() if len(signs) == 1 else 0
@@ -91,7 +91,7 @@ def _wide(group: pd.DataFrame) -> pd.DataFrame:
 
 
 def _excess(wide: pd.DataFrame, layer: str) -> "pd.Series[float]":
-    """Give what half the images add to the held-out share.
+    """Return what half the images add to the held-out share.
 
     Taken as c / images it is also what the share on all images has too much.
     """

@@ -40,7 +40,7 @@ class StoredRows:
         return len(self.rows)
 
     def batch(self, rows: np.ndarray) -> Tensor:
-        """Give float32 features of some of the rows."""
+        """Return float32 features of some of the rows."""
         return torch.from_numpy(np.asarray(self.array[self.rows[rows]])).float()
 
 
@@ -56,7 +56,7 @@ class PartialSums:
         return len(self.source)
 
     def batch(self, rows: np.ndarray) -> Tensor:
-        """Give float32 partial sums of some of the rows, on the fit's device, checked as made."""
+        """Return float32 partial sums of some of the rows, on the fit's device, checked as made."""
         net = self.fit.net
         x = self.source.batch(rows).to(net.logits.device)
         no_target = x.new_zeros((len(x), *net.target_shape))
@@ -65,7 +65,7 @@ class PartialSums:
 
 
 def sum_name(upto: int) -> str:
-    """Spell a partial sum.
+    """Format a partial sum.
 
     >>> sum_name(2)
     'x0+x1+x2'
@@ -113,14 +113,14 @@ class Bench:
         return load_fit(self.results / "fits" / plan.name, self.device)
 
     def sums(self, fit: FitResult, source: TappedLayer, upto: int) -> dict[Subset, Features]:
-        """Give partial sums of both subsets, held where they fit in memory."""
+        """Return partial sums of both subsets, held where they fit in memory."""
         return {
             subset: self.reach(PartialSums(fit, rows, upto), fit.net.target_shape)
             for subset, rows in source.rows.items()
         }
 
     def raw(self, layer: TappedLayer) -> dict[Subset, Features]:
-        """Give a layer's own features of both subsets, held where they fit in memory."""
+        """Return a layer's own features of both subsets, held where they fit in memory."""
         return {
             subset: self.reach(rows, tuple(rows.array.shape[1:]))
             for subset, rows in layer.rows.items()

@@ -13,7 +13,7 @@ from kc.studies.fits import read_fit_card, read_network_card, read_variances
 
 
 def inconsistency(fit: FitPlan, results: Path) -> dict[str, Any]:
-    """Give a fit's row: x^Delta of the target, and both networks' accuracies.
+    """Return a fit's row: x^Delta of the target, and both networks' accuracies.
 
     Returns
     -------
@@ -39,7 +39,7 @@ def inconsistency(fit: FitPlan, results: Path) -> dict[str, Any]:
 def inconsistencies(
     cases: Mapping[str, tuple[FitPlan, ...]], name: str, results: Path
 ) -> pd.DataFrame:
-    """Give a row a fit; the column ``name`` holds its case."""
+    """Return a row a fit; the column ``name`` holds its case."""
     return pd.DataFrame(
         [{name: case} | inconsistency(fit, results) for case, fits in cases.items() for fit in fits]
     )

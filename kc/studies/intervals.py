@@ -29,7 +29,7 @@ class Estimate(NamedTuple):
 
     @property
     def sign(self) -> int:
-        """Give +1 or -1 where the interval leaves out 0, else 0."""
+        """Return +1 or -1 where the interval leaves out 0, else 0."""
         return int(self.low > 0) - int(self.high < 0)
 
 

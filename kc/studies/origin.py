@@ -74,7 +74,7 @@ def origin(settings: Settings, study: str, plan: StudyPlan) -> dict[str, Any]:
 
 
 def _components(settings: Settings, study: str, plan: StudyPlan) -> dict[str, str]:
-    """Give the digests of the component stores a study draws, by fit."""
+    """Return the digests of the component stores a study draws, by fit."""
     if settings.consistency.components == "none":
         return {}
     folder = Path(settings.results) / "components"
@@ -89,7 +89,7 @@ def settled_notes(settings: Settings, plan: StudyPlan) -> tuple[str, ...]:
 
 
 def setting_notes(settings: Settings, networks: Iterable[NetworkPlan]) -> tuple[str, ...]:
-    """Say what of images, networks and g is not the paper's, from the settings."""
+    """Describe what of images, networks and g is not the paper's, from the settings."""
     some = list(networks)
     notes = []
     for name in sorted({network.dataset for network in some}):

@@ -43,14 +43,14 @@ TABLE2: Mapping[str, Mapping[LayerName, float]] = MappingProxyType(
 
 
 def share_of_sum(component: str, layer: LayerName) -> float:
-    """Give a component's share of the sum of its column of Table 2; NaN where none is printed."""
+    """Return a component's share of the sum of its column of Table 2; NaN where none is printed."""
     if component not in TABLE2 or layer not in TABLE2[component]:
         return math.nan
     return TABLE2[component][layer] / sum(column[layer] for column in TABLE2.values())
 
 
 def reading_gap() -> float:
-    """Give how far, at most, Table 1 is from Var(xdelta) / (sum of Table 2's column)."""
+    """Return how far, at most, Table 1 is from Var(xdelta) / (sum of Table 2's column)."""
     printed = TABLE1["initialization"]
     return max(abs(share_of_sum("xdelta", layer) - value) for layer, value in printed.items())
 
@@ -110,12 +110,12 @@ DIAGNOSIS: Mapping[str, float] = MappingProxyType(
 
 
 def table3(features: str, network: str, layer: str) -> float:
-    """Give the printed accuracy, or NaN."""
+    """Return the printed accuracy, or NaN."""
     return TABLE3.get(features, {}).get((network, layer), math.nan)
 
 
 def table4(features: str, network: str, layer: str, task: str) -> float:
-    """Give the printed accuracy, or NaN."""
+    """Return the printed accuracy, or NaN."""
     if task not in _TABLE4_TASKS:
         return math.nan
     values = TABLE4.get((network, layer), {}).get(features)
@@ -123,5 +123,5 @@ def table4(features: str, network: str, layer: str, task: str) -> float:
 
 
 def diagnosis(features: str) -> float:
-    """Give the printed accuracy, or NaN."""
+    """Return the printed accuracy, or NaN."""
     return DIAGNOSIS.get(features, math.nan)

@@ -20,7 +20,7 @@ class AnnotatedObject(NamedTuple):
 def annotation_xml(
     folder: str, filename: str, canvas: int, objects: Sequence[AnnotatedObject], segmented: bool
 ) -> str:
-    """Spell the annotation of one square picture, ``canvas`` px wide, indented by tabs.
+    """Format the annotation of one square picture, ``canvas`` px wide, indented by tabs.
 
     Nothing is escaped: names are ours and hold letters, digits, ``_``, ``-`` and ``.`` only.
     """

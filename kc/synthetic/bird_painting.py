@@ -40,7 +40,7 @@ def _posture(rng: np.random.Generator, difficulty: float) -> Posture:
 
 
 def _plumage(parts: list[Part], rng: np.random.Generator, difficulty: float) -> list[Part]:
-    """Give an individual its own shade of the colours, and wear its markings one by one."""
+    """Vary the shade of an individual's colours, and the wear of each marking."""
     shift = rng.normal(0, 12 * difficulty, 3) + rng.normal(0, 14 * difficulty)
     wear = {mark: 1 - difficulty * rng.random() for mark in MARKS}
     return [

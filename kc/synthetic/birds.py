@@ -44,7 +44,7 @@ def bird_parts(species: Species, posture: Posture) -> list[Part]:
 
 
 def feet(parts: list[Part]) -> Points:
-    """Give the point the bird stands on, (2,)."""
+    """Return the point the bird stands on, (2,)."""
     toes = np.concatenate([part.points for part in parts if part.name == "foot"])
     return np.asarray([toes[:, 0].mean(), toes[:, 1].max()])
 
@@ -140,7 +140,7 @@ def _head(head: Points, look: Points, species: Species) -> list[Part]:
 
 
 def _beak(head: Points, look: Points, up: Points, shape: Proportions) -> tuple[Points, Points]:
-    """Give the upper and the lower half of the beak."""
+    """Return the upper and the lower half of the beak."""
     base = head + look * shape.head * 0.86 + up * shape.head * 0.02
     reach = look * (shape.beak_length + shape.head * 0.14)
     depth = up * shape.beak_depth

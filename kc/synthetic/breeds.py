@@ -70,7 +70,7 @@ EPITHETS = (
 
 @lru_cache(maxsize=256)
 def breed(number: int, seed: int) -> Breed:
-    """Give the breed of class ``number`` (from 0)."""
+    """Return the breed of class ``number`` (from 0)."""
     group, member = divmod(number, BREEDS_PER_GROUP)
     line = TYPES[group % len(TYPES)]
     rng = np.random.default_rng(derive_seed("dog group", seed, group))

@@ -20,16 +20,16 @@ class Frame(NamedTuple):
     across: Points
 
     def at(self, s: float, v: float) -> Points:
-        """Give one point, (2,)."""
+        """Return one point, (2,)."""
         return np.asarray(self.origin + s * self.along + v * self.across)
 
     def trace(self, corners: Iterable[tuple[float, float]]) -> Points:
-        """Give a polygon, (corners, 2)."""
+        """Return a polygon, (corners, 2)."""
         return np.array([self.at(s, v) for s, v in corners])
 
 
 def direction(degrees: float) -> Points:
-    """Give the unit vector ``degrees`` over the horizontal."""
+    """Return the unit vector ``degrees`` over the horizontal."""
     angle = np.radians(degrees)
     return np.array([np.cos(angle), -np.sin(angle)])
 

@@ -78,7 +78,7 @@ def paint_scene(
 def _placed(
     kinds: list[str], rng: np.random.Generator, side: int, horizon: float, difficulty: float
 ) -> list[_Placed]:
-    """Give every object its size and place; back to front is from the top down."""
+    """Set every object's size and place; back to front is from the top down."""
     placed: list[_Placed] = []
     for kind in kinds:
         squeeze, tilt = 1 - 0.7 * difficulty * rng.random(), rng.normal(0, 10 * difficulty)

@@ -109,7 +109,7 @@ EPITHETS = (
 
 
 def species(number: int, seed: int) -> Species:
-    """Give the species of class ``number`` (from 0)."""
+    """Return the species of class ``number`` (from 0)."""
     genus, member = divmod(number, SPECIES_PER_GENUS)
     rng = np.random.default_rng(derive_seed("genus", seed, genus))
     epithets = rng.permutation(EPITHETS)

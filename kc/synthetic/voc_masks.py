@@ -43,7 +43,7 @@ def save_mask(mask: UInt8[np.ndarray, "h w"], path: Path) -> None:
 
 
 def palette() -> list[int]:
-    """Give VOC's 256 colours, flat: bits 0, 3, 6 of a value lead red, 1, 4, 7 green, 2, 5 blue."""
+    """Return VOC's 256 colours, flat: bits 0, 3, 6 of a value are red, 1, 4, 7 green, 2, 5 blue."""
     colours = np.zeros((256, 3), dtype=np.int64)
     values = np.arange(256)
     for place in range(3):

@@ -38,7 +38,7 @@ def write_cub(settings: Generated, folder: Path) -> None:
 
 
 def class_folder(settings: Generated, number: int) -> str:
-    """Spell the folder of class ``number`` (from 0) as CUB does: ``001.Hill_Wren``."""
+    """Format the folder of class ``number`` (from 0) as CUB does: ``001.Hill_Wren``."""
     return f"{number + 1:03d}.{species(number, settings.seed).name}"
 
 
@@ -81,6 +81,6 @@ def _write_lists(settings: Generated, rows: list[_Row], folder: Path) -> None:
 
 
 def _spelled(box: Box) -> str:
-    """Spell a box as CUB does: left, top, width, height."""
+    """Format a box as CUB does: left, top, width, height."""
     values = (box.left, box.top, box.right - box.left, box.bottom - box.top)
     return " ".join(f"{value:.1f}" for value in values)

@@ -53,7 +53,7 @@ def write_dogs(settings: Generated, folder: Path) -> None:
 
 
 def breed_folder(settings: Generated, number: int) -> str:
-    """Spell the folder of a class (from 0) as Stanford Dogs does: ``n90000001-Fen_spitz``."""
+    """Format the folder of a class (from 0) as Stanford Dogs does: ``n90000001-Fen_spitz``."""
     return f"n{FIRST_ID + number}-{breed(number, settings.seed).name}"
 
 
@@ -79,7 +79,7 @@ def _write_one(settings: Generated, number: int, index: int, folder: Path) -> st
 
 
 def _mat(rows: Sequence[_Row]) -> bytes:
-    """Spell a list as the official ones: cells (n, 1) of names, labels (n, 1) uint8 from 1."""
+    """Format a list as the official ones: cells (n, 1) of names, labels (n, 1) uint8 from 1."""
     names = np.array([row.path for row in rows], dtype=object)[:, None]
     variables = {
         "file_list": names + ".jpg",

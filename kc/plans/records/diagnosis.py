@@ -19,7 +19,7 @@ class Diagnosis(StudySection):
     seed: Seed = 0
 
     def layers_named(self) -> Iterator[tuple[str, Architecture, tuple[str, ...]]]:
-        """Give the keys that name layers, each with the architecture and the layers."""
+        """Return the keys that name layers, each with the architecture and the layers."""
         yield "weak_layer", self.weak, (self.weak_layer,)
         yield "strong_layer", self.strong, (self.strong_layer,)
 

@@ -28,7 +28,7 @@ class Redundancy(StudySection):
     seeds: Seeds = Field((0, 1), description="of A, which reconstructs, and of B")
 
     def datasets_named(self) -> Iterator[tuple[str, str]]:
-        """Give the keys that name a data set, each with the data set."""
+        """Return the keys that name a data set, each with the data set."""
         for name, task in self.tasks.items():
             yield f"tasks.{name}.dataset", task.dataset
 

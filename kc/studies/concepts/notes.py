@@ -56,7 +56,7 @@ def hypothesis_notes(found: Sequence[LayerView]) -> list[str]:
 
 
 def teacher_notes(found: Sequence[LayerView]) -> list[str]:
-    """Say of [C20, Sec. 4.2] whether the teacher stands above the student, S above B."""
+    """Describe whether, as [C20, Sec. 4.2] has it, the teacher is above the student, S above B."""
     pairs: dict[str, tuple[Role, Role]] = {"T - S": ("teacher", "student"), "S - B": PAIR}
     return [
         _answer(measure, [d for view in found for d in differences(view, pair)], name)
@@ -83,7 +83,7 @@ def _answer(measure: str, away: Sequence[Difference], pair: str) -> str:
 
 
 def counting_notes(settings: Settings, found: Sequence[LayerView]) -> list[str]:
-    """Say what a concept is here, and in which images they were counted."""
+    """Describe what a concept is here, and in which images they were counted."""
     about = settings.of(Concepts)
     b = ", ".join(f"{name} {about.threshold(name):g}" for name in about.architectures)
     level = "of the image" if about.level == "image" else "averaged over images, as released"
@@ -126,7 +126,7 @@ def _printed_note(dataset: str) -> str:
 
 
 def untrained_note(found: Sequence[LayerView]) -> str:
-    """Give the count at the first checkpoint beside the last: what training adds is the rest."""
+    """Return the count at the first checkpoint beside the last: what training adds is the rest."""
     told = []
     for view in found:
         counts = view.seen["baseline"].n_fg.double().mean(1)
@@ -139,7 +139,7 @@ def untrained_note(found: Sequence[LayerView]) -> str:
 
 
 def speed_notes() -> list[str]:
-    """Say what D and rho are."""
+    """Describe what D and rho are."""
     return [
         "D: distance of all parameters summed epoch by epoch over the norm of the initial ones, as "
         "printed; 'released': of the analysed layer's weight, step by step. The layers above a "
@@ -152,7 +152,7 @@ def speed_notes() -> list[str]:
 
 
 def accuracy_note(cards: Mapping[str, Mapping[str, Any]]) -> str:
-    """Say what each network reaches: concepts of one that learned little tell little."""
+    """Describe what each network reaches: concepts of one that learned little tell little."""
     told = ", ".join(
         f"{name} {card['accuracy']['test']:.1f} ({card['accuracy']['train']:.1f})"
         for name, card in cards.items()
@@ -161,7 +161,7 @@ def accuracy_note(cards: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def training_notes(settings: Settings) -> list[str]:
-    """Say how the networks were trained."""
+    """Describe how the networks were trained."""
     about, lessons = settings.of(Concepts), settings.of(Concepts).training
     plans = [
         NetworkPlan(dataset, name, 0)
@@ -182,7 +182,7 @@ def training_notes(settings: Settings) -> list[str]:
 
 
 def _teacher_start(settings: Settings) -> list[str]:
-    """Say where teachers begin: the paper's Table 3 fine-tunes them, its Table 2 does not."""
+    """Describe where teachers begin: the paper's Table 3 fine-tunes them, its Table 2 does not."""
     about, lessons = settings.of(Concepts), settings.of(Concepts).training
     ready = [name for name in about.architectures if settings.network(name).weights is not None]
     fresh = [name for name in about.architectures if name not in ready]

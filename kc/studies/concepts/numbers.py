@@ -102,7 +102,7 @@ class Difference(NamedTuple):
 
     @property
     def sign(self) -> int:
-        """Give +1 or -1 where the interval leaves out 0, else 0."""
+        """Return +1 or -1 where the interval leaves out 0, else 0."""
         return int(self.found.low > 0) - int(self.found.high < 0)
 
 
@@ -130,7 +130,7 @@ class LayerView(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Spell what is looked at, for notes."""
+        """Format what is looked at, for notes."""
         return f"{self.dataset} {self.network} {self.layer}"
 
 
@@ -260,7 +260,7 @@ def differences(view: LayerView, pair: tuple[Role, Role] = PAIR) -> list[Differe
 
 
 def _by_image(seen: Seen) -> dict[str, Tensor]:
-    """Give every measure image by image; NaN where it has none."""
+    """Return every measure image by image; NaN where it has none."""
     last = seen.counts[-1]
     values = {"n_fg": last.n_fg.double(), "n_bg": last.n_bg.double(), "lambda_ratio": last.ratio}
     for tail, distance in _distances(seen).items():
@@ -284,7 +284,7 @@ def _named(view: LayerView, role: Role) -> dict[str, Any]:
 
 
 def _last(seen: Seen) -> dict[str, Any]:
-    """Give the columns of the last checkpoint."""
+    """Return the columns of the last checkpoint."""
     summary = summarise(seen.counts[-1])
     row: dict[str, Any] = {}
     for name, interval in summary._asdict().items():

@@ -123,14 +123,14 @@ TABLE3 = _read(_TABLE3, TABLE3_MEASURES)
 
 
 def printed_dataset(dataset: str) -> str:
-    """Give the printed data set to compare with: the same where there is one."""
+    """Return the printed data set to compare with: the same where there is one."""
     return dataset if any(cell[0] == dataset for cell in TABLE3) else OTHERWISE
 
 
 def printed(
     table: Mapping[Cell, Mapping[str, float]], cell: tuple[str, str, str, str], measure: str
 ) -> float:
-    """Give a printed number, or NaN."""
+    """Return a printed number, or NaN."""
     dataset, *rest = cell
     known = table.get((printed_dataset(dataset), rest[0], rest[1], rest[2]), {})
     return known.get(measure, math.nan)

@@ -70,7 +70,7 @@ def table2_notes(shares: pd.DataFrame) -> tuple[str, ...]:
 
 
 def pair_notes(table2: pd.DataFrame, pairs: Sequence[LayerPair]) -> tuple[str, ...]:
-    """Say what the columns of one pair are, and which parts cannot be told apart from nothing."""
+    """Describe the columns of one pair, and which parts cannot be distinguished from nothing."""
     repeats = pairs[0].repeats
     notes = [
         f"pair_share is that of one pair a layer ({_first(pairs)}); pair_moved the same once what "
@@ -95,7 +95,7 @@ def pair_notes(table2: pd.DataFrame, pairs: Sequence[LayerPair]) -> tuple[str, .
 
 
 def ladder_notes(ladder: pd.DataFrame, pairs: Sequence[LayerPair]) -> tuple[str, ...]:
-    """Say what the rows are, what g gains over linear maps, and what training on brings."""
+    """Describe what the rows are, what g gains over linear maps, and what training on brings."""
     told = []
     for pair in pairs:
         path = path_of(pair.rungs).sort_values("validation_mse")
@@ -157,7 +157,7 @@ def unsettled_notes(shares: pd.DataFrame) -> tuple[str, ...]:
 
 
 def preset_notes(shares: pd.DataFrame) -> tuple[str, ...]:
-    """Say what about g departs from the paper's text, as the fits' cards have it."""
+    """Describe what about g departs from the paper's text, as the fits' cards have it."""
     notes = []
     presets = set(shares["preset"])
     if "paper" in presets:
@@ -267,7 +267,7 @@ def _counts(numbers: Sequence[int]) -> str:
 
 
 def _penalties(shares: pd.DataFrame) -> str:
-    """Spell lambda: once where it is the same for all, else by network and layer."""
+    """Format lambda: once where it is the same for all, else by network and layer."""
     distinct = set(shares["penalty"])
     if len(distinct) == 1:
         return f"{distinct.pop():.3g}"

@@ -128,7 +128,7 @@ def _table1(shares: pd.DataFrame) -> pd.DataFrame:
 
 
 def _spell_settled(found: "pd.Series[str]") -> str:
-    """Spell why fits ended: the word where it is the same for all, else with counts."""
+    """Format why fits ended: the word where it is the same for all, else with counts."""
     counts = found.value_counts()
     if len(counts) == 1:
         return str(counts.index[0])
