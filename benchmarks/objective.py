@@ -80,7 +80,7 @@ def _layer(sizes: Namespace, name: str) -> StoredArray:
     path = Path(sizes.results) / "activations" / f"{name}.zarr"
     if not path.exists():
         raise SystemExit(
-            f"{path}: no such store. Cure: make bench, which makes it, or "
+            f"{path}: no such store. Fix: make bench, which makes it, or "
             f"snakemake --cores 1 {path.with_suffix('.json')}"
         )
     return open_store(path)[sizes.node]

@@ -1,4 +1,4 @@
-"""The errors a user can cause or meet: each says what, where, expected, got and the cure.
+"""The errors a user can cause or meet: each says what, where, expected, got and the fix.
 
 No message shows what is secret in an address, nor what a terminal would obey; logs, tables and
 pages are spelled by the same functions. How a command or a script ends on an error is said by
@@ -155,7 +155,7 @@ def ending(error: BaseException, log: Path | None = None) -> Ending:
     what = _told(" ".join("".join(traceback.format_exception_only(error)).split()))[:LONGEST_LINE]
     if _is_memory(error):
         return Ending(
-            f"{what}: out of memory. Cure: end other programs or take a larger machine (on a "
+            f"{what}: out of memory. Fix: end other programs or take a larger machine (on a "
             "cluster: mem_mb in the settings), or ask for less: smaller pictures (--size), a "
             "smaller --rank, fewer layers at a time; of a GPU's memory, --device cpu.",
             2,
@@ -164,7 +164,7 @@ def ending(error: BaseException, log: Path | None = None) -> Ending:
     where = log or _kept(trace)
     shown = f"\n{trace}" if where is None or os.environ.get(DEBUG) else ""
     return Ending(
-        f"{what} (at {_place(error)}). This is a fault of kc, not of yours. Cure: report it "
+        f"{what} (at {_place(error)}). This is a fault of kc, not of yours. Fix: report it "
         f"together with its trace, {where or 'below'}{shown}",
         3,
     )

@@ -35,11 +35,11 @@ def pick_device(name: str) -> "torch.device":
     except RuntimeError:
         device = torch.device("meta")
     if device.type not in ("cpu", "cuda"):
-        raise DeviceError(f"device: '{name}'; expected auto, cpu or cuda. Cure: one of these.")
+        raise DeviceError(f"device: '{name}'; expected auto, cpu or cuda. Fix: one of these.")
     if device.type == "cuda" and not torch.cuda.is_available():
         raise DeviceError(
             f"device: '{name}' was asked for, but torch {torch.__version__} sees no GPU here. "
-            "Cure: set 'device: cpu' or 'device: auto', or run on a machine with a GPU."
+            "Fix: set 'device: cpu' or 'device: auto', or run on a machine with a GPU."
         )
     return device
 

@@ -27,7 +27,7 @@ HIDDEN = [
 ]
 KEPT = [
     *("https://host:8080/a.tgz", "http://[::1]:80/x", "https://cdn.net/npm/pkg@1.0/x.tgz"),
-    *("s3://bucket/prefix", "/data/a@b/x?y", "did you mean 'x'? Cure: a=5", "see https://x.org/a?"),
+    *("s3://bucket/prefix", "/data/a@b/x?y", "did you mean 'x'? Fix: a=5", "see https://x.org/a?"),
 ]
 
 

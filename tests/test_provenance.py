@@ -42,7 +42,7 @@ def test_comments_and_docstrings_change_nothing(package):
 RAISING = """
 def f(x):
     if x:
-        raise ValueError(f"{x} is wrong: " "Cure: mend it", LIMIT)
+        raise ValueError(f"{x} is wrong: " "Fix: mend it", LIMIT)
     return "a text"
 """
 

@@ -96,6 +96,6 @@ def _warn_of_rounding(store: Store) -> None:
         if share >= TOO_MUCH:
             LOG.warning(
                 "%s: float16's rounding makes about %.2g of the variance of %s, which counts as "
-                "x^Delta. Cure: --config 'activations={dtype: float32}'",
+                "x^Delta. Fix: --config 'activations={dtype: float32}'",
                 *(store.path, share, node),
             )

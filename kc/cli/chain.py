@@ -52,7 +52,7 @@ def read_origin(table: Path) -> dict[str, Any]:
     file = table.with_suffix(".json")
     if not file.is_file():
         raise StoreError(
-            f"{file}: no such file; it holds what a table was made from. Cure: name a table of "
+            f"{file}: no such file; it holds what a table was made from. Fix: name a table of "
             "kc's, e.g. results/tables/table1.csv, or have it made: "
             f"{fix_at(table, remake(table))}"
         )
@@ -61,7 +61,7 @@ def read_origin(table: Path) -> dict[str, Any]:
     if not (told >= _OF_STUDY or told >= _OF_COMPARISON):
         raise StoreError(
             f"{file}: says nothing of {', '.join(sorted(_OF_STUDY - told))}, so it is no table of "
-            "kc's, or was written by an older one. Cure: have it made again: "
+            "kc's, or was written by an older one. Fix: have it made again: "
             f"{fix_at(table, remake(table))}"
         )
     return dict(origin)

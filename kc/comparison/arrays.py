@@ -129,7 +129,7 @@ def _from_npy(path: Path) -> dict[str, Any]:
     except Exception as error:
         raise FeatureError(
             f"{path}: not readable as .npy ({type(error).__name__}: {error!s:.300}). Damaged, or "
-            "it holds Python objects, which kc refuses to run. Cure: numpy.save of one array of "
+            "it holds Python objects, which kc refuses to run. Fix: numpy.save of one array of "
             f"numbers{renamed(path)}."
         ) from error
 
@@ -140,7 +140,7 @@ def _chosen(path: Path, found: Mapping[str, Any], only: str | None) -> dict[str,
         if only not in found:
             raise FeatureError(
                 f"{path}: no array '{only}' in it; there are {', '.join([*found][:9]) or 'none'}. "
-                "Cure: name one of these."
+                "Fix: name one of these."
             )
         if not _is_feature(found[only]):
             raise FeatureError(_what(f"{path}:{only}", found[only]))
@@ -152,19 +152,19 @@ def _chosen(path: Path, found: Mapping[str, Any], only: str | None) -> dict[str,
         if dotted in kept:
             raise FeatureError(
                 f"{path}: two of its arrays would be called '{dotted}', one of them '{name}'. "
-                f"Cure: name one, {quoted(f'{path}:{name}')}, or rename it."
+                f"Fix: name one, {quoted(f'{path}:{name}')}, or rename it."
             )
         kept[dotted] = value
     if not kept:
         told = " ".join(_what(name, value) for name, value in [*found.items()][:3])
         raise FeatureError(
-            f"{path}: no features in it. {told or 'It holds no array. Cure: save one there.'}"
+            f"{path}: no features in it. {told or 'It holds no array. Fix: save one there.'}"
         )
     counts = {name: int(value.shape[0]) for name, value in kept.items()}
     if len(set(counts.values())) > 1:
         told = ", ".join(f"{name} {count}" for name, count in counts.items())
         raise FeatureError(
-            f"{path}: its arrays have different numbers of rows ({told}). Cure: name one, "
+            f"{path}: its arrays have different numbers of rows ({told}). Fix: name one, "
             f"such as {quoted(f'{path}:{next(iter(kept))}')}"
         )
     return kept
@@ -176,7 +176,7 @@ def _refuse_holes(path: Path, arrays: Mapping[str, Any]) -> None:
         if missing:
             raise FeatureError(
                 f"{path}: {missing} of {of} chunks of '{name}' are not there, and would be read as "
-                f"{array.fill_value}. Cure: copy the store again; if all values there are "
+                f"{array.fill_value}. Fix: copy the store again; if all values there are "
                 f"{array.fill_value}, write it with zarr's config write_empty_chunks: true."
             )
 
@@ -192,7 +192,7 @@ def _is_feature(array: Any) -> bool:
 def _what(name: str, array: Any) -> str:
     return (
         f"'{name}' is {np.dtype(array.dtype)} of shape {tuple(array.shape)}; expected numbers, "
-        f"(n, units), (n, tokens, units) or (n, channels, y, x). Cure: {_remedy(array)}."
+        f"(n, units), (n, tokens, units) or (n, channels, y, x). Fix: {_remedy(array)}."
     )
 
 
@@ -216,7 +216,7 @@ def _with_ids(arrays: OwnArrays, file: Path) -> OwnArrays:
     if len(ids) != len(arrays):
         raise FeatureError(
             f"{file}: {len(ids)} ids for the {len(arrays)} rows of {arrays.path}; expected one "
-            "each. Cure: mend --ids, or write it from the same list as the features."
+            "each. Fix: mend --ids, or write it from the same list as the features."
         )
     return replace(arrays, ids=ids, ids_file=file)
 
@@ -294,7 +294,7 @@ def _readable(path: Path) -> Iterator[None]:
     except Exception as error:
         raise FeatureError(
             f"{path}: its numbers cannot be read ({type(error).__name__}: {error}). Damaged, or "
-            "too large for this machine. Cure: save the array again."
+            "too large for this machine. Fix: save the array again."
         ) from error
 
 

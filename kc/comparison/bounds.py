@@ -32,7 +32,7 @@ def check_promise(path: Path, arrays: Mapping[str, Any], files: Sequence[Path]) 
         raise FeatureError(
             f"{path}: '{name}' of shape {tuple(arrays[name].shape)} promises {sizes[name]:,} "
             f"bytes, but {there:,} are on disk; refused: a damaged file, or one made to fill the "
-            "memory. Cure: save the array again."
+            "memory. Fix: save the array again."
         )
 
 

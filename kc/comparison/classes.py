@@ -39,14 +39,14 @@ def check_classes(rows: ComparedRows, images: Path | str | None) -> None:
     if rows.images is None:
         raise ImageError(
             "labels: classes are the folders of pictures, and only features were given. "
-            "Cure: --images as well, or without --labels."
+            "Fix: --images as well, or without --labels."
         )
     found = sorted(set(rows.table["class_name"]))
     if len(found) < 2:
         raise ImageError(
             f"{images}: --labels asks for pictures in class folders (CLASS/..., or train/CLASS/... "
             f"and test/CLASS/...), two classes or more; found {len(found)} ({', '.join(found)}). "
-            "Cure: sort them into folders, or without --labels."
+            "Fix: sort them into folders, or without --labels."
         )
 
 

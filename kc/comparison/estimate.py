@@ -108,7 +108,7 @@ def check_space(specs: Iterable[ArraySpec], out: Path) -> int:
     if needed > free:
         raise StoreError(
             f"{out}: the features of these layers take {needed / 1e9:.3g} GB, {free / 1e9:.3g} GB "
-            "are free. Cure: fewer layers (--layers a,b,c), fewer or smaller images, or another "
+            "are free. Fix: fewer layers (--layers a,b,c), fewer or smaller images, or another "
             "--out."
         )
     return needed

@@ -176,7 +176,7 @@ def _chosen(layer: OwnLayer, tokens: Tokens) -> Form:
     if tokens == "class" and prefix == 0:
         raise FeatureError(
             f"'{layer.name}': {layer.shape[0]} tokens, none of them a class token before a square "
-            "grid of patches. Cure: --tokens all."
+            "grid of patches. Fix: --tokens all."
         )
     return Form(tokens, prefix=prefix)
 
@@ -197,6 +197,6 @@ def _on_grid(layer: OwnLayer, form: Form) -> Form:
         shape = " x ".join(map(str, layer.shape))
         raise FeatureError(
             f"'{layer.name}' ({shape}) cannot be laid on a grid: expected a map, or tokens with a "
-            "square number of patches. Cure: --align pool."
+            "square number of patches. Fix: --align pool."
         )
     return form if len(layer.shape) == 3 else form._replace(tokens="patches", layout="grid")

@@ -21,13 +21,13 @@ def read_ids(file: Path) -> np.ndarray:
         No such file, no text in UTF-8, or a line that can be no id, such as an empty one.
     """
     if not file.is_file():
-        raise FeatureError(f"{file}: no such file; expected ids, one a line. Cure: mend --ids.")
+        raise FeatureError(f"{file}: no such file; expected ids, one a line. Fix: mend --ids.")
     try:
         # a byte order mark, which Windows writes, is no part of the first id
         lines = file.read_text(encoding="utf-8-sig").split("\n")
     except (UnicodeDecodeError, OSError) as error:
         raise FeatureError(
-            f"{file}: not readable as text in UTF-8 ({error}). Cure: save the ids as UTF-8, such "
+            f"{file}: not readable as text in UTF-8 ({error}). Fix: save the ids as UTF-8, such "
             f"as by {command('iconv', '-f', _likely(file), '-t', 'UTF-8', str(file))} > ids.txt"
         ) from error
     lines = lines[:-1] if lines[-1] == "" else lines
@@ -35,12 +35,12 @@ def read_ids(file: Path) -> np.ndarray:
         if not line.strip():
             raise FeatureError(
                 f"{file}: line {count} is empty; expected an id on each of the {len(lines)} lines. "
-                "Cure: mend --ids."
+                "Fix: mend --ids."
             )
         if len(line) > LONGEST or "\0" in line:
             raise FeatureError(
                 f"{file}: line {count} is no id: it has {len(line):,} characters, or a NUL among "
-                f"them; expected at most {LONGEST:,}, one id a line. Cure: mend --ids; where each "
+                f"them; expected at most {LONGEST:,}, one id a line. Fix: mend --ids; where each "
                 "second one is a NUL, it is UTF-16, to be saved as UTF-8."
             )
     return np.array(lines, object)

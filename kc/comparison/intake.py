@@ -112,7 +112,7 @@ def _check_arguments(network: OwnNetwork) -> None:
         names = ", ".join(each.name for each in needed) or "nothing"
         raise NetworkError(
             f"{network.name}: its forward needs {names}; expected one argument, the pictures "
-            "(others may have defaults). Cure: wrap it in a module of yours whose forward takes "
+            "(others may have defaults). Fix: wrap it in a module of yours whose forward takes "
             "the pictures alone and fills in the rest."
         )
 
@@ -127,16 +127,16 @@ def _why_not(network: OwnNetwork, size: int, errors: list[Exception]) -> str:
     for other in SIZES:
         if other != size and any(_tried(network, other)[0].values()):
             return (
-                f"{network.name}: does not take pictures of {size} px {told}. Cure: the size it "
+                f"{network.name}: does not take pictures of {size} px {told}. Fix: the size it "
                 f"was made for, with --size; it takes {other}."
             )
     if channels not in (1, 3):
         return (
             f"{network.name}: takes {channels} channels, and pictures have 3, or 1 made grey "
-            f"{told}. Cure: wrap it in a module of yours that makes {channels} of 3."
+            f"{told}. Fix: wrap it in a module of yours that makes {channels} of 3."
         )
     return (
         f"{network.name}: takes no pictures, neither of {size} px nor of {SIZES[0]} or other usual "
-        f"sizes {told}. Cure: let net(torch.zeros(2, 3, {size}, {size})) run in Python; its "
+        f"sizes {told}. Fix: let net(torch.zeros(2, 3, {size}, {size})) run in Python; its "
         "forward must take a batch (n, 3, y, x), or (n, 1, y, x)."
     )

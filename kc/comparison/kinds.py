@@ -23,7 +23,7 @@ _MORE = {
     ".mat": "; of version 7.3: h5py.File('PATH')['NAME'][:].T",
     **dict.fromkeys((".pkl", ".pickle", ".joblib"), "; kc runs no pickles, so only if it is yours"),
 }
-_CURES = {
+_FIXES = {
     (".gz", ".bz2", ".xz", ".zst", ".zip", ".tar", ".tgz", ".7z"): "unpack it; pictures may be "
     "packed, and are named with --images",
     (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif"): "pictures are named with "
@@ -45,7 +45,7 @@ def refuse_kind(path: Path) -> NoReturn:
     what = "folder" if path.is_dir() else "file"
     raise FeatureError(
         f"{path}: a {what}, but of no kind that features are read from; expected {READ}. "
-        f"Cure: {convert(path)}."
+        f"Fix: {convert(path)}."
     )
 
 
@@ -58,7 +58,7 @@ def convert(path: Path) -> str:
     if said := renamed(path):
         return said.removeprefix("; ")
     suffix = path.suffix.lower()
-    told = next((cure for suffixes, cure in _CURES.items() if suffix in suffixes), None)
+    told = next((fix for suffixes, fix in _FIXES.items() if suffix in suffixes), None)
     if told is None:
         array = next((one for some, one in _ARRAYS.items() if suffix in some), "array of numbers")
         told = f"numpy.save('NEW.npy', {array}){_MORE.get(suffix, '')}"

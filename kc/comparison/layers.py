@@ -60,7 +60,7 @@ def layers_of(network: OwnNetwork, size: int = 224) -> list[tuple[str, Shape]]:
     if not found:
         raise NetworkError(
             f"{network.name}: none of its {len(names) - 1} nodes gives features, floats with a row "
-            "a picture, (n, units), (n, tokens, units) or (n, channels, y, x). Cure: let forward "
+            "a picture, (n, units), (n, tokens, units) or (n, channels, y, x). Fix: let forward "
             "keep pictures apart, with layers between what it takes and what it gives."
         )
     return [(name, tuple(features[name].shape[1:])) for name in found]
@@ -172,7 +172,7 @@ def _refuse(network: OwnNetwork, node: str, feature: object) -> NoReturn:
     got = f"of {feature.dtype}, {tuple(feature.shape)}" if isinstance(feature, Tensor) else ""
     raise NetworkError(
         f"{network.name}: node '{node}' gives a {type(feature).__name__} {got}; expected "
-        "(n, units), (n, tokens, units) or (n, channels, y, x). Cure: 'kc layers' lists others."
+        "(n, units), (n, tokens, units) or (n, channels, y, x). Fix: 'kc layers' lists others."
     )
 
 
@@ -189,7 +189,7 @@ def _traced[R](network: OwnNetwork, trace: Callable[[nn.Module], R]) -> R:
         raise NetworkError(
             f"{network.name}: torch.fx cannot trace it ({type(error).__name__}: {error}). Its "
             "forward branches on values (an if, an assert), or does what takes no symbols, such as "
-            "x[:, 0] = y. Cure: wrap that part in a function marked with torch.fx.wrap."
+            "x[:, 0] = y. Fix: wrap that part in a function marked with torch.fx.wrap."
         ) from error
 
 
@@ -201,7 +201,7 @@ def _forward(network: OwnNetwork, model: Any, pictures: Tensor) -> Any:
     except Exception as error:
         raise NetworkError(
             f"{network.name}: the network takes pictures of {pictures.shape[-1]} px, its graph as "
-            f"torch.fx traces it does not ({type(error).__name__}: {error!s:.300}). Cure: wrap the "
+            f"torch.fx traces it does not ({type(error).__name__}: {error!s:.300}). Fix: wrap the "
             "part that looks at values in a function marked with torch.fx.wrap."
         ) from error
 
@@ -216,7 +216,7 @@ def _check_trace(network: OwnNetwork, example: Tensor) -> None:
     plain = _outputs(network, network.model, example)
     if not plain:
         raise NetworkError(
-            f"{network.name}: gives no tensor by which its graph could be checked. Cure: let it "
+            f"{network.name}: gives no tensor by which its graph could be checked. Fix: let it "
             "return tensors, or tuples, lists or dicts of them."
         )
     if len(traced) != len(plain) or not all(map(_are_alike, traced, plain)):
@@ -224,12 +224,12 @@ def _check_trace(network: OwnNetwork, example: Tensor) -> None:
         if not all(map(_are_alike, again, plain)):
             raise NetworkError(
                 f"{network.name}: gives other outputs each time, in eval mode: it draws random "
-                f"numbers, or counts its calls. Cure: {FIXED}."
+                f"numbers, or counts its calls. Fix: {FIXED}."
             )
         raise NetworkError(
             f"{network.name}: its graph as torch.fx traces it gives other outputs than the network "
             "(a line such as F.relu_(x), whose result is not used, is lost; so are hooks on the "
-            "whole network, and a forward set on the object). Cure: write x = F.relu(x), and hooks "
+            "whole network, and a forward set on the object). Fix: write x = F.relu(x), and hooks "
             "as lines of forward."
         )
 
@@ -253,12 +253,12 @@ def _check_apart(
         if not _are_alike(value, again[node]):
             raise NetworkError(
                 f"{network.name}: node '{node}' gives other features each time, in eval mode: it "
-                f"draws random numbers, or counts its calls. Cure: {FIXED}."
+                f"draws random numbers, or counts its calls. Fix: {FIXED}."
             )
         if not _are_alike(value[:1], beside[node][:1]):
             raise NetworkError(
                 f"{network.name}: node '{node}' gives of one picture other features beside other "
-                "pictures, as a batch norm does that trains. Cure: let eval() reach it "
+                "pictures, as a batch norm does that trains. Fix: let eval() reach it "
                 "(training=self.training, no train() of its own), with running statistics."
             )
 

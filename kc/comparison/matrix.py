@@ -319,7 +319,7 @@ def _notes(fitted: _Fitted, left_out: int) -> list[str]:
     if fitted.open:
         told.append(
             f"Warning: {len(fitted.open)} of {len(fitted.fits)} fits are not finished, the first "
-            f"{fitted.open[0]}: their xdelta is too large. Cure: a higher --epochs (it is the most "
+            f"{fitted.open[0]}: their xdelta is too large. Fix: a higher --epochs (it is the most "
             "that is run), or without it."
         )
     if fitted.warned:

@@ -99,12 +99,12 @@ def check_memory(
             raise FeatureError(
                 f"{what}: g from {' x '.join(map(str, source))} to {' x '.join(map(str, target))} "
                 f"takes about {spell_bytes(needed)} of memory, {spell_bytes(free)} are free. It "
-                f"grows with the square of the channels. Cure: {_cure(target)}, or more "
+                f"grows with the square of the channels. Fix: {_fix(target)}, or more "
                 "memory."
             )
 
 
-def _cure(target: Shape) -> str:
+def _fix(target: Shape) -> str:
     if len(target) > 1:
         return "a smaller --rank, a layer of fewer channels, --align pool"
     return (

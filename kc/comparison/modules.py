@@ -28,7 +28,7 @@ def copy_of(module: nn.Module, name: str) -> nn.Module:
         except Exception as error:
             raise NetworkError(
                 f"{name}: cannot be copied ({type(error).__name__}: {error!s:.300}); kc works on a "
-                "copy, so that yours stays as it is. Cure: name a function that makes it, "
+                "copy, so that yours stays as it is. Fix: name a function that makes it, "
                 "kc.read_network('FILE.py:FUNCTION')."
             ) from error
     return ready(unwrap(copied), name)
@@ -73,14 +73,14 @@ def ready(model: nn.Module, name: str) -> nn.Module:
     """
     if isinstance(model, torch.jit.ScriptModule):
         raise NetworkError(
-            f"{name}: is compiled to TorchScript, whose layers cannot be tapped. Cure: give the "
+            f"{name}: is compiled to TorchScript, whose layers cannot be tapped. Fix: give the "
             "nn.Module it was made from, with its weights, model.state_dict()."
         )
     for key, value in chain(model.named_parameters(), model.named_buffers()):
         if is_lazy(value) or value.device.type == "meta":
             raise NetworkError(
                 f"{name}: '{key}' has no numbers ({type(value).__name__} on {value.device}); "
-                "expected a network that is ready to run. Cure: call a lazy module once, "
+                "expected a network that is ready to run. Fix: call a lazy module once, "
                 "net(torch.zeros(2, 3, 224, 224)); make one of the device 'meta' on the cpu."
             )
     return model.eval()

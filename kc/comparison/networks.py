@@ -101,7 +101,7 @@ def _refuse_transform(name: str, state: State, file: Path, classes: int | None) 
     raise NetworkError(
         f"{file}: weights for the bare name {name}, which does not say whether they want their "
         "pictures transformed (transform_input): torchvision's pretrained ones do, those trained "
-        "from scratch do not. Cure: name a function in a file of yours, "
+        "from scratch do not. Fix: name a function in a file of yours, "
         f"return torchvision.models.{name}(init_weights=False, transform_input=True{about}), or "
         "False, and give the weights beside it."
     )
@@ -123,7 +123,7 @@ def _builder(name: str) -> Callable[..., nn.Module]:
     where = "torchvision's or timm's" if there else "torchvision's, and timm is not installed"
     raise NetworkError(
         f"'{name}' is no network of {where}; nearest: {', '.join(close) or 'none'}. "
-        "Cure: mend the name, or name a function (path/file.py:function)"
+        "Fix: mend the name, or name a function (path/file.py:function)"
         f"{'.' if there else ', or: ' + command('pip', 'install', 'timm')}"
     )
 
@@ -198,7 +198,7 @@ def _called(file: Path, what: str, call: Callable[[], Any]) -> Any:
         last = [frame for frame in frames if Path(frame.filename).resolve() == file.resolve()]
         line = f"line {last[-1].lineno}: " if last else ""
         raise NetworkError(
-            f"{file}: {line}{what} raised {type(error).__name__}: {error}. Cure: try it in Python: "
+            f"{file}: {line}{what} raised {type(error).__name__}: {error}. Fix: try it in Python: "
             "the function must run without arguments and give the network."
         ) from error
 
@@ -206,7 +206,7 @@ def _called(file: Path, what: str, call: Callable[[], Any]) -> Any:
 def _checked(model: Any, name: str) -> nn.Module:
     if not isinstance(model, nn.Module):
         raise NetworkError(
-            f"{name} gives a {type(model).__name__}, expected an nn.Module. Cure: "
+            f"{name} gives a {type(model).__name__}, expected an nn.Module. Fix: "
             "return the network alone."
         )
     return model

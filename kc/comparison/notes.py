@@ -66,11 +66,11 @@ def of_rounding(letter: str, layer: str, share: float, recorded: bool) -> list[s
     """Warn where rounding to float16 is a part of a layer's variance."""
     if share < TOO_MUCH:
         return []
-    cure = "--dtype float32" if recorded else "save the features as float32"
+    fix = "--dtype float32" if recorded else "save the features as float32"
     return [
         f"Warning: {letter}'s layer {layer} is stored as float16, whose rounding makes about "
         f"{share:.2g} of its variance (its mean is far from 0, or its spread small); that counts "
-        f"as xdelta. Cure: {cure}."
+        f"as xdelta. Fix: {fix}."
     ]
 
 
@@ -112,11 +112,11 @@ def not_settled(direction: str, card: Mapping[str, Any]) -> str | None:
         return (
             f"Warning: {direction}, g is not known to be finished: the preset released ends by its "
             "schedule. Its xdelta may be too large, and p and the orders stand where that left "
-            "them. Cure: the preset paper."
+            "them. Fix: the preset paper."
         )
     return (
         f"Warning: {direction}, g is not finished after {card['epochs']} epochs: its xdelta is too "
-        "large, and its orders stand where it stopped. Cure: a higher --epochs (it is the most "
+        "large, and its orders stand where it stopped. Fix: a higher --epochs (it is the most "
         "that is run), or without it."
     )
 
@@ -131,7 +131,7 @@ def far_from_linear(direction: str, share: float, linear: float) -> str | None:
     return (
         f"Warning: {direction}, xdelta is {share:.3f}, and the best linear map with an intercept "
         f"misses {linear:.3f}. g contains all such maps but for the intercept, so {share:.3f} is "
-        "not what the source lacks: constants, or a g that found no better. Cure: --centring "
+        "not what the source lacks: constants, or a g that found no better. Fix: --centring "
         "channel where it is layer, more images, or a higher --epochs."
     )
 

@@ -44,6 +44,6 @@ def read_npz(path: Path) -> dict[str, ZippedArray]:
     # whatever a damaged file makes zipfile and numpy raise
     except Exception as error:
         raise FeatureError(
-            f"{path}: not readable as .npz ({type(error).__name__}: {error!s:.300}). Cure: "
+            f"{path}: not readable as .npz ({type(error).__name__}: {error!s:.300}). Fix: "
             "numpy.savez of arrays of numbers."
         ) from error

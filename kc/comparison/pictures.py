@@ -85,17 +85,17 @@ def read_samples(files: Files, dataset: Dataset) -> list[Sample]:
 
 def _check_places(source: Path, out: Path) -> None:
     if not source.exists():
-        raise ImageError(f"{source}: no folder and no archive there. Cure: mend --images.")
+        raise ImageError(f"{source}: no folder and no archive there. Fix: mend --images.")
     for path in (source, out):
         if not is_text(str(path.absolute())):
             raise ImageError(
                 f"{str(path.absolute())!a}: a path that is no UTF-8 text, which no card can hold. "
-                "Cure: rename the folder, or set a link to it."
+                "Fix: rename the folder, or set a link to it."
             )
     if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
         raise ImageError(
             f"{out.parent}: lies inside the folder of the pictures, {source}; what is drawn there "
-            "would be taken for a picture of yours next time. Cure: another --out."
+            "would be taken for a picture of yours next time. Fix: another --out."
         )
 
 
@@ -115,7 +115,7 @@ def _check_counts(source: Path, samples: Sequence[Sample]) -> None:
         raise ImageError(
             f"{source}: too few pictures: {found['train']} to fit g on and {found['test']} to test "
             f"it on; expected {LEAST['train']} and {LEAST['test']} at the very least, and "
-            "thousands for numbers worth reading. Cure: more pictures."
+            "thousands for numbers worth reading. Fix: more pictures."
         )
 
 

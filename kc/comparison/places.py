@@ -81,7 +81,7 @@ def refuse_inputs(places: Iterable[Path], inputs: Iterable[Path]) -> None:
             if chain[0] in above or (place.exists() and above[0] in chain):
                 raise StoreError(
                     f"{place}: kc writes here, and the place {how} {path}, which it reads. "
-                    "Nothing was touched. Cure: another --out."
+                    "Nothing was touched. Fix: another --out."
                 )
 
 
@@ -125,7 +125,7 @@ def _unusable(path: Path, error: Exception) -> StoreError:
     reason = "no name in UTF-8" if isinstance(error, UnicodeError) else error
     if os.path.islink(path) and not os.path.exists(path):  # noqa: PTH110, PTH114 - never raise
         reason = f"a link to what is not there, {path.readlink()}"
-    return StoreError(f"{text}: kc cannot write there ({reason}). Cure: another --out.")
+    return StoreError(f"{text}: kc cannot write there ({reason}). Fix: another --out.")
 
 
 def _chain(path: Path) -> list[tuple[int, int]]:

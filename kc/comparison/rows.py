@@ -42,7 +42,7 @@ def rows_of_arrays(sides: Sequence[OwnArrays], settings: CompareSettings) -> Pai
         told = " and ".join(f"{side.name} has {len(side)}" for side in sides)
         raise FeatureError(
             f"{told} rows: row i of both must be the same image (or sentence, or sound). "
-            "Cure: make both from the same list."
+            "Fix: make both from the same list."
         )
     given = [side.ids for side in sides if side.ids is not None]
     ids = given[0] if given else np.array([f"row-{n:07d}" for n in range(counts[0])], object)
@@ -74,7 +74,7 @@ def order_in(side: OwnArrays, own: np.ndarray, wanted: Sequence[str] | np.ndarra
         repeated = pd.Series(own.astype(str))
         twice = repeated[repeated.duplicated()].iloc[0]
         raise FeatureError(
-            f"{side.name}: id '{twice}' stands twice; each row has its own. Cure: mend --ids."
+            f"{side.name}: id '{twice}' stands twice; each row has its own. Fix: mend --ids."
         )
     asked = {str(name) for name in wanted}
     missing, spare = sorted(asked - set(at)), sorted(set(at) - asked)
@@ -82,7 +82,7 @@ def order_in(side: OwnArrays, own: np.ndarray, wanted: Sequence[str] | np.ndarra
         kinds = {"missing in it": missing, "only in it": spare}
         told = "; ".join(f"{len(v)} {k} ({', '.join(v[:SHOWN])})" for k, v in kinds.items() if v)
         raise FeatureError(
-            f"{side.name}: other images than those it is compared on: {told}. Cure: features of "
+            f"{side.name}: other images than those it is compared on: {told}. Fix: features of "
             "the same images, under the same ids."
         )
     return np.array([at[str(name)] for name in wanted])
@@ -102,6 +102,6 @@ def _check_counts(sides: Sequence[OwnArrays], subsets: np.ndarray) -> None:
         names = " and ".join(side.name for side in sides)
         raise FeatureError(
             f"{names}: too few rows: {found['train']} to fit g on and {found['test']} to test it "
-            f"on; expected {LEAST['train']} and {LEAST['test']} at the very least. Cure: "
+            f"on; expected {LEAST['train']} and {LEAST['test']} at the very least. Fix: "
             "more rows; --test-share says how many of them are tested on."
         )

@@ -84,7 +84,7 @@ def open_side(
     if wanted is None:
         raise FeatureError(
             f"{letter}: {network.name} is a network, so a layer must be named: --layer-{letter} "
-            "NODE, or --layers all. Cure: 'kc layers' lists the nodes."
+            "NODE, or --layers all. Fix: 'kc layers' lists the nodes."
         )
     if wanted == "all":
         shapes = dict(layers_of(network, settings.size))
@@ -103,14 +103,14 @@ def open_side(
     return ComparedSide(letter, network.name, network.weights, tapped.layers, tapped, network.files)
 
 
-def _refuse_channels_last(name: str, layers: Mapping[str, OwnLayer], cure: str) -> None:
+def _refuse_channels_last(name: str, layers: Mapping[str, OwnLayer], fix: str) -> None:
     """Refuse maps (y, x, channels), which would be read as (channels, y, x)."""
     for layer in layers.values():
         if is_channels_last(layer.shape):
             shape = " x ".join(map(str, layer.shape))
             raise FeatureError(
                 f"{name}: '{layer.name}' is {shape}, by its shape a map with its channels last; "
-                f"expected (channels, y, x). Cure: {cure}."
+                f"expected (channels, y, x). Fix: {fix}."
             )
 
 
@@ -120,7 +120,7 @@ def _network(letter: str, what: object) -> OwnNetwork:
         what = OwnNetwork(type(what).__name__, what)
     if not isinstance(what, OwnNetwork):
         raise NetworkError(
-            f"{letter} is a {type(what).__name__}, expected a network or features. Cure: an "
+            f"{letter} is a {type(what).__name__}, expected a network or features. Fix: an "
             "nn.Module, kc.read_network(NAME) or kc.read_arrays(FILE)."
         )
     return owned(what)
@@ -131,7 +131,7 @@ def _arrays_named(letter: str, what: OwnArrays, wanted: Choice) -> list[str]:
     if wanted is None and len(there) > 1:
         raise FeatureError(
             f"{letter}: {what.name} holds {len(there)} arrays ({', '.join(there[:6])}); one must "
-            f"be named. Cure: --layer-{letter} NAME, or --layers all."
+            f"be named. Fix: --layer-{letter} NAME, or --layers all."
         )
     if wanted is None or wanted == "all":
         return there
@@ -160,7 +160,7 @@ def pair_rows(
         paired = rows_of_arrays(list(arrays.values()), at.settings)
         return ComparedRows(paired.table, None, dict(zip(arrays, paired.orders, strict=True)))
     if images is None:
-        raise ImageError("a network is compared, so pictures are needed. Cure: --images FOLDER.")
+        raise ImageError("a network is compared, so pictures are needed. Fix: --images FOLDER.")
     begin_register(at.out)
     store = build_pictures(Path(images), at.out / "pictures.zarr", at.settings)
     orders = {}
@@ -168,7 +168,7 @@ def pair_rows(
         if side.ids is None:
             raise FeatureError(
                 f"{side.name}: beside a network, features need to say which picture each row is. "
-                f"Cure: --ids-{letter} FILE, one id a line: the picture's path in --images."
+                f"Fix: --ids-{letter} FILE, one id a line: the picture's path in --images."
             )
         orders[letter] = order_in(side, side.ids, store.image_ids)
     return ComparedRows(store.rows, store, orders)

@@ -43,7 +43,7 @@ class WeightDistance:
         if self.initial == 0:
             raise NetworkError(
                 f"weight distance: the initial weights ({len(self._last)} tensors) are all 0, so "
-                "nothing can be divided by their norm. Cure: choose a layer that has weights"
+                "nothing can be divided by their norm. Fix: choose a layer that has weights"
             )
 
     def update(self) -> float:

@@ -70,7 +70,7 @@ def pixel_entropy(
         raise ImageError(
             f"entropy: images of {images.shape[2]} x {images.shape[3]} pixels have none for some "
             f"cells of the grid; expected at least {settings.grid} x {settings.grid}. "
-            "Cure: larger pictures, or a smaller entropy.grid"
+            "Fix: larger pictures, or a smaller entropy.grid"
         )
     images = images.to(device)
     shape = (3, images.shape[2], images.shape[3])
@@ -106,6 +106,6 @@ def _scale(probe: Probe, settings: EntropySettings) -> Float[Tensor, " n"]:
         bad = int((~scale.isfinite()).sum())
         raise FeatureError(
             f"entropy: the feature of {bad} of {len(scale)} images is not finite; expected finite "
-            "values. Cure: look at the checkpoint's training history; it may have diverged"
+            "values. Fix: look at the checkpoint's training history; it may have diverged"
         )
     return scale

@@ -24,7 +24,7 @@ def foreground_cells(mask: Bool[Tensor, "n y x"], grid: int = 16) -> Bool[Tensor
         raise ImageError(
             f"foreground: a mask of {mask.shape[1]} x {mask.shape[2]} pixels has none for some "
             f"cells of the grid; expected at least {grid} x {grid}. "
-            "Cure: larger pictures, or a smaller entropy.grid"
+            "Fix: larger pictures, or a smaller entropy.grid"
         )
     inside = mask.double()
     return shrink(inside, grid) >= 0.5 * shrink(inside.new_ones(inside.shape), grid)

@@ -169,6 +169,6 @@ def _trained(epochs: Sequence[int]) -> list[int]:
     if not rows or list(epochs) != sorted(epochs):
         raise SettingsError(
             f"concepts.checkpoints: expected rising epochs with at least one after 0, got "
-            f"{list(epochs)}. Cure: list the epochs in order, such as 0, 2, 5, 10"
+            f"{list(epochs)}. Fix: list the epochs in order, such as 0, 2, 5, 10"
         )
     return rows

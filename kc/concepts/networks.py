@@ -98,7 +98,7 @@ def read_concept_card(plan: ConceptNetwork, folder: Path) -> dict[str, Any]:
     path = folder / plan.name / CARD
     if not path.is_file():
         raise NetworkError(
-            f"{path}: the network '{plan.name}' is not there. Cure: {fix_at(path, remake(path))}"
+            f"{path}: the network '{plan.name}' is not there. Fix: {fix_at(path, remake(path))}"
         )
     return read_product_card(path.parent)
 

@@ -71,7 +71,7 @@ def measured_pictures(
         raise ImageError(
             f"{images.path}: no picture has a mask of its foreground, so concepts on the object "
             "cannot be told from those on the background (CUB-200-2011 without its segmentations "
-            "is cropped to the bird's box and shows no ground at all). Cure: set concepts.dataset "
+            "is cropped to the bird's box and shows no ground at all). Fix: set concepts.dataset "
             "to a data set with masks, put segmentations.tgz beside CUB_200_2011.tgz, or have "
             "boxes serve: datasets.NAME.crop 1.5 and box_foreground true"
         )
@@ -82,7 +82,7 @@ def measured_pictures(
     if not mixed.any():
         raise ImageError(
             f"{images.path}: of {len(rows)} training pictures with a mask none shows both object "
-            f"and background on a grid of {grid} x {grid}. Cure: crop wider than the object's box"
+            f"and background on a grid of {grid} x {grid}. Fix: crop wider than the object's box"
         )
     kept = np.flatnonzero(mixed)[:count]
     ids = [str(name) for name in images.image_ids[rows[kept]]]

@@ -60,12 +60,11 @@ class EntropySettings:
             if getattr(self, name) < 1:
                 raise SettingsError(
                     f"entropy.{name}: expected at least 1, got {getattr(self, name)}. "
-                    "Cure: leave it out for the preset's value"
+                    "Fix: leave it out for the preset's value"
                 )
         if self.slope == "pairs" and self.draws % 2:
             raise SettingsError(
-                f"entropy.draws: slope 'pairs' wants an even number, got {self.draws}. "
-                "Cure: add one"
+                f"entropy.draws: slope 'pairs' wants an even number, got {self.draws}. Fix: add one"
             )
 
 
@@ -115,7 +114,7 @@ def preset(name: str, architecture: str, max_batch: int = 96) -> EntropySettings
     """
     if name not in _PRESETS:
         raise SettingsError(
-            f"entropy.preset: expected one of {', '.join(_PRESETS)}, got '{name}'. Cure: name one"
+            f"entropy.preset: expected one of {', '.join(_PRESETS)}, got '{name}'. Fix: name one"
         )
     weight = 6.0 if architecture.startswith("resnet") else 7.0
     return replace(_PRESETS[name], entropy_weight=weight, max_batch=max_batch)

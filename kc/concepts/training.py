@@ -128,7 +128,7 @@ def train_to_checkpoints(
         if not torch.tensor(loss).isfinite():
             raise NetworkError(
                 f"{course.name}: training diverged in epoch {epoch + 1} (loss {loss}). "
-                f"Cure: lower its rate in concepts.training (it was {course.rate})."
+                f"Fix: lower its rate in concepts.training (it was {course.rate})."
             )
         if _keep(model, epoch + 1, lessons, product):
             save_state(state, model, optimiser, history)

@@ -195,7 +195,7 @@ def _check_counts(source: FeatureArray, target: FeatureArray) -> None:
     if source.shape[0] != target.shape[0]:
         raise FeatureError(
             f"source has {source.shape[0]} images, target {target.shape[0]}: row i of both must "
-            "be the same image. Cure: record both layers from the same image store."
+            "be the same image. Fix: record both layers from the same image store."
         )
 
 
@@ -204,7 +204,7 @@ def _refuse_not_finite(values: Tensor, rows: Rows, side: str) -> None:
     if not good.all():
         first = int(np.flatnonzero(~good)[0])
         raise FeatureError(
-            f"{side}: image in row {int(rows[first])} holds NaN or infinity. Cure: check the "
+            f"{side}: image in row {int(rows[first])} holds NaN or infinity. Fix: check the "
             "network that made it (float16 overflows at 65504: record with dtype float32)."
         )
 

@@ -181,9 +181,9 @@ def _settings_of(given: dict[str, Any]) -> Consistency:
             f"{'.'.join(map(str, fault['loc']))}: {fault['msg']} (got {fault['input']!r})"
             for fault in error.errors()
         )
-        raise SettingsError(f"fit: {faults}. Cure: mend what is passed") from None
+        raise SettingsError(f"fit: {faults}. Fix: mend what is passed") from None
     if isinstance(settings.penalty, str):
-        raise SettingsError(f"fit: penalty '{settings.penalty}': expected a number. Cure: pass one")
+        raise SettingsError(f"fit: penalty '{settings.penalty}': expected a number. Fix: pass one")
     return settings
 
 
@@ -214,10 +214,10 @@ def units_of(pair: FeaturePair, rows: Rows, centring: Centring) -> Normalisation
     for side, deviation, found in zip(("source", "target"), deviations, sides, strict=True):
         if deviation <= 1e-7 * max(1.0, abs(float(found.global_mean[0]))):
             small = f" but for a standard deviation of {deviation:.2g}" if deviation else ""
-            cure = "multiply the features, if that is no rounding; else " if deviation else ""
+            fix = "multiply the features, if that is no rounding; else " if deviation else ""
             raise FeatureError(
                 f"{side}: the feature is constant over the {len(rows)} images g is fitted on"
-                f"{small}; there is nothing to reconstruct. Cure: {cure}look at the network, or "
+                f"{small}; there is nothing to reconstruct. Fix: {fix}look at the network, or "
                 "take another layer."
             )
     if centring == "layer":

@@ -219,12 +219,12 @@ def check_shapes(source: Shape, target: Shape) -> None:
         raise FeatureError(
             f"g maps vectors (d,), tokens (t, d) or maps (c, h, w) to features of the same kind; "
             f"got source {tuple(source)} and target {tuple(target)} for one image. "
-            "Cure: compare layers of the same kind, or flatten both."
+            "Fix: compare layers of the same kind, or flatten both."
         )
     if len(target) == 2 and source[0] != target[0]:
         raise FeatureError(
             f"tokens cannot be resized: source {tuple(source)} has {source[0]} of them, target "
-            f"{tuple(target)} has {target[0]}. Cure: compare layers with equal numbers of tokens."
+            f"{tuple(target)} has {target[0]}. Fix: compare layers with equal numbers of tokens."
         )
 
 

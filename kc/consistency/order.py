@@ -88,7 +88,7 @@ def cut(rows: Rows, share: float, seed: int) -> tuple[Rows, Rows]:
     if len(rows) - held < 4:
         raise FeatureError(
             f"{len(rows)} training images are too few to fit g: {held} are kept to stop on, and "
-            "at least 4 must be left. Cure: record more images, or mark more of them as training."
+            "at least 4 must be left. Fix: record more images, or mark more of them as training."
         )
     order = np.random.default_rng(derive_seed("validation", seed)).permutation(rows)
     return np.sort(order[held:]), np.sort(order[:held])

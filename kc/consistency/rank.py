@@ -46,7 +46,7 @@ def common_rank(pairs: Iterable[tuple[Shape, Shape]], images: int, settings: Con
         if settings.rank > widest:
             raise SettingsError(
                 f"rank {settings.rank:,}: the widest feature has {widest:,} channels; expected at "
-                "most these. Cure: --rank full, or a lower one."
+                "most these. Fix: --rank full, or a lower one."
             )
         return settings.rank
     if settings.rank == "full":

@@ -119,6 +119,6 @@ def check_fitting(net: ConsistencyNet, pair: FeaturePair) -> None:
     if (pair.source_shape, pair.target_shape) != (net.source_shape, net.target_shape):
         raise FeatureError(
             f"this g leads from {net.source_shape} to {net.target_shape}; got source "
-            f"{pair.source_shape} and target {pair.target_shape}. Cure: pass the layers it was "
+            f"{pair.source_shape} and target {pair.target_shape}. Fix: pass the layers it was "
             "fitted on, source first."
         )

@@ -211,7 +211,7 @@ def _missing(where: Path, url: str | None, md5: str | None) -> str:
     source = f" It is to be had at {url}{f' (md5 {md5})' if md5 else ''}." if url else ""
     return (
         f"{where}: no archive and no folder there (looked in {where.absolute().parent}).{source} "
-        "Cure: put it there, or name the folder it lies in: --config data_root=FOLDER"
+        "Fix: put it there, or name the folder it lies in: --config data_root=FOLDER"
     )
 
 
@@ -221,5 +221,5 @@ def _check(where: Path, url: str | None, expected: str | None) -> None:
         again = f" from {url}" if url else ""
         raise ImageError(
             f"{where}: its checksum is {found}, expected {expected}: truncated, or another "
-            f"archive. Cure: fetch it again{again}, or mend 'md5' or 'files' in the settings."
+            f"archive. Fix: fetch it again{again}, or mend 'md5' or 'files' in the settings."
         )

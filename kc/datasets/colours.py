@@ -59,7 +59,7 @@ def as_rgb(picture: Image.Image) -> Rgb:
         converted = _converted(picture)
     except ValueError as error:
         raise ImageError(
-            f"has colours of mode {picture.mode}, which do not become RGB ({error}). Cure: save it "
+            f"has colours of mode {picture.mode}, which do not become RGB ({error}). Fix: save it "
             "in RGB"
         ) from error
     told += converted.told
@@ -82,7 +82,7 @@ def _converted(picture: Image.Image) -> Rgb:
         numbers = "fractions" if picture.mode == "F" else "whole numbers of 32 bits"
         raise ImageError(
             f"holds {numbers} (mode {picture.mode}), and does not say which is white; expected 8 "
-            "or 16 bits. Cure: save it as one of these"
+            "or 16 bits. Fix: save it as one of these"
         )
     if picture.has_transparency_data:
         drawn = picture.convert("RGBA")

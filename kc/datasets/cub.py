@@ -81,7 +81,7 @@ def _root(files: Files) -> str:
             return root
     raise ImageError(
         f"{files.where}: neither CUB_200_2011/images.txt nor images.txt is in it: "
-        "not the layout of CUB-200-2011. Cure: point 'archive' at the official archive, or at the "
+        "not the layout of CUB-200-2011. Fix: point 'archive' at the official archive, or at the "
         "folder that holds images.txt."
     )
 
@@ -89,13 +89,13 @@ def _root(files: Files) -> str:
 def _read_list(files: Files, name: str) -> dict[int, _Line]:
     """Read ``number rest`` lines; empty ones are passed over."""
     if name not in files:
-        raise ImageError(f"{files.where}: '{name}' is missing. Cure: fetch the whole archive.")
+        raise ImageError(f"{files.where}: '{name}' is missing. Fix: fetch the whole archive.")
     try:
         text = files.read(name).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ImageError(
             f"{files.where}: {name} is not UTF-8 text ({error}). "
-            "Cure: fetch the official archive, or save the list as UTF-8."
+            "Fix: fetch the official archive, or save the list as UTF-8."
         ) from error
     lines: dict[int, _Line] = {}
     for count, line in enumerate(text.splitlines(), 1):
@@ -109,7 +109,7 @@ def _read_list(files: Files, name: str) -> dict[int, _Line]:
             raise _malformed(files, at, line, f"number {number} once, it stands above already")
         lines[int(number)] = _Line(rest.strip(), at)
     if not lines:
-        raise ImageError(f"{files.where}: {name} lists nothing. Cure: fetch the whole archive.")
+        raise ImageError(f"{files.where}: {name} lists nothing. Fix: fetch the whole archive.")
     return lines
 
 
@@ -120,7 +120,7 @@ def _is_number(text: str) -> bool:
 def _malformed(files: Files, at: str, got: str, expected: str) -> ImageError:
     return ImageError(
         f"{files.where}: {at}: expected {expected}, got '{got:.200}'. "
-        "Cure: mend the line, or fetch the official archive."
+        "Fix: mend the line, or fetch the official archive."
     )
 
 
@@ -131,13 +131,13 @@ def _check_same_numbers(
         if number not in lines:
             raise ImageError(
                 f"{files.where}: {line.at}: image {number} ('{line.text}') has no line in {name}. "
-                "Cure: fetch the official archive; its lists name the same images."
+                "Fix: fetch the official archive; its lists name the same images."
             )
     for number, line in lines.items():
         if number not in images:
             raise ImageError(
                 f"{files.where}: {line.at}: image {number} is not in images.txt. "
-                "Cure: fetch the official archive; its lists name the same images."
+                "Fix: fetch the official archive; its lists name the same images."
             )
 
 
@@ -169,7 +169,7 @@ def _picture(files: Files, root: str, line: _Line) -> str:
     if climbs(line.text) or name not in files:
         raise ImageError(
             f"{files.where}: {line.at}: '{name}' is listed but not there. "
-            "Cure: fetch the archive again, whole."
+            "Fix: fetch the archive again, whole."
         )
     return name
 
@@ -193,6 +193,6 @@ def _check_trained(files: Files, samples: list[Sample], classes: Mapping[int, _L
             line = classes[number]
             raise ImageError(
                 f"{files.where}: {line.at}: class {number} ('{line.text}') has no training image "
-                "in train_test_split.txt. Cure: take it out of the lists, or mark one of its "
+                "in train_test_split.txt. Fix: take it out of the lists, or mark one of its "
                 "images 1."
             )

@@ -86,7 +86,7 @@ def crop_box(
         raise ImageError(
             f"{files.where}: {sample.box_at}: the box of '{sample.image_id}' (x {left:g} to "
             f"{right:g}, y {top:g} to {bottom:g}) is outside its picture of {_spell(size)} px. "
-            "Cure: mend the line, or fetch the archive the lists belong to."
+            "Fix: mend the line, or fetch the archive the lists belong to."
         )
     aside, above = (widened - 1) / 2 * (right - left), (widened - 1) / 2 * (bottom - top)
     x = min(max(round(left - aside), 0), width - 1)
@@ -109,7 +109,7 @@ def _foreground(sample: Sample, size: tuple[int, int], files: Files) -> NDArray[
     if mask.size != size:
         raise ImageError(
             f"{files.where}: mask '{sample.mask}' has {_spell(mask.size)} px, its picture "
-            f"'{sample.file}' {_spell(size)}. Cure: fetch the masks of this archive."
+            f"'{sample.file}' {_spell(size)}. Fix: fetch the masks of this archive."
         )
     return _inside(mask, sample, files)
 
@@ -121,7 +121,7 @@ def _inside(mask: Image.Image, sample: Sample, files: Files) -> NDArray[np.bool_
     if mask.mode not in _INDEXED:
         raise ImageError(
             f"{files.where}: mask '{sample.mask}' is a picture of mode {mask.mode}, expected one "
-            "number a pixel (a PNG with a palette, or grey). Cure: fetch the official masks."
+            "number a pixel (a PNG with a palette, or grey). Fix: fetch the official masks."
         )
     inside: NDArray[np.bool_] = np.asarray(mask) == sample.mask_value
     return inside
@@ -142,7 +142,7 @@ def _open(name: str, sample: Sample, files: Files) -> Image.Image:
     except ImageError as error:
         raise ImageError(
             f"{files.where}: '{name}' (of image '{sample.image_id}', {len(data):,} bytes) {error}. "
-            "Cure: fetch the archive again, or take the image out of the lists."
+            "Fix: fetch the archive again, or take the image out of the lists."
         ) from error
 
 

@@ -56,7 +56,7 @@ def read_det(files: Files, dataset: Dataset) -> list[Sample]:
     if absent:
         raise ImageError(
             f"{files.where}: no listed picture has an object of {', '.join(absent)}. "
-            "Cure: take what the data set does not have out of the data set's 'synsets'."
+            "Fix: take what the data set does not have out of the data set's 'synsets'."
         )
     labels = numbered(found)
     samples = [sample._replace(label=labels[sample.class_name]) for sample in samples]
@@ -72,7 +72,7 @@ def _root(files: Files, names: Sequence[str]) -> str:
         found = f"{len(roots)} of them: {', '.join(roots)}" if roots else "none"
         raise ImageError(
             f"{files.where}: expected one folder with {last} in it, found {found}: not the layout "
-            "of ILSVRC DET. Cure: point 'archive' at the folder that holds Annotations, Data and "
+            "of ILSVRC DET. Fix: point 'archive' at the folder that holds Annotations, Data and "
             "ImageSets, or at its archive."
         )
     return roots[0]
@@ -88,19 +88,19 @@ def _listed(files: Files, names: Sequence[str], root: str) -> list[_Picture]:
         if not lists:
             raise ImageError(
                 f"{files.where}: no {subset} list '{folder}{pattern.pattern}'. "
-                "Cure: fetch the whole archive, ImageSets included."
+                "Fix: fetch the whole archive, ImageSets included."
             )
         for picture in (each for name in lists for each in _lines(files, name, subset)):
             known = found.setdefault(picture.image_id, picture)
             if known.subset != subset:
                 raise ImageError(
                     f"{files.where}: {picture.at}: '{picture.image_id}' stands already in "
-                    f"{known.at}. Cure: keep one of the two."
+                    f"{known.at}. Fix: keep one of the two."
                 )
         if subset not in {picture.subset for picture in found.values()}:
             raise ImageError(
                 f"{files.where}: no picture with objects in {', '.join(lists)}. "
-                "Cure: fetch the archive again, whole."
+                "Fix: fetch the archive again, whole."
             )
     return list(found.values())
 
@@ -120,7 +120,7 @@ def _samples(files: Files, root: str, picture: _Picture, dataset: Dataset) -> It
     if file not in files:
         raise ImageError(
             f"{files.where}: {picture.at}: '{file}' is listed but not there. "
-            "Cure: fetch the archive again, whole."
+            "Fix: fetch the archive again, whole."
         )
     annotation = f"{root}Annotations/DET/{split}/{image_id}.xml"
     for index, each in enumerate(read_annotation(files, annotation, first=0)):

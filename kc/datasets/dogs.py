@@ -64,7 +64,7 @@ def _listed(files: Files, list_name: str, subset: Subset) -> list[_Row]:
     if name is None:
         raise ImageError(
             f"{files.where}: '{list_name}' is missing, and so is lists.tar: not the layout of "
-            f"Stanford Dogs. Cure: point 'archive' at the folder that holds {', '.join(ARCHIVES)}, "
+            f"Stanford Dogs. Fix: point 'archive' at the folder that holds {', '.join(ARCHIVES)}, "
             "or what they extract to."
         )
     pictures, annotations, numbers = _read_mat(files, name)
@@ -82,7 +82,7 @@ def _read_mat(files: Files, name: str) -> tuple[list[str], list[str], list[int]]
     except ImageError as error:
         raise ImageError(
             f"{files.where}: '{name}' is no .mat file of MATLAB 5 to 7.2 ({error}). "
-            "Expected file_list, annotation_list and labels. Cure: fetch lists.tar again."
+            "Expected file_list, annotation_list and labels. Fix: fetch lists.tar again."
         ) from error
     pictures, annotations, numbers = columns
     proper = len({len(column) for column in columns}) == 1
@@ -92,7 +92,7 @@ def _read_mat(files: Files, name: str) -> tuple[list[str], list[str], list[int]]
         raise ImageError(
             f"{files.where}: {name}: expected file_list and annotation_list (names) and labels "
             f"(whole numbers), of one length; got {len(pictures)}, {len(annotations)} and "
-            f"{len(numbers)} of them. Cure: fetch lists.tar again."
+            f"{len(numbers)} of them. Fix: fetch lists.tar again."
         )
     return pictures, annotations, [int(each) for each in numbers]
 
@@ -103,7 +103,7 @@ def _check_unique(files: Files, rows: Sequence[_Row]) -> None:
         if first.setdefault(row.picture, row) is not row:
             raise ImageError(
                 f"{files.where}: {row.at}: '{row.picture}' stands already in "
-                f"{first[row.picture].at}. Cure: keep one of the two."
+                f"{first[row.picture].at}. Fix: keep one of the two."
             )
 
 
@@ -115,13 +115,13 @@ def _labels(files: Files, rows: Sequence[_Row]) -> dict[int, int]:
         if not row.breed or row.breed != breed:
             raise ImageError(
                 f"{files.where}: {row.at}: unknown class: '{row.picture}' has number {row.number}, "
-                f"which is '{breed}'. Cure: mend the list, or fetch lists.tar again."
+                f"which is '{breed}'. Fix: mend the list, or fetch lists.tar again."
             )
     twice = [number for number in breeds if list(breeds.values()).count(breeds[number]) > 1]
     if twice:
         raise ImageError(
             f"{files.where}: class '{breeds[twice[0]]}' has several numbers in the lists: {twice}. "
-            "Cure: fetch lists.tar again."
+            "Fix: fetch lists.tar again."
         )
     return {number: label for label, number in enumerate(sorted(breeds))}
 
@@ -131,13 +131,13 @@ def _samples(files: Files, row: _Row, labels: Mapping[int, int]) -> list[Sample]
     if picture not in files:
         raise ImageError(
             f"{files.where}: {row.at}: '{picture}' is listed but not there. "
-            "Cure: fetch images.tar again, whole."
+            "Fix: fetch images.tar again, whole."
         )
     dogs = read_annotation(files, f"Annotation/{row.annotation}", first=0)
     if not dogs:
         raise ImageError(
             f"{files.where}: 'Annotation/{row.annotation}' has no object. "
-            "Cure: fetch annotation.tar again."
+            "Fix: fetch annotation.tar again."
         )
     return [
         Sample(

@@ -69,7 +69,7 @@ def fetch_all(files: Sequence[Wanted], attempts: int = 5, pause: float = 2.0) ->
     """
     if not files:
         raise DownloadError(
-            f"no data set of these settings has both 'archive' and 'url'. Cure: {DOWNLOAD}"
+            f"no data set of these settings has both 'archive' and 'url'. Fix: {DOWNLOAD}"
         )
     for wanted in files:
         fetch(wanted, attempts, pause)
@@ -95,11 +95,11 @@ def _fetch(wanted: Wanted, attempts: int, pause: float) -> None:
     if expected and (found := differs(path, expected)):
         raise DownloadError(
             f"{path}: is there already, but its checksum is {found}, expected {expected}. "
-            "It was left as it is. Cure: remove it to have it fetched, or mend the settings."
+            "It was left as it is. Fix: remove it to have it fetched, or mend the settings."
         )
     if not expected and (fault := _fault(path)):
         raise DownloadError(
-            f"{path}: is there already, but {fault}. It was left as it is. Cure: remove it to "
+            f"{path}: is there already, but {fault}. It was left as it is. Fix: remove it to "
             "have it fetched, or put the whole file there."
         )
     LOG.info("%s: there already", path)
@@ -143,7 +143,7 @@ def _until_whole(wanted: Wanted, part: Path, file: BinaryIO, attempts: int, paus
                 raise DownloadError(
                     f"{url}: given up after {attempts} attempts without progress ({error}). "
                     f"{part.stat().st_size:,} bytes are kept in {part}. "
-                    "Cure: run the same command again, it goes on from there."
+                    "Fix: run the same command again, it goes on from there."
                 ) from None
             LOG.warning("%s", without_secrets(f"{url}: {error}; going on"))
             time.sleep(pause * 2 ** max(without_progress - 1, 0))
@@ -151,7 +151,7 @@ def _until_whole(wanted: Wanted, part: Path, file: BinaryIO, attempts: int, paus
         except (requests.RequestException, ValueError) as error:
             raise DownloadError(
                 f"{url}: cannot be fetched ({type(error).__name__}): no address of http, one that "
-                "leads to none or in a circle, or an answer that makes no sense. Cure: mend the "
+                "leads to none or in a circle, or an answer that makes no sense. Fix: mend the "
                 "data set's 'url' (odd letters of a password are spelled %XX), or fetch the file "
                 f"yourself and put it at {part.with_suffix('')}."
             ) from None
@@ -172,7 +172,7 @@ def _go_on(url: str, part: Path, file: BinaryIO, checked: bool) -> None:
             raise _LostError(f"status {answer.status_code}, and not of the bytes asked for")
         if answer.status_code >= 400:
             raise DownloadError(
-                f"{url}: the server answers {answer.status_code} {answer.reason}. Cure: mend the "
+                f"{url}: the server answers {answer.status_code} {answer.reason}. Fix: mend the "
                 f"data set's 'url', or fetch the file yourself and put it at {part.with_suffix('')}"
             )
         file.truncate(begin)
@@ -222,7 +222,7 @@ def _refuse_others_files(part: Path) -> None:
     if linked or strange or (_state(part).exists() and not _about(part)):
         raise DownloadError(
             f"{part}: kc did not begin this download, and would write over it. It was left as it "
-            f"is. Cure: move it (and {_state(part).name}) away, or finish it by hand as "
+            f"is. Fix: move it (and {_state(part).name}) away, or finish it by hand as "
             f"{part.with_suffix('')}."
         )
 
@@ -270,7 +270,7 @@ def _accept(url: str, part: Path, path: Path, expected: str | None) -> None:
         _state(part).unlink(missing_ok=True)
         raise DownloadError(
             f"{url}: not the file that was asked for: {fault}. Nothing of it was unpacked; it was "
-            f"moved to {aside}. Cure: where it is cut, run the same command again; else look "
+            f"moved to {aside}. Fix: where it is cut, run the same command again; else look "
             "at it, and mend 'url' or the checksum in the settings."
         )
     part.replace(path)
@@ -287,7 +287,7 @@ def _fault(path: Path) -> str:
     try:
         check_whole(path)
     except ImageError as error:
-        return f"{error}".partition(" Cure: ")[0].removeprefix(f"{path}: ").removesuffix(".")
+        return f"{error}".partition(" Fix: ")[0].removeprefix(f"{path}: ").removesuffix(".")
     return ""
 
 
@@ -300,7 +300,7 @@ def _only_writer(part: Path) -> Iterator[BinaryIO]:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise DownloadError(
-                    f"{part}: another process is fetching it. Cure: wait for it to end, or stop it."
+                    f"{part}: another process is fetching it. Fix: wait for it to end, or stop it."
                 ) from None
             # one that was renamed between the two is somebody's checked file
             if part.exists() and os.path.samestat(part.stat(), os.fstat(file.fileno())):
@@ -315,10 +315,10 @@ def _disk(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise DownloadError(
-                f"{path}: no space left on the disk. Cure: make room and run the same command "
+                f"{path}: no space left on the disk. Fix: make room and run the same command "
                 "again, it goes on from there."
             ) from error
         raise DownloadError(
             f"{path}: cannot be written or read beside it ({error.strerror}: "
-            f"{error.filename or path}). Cure: another 'data_root', or mend that."
+            f"{error.filename or path}). Fix: another 'data_root', or mend that."
         ) from error

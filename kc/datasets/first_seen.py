@@ -39,7 +39,7 @@ def first_seen(path: Path) -> dict[str, dict[str, str]]:
             fault = "a checksum is none"
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         fault = repr(error)
-    raise DownloadError(f"{kept}: not readable ({fault}). Cure: mend or remove it.")
+    raise DownloadError(f"{kept}: not readable ({fault}). Fix: mend or remove it.")
 
 
 def record_seen(url: str, path: Path) -> None:

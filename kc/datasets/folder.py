@@ -87,7 +87,7 @@ def read_folder(files: Files, dataset: Dataset) -> list[Sample]:
     return samples
 
 
-def pictures_in(files: Files, cure: str) -> list[Parts]:
+def pictures_in(files: Files, fix: str) -> list[Parts]:
     """List the pictures of a folder or archive by their suffixes.
 
     What is passed over is counted in ``files.passed``, by its suffix or the reason, and logged.
@@ -95,7 +95,7 @@ def pictures_in(files: Files, cure: str) -> list[Parts]:
     Raises
     ------
     ImageError
-        There is none (ends with ``cure``), or the name of one is no UTF-8.
+        There is none (ends with ``fix``), or the name of one is no UTF-8.
     """
     names = [PurePosixPath(name) for name in files.names()]
     shown = [
@@ -108,7 +108,7 @@ def pictures_in(files: Files, cure: str) -> list[Parts]:
     if not pictures:
         raise ImageError(
             f"{files.where}: no picture in it ({', '.join(SUFFIXES)}); "
-            f"{spell_passed(files.passed) or 'no file'} there. Cure: {cure}."
+            f"{spell_passed(files.passed) or 'no file'} there. Fix: {fix}."
         )
     _check_names(files, pictures)
     if files.passed:
@@ -157,7 +157,7 @@ def _check_names(files: Files, pictures: Sequence[Parts]) -> None:
     odd = ["/".join(parts) for parts in pictures if not is_text("/".join(parts))]
     if odd:
         raise ImageError(
-            f"{files.where}: the name {odd[0]!a} is no UTF-8 text ({len(odd)} such). Cure: "
+            f"{files.where}: the name {odd[0]!a} is no UTF-8 text ({len(odd)} such). Fix: "
             "rename, e.g. with convmv -f latin1 -t utf8 -r --notest FOLDER; names in an archive: "
             "unpack it first."
         )
@@ -204,7 +204,7 @@ def parts_named(files: Files, inner: Sequence[Parts]) -> dict[str, SplitPart] | 
         if part in found:
             raise ImageError(
                 f"{files.where}: has {found[part]}/ and {name}/, two names of one part. "
-                "Cure: keep one of them there."
+                "Fix: keep one of them there."
             )
         found[part] = name
     others = sorted(set(within) - set(named))
@@ -220,7 +220,7 @@ def parts_named(files: Files, inner: Sequence[Parts]) -> dict[str, SplitPart] | 
             beside += f" and {next(found[part] for part in ('test', 'val') if part in found)}/"
         raise ImageError(
             f"{files.where}: '{(twins or others)[0]}' lies beside {beside}. Expected either these "
-            f"or class folders. Cure: move it away, or call it one of {', '.join(PARTS)}."
+            f"or class folders. Fix: move it away, or call it one of {', '.join(PARTS)}."
         )
     return None
 
@@ -246,7 +246,7 @@ def given_subsets(
     for needed in ("train", tested):
         if needed not in named.values():
             raise ImageError(
-                f"{files.where}: has {', '.join(sorted(named))}/ but no {needed}/. Cure: give "
+                f"{files.where}: has {', '.join(sorted(named))}/ but no {needed}/. Fix: give "
                 "train/ and test/ (or val/), or the class folders alone for a drawn split."
             )
     kept: dict[SplitPart, Subset] = {"train": "train", tested: "test"}
@@ -280,6 +280,6 @@ def _class_of(files: Files, parts: Parts, level: int) -> str:
     if len(parts) < level + 2:
         raise ImageError(
             f"{files.where}: '{'/'.join(parts)}' lies in no class folder. "
-            "Cure: move it into one, or away."
+            "Fix: move it into one, or away."
         )
     return parts[level]

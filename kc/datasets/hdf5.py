@@ -20,7 +20,7 @@ from kc.plans.commands import command
 DEPTH = 8
 """Of virtual data sets of virtual data sets; deeper ones are taken for a ring."""
 _PREFIX = "HDF5_VDS_PREFIX"
-_COPY = "Cure: copy the array into the file, h5py: file['copy'] = array[:]"
+_COPY = "Fix: copy the array into the file, h5py: file['copy'] = array[:]"
 
 
 class Opened(NamedTuple):
@@ -81,7 +81,7 @@ def _h5py(path: Path) -> Any:
     except ImportError:
         raise FeatureError(
             f"{path}: reading HDF5 needs h5py, which is not installed. "
-            f"Cure: save the array as .npy, or: {command('pip', 'install', 'h5py')}"
+            f"Fix: save the array as .npy, or: {command('pip', 'install', 'h5py')}"
         ) from None
 
 
@@ -95,7 +95,7 @@ def _readable(path: Path) -> Iterator[None]:
     except Exception as error:
         reason = str(error) or type(error).__name__
         raise FeatureError(
-            f"{path}: not readable as HDF5 ({reason:.300}): damaged, or of another kind. Cure: "
+            f"{path}: not readable as HDF5 ({reason:.300}): damaged, or of another kind. Fix: "
             "copy or write it again; numpy.save of one array is read too."
         ) from error
 
@@ -177,7 +177,7 @@ class _Sources:
             if (missing := _chunks_missing(array)) > 0:
                 raise FeatureError(
                     f"{self.path}: '{array.name.strip('/')}' lacks {missing} of its chunks, which "
-                    f"would be read as {array.fillvalue}. Cure: write it again, whole."
+                    f"would be read as {array.fillvalue}. Fix: write it again, whole."
                 )
             return
         if depth == DEPTH:

@@ -65,6 +65,6 @@ def check_trained(files: Files, samples: Sequence[Sample]) -> None:
         if sample.label not in trained:
             raise ImageError(
                 f"{files.where}: class '{sample.class_name}' has no training image "
-                f"('{sample.image_id}' is a test image). Cure: take the class out, or move one "
+                f"('{sample.image_id}' is a test image). Fix: take the class out, or move one "
                 "of its images to the training list."
             )

@@ -55,7 +55,7 @@ def no_archive(where: Path, what: str) -> str:
     """Word what a file is told by that is no archive but something else."""
     return (
         f"{where}: no archive that kc reads, it is {what.removeprefix('a damaged ')}. Expected a "
-        "tar (plain, or packed by gzip, bzip2 or xz), a zip or a folder. Cure: where it was "
+        "tar (plain, or packed by gzip, bzip2 or xz), a zip or a folder. Fix: where it was "
         "fetched, fetch it again; else unpack it, and give the folder."
     )
 
@@ -105,5 +105,5 @@ def _judge(where: Path, member: tarfile.TarInfo) -> None:
     if fault:
         raise ImageError(
             f"{where}: member '{member.name}' is not safe: {fault}. "
-            "Nothing was read. Cure: fetch the official archive."
+            "Nothing was read. Fix: fetch the official archive."
         )

@@ -65,7 +65,7 @@ def unpack_to(where: Path, unpack: Unpacker, target: BinaryIO, limits: Limits) -
     except OSError as error:
         raise ImageError(
             f"{where}: no room to unpack it ({error.strerror} after {total:,} bytes). "
-            "Cure: free space on the disk of the results, or give an extracted folder."
+            "Fix: free space on the disk of the results, or give an extracted folder."
         ) from error
 
 
@@ -85,5 +85,5 @@ def truncated(where: Path, error: object) -> str:
     """Word what a broken archive is told by."""
     return (
         f"{where}: truncated or no tar archive ({error}). "
-        "Cure: fetch it again, whole; give 'md5' to have it checked."
+        "Fix: fetch it again, whole; give 'md5' to have it checked."
     )

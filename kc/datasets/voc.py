@@ -52,7 +52,7 @@ def read_voc(files: Files, dataset: Dataset) -> list[Sample]:
         if picture not in files:
             raise ImageError(
                 f"{files.where}: {at}: '{picture}' is listed but not there. "
-                "Cure: fetch the archive again, whole."
+                "Fix: fetch the archive again, whole."
             )
         objects = read_annotation(files, f"{root}Annotations/{image_id}.xml", first=1)
         samples += _samples(files, root, image_id, objects, subset, dataset.difficult)
@@ -69,12 +69,12 @@ def _root(files: Files) -> str:
     if len(roots) > 1:
         raise ImageError(
             f"{files.where}: holds several years: {', '.join(roots)}. "
-            "Cure: point 'archive' at the folder of one, or at its archive."
+            "Fix: point 'archive' at the folder of one, or at its archive."
         )
     if not roots:
         raise ImageError(
             f"{files.where}: no VOCdevkit/VOC*/{last} in it: not the layout of Pascal VOC. "
-            "Cure: point 'archive' at the official training archive, or at the folder VOCdevkit."
+            "Fix: point 'archive' at the official training archive, or at the folder VOCdevkit."
         )
     return roots[0]
 
@@ -85,7 +85,7 @@ def _listed(files: Files, root: str) -> dict[str, tuple[Subset, str]]:
     for file, subset in _LISTS.items():
         name = f"{root}{_LIST_FOLDER}{file}"
         if name not in files:
-            raise ImageError(f"{files.where}: '{name}' is missing. Cure: fetch the whole archive.")
+            raise ImageError(f"{files.where}: '{name}' is missing. Fix: fetch the whole archive.")
         lines = files.read(name).decode("utf-8", errors="replace").splitlines()
         for count, line in enumerate(lines, 1):
             if not line.strip():
@@ -94,12 +94,12 @@ def _listed(files: Files, root: str) -> dict[str, tuple[Subset, str]]:
             if image_id in listed:
                 raise ImageError(
                     f"{files.where}: {at}: '{image_id}' stands already in "
-                    f"{listed[image_id][1]}. Cure: keep one of the two."
+                    f"{listed[image_id][1]}. Fix: keep one of the two."
                 )
             listed[image_id] = (subset, at)
         if subset not in {each for each, _ in listed.values()}:
             raise ImageError(
-                f"{files.where}: '{name}' lists nothing. Cure: fetch the archive again."
+                f"{files.where}: '{name}' lists nothing. Fix: fetch the archive again."
             )
     return listed
 
@@ -116,7 +116,7 @@ def _samples(
         if each.name not in SUPERCLASSES:
             raise ImageError(
                 f"{files.where}: {each.at}: unknown class '{each.name}'; VOC's are "
-                f"{', '.join(NAMES)}. Cure: mend the name, or use the layout 'folder'."
+                f"{', '.join(NAMES)}. Fix: mend the name, or use the layout 'folder'."
             )
         if each.difficult and not difficult:
             continue

@@ -37,7 +37,7 @@ def read_annotation(files: Files, name: str, first: int) -> list[Annotated]:
     if name not in files:
         raise ImageError(
             f"{files.where}: the annotation '{name}' is missing: its picture's objects are not "
-            "known. Cure: fetch the annotations again, whole, or take the picture out of the lists."
+            "known. Fix: fetch the annotations again, whole, or take the picture out of the lists."
         )
     found = enumerate(_parsed(files, name).findall("object"), 1)
     return [_annotated(files, f"{name} object {count}", each, first) for count, each in found]
@@ -50,12 +50,12 @@ def _parsed(files: Files, name: str) -> ElementTree.Element:
         if "<!DOCTYPE" in text or "<!ENTITY" in text:
             raise ImageError(
                 f"{files.where}: '{name}' declares a document type; refused, annotations have "
-                "none. Cure: fetch the official archive."
+                "none. Fix: fetch the official archive."
             )
         return ElementTree.fromstring(text)  # noqa: S314, nothing is declared, so none expands
     except (ElementTree.ParseError, UnicodeDecodeError) as error:
         raise ImageError(
-            f"{files.where}: '{name}' is no XML in UTF-8 ({error}). Cure: fetch the archive again."
+            f"{files.where}: '{name}' is no XML in UTF-8 ({error}). Fix: fetch the archive again."
         ) from error
 
 
@@ -71,7 +71,7 @@ def _annotated(files: Files, at: str, element: ElementTree.Element, first: int) 
     if not (name and proper):
         raise ImageError(
             f"{files.where}: {at}: expected a name and a bndbox with xmin < xmax and ymin < ymax "
-            f"in px, got '{name}' and {corners}. Cure: mend it, or fetch the official archive."
+            f"in px, got '{name}' and {corners}. Fix: mend it, or fetch the official archive."
         )
     box = Box(left - first, top - first, right, bottom)
     return Annotated(name, box, (element.findtext("difficult") or "").strip() == "1", at)

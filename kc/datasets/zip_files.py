@@ -53,7 +53,7 @@ class ZipFiles(Indexed[zipfile.ZipInfo]):
                 return file.read(most)
         except _FAULTS as error:
             raise ImageError(
-                f"{self.where}: '{member.filename}' cannot be unpacked ({error}). Cure: fetch the "
+                f"{self.where}: '{member.filename}' cannot be unpacked ({error}). Fix: fetch the "
                 "archive again, whole; or unpack it yourself, and give the folder."
             ) from error
 
@@ -66,11 +66,11 @@ class ZipFiles(Indexed[zipfile.ZipInfo]):
             if climbs(member.filename):
                 raise ImageError(
                     f"{self.where}: member '{member.filename}' is not safe: its path leaves the "
-                    "folder. Nothing was read. Cure: fetch the official archive."
+                    "folder. Nothing was read. Fix: fetch the official archive."
                 )
             if member.flag_bits & _ENCRYPTED:
                 raise ImageError(
-                    f"{self.where}: '{name}' is encrypted. Cure: unpack the archive with its "
+                    f"{self.where}: '{name}' is encrypted. Fix: unpack the archive with its "
                     "password, and give the folder."
                 )
             total += member.file_size
@@ -90,5 +90,5 @@ def _cut(where: Path, error: Exception) -> str:
     """Word what a broken zip is told by."""
     return (
         f"{where}: begins as a zip archive does, but is truncated or damaged ({error}). "
-        "Cure: fetch it again, whole; or unpack it yourself, and give the folder."
+        "Fix: fetch it again, whole; or unpack it yourself, and give the folder."
     )

@@ -90,7 +90,7 @@ def refuse_full_disk(settings: Settings, plans: Mapping[str, StudyPlan]) -> str:
     if missing <= free or not settings.storage.check_disk:
         return said
     raise RoomError(
-        f"{said}: {spell_bytes(missing - free)} too little. Cure: make room; or drop stores after "
+        f"{said}: {spell_bytes(missing - free)} too little. Fix: make room; or drop stores after "
         "their last use (storage.drop: [activations, components]), or keep them elsewhere "
         "(storage.root); or fewer studies; or run all the same: "
         "--config 'storage={check_disk: false}'."

@@ -103,7 +103,7 @@ def images_of(settings: Settings, dataset: str) -> int:
         return about.generated.classes * about.generated.images_per_class
     raise SettingsError(
         f"datasets.{dataset}.images is not set and its pictures lie in an archive, which "
-        "'kc plan' does not open. Cure: set it to the number of images the archive holds."
+        "'kc plan' does not open. Fix: set it to the number of images the archive holds."
     )
 
 

@@ -22,7 +22,7 @@ _ASIDE = re.compile(r"\.(?P<name>.+)\.(?P<host>[0-9a-f]{8})-(?P<process>\d+)-[0-
 _SWEPT: set[Path] = set()
 _AGAIN = "run the same command again, it goes on from there"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-_CURES = {
+_FIXES = {
     **dict.fromkeys(_FULL, f"make room and {_AGAIN}"),
     errno.EFBIG: f"raise the limit (ulimit -f) and {_AGAIN}",
     errno.EROFS: "write elsewhere (another --out or results folder)",
@@ -122,12 +122,12 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _CURES:
+        if error.errno not in _FIXES:
             raise
         what = "no space left on the disk" if error.errno in _FULL else "cannot be written"
         raise StoreError(
             f"{path}: {what} ({error.strerror}). What is written is whole; "
-            f"cure: {_CURES[error.errno]}."
+            f"fix: {_FIXES[error.errno]}."
         ) from error
 
 

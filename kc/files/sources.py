@@ -68,7 +68,7 @@ class Source:
         if digest_of(self.paths, self.records) != self.digest:
             raise SourceError(
                 f"{spell(self.paths)}: changed while it was read, so what was made is of neither "
-                "state. Cure: wait until nothing writes there, and run the same command again."
+                "state. Fix: wait until nothing writes there, and run the same command again."
             )
 
 
@@ -201,7 +201,7 @@ def _read(file: _File) -> str:
         raise SourceError(f"{file.path}: cannot be read: {error.strerror}.") from error
     if not _stamp(before) == _stamp(after) == file.stamp or not stat.S_ISREG(after.st_mode):
         raise SourceError(
-            f"{file.path}: changed while it was read. Cure: wait until nothing writes there, and "
+            f"{file.path}: changed while it was read. Fix: wait until nothing writes there, and "
             "run the same command again."
         )
     return str(digest.hexdigest())

@@ -70,7 +70,7 @@ def build_image_store(
     if dataset.layout not in LAYOUTS:
         raise ImageError(
             f"{out}: layout '{dataset.layout}' has no pictures of its own, expected one of "
-            f"{', '.join(LAYOUTS)}. Cure: kc.images.build_mixture_store, from its parts' stores."
+            f"{', '.join(LAYOUTS)}. Fix: kc.images.build_mixture_store, from its parts' stores."
         )
     out.parent.mkdir(parents=True, exist_ok=True)
     with _open_source(dataset, archive, out) as files:

@@ -25,6 +25,6 @@ def pictures_by_id(path: Path, ids: Sequence[str]) -> UInt8[np.ndarray, "n 3 y x
         raise StoreError(
             f"{path}: no picture '{missing[0]}' among its {len(at)} ({len(missing)} of "
             f"{len(ids)} are not there). Components and pictures must come from one image store. "
-            f"Cure: {store.mend}"
+            f"Fix: {store.mend}"
         )
     return store["image"][np.asarray([at[image_id] for image_id in ids], np.int64)]

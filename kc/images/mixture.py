@@ -86,7 +86,7 @@ def _common_size(parts: Mapping[str, Store]) -> int:
         spelled = ", ".join(f"{name} {size} px" for name, size in sizes.items())
         raise ImageError(
             f"a mixture needs pictures of one size, its parts have: {spelled}. "
-            "Cure: give the parts the same datasets.NAME.size"
+            "Fix: give the parts the same datasets.NAME.size"
         )
     return next(iter(sizes.values()))
 

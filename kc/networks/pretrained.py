@@ -28,7 +28,7 @@ def weights_file(architecture: str, weights: str) -> Path:
         path = Path(weights)
         if not path.is_file():
             raise NetworkError(
-                f"networks.{architecture}.weights: no file '{path}'. Cure: give the path of a "
+                f"networks.{architecture}.weights: no file '{path}'. Fix: give the path of a "
                 "state dict (.pth or .safetensors), or 'imagenet'"
             )
         return path
@@ -36,7 +36,7 @@ def weights_file(architecture: str, weights: str) -> Path:
     path = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
     if not path.is_file():
         raise NetworkError(
-            f"networks.{architecture}.weights is 'imagenet', but '{path}' is not there. Cure: "
+            f"networks.{architecture}.weights is 'imagenet', but '{path}' is not there. Fix: "
             f"fetch {url} into that folder, or set weights: null to train from scratch"
         )
     return path
@@ -58,9 +58,9 @@ def load_pretrained(model: nn.Module, architecture: str, file: Path) -> list[str
     """
     last = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)][-1]
     fresh = [name for name in model.state_dict() if name.startswith(f"{last}.")]
-    cure = (
+    fix = (
         f"the weights of {architecture}, with networks.{architecture} at width 1, head_units null "
         "and small_input false."
     )
-    load_into(model, read_state(file), file, fresh, cure)
+    load_into(model, read_state(file), file, fresh, fix)
     return fresh

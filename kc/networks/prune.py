@@ -52,7 +52,7 @@ def solve_multiples(model: nn.Module, removed: float) -> Multiples:
     if not 0 <= removed <= 1:
         raise NetworkError(
             f"pruning: removed is {removed}, expected a share of the weights between 0 and 1. "
-            "Cure: write 93.3 % as 0.933."
+            "Fix: write 93.3 % as 0.933."
         )
     convolutions = _bisect(_layers(model, nn.Conv2d), removed, "convolutions")
     return Multiples(convolutions, _bisect(_layers(model, nn.Linear), removed, "FC layers"))
@@ -84,7 +84,7 @@ def apply_masks(model: nn.Module, s_conv: float, s_fc: float) -> None:
     if prune.is_pruned(model):
         raise NetworkError(
             "pruning: the model carries masks already, and its weights' deviation would be that "
-            "of what is left. Cure: start from the unpruned network, or bake() it first."
+            "of what is left. Fix: start from the unpruned network, or bake() it first."
         )
     _mask(_layers(model, nn.Conv2d), s_conv)
     _mask(_layers(model, nn.Linear), s_fc)
@@ -144,6 +144,6 @@ def _bisect(layers: Sequence[nn.Conv2d | nn.Linear], removed: float, group: str)
         raise NetworkError(
             f"pruning: no multiple of the deviation removes {removed:.2%} of the {group}' "
             f"weights; {middle:.6g} removes {found / len(scores):.2%}, because many weights are of "
-            "one size. Cure: prune a trained network that was not pruned before."
+            "one size. Fix: prune a trained network that was not pruned before."
         )
     return middle

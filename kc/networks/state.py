@@ -46,14 +46,14 @@ def read_state(file: Path) -> State:
         keys = ", ".join(map(str, found)) if isinstance(found, Mapping) else ""
         holds = f"the keys {keys}" if keys else type(found).__name__
         raise NetworkError(
-            f"{file}: no tensors by name in it, but {holds:.200}. Cure: save the network's own, "
+            f"{file}: no tensors by name in it, but {holds:.200}. Fix: save the network's own, "
             "torch.save(model.state_dict(), FILE)"
         )
     for name, value in tensors.items():
         if fault := _fault(value):
             raise NetworkError(
                 f"{file}: '{name:.200}' of shape {tuple(value.shape)} {fault}; expected a tensor "
-                "whose numbers all lie in the file. Cure: save plain copies, "
+                "whose numbers all lie in the file. Fix: save plain copies, "
                 "torch.save({n: v.to_dense().clone() for n, v in model.state_dict().items()}, FILE)"
             )
     return {name: _plain(value) for name, value in tensors.items()}
@@ -81,7 +81,7 @@ def _by_name(file: Path, found: Any) -> State:
             waiting += [((*path, k), v) for k, v in named.items() if isinstance(v, Mapping)]
     if cut and not tensors:
         raise NetworkError(
-            f"{file}: holds dicts in dicts, {DEPTH} deep or without an end. Cure: save the "
+            f"{file}: holds dicts in dicts, {DEPTH} deep or without an end. Fix: save the "
             "network's own, torch.save(model.state_dict(), FILE)"
         )
     levels = zip(*(path[:-1] for path in tensors), strict=False)
@@ -104,7 +104,7 @@ def _read(file: Path) -> Any:
         reason = re.sub(r"\x1b\[\d*m", "", str(error)).strip().partition("\n")[0]
         raise NetworkError(
             f"{file}: not readable as weights ({type(error).__name__}: {reason:.200}). Damaged, or "
-            "it holds Python objects beside tensors, which kc refuses to run. Cure: save tensors "
+            "it holds Python objects beside tensors, which kc refuses to run. Fix: save tensors "
             "alone, torch.save(model.state_dict(), FILE)"
         ) from error
 

@@ -104,7 +104,7 @@ def train_tail(
         history.append({"epoch": epoch + 1} | found._asdict())
         if not np.isfinite(found.loss):
             raise NetworkError(
-                f"tail: training diverged in epoch {epoch + 1} (loss {found.loss}). Cure: "
+                f"tail: training diverged in epoch {epoch + 1} (loss {found.loss}). Fix: "
                 f"lower the tail's learning rate (it was {found.learning_rate:.3g})."
             )
     return TailResult(model.eval(), pd.DataFrame(history))
@@ -173,7 +173,7 @@ def fresh_tail(tail: nn.Module, seed: int) -> nn.Module:
             elif any(True for _ in module.parameters(recurse=False)):
                 raise NetworkError(
                     f"tail: '{name or type(module).__name__}' holds parameters and no "
-                    "reset_parameters() to draw them anew by. Cure: cut the network above it."
+                    "reset_parameters() to draw them anew by. Fix: cut the network above it."
                 )
     return fresh
 
@@ -213,7 +213,7 @@ def subset_labels(labels: Int[Tensor, " n"], classes: Sequence[int]) -> Int[Tens
     if strange:
         raise NetworkError(
             f"subset of classes: labels {strange} are not among the classes kept, {list(classes)}. "
-            "Cure: take the rows of these classes only."
+            "Fix: take the rows of these classes only."
         )
     return torch.tensor([place[name] for name in labels.tolist()], dtype=torch.int64)
 
@@ -227,7 +227,7 @@ def check_fit(tail: nn.Module, features: Features, labels: Tensor) -> None:
         )
     if not any(True for _ in tail.parameters()):
         raise NetworkError(
-            "tail: there is nothing above the tap to train. Cure: cut at an earlier layer."
+            "tail: there is nothing above the tap to train. Fix: cut at an earlier layer."
         )
     sample = features.batch(np.arange(2)).to(_device(tail))
     was = tail.training
@@ -236,7 +236,7 @@ def check_fit(tail: nn.Module, features: Features, labels: Tensor) -> None:
             classes = tail.eval()(sample).shape[1]
     except RuntimeError as error:
         raise NetworkError(
-            f"tail: it cannot take features of shape {tuple(sample.shape[1:])} ({error}). Cure: "
+            f"tail: it cannot take features of shape {tuple(sample.shape[1:])} ({error}). Fix: "
             "features must have the channels of the layer it was cut at; set networks.*.width so."
         ) from None
     finally:

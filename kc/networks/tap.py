@@ -135,7 +135,7 @@ def split(model: nn.Module, node: str, example: Tensor) -> tuple[nn.Module, nn.M
         if around:
             raise NetworkError(
                 f"node '{node}' does not cut the network: '{around[0].name}' leads around it to "
-                f"'{late.name}'. Cure: take a node all paths go through, such as a block's sum."
+                f"'{late.name}'. Fix: take a node all paths go through, such as a block's sum."
             )
     head, tail = _head(model, before, cut), _tail(model, before, after, cut)
     head.train(model.training)

@@ -124,7 +124,7 @@ def train_network(
         if not np.isfinite(history[-1]["loss"]):
             raise NetworkError(
                 f"{name}: training diverged in epoch {epoch + 1} (loss {history[-1]['loss']}). "
-                f"Cure: lower training.learning_rate (it was {hyper.learning_rate})."
+                f"Fix: lower training.learning_rate (it was {hyper.learning_rate})."
             )
         if (epoch + 1) % hyper.recipe.checkpoint_epochs == 0 and epoch + 1 < hyper.epochs:
             save_state(state, model, optimiser, history)

@@ -27,7 +27,7 @@ def load_into(
     state: State,
     file: Path,
     fresh: Collection[str] = (),
-    cure: str = AS_SAVED,
+    fix: str = AS_SAVED,
 ) -> str:
     """Put a state dict into a network; every weight must find its place, and be of its shape.
 
@@ -37,7 +37,7 @@ def load_into(
     ----------
     fresh
         Names of the network's that keep what they have, whatever the state dict has for them.
-    cure
+    fix
         What to do about a state dict of another network, for the message.
 
     Raises
@@ -54,17 +54,17 @@ def load_into(
     faults = _faults(taken, wanted)
     if faults:
         kinds = {"missing in the file": [], "left over": left} | faults
-        cure = FLOATS if set(faults) == {KIND} else cure
+        fix = FLOATS if set(faults) == {KIND} else fix
         listed = [f"{len(names)} {kind} ({some(names)})" for kind, names in kinds.items() if names]
         raise NetworkError(
             f"{file}: not the weights of this network ({len(own)} tensors): {'; '.join(listed)}. "
-            f"Cure: {cure}"
+            f"Fix: {fix}"
         )
     try:
         model.load_state_dict(taken, strict=False)
     except RuntimeError as error:  # torch cannot convert every type of number
         told = " ".join(str(error).split())
-        raise NetworkError(f"{file}: {told:.300}. Cure: {FLOATS}") from error
+        raise NetworkError(f"{file}: {told:.300}. Fix: {FLOATS}") from error
     if left:
         LOG.warning("%s: %d left over, not taken (%s)", file, len(left), some(left))
     return f"{len(left)} left over ({some(left)})" if left else ""
@@ -193,7 +193,7 @@ def _prefix_of(
             names = f"'{full[0]}' and '{other}'"
             raise NetworkError(
                 f"{file}: holds this network twice, behind {names}, with different numbers; "
-                "expected one. Cure: save the one you mean alone, a dict of its tensors without "
+                "expected one. Fix: save the one you mean alone, a dict of its tensors without "
                 f"'{full[0]}' before their names, torch.save(DICT, FILE)."
             )
     return full[0]

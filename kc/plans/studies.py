@@ -38,14 +38,14 @@ def plan_of(settings: Settings, study: str) -> StudyPlan:
     plan = STUDIES[study].plan(section, others)
     if not plan.networks and not plan.inputs:
         raise SettingsError(
-            f"{study}: its layers or tasks are empty, so there is nothing to do. Cure: name one "
+            f"{study}: its layers or tasks are empty, so there is nothing to do. Fix: name one "
             "or more, or leave the key out to have the default"
         )
     longest = max((fit.name for fit in plan.fits), key=len, default="")
     if len(longest) > LONGEST:
         raise SettingsError(
             f"{study}: the file name {longest[:40]}... has {len(longest)} characters, expected at "
-            f"most {LONGEST}. Cure: shorter names of data set, layer or superclass"
+            f"most {LONGEST}. Fix: shorter names of data set, layer or superclass"
         )
     return plan
 

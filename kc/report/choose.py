@@ -43,14 +43,14 @@ def choose_filters(
     if whole.shape != part.shape:
         raise FeatureError(
             f"part: shape {part.shape}; expected the whole's, {whole.shape}. "
-            "Cure: pass the same images and the same layer of both."
+            "Fix: pass the same images and the same layer of both."
         )
     of_whole, of_part = _channel_variances(whole, "whole"), _channel_variances(part, "part")
     live = live_channels(of_whole)
     if not 0 <= count <= live.sum():
         raise FeatureError(
             f"count: {count} filters asked for; {live.sum()} of {len(live)} channels vary enough "
-            "to be shown. Cure: ask for fewer."
+            "to be shown. Fix: ask for fewer."
         )
     share = np.full(len(live), -np.inf)
     share[live] = of_part[live] / of_whole[live]
@@ -87,7 +87,7 @@ def choose_images(
         raise FeatureError(f"channel: {channel}; expected 0 to {part.shape[1] - 1}, as part has.")
     if not 0 <= count <= len(part):
         raise FeatureError(
-            f"count: {count} images asked for; part has {len(part)}. Cure: ask for fewer."
+            f"count: {count} images asked for; part has {len(part)}. Fix: ask for fewer."
         )
     strength = np.square(part[:, channel].astype(np.float64)).mean((1, 2))
     refuse_not_finite(strength, f"part, channel {channel}")
@@ -114,7 +114,7 @@ def refuse_not_finite(values: np.ndarray, name: str) -> None:
     """
     if not np.isfinite(values).all():
         raise FeatureError(
-            f"{name}: holds NaN or infinity. Cure: check the features (float16 overflows at "
+            f"{name}: holds NaN or infinity. Fix: check the features (float16 overflows at "
             "65504: keep them as float32)."
         )
 
@@ -131,5 +131,5 @@ def _refuse_vectors(values: np.ndarray, name: str) -> None:
     if values.ndim != 4 or not values.size:
         raise FeatureError(
             f"{name}: shape {values.shape}; expected feature maps (n, c, h, w), none of them 0. "
-            "Vectors and tokens have no map. Cure: take a convolutional layer."
+            "Vectors and tokens have no map. Fix: take a convolutional layer."
         )

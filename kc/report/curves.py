@@ -129,23 +129,23 @@ def _check(frame: pd.DataFrame, x: str, shown: list[str], hue: str) -> None:
     if missing:
         raise SettingsError(
             f"columns {missing} are not in the frame, which has {list(frame.columns)}. "
-            "Cure: name columns it has."
+            "Fix: name columns it has."
         )
     if frame.empty or frame[hue].isna().any():
         raise SettingsError(
             f"{len(frame)} rows, {frame[hue].isna().sum()} of them without a {hue}; expected at "
-            "least one, and each of a line. Cure: drop the others, or record what is missing."
+            "least one, and each of a line. Fix: drop the others, or record what is missing."
         )
     lines = frame[hue].nunique()
     if lines > len(LINES):
         raise SettingsError(
             f"{hue}: {lines} lines; at most {len(LINES)} can be told apart. "
-            "Cure: draw fewer at a time."
+            "Fix: draw fewer at a time."
         )
     twice = frame[frame.duplicated([hue, x])]
     if len(twice):
         first = twice.iloc[0]
         raise SettingsError(
             f"two points of {hue} '{first[hue]}' at {x} {first[x]}; expected one. "
-            "Cure: average them first, or draw one network at a time."
+            "Fix: average them first, or draw one network at a time."
         )

@@ -36,7 +36,7 @@ def read_table(stem: Path) -> WrittenTable:
         text = read_markdown(stem)
     except FileNotFoundError:
         file = stem.with_suffix(".md")
-        raise StoreError(f"{file}: no such file. Cure: {fix_at(file)}") from None
+        raise StoreError(f"{file}: no such file. Fix: {fix_at(file)}") from None
     # stars and underscores are the formulas' own: no emphasis
     reader = MarkdownIt("zero").enable(["heading", "table", "list", "escape", "entity"])
     tokens = reader.parse(text)
@@ -45,7 +45,7 @@ def read_table(stem: Path) -> WrittenTable:
         file = stem.with_suffix(".md")
         raise StoreError(
             f"{file}: expected a title and one table, as write_table writes them. "
-            f"Cure: {fix_at(file)}"
+            f"Fix: {fix_at(file)}"
         )
     check_table(stem)
     begin, end = kinds.index("table_open"), kinds.index("table_close") + 1

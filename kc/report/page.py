@@ -215,7 +215,7 @@ def _copy_figure(stem: Path, files: Path) -> tuple[int, int]:
         shutil.copyfile(stem.with_suffix(".png"), files / f"{stem.name}.png")
     except FileNotFoundError:
         raise StoreError(
-            f"{stem.with_suffix('.png')}: no such file. Cure: {fix_at(stem.with_suffix('.png'))}"
+            f"{stem.with_suffix('.png')}: no such file. Fix: {fix_at(stem.with_suffix('.png'))}"
         ) from None
     with Image.open(files / f"{stem.name}.png", formats=("PNG",)) as picture:
         return picture.size

@@ -239,7 +239,7 @@ def _check_rows(
         if count != len(images):
             raise FeatureError(
                 f"{name}: {count} for {len(images)} images; expected one a row. "
-                "Cure: repeat a filter for each image that shows it."
+                "Fix: repeat a filter for each image that shows it."
             )
     if not panels or not len(images):
         raise FeatureError(
@@ -250,6 +250,6 @@ def _check_rows(
             raise FeatureError(
                 f"panel '{panel.title}': shape {panel.maps.shape}; expected maps "
                 f"({len(images)}, h, w), one an image. Vectors and tokens have no map. "
-                "Cure: take a convolutional layer, and one channel of each image."
+                "Fix: take a convolutional layer, and one channel of each image."
             )
         refuse_not_finite(panel.maps, f"panel '{panel.title}'")

@@ -119,11 +119,11 @@ def check_table(stem: Path) -> None:
     for suffix, digest in read_json(origin).get("files", {}).items():
         file = stem.with_suffix(suffix)
         if not file.is_file():
-            raise StoreError(f"{file}: no such file. Cure: {fix_at(file)}")
+            raise StoreError(f"{file}: no such file. Fix: {fix_at(file)}")
         if file_digest(file) != digest:
             raise StoreError(
                 f"{file}: not the file that was written: its digest is not the one in "
-                f"{origin.name}. Cure: {fix_at(file)}"
+                f"{origin.name}. Fix: {fix_at(file)}"
             )
 
 

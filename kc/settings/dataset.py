@@ -25,7 +25,7 @@ def _address(url: str) -> str:
         good = False
     if not good or len(url) > 2000 or re.search(r"[\s\\\x00-\x1f\x7f-\x9f]", url):
         raise ValueError(
-            "expected an address http://host/path or https://host/path, without blanks. Cure: "
+            "expected an address http://host/path or https://host/path, without blanks. Fix: "
             "spell odd letters of a password as %XX, or keep it in ~/.netrc"
         )
     return url
@@ -118,7 +118,7 @@ class Dataset(Section):
         if self.box_foreground and self.crop == 1:
             raise ValueError(
                 "box_foreground needs a crop above 1: a crop to the box shows nothing beside it. "
-                "Cure: crop: 1.2, as [C20] has for VOC, or 1.5, as for DET"
+                "Fix: crop: 1.2, as [C20] has for VOC, or 1.5, as for DET"
             )
         if self.synsets and self.layout != "det":
             raise ValueError(f"synsets are for layout 'det', not '{self.layout}'")
@@ -152,6 +152,6 @@ class Dataset(Section):
         if self.archive is not None:
             raise ValueError(
                 f"layout 'mixture' has no archive of its own, got '{self.archive}'. "
-                "Cure: name the data sets it mixes in 'parts'"
+                "Fix: name the data sets it mixes in 'parts'"
             )
         return self

@@ -38,7 +38,7 @@ def read_mapping(file: Path) -> dict[str, Any]:
         raise SettingsError(f"{file}: expected a mapping of settings, got {found!r:.60}")
     if "__use_yte__" in found:
         raise SettingsError(
-            f"{file}: '__use_yte__' has Snakemake run Python that stands in the file. Cure: write "
+            f"{file}: '__use_yte__' has Snakemake run Python that stands in the file. Fix: write "
             "the values out"
         )
     return found
@@ -71,7 +71,7 @@ def _parse(text: str, file: Path) -> Any:
         if (values := _expanded(root, {}, file)) > EXPANDED:
             raise SettingsError(
                 f"{file}: its aliases expand to {_spell(values)} values, more than {EXPANDED:,}. "
-                "Cure: write out what the aliases (*name) stand for"
+                "Fix: write out what the aliases (*name) stand for"
             )
         return loader.construct_document(root)
     finally:
@@ -83,7 +83,7 @@ def _once(pairs: list[tuple[str, Any]], file: Path) -> dict[str, Any]:
     if len(found) < len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise SettingsError(f"{file}: the key {twice!r:.80} stands twice. Cure: remove one of them")
+        raise SettingsError(f"{file}: the key {twice!r:.80} stands twice. Fix: remove one of them")
     return found
 
 
@@ -100,7 +100,7 @@ def _refuse_repeated(root: yaml.Node, file: Path) -> None:
                     if first is not None:
                         raise SettingsError(
                             f"{file}, line {line}: the key {key.value!r:.80} stands twice, first "
-                            f"in line {first}. Cure: remove one of them, or join them"
+                            f"in line {first}. Fix: remove one of them, or join them"
                         )
                     lines[key.value] = line
         for inner in _inside(node):

@@ -36,7 +36,7 @@ def load_settings(raw: Mapping[str, Any]) -> Settings:
             faults.append(f"  and {error.error_count() - SHOWN} more")
         raise SettingsError(
             f"settings: {error.error_count()} fault(s)\n" + "\n".join(faults) + "\n"
-            "Cure: mend config.yaml, the preset or --config; "
+            "Fix: mend config.yaml, the preset or --config; "
             "'kc config schema' lists every key with its type."
         ) from None
 

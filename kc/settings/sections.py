@@ -99,7 +99,7 @@ def usable_path(path: Path) -> Path:
         raise ValueError(
             f"{shown(text)} is no path for the workflow: expected at most {LONGEST} characters, "
             f"none of them a control character or one of {UNSAFE} , and no - or ~ at the "
-            "beginning. Cure: rename the folder, or set a link to it"
+            "beginning. Fix: rename the folder, or set a link to it"
         )
     return path
 
@@ -113,7 +113,7 @@ def path_within(path: Path) -> Path:
         It does.
     """
     if ".." in path.parts:
-        raise ValueError(f"{shown(str(path))}: '..' is refused. Cure: give the absolute path")
+        raise ValueError(f"{shown(str(path))}: '..' is refused. Fix: give the absolute path")
     return path
 
 
@@ -127,7 +127,7 @@ def named_folder(path: Path) -> Path:
     """
     if path in (Path(), Path("/"), Path("//")):
         raise ValueError(
-            f"'{path}' is no folder of its own. Cure: name one, such as 'results', or an absolute "
+            f"'{path}' is no folder of its own. Fix: name one, such as 'results', or an absolute "
             "path below /"
         )
     return path

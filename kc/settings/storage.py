@@ -20,7 +20,7 @@ def _root(root: str) -> str:
         # what was got may hold keys, spelled in whatever way
         raise ValueError(
             "expected an absolute folder, or s3://bucket/prefix of ASCII letters, digits, '_', "
-            "'-', '.' without keys, '@' or '?'. Cure: keys are told by AWS_ACCESS_KEY_ID and "
+            "'-', '.' without keys, '@' or '?'. Fix: keys are told by AWS_ACCESS_KEY_ID and "
             "AWS_SECRET_ACCESS_KEY (docs/stores.md)"
         )
     return root

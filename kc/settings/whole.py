@@ -105,7 +105,7 @@ class Common(Section):
             if archive is not None and not archive.is_absolute() and self.data_root is None:
                 raise ValueError(
                     f"datasets.{name}.archive is '{archive}' but data_root is not set. "
-                    "Cure: --config data_root=FOLDER"
+                    "Fix: --config data_root=FOLDER"
                 )
         return self
 

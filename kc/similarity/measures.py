@@ -161,11 +161,11 @@ def _check_rows(train: Rows, test: Rows) -> None:
     if min(len(train), len(test)) < LEAST:
         raise FeatureError(
             f"{len(train)} training and {len(test)} test images are too few to compare features "
-            f"by: at least {LEAST} of each are needed. Cure: record more images."
+            f"by: at least {LEAST} of each are needed. Fix: record more images."
         )
     both = sorted({*train.tolist()} & {*test.tolist()})
     if both:
         raise FeatureError(
             f"{len(both)} images (the first in row {both[0]}) are among the training and the test "
-            "rows; a held-out share needs images the map has not seen. Cure: pass rows apart."
+            "rows; a held-out share needs images the map has not seen. Fix: pass rows apart."
         )

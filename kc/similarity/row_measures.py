@@ -103,5 +103,5 @@ def _check_varying(moments: JointMoments, rows: str) -> None:
         if float(squares) <= 1e-24 * moments.rows * float(mean.square().sum()):
             raise FeatureError(
                 f"{side}: no unit varies over the {moments.rows} {rows} rows, so nothing can be "
-                "compared. Cure: check the network and the layer it was recorded from."
+                "compared. Fix: check the network and the layer it was recorded from."
             )

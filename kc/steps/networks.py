@@ -146,7 +146,7 @@ def labels_of(rows: pd.DataFrame, plan: NetworkPlan) -> tuple[np.ndarray, list[l
         if len(found) < 2:
             raise NetworkError(
                 f"{plan.name}: its task is to tell superclasses apart; data set '{plan.dataset}' "
-                f"has {found}. Cure: take a mixture, or Pascal VOC"
+                f"has {found}. Fix: take a mixture, or Pascal VOC"
             )
         columns.append(rows["superclass"].map(found.index).to_numpy(np.int64))
         names.append(found)
@@ -247,6 +247,6 @@ def _origin_digest(origin: NetworkPlan, out: Path) -> str:
     if not card.is_file():
         raise NetworkError(
             f"{card}: the network to start from, or to be taught by, is missing. "
-            f"Cure: {fix_at(card, remake(card))}"
+            f"Fix: {fix_at(card, remake(card))}"
         )
     return str(read_card(card.parent, files=())["digest"])

@@ -50,5 +50,5 @@ def _tells(receipt: Mapping[str, Any], shard: int, written: Mapping[str, Any]) -
 def _line(file: str, of: str, manifest: Mapping[str, Any]) -> str:
     return (
         f"{file}: the writer's bookkeeping{of} is missing or damaged; the arrays can be read. "
-        f"Cure: {fix_at(file, manifest['mend'])}"
+        f"Fix: {fix_at(file, manifest['mend'])}"
     )

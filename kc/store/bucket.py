@@ -64,7 +64,7 @@ class Bucket:
             try:
                 obstore.put(self.client, name, content)
             except FileNotFoundError:
-                raise StoreError(f"{self.url}: there is no such bucket. Cure: make it.") from None
+                raise StoreError(f"{self.url}: there is no such bucket. Fix: make it.") from None
 
     def names(self, folder: str) -> list[str]:
         """List the next level below a prefix."""
@@ -226,14 +226,14 @@ class BucketLock:
             return self._put({"e_tag": str(found.meta["e_tag"])})
         except PreconditionError:
             raise HeldError(
-                f"{self._url}: another process was faster. Cure: wait for it to end."
+                f"{self._url}: another process was faster. Fix: wait for it to end."
             ) from None
 
     def _put(self, mode: Any) -> str:
         try:
             return str(obstore.put(self._client, self._name, self._text, mode=mode)["e_tag"])
         except FileNotFoundError:
-            raise StoreError(f"{self._url}: there is no such bucket. Cure: make it.") from None
+            raise StoreError(f"{self._url}: there is no such bucket. Fix: make it.") from None
 
     def _beat(self) -> None:
         while not self._ended.wait(PULSE):
@@ -255,9 +255,9 @@ def reaching(url: str) -> Iterator[None]:
     except BaseError as error:
         reason = str(error).split("\n", 1)[0]
         if "404 Not Found" in reason:  # a missing object is another error
-            raise StoreError(f"{url}: there is no such bucket. Cure: make it.") from None
+            raise StoreError(f"{url}: there is no such bucket. Fix: make it.") from None
         raise StoreError(
-            f"{url}: {reason}. Cure: check AWS_ENDPOINT_URL (with http: AWS_ALLOW_HTTP=true), "
+            f"{url}: {reason}. Fix: check AWS_ENDPOINT_URL (with http: AWS_ALLOW_HTTP=true), "
             "AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and run again; what is "
             "written is whole."
         ) from error

@@ -51,7 +51,7 @@ class StoreContent(NamedTuple):
                 raise StoreError(
                     f"{path}: two would be called '{spec.name}': arrays "
                     f"{', '.join(names)}, coordinates {', '.join(map(str, self.coordinates))}. "
-                    "Cure: another name for the array"
+                    "Fix: another name for the array"
                 )
             if spec.shape[spec.row_axis] != len(self.coordinates):
                 raise StoreError(

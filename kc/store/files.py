@@ -59,9 +59,7 @@ def parse_json(text: bytes, where: str) -> Any:
     try:
         return json.loads(text.decode("utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise StoreError(
-            f"{where}: not readable as JSON ({error}). Cure: {fix_at(where)}"
-        ) from None
+        raise StoreError(f"{where}: not readable as JSON ({error}). Fix: {fix_at(where)}") from None
 
 
 def spell_json(content: Any) -> bytes:
@@ -78,20 +76,20 @@ def write_signed(path: Path, content: Mapping[str, Any]) -> dict[str, Any]:
     return signed
 
 
-def read_signed(path: Path, cure: str = "") -> dict[str, Any]:
+def read_signed(path: Path, fix: str = "") -> dict[str, Any]:
     """Read what :func:`write_signed` wrote; not a byte of it may have changed.
 
     Raises
     ------
     StoreError
-        The file is missing, or was edited or damaged; ends with ``cure`` (none: what makes anew
+        The file is missing, or was edited or damaged; ends with ``fix`` (none: what makes anew
         the product it is in).
     """
     try:
         text = path.read_bytes()
     except FileNotFoundError:
-        raise StoreError(f"{path}: no such file. Cure: {cure or fix_at(path)}") from None
-    return parse_signed(text, str(path), cure)
+        raise StoreError(f"{path}: no such file. Fix: {fix or fix_at(path)}") from None
+    return parse_signed(text, str(path), fix)
 
 
 def sign(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -99,13 +97,13 @@ def sign(content: Mapping[str, Any]) -> dict[str, Any]:
     return dict(content) | {CHECKSUM: content_digest(content)}
 
 
-def parse_signed(text: bytes, where: str, cure: str) -> dict[str, Any]:
+def parse_signed(text: bytes, where: str, fix: str) -> dict[str, Any]:
     """Read signed JSON that lay at ``where``.
 
     Raises
     ------
     StoreError
-        It was edited or damaged; ends with ``cure``.
+        It was edited or damaged; ends with ``fix``.
     """
     try:
         signed = json.loads(text)
@@ -117,7 +115,7 @@ def parse_signed(text: bytes, where: str, cure: str) -> dict[str, Any]:
     if not whole:
         raise StoreError(
             f"{where}: edited or damaged, it is not what its checksum was taken of. "
-            f"Cure: {cure or fix_at(where)}"
+            f"Fix: {fix or fix_at(where)}"
         )
     return dict(signed)
 

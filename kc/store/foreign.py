@@ -39,7 +39,7 @@ def open_foreign(path: Path) -> dict[str, Any]:
         not known; a link that leads out of the folder, or what is neither file nor folder.
     """
     if path.is_file():
-        raise StoreError(f"{path}: a file, expected the folder of a zarr. Cure: unpack it.")
+        raise StoreError(f"{path}: a file, expected the folder of a zarr. Fix: unpack it.")
     try:
         for file in _descriptions(path):
             _judge(path, file)
@@ -53,7 +53,7 @@ def open_foreign(path: Path) -> dict[str, Any]:
         raise
     except Exception as error:
         raise StoreError(
-            f"{path}: not readable as zarr ({type(error).__name__}: {error}). Cure: mend the path, "
+            f"{path}: not readable as zarr ({type(error).__name__}: {error}). Fix: mend the path, "
             "or write it with zarr 2 or 3."
         ) from error
 
@@ -84,12 +84,12 @@ def _descriptions(root: Path) -> Iterator[Path]:
                 if entry.is_symlink() and not path.resolve().is_relative_to(real):
                     raise StoreError(
                         f"{path}: a link out of the folder, to {path.resolve()}; refused: that "
-                        "file would be read as numbers. Cure: copy it to where the link is."
+                        "file would be read as numbers. Fix: copy it to where the link is."
                     )
                 if entry.is_dir(follow_symlinks=False):
                     folders.append(path)
                 elif not entry.is_symlink() and not entry.is_file():
-                    raise StoreError(f"{path}: neither a file nor a folder. Cure: rm it.")
+                    raise StoreError(f"{path}: neither a file nor a folder. Fix: rm it.")
                 elif entry.name in DESCRIPTIONS:
                     yield path
 
@@ -102,7 +102,7 @@ def _judge(root: Path, file: Path) -> None:
     if wrong:
         raise StoreError(
             f"{root}: the codec '{wrong[0]}' of '{file.relative_to(root)}' is none of numbers; "
-            "refused: it could run code when it is read. Cure: write the array anew with codecs "
+            "refused: it could run code when it is read. Fix: write the array anew with codecs "
             f"of zarr's own (bytes, zstd, blosc, ...), or leave it out of {root.name}."
         )
 

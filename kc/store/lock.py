@@ -27,11 +27,11 @@ SILENCE = 15 * 60.0
 _BEGIN = '{"host": "'
 _TAKEN = (
     "{path}: a link, or a file that kc did not make, lies where kc keeps a lock; it was left as it "
-    "is. Cure: move it away, or write elsewhere (another --out or results folder)."
+    "is. Fix: move it away, or write elsewhere (another --out or results folder)."
 )
 LOST = (
     "{path}: this lock was taken over by another process, or removed, while this one wrote: it was "
-    "silent for too long, or somebody took it for dead. It writes nothing more. Cure: let the "
+    "silent for too long, or somebody took it for dead. It writes nothing more. Fix: let the "
     "other end, and run the same command again."
 )
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
@@ -175,7 +175,7 @@ def refuse_living(path: str, owner: dict[str, Any], held: bool, silent: float) -
     if held:
         raise HeldError(
             f"{path}: another process writes here ({_spell(owner)}). "
-            "Cure: wait for it to end, or stop it; two writers would lose data."
+            "Fix: wait for it to end, or stop it; two writers would lose data."
         )
     away = bool(owner) and owner["host"] != mine["host"]
     # a job that SLURM started again on another machine is its own predecessor; one that runs on
@@ -190,7 +190,7 @@ def refuse_living(path: str, owner: dict[str, Any], held: bool, silent: float) -
         raise HeldError(
             f"{path}: the last writer ({_spell(owner)}) did not give this lock back; its last "
             f"sign of life was {silent / 60:.0f} min ago, and from {mine['host']} nobody can see "
-            f"whether it still runs. Cure: make sure that it does not (on {host}: ps -p "
+            f"whether it still runs. Fix: make sure that it does not (on {host}: ps -p "
             f"{owner['pid']}; squeue), and remove the lock; after {SILENCE / 60:.0f} min without "
             f"a sign it is taken over. To remove it: {_removal(path)}"
         )

@@ -28,16 +28,16 @@ def read_manifest(place: Place, name: str) -> dict[str, Any]:
         _refuse_dropped(place, name)
         what = "unfinished: it has no manifest" if place.has(f"{name}.zarr") else "not there"
         raise StoreError(
-            f"{place.where(name)}.zarr: the store is {what} ({file}). Cure: {fix_at(file)}"
+            f"{place.where(name)}.zarr: the store is {what} ({file}). Fix: {fix_at(file)}"
         )
-    # what the file says of the cure is not to be believed either
-    cure = fix_at(file)
+    # what the file says of the fix is not to be believed either
+    fix = fix_at(file)
     found = read_json_at(place, f"{name}.json")
     if isinstance(found, dict) and found.get("format") != FORMAT:
         raise StoreError(
-            f"{file}: written in format {found.get('format')}, this kc reads {FORMAT}. Cure: {cure}"
+            f"{file}: written in format {found.get('format')}, this kc reads {FORMAT}. Fix: {fix}"
         )
-    return read_signed_at(place, f"{name}.json", cure)
+    return read_signed_at(place, f"{name}.json", fix)
 
 
 def _refuse_dropped(place: Place, name: str) -> None:
@@ -48,5 +48,5 @@ def _refuse_dropped(place: Place, name: str) -> None:
         remade = fix_at(file, remake(file))
         raise StoreError(
             f"{place.where(name)}.zarr: the store was dropped after its last use by {readers} "
-            f"(storage.drop). Cure: {remade}"
+            f"(storage.drop). Fix: {remade}"
         )

@@ -41,11 +41,11 @@ def followed(location: object, manifest: str, asked: bool = False) -> str:
         It is no place, or lies over the network where nobody asked for.
     """
     if not isinstance(location, str) or not location:
-        raise StoreError(f"{manifest}: 'location' is no path. Cure: remove the manifest")
+        raise StoreError(f"{manifest}: 'location' is no path. Fix: remove the manifest")
     if is_remote(location) and not asked and not _is_trusted(location):
         raise StoreError(
             f"{manifest}: its arrays lie over the network, in {location!r:.200}. Nothing was asked "
-            "of it, since a manifest may come from anybody. Cure: if you know that place, ask "
+            "of it, since a manifest may come from anybody. Fix: if you know that place, ask "
             "with --network (in Python: open_store(path, network=True)), or name it in place of "
             "the manifest"
         )

@@ -45,7 +45,7 @@ def refuse_strangers(where: str | Path, strangers: Sequence[str]) -> None:
     more = f" and {len(strangers) - SHOWN} more" if len(strangers) > SHOWN else ""
     raise StoreError(
         f"{where}: kc did not make {', '.join(strangers[:SHOWN])}{more}, and writes here; expected "
-        "nothing, or what kc made. It was left as it is. Cure: move it away, or write elsewhere "
+        "nothing, or what kc made. It was left as it is. Fix: move it away, or write elsewhere "
         "(another --out or results folder)."
     )
 
@@ -91,7 +91,7 @@ def refuse_owned(place: Place, name: str, key: str, owner: str, beside: Place) -
     if other not in (None, owner):
         raise StoreError(
             f"{where}: a store of {other}; this is {owner or 'one without storage.root'}, which "
-            "neither goes on with it nor removes it. Cure: another storage.root, or another --out."
+            "neither goes on with it nor removes it. Fix: another storage.root, or another --out."
         )
 
 

@@ -158,19 +158,19 @@ def read_json_at(place: Place, name: str) -> Any:
         raise StoreError(f"{place.where(name)}: no such file") from None
 
 
-def read_signed_at(place: Place, name: str, cure: str = "") -> dict[str, Any]:
+def read_signed_at(place: Place, name: str, fix: str = "") -> dict[str, Any]:
     """Read signed JSON (:func:`kc.store.files.sign`).
 
     Raises
     ------
     StoreError
-        The file is missing, or was edited or damaged; ends with ``cure``.
+        The file is missing, or was edited or damaged; ends with ``fix``.
     """
     try:
-        return parse_signed(place.read(name), place.where(name), cure)
+        return parse_signed(place.read(name), place.where(name), fix)
     except FileNotFoundError:
         where = place.where(name)
-        raise StoreError(f"{where}: no such file. Cure: {cure or fix_at(where)}") from None
+        raise StoreError(f"{where}: no such file. Fix: {fix or fix_at(where)}") from None
 
 
 def place_of(root: Path | str) -> Place:

@@ -139,7 +139,7 @@ class Product:
         if changed:
             raise StoreError(
                 f"{self.folder}: {', '.join(changed)} missing or changed since written. "
-                f"Cure: {AGAIN}"
+                f"Fix: {AGAIN}"
             )
         digests = {name: file_digest(self.folder / name) for name in files}
         whole = dict(card) | {"key": self.key, "digest": digests[files[0]], "files": digests}
@@ -203,24 +203,24 @@ class Product:
         return known
 
 
-def read_card(folder: Path, cure: str = "", files: Sequence[str] | None = None) -> dict[str, Any]:
+def read_card(folder: Path, fix: str = "", files: Sequence[str] | None = None) -> dict[str, Any]:
     """Read a finished product's card; the files to be read next (none named: all) are its own.
 
     Raises
     ------
     StoreError
-        The product is not finished, or such a file is missing or damaged; ends with ``cure``.
+        The product is not finished, or such a file is missing or damaged; ends with ``fix``.
     """
-    card = read_signed(folder / CARD, cure)
+    card = read_signed(folder / CARD, fix)
     if "files" not in card:
         raise StoreError(
-            f"{folder / CARD}: whole, but no card: another file's. Cure: {cure or fix_at(folder)}"
+            f"{folder / CARD}: whole, but no card: another file's. Fix: {fix or fix_at(folder)}"
         )
     damaged = damaged_files(folder, card, files)
     if damaged:
         raise StoreError(
             f"{folder}: {', '.join(damaged)} missing or not those of {CARD}. "
-            f"Cure: {cure or fix_at(folder)}"
+            f"Fix: {fix or fix_at(folder)}"
         )
     return card
 

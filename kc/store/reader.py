@@ -88,7 +88,7 @@ class Store:
         file = self.file(name)
         if self.place.digest(file) == digest:
             return ""
-        return f"{self.place.where(file)}: the description is missing or damaged. Cure: {self.mend}"
+        return f"{self.place.where(file)}: the description is missing or damaged. Fix: {self.mend}"
 
     def _coordinates(self) -> pd.DataFrame:
         columns = {}
@@ -98,7 +98,7 @@ class Store:
             if self.place.digest(file) != digest:
                 raise StoreError(
                     f"{self.place.where(file)}: the coordinate '{name}' is missing or damaged. "
-                    f"Cure: {self.mend}"
+                    f"Fix: {self.mend}"
                 )
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -222,7 +222,7 @@ class StoredArray:
         except (ValueError, RuntimeError, OSError, KeyError) as error:
             raise StoreError(
                 f"{self.store.path}: '{self.name}' rows {start} to {stop - 1} cannot be read "
-                f"({error}). Cure: {self.store.mend}"
+                f"({error}). Fix: {self.store.mend}"
             ) from error
         found = from_disk(values, self.kc_dtype)
         if out is None or found is out:
@@ -259,11 +259,11 @@ class StoredArray:
         """Describe what is wrong with a shard; empty when nothing is."""
         digest = self.store.place.digest(self.store.file(self._spec.file_name(shard)))
         if not digest:
-            return f"{self._where(shard)} is missing. Cure: {self.store.mend}"
+            return f"{self._where(shard)} is missing. Fix: {self.store.mend}"
         return "" if digest == self._digests[shard] else self._damaged(shard)
 
     def _damaged(self, shard: int) -> str:
-        return f"{self._where(shard)} is damaged or not the one written. Cure: {self.store.mend}"
+        return f"{self._where(shard)} is damaged or not the one written. Fix: {self.store.mend}"
 
     def _where(self, shard: int) -> str:
         path = self.store.place.where(self.store.file(self._spec.file_name(shard)))
@@ -323,7 +323,7 @@ def _reopen(path: str, digest: str, name: str) -> StoredArray:
     if store.digest != digest:
         raise StoreError(
             f"{path}: the store was made anew since it was opened (digest {digest}, now "
-            f"{store.digest}). Cure: open it again"
+            f"{store.digest}). Fix: open it again"
         )
     return store[name]
 
@@ -358,13 +358,13 @@ def check_same_images(a: Any, b: Any, mend: str = "") -> None:
     """
     first, second = a.image_ids, b.image_ids
     names = " and ".join(str(getattr(s, "store", s).path) for s in (a, b))
-    cure = mend or getattr(a, "store", a).mend
+    fix = mend or getattr(a, "store", a).mend
     if len(first) != len(second):
-        raise StoreError(f"{names}: {len(first)} and {len(second)} images. Cure: {cure}")
+        raise StoreError(f"{names}: {len(first)} and {len(second)} images. Fix: {fix}")
     different = np.flatnonzero(first != second)
     if len(different):
         row = int(different[0])
         raise StoreError(
             f"{names}: list different images (first difference at row {row}: {first[row]} / "
-            f"{second[row]}); both must come from the same image store. Cure: {cure}"
+            f"{second[row]}); both must come from the same image store. Fix: {fix}"
         )

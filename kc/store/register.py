@@ -73,46 +73,46 @@ def unnoted(paths: Iterable[Path]) -> list[str]:
             continue
         note = _note(base, path.absolute().relative_to(base).as_posix())
         if not note.is_file():
-            found.append(f"{note}: gone, though {path.name} is there. Cure: {fix_at(path)}")
+            found.append(f"{note}: gone, though {path.name} is there. Fix: {fix_at(path)}")
     return found
 
 
 def _unlike(base: Path, name: str, note: Path) -> Iterator[str]:
     path = base / name
-    cure = fix_at(path)
+    fix = fix_at(path)
     try:
-        about = read_signed(note, cure)
+        about = read_signed(note, fix)
     except StoreError as error:
         yield str(error)
         return
     if about.get("name") != name:
-        yield f"{note}: is the note of {about.get('name')}. Cure: {cure}"
+        yield f"{note}: is the note of {about.get('name')}. Fix: {fix}"
         return
     for file, digest in about.get("files", {}).items():
         there = path.parent / file
         if not there.is_file():
-            yield f"{there}: gone. Cure: {fix_at(there)}"
+            yield f"{there}: gone. Fix: {fix_at(there)}"
         elif file_digest(there) != digest:
-            yield f"{there}: not the file that was written. Cure: {fix_at(there)}"
+            yield f"{there}: not the file that was written. Fix: {fix_at(there)}"
     if "digest" in about:
-        yield from _unlike_card(path, about, cure)
+        yield from _unlike_card(path, about, fix)
 
 
-def _unlike_card(path: Path, about: Mapping[str, Any], cure: str) -> Iterator[str]:
+def _unlike_card(path: Path, about: Mapping[str, Any], fix: str) -> Iterator[str]:
     is_store = path.suffix == ".zarr"
     card = path.with_suffix(".json") if is_store else path / "card.json"
     if not card.is_file():
         what = "store" if is_store else "product"
-        yield f"{card}: gone, though the {what} was finished. Cure: {cure}"
+        yield f"{card}: gone, though the {what} was finished. Fix: {fix}"
         return
     try:
-        told = read_signed(card, cure)
+        told = read_signed(card, fix)
     except StoreError:
         return  # its own check says so
     if any(told.get(word) != about[word] for word in ("key", "digest")):
         yield (
             f"{card}: of another product than the one made under this name (key "
-            f"{told.get('key')}, expected {about['key']}). Cure: {cure}"
+            f"{told.get('key')}, expected {about['key']}). Fix: {fix}"
         )
 
 

@@ -29,7 +29,7 @@ def moved_sources(path: Path) -> list[str]:
                 state = "no longer what it was made of" if now else "not there now"
                 found.append(
                     f"{file}: made of {spell(paths)}, which is {state} ({digest[:8]}, found "
-                    f"{now[:8] or 'nothing'}). Cure: put it back; or run what made this again, "
+                    f"{now[:8] or 'nothing'}). Fix: put it back; or run what made this again, "
                     "which makes anew all that depends on it."
                 )
     return found

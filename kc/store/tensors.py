@@ -51,7 +51,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], Any]:
         raise StoreError(f"{path}: no such file") from None
     except (SafetensorError, KeyError, ValueError, TypeError):
         raise StoreError(
-            f"{path}: damaged, it is not what its checksum was taken of. Cure: {fix_at(path)}"
+            f"{path}: damaged, it is not what its checksum was taken of. Fix: {fix_at(path)}"
         ) from None
     return tensors, about
 

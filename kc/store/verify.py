@@ -126,10 +126,10 @@ def _head(file: Path) -> bytes:
 def _of_file(file: Path) -> list[str]:
     """Check a file that holds its own checksum; somebody else's of its name is left alone."""
     if file.parent.name == SOURCES:
-        cure = command("rm", file)
-        return [] if is_record(file) else [f"{file}: damaged; it is made anew. Cure: {cure}"]
+        fix = command("rm", file)
+        return [] if is_record(file) else [f"{file}: damaged; it is made anew. Fix: {fix}"]
     if file.parts[-2:] == NOTE.parts:
-        line = f"{file}: damaged; the next run writes it. Cure: {AGAIN}"
+        line = f"{file}: damaged; the next run writes it. Fix: {AGAIN}"
         return [] if read_run(file) else [line]
     try:
         read_signed(file)
@@ -165,21 +165,21 @@ def _of_store(path: Path) -> list[str]:
 
 def _of_product(folder: Path) -> list[str]:
     """Check the files against the card, or its copy, and the bookkeeping; name all that is bad."""
-    cure = fix_at(folder)
+    fix = fix_at(folder)
     found: dict[str, dict[str, Any]] = {}
     damages = []
     for name in (CARD, RESULT, KEY):
         try:
-            found[name] = read_signed(folder / name, cure)
+            found[name] = read_signed(folder / name, fix)
         except StoreError as error:
             damages.append(str(error))
     cards = [name for name in (CARD, RESULT) if "files" in found.get(name, {})]
     if not cards:
-        return damages or [f"{folder / CARD}: no card. Cure: {cure}"]
+        return damages or [f"{folder / CARD}: no card. Fix: {fix}"]
     card = found[cards[0]]
     expected = {CARD: card, RESULT: card, KEY: sign({"key": card["key"]})}
     wrong = [name for name in found if found[name] != expected[name]]
     wrong += damaged_files(folder, card)
     return damages + [
-        f"{folder / name}: missing or not the one written. Cure: {cure}" for name in wrong
+        f"{folder / name}: missing or not the one written. Fix: {fix}" for name in wrong
     ]

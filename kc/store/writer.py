@@ -165,7 +165,7 @@ class StoreWriter:
         if missing:
             raise StoreError(
                 f"{self.path}: shards {missing} of {self.content.shards} are not written; "
-                f"cannot finish. Cure: {self.mend}"
+                f"cannot finish. Fix: {self.mend}"
             )
         if self.content.source is not None:
             self.content.source.check()
@@ -322,16 +322,16 @@ class StoreWriter:
     def _refuse_infinite(
         self, spec: ArraySpec, first_row: int, values: np.ndarray, kept: np.ndarray
     ) -> None:
-        what, cure, bad = "is not finite (NaN or inf)", "the network", ~np.isfinite(values)
+        what, fix, bad = "is not finite (NaN or inf)", "the network", ~np.isfinite(values)
         if not bad.any():
-            what, cure = f"overflows {spec.dtype}", "activations.dtype: set it to float32"
+            what, fix = f"overflows {spec.dtype}", "activations.dtype: set it to float32"
             bad = ~np.isfinite(kept)
         if not bad.any():
             return  # only their squares are too large
         row = first_row + int(np.argwhere(bad)[0][spec.row_axis])
         raise FeatureError(
             f"{self.path}: '{spec.name}' of image {self.content.coordinates['image_id'][row]} "
-            f"(row {row}) {what}. Cure: look at {cure}."
+            f"(row {row}) {what}. Fix: look at {fix}."
         )
 
     def _is_whole(self, shard: int) -> bool:
@@ -350,7 +350,7 @@ class StoreWriter:
         if receipt["shard"] != shard:
             raise StoreError(
                 f"{self.place.where(self._receipt(shard))}: is the receipt of shard "
-                f"{receipt['shard']}. Cure: {self.mend}"
+                f"{receipt['shard']}. Fix: {self.mend}"
             )
         arrays: dict[str, Any] = receipt["arrays"]
         return arrays

@@ -38,7 +38,7 @@ def read_fit_card(plan: FitPlan, results: Path) -> dict[str, Any]:
         raise StoreError(
             f"{path}: expected the fit from {_spell(expected)} on {_images(plan.images, plan.only)}"
             f", got that from {_spell(got)} on {_images(card['images'], card['only'])}. "
-            f"Cure: {_cure(path)}"
+            f"Fix: {_fix(path)}"
         )
     return card
 
@@ -56,7 +56,7 @@ def read_variances(plan: FitPlan, preset: str, results: Path) -> pd.DataFrame:
     path = results / "fits" / plan.name / "variances.csv"
     if not path.is_file():
         raise _missing(path, f"the variances of the fit {plan.name}")
-    read_card(path.parent, _cure(path), [path.name])
+    read_card(path.parent, _fix(path), [path.name])
     frame = pd.read_csv(path)
     wide = frame.pivot_table(
         index="subset", columns="component", values=VARIANCE[preset], sort=False, dropna=False
@@ -67,7 +67,7 @@ def read_variances(plan: FitPlan, preset: str, results: Path) -> pd.DataFrame:
         raise StoreError(
             f"{path}: expected finite variances of x0.., xdelta, cross and target (above 0) on "
             f"{' and '.join(SUBSETS)}, got {sorted(map(str, wide.columns))} on "
-            f"{sorted(map(str, wide.index))}. Cure: {_cure(path)}"
+            f"{sorted(map(str, wide.index))}. Fix: {_fix(path)}"
         )
     return wide
 
@@ -108,7 +108,7 @@ def read_card_beside(
     if card["of"] != read_fit_card(plan, results)["key"]:
         raise StoreError(
             f"{folder}: made of another fit {plan.name} than the one that is there. "
-            f"Cure: {_cure(folder / 'card.json')}"
+            f"Fix: {_fix(folder / 'card.json')}"
         )
     return card
 
@@ -155,10 +155,10 @@ def shares_of(fits: Iterable[FitPlan], case: str, results: Path) -> pd.DataFrame
 def _read(path: Path, what: str, files: Sequence[str] = ()) -> dict[str, Any]:
     if not path.is_file():
         raise _missing(path, what)
-    return read_card(path.parent, _cure(path), files)
+    return read_card(path.parent, _fix(path), files)
 
 
-def _cure(path: Path) -> str:
+def _fix(path: Path) -> str:
     card = path.parent / "card.json"
     return fix_at(card, remake(card))
 
@@ -168,7 +168,7 @@ def _images(images: str, only: str) -> str:
 
 
 def _missing(path: Path, what: str) -> StoreError:
-    return StoreError(f"{path}: no such file; expected {what}. Cure: {_cure(path)}")
+    return StoreError(f"{path}: no such file; expected {what}. Fix: {_fix(path)}")
 
 
 def _empty(wide: pd.DataFrame) -> bool:

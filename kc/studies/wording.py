@@ -47,6 +47,6 @@ def unsettled(settled: Sequence[str], presets: Iterable[str]) -> tuple[str, ...]
         )
     return (
         f"Warning: {count} of {len(settled)} fits of g are not finished (settled: no): their "
-        "xdelta is too large, and their orders stand where they stopped. Cure: a higher "
+        "xdelta is too large, and their orders stand where they stopped. Fix: a higher "
         "consistency.optimiser.epochs.",
     )

@@ -52,7 +52,7 @@ def write_generated(layout: str, settings: Generated, folder: Path) -> None:
     if layout not in drawn:
         raise SettingsError(
             f"datasets: layout '{layout}' cannot be drawn, only {', '.join(drawn)} can. "
-            "Cure: name the data set's 'archive', or take one of these layouts."
+            "Fix: name the data set's 'archive', or take one of these layouts."
         )
     key = product_key({"layout": layout, "settings": settings}, {}, GENERATED, drawn[layout])
     if _is_whole(folder, key):

@@ -165,7 +165,7 @@ def test_a_fault_of_ours_is_one_line_with_its_place_and_a_trace(tmp_path, monkey
         r"ValueError: no such \x1b[31m https://***@host/x (at kc/settings/whole.py:"
     )
     assert line.endswith(
-        f"This is a fault of kc, not of yours. Cure: report it together with its trace, {file}"
+        f"This is a fault of kc, not of yours. Fix: report it together with its trace, {file}"
     )
     trace = file.read_text()
     assert "Traceback (most recent call last)" in trace
@@ -199,7 +199,7 @@ def test_too_little_memory_is_for_the_user_to_mend(monkeypatch, error):
     found = failing(monkeypatch, error)
     assert found.exit_code == 2
     assert (
-        f"{error}: out of memory. Cure: end other programs or take a larger machine" in found.stderr
+        f"{error}: out of memory. Fix: end other programs or take a larger machine" in found.stderr
     )
     assert len(found.stderr.splitlines()) == 1
 

@@ -242,9 +242,7 @@ def test_numbers_that_cannot_be_read_name_the_file(tmp_path):
         (name, each) for name in ("x.h5", "x.zarr") for each in (SETTINGS.consistency, by_row)
     ):
         settings = SETTINGS.model_copy(update={"consistency": consistency})
-        with pytest.raises(
-            FeatureError, match=rf"{name}: its numbers cannot be read \(\w+: .*Cure"
-        ):
+        with pytest.raises(FeatureError, match=rf"{name}: its numbers cannot be read \(\w+: .*Fix"):
             compare(of(tmp_path / name), right, out=tmp_path / f"o{number}", settings=settings)
 
 
@@ -262,7 +260,7 @@ def test_ids_are_text_one_a_line(tmp_path):
         ):
             of(x, file)
     file.write_bytes("a\nb\nc\n".encode("utf-16"))
-    with pytest.raises(FeatureError, match=r"Cure: save .* UTF-8, such as by iconv -f UTF-16 -t U"):
+    with pytest.raises(FeatureError, match=r"Fix: save .* UTF-8, such as by iconv -f UTF-16 -t U"):
         of(x, file)
     for content in ("a\n\nc\n", "a\nb\n \n", "\n\n\n"):
         file.write_text(content)
@@ -289,7 +287,7 @@ def test_one_of_several_arrays_is_named(tmp_path):
 def test_features_beside_a_network_say_which_picture_they_are_of(nets, photos, tmp_path):
     network = read_network(f"{nets}:tiny")
     values = saved(tmp_path / "x.npy", X[:60])
-    with pytest.raises(ImageError, match=r"a network is compared, so pictures are needed\. Cure"):
+    with pytest.raises(ImageError, match=r"a network is compared, so pictures are needed\. Fix"):
         compare(network, of(values), "mean", out=tmp_path / "out", settings=SETTINGS)
     with pytest.raises(
         FeatureError, match=r"need to say which picture each row is\..*--ids-b FILE"
@@ -421,17 +419,17 @@ def test_what_a_layer_is_called_does_not_change_it(tmp_path):
 @pytest.mark.parametrize(
     ("values", "told"),
     [
-        (X + 1j, r"complex64 of shape .* Cure: numpy\.concatenate\(\[array\.real"),
-        (X > 0, r"bool of shape .* Cure: array\.astype\('float32'\)"),
-        (X[:, 0], r"float32 of shape \(200,\); .* Cure: array\[:, None\]"),
-        (X[0, 0], r"float32 of shape \(\); .* Cure: save features of at least one unit"),
-        (X[:, :0], r"float32 of shape \(200, 0\); .* Cure: save features of at least one unit"),
+        (X + 1j, r"complex64 of shape .* Fix: numpy\.concatenate\(\[array\.real"),
+        (X > 0, r"bool of shape .* Fix: array\.astype\('float32'\)"),
+        (X[:, 0], r"float32 of shape \(200,\); .* Fix: array\[:, None\]"),
+        (X[0, 0], r"float32 of shape \(\); .* Fix: save features of at least one unit"),
+        (X[:, :0], r"float32 of shape \(200, 0\); .* Fix: save features of at least one unit"),
         (
             X[:, :, None, None, None],
-            r"float32 of shape .* Cure: array\.reshape\(len\(array\), -1\)",
+            r"float32 of shape .* Fix: array\.reshape\(len\(array\), -1\)",
         ),
-        (np.array([["a"]] * ROWS), r"<U1 of shape .* Cure: save numbers"),
-        (np.zeros((ROWS, 2), [("a", "f4")]), r"\[\('a', '<f4'\)\] of shape .* Cure: save numbers"),
+        (np.array([["a"]] * ROWS), r"<U1 of shape .* Fix: save numbers"),
+        (np.zeros((ROWS, 2), [("a", "f4")]), r"\[\('a', '<f4'\)\] of shape .* Fix: save numbers"),
     ],
 )
 def test_what_is_no_feature_says_how_to_make_it_one(tmp_path, values, told):
@@ -462,7 +460,7 @@ def test_an_npz_that_is_none(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "cure"),
+    ("name", "content", "fix"),
     [
         ("x.pt", b"PK\3\4", r"numpy\.save\('x\.npy', torch\.load\('.*x\.pt', weights_only=True\)"),
         ("x.csv", b"1,2", r"numpy\.save\('x\.npy', numpy\.loadtxt\('.*x\.csv', delimiter=','"),
@@ -482,7 +480,7 @@ def test_an_npz_that_is_none(tmp_path):
         ("x.d/zarr.json", b"", r"it holds zarr: rename it to x\.d\.zarr"),
     ],
 )
-def test_a_file_of_another_kind_says_how_to_convert_it(tmp_path, name, content, cure):
+def test_a_file_of_another_kind_says_how_to_convert_it(tmp_path, name, content, fix):
     path = tmp_path / name
     path.parent.mkdir(exist_ok=True)
     path.mkdir() if name.endswith("/") else path.write_bytes(content)
@@ -491,7 +489,7 @@ def test_a_file_of_another_kind_says_how_to_convert_it(tmp_path, name, content, 
         rf"{re.escape(str(path))}: a \w+, but of no kind that features are read from; .*FILE\.npz"
     )
     for read in (read_network, read_arrays):
-        with pytest.raises(FeatureError, match=rf"{told}.*Cure: .*{cure}"):
+        with pytest.raises(FeatureError, match=rf"{told}.*Fix: .*{fix}"):
             read(str(path))
     with pytest.raises(FeatureError, match=r"nothing\.csv: no such file; expected FILE\.npy, FILE"):
         read_arrays(f"{tmp_path}/nothing.csv")

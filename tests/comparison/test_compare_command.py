@@ -181,12 +181,12 @@ def test_one_file_of_weights_for_both_is_one_network(nets, photos, tmp_path):
         (
             "--device",
             "gpu",
-            r"DeviceError: device: 'gpu'; expected auto, cpu or cuda. Cure: one of",
+            r"DeviceError: device: 'gpu'; expected auto, cpu or cuda. Fix: one of",
         ),
         (
             "--device",
             "mps",
-            r"DeviceError: device: 'mps'; expected auto, cpu or cuda. Cure: one of",
+            r"DeviceError: device: 'mps'; expected auto, cpu or cuda. Fix: one of",
         ),
     ],
 )

@@ -120,13 +120,13 @@ def test_every_tensor_a_network_gives_is_compared(form):
 
 def test_a_network_that_gives_no_tensor_cannot_be_checked():
     silent = Giving(lambda *_: None, loses=False)
-    with pytest.raises(NetworkError, match=r"gives no tensor by which its graph .*Cure: let it"):
+    with pytest.raises(NetworkError, match=r"gives no tensor by which its graph .*Fix: let it"):
         tap(OwnNetwork("mine", silent), ["two"], 16)
 
 
 def test_pictures_too_small_for_the_network():
     with pytest.raises(
-        NetworkError, match=r"alexnet: does not take pictures of 32 px .*Cure: the size it was made"
+        NetworkError, match=r"alexnet: does not take pictures of 32 px .*Fix: the size it was made"
     ):
         layers_of(read_network("alexnet"), 32)
 
@@ -212,7 +212,7 @@ class Unsteady(torch.nn.Module):
     ],
 )
 def test_features_that_are_not_the_pictures_alone(rule, told):
-    with pytest.raises(NetworkError, match=rf"{told}.*Cure: "):
+    with pytest.raises(NetworkError, match=rf"{told}.*Fix: "):
         tap(OwnNetwork("mine", Unsteady(rule)), ["add"], 16)
     # what comes before is well
     if "node" in told:
@@ -220,5 +220,5 @@ def test_features_that_are_not_the_pictures_alone(rule, told):
 
 
 def test_a_network_without_a_layer_to_compare():
-    with pytest.raises(NetworkError, match=r"mine: none of its 0 nodes gives features.*Cure"):
+    with pytest.raises(NetworkError, match=r"mine: none of its 0 nodes gives features.*Fix"):
         layers_of(OwnNetwork("mine", torch.nn.Identity()), 16)

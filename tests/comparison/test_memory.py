@@ -101,11 +101,11 @@ def test_more_than_there_is_is_refused_before_anything_is_made(tmp_path, monkeyp
     with pytest.raises(
         FeatureError,
         match=r"x, wide and x, wide: g from 300 to 300 takes about [\d.]+ MB of memory, 2 MB are f"
-        r".*Cure: a layer of fewer units, .*numpy\.linalg\.svd",
+        r".*Fix: a layer of fewer units, .*numpy\.linalg\.svd",
     ):
         compare(side, side, out=tmp_path / "out", settings=QUICK)
     assert not (tmp_path / "out").exists()
-    with pytest.raises(FeatureError, match=r"g from 64 x 8 x 8 to .*Cure: a smaller --rank, a lay"):
+    with pytest.raises(FeatureError, match=r"g from 64 x 8 x 8 to .*Fix: a smaller --rank, a lay"):
         memory.check_memory("x", [((64, 8, 8), (64, 8, 8))], 36, QUICK.consistency, CPU)
 
 

@@ -141,18 +141,18 @@ class Stubborn(Net):
 
 
 def test_networks_that_cannot_be_looked_into():
-    with pytest.raises(NetworkError, match=r"cannot be copied \(RuntimeError: once .*Cure: name a"):
+    with pytest.raises(NetworkError, match=r"cannot be copied \(RuntimeError: once .*Fix: name a"):
         layers_of(OwnNetwork("mine", Stubborn()), 16)
     with torch.device("meta"):
         nowhere = Net()
     lazy = nn.Sequential(nn.Flatten(), nn.LazyLinear(3))
     for net, told in ((nowhere, "'one.weight' has no numbers"), (lazy, "'1.weight' has no numb")):
-        with pytest.raises(NetworkError, match=rf"mine: {told}.*Cure: call a lazy module once"):
+        with pytest.raises(NetworkError, match=rf"mine: {told}.*Fix: call a lazy module once"):
             layers_of(OwnNetwork("mine", net), 16)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         script = torch.jit.script(nn.Sequential(nn.Conv2d(3, 2, 3)))
-    with pytest.raises(NetworkError, match=r"mine: is compiled to TorchScript.*Cure: give the nn"):
+    with pytest.raises(NetworkError, match=r"mine: is compiled to TorchScript.*Fix: give the nn"):
         layers_of(OwnNetwork("mine", script), 16)
-    with pytest.raises(NetworkError, match=r"a is a str, expected a network .*Cure: an nn\.Module"):
+    with pytest.raises(NetworkError, match=r"a is a str, expected a network .*Fix: an nn\.Module"):
         _network("a", "resnet18")

@@ -82,7 +82,7 @@ def test_a_mismatch_lists_what_is_missing_left_over_and_of_another_shape(nets, t
         NetworkError,
         match=r"not the weights of this network \(8 tensors\): 2 missing in the file \(conv2\.bias,"
         r" head\.weight\); 1 left over \(extra\.weight\); 1 of another shape \(conv3\.bias \(9,\), "
-        r"expected \(4,\)\)\. Cure: name the network",
+        r"expected \(4,\)\)\. Fix: name the network",
     ):
         read_network(f"{nets}:tiny", tmp_path / "w.pt")
 
@@ -97,7 +97,7 @@ def test_long_lists_of_a_mismatch_are_cut(nets, tmp_path):
     ("function", "told"),
     [
         ("tyni", r"no function 'tyni' in it; nearest: tiny"),
-        ("raising", r"line \d+: raising\(\) raised ValueError: no luck\. Cure"),
+        ("raising", r"line \d+: raising\(\) raised ValueError: no luck\. Fix"),
         ("number", r"nets\.py:number gives a int, expected an nn\.Module"),
         ("needing", r"needing\(\) raised TypeError: .*'width'"),
     ],
@@ -164,11 +164,11 @@ def test_weights_of_networks_that_may_transform_their_input_are_refused(tmp_path
     file = tmp_path / "w.pth"
     torch.save(net.state_dict(), file)
     given = ", ".join(f"{name}={value}" for name, value in about.items())
-    cure = f"return torchvision.models.googlenet(init_weights=False, {given})"
-    with pytest.raises(NetworkError, match=r"w\.pth: weights for the bare name goo.*Cure") as told:
+    fix = f"return torchvision.models.googlenet(init_weights=False, {given})"
+    with pytest.raises(NetworkError, match=r"w\.pth: weights for the bare name goo.*Fix") as told:
         read_network("googlenet", file)
-    assert cure in str(told.value)
-    (tmp_path / "mine.py").write_text(f"import torchvision\n\ndef net():\n    {cure}\n")
+    assert fix in str(told.value)
+    (tmp_path / "mine.py").write_text(f"import torchvision\n\ndef net():\n    {fix}\n")
     found = read_network(f"{tmp_path}/mine.py:net", file)
     assert found.model.transform_input
     assert torch.equal(found.model.fc.weight, net.fc.weight)

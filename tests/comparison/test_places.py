@@ -90,7 +90,7 @@ def test_places_and_inputs_are_told_apart_however_they_are_spelled(tmp_path: Pat
         (link_to(tmp_path / "inside", data) / "new/fits", data.parent),
     ]
     for place, given in same:
-        with pytest.raises(StoreError, match=r"the place is, or lies in, .*Cure: another --out"):
+        with pytest.raises(StoreError, match=r"the place is, or lies in, .*Fix: another --out"):
             refuse_inputs([place], [given])
     with pytest.raises(StoreError, match=rf"{data.parent}: kc writes here, and the place holds"):
         refuse_inputs([data.parent], [data / "one.npy"])
@@ -275,14 +275,14 @@ def test_what_cannot_be_written_to_is_refused_and_left(features: Path, tmp_path:
     (tmp_path / "ring").symlink_to("ring")
     (tmp_path / "file").write_text("mine")
     places = {
-        "lost": "lost: kc cannot write there \\(a link to what is not there, nowhere\\). Cure",
+        "lost": "lost: kc cannot write there \\(a link to what is not there, nowhere\\). Fix",
         "ring/sub": "kc cannot write there \\(.*[Ll]oop",
-        "y" * 300: r"kc cannot write there \(.*File name too long.*\)\. Cure: another --out",
+        "y" * 300: r"kc cannot write there \(.*File name too long.*\)\. Fix: another --out",
         "/".join(["y" * 200] * 25): r"kc cannot write there \(.*File name too long",
-        "o\udcff": r"o\\udcff: kc cannot write there \(no name in UTF-8\)\. Cure",
+        "o\udcff": r"o\\udcff: kc cannot write there \(no name in UTF-8\)\. Fix",
         "file": "kc did not make .*file, and writes here",
         "file/sub": "kc did not make .*file, and writes here",
-        "/proc/kc": "/proc/kc: kc cannot write there .*Cure: another --out",
+        "/proc/kc": "/proc/kc: kc cannot write there .*Fix: another --out",
     }
     for name, told in places.items():
         refused(tmp_path, tmp_path / name, told, features, features)

@@ -233,13 +233,13 @@ def test_what_is_there_is_not_made_again(
 def test_a_student_without_its_teacher_is_refused(
     make_images: Callable[..., Store], tmp_path: Path
 ):
-    with pytest.raises(NetworkError, match=r"'objects-alexnet-teacher' is not there. Cure: snake"):
+    with pytest.raises(NetworkError, match=r"'objects-alexnet-teacher' is not there. Fix: snake"):
         make(make_images(), tmp_path, STUDENT)
 
 
 def test_a_rate_that_is_too_high_is_named(make_images: Callable[..., Store], tmp_path: Path):
     lessons = LESSONS.model_copy(update={"baseline_rate": 1e9})
-    with pytest.raises(NetworkError, match=r"diverged in epoch \d .*Cure: lower its rate"):
+    with pytest.raises(NetworkError, match=r"diverged in epoch \d .*Fix: lower its rate"):
         make(make_images(), tmp_path, BASELINE, lessons=lessons)
 
 

@@ -229,7 +229,7 @@ def test_bad_features_are_refused_with_what_and_where():
 @pytest.mark.parametrize(
     ("about", "told"),
     [
-        ({"order": 6}, r"^fit: order: Input should be less than or equal to 5 \(got 6\)\. Cure"),
+        ({"order": 6}, r"^fit: order: Input should be less than or equal to 5 \(got 6\)\. Fix"),
         ({"kernel_size": 4}, r"^fit: kernel_size: Input should be 1, 3 or 5 \(got 4\)"),
         ({"buffer_blocks": 0}, r"^fit: buffer_shards: Input should be greater than or equal to 1"),
         ({"penalty": "raw_equivalent"}, r"^fit: penalty 'raw_equivalent': expected a number"),

@@ -161,7 +161,7 @@ def test_damaged_components_are_made_again_from_the_fit(stores, tmp_path, counte
     path = tmp_path / "components" / f"{PLANS[0].name}.zarr"
     whole = (path / part).read_bytes()
     (path / part).write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-    with pytest.raises(StoreError, match=r"Cure: snakemake --cores 1 --force .*conv4\.json"):
+    with pytest.raises(StoreError, match=r"Fix: snakemake --cores 1 --force .*conv4\.json"):
         open_store(path)["component"].read(slice(0, 1))
     run(stores, tmp_path)
     assert len(counted) == 3

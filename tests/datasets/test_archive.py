@@ -320,7 +320,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     other = tmp_path / "page.tgz"
     other.write_text("<html>not found</html>" * 100)
     with (
-        pytest.raises(ImageError, match=r"it is text in HTML or XML\. Expected a tar .* Cure: "),
+        pytest.raises(ImageError, match=r"it is text in HTML or XML\. Expected a tar .* Fix: "),
         open_files(other),
     ):
         pass

@@ -46,7 +46,7 @@ def test_twelve_bits_in_sixteen_are_said_to_leave_few_greys(tmp_path, white, tol
 @pytest.mark.parametrize(("kind", "what"), [("f4", "fractions"), ("i4", "whole numbers of 32")])
 def test_numbers_without_a_white_are_refused(tmp_path: Path, kind: str, what: str) -> None:
     Image.fromarray((100 * RAMP).astype(kind)).save(tmp_path / "x.tif")
-    with pytest.raises(ImageError, match=rf"'x.tif' holds {what}.*expected 8 or 16 bits. Cure:"):
+    with pytest.raises(ImageError, match=rf"'x.tif' holds {what}.*expected 8 or 16 bits. Fix:"):
         read(tmp_path, "x.tif")
 
 
@@ -133,5 +133,5 @@ def test_a_camera_s_notes_that_are_damaged_are_no_matter(tmp_path: Path) -> None
 
 
 def test_colours_that_do_not_become_rgb_are_named() -> None:
-    with pytest.raises(ImageError, match=r"colours of mode La, .* \(.*\)\. Cure: save it in RGB"):
+    with pytest.raises(ImageError, match=r"colours of mode La, .* \(.*\)\. Fix: save it in RGB"):
         as_rgb(Image.new("La", (4, 4)))

@@ -85,7 +85,7 @@ def by_id(det: Path, dataset: Dataset = NAMED) -> dict[str, Sample]:
 @pytest.mark.parametrize("text", ["", "ILSVRC2012_val_00000001 -1\n"])
 def test_a_list_without_a_picture_to_classify(det: Path, text: str) -> None:
     (det / "ILSVRC/ImageSets/DET/val.txt").write_text(text)
-    with pytest.raises(ImageError, match=r"no picture with objects in .*val\.txt\. Cure: fetch"):
+    with pytest.raises(ImageError, match=r"no picture with objects in .*val\.txt\. Fix: fetch"):
         by_id(det)
 
 
@@ -232,7 +232,7 @@ def test_picture_trained_and_tested_on(det: Path) -> None:
 
 def test_synset_that_nothing_is_of(det: Path) -> None:
     about = NAMED.model_copy(update={"synsets": {LION: "lion", "n02391049": "zebra"}})
-    with pytest.raises(ImageError, match=r"no listed picture has an object of n02391049\. Cure"):
+    with pytest.raises(ImageError, match=r"no listed picture has an object of n02391049\. Fix"):
         by_id(det, about)
 
 

@@ -230,7 +230,7 @@ def test_list_that_crashes_its_reader(
     with pytest.raises(
         ImageError,
         match=rf"dogs: 'train_list\.mat' is no \.mat file of MATLAB 5 to 7\.2 \({told}\)\. "
-        r"Expected file_list, annotation_list and labels\. Cure: fetch lists\.tar",
+        r"Expected file_list, annotation_list and labels\. Fix: fetch lists\.tar",
     ):
         by_id(dogs)
 

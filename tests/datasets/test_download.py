@@ -414,7 +414,7 @@ def test_a_part_that_was_begun_elsewhere_is_left_alone(server, tmp_path, state):
     part.write_bytes(b"a browser's")
     if state is not None:
         (tmp_path / "data.tar.part.json").write_text(state)
-    with pytest.raises(DownloadError, match=r"part: kc did not begin this download.*Cure: move it"):
+    with pytest.raises(DownloadError, match=r"part: kc did not begin this download.*Fix: move it"):
         get(server, tmp_path / "data.tar")
     assert part.read_bytes() == b"a browser's"
     assert server.asked == []

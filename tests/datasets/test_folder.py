@@ -114,7 +114,7 @@ def test_a_name_that_is_no_utf8(tmp_path: Path, packed: bool) -> None:
             tar.add(root / "owl", "owl")
     with (
         open_files(where) as files,
-        pytest.raises(ImageError, match=r"name 'owl/caf\\udce9\.png' is no UTF-8 .*Cure: rename"),
+        pytest.raises(ImageError, match=r"name 'owl/caf\\udce9\.png' is no UTF-8 .*Fix: rename"),
     ):
         read_folder(files, settings(root))
 
@@ -242,14 +242,14 @@ def test_class_without_training_image(tmp_path: Path) -> None:
 )
 def test_picture_in_no_class_folder(tmp_path: Path, names: tuple[str, ...], lost: str) -> None:
     write(tmp_path, *names)
-    with pytest.raises(ImageError, match=rf"'{lost}' lies in no class folder\. Cure: move it"):
+    with pytest.raises(ImageError, match=rf"'{lost}' lies in no class folder\. Fix: move it"):
         read(tmp_path)
 
 
 @pytest.mark.parametrize(("there", "needed"), [("train", "val"), ("test", "train")])
 def test_half_a_given_split(tmp_path: Path, there: str, needed: str) -> None:
     write(tmp_path, f"{there}/owl/1.png", f"{there}/elk/1.png")
-    with pytest.raises(ImageError, match=rf"has {there}/ but no {needed}/\. Cure: give train/ and"):
+    with pytest.raises(ImageError, match=rf"has {there}/ but no {needed}/\. Fix: give train/ and"):
         read(tmp_path)
 
 
@@ -261,7 +261,7 @@ def test_folder_beside_a_given_split(tmp_path: Path) -> None:
 
 def test_no_picture(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("nothing here")
-    with pytest.raises(ImageError, match=r"no picture in it \(\.jpg, .*Cure: point 'archive'"):
+    with pytest.raises(ImageError, match=r"no picture in it \(\.jpg, .*Fix: point 'archive'"):
         read(tmp_path)
 
 

@@ -108,7 +108,7 @@ def test_content_of_other_files_is_refused_by_name(tmp_path, make, told):
         make(file, secret)
         names = [name for name in ("x", "deep/x") if name in file or "deep" in file]
     for only in (None, names[-1]):
-        with pytest.raises(FeatureError, match=rf"x\.h5: {told}.*Cure: copy the array into the"):
+        with pytest.raises(FeatureError, match=rf"x\.h5: {told}.*Fix: copy the array into the"):
             read_hdf5(path, only)
     np.testing.assert_array_equal(read_hdf5(path, "good").arrays["good"][:], X)
     assert list(read_arrays(f"{path}:good").layers) == ["good"]
@@ -141,7 +141,7 @@ def test_links_within_the_file_are_followed(tmp_path):
         np.testing.assert_array_equal(found.arrays[name.strip("/").replace("/", ".")][:], X)
     assert list(read_arrays(f"{tmp_path}/x.h5").layers) == ["g.d"]
     for name in ("lost", "ring", "way", "g/d/e"):
-        with pytest.raises(FeatureError, match=rf"no array '{name}' in it; there are g/d\. Cure"):
+        with pytest.raises(FeatureError, match=rf"no array '{name}' in it; there are g/d\. Fix"):
             read_arrays(f"{tmp_path}/x.h5:{name}")
 
 

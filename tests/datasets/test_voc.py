@@ -339,7 +339,7 @@ def test_class_without_training_image(voc: Path, edit: Edit) -> None:
 @pytest.mark.parametrize("name", ["train.txt", "val.txt"])
 def test_lists_that_name_nothing(voc: Path, name: str) -> None:
     (voc / MAIN / name).write_text("\n")
-    with pytest.raises(ImageError, match=rf"Main/{name}' lists nothing\. Cure: fetch"):
+    with pytest.raises(ImageError, match=rf"Main/{name}' lists nothing\. Fix: fetch"):
         by_id(voc)
 
 

@@ -79,7 +79,7 @@ def test_a_run_that_does_not_fit_is_refused_unless_told_otherwise(tmp_path, monk
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(needed))
     assert "are free" in refuse_full_disk(settings, plans)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(needed - 1))
-    with pytest.raises(RoomError, match=r"1 B too little. Cure: .*check_disk: false"):
+    with pytest.raises(RoomError, match=r"1 B too little. Fix: .*check_disk: false"):
         refuse_full_disk(settings, plans)
     store = settings.results / f"activations/{networks_of(plans['compression'].fits)[0].name}.zarr"
     for name in ("old/made", "activations/old.zarr/c", "logs/made"):

@@ -163,12 +163,12 @@ def look(folder: Path, damage: Damage) -> dict[str, Any]:
         os.utime(file, ns=(about.st_atime_ns, about.st_mtime_ns))
     told = [line for line in lines if any(_names(line, file) for file in damage.files)]
     named = all(any(_names(line, file) for line in lines) for file in damage.files)
-    fixes = [line.partition("ure: ")[2] for line in told]
+    fixes = [line.partition("ix: ")[2] for line in told]
     return damage.about | {"named": named, "fixes": sorted(set(fixes)), "lines": lines[:3]}
 
 
 def _names(line: str, file: Path) -> bool:
-    return str(file.parent) in line and file.name in line and "ure: " in line
+    return str(file.parent) in line and file.name in line and "ix: " in line
 
 
 def mend(
@@ -192,7 +192,7 @@ def mend(
     for damage in damages:
         cause(damage)
     lines = ask(partial(damages_under, folder), folder.parent)
-    for fix in dict.fromkeys(line.partition("ure: ")[2] for line in lines):
+    for fix in dict.fromkeys(line.partition("ix: ")[2] for line in lines):
         run(fix)
     left: list[str] = ask(partial(damages_under, folder), folder.parent)
     return left + differences(made(), dict(whole))

@@ -92,7 +92,7 @@ def test_a_run_that_does_not_fit_is_refused_and_one_that_fills_the_disk_goes_on(
 
         refused = run(disk, "stability")
         assert refused.returncode == 1
-        assert text_of(refused).count("too little. Cure: make room; or drop stores") == 1
+        assert text_of(refused).count("too little. Fix: make room; or drop stores") == 1
         assert "Traceback" not in text_of(refused)
         assert not (disk / "out/activations").exists()
 
@@ -123,7 +123,7 @@ def test_the_command_that_verify_prints_mends_damaged_components(whole: Path, tm
     assert len(lines) == 1, "\n".join(lines)
     (line,) = lines
     assert str(shard) in line
-    fix = line.partition("Cure: ")[2]
+    fix = line.partition("Fix: ")[2]
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     done = subprocess.run(
         ["bash", "-c", fix],

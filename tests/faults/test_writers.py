@@ -52,7 +52,7 @@ def first(tmp_path: Path):
 
 def test_a_second_process_is_refused_by_name_of_the_first(first):
     path, process = first
-    wanted = rf"process {process.pid} on host {HERE}, SLURM job 77\)\. Cure: wait for it"
+    wanted = rf"process {process.pid} on host {HERE}, SLURM job 77\)\. Fix: wait for it"
     with pytest.raises(StoreError, match=wanted), writer(path):
         pass
 
@@ -72,11 +72,11 @@ def left(path: Path, **about: object) -> Path:
     return path
 
 
-def test_a_lock_of_another_host_is_explained_with_its_cure(tmp_path: Path):
+def test_a_lock_of_another_host_is_explained_with_its_fix(tmp_path: Path):
     file = left(tmp_path / "lock")
     wanted = (
         r"process 12 on host elsewhere, SLURM job 34\) did not give this lock back.*"
-        rf"0 min ago.*from {HERE}.*Cure: .*on elsewhere: ps -p 12; squeue\), .*: rm .*lock"
+        rf"0 min ago.*from {HERE}.*Fix: .*on elsewhere: ps -p 12; squeue\), .*: rm .*lock"
     )
     with pytest.raises(StoreError, match=wanted):
         lock(file)

@@ -75,7 +75,7 @@ def test_a_file_aside_tells_what_it_was_to_become(tmp_path, name):
         (errno.EIO, "cannot be written.*look at the disk"),
     ],
 )
-def test_what_the_disk_refuses_is_told_with_a_cure(tmp_path, number, text):
+def test_what_the_disk_refuses_is_told_with_a_fix(tmp_path, number, text):
 
     def write():
         with put_in_place(tmp_path / "f") as file:
@@ -125,7 +125,7 @@ def test_an_owner_whose_lock_is_gone_writes_nothing_more(tmp_path, how):
         path.write_text('{"host": "other", "pid": 7}')
     else:
         path.unlink()
-    with pytest.raises(HeldError, match=r"taken over by another process, or removed.*Cure"):
+    with pytest.raises(HeldError, match=r"taken over by another process, or removed.*Fix"):
         write_bytes_atomic(tmp_path / "after", b"x")
     held.close()
     assert sorted(p.name for p in tmp_path.iterdir() if p.name != "lock") == ["before"]

@@ -142,7 +142,7 @@ def test_a_source_that_changes_while_it_is_read_is_refused(folder, monkeypatch):
     source = Source.of(folder)
     source.check()
     (folder / "a/1.bmp").write_bytes(b"other")
-    with pytest.raises(SourceError, match=r"photos: changed while it was read.*Cure: wait until"):
+    with pytest.raises(SourceError, match=r"photos: changed while it was read.*Fix: wait until"):
         source.check()
 
     stamp = kc.files.sources._stamp
@@ -153,7 +153,7 @@ def test_a_source_that_changes_while_it_is_read_is_refused(folder, monkeypatch):
 
     calls = []
     monkeypatch.setattr(kc.files.sources, "_stamp", lambda a: (calls.append(1), grown(a))[1])
-    with pytest.raises(SourceError, match=r"\.bmp: changed while it was read\. Cure: wait until"):
+    with pytest.raises(SourceError, match=r"\.bmp: changed while it was read\. Fix: wait until"):
         digest_of([folder])
 
 

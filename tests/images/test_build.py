@@ -149,7 +149,7 @@ def test_masks_of_some_images_only(birds: Path, tmp_path: Path) -> None:
     assert whole.rows["has_foreground"].all()
 
 
-def test_missing_archive_names_the_cure(tmp_path: Path) -> None:
+def test_missing_archive_names_the_fix(tmp_path: Path) -> None:
     dataset = Dataset(url="https://example.org/a.tgz")
     with pytest.raises(ImageError, match=r"no archive.*example\.org.*--config data_root=FOLDER"):
         build_image_store(dataset, tmp_path / "a.tgz", tmp_path / "out" / "a.zarr", "key")

@@ -35,7 +35,7 @@ def test_state_dicts_that_hold_themselves_end(tmp_path: Path) -> None:
     for content in (ring, nested(DEPTH, {"w": torch.ones(1)}), nested(300, {})):
         for new in (True, False):
             with pytest.raises(
-                NetworkError, match=r"w\.pt: holds dicts in dicts, 8 deep or without an end\. Cure"
+                NetworkError, match=r"w\.pt: holds dicts in dicts, 8 deep or without an end\. Fix"
             ):
                 read_state(saved(tmp_path / "w.pt", content, new))
     found = read_state(saved(tmp_path / "w.pt", nested(DEPTH - 1, {"w": torch.ones(1)})))
@@ -181,7 +181,7 @@ def test_packed_and_overlapping_members_are_refused(tmp_path: Path) -> None:
 def test_names_that_are_no_text_end_in_one_error(tmp_path: Path) -> None:
     file = saved(tmp_path / "w.pth", {0: torch.ones(1), None: torch.ones(1), (1, 2): torch.ones(1)})
     assert set(read_state(file)) == {"0", "None", "(1, 2)"}
-    with pytest.raises(NetworkError, match=r"3 left over \(0, None, \(1, 2\)\)\. Cure"):
+    with pytest.raises(NetworkError, match=r"3 left over \(0, None, \(1, 2\)\)\. Fix"):
         load_pretrained(build("resnet18", 3, Network(), seed=0), "resnet18", file)
     with pytest.raises(NetworkError, match=r"3 left over \(0, None, \(1, 2\)\)"):
         load_into(torch.nn.Linear(2, 2), read_state(file), file)
@@ -192,9 +192,7 @@ def test_numbers_that_torch_cannot_convert_name_the_file(tmp_path: Path) -> None
     file = saved(tmp_path / "w.pt", {"kept": strange})
     model = torch.nn.Module()
     model.register_buffer("kept", torch.zeros(2, dtype=torch.uint8))
-    with pytest.raises(
-        NetworkError, match=r"w\.pt: Error.*kept.*Cure: save the weights as float32"
-    ):
+    with pytest.raises(NetworkError, match=r"w\.pt: Error.*kept.*Fix: save the weights as float32"):
         load_into(model, read_state(file), file)
 
 
@@ -214,4 +212,4 @@ def test_damaged_files_end_in_one_error(tmp_path: Path) -> None:
             try:
                 read_state(tmp_path / name)
             except NetworkError as error:
-                assert "Cure: " in str(error)  # noqa: PT017, either will do
+                assert "Fix: " in str(error)  # noqa: PT017, either will do

@@ -50,14 +50,14 @@ def test_weights_that_cannot_be_read(tmp_path):
     assert "\x1b" not in str(told.value)
     for name in ("torn.pt", "torn.safetensors"):
         (tmp_path / name).write_bytes(b"PK\x03\x04 torn")
-        with pytest.raises(NetworkError, match=rf"{name}: not readable .* refuses to run\. Cure"):
+        with pytest.raises(NetworkError, match=rf"{name}: not readable .* refuses to run\. Fix"):
             read_state(tmp_path / name)
     empty = tmp_path / "empty.pt"
     torch.save({"epoch": 3, "optimizer": {}}, empty)
     with pytest.raises(NetworkError, match=r"no tensors by name in it, but the keys epoch, optim"):
         read_state(empty)
     torch.save(torch.ones(3), empty)
-    with pytest.raises(NetworkError, match=r"no tensors by name in it, but Tensor\. Cure: save"):
+    with pytest.raises(NetworkError, match=r"no tensors by name in it, but Tensor\. Fix: save"):
         read_state(empty)
 
 
@@ -70,7 +70,7 @@ def test_what_is_to_stay_fresh_stays_whatever_the_file_holds():
     assert torch.equal(model[0].weight, other["0.weight"])
     assert torch.equal(model[1].weight, kept)
     load_into(model, {n: v for n, v in other.items() if n not in fresh}, Path("w"), fresh)
-    with pytest.raises(NetworkError, match=r"1 missing in the file \(0\.bias\)\. Cure: mend it"):
+    with pytest.raises(NetworkError, match=r"1 missing in the file \(0\.bias\)\. Fix: mend it"):
         load_into(model, {"0.weight": other["0.weight"]}, Path("w"), fresh, "mend it")
 
 
@@ -112,7 +112,7 @@ def test_the_same_network_twice_is_refused_unless_it_is_the_same():
     twice = {f"{p}{n}": v * k for k, p in ((1, "model."), (2, "ema.")) for n, v in state.items()}
     with pytest.raises(
         NetworkError,
-        match=r"w: holds this network twice, behind 'model\.' and 'ema\.', with different .*Cure: "
+        match=r"w: holds this network twice, behind 'model\.' and 'ema\.', with different .*Fix: "
         r"save the one you mean alone, a dict of its tensors without 'model\.' before",
     ):
         load_into(small(), twice, Path("w"))
@@ -175,7 +175,7 @@ def test_numbers_of_another_kind_are_no_weights(dtype):
     state["weight"] = state["weight"].to(dtype)
     with pytest.raises(
         NetworkError,
-        match=rf"1 of another kind of number \(weight {dtype}, expected torch\.float32\)\. Cure: "
+        match=rf"1 of another kind of number \(weight {dtype}, expected torch\.float32\)\. Fix: "
         "save the weights as float32, dequantised",
     ):
         load_into(nn.Linear(2, 2), state, Path("w"))

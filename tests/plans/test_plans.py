@@ -379,14 +379,12 @@ def test_a_study_of_nothing_is_one_clear_error(over: dict[str, object]):
     settings = default().model_copy(
         update={study: getattr(default(), study).model_copy(update=over[study])}
     )
-    with pytest.raises(SettingsError, match=rf"{study}: .*{key}.*Cure: "):
+    with pytest.raises(SettingsError, match=rf"{study}: .*{key}.*Fix: "):
         plan_of(settings, study)
 
 
 def test_baselines_of_a_study_without_pairs_is_one_clear_error():
-    with pytest.raises(
-        SettingsError, match=r"^baselines\.studies: 'concepts' fits no pairs .*Cure"
-    ):
+    with pytest.raises(SettingsError, match=r"^baselines\.studies: 'concepts' fits no pairs .*Fix"):
         plan_of(default(baselines={"studies": ["orders", "concepts"]}), "baselines")
 
 

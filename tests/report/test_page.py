@@ -228,10 +228,10 @@ def test_the_same_things_make_the_same_bytes_and_leave_nothing_behind(tmp_path: 
 
 def test_a_missing_table_or_figure_is_named(tmp_path: Path):
     section = PageSection("nine", "Nine", "", [tmp_path / "table9"], [])
-    with pytest.raises(StoreError, match=r"table9.md: no such file. Cure: give the command"):
+    with pytest.raises(StoreError, match=r"table9.md: no such file. Fix: give the command"):
         write_page(tmp_path / "out", title="T", lead="", sections=[section], views=[])
     section = PageSection("nine", "Nine", "", [], [Drawing(tmp_path / "fig9", "")])
-    with pytest.raises(StoreError, match=r"fig9.png: no such file. Cure: give the command"):
+    with pytest.raises(StoreError, match=r"fig9.png: no such file. Fix: give the command"):
         write_page(tmp_path / "out", title="T", lead="", sections=[section], views=[])
     assert not (tmp_path / "out" / "index.html").exists()
 
@@ -247,7 +247,7 @@ def test_a_users_file_beside_a_page_is_refused(tmp_path: Path, name: str):
     file = tmp_path / "report" / name
     file.parent.mkdir(parents=True)
     file.write_text("<p>mine</p>")
-    with pytest.raises(StoreError, match=r"report: kc did not make .*Cure: move it away"):
+    with pytest.raises(StoreError, match=r"report: kc did not make .*Fix: move it away"):
         page_in(tmp_path, [])
     assert files_of(tmp_path / "report") == {name: b"<p>mine</p>"}
 

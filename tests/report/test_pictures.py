@@ -121,7 +121,7 @@ def test_what_has_no_map_is_refused():
         lambda: choose_images(smooth((6, 7, 8)), 0, 1),
         lambda: feature_maps(images(), [Panel("x*", smooth((3, 8)))], TITLES, FILTERS, caption=""),
     ):
-        with pytest.raises(FeatureError, match=r"shape \(.*Vectors and tokens have no map. *Cure"):
+        with pytest.raises(FeatureError, match=r"shape \(.*Vectors and tokens have no map. *Fix"):
             chosen()
 
 

@@ -176,14 +176,14 @@ def test_links_out_of_the_folder_are_refused(tmp_path):
         open_foreign(tmp_path / "x.zarr")
     (tmp_path / "x.zarr/c/2").unlink()
     os.mkfifo(tmp_path / "x.zarr/c/2")
-    with pytest.raises(StoreError, match=r"c/2: neither a file nor a folder\. Cure: rm it"):
+    with pytest.raises(StoreError, match=r"c/2: neither a file nor a folder\. Fix: rm it"):
         open_foreign(tmp_path / "x.zarr")
 
 
 def test_what_is_no_zarr(tmp_path):
     (tmp_path / "x.zarr").write_bytes(b"PK\x03\x04")
     with pytest.raises(
-        StoreError, match=r"x\.zarr: a file, expected the folder of a zarr\. Cure: u"
+        StoreError, match=r"x\.zarr: a file, expected the folder of a zarr\. Fix: u"
     ):
         open_foreign(tmp_path / "x.zarr")
     for name, text in (

@@ -58,9 +58,7 @@ def mine(tmp_path: Path) -> Path:
 
 
 def test_a_users_array_in_a_stores_place_is_left_alone(mine: Path):
-    refused(
-        mine, writer(mine / "x.zarr"), r"x\.zarr: kc did not make .*x\.zarr/zarr\.json.*Cure: m"
-    )
+    refused(mine, writer(mine / "x.zarr"), r"x\.zarr: kc did not make .*x\.zarr/zarr\.json.*Fix: m")
 
 
 def test_a_folder_with_one_file_is_refused_and_an_empty_one_is_filled(tmp_path: Path):
@@ -205,7 +203,7 @@ def test_a_lock_empties_no_file_of_the_users(tmp_path: Path, how: str):
     else:
         (tmp_path / "lock").mkdir()
     before = files(tmp_path)
-    with pytest.raises(StoreError, match=r"lock: a link, or a file that kc did not make.*Cure"):
+    with pytest.raises(StoreError, match=r"lock: a link, or a file that kc did not make.*Fix"):
         lock(tmp_path / "lock")
     assert files(tmp_path) == before
 

@@ -97,7 +97,7 @@ def test_a_note_that_is_gone_is_named_and_made_again(compared, tmp_path, name):
     note = out / MADE / f"{name}.json"
     note.unlink()
     (line,) = damages_under(out)
-    assert line.startswith(f"{note}: gone, though {Path(name).name} is there. Cure: ")
+    assert line.startswith(f"{note}: gone, though {Path(name).name} is there. Fix: ")
     if name in ("activations/a.zarr", "index.html"):
         assert run(compared[1], out) == []
 
@@ -130,7 +130,7 @@ def test_a_figure_without_its_note_is_known_by_its_maker(tmp_path):
     note = tmp_path / MADE / "figures" / "one.json"
     note.unlink()
     for left in (".png", ".svg"):
-        assert damages_under(tmp_path) == [f"{note}: gone, though one is there. Cure: {AGAIN}"]
+        assert damages_under(tmp_path) == [f"{note}: gone, though one is there. Fix: {AGAIN}"]
         stem.with_suffix(left).unlink()
     with pytest.raises(StoreError, match="no store"):
         damages_under(tmp_path)
@@ -171,7 +171,7 @@ def test_each_damage_is_found(compared, tmp_path, damage):
     DAMAGES[damage](out)
     found = damages_under(out)
     assert found
-    assert all("Cure: " in line for line in found)
+    assert all("Fix: " in line for line in found)
 
 
 def test_the_same_command_mends_what_is_found(compared, tmp_path):
@@ -225,8 +225,8 @@ def test_no_page_is_made_of_a_table_that_was_edited(tmp_path, suffix):
     assert "0.1" in read_table(tmp_path / "t").table
     file = (tmp_path / "t").with_suffix(suffix)
     file.write_text(file.read_text().replace("0.1", "0.7"))
-    with pytest.raises(StoreError, match=rf"t{suffix}: not the file that was written.*Cure"):
+    with pytest.raises(StoreError, match=rf"t{suffix}: not the file that was written.*Fix"):
         read_table(tmp_path / "t")
     file.unlink()
-    with pytest.raises(StoreError, match=rf"t{suffix}: no such file. Cure"):
+    with pytest.raises(StoreError, match=rf"t{suffix}: no such file. Fix"):
         read_table(tmp_path / "t")

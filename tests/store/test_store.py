@@ -176,7 +176,7 @@ def test_values_whose_sum_is_too_large_are_kept(tmp_path):
     np.testing.assert_array_equal(array["conv"][:], values)
 
 
-def test_overflow_is_an_error_and_float32_the_cure(tmp_path):
+def test_overflow_is_an_error_and_float32_the_fix(tmp_path):
     with pytest.raises(FeatureError, match=r"overflows float16.*float32"):
         fill(tmp_path / "a.zarr", VALUES * 1e5, dtype="float16")
 
@@ -217,7 +217,7 @@ def test_ids_must_be_unique(tmp_path):
 def test_two_of_one_name_are_refused(tmp_path):
     for names in (["label"], ["image_id"], ["conv", "conv"]):
         specs = [ArraySpec(name, ("image",), (ROWS,), "float32") for name in names]
-        with pytest.raises(StoreError, match=rf"two would be called '{names[0]}': .*Cure: another"):
+        with pytest.raises(StoreError, match=rf"two would be called '{names[0]}': .*Fix: another"):
             StoreWriter(tmp_path / "a.zarr", "k", StoreContent(specs, coordinates(), SHARD))
     assert not list(tmp_path.iterdir())
 

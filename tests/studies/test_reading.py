@@ -279,7 +279,7 @@ def test_stores_of_other_images_are_refused(tiny, tmp_path: Path):
             writer.finish()
     bench = Bench(tiny.model_copy(update={"results": results}))
     first = open_store(tiny.results / "activations" / f"{A.name}.json").image_ids[5]
-    with pytest.raises(StoreError, match=rf"first difference at row 5: {first} / .*Cure: "):
+    with pytest.raises(StoreError, match=rf"first difference at row 5: {first} / .*Fix: "):
         read_by_b(bench, PAIR, [0])
     with pytest.raises(StoreError, match="list different images"):
         bench.fit(PAIR)

@@ -267,7 +267,7 @@ def test_lambda_and_resizing_are_said_by_layer(tmp_path: Path):
     assert any("resized bilinearly" in note for note in notes)
 
 
-def test_missing_fit_is_named_with_its_cure(tmp_path: Path):
+def test_missing_fit_is_named_with_its_fix(tmp_path: Path):
     plan = planned()
     write_results(plan, tmp_path, smooth)
     path = tmp_path / "fits" / plan.cases["training_data"][3].name / "card.json"

@@ -159,7 +159,7 @@ def test_a_folder_kc_did_not_draw_is_refused(tmp_path: Path, aside: str, name: s
     mine.parent.mkdir()
     mine.write_text('{"mine": 1}')
     (mine.parent / "other.txt").write_text("mine")
-    with pytest.raises(StoreError, match=rf"source{aside}: kc did not make .*Cure: move it away"):
+    with pytest.raises(StoreError, match=rf"source{aside}: kc did not make .*Fix: move it away"):
         write_generated("cub", TINY, tmp_path / "source")
     assert mine.read_text() == '{"mine": 1}'
     assert [path.name for path in tmp_path.iterdir()] == [f"source{aside}"]

@@ -135,7 +135,7 @@ EDITS = {
     "the page's style": ("kc/report/templates/page.css", "", "\nb { color: red }\n"),
     "a model of settings": ("kc/settings/concepts.py", "", "LIMIT = 1\n"),
     "an error": ("kc/errors.py", "", "LIMIT = 1\n"),
-    "an error's text": ("kc/consistency/data.py", "Cure:", "Remedy:"),
+    "an error's text": ("kc/consistency/data.py", "Fix:", "Remedy:"),
     "a comment": ("kc/consistency/net.py", "", "# why\n"),
     "a docstring": ("kc/consistency/net.py", '"""', '"""Once more: '),
 }

@@ -39,7 +39,7 @@ def _plan(about: Baselines, others: Others) -> StudyPlan:
         fits = others[name]().fits
         if not fits:
             raise SettingsError(
-                f"baselines.studies: '{name}' fits no pairs of layers. Cure: leave it out"
+                f"baselines.studies: '{name}' fits no pairs of layers. Fix: leave it out"
             )
         cases[name] = tuple(fit for fit in fits if fit.images == "all" and not fit.only)
     return StudyPlan(cases, stores=True)

@@ -310,5 +310,5 @@ def _check_images(maps: Maps, measured: Measured, path: Path) -> None:
         file = Path(f"{path}.json")
         raise StoreError(
             f"{path}.zarr: holds maps of {len(maps.ids)} images that are not the "
-            f"{len(measured.ids)} the settings choose. Cure: {fix_at(file, remake(file))}"
+            f"{len(measured.ids)} the settings choose. Fix: {fix_at(file, remake(file))}"
         )
