@@ -27,7 +27,8 @@ FAR = 0.05
 READING = (
     "Shares are of the variance of the target's feature; x^(0) is what passes no gate of g, "
     "x^(k) what passes k of them (on maps each also sees a wider field), xdelta what this g does "
-    "not give. The parts may be correlated: cross is what their sum misses of 1."
+    "not give: the fraction of variance unexplained, 1 - R^2. The parts may be correlated: cross "
+    "is what their sum misses of 1."
 )
 CENTRINGS = {
     "channel": "Each channel's training mean is taken off first, and variances are about each "

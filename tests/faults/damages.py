@@ -98,7 +98,7 @@ def _tells(line: str, file: Path) -> bool:
     """Say whether a line names a file (and the rows of a shard) and how to mend it."""
     rows = "c" not in file.parts or "image rows" in line or "coordinate" in line
     folder = str(file.parent) in line and file.name in line
-    return folder and rows and "ure: " in line
+    return folder and rows and "ix: " in line
 
 
 def _folder(results: Path, trial: Path, where: str, dice: Random) -> Path:

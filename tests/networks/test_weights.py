@@ -28,7 +28,7 @@ def test_old_batch_norms_that_did_not_count_are_taken():
 
 def test_an_empty_state_dict_is_a_mismatch_too():
     with pytest.raises(
-        NetworkError, match=r"w: not .*: 2 missing in the file \(weight, bias\)\. C"
+        NetworkError, match=r"w: not .*: 2 missing in the file \(weight, bias\)\. Fix"
     ):
         load_into(nn.Linear(2, 2), {}, Path("w"))
 
