@@ -1,4 +1,4 @@
-"""Check what lies in a folder: stores, and products with a card."""
+"""Check what lies in a folder: stores, products, tables, figures, pages, and the notes of them."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -112,10 +112,8 @@ def _written_as(file: Path) -> set[Path]:
         return {file}
     if file.suffix == ".json" and file.parent.name == "tables" and is_table(file):
         return {file}
-    is_figure = file.parent.name == "figures" and MAKER.get(file.suffix, b"\xff\0\xff") in _head(
-        file
-    )
-    return {file.with_suffix("")} if is_figure else set()
+    maker = MAKER.get(file.suffix) if file.parent.name == "figures" else None
+    return {file.with_suffix("")} if maker and maker in _head(file) else set()
 
 
 def _head(file: Path) -> bytes:
