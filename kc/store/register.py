@@ -47,6 +47,18 @@ def forget(path: Path) -> None:
         _note(base, path.absolute().relative_to(base).as_posix()).unlink(missing_ok=True)
 
 
+def noted_files(path: Path) -> set[str]:
+    """Return the files that were noted of what has no card, relative to its folder; else none."""
+    base = _base_of(path)
+    if base is None:
+        return set()
+    try:
+        about = read_signed(_note(base, path.absolute().relative_to(base).as_posix()))
+    except StoreError:
+        return set()
+    return set(about.get("files", ()))
+
+
 def unlike_notes(path: Path) -> list[str]:
     """Hold what lies at a path or below it against the notes; one line a damage.
 

@@ -27,7 +27,7 @@ from kc.store.files import (
 )
 from kc.store.ownership import LITTER, finished, refuse_strangers
 from kc.store.place import Folder
-from kc.store.register import note_made
+from kc.store.register import note_made, noted_files
 
 CARD = "card.json"
 """Key and digest of the folder, and its files; a folder without a digest is not complete."""
@@ -77,7 +77,8 @@ def _strangers(folder: Path) -> list[str]:
     """List the files in a folder of drawn pictures that kc did not draw."""
     there = {name or folder.name for name in Folder(folder.parent).files(folder.name)}
     there = {name for name in there if Path(name).name not in LITTER and finished(name) != CARD}
-    if folder.is_symlink() or not there or not (folder / CARD).is_file():
+    known = {name.removeprefix(f"{folder.name}/") for name in noted_files(folder)}
+    if folder.is_symlink() or not there or not (known or (folder / CARD).is_file()):
         return sorted(there)
     try:
         card: Any = read_json(folder / CARD)
@@ -88,7 +89,7 @@ def _strangers(folder: Path) -> list[str]:
         card = {"key": "damaged"}
     if not isinstance(card, dict) or "key" not in card:
         return sorted(there)
-    known = set(card.get("files", ()))
+    known |= set(card.get("files", ()))
     drawn = known or {name for name in there if Path(name).suffix in DRAWN and name[-1] != "/"}
     return sorted(there - drawn)
 

@@ -149,6 +149,15 @@ def test_drawn_pictures_are_noted(tmp_path):
         assert line.startswith(f"{picture}: ")
     write_generated("cub", few, drawn)
     assert damages_under(tmp_path / "images") == []
+    (drawn / "card.json").unlink()
+    picture.unlink()
+    assert len(damages_under(tmp_path / "images")) == 2
+    (drawn / "mine.txt").write_text("not drawn")
+    with pytest.raises(StoreError, match=r"kc did not make mine\.txt, and"):
+        write_generated("cub", few, drawn)
+    (drawn / "mine.txt").unlink()
+    write_generated("cub", few, drawn)
+    assert damages_under(tmp_path / "images") == []
     note = tmp_path / MADE / "images" / "birds-source.json"
     note.unlink()
     (line,) = damages_under(tmp_path / "images")
