@@ -71,9 +71,7 @@ class Store:
 
     def check_metadata(self, folder: str) -> None:
         """Refuse an array whose description (its ``zarr.json``) is not the one written."""
-        name = f"{folder}/zarr.json"
-        damage = self._described(name, self.manifest["metadata"][name])
-        if damage:
+        if damage := self._description_damage(folder):
             raise StoreError(damage)
 
     def file(self, name: str) -> str:
@@ -84,6 +82,10 @@ class Store:
         """Return zarr's view of an array; nothing it reads has been checked."""
         return zarr.open_array(self.place.zarr(), path=self.file(name), mode="r")
 
+    def _description_damage(self, folder: str) -> str:
+        name = f"{folder}/zarr.json"
+        return self._described(name, self.manifest["metadata"][name])
+
     def _described(self, name: str, digest: str) -> str:
         file = self.file(name)
         if self.place.digest(file) == digest:
@@ -91,15 +93,18 @@ class Store:
         return f"{self.place.where(file)}: the description is missing or damaged. Fix: {self.mend}"
 
     def _coordinates(self) -> pd.DataFrame:
-        columns = {}
+        columns, damages = {}, []
         for name, digest in self.manifest["coordinates"].items():
-            self.check_metadata(name)
+            damages.append(self._description_damage(name))
             file = self.file(f"{name}/c/0")
             if self.place.digest(file) != digest:
-                raise StoreError(
+                damages.append(
                     f"{self.place.where(file)}: the coordinate '{name}' is missing or damaged. "
                     f"Fix: {self.mend}"
                 )
+        if any(damages):  # all of them: each is a line of what verify prints
+            raise StoreError("\n".join(filter(None, damages)))
+        for name in self.manifest["coordinates"]:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 values = self.open_array(name)[:]

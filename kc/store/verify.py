@@ -158,7 +158,7 @@ def _of_store(path: Path) -> list[str]:
     try:
         return open_store(path).verify()
     except StoreError as error:
-        return [str(error)]
+        return str(error).splitlines()
 
 
 def _of_product(folder: Path) -> list[str]:
