@@ -179,9 +179,7 @@ def test_files_that_hold_no_features(tmp_path, monkeypatch):
     with pytest.raises(FeatureError, match=r"torn\.h5: not readable as HDF5"):
         of(tmp_path / "torn.h5")
     monkeypatch.setitem(sys.modules, "h5py", None)
-    with pytest.raises(
-        FeatureError, match=r"HDF5 needs h5py, which is not installed\. Fix"
-    ):
+    with pytest.raises(FeatureError, match=r"HDF5 needs h5py, which is not installed\. Fix"):
         of(tmp_path / "torn.h5")
 
 
