@@ -78,7 +78,7 @@ class _OfStudy(Walk):
             self.follow(found, self.fit, name, about["digest"])
         for kind, some in origin.get("beside", {}).items():
             for name, digest in some.items():
-                self.follow(found, partial(self.beside, kind), name, digest)
+                self.follow(found, partial(self.card, kind), name, digest)
         for name, digest in origin.get("stores", {}).get("components", {}).items():
             self.follow(found, self.components, name, digest)
         for name, digest in origin.get("maps", {}).items():
@@ -94,10 +94,6 @@ class _OfStudy(Walk):
             for end in ("source", "target"):
                 self.follow(found, self.activations, card[end]["network"], card[end]["digest"])
         return found
-
-    def beside(self, kind: str, name: str) -> Link:
-        """Look at what is measured beside a fit: its ladder, its repeats."""
-        return self.product(kind, self.results / kind / name / "card.json")[0]
 
     def components(self, name: str) -> Link:
         found, store = self.store("components", self.results / "components" / f"{name}.json")
@@ -198,9 +194,6 @@ class _OfComparison(Walk):
             if manifest.exists() or manifest.with_suffix(".zarr").exists():
                 found.links.append(self.store("components", manifest)[0])
         return found
-
-    def card(self, kind: str, name: str) -> Link:
-        return self.product(kind, self.results / kind / name / "card.json")[0]
 
     def activations(self, letter: str) -> Link:
         found, store = self.store("activations", self.results / "activations" / f"{letter}.json")

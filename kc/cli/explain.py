@@ -55,12 +55,12 @@ def explain_command(
     targets = {fault.target: None for fault in faults if fault.target} | {found.target: None}
     for target in filter(None, targets):
         console.print(printable(f"  {remake(target, options or ())}"))
-    if not is_of_study(origin):
+    if is_of_study(origin):
+        for fault in faults:
+            if not fault.target:
+                console.print(printable(f"  by hand: {fault.name}: {fault.told}"))
+    else:
         console.print(printable(f"  {fix_at(table)}"))
-        faults = []
-    for fault in faults:
-        if not fault.target:
-            console.print(printable(f"  by hand: {fault.name}: {fault.told}"))
     if options is None:
         console.print(
             "each with the --configfile and --config the table was made with: config.yaml alone, "

@@ -44,6 +44,10 @@ class Walk:
             found.fault("stale", f"made by code {origin['code']}, kc is {code} now")
         return found
 
+    def card(self, kind: str, name: str) -> Link:
+        """Look at a folder with a card from which nothing leads on: a ladder, repeats, peers."""
+        return self.product(kind, self.results / kind / name / "card.json")[0]
+
     def sources(self, store: Store) -> list[Link]:
         """Look at what the user brought, if a manifest names it."""
         about = store.manifest.get("source")

@@ -9,10 +9,13 @@ from kc.store.place import Place, read_json_at, read_signed_at
 FORMAT = 3
 """Of the manifest; readers refuse another one."""
 
+DROPPED = "dropped"
+"""Folder, beside a kind of stores, of the notes that dropped ones leave."""
+
 
 def dropped_path(name: str) -> str:
     """Name the note that a dropped store leaves in its place."""
-    return f"dropped/{name}.json"
+    return f"{DROPPED}/{name}.json"
 
 
 def read_manifest(place: Place, name: str) -> dict[str, Any]:

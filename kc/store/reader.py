@@ -2,6 +2,7 @@
 
 import threading
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from kc.store.spec import ArraySpec, from_disk
 class Store:
     """A finished store: its arrays by name, its rows as a table."""
 
-    def __init__(self, path: Path | str, network: bool = False) -> None:
+    def __init__(self, path: Path | str, network: bool = False, opened: bool = True) -> None:
         self.opened, (self.place, self.name) = path, locate(path)
         self.manifest = read_manifest(self.place, self.name)
         if "location" in self.manifest:
@@ -34,7 +35,8 @@ class Store:
         self.attributes: dict[str, Any] = self.manifest["attributes"]
         self.passed_over: dict[str, int] = self.manifest.get("passed_over", {})
         self.names: list[str] = sorted(self.manifest["arrays"])
-        self.rows = self._coordinates()
+        # one that cannot be opened can be checked all the same
+        self.rows = self._coordinates() if opened else pd.DataFrame()
 
     @property
     def mend(self) -> str:
@@ -56,13 +58,10 @@ class Store:
 
     def verify(self) -> list[str]:
         """Check every shard and description; one line a damage, none when the store is whole."""
-        damages = []
-        for name, digest in self.manifest["metadata"].items():
-            damage = self._described(name, digest)
-            if damage:
-                damages.append(damage)
+        damages = [*filter(None, map(self._description_damage, self.manifest["metadata"]))]
+        damages += self._coordinate_damages()
         for name in self.names:
-            array = self[name]
+            array = StoredArray(self, name, opened=False)
             for shard in range(array.shards):
                 damage = array.damage(shard)
                 if damage:
@@ -71,7 +70,7 @@ class Store:
 
     def check_metadata(self, folder: str) -> None:
         """Refuse an array whose description (its ``zarr.json``) is not the one written."""
-        if damage := self._description_damage(folder):
+        if damage := self._description_damage(f"{folder}/zarr.json"):
             raise StoreError(damage)
 
     def file(self, name: str) -> str:
@@ -82,28 +81,27 @@ class Store:
         """Return zarr's view of an array; nothing it reads has been checked."""
         return zarr.open_array(self.place.zarr(), path=self.file(name), mode="r")
 
-    def _description_damage(self, folder: str) -> str:
-        name = f"{folder}/zarr.json"
-        return self._described(name, self.manifest["metadata"][name])
-
-    def _described(self, name: str, digest: str) -> str:
+    def _description_damage(self, name: str) -> str:
         file = self.file(name)
-        if self.place.digest(file) == digest:
+        if self.place.digest(file) == self.manifest["metadata"][name]:
             return ""
         return f"{self.place.where(file)}: the description is missing or damaged. Fix: {self.mend}"
 
-    def _coordinates(self) -> pd.DataFrame:
-        columns, damages = {}, []
+    def _coordinate_damages(self) -> Iterator[str]:
         for name, digest in self.manifest["coordinates"].items():
-            damages.append(self._description_damage(name))
             file = self.file(f"{name}/c/0")
             if self.place.digest(file) != digest:
-                damages.append(
+                yield (
                     f"{self.place.where(file)}: the coordinate '{name}' is missing or damaged. "
                     f"Fix: {self.mend}"
                 )
-        if any(damages):  # all of them: each is a line of what verify prints
-            raise StoreError("\n".join(filter(None, damages)))
+
+    def _coordinates(self) -> pd.DataFrame:
+        columns = {}
+        for name in self.manifest["coordinates"]:
+            self.check_metadata(name)
+        for damage in self._coordinate_damages():
+            raise StoreError(damage)
         for name in self.manifest["coordinates"]:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -116,7 +114,7 @@ class Store:
 class StoredArray:
     """One array of a store; slices and index arrays act on the image dimension."""
 
-    def __init__(self, store: Store, name: str) -> None:
+    def __init__(self, store: Store, name: str, opened: bool = True) -> None:
         described = store.manifest["arrays"][name]
         self.store = store
         self.name = name
@@ -128,13 +126,17 @@ class StoredArray:
         self._spec = ArraySpec(name, self.dims, self.shape, self.kc_dtype)
         self._digests = [shard["digest"] for shard in described["shards"]]
         self._statistics: dict[str, Any] = described.get("statistics", {})
-        store.check_metadata(name)
-        with zarr.config.set({"array.read_missing_chunks": False}):
-            self._array = store.open_array(name)
-        direct = isinstance(store.place, Folder) and self._spec.row_axis == 0
-        self._plain = plain_shards(self._array, 0) if direct else None
         self._checked: set[int] = set()
         self._guard = threading.Lock()
+        if opened:
+            self._open()
+
+    def _open(self) -> None:
+        self.store.check_metadata(self.name)
+        with zarr.config.set({"array.read_missing_chunks": False}):
+            self._array = self.store.open_array(self.name)
+        direct = isinstance(self.store.place, Folder) and self._spec.row_axis == 0
+        self._plain = plain_shards(self._array, 0) if direct else None
 
     def __len__(self) -> int:
         return self.shape[self._spec.row_axis]
@@ -331,6 +333,17 @@ def _reopen(path: str, digest: str, name: str) -> StoredArray:
             f"{store.digest}). Fix: open it again"
         )
     return store[name]
+
+
+def store_damages(path: Path | str) -> list[str]:
+    """Check a store whatever of it is damaged; one line a damage.
+
+    Raises
+    ------
+    StoreError
+        Its manifest is missing or damaged.
+    """
+    return Store(path, opened=False).verify()
 
 
 def open_store(path: Path | str, network: bool = False) -> Store:

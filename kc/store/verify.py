@@ -9,14 +9,14 @@ from kc.files.sources import FOLDER as SOURCES
 from kc.files.sources import is_record
 from kc.plans.commands import AGAIN, DRAWN, NOTE, command, fix_at, read_run
 from kc.store.files import CHECKSUM, read_signed, sign
+from kc.store.manifest import DROPPED
 from kc.store.ownership import LEDGER, is_table, looks_signed
 from kc.store.place import is_remote
 from kc.store.product import CARD, KEY, RESULT, damaged_files
-from kc.store.reader import open_store
+from kc.store.reader import store_damages
 from kc.store.register import unlike_notes, unnoted
 
 PARTS = (".zarr", ".state")
-DROPPED = "dropped"
 PAGE = "index_files"
 MAKER = {".png": b"Software\0kc", ".svg": b"<dc:title>kc</dc:title>"}
 """What a figure of kc's holds."""
@@ -156,9 +156,9 @@ def _holds(file: Path, *fields: str) -> bool:
 
 def _of_store(path: Path) -> list[str]:
     try:
-        return open_store(path).verify()
+        return store_damages(path)
     except StoreError as error:
-        return str(error).splitlines()
+        return [str(error)]
 
 
 def _of_product(folder: Path) -> list[str]:

@@ -55,8 +55,8 @@ def write_generated(layout: str, settings: Generated, folder: Path) -> None:
             "Fix: name the data set's 'archive', or take one of these layouts."
         )
     key = product_key({"layout": layout, "settings": settings}, {}, GENERATED, drawn[layout])
-    if _is_whole(folder, key):
-        _note(folder)
+    if whole := _whole(folder, key):
+        _note(folder, whole)
         return
     aside = folder.with_name(f"{folder.name}.part")
     for old in (folder, aside):
@@ -70,7 +70,7 @@ def write_generated(layout: str, settings: Generated, folder: Path) -> None:
     write_signed(aside / CARD, card)
     _remove(folder)
     aside.rename(folder)
-    _note(folder)
+    _note(folder, digests)
 
 
 def _strangers(folder: Path) -> list[str]:
@@ -99,19 +99,21 @@ def _remove(folder: Path) -> None:
         shutil.rmtree(folder)
 
 
-def _is_whole(folder: Path, key: str) -> bool:
+def _whole(folder: Path, key: str) -> dict[str, str]:
+    """Return the digests of the files, if they are those that were drawn under a key; else none."""
     try:
         card = read_signed(folder / CARD)
     except StoreError:
-        return False
+        return {}
     digests = _digests(folder)
     made = {name: value for name, value in card.items() if name != CHECKSUM}
-    return made == {"key": key, "digest": _joined(digests), "files": list(digests)}
+    is_whole = made == {"key": key, "digest": _joined(digests), "files": list(digests)}
+    return digests if is_whole else {}
 
 
-def _note(folder: Path) -> None:
+def _note(folder: Path, digests: Mapping[str, str]) -> None:
     """Note each file, so that one that is gone or changed is found."""
-    noted = _digests(folder) | {CARD: file_digest(folder / CARD)}
+    noted = {**digests, CARD: file_digest(folder / CARD)}
     note_made(folder, {"files": {f"{folder.name}/{name}": noted[name] for name in noted}})
 
 

@@ -23,6 +23,8 @@ from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch: a forked process may have one thread only
 
+from kc.plans.commands import AGAIN
+from kc.store.verify import damages_under
 from tests.faults import children, compared, damages, everywhere, kills, workflow, world
 from tests.faults.compare import files
 
@@ -151,7 +153,7 @@ def _damage(
 ) -> None:
     if not count:
         return
-    assert children.ask(partial(everywhere.damages_under, folder), folder.parent) == []
+    assert children.ask(partial(damages_under, folder), folder.parent) == []
     whole = workflow.products(folder)
     caused = list(islice(everywhere.damages(everywhere.kinds_under(folder, dice), dice), count))
     found: list[dict[str, Any]] = []
@@ -168,7 +170,7 @@ def _damage(
         _keep(report, out)
         _tell(f"{sum(each['damages'] for each in report['mended'])} damages mended")
         if left:  # the next batch begins from a whole folder
-            run(everywhere.AGAIN)
+            run(AGAIN)
 
 
 def _keep(report: dict[str, Any], out: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from kc.files.made import MADE
 from kc.files.sources import FOLDER as SOURCES
-from kc.plans.commands import AGAIN, NOTE
+from kc.plans.commands import NOTE
 from kc.store.verify import damages_under
 from tests.faults.children import ask
 from tests.faults.compare import differences
@@ -67,7 +67,6 @@ def _digit(content: bytearray, dice: Random) -> bytes:
 CHANGES: dict[str, Change] = {
     "flip": _flip, "cut": _cut, "append": _append, "zero": _zero, "number": _digit,
 }  # fmt: skip
-__all__ = ["AGAIN", "Damage", "batches", "damages", "damages_under", "kinds_under", "look", "mend"]
 HOW = (*CHANGES, "delete", "exchange")
 
 
