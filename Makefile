@@ -1,10 +1,10 @@
-# make setup | tables | demo | test | lint | bench | bench-path | bench-long | bench-gpu | slurm | faults
+# make setup | tables | demo | test | test-all | lint | bench | bench-path | bench-long | bench-gpu | slurm | faults
 SHELL := bash
 PYTHON ?= python3
 BIN := .venv/bin
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH" snakemake
 
-.PHONY: setup tables demo test lint bench bench-path bench-long bench-gpu slurm faults
+.PHONY: setup tables demo test test-all lint bench bench-path bench-long bench-gpu slurm faults
 setup: .venv/ready
 
 .venv/ready: pyproject.toml constraints.txt
@@ -23,8 +23,15 @@ demo: setup
 	@cat results-smoke/tables/{table1,table2,networks}.md
 	@echo "Tables: results-smoke/tables; figures: results-smoke/figures"
 
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -q
+
+# minutes: all but the tests marked long
 test: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -q
+	$(PYTEST) -m "not long"
+
+# half an hour: campaigns of kills and damages, whole runs of the workflow, real networks too
+test-all: setup
+	$(PYTEST)
 
 faults: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults.campaign --kills 200 --workflow 4 --damages 500

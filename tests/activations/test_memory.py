@@ -56,6 +56,7 @@ def peak(folder, count, how="shards"):
     return float(done.stdout.split()[-1])
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_peak_memory_does_not_grow_with_the_number_of_images(tmp_path):
     few, many = peak(tmp_path / "few", 128), peak(tmp_path / "many", 4096)

@@ -38,7 +38,7 @@ def weights_of(folder: Path, name: str) -> Path:
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("name", ["resnet20", "resnet44"])
+@pytest.mark.parametrize("name", ["resnet20", pytest.param("resnet44", marks=pytest.mark.long)])
 def test_cifars_networks_are_as_good_as_they_should_be(tmp_path, name):
     folder = shared() / "data" / "cifar10"
     weights = weights_of(folder, name)
@@ -52,6 +52,7 @@ def test_cifars_networks_are_as_good_as_they_should_be(tmp_path, name):
     assert 0.78 < right[test].mean() < 0.84
 
 
+@pytest.mark.long
 @pytest.mark.real
 @pytest.mark.timeout(900)
 def test_a_comparison_of_both_from_command_to_page(tmp_path):

@@ -43,6 +43,7 @@ def report(tmp_path_factory: pytest.TempPathFactory):
     return json.loads((out / "faults.json").read_text())
 
 
+@pytest.mark.long
 def test_killed_stages_end_with_the_bytes_of_undisturbed_ones(report):
     assert sum(trial["killed"] for trial in report["kills"]) >= KILLS + COMPARE_KILLS
     stages = {trial["stage"] for trial in report["kills"]}
@@ -50,6 +51,7 @@ def test_killed_stages_end_with_the_bytes_of_undisturbed_ones(report):
     assert [trial for trial in report["kills"] if trial["wrong"] or trial["different"]] == []
 
 
+@pytest.mark.long
 def test_every_damage_is_found_by_verify_and_by_the_readers_that_meet_it(report):
     assert len(report["damages"]) == DAMAGES
     assert [trial for trial in report["damages"] if not is_found(trial)] == []
@@ -57,6 +59,7 @@ def test_every_damage_is_found_by_verify_and_by_the_readers_that_meet_it(report)
     assert {"flip", "truncate", "delete", "swap", "edit"} == set(kinds)
 
 
+@pytest.mark.long
 def test_a_damage_of_any_kind_of_file_is_named_and_the_printed_fix_mends_it(report):
     assert len(report["files"]) == FILES
     assert [trial for trial in report["files"] if not trial["named"] or not trial["fixes"]] == []

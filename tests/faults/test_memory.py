@@ -18,7 +18,7 @@ from kc.store import ArraySpec, StoreContent, StoreWriter
 from kc.store.product import Product
 from tests.faults.hungry import JOBS, NODE, A, B
 
-pytestmark = pytest.mark.timeout(1800)  # minutes on a busy machine
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]  # minutes on a busy machine
 ROOT = Path(__file__).parents[2]
 GROUPS = Path("/sys/fs/cgroup/memory")
 LIMITS = {"record": 32 << 20, "fit": 72 << 20, "decompose": 72 << 20, "read": 32 << 20}

@@ -22,7 +22,7 @@ from tests.faults.compare import believed_and_wrong, differences, files
 from tests.faults.test_disk_full import leave, mounted
 from tests.faults.workflow import kill_session, products
 
-pytestmark = pytest.mark.timeout(1800)  # minutes on a busy machine
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]  # minutes on a busy machine
 ROOT = Path(__file__).parents[2]
 TINY = """
 results: out

@@ -6,11 +6,13 @@ from tests.fuzz.run import one
 
 CASES = (*range(1132, 1171), 1179)
 """Vectors and refusals for the most part, which are quick; the last one is of networks' maps."""
+FEW, REST = CASES[3::4], [case for place, case in enumerate(CASES) if place % 4 != 3]
 
 
 @pytest.mark.timeout(600)
-def test_no_input_ends_in_a_fault_or_a_wrong_number():
-    ends = {number: one(number) for number in CASES}
+@pytest.mark.parametrize("cases", [FEW, pytest.param(REST, marks=pytest.mark.long)])
+def test_no_input_ends_in_a_fault_or_a_wrong_number(cases):
+    ends = {number: one(number) for number in cases}
     assert {number: found for number, (_, found, _) in ends.items() if found} == {}
     # inputs that are all refused would say nothing of numbers
-    assert sum(code == 0 for code, _, _ in ends.values()) >= 8
+    assert 5 * sum(code == 0 for code, _, _ in ends.values()) >= len(cases)

@@ -1,5 +1,7 @@
 """A whole small pipeline, made once: pictures, networks, features, fits."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -46,10 +48,18 @@ SELF = FitPlan(A, A, "conv5", "conv5")
 
 
 @pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+def tiny(made_once) -> Settings:
     """Settings whose results folder holds all that the studies of ``MADE`` read."""
-    results = tmp_path_factory.mktemp("tiny") / "results"
-    settings = load_settings(TINY | {"results": results})
+    folder = made_once("tiny", lambda folder: _make(_settings(folder)))
+    return _settings(folder)
+
+
+def _settings(folder: Path) -> Settings:
+    return load_settings(TINY | {"results": folder / "results"})
+
+
+def _make(settings: Settings) -> None:
+    results = settings.results
     _make_images(settings)
     fits = merged([SELF, *(fit for study in MADE for fit in plan_of(settings, study).fits)])
     networks = networks_of(fits)
@@ -73,7 +83,6 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Settings:
         )
     stores = {n.name: results / "activations" / f"{n.name}.json" for n in networks}
     fit_pairs(fits, stores, settings.consistency, 0, results, CPU)
-    return settings
 
 
 def _make_images(settings: Settings) -> None:

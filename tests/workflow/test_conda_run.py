@@ -73,12 +73,14 @@ def foreign(prefix, imported, names):
     return {name for name, file in found.items() if file and not file.startswith(str(prefix))}
 
 
+@pytest.mark.long
 def test_the_documented_command_makes_the_table_from_another_folder(ran):
     assert (ran.elsewhere / "out" / "tables" / "table1.csv").is_file()
     assert not (ran.root / "out").exists()
     assert set(ran.imported()) == {"torch", "report"}
 
 
+@pytest.mark.long
 def test_kc_comes_from_the_checkout_and_its_packages_from_the_environment(ran):
     for name, (prefix, lists) in ran.imported().items():
         scripts = [imported for imported in lists if "kc" in imported]
@@ -91,6 +93,7 @@ def test_kc_comes_from_the_checkout_and_its_packages_from_the_environment(ran):
     assert not any("torch" in each for each in ran.imported()["report"][1])
 
 
+@pytest.mark.long
 def test_a_package_the_environment_lacks_is_seen(ran):
     """The counter-example: Snakemake lets an environment fall back on its own packages."""
     spec = ran.root / "envs" / "report.yaml"

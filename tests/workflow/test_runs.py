@@ -312,6 +312,7 @@ def test_a_changed_setting_never_passes_the_old_store_on(project):
     assert open_store(manifest)["layer3.1.add"].kc_dtype == "float32"
 
 
+@pytest.mark.long
 def test_a_scattered_recording_gives_the_store_of_a_single_job(project):
     results = shutil.copytree(project.elsewhere / "out", project.elsewhere / "scattered")
     shutil.rmtree(results / "activations")
@@ -330,6 +331,7 @@ def test_a_scattered_recording_gives_the_store_of_a_single_job(project):
     assert "birds-resnet18-seed0: 0 of 8 shards to record" in log.read_text()
 
 
+@pytest.mark.long
 def test_the_same_seeds_make_the_same_tables_and_others_other_weights(project):
     made = project.elsewhere / "out"
     shutil.copytree(made / "images", project.elsewhere / "again" / "images")
