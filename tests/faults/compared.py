@@ -1,4 +1,4 @@
-"""A small ``kc compare``: the command, what it reads, and that command killed at random moments."""
+"""A small ``kc compare``: write its inputs, run the command, kill it at random moments."""
 
 import shutil
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.faults.compare import believed_and_wrong, differences, files
 from tests.faults.kills import Trial
 
 OUT = Path("-my results")
-"""Blanks and an apostrophe above it, a dash before it: what a shell may take for something else."""
+"""A dash in front and a blank: characters that a shell or a parser may misread."""
 NETS = """
 import torch
 from torch import nn
@@ -44,7 +44,7 @@ def lay_out(room: Path) -> None:
 
 
 def give_the_command() -> None:
-    """Compare, in the folder one stands in."""
+    """Run the command in the current folder."""
     found = CliRunner().invoke(app, COMMAND)
     assert found.exit_code == 0, found.output
 
@@ -52,7 +52,7 @@ def give_the_command() -> None:
 def kill_and_compare_again(
     whole: dict[str, bytes], room: Path, seconds: float, dice: Random, kills: int
 ) -> Trial:
-    """Kill the command ``kills`` times in a row, then let it end; compare with ``whole``."""
+    """Kill the command ``kills`` times in a row, let it finish, and compare with ``whole``."""
     shutil.rmtree(room / OUT, ignore_errors=True)
     moments = [dice.uniform(0, seconds) for _ in range(kills)]
     killed, wrong = 0, []
