@@ -42,7 +42,7 @@ def comparable(path: Path) -> bytes:
 
 
 def _without_origins(note: bytes) -> bytes:
-    """Remove digests of provenance files, which hold wall time; the files are compared themselves."""
+    """Remove digests of provenance files, which hold wall time; the files are compared."""
     try:
         about = json.loads(note)
         kept = {k: v for k, v in about["files"].items() if not k.endswith(".json")}
