@@ -54,14 +54,14 @@ def features_of(path: Path, values: NDArray[np.float32]) -> Store:
 
 
 def _write(
-    path: Path, count: int, shape: tuple[int, ...], give: Callable[[int], NDArray[np.float32]]
+    path: Path, count: int, shape: tuple[int, ...], make: Callable[[int], NDArray[np.float32]]
 ) -> Store:
     dims = {3: ("image", "channel", "y", "x"), 1: ("image", "unit")}[len(shape)]
     spec = ArraySpec("feature", dims, (count, *shape), "float16", statistics=True)
     with StoreWriter(path, "k", StoreContent([spec], _rows(count), SHARD_ROWS)) as writer:
         for shard in writer.missing():
             rows = writer.rows(shard)
-            writer.write(shard, {"feature": give(rows.stop - rows.start)})
+            writer.write(shard, {"feature": make(rows.stop - rows.start)})
         writer.finish()
     return open_store(path)
 

@@ -92,17 +92,17 @@ def _of_steps(asked: argparse.Namespace, room: Path, dice: Random, report: dict[
             name = names[len(report["kills"]) % len(names)]
             # sometimes the continued run is killed too
             count = 1 if dice.random() < 0.7 else dice.choice([2, 3])
-            trial = kills.kill_and_go_on(
+            trial = kills.kill_and_continue(
                 name, world.STAGES[name], made, room, seconds[name], dice, count
             )
             done += trial.killed
             report["kills"].append(trial._asdict())
             _keep(report, asked.out)
-            _tell(f"{done} of {asked.kills} kills")
+            _show(f"{done} of {asked.kills} kills")
     while (left := asked.damages - len(report["damages"])) > 0:
         report["damages"] += damages.damage_and_read(made, room, dice, min(left, TOGETHER))
         _keep(report, asked.out)  # so that an interrupted campaign has its results
-        _tell(f"{asked.damages - left} of {asked.damages} damages")
+        _show(f"{asked.damages - left} of {asked.damages} damages")
 
 
 def _of_compare(
@@ -114,10 +114,10 @@ def _of_compare(
     place = room / "compared"
     place.mkdir()
     compared.lay_out(place)
-    children.finish(compared.give_the_command, place)
+    children.finish(compared.run_command, place)
     made = place / "made"
     (place / compared.OUT).rename(made)
-    seconds = children.finish(compared.give_the_command, place)
+    seconds = children.finish(compared.run_command, place)
     whole = files(place / compared.OUT)
     done = 0
     while done < asked.compare_kills:
@@ -126,9 +126,9 @@ def _of_compare(
         done += trial.killed
         report["kills"].append(trial._asdict())
         _keep(report, asked.out)
-        _tell(f"{done} of {asked.compare_kills} kills of kc compare")
+        _show(f"{done} of {asked.compare_kills} kills of kc compare")
     shutil.rmtree(made)
-    again = partial(children.finish, compared.give_the_command, place)
+    again = partial(children.finish, compared.run_command, place)
     _damage(place / compared.OUT, asked.compare_files, dice, lambda _: again(), report, asked.out)
 
 
@@ -139,7 +139,7 @@ def _of_workflow(
     if asked.files:
         place = room / "smoke"
         workflow.run_smoke(place)
-        run = partial(workflow.give_fix, place)
+        run = partial(workflow.run_fix, place)
         _damage(place / workflow.SMOKE, asked.files, dice, run, report, asked.out)
 
 
@@ -161,14 +161,14 @@ def _damage(
         some = caused[begin : begin + TOGETHER]
         looked = partial(lambda each: [everywhere.look(folder, one) for one in each], some)
         found += children.ask(looked, folder.parent)
-        _tell(f"{len(found)} of {count} files damaged in {folder.name}")
+        _show(f"{len(found)} of {count} files damaged in {folder.name}")
     report["files"] += found
     _keep(report, out)
     for fix, batch in everywhere.batches(caused, [each["fixes"] for each in found]):
-        left = everywhere.mend(folder, batch, run, partial(workflow.products, folder), whole)
+        left = everywhere.repair(folder, batch, run, partial(workflow.products, folder), whole)
         report["mended"].append({"fix": fix, "damages": len(batch), "left": left[:5]})
         _keep(report, out)
-        _tell(f"{sum(each['damages'] for each in report['mended'])} damages repaired")
+        _show(f"{sum(each['damages'] for each in report['mended'])} damages repaired")
         if left:  # the next batch begins with an undamaged folder
             run(AGAIN)
 
@@ -210,7 +210,7 @@ def _table(report: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _tell(text: str) -> None:
+def _show(text: str) -> None:
     if sys.stderr.isatty():
         sys.stderr.write(f"\r{text}")
 

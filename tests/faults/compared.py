@@ -43,7 +43,7 @@ def lay_out(room: Path) -> None:
     write(room / "photos", *(f"{label}/{k:02d}.png" for k in range(30) for label in "xy"))
 
 
-def give_the_command() -> None:
+def run_command() -> None:
     """Run the command in the current folder."""
     found = CliRunner().invoke(app, COMMAND)
     assert found.exit_code == 0, found.output
@@ -57,8 +57,8 @@ def kill_and_compare_again(
     moments = [dice.uniform(0, seconds) for _ in range(kills)]
     killed, wrong = 0, []
     for moment in moments:
-        killed += kill(give_the_command, room, moment)
+        killed += kill(run_command, room, moment)
         wrong += ask(lambda: believed_and_wrong(room / OUT, whole), room)
-    finish(give_the_command, room)
+    finish(run_command, room)
     different = ask(lambda: differences(files(room / OUT), whole), room)
     return Trial("compare", moments, killed, wrong, different)

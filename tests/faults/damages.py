@@ -69,7 +69,7 @@ def _trial(
         "kind": caused.kind,
         "part": caused.part,
         "files": [str(file.relative_to(trial)) for file in caused.files],
-        "verified": all(any(_tells(line, file) for line in lines) for file in caused.files),
+        "verified": all(any(_names_fix(line, file) for line in lines) for file in caused.files),
         "unfound": [],
         "wrong": [],
         "lines": lines[:3],
@@ -87,14 +87,14 @@ def _fault(reader: Reader, truth: Any, caused: Damage) -> str:
     try:
         found = reader.read()
     except KCError as error:
-        clear = any(_tells(str(error), file) for file in touched)
+        clear = any(_names_fix(str(error), file) for file in touched)
         return "" if clear else "unfound"
     if not same(found, truth):
         return "wrong"
     return "unfound" if touched else ""
 
 
-def _tells(line: str, file: Path) -> bool:
+def _names_fix(line: str, file: Path) -> bool:
     """Return whether a line names a file (and the rows of a shard) and its fix."""
     rows = "c" not in file.parts or "image rows" in line or "coordinate" in line
     folder = str(file.parent) in line and file.name in line

@@ -16,7 +16,7 @@ from kc.store.verify import damages_under
 from tests.faults.children import ask
 from tests.faults.compare import differences
 
-UNTOLD = ("lock", "door", "owners")
+LOCKS = ("lock", "door", "owners")
 """Locks and owners have no content to protect: a run writes them again."""
 COORDINATES = ("image_id", "label", "class_name", "subset", "superclass", "has_foreground")
 Change = Callable[[bytearray, Random], bytes]
@@ -102,7 +102,7 @@ def _product(file: Path) -> tuple[str, str]:
 
 def _kind(file: Path) -> str:
     parts, name = file.parts, file.name
-    if name in UNTOLD or "owners" in parts or (parts[0] == "logs" and file != NOTE):
+    if name in LOCKS or "owners" in parts or (parts[0] == "logs" and file != NOTE):
         return ""
     if parts[0] == "concepts" and len(parts) > 1:
         parts = (f"concepts {parts[1]}", *parts[2:])
@@ -170,7 +170,7 @@ def _names(line: str, file: Path) -> bool:
     return str(file.parent) in line and file.name in line and "ix: " in line
 
 
-def mend(
+def repair(
     folder: Path,
     damages: Sequence[Damage],
     run: Callable[[str], object],

@@ -27,10 +27,10 @@ class Trial(NamedTuple):
 
 def lay_out(stage: Stage, world: Path, trial: Path) -> None:
     """Provide the inputs of a stage: copies of what it may write to, links to the rest."""
-    for name in (*stage.reads, *stage.goes_on):
+    for name in (*stage.reads, *stage.continues):
         target = trial / "results" / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        if name in stage.goes_on:
+        if name in stage.continues:
             shutil.copytree(world / "results" / name, target)
         else:
             target.symlink_to(world / "results" / name)
@@ -49,7 +49,7 @@ def durations(stages: Mapping[str, Stage], world: Path, room: Path) -> dict[str,
     return found
 
 
-def kill_and_go_on(
+def kill_and_continue(
     name: str, stage: Stage, world: Path, room: Path, seconds: float, dice: Random, kills: int
 ) -> Trial:
     """Kill a stage ``kills`` times in a row, then let it finish."""
@@ -77,6 +77,6 @@ def _wrong(stage: Stage, world: Path, trial: Path) -> list[str]:
 def _different(stage: Stage, world: Path, trial: Path) -> list[str]:
     return [
         f"{name}/{file}"
-        for name in (*stage.makes, *stage.goes_on)
+        for name in (*stage.makes, *stage.continues)
         for file in differences(files(trial / "results" / name), files(world / "results" / name))
     ]

@@ -74,7 +74,7 @@ def test_the_campaign_detects_a_missed_damage_and_a_fix_that_does_not_work(tmp_p
     damage = everywhere.Damage("notes", "cut", {log: b"some"})
     assert not everywhere.look(log.parent, damage)["named"]
     assert log.read_text() == "somebody's own"
-    found = everywhere.mend(
+    found = everywhere.repair(
         log.parent, [damage], lambda _: None, lambda: files(log.parent), files(log.parent)
     )
     assert found == ["notes.txt"]

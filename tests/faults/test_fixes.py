@@ -15,7 +15,7 @@ from kc.comparison import write_pair as comparison
 from kc.comparison.settings import CompareSettings
 from kc.store.verify import damages_under
 from tests.faults.compare import differences, files
-from tests.faults.compared import OUT, give_the_command, lay_out
+from tests.faults.compared import OUT, lay_out, run_command
 
 GONE = ("components/a-from-b.zarr", "activations/a.zarr", "fits/b-from-a", "peers/a-from-b")
 SETTINGS = CompareSettings.model_validate(
@@ -52,7 +52,7 @@ def whole(tmp_path_factory) -> Iterator[dict[str, bytes]]:
         patch.chdir(room)
         for name in ("FILTERS", "IMAGES"):
             patch.setattr(comparison, name, 1)
-        give_the_command()
+        run_command()
         yield files(OUT)
 
 
@@ -74,5 +74,5 @@ def test_the_command_repairs_every_damage_and_writes_the_same_page(whole):
         for way, file in zip(cycle((flip, cut, remove)), made, strict=False):
             way(file)
     cut(OUT / "index.html")
-    give_the_command()
+    run_command()
     assert differences(files(OUT), whole) == []

@@ -74,14 +74,14 @@ def _write(room: Path, features: int, pictures: int) -> None:
         product.finish(card, ["weights.safetensors"])
 
 
-def _fill(path: Path, spec: ArraySpec, give) -> None:
+def _fill(path: Path, spec: ArraySpec, draw) -> None:
     count = spec.shape[0]
     rows = pd.DataFrame({"image_id": [f"{n}" for n in range(count)], "label": 0})
     rows["subset"] = np.where(np.arange(count) % 3 == 2, "test", "train")
     with StoreWriter(path, "k", StoreContent([spec], rows, 32)) as writer:
         for shard in writer.missing():
             here = writer.rows(shard)
-            writer.write(shard, {spec.name: give(here.stop - here.start)})
+            writer.write(shard, {spec.name: draw(here.stop - here.start)})
         writer.finish()
 
 

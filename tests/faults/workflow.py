@@ -62,7 +62,7 @@ def run_smoke(folder: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def give_fix(folder: Path, fix: str) -> None:
+def run_fix(folder: Path, fix: str) -> None:
     """Run a printed fix in a shell in another folder."""
     if fix == AGAIN:
         run_smoke(folder)

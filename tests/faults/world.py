@@ -69,7 +69,7 @@ class Stage(NamedTuple):
     """Folders under ``results`` that it writes."""
     reads: tuple[str, ...]
     """Folders under ``results`` that it reads."""
-    goes_on: tuple[str, ...] = ()
+    continues: tuple[str, ...] = ()
     """Folders that exist already and that it may write to."""
 
 

@@ -22,7 +22,7 @@ def one(number: int) -> tuple[int, list[str], str]:
         return code, judge.faults(case, code, said), f"{' '.join(case.arguments)}\n{said}"
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 
@@ -47,12 +47,12 @@ def main() -> None:
         wrong += bool(found)
         if found or given.show:
             took = time.monotonic() - at
-            _say(f"case {number}: {code} in {took:.1f} s: {'; '.join(found)}")
+            _print(f"case {number}: {code} in {took:.1f} s: {'; '.join(found)}")
         if given.show:
-            _say(said)
+            _print(said)
         number += 1
     took = time.monotonic() - begun
-    _say(f"{number - given.first} cases in {took:.0f} s: {ends}; {wrong} with faults")
+    _print(f"{number - given.first} cases in {took:.0f} s: {ends}; {wrong} with faults")
 
 
 if __name__ == "__main__":
