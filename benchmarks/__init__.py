@@ -1,1 +1,1 @@
-"""Ratios of two sides, measured in turn in one run; nothing here asserts a time."""
+"""Ratios of two sides, measured alternately in one run; nothing here asserts a time."""

@@ -1,4 +1,4 @@
-"""Run all benchmarks, each in a process of its own, and print the table: ``make bench``."""
+"""Run all benchmarks, each in its own process, and print the table: ``make bench``."""
 
 import os
 import subprocess
@@ -36,9 +36,9 @@ def main() -> int:
     path = results_file()
     if path.is_file():
         print(table(read_json(path)["rows"]))
-        print(f"kept in {path}")
+        print(f"saved in {path}")
     if failed:
-        print(f"failed: {', '.join(failed)}; their rows above, if any, are of an earlier run")
+        print(f"failed: {', '.join(failed)}; rows of theirs in the table are of an earlier run")
     return 1 if failed else 0
 
 

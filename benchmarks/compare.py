@@ -1,4 +1,4 @@
-"""Two sides of a ratio in one run: taken in turn, repeated, median and spread kept."""
+"""Measure two sides of a ratio alternately in one run, and save median and spread."""
 
 import argparse
 import gc
@@ -22,16 +22,16 @@ from kc.store.files import read_json, write_json_atomic
 
 RESULTS = Path(__file__).parent / "results"
 BUSY = 0.5
-"""Load average (of the last minute, before we start) above which others were at work."""
+"""Load average of the minute before the start, above which the machine was busy."""
 
 LOAD = "KC_BENCH_LOAD"
-"""Environment: the load before the first of several benchmarks, which are a load themselves."""
+"""Environment variable: load before the first benchmark, since benchmarks add to it."""
 
 Side = Callable[[], object]
 
 
 class Target(NamedTuple):
-    """What a ratio should be."""
+    """Bounds that a ratio should keep."""
 
     at_least: float | None = None
     at_most: float | None = None
@@ -46,13 +46,13 @@ class Target(NamedTuple):
 
 
 class Ratio(NamedTuple):
-    """One side's seconds over the other's."""
+    """Seconds of one side divided by those of the other."""
 
     values: list[float]
-    """By the clock, once a repeat."""
+    """By wall clock, one for each repeat."""
     processor: float | None = None
-    """Median by the processor's time of this process, all threads: it hardly changes on a busy
-    machine, but knows nothing of what runs side by side or in other processes."""
+    """Median by processor time of this process, all threads: it hardly changes on a busy machine,
+    but ignores parallel work and other processes."""
 
 
 class Row(NamedTuple):
@@ -71,13 +71,13 @@ class Row(NamedTuple):
 
 
 class Times(NamedTuple):
-    """Seconds of each side, repeat by repeat."""
+    """Seconds of each side, for each repeat."""
 
     seconds: dict[str, list[float]]
     processor: dict[str, list[float]]
 
     def ratio(self, over: str, under: str) -> Ratio:
-        """Seconds of one side over those of the other, within each repeat."""
+        """Divide the seconds of one side by those of the other, within each repeat."""
         by_clock, by_processor = (
             [a / b for a, b in zip(some[over], some[under], strict=True)]
             for some in (self.seconds, self.processor)
@@ -85,7 +85,7 @@ class Times(NamedTuple):
         return Ratio(by_clock, round(statistics.median(by_processor), 3))
 
     def rates(self, count: float) -> dict[str, float]:
-        """Median of count a second, by side."""
+        """Return the median rate (count per second) of each side."""
         return {name: count / statistics.median(some) for name, some in self.seconds.items()}
 
 
@@ -95,9 +95,9 @@ def interleave(
     before: Callable[[], object] = lambda: None,
     warm: int = 1,
 ) -> Times:
-    """Time the sides in turn, forwards then backwards, so that a slow minute hits all of them.
+    """Time the sides in turn, forwards then backwards, so that a slow minute affects all of them.
 
-    ``before`` runs, untimed, ahead of each; so do ``warm`` rounds.
+    ``before`` runs untimed ahead of each side; the first ``warm`` rounds are not timed either.
     """
     times = Times({name: [] for name in sides}, {name: [] for name in sides})
     for repeat in range(-warm, repeats):
@@ -135,7 +135,7 @@ def results_file(device: str = "cpu") -> Path:
 
 
 def keep(rows: list[Row], load: float, device: str) -> Path:
-    """Put the rows into the device's JSON, in place of those of the same names."""
+    """Write rows into the JSON of the device, replacing rows of the same names."""
     path = results_file(device)
     found: dict[str, Any] = read_json(path) if path.is_file() else {}
     kept = found.get("rows", {})
@@ -169,7 +169,7 @@ def keep(rows: list[Row], load: float, device: str) -> Path:
 
 
 def table(kept: Mapping[str, Any]) -> str:
-    """Spell the rows of a results file."""
+    """Format the rows of a results file as a table."""
     lines = []
     for name, row in kept.items():
         ratio = row["ratio"]
@@ -185,15 +185,15 @@ def table(kept: Mapping[str, Any]) -> str:
 
 
 def as_a_job() -> None:
-    """Set the process up as the workflow does its jobs."""
+    """Set up the process like a job of the workflow."""
     use_threads(1)
     keep_freed_memory()
 
 
 def main(make: Callable[[argparse.Namespace], list[Row]], **sizes: float | str) -> None:
-    """Run one benchmark: read its sizes from the command line, keep its rows and print them.
+    """Run one benchmark: read its sizes from the command line, save its rows and print them.
 
-    Everything runs on one thread, unless the benchmark starts others itself.
+    It runs on one thread, unless the benchmark itself starts others.
     """
     load = float(os.environ.get(LOAD, os.getloadavg()[0]))
     parser = argparse.ArgumentParser()

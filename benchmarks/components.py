@@ -1,4 +1,4 @@
-"""Row 6: all components of a block against the convolutions they consist of."""
+"""Row 6: compute all components of a block, against the bare convolutions it needs."""
 
 from argparse import Namespace
 
@@ -24,7 +24,7 @@ def _rows(name: str, shape: tuple[int, int, int], sizes: Namespace) -> list[Row]
     generator = torch.Generator().manual_seed(0)
     x, y = (torch.randn(block, *shape, generator=generator).to(device) for _ in range(2))
     count = (sizes.order + 1) * (sizes.order + 2) // 2
-    with_check = count + sizes.order  # g(x) itself; its first is that of the components
+    with_check = count + sizes.order  # g(x); its first convolution is shared
     inner = sizes.passes * max(1, 16 // shape[1])
 
     def bare(count: int) -> None:

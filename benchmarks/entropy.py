@@ -1,4 +1,4 @@
-"""Row 10, and blocks: the entropy search against its own passes, and against single images."""
+"""Rows 10 and blocks: the entropy search against its bare passes, and against single images."""
 
 import statistics
 from argparse import Namespace
@@ -21,11 +21,11 @@ SHAPES: dict[Architecture, Network] = {
     "alexnet": Network(width=0.25, head_units=128, small_input=True),
     "vgg11": Network(width=0.125, head_units=64),
 }
-"""Of the default preset, 64 px; with fresh weights, which take as long as trained ones."""
+"""Shapes of the default preset at 64 px; fresh weights take as long as trained ones."""
 
 
 class Case(NamedTuple):
-    """What is searched."""
+    """The network part, images and settings of one search."""
 
     head: nn.Module
     images: Tensor
@@ -56,7 +56,7 @@ def _case(architecture: Architecture, name: str, sizes: Namespace) -> Case:
     coarse = torch.randn(sizes.images, 3, 8, 8, generator=generator)
     images = nn.functional.interpolate(coarse, size=(64, 64), mode="bilinear").to(device)
     steps = sizes.steps if name == "released" else preset(name, architecture).steps
-    # no step reaches the target, so that every image takes every step
+    # no step reaches this target, so every image takes all steps
     settings = replace(preset(name, architecture), steps=steps, target=50.0)
     return Case(head, images, list(range(sizes.images)), settings, device)
 
@@ -115,7 +115,7 @@ def _rows(case: Case, name: str, sizes: Namespace) -> list[Row]:
 
 
 def _passes(case: Case, room: int) -> None:
-    """Go forward and back as often as the search does, on batches of the same size."""
+    """Run the forward and backward passes of the search alone, on batches of the same size."""
     about = case.settings
     backward = 2 if about.slope == "pairs" else 1
     layout = torch.channels_last if case.device.type == "cpu" else torch.contiguous_format
@@ -135,7 +135,7 @@ def _passes(case: Case, room: int) -> None:
 
 
 def _noise(case: Case) -> None:
-    """Draw the noise of the search and do nothing with it."""
+    """Draw the noise of the search without using it."""
     about = case.settings
     height, width = case.images.shape[2:]
     draw = gaussian((3, height, width), case.device, case.images.dtype)

@@ -1,10 +1,10 @@
-"""How far preset ``fast`` may stray from ``released``: H maps, N_fg and cost, on trained networks.
+"""Compare the presets ``fast`` and ``released`` on trained networks: H maps, N_fg and cost.
 
 Both search the teachers of the default preset (``snakemake --cores 2 concepts`` makes them). A
-second search by ``released`` with other noise says how well the reference repeats itself: nothing
-can agree with one run of it better than about the root of that correlation. ``--first`` and
-``--images`` choose pictures, so that those a preset was chosen on and those it is reported on
-can be kept apart. The reference takes minutes and is kept in ``--keep``.
+second search by ``released`` with other noise measures how well the reference repeats itself; no
+search can agree with one run of it better than about the root of that correlation. ``--first``
+and ``--images`` choose the pictures, to report on other pictures than those a preset was chosen on.
+The reference takes minutes; ``--keep`` is the folder that saves it.
 """
 
 import math
@@ -34,7 +34,7 @@ CPU = torch.device("cpu")
 
 
 class Case(NamedTuple):
-    """One layer of one network, and the pictures looked at."""
+    """One layer of one network, and the pictures searched."""
 
     name: str
     architecture: str
@@ -46,11 +46,11 @@ class Case(NamedTuple):
 
 
 class Found(NamedTuple):
-    """Maps and what they cost."""
+    """Entropy maps and their cost."""
 
     H: Tensor
     seconds: float
-    """Of the processor."""
+    """Processor time."""
 
 
 def rows(sizes: Namespace) -> list[Row]:
@@ -124,7 +124,7 @@ def _search(case: Case, name: str, seed: int, keep: Path | None) -> Found:
 
 
 def _agreement(case: Case, one: Tensor, reference: Tensor) -> dict[str, float]:
-    """Compare maps: mean correlation of an image's cells, and N_fg with its standard error."""
+    """Compare maps: correlation over the cells of an image, and N_fg with its standard error."""
     a, b = (x.flatten(1).double() for x in (one, reference))
     a, b = (x - x.mean(1, keepdim=True) for x in (a, b))
     correlation = (a * b).sum(1) / (a.norm(dim=1) * b.norm(dim=1))

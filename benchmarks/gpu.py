@@ -1,9 +1,9 @@
-"""All rows that want a GPU, in one command of less than 8 minutes: ``make bench-gpu``.
+"""All rows that need a GPU, in one command of less than 8 minutes: ``make bench-gpu``.
 
 Recording VGG-16-BN at 224 px, fitting g on 6,000 pairs of 512x28x28 with K = 2, its components, and
-the entropy search for VGG-16. ``--device cpu --scale 0.01 --side 64`` runs all of it in tiny form.
-The rates it prints (images recorded, samples fitted, image-steps searched a second) are what an
-estimate of the preset ``paper``'s hours takes.
+the entropy search for VGG-16. ``--device cpu --scale 0.01 --side 64`` runs a tiny version of it.
+The printed rates (images recorded, samples fitted, image-steps searched per second) are the input
+of an estimate of the hours of the preset ``paper``.
 """
 
 import shutil
@@ -68,7 +68,7 @@ def _record(sizes: Namespace, device: torch.device) -> list[Row]:
             record_networks({"vgg16_bn": weights}, NODES, images, settings, out, device)
 
         def forward() -> None:
-            # both sides read the network, which is half a gigabyte
+            # both sides read the network (half a gigabyte)
             extractor = feature_extractor(load_network(weights).to(device), NODES)
             with torch.inference_mode():
                 for part in torch.split(pixels, settings.batch_size):
@@ -89,9 +89,9 @@ def _record(sizes: Namespace, device: torch.device) -> list[Row]:
 
 
 def _fit(sizes: Namespace, device: torch.device) -> list[Row]:
-    """Fit in bf16, and the released recipe on the same features for a few of its epochs."""
+    """Time a fit in bf16, and a few epochs of the released recipe on the same features."""
     count, shape = _scaled(sizes, 6000, 64), _shape(sizes)
-    # not noise: a target that half follows from the source, so that there is something to fit
+    # half of the target follows from the source, so that there is something to fit
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(count, *shape, generator=generator).half()
     y = 0.7 * x.roll(1, 1) + 0.7 * torch.randn(count, *shape, generator=generator).half()
@@ -147,7 +147,7 @@ def _epoch_seconds(
     precision: Literal["float32", "bfloat16"],
     epochs: int,
 ) -> list[float]:
-    """Time epochs of the released recipe, one by one, in a precision."""
+    """Time epochs of the released recipe in a precision, one by one."""
     pair = pair_up(x, y, device)
     fitted = np.setdiff1d(result.train, result.validation)
     settings = Consistency(precision=precision)
@@ -164,7 +164,7 @@ def _epoch_seconds(
 
 
 def _bf16_rate(device: torch.device) -> float:
-    """Measure multiply-adds (two operations each) a second of a large product."""
+    """Measure operations per second of a large product (a multiply-add counts as two)."""
     side = 8192 if device.type == "cuda" else 1024
     a = torch.randn(side, side, device=device, dtype=torch.bfloat16)
     times = []
@@ -184,7 +184,7 @@ def _components(sizes: Namespace, device: torch.device) -> list[Row]:
     x, y = (torch.randn(_scaled(sizes, 128, 4), *shape, device=device) for _ in range(2))
     count = (ORDER + 1) * (ORDER + 2) // 2
 
-    with_check = count + ORDER  # g(x) itself; its first is that of the components
+    with_check = count + ORDER  # g(x); its first convolution is shared
 
     def bare(count: int) -> None:
         for _ in range(count):
@@ -218,7 +218,7 @@ def _components(sizes: Namespace, device: torch.device) -> list[Row]:
 
 
 def _search(sizes: Namespace, device: torch.device) -> list[Row]:
-    """Search VGG-16 at 224 px by ``released``, 10 steps, in blocks and one image at a time."""
+    """Time 10 steps of ``released`` on VGG-16 at 224 px, in blocks and one image at a time."""
     side, steps = sizes.side, 10 if sizes.scale >= 1 else 2
     model = build("vgg16", 6, Network(width=1.0 if sizes.scale >= 1 else 0.125), 0).to(device)
     head = layer_head(model, "vgg16", "fc1", side).eval()

@@ -1,7 +1,7 @@
-"""Row 4, long: a finished fit's share of x^Delta beside that of fits of ten times the steps.
+"""Row 4, long: compare the share of x^Delta of a finished fit with fits of ten times the steps.
 
-Of three long fits with other seeds, the one that validates best; the rule that stops is switched
-off in them. For each pair of layers of the default preset's stores. Hours: ``make bench-long``.
+The long fits have other seeds and no stopping rule; the one with the lowest validation MSE
+counts. On pairs of layers of the default preset's stores. Takes hours: ``make bench-long``.
 """
 
 import json
@@ -22,9 +22,9 @@ from kc.store import open_store
 from kc.store.product import read_card
 
 NEAR = 0.005
-"""Distance of shares that is asked for."""
+"""Largest difference of the shares of x^Delta that is accepted."""
 SEEDS = (1, 2, 3)
-"""Of the long fits; the finished one has 0."""
+"""Seeds of the long fits; the finished fit has 0."""
 
 
 def rows(sizes: Namespace) -> list[Row]:
@@ -36,7 +36,7 @@ def rows(sizes: Namespace) -> list[Row]:
 
 
 def measure(name: str, x: Tensor, y: Tensor, train: Any, test: Any, sizes: Namespace) -> Row:
-    """Fit once by the rule and thrice for ten times as long."""
+    """Fit once with the stopping rule, then with each of ``SEEDS`` for ten times as long."""
 
     def fitted(**more: Any) -> dict[str, Any]:
         begun = time.process_time()
@@ -68,7 +68,7 @@ def measure(name: str, x: Tensor, y: Tensor, train: Any, test: Any, sizes: Names
 
 @contextmanager
 def never_settled() -> Iterator[None]:
-    """Switch off the rule that stops."""
+    """Switch off the stopping rule."""
     rule = rounds.settled
     rounds.settled = lambda *_: "no"
     try:
@@ -78,7 +78,7 @@ def never_settled() -> Iterator[None]:
 
 
 def features(results: Path, name: str) -> tuple[Tensor, Tensor, Any, Any]:
-    """Read both layers of a fit of the workflow, with its training and test images."""
+    """Read both layers of a fit of the workflow, and its training and test rows."""
     card = read_card(results / "fits" / name)
     ends = [card[end] for end in ("source", "target")]
     stored = [

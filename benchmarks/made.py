@@ -1,4 +1,4 @@
-"""Stores and networks the benchmarks work on, made in a temporary folder."""
+"""Stores and networks for the benchmarks, made in a temporary folder."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,7 +21,7 @@ SHARD_ROWS = 256
 
 @contextmanager
 def scratch() -> Iterator[Path]:
-    """Give a folder that is gone afterwards."""
+    """Make a temporary folder."""
     with TemporaryDirectory(prefix="kc-bench-") as folder:
         yield Path(folder)
 
@@ -42,32 +42,32 @@ def pictures(folder: Path, count: int, side: int = 64) -> Store:
 
 
 def features(path: Path, count: int, shape: tuple[int, ...], seed: int = 0) -> Store:
-    """Write a store of random features, float16, as ``feature``."""
+    """Write a store of random float16 features, with the array ``feature``."""
     rng = np.random.default_rng(seed)
     return _write(path, count, shape, lambda rows: rng.standard_normal((rows, *shape), np.float32))
 
 
 def features_of(path: Path, values: NDArray[np.float32]) -> Store:
-    """Write given features, float16, as ``feature``."""
+    """Write a store of the given features as float16, with the array ``feature``."""
     parts = iter(np.split(values, range(SHARD_ROWS, len(values), SHARD_ROWS)))
     return _write(path, len(values), values.shape[1:], lambda _: next(parts))
 
 
 def _write(
-    path: Path, count: int, shape: tuple[int, ...], give: Callable[[int], NDArray[np.float32]]
+    path: Path, count: int, shape: tuple[int, ...], make: Callable[[int], NDArray[np.float32]]
 ) -> Store:
     dims = {3: ("image", "channel", "y", "x"), 1: ("image", "unit")}[len(shape)]
     spec = ArraySpec("feature", dims, (count, *shape), "float16", statistics=True)
     with StoreWriter(path, "k", StoreContent([spec], _rows(count), SHARD_ROWS)) as writer:
         for shard in writer.missing():
             rows = writer.rows(shard)
-            writer.write(shard, {"feature": give(rows.stop - rows.start)})
+            writer.write(shard, {"feature": make(rows.stop - rows.start)})
         writer.finish()
     return open_store(path)
 
 
 def network(folder: Path, architecture: Architecture, width: float = 1.0, seed: int = 0) -> Path:
-    """Write a network with fresh weights; what it computes does not change how long it takes."""
+    """Write a network with fresh weights, which take as long as trained ones."""
     folder.mkdir(parents=True)
     shape = Network(width=width)
     weights = folder / "weights.safetensors"
@@ -78,7 +78,7 @@ def network(folder: Path, architecture: Architecture, width: float = 1.0, seed: 
 
 
 def _rows(count: int) -> pd.DataFrame:
-    """Name the images; every third is for testing."""
+    """Make the table of images; every third is a test image."""
     subset = np.where(np.arange(count) % 3 == 2, "test", "train")
     ids = [f"{i:06d}" for i in range(count)]
     return pd.DataFrame({"image_id": ids, "label": 0, "subset": subset})

@@ -1,4 +1,4 @@
-"""Row 5: many fits over the same stores, on two cores, against one after another."""
+"""Row 5: many fits over the same stores, on two cores, against one after the other."""
 
 import shutil
 from argparse import Namespace
@@ -83,7 +83,7 @@ def _record(networks: list[NetworkPlan], folder: Path, count: int) -> None:
 
 
 def _jobs(plans: list[FitPlan]) -> list[list[FitPlan]]:
-    """Group the fits as the workflow does: all of a pair of networks are one job."""
+    """Group the fits as the workflow does: one job for each pair of networks."""
     by_pair = groupby(sorted(plans, key=lambda plan: plan.pair), key=lambda plan: plan.pair)
     return [list(members) for _, members in by_pair]
 

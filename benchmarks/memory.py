@@ -1,4 +1,4 @@
-"""Row 9: peak memory of recording, fitting streamed and decomposing, against a quarter of it."""
+"""Row 9: peak memory of recording, streamed fitting and decomposing, by number of images."""
 
 import multiprocessing
 import shutil
@@ -26,9 +26,9 @@ CPU = torch.device("cpu")
 SHAPE = (64, 14, 14)
 ORDER = 2
 BLOCK_ROWS = 32
-"""A buffer of eight such blocks is smaller than a quarter of the images."""
+"""A buffer of eight such blocks holds fewer than a quarter of the images."""
 STREAMED = 1e-9
-"""Gigabytes below which features are held: none are."""
+"""Gigabytes of features that may be held in memory: so few that all are streamed."""
 
 
 def rows(sizes: Namespace) -> list[Row]:
@@ -68,7 +68,7 @@ def _prepare(folder: Path, count: int) -> Path:
 
 
 def _peak(task: Task, folder: Path) -> float:
-    """Run a task in a fresh process; give the most memory it ever had resident, MB."""
+    """Run a task in a fresh process and return its peak resident memory, MB."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_run, args=(task, folder, theirs))
@@ -82,7 +82,7 @@ def _peak(task: Task, folder: Path) -> float:
 def _run(task: Task, folder: Path, pipe: Connection) -> None:
     as_a_job()
     task(folder)
-    # VmHWM belongs to this process alone; ru_maxrss begins at what the parent had
+    # VmHWM is of this process alone; ru_maxrss starts with the memory of the parent
     status = Path("/proc/self/status").read_text()
     line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
     pipe.send(int(line.split()[1]) / 1024)

@@ -1,9 +1,9 @@
-"""Row 4: a finished fit beside the released optimiser's 1000 epochs, on real features.
+"""Row 4: a finished fit against 1000 epochs of the released optimiser, on real features.
 
-Both sides fit the same g (Sigma over images, the default's lambda, normalised features) on the same
-images of the default preset's stores; ours is :func:`kc.consistency.fit`, the recipe is Adam 1e-4
-to 1e-6 in batches of 64 from random weights. A restart of ours, as long again, shows whether it was
-finished. Needs ``results/activations`` (``make bench`` makes it).
+Both fit the same g (Sigma over images, the default's lambda, normalised features) on the same
+images of the default preset's stores: :func:`kc.consistency.fit`, and the released recipe, Adam
+1e-4 to 1e-6 in batches of 64 from random weights. A restart of our fit for as many epochs shows
+whether it was finished. Needs ``results/activations`` (``make bench`` makes it).
 """
 
 import time
@@ -89,7 +89,7 @@ def _layer(sizes: Namespace, name: str) -> StoredArray:
 def _recipe(
     x: torch.Tensor, y: torch.Tensor, ours: FitResult, sizes: Namespace
 ) -> tuple[list[Entry], float]:
-    """Run the recipe; give its history, and its seconds without looking at the validation cut."""
+    """Run the recipe; return its history, and its seconds without those of the validation."""
     device = torch.device(sizes.device)
     pair = pair_up(x, y, device)
     fitted = np.setdiff1d(ours.train, ours.validation)

@@ -1,7 +1,7 @@
-"""Row 7: write once and read ten epochs, against one pickled file an image.
+"""Row 7: write once and read ten epochs, against one pickled file for each image.
 
-The other side is what the released code does: both layers of an image in one file, read by a
-DataLoader with two workers. It is written anew here, for this benchmark alone: kc holds no pickles.
+The other side does what the released code does: both layers of an image in one file, read by a
+DataLoader with two workers. It is rewritten for this benchmark only; kc itself uses no pickles.
 """
 
 import pickle
@@ -28,7 +28,7 @@ Layers = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 class Pickles(Dataset[Layers]):
-    """One file an image."""
+    """Data set with one pickled file for each image."""
 
     def __init__(self, folder: Path, count: int) -> None:
         self.folder, self.count = folder, count
@@ -112,7 +112,7 @@ def _write_pickles(folder: Path, layers: tuple[NDArray[np.float32], ...]) -> Non
 
 
 def _use(batches: Iterable[Any]) -> None:
-    """Touch every batch as a fit would: float32 tensors of both layers."""
+    """Read all batches, which must be float32 tensors, as a fit needs them."""
     for x, y in batches:
         assert isinstance(x, Tensor)
         assert x.dtype == y.dtype == torch.float32

@@ -11,7 +11,7 @@ from benchmarks.made import SHARD_ROWS, features, scratch
 from kc.store import StoredArray, open_store
 
 PIECE = 1 << 19
-"""Bytes read and then hashed, while they are in the cache."""
+"""Bytes read and hashed at a time, so that they are still in the cache."""
 
 
 def rows(sizes: Namespace) -> list[Row]:
@@ -24,7 +24,7 @@ def rows(sizes: Namespace) -> list[Row]:
         blocks = np.random.default_rng(0).permutation(array.shards)
 
         def stored() -> None:
-            opened = open_store(path)["feature"]  # each epoch checks every digest anew
+            opened = open_store(path)["feature"]  # each epoch checks every digest again
             for block in blocks:
                 _ = opened[block * SHARD_ROWS : (block + 1) * SHARD_ROWS]
 
@@ -60,7 +60,7 @@ def rows(sizes: Namespace) -> list[Row]:
         size = plain.stat().st_size
     details = {
         "bytes": size,
-        "cache": "warm: the files are in the operating system's page cache, kc keeps none",
+        "cache": "warm: the files are in the operating system's page cache; kc has no cache",
         "gb_per_second": {name: rate / 1e9 for name, rate in times.rates(size).items()},
     }
     what = "an epoch in shuffled blocks"

@@ -17,7 +17,7 @@ from kc.store import Store
 
 CASES: dict[Architecture, tuple[tuple[str, ...], float]] = {
     "vgg16_bn": (("features.30", "features.40"), 0.90),
-    # the sums of three stages: 57 kB an image at a fifth of VGG's work
+    # the sums of three stages: 57 kB for each image at a fifth of the work of VGG
     "resnet18": (("layer1.1.add", "layer2.1.add", "layer3.1.add"), 0.80),
 }
 
@@ -50,7 +50,7 @@ def _row(
         record_networks({architecture: weights}, nodes, images, settings, out, device)
 
     def forward() -> None:
-        # the network is read and traced here too: both sides start from files
+        # this side reads and traces the network too, since both start from files
         again = feature_extractor(load_network(weights).to(device), nodes)
         with torch.inference_mode():
             for part in torch.split(pixels, settings.batch_size):

@@ -1,9 +1,9 @@
 """Cause faults by the hundred: ``python -m tests.faults.campaign --kills 200 --damages 500``.
 
-Kills of the steps, of the whole workflow and of ``kc compare``; damages of stores and products,
-read in every way there is; damages of every kind of file a run leaves, mended by what is printed.
+Kill the steps, the whole workflow and ``kc compare``. Damage stores and products, and read them in
+every way. Damage every type of file that a run leaves, and run the printed fixes.
 
-Prints a table and keeps a JSON with every fault caused; ends with 1 if one was not borne.
+Print a table and write a JSON with every fault caused; exit with 1 if kc did not survive one.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from tests.faults import children, compared, damages, everywhere, kills, workflo
 from tests.faults.compare import files
 
 TOGETHER = 20
-"""Damages looked at by one child."""
+"""Damages that one child process checks."""
 
 
 def main() -> int:
@@ -50,11 +50,11 @@ def _asked() -> argparse.Namespace:
     parser.add_argument("--workflow", type=int, default=4, help="kills of the whole workflow")
     parser.add_argument("--damages", type=int, default=500)
     parser.add_argument("--compare-kills", type=int, default=80, help="kills of kc compare")
-    parser.add_argument("--files", type=int, default=500, help="damages of a run's files")
+    parser.add_argument("--files", type=int, default=500, help="damages of files of a run")
     parser.add_argument("--compare-files", type=int, default=200, help="those of kc compare")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("results-faults/faults.json"))
-    parser.add_argument("--room", type=Path, default=None, help="folder for what is broken")
+    parser.add_argument("--room", type=Path, default=None, help="folder for the damaged files")
     return parser.parse_args()
 
 
@@ -76,7 +76,7 @@ def _campaign(asked: argparse.Namespace, room: Path) -> dict[str, Any]:
 
 
 def _of_steps(asked: argparse.Namespace, room: Path, dice: Random, report: dict[str, Any]) -> None:
-    """Kill the steps and the workflow, and damage what the steps leave."""
+    """Kill the steps and the workflow, and damage the files the steps make."""
     if asked.workflow:
         report["kills"].append(workflow.kill_workflow(room, dice, asked.workflow))
     if not asked.kills and not asked.damages:
@@ -90,34 +90,34 @@ def _of_steps(asked: argparse.Namespace, room: Path, dice: Random, report: dict[
         done = 0
         while done < asked.kills:
             name = names[len(report["kills"]) % len(names)]
-            # now and then what goes on is killed too
+            # sometimes the continued run is killed too
             count = 1 if dice.random() < 0.7 else dice.choice([2, 3])
-            trial = kills.kill_and_go_on(
+            trial = kills.kill_and_continue(
                 name, world.STAGES[name], made, room, seconds[name], dice, count
             )
             done += trial.killed
             report["kills"].append(trial._asdict())
             _keep(report, asked.out)
-            _tell(f"{done} of {asked.kills} kills")
+            _show(f"{done} of {asked.kills} kills")
     while (left := asked.damages - len(report["damages"])) > 0:
         report["damages"] += damages.damage_and_read(made, room, dice, min(left, TOGETHER))
-        _keep(report, asked.out)  # a long campaign that is stopped has told what it saw
-        _tell(f"{asked.damages - left} of {asked.damages} damages")
+        _keep(report, asked.out)  # so that an interrupted campaign has its results
+        _show(f"{asked.damages - left} of {asked.damages} damages")
 
 
 def _of_compare(
     asked: argparse.Namespace, room: Path, dice: Random, report: dict[str, Any]
 ) -> None:
-    """Kill ``kc compare``, and damage what it leaves."""
+    """Kill ``kc compare``, and damage the files it makes."""
     if not asked.compare_kills and not asked.compare_files:
         return
     place = room / "compared"
     place.mkdir()
     compared.lay_out(place)
-    children.finish(compared.give_the_command, place)
+    children.finish(compared.run_command, place)
     made = place / "made"
     (place / compared.OUT).rename(made)
-    seconds = children.finish(compared.give_the_command, place)
+    seconds = children.finish(compared.run_command, place)
     whole = files(place / compared.OUT)
     done = 0
     while done < asked.compare_kills:
@@ -126,20 +126,20 @@ def _of_compare(
         done += trial.killed
         report["kills"].append(trial._asdict())
         _keep(report, asked.out)
-        _tell(f"{done} of {asked.compare_kills} kills of kc compare")
+        _show(f"{done} of {asked.compare_kills} kills of kc compare")
     shutil.rmtree(made)
-    again = partial(children.finish, compared.give_the_command, place)
+    again = partial(children.finish, compared.run_command, place)
     _damage(place / compared.OUT, asked.compare_files, dice, lambda _: again(), report, asked.out)
 
 
 def _of_workflow(
     asked: argparse.Namespace, room: Path, dice: Random, report: dict[str, Any]
 ) -> None:
-    """Damage what a run of the workflow leaves."""
+    """Damage the files that a run of the workflow makes."""
     if asked.files:
         place = room / "smoke"
         workflow.run_smoke(place)
-        run = partial(workflow.give_fix, place)
+        run = partial(workflow.run_fix, place)
         _damage(place / workflow.SMOKE, asked.files, dice, run, report, asked.out)
 
 
@@ -161,15 +161,15 @@ def _damage(
         some = caused[begin : begin + TOGETHER]
         looked = partial(lambda each: [everywhere.look(folder, one) for one in each], some)
         found += children.ask(looked, folder.parent)
-        _tell(f"{len(found)} of {count} files damaged in {folder.name}")
+        _show(f"{len(found)} of {count} files damaged in {folder.name}")
     report["files"] += found
     _keep(report, out)
     for fix, batch in everywhere.batches(caused, [each["fixes"] for each in found]):
-        left = everywhere.mend(folder, batch, run, partial(workflow.products, folder), whole)
+        left = everywhere.repair(folder, batch, run, partial(workflow.products, folder), whole)
         report["mended"].append({"fix": fix, "damages": len(batch), "left": left[:5]})
         _keep(report, out)
-        _tell(f"{sum(each['damages'] for each in report['mended'])} damages mended")
-        if left:  # the next batch begins from a whole folder
+        _show(f"{sum(each['damages'] for each in report['mended'])} damages repaired")
+        if left:  # the next batch begins with an undamaged folder
             run(AGAIN)
 
 
@@ -205,12 +205,12 @@ def _table(report: dict[str, Any]) -> str:
             lines.append(f"{kind:34}{len(own):8}{named:8}")
         whole = sum(trial["damages"] for trial in report["mended"] if not trial["left"])
         runs = len(report["mended"])
-        lines.append(f"of {len(report['files'])}, mended by {runs} runs of a fix: {whole}")
-    lines.append("all borne" if report["borne"] else "NOT ALL BORNE: see the JSON")
+        lines.append(f"of {len(report['files'])}, repaired by {runs} runs of a fix: {whole}")
+    lines.append("all survived" if report["borne"] else "NOT ALL SURVIVED: see the JSON")
     return "\n".join(lines)
 
 
-def _tell(text: str) -> None:
+def _show(text: str) -> None:
     if sys.stderr.isatty():
         sys.stderr.write(f"\r{text}")
 

@@ -1,4 +1,4 @@
-"""Jobs in forked children of a warm process: no interpreter starts, so hundreds can be killed."""
+"""Run jobs in forked children: no interpreter starts, so hundreds can be killed."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from typing import Any
 
 
 def start(job: Callable[[], Any], folder: Path, answer: int | None = None) -> int:
-    """Fork a child that does a job in ``folder`` and ends; what it says goes to ``log`` there."""
+    """Fork a child that runs a job in ``folder``; its output goes to the file ``log`` there."""
     sys.stdout.flush()
     pid = os.fork()
     if pid:
@@ -34,7 +34,7 @@ def start(job: Callable[[], Any], folder: Path, answer: int | None = None) -> in
 
 
 def ask(job: Callable[[], Any], folder: Path) -> Any:
-    """Do a job in a child and give what it found; the parent stays as clean as it was."""
+    """Run a job in a child and return its result; the state of the parent stays unchanged."""
     reader, writer = os.pipe()
     pid = start(job, folder, writer)
     os.close(writer)
@@ -46,7 +46,7 @@ def ask(job: Callable[[], Any], folder: Path) -> Any:
 
 
 def finish(job: Callable[[], Any], folder: Path) -> float:
-    """Do a job to its end; give the seconds of processor time it took."""
+    """Run a job to its end and return its processor time in seconds."""
     pid = start(job, folder)
     _, status, usage = os.wait4(pid, 0)
     assert status == 0, (folder / "log").read_text()
@@ -54,12 +54,12 @@ def finish(job: Callable[[], Any], folder: Path) -> float:
 
 
 def kill(job: Callable[[], Any], folder: Path, seconds: float) -> bool:
-    """Start a job and SIGKILL it after so much processor time; say whether it was still alive.
+    """Start a job, SIGKILL it after so much processor time, and return whether it still ran.
 
-    Processor time, since a busy machine stretches the other one.
+    Wall time would depend on how busy the machine is.
     """
     pid = start(job, folder)
-    clock = (~pid << 3) | 2  # the child's own, of all its threads
+    clock = (~pid << 3) | 2  # the clock of the child, all threads
     while True:
         done, _ = os.waitpid(pid, os.WNOHANG)
         if done:

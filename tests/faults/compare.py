@@ -1,4 +1,4 @@
-"""Which files of two folders differ, and what of a half-made folder reads as good and is not."""
+"""Compare two folders, and find the wrong files that an unfinished folder presents as good."""
 
 import json
 from pathlib import Path
@@ -12,12 +12,12 @@ from kc.store.ownership import LEDGER
 from kc.store.product import SEALS
 
 WALL_TIME = frozenset({"seconds"})
-"""Fields of cards, and of tables' provenance, that say how long something took: the one thing two
-runs of the same do not agree on, with the checksum of the file it stands in."""
+"""Fields of cards, and of the provenance of tables, that hold wall time. Only these, and the
+checksum of their file, differ between two equal runs."""
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    """Give every file below a folder as it is to be compared, but for records of times."""
+    """Read every file below a folder in comparable form, except records of times."""
     return {
         path.relative_to(folder).as_posix(): comparable(path)
         for path in sorted(folder.rglob("*"))
@@ -26,13 +26,13 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def differences(found: dict[str, bytes], expected: dict[str, bytes]) -> list[str]:
-    """Name the files that are not the same, or in one of both only."""
+    """List the files that differ, or exist on one side only."""
     names = sorted(set(found) | set(expected))
     return [name for name in names if found.get(name) != expected.get(name)]
 
 
 def comparable(path: Path) -> bytes:
-    """Give a file's bytes, without wall time where it may hold that."""
+    """Return the bytes of a file, without wall time."""
     content = path.read_bytes()
     if MADE in path.parts:
         return _without_origins(content)
@@ -42,7 +42,7 @@ def comparable(path: Path) -> bytes:
 
 
 def _without_origins(note: bytes) -> bytes:
-    """Leave out digests of tables' origins, which hold wall time; the origins are compared."""
+    """Remove digests of provenance files, which hold wall time; the files are compared."""
     try:
         about = json.loads(note)
         kept = {k: v for k, v in about["files"].items() if not k.endswith(".json")}
@@ -62,10 +62,10 @@ def _timeless(value: Any) -> Any:
 
 
 def believed_and_wrong(folder: Path, expected: dict[str, bytes]) -> list[str]:
-    """Name files of a half-made folder that a reader would believe and that are not right.
+    """List the wrong files of an unfinished folder that a reader would accept.
 
-    Believed are: signed files whose checksum holds; shards whose receipt holds and tells their
-    digest; files that are sealed as they lie there; whatever has the name of a table or figure.
+    A reader accepts signed files with a valid checksum, shards whose valid receipt has their
+    digest, files with a valid seal, and every file with the name of a table or figure.
     """
     wrong = []
     for path in folder.rglob("*"):
@@ -83,7 +83,7 @@ def believed_and_wrong(folder: Path, expected: dict[str, bytes]) -> list[str]:
 
 def _is_believed(path: Path) -> bool:
     if path.name == LEDGER:
-        return False  # names, before it is written, all that may be there
+        return False  # lists files before they are written
     if path.suffix == ".json" and "zarr" not in path.name:
         try:
             read_signed(path)

@@ -1,4 +1,4 @@
-"""A small ``kc compare``: the command, what it reads, and that command killed at random moments."""
+"""A small ``kc compare``: write its inputs, run the command, kill it at random moments."""
 
 import shutil
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.faults.compare import believed_and_wrong, differences, files
 from tests.faults.kills import Trial
 
 OUT = Path("-my results")
-"""Blanks and an apostrophe above it, a dash before it: what a shell may take for something else."""
+"""A dash in front and a blank: characters that a shell or a parser may misread."""
 NETS = """
 import torch
 from torch import nn
@@ -43,8 +43,8 @@ def lay_out(room: Path) -> None:
     write(room / "photos", *(f"{label}/{k:02d}.png" for k in range(30) for label in "xy"))
 
 
-def give_the_command() -> None:
-    """Compare, in the folder one stands in."""
+def run_command() -> None:
+    """Run the command in the current folder."""
     found = CliRunner().invoke(app, COMMAND)
     assert found.exit_code == 0, found.output
 
@@ -52,13 +52,13 @@ def give_the_command() -> None:
 def kill_and_compare_again(
     whole: dict[str, bytes], room: Path, seconds: float, dice: Random, kills: int
 ) -> Trial:
-    """Kill the command ``kills`` times in a row, then let it end; compare with ``whole``."""
+    """Kill the command ``kills`` times in a row, let it finish, and compare with ``whole``."""
     shutil.rmtree(room / OUT, ignore_errors=True)
     moments = [dice.uniform(0, seconds) for _ in range(kills)]
     killed, wrong = 0, []
     for moment in moments:
-        killed += kill(give_the_command, room, moment)
+        killed += kill(run_command, room, moment)
         wrong += ask(lambda: believed_and_wrong(room / OUT, whole), room)
-    finish(give_the_command, room)
+    finish(run_command, room)
     different = ask(lambda: differences(files(room / OUT), whole), room)
     return Trial("compare", moments, killed, wrong, different)

@@ -1,4 +1,4 @@
-"""Damage a copy of a product at random, and see who notices: ``verify``, and every reader."""
+"""Damage a copy of a product at random, and test that ``verify`` and every reader notice."""
 
 import json
 import shutil
@@ -18,21 +18,21 @@ KINDS = ("flip", "flip", "flip", "truncate", "delete", "swap", "edit")
 
 
 class Damage(NamedTuple):
-    """What was done to which files."""
+    """A type of damage and the files it changed."""
 
     kind: str
     part: str
-    """Of a store: shard, coordinate, metadata, manifest, bookkeeping; of a folder: file."""
+    """For a store: shard, coordinate, metadata, manifest, bookkeeping; for a folder: file."""
     files: list[Path]
 
 
 def is_found(trial: dict[str, Any]) -> bool:
-    """Say whether a damage was found by ``verify`` and by every reader that met it."""
+    """Return whether ``verify`` and every reader of a damaged file found the damage."""
     return bool(trial["verified"]) and not trial["unfound"] and not trial["wrong"]
 
 
 def damage_and_read(world: Path, room: Path, dice: Random, count: int) -> list[dict[str, Any]]:
-    """Damage a product, ``count`` times over; give what ``verify`` and the readers said."""
+    """Damage a product ``count`` times and return what ``verify`` and the readers reported."""
     number = dice.randrange(1 << 30)
     found: list[dict[str, Any]] = ask(lambda: _trials(world, room, Random(number), count), room)
     return found
@@ -69,7 +69,7 @@ def _trial(
         "kind": caused.kind,
         "part": caused.part,
         "files": [str(file.relative_to(trial)) for file in caused.files],
-        "verified": all(any(_tells(line, file) for line in lines) for file in caused.files),
+        "verified": all(any(_names_fix(line, file) for line in lines) for file in caused.files),
         "unfound": [],
         "wrong": [],
         "lines": lines[:3],
@@ -82,33 +82,33 @@ def _trial(
 
 
 def _fault(reader: Reader, truth: Any, caused: Damage) -> str:
-    """Say what a reader did wrong: nothing, hand on wrong data, or find nothing where it is."""
+    """Return the fault of a reader: none, ``wrong`` data, or a damage ``unfound``."""
     touched = [file for file in caused.files if file in reader.files]
     try:
         found = reader.read()
     except KCError as error:
-        clear = any(_tells(str(error), file) for file in touched)
+        clear = any(_names_fix(str(error), file) for file in touched)
         return "" if clear else "unfound"
     if not same(found, truth):
         return "wrong"
     return "unfound" if touched else ""
 
 
-def _tells(line: str, file: Path) -> bool:
-    """Say whether a line names a file (and the rows of a shard) and how to mend it."""
+def _names_fix(line: str, file: Path) -> bool:
+    """Return whether a line names a file (and the rows of a shard) and its fix."""
     rows = "c" not in file.parts or "image rows" in line or "coordinate" in line
     folder = str(file.parent) in line and file.name in line
     return folder and rows and "ix: " in line
 
 
 def _folder(results: Path, trial: Path, where: str, dice: Random) -> Path:
-    """Copy one folder with a card."""
+    """Copy a random folder with a card."""
     folder = dice.choice(sorted(p for p in (results / where).iterdir() if p.is_dir()))
     return Path(shutil.copytree(folder, trial / where / folder.name))
 
 
 def _store(results: Path, trial: Path, where: str, dice: Random) -> Path:
-    """Copy one store."""
+    """Copy a random store."""
     manifests = sorted(results.glob(f"{where}.json")) or sorted((results / where).glob("*.json"))
     manifest = dice.choice(manifests)
     folder = trial / manifest.relative_to(results).parent
@@ -185,7 +185,7 @@ def _swapped(file: Path, other: Path) -> list[Path]:
 
 
 def _edit(file: Path, dice: Random) -> None:
-    """Change one value of a JSON file, as an editor or a script would."""
+    """Change one value of a JSON file, like an editor or a script."""
     content = json.loads(file.read_text())
     at: Any = content
     while True:

@@ -1,4 +1,4 @@
-"""Damage files of every kind in a finished folder: are they named, and does the fix mend them?"""
+"""Damage every type of file in a finished folder; test that it is named and the fix works."""
 
 import os
 import re
@@ -16,14 +16,14 @@ from kc.store.verify import damages_under
 from tests.faults.children import ask
 from tests.faults.compare import differences
 
-UNTOLD = ("lock", "door", "owners")
-"""Locks hold nothing: a run takes them anew."""
+LOCKS = ("lock", "door", "owners")
+"""Locks and owners have no content to protect: a run writes them again."""
 COORDINATES = ("image_id", "label", "class_name", "subset", "superclass", "has_foreground")
 Change = Callable[[bytearray, Random], bytes]
 
 
 class Damage(NamedTuple):
-    """One or two files, and what they hold once damaged; None: they are gone."""
+    """One or two files with their damaged content; None: the file is deleted."""
 
     kind: str
     how: str
@@ -55,7 +55,7 @@ def _zero(content: bytearray, dice: Random) -> bytes:
 
 
 def _digit(content: bytearray, dice: Random) -> bytes:
-    """Change a number, as an editor would."""
+    """Change a digit, like an editor."""
     places = [found.start() for found in re.finditer(rb"[0-9]", content)]
     if not places:
         return _flip(content, dice)
@@ -71,9 +71,9 @@ HOW = (*CHANGES, "delete", "exchange")
 
 
 def kinds_under(folder: Path, dice: Random, most: int = 3) -> dict[str, list[Path]]:
-    """List files of a folder by what they are; not logs, nor locks.
+    """List the files of a folder by type, without logs and locks.
 
-    Of products of one sort only ``most`` are taken: each has a fix of its own to be run.
+    Take at most ``most`` products of one sort, since each has its own fix to run.
     """
     by_sort = defaultdict(set)
     files = [each.relative_to(folder) for each in sorted(folder.rglob("*")) if each.is_file()]
@@ -90,7 +90,7 @@ def kinds_under(folder: Path, dice: Random, most: int = 3) -> dict[str, list[Pat
 
 
 def _product(file: Path) -> tuple[str, str]:
-    """Give the sort of product a file, or a note, is of, and the product's name."""
+    """Return the sort and the name of the product that a file or a note belongs to."""
     parts = file.parts[1:] if file.parts[0] == MADE else file.parts
     if parts[0] == "concepts" and len(parts) > 2:
         parts = (f"concepts {parts[1]}", *parts[2:])
@@ -102,7 +102,7 @@ def _product(file: Path) -> tuple[str, str]:
 
 def _kind(file: Path) -> str:
     parts, name = file.parts, file.name
-    if name in UNTOLD or "owners" in parts or (parts[0] == "logs" and file != NOTE):
+    if name in LOCKS or "owners" in parts or (parts[0] == "logs" and file != NOTE):
         return ""
     if parts[0] == "concepts" and len(parts) > 1:
         parts = (f"concepts {parts[1]}", *parts[2:])
@@ -124,7 +124,7 @@ def _kind(file: Path) -> str:
 
 
 def damages(kinds: Mapping[str, Sequence[Path]], dice: Random) -> Iterator[Damage]:
-    """Go round the kinds without end, a random damage of a random file each."""
+    """Yield random damages without end, of each type of file in turn."""
     while True:
         for kind, files in kinds.items():
             yield _damage(kind, files, dice)
@@ -132,7 +132,7 @@ def damages(kinds: Mapping[str, Sequence[Path]], dice: Random) -> Iterator[Damag
 
 def _damage(kind: str, files: Sequence[Path], dice: Random) -> Damage:
     file, how = dice.choice(files), dice.choice(HOW)
-    # both are made again by the next run; that one is gone is nothing to be told
+    # the next run makes both again, so kc does not report them as missing
     made_again = file.parent.name == SOURCES or file.parts[-2:] == NOTE.parts
     content = file.read_bytes()
     others = [each for each in files if each != file and each.read_bytes() != content]
@@ -147,13 +147,13 @@ def _damage(kind: str, files: Sequence[Path], dice: Random) -> Damage:
 
 
 def cause(damage: Damage) -> None:
-    """Damage its files."""
+    """Write the damage to the files."""
     for file, content in damage.files.items():
         file.unlink() if content is None else file.write_bytes(content)
 
 
 def look(folder: Path, damage: Damage) -> dict[str, Any]:
-    """Cause a damage, see who is named and which fix is printed, and undo it."""
+    """Cause a damage, record what ``verify`` prints, and undo the damage."""
     kept = {file: (file.read_bytes(), file.stat()) for file in damage.files}
     cause(damage)
     lines = damages_under(folder)
@@ -170,23 +170,23 @@ def _names(line: str, file: Path) -> bool:
     return str(file.parent) in line and file.name in line and "ix: " in line
 
 
-def mend(
+def repair(
     folder: Path,
     damages: Sequence[Damage],
     run: Callable[[str], object],
     made: Callable[[], dict[str, bytes]],
     whole: Mapping[str, bytes],
 ) -> list[str]:
-    """Cause damages of as many files together, run each fix that is printed; say what is left.
+    """Cause several damages at once, run each printed fix, and list the remaining damages.
 
     Parameters
     ----------
     run
-        Gives a fix to a shell.
+        Runs a fix in a shell.
     made
-        Reads the folder as it is to be compared.
+        Reads the folder in comparable form.
     whole
-        What ``made`` gave before.
+        What ``made`` returned before.
     """
     for damage in damages:
         cause(damage)
@@ -200,7 +200,7 @@ def mend(
 def batches(
     damages: Sequence[Damage], fixes: Sequence[Sequence[str]]
 ) -> Iterator[tuple[str, list[Damage]]]:
-    """Put damages that one fix mends together, no file twice in one batch."""
+    """Group the damages by their fix, with no file twice in one batch."""
     by_fix: dict[str, list[list[Damage]]] = defaultdict(list)
     for damage, some in zip(damages, fixes, strict=True):
         rounds = by_fix["\n".join(some)]

@@ -1,10 +1,10 @@
-"""A job for a process that may take only so much memory, and the same with all data in memory.
+"""A job under a memory limit, and its greedy version that holds all data in memory.
 
     python -m tests.faults.hungry JOB SMALL LARGE GROUP
 
-runs the job on a small folder, so that all that is needed however few the images are is there;
-enters the memory group, which is charged from then on; runs the job on a large folder; and then
-its greedy twin there.
+runs the job on a small folder, which loads everything that does not depend on the number of images;
+enters the memory group, which counts memory from then on; runs the job on a large folder; then runs
+the greedy version there.
 """
 
 import os
@@ -46,7 +46,7 @@ def record_one_shard(room: Path) -> None:
 
 
 def fit(room: Path, memory_gb: float = STREAMED) -> None:
-    """Fit on the training images, evaluate on all."""
+    """Fit on the training images and evaluate on all images."""
     once = Optimiser(epochs=1, closed_form_start=False)
     settings = Consistency(order=1, kernel_size=1, memory_gb=memory_gb, optimiser=once)
     stores = {plan.name: room / f"{plan.name}.json" for plan in (A, B)}
@@ -59,7 +59,7 @@ def fit_held(room: Path) -> None:
 
 
 def decompose(room: Path, memory_gb: float = STREAMED) -> None:
-    """Split all images by a fit on random features, and keep the components."""
+    """Decompose all images with a fit on random features, and store the components."""
     source, target = (open_store(room / f"{plan.name}.json") for plan in (A, B))
     shape = source[NODE].shape[1:]
     some = torch.randn(2, 32, *shape, generator=torch.Generator().manual_seed(0))

@@ -1,4 +1,4 @@
-"""Kill stages at random moments, run them again, and compare what they leave with undisturbed."""
+"""Kill stages at random moments, run them again, and compare with an undisturbed run."""
 
 import shutil
 from collections.abc import Mapping
@@ -12,32 +12,32 @@ from tests.faults.world import Stage
 
 
 class Trial(NamedTuple):
-    """One stage, killed once or more, then run to its end."""
+    """One stage, killed at least once, then run to its end."""
 
     stage: str
     moments: list[float]
-    """Processor seconds after which it was killed, by attempt."""
+    """Processor seconds after which it was killed, for each attempt."""
     killed: int
-    """Of these, how many came before its end."""
+    """Number of kills that came before the end of the stage."""
     wrong: list[str]
-    """Files that read as good in between and were not."""
+    """Wrong files that a reader would have accepted in between."""
     different: list[str]
-    """Files that are not those of the undisturbed run."""
+    """Files that differ from those of the undisturbed run."""
 
 
 def lay_out(stage: Stage, world: Path, trial: Path) -> None:
-    """Give a stage what it reads; links to what it must not write."""
-    for name in (*stage.reads, *stage.goes_on):
+    """Provide the inputs of a stage: copies of what it may write to, links to the rest."""
+    for name in (*stage.reads, *stage.continues):
         target = trial / "results" / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        if name in stage.goes_on:
+        if name in stage.continues:
             shutil.copytree(world / "results" / name, target)
         else:
             target.symlink_to(world / "results" / name)
 
 
 def durations(stages: Mapping[str, Stage], world: Path, room: Path) -> dict[str, float]:
-    """Measure each stage undisturbed, in processor seconds; it must make what the world holds."""
+    """Run each stage undisturbed, compare it with the world, and return its processor seconds."""
     found = {}
     for name, stage in stages.items():
         trial = room / f"undisturbed-{name}"
@@ -49,10 +49,10 @@ def durations(stages: Mapping[str, Stage], world: Path, room: Path) -> dict[str,
     return found
 
 
-def kill_and_go_on(
+def kill_and_continue(
     name: str, stage: Stage, world: Path, room: Path, seconds: float, dice: Random, kills: int
 ) -> Trial:
-    """Kill a stage ``kills`` times in a row, then let it end."""
+    """Kill a stage ``kills`` times in a row, then let it finish."""
     trial = room / "killed"
     lay_out(stage, world, trial)
     moments = [dice.uniform(0, seconds) for _ in range(kills)]
@@ -77,6 +77,6 @@ def _wrong(stage: Stage, world: Path, trial: Path) -> list[str]:
 def _different(stage: Stage, world: Path, trial: Path) -> list[str]:
     return [
         f"{name}/{file}"
-        for name in (*stage.makes, *stage.goes_on)
+        for name in (*stage.makes, *stage.continues)
         for file in differences(files(trial / "results" / name), files(world / "results" / name))
     ]

@@ -1,4 +1,4 @@
-"""Every way to read a product, and the files each of them looks at."""
+"""Every way to read a product, and the files that each way uses."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,11 +19,11 @@ class Reader(NamedTuple):
 
     read: Callable[[], Any]
     files: set[Path]
-    """What it looks at: where one of these is damaged, it has to find that."""
+    """Files it uses: it must find a damage of any of them."""
 
 
 def store_readers(path: Path, names: Sequence[str]) -> dict[str, Reader]:
-    """Name the readers of some arrays of a store (``NAME.zarr``)."""
+    """Return the readers of some arrays of a store (``NAME.zarr``), by name."""
     store = open_store(path)
     described = {path.with_suffix(".json")}
     for name in store.manifest["coordinates"]:
@@ -38,14 +38,14 @@ def store_readers(path: Path, names: Sequence[str]) -> dict[str, Reader]:
 
 
 def shard_file(path: Path, array: StoredArray, shard: int) -> Path:
-    """Give the file of a shard."""
+    """Return the file of a shard."""
     index = ["0"] * array.ndim
     index[array.dims.index("image")] = str(shard)
     return path.joinpath(array.name, "c", *index)
 
 
 def _ways(path: Path, about: StoredArray) -> dict[str, tuple[Callable[[], Any], set[int]]]:
-    """Name the ways to read an array, with the shards each reads."""
+    """Return the ways to read an array, by name, with the shards each reads."""
     size, count, axis = about.shard_rows, len(about), about.dims.index("image")
     every = set(range(about.shards))
     scattered = np.unique(np.linspace(0, count - 1, 5).astype(int))
@@ -55,7 +55,7 @@ def _ways(path: Path, about: StoredArray) -> dict[str, tuple[Callable[[], Any], 
 
     def blocks() -> np.ndarray:
         one = array()
-        step = max(1, size - 1)  # over the edges of shards
+        step = max(1, size - 1)  # so that blocks cross the borders of shards
         parts = [one.read(slice(start, start + step)) for start in range(0, count, step)]
         return np.concatenate(parts, axis=axis)
 
@@ -75,7 +75,7 @@ def _ways(path: Path, about: StoredArray) -> dict[str, tuple[Callable[[], Any], 
 
 
 def folder_readers(path: Path) -> dict[str, Reader]:
-    """Name the readers of a folder with a card: weights, fits."""
+    """Return the readers of a folder with a card (weights, fits), by name."""
     card = {path / "card.json"}
     found = {"card": Reader(lambda: read_card(path, files=()), card)}
     if path.parent.name == "fits":
@@ -102,7 +102,7 @@ def _weights(model: Any) -> dict[str, Any]:
 
 
 def same(found: Any, expected: Any) -> bool:
-    """Say whether two readings are equal, to the bit."""
+    """Return whether two readings are equal, bit for bit."""
     if isinstance(expected, dict):
         return set(found) == set(expected) and all(same(found[n], expected[n]) for n in expected)
     if isinstance(expected, np.ndarray):

@@ -1,4 +1,4 @@
-"""A short campaign (the long one: ``make faults``), and that it would see what it looks for."""
+"""A short campaign (the long one: ``make faults``), and tests that it would detect faults."""
 
 import json
 import os
@@ -28,7 +28,7 @@ KILLS, DAMAGES, COMPARE_KILLS, FILES = 12, 40, 2, 60
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory):
-    """Run the campaign in a process of its own: what is forked must have one thread."""
+    """Run the campaign in its own process, since a process that forks must have one thread."""
     out = tmp_path_factory.mktemp("campaign")
     asked = {"kills": KILLS, "workflow": 0, "damages": DAMAGES, "seed": 1, "files": 0}
     asked |= {"compare-kills": COMPARE_KILLS, "compare-files": FILES}
@@ -59,8 +59,12 @@ def test_every_damage_is_found_by_verify_and_by_the_readers_that_meet_it(report)
     assert {"flip", "truncate", "delete", "swap", "edit"} == set(kinds)
 
 
+<<<<<<< HEAD
 @pytest.mark.long
 def test_a_damage_of_any_kind_of_file_is_named_and_the_printed_fix_mends_it(report):
+=======
+def test_a_damage_of_any_type_of_file_is_named_and_its_printed_fix_repairs_it(report):
+>>>>>>> en-docs
     assert len(report["files"]) == FILES
     assert [trial for trial in report["files"] if not trial["named"] or not trial["fixes"]] == []
     kinds = {trial["kind"] for trial in report["files"]}
@@ -69,7 +73,7 @@ def test_a_damage_of_any_kind_of_file_is_named_and_the_printed_fix_mends_it(repo
     assert [trial for trial in report["mended"] if trial["left"]] == []
 
 
-def test_a_damage_that_verify_does_not_see_and_a_fix_that_does_not_mend_would_be_seen(tmp_path):
+def test_the_campaign_detects_a_missed_damage_and_a_fix_that_does_not_work(tmp_path):
     log = tmp_path / "out" / "notes.txt"
     log.parent.mkdir()
     log.write_text("somebody's own")
@@ -77,7 +81,7 @@ def test_a_damage_that_verify_does_not_see_and_a_fix_that_does_not_mend_would_be
     damage = everywhere.Damage("notes", "cut", {log: b"some"})
     assert not everywhere.look(log.parent, damage)["named"]
     assert log.read_text() == "somebody's own"
-    found = everywhere.mend(
+    found = everywhere.repair(
         log.parent, [damage], lambda _: None, lambda: files(log.parent), files(log.parent)
     )
     assert found == ["notes.txt"]
@@ -99,13 +103,13 @@ def written(path: Path, values: np.ndarray) -> Path:
     return path
 
 
-def test_a_wrong_shard_with_a_right_receipt_would_be_seen(store: Path, tmp_path: Path):
+def test_the_campaign_detects_a_wrong_shard_with_a_valid_receipt(store: Path, tmp_path: Path):
     expected = files(tmp_path)
     assert believed_and_wrong(tmp_path, expected) == differences(expected, expected) == []
     shard = store / "conv" / "c" / "1" / "0" / "0" / "0"
     shard.write_bytes(b"x" + shard.read_bytes()[1:])
     name = shard.relative_to(tmp_path).as_posix()
-    assert believed_and_wrong(tmp_path, expected) == []  # its receipt tells another digest
+    assert believed_and_wrong(tmp_path, expected) == []  # its receipt has another digest
     assert differences(files(tmp_path), expected) == [name]
     path = tmp_path / "a.state" / "receipts" / "000001.json"
     receipt = {k: v for k, v in read_signed(path).items() if k != "checksum"}
@@ -117,7 +121,7 @@ def test_a_wrong_shard_with_a_right_receipt_would_be_seen(store: Path, tmp_path:
     }
 
 
-def test_a_wrong_file_with_a_right_seal_would_be_seen(tmp_path: Path):
+def test_the_campaign_detects_a_wrong_file_with_a_valid_seal(tmp_path: Path):
     expected = {"net/early": b"1234"}
     with Product(tmp_path / "net", "k") as product:
         product.start()
@@ -126,12 +130,12 @@ def test_a_wrong_file_with_a_right_seal_would_be_seen(tmp_path: Path):
         product.seal("early")
         assert believed_and_wrong(tmp_path, expected) == []
         (tmp_path / "net/early").write_bytes(b"1235")
-        assert believed_and_wrong(tmp_path, expected) == []  # the seal tells another digest
+        assert believed_and_wrong(tmp_path, expected) == []  # the seal has another digest
         product.seal("early")
         assert believed_and_wrong(tmp_path, expected) == ["net/early"]
 
 
-def test_wall_time_is_the_only_thing_left_out(tmp_path: Path):
+def test_only_wall_time_is_not_compared(tmp_path: Path):
     for folder, seconds, share in (("a", 1.0, 0.5), ("b", 2.0, 0.5), ("c", 2.0, 0.6)):
         with Product(tmp_path / folder, "k") as product:
             product.start()
@@ -142,7 +146,7 @@ def test_wall_time_is_the_only_thing_left_out(tmp_path: Path):
     assert differences(b, c) == ["card.json", "result.json"]
 
 
-def test_a_reader_that_believes_a_damage_would_be_seen(store: Path):
+def test_the_campaign_detects_a_reader_that_accepts_damaged_data(store: Path):
     reader = store_readers(store, ["conv"])["conv: array"]
     truth = reader.read()
     caused = _damage_store(store, "conv", "truncate", Random(0))
@@ -172,10 +176,10 @@ def test_a_reader_that_believes_a_damage_would_be_seen(store: Path):
     ],
 )
 @pytest.mark.parametrize("how", ["flip", "delete"])
-def test_the_mending_command_mends_and_launders_nothing(
+def test_the_printed_command_repairs_and_accepts_no_damaged_file(
     store: Path, tmp_path: Path, damaged: str, how: str
 ):
-    """As Snakemake's --force does: the manifest is removed, the writer goes on."""
+    """Do what Snakemake's --force does: the manifest is removed and the writer continues."""
     values = open_store(store)["conv"][:]
     expected, file = files(tmp_path), tmp_path / damaged
     if how == "delete":
@@ -189,6 +193,6 @@ def test_the_mending_command_mends_and_launders_nothing(
     assert files(tmp_path) == expected
 
 
-def test_a_store_copied_without_its_bookkeeping_is_whole(store: Path):
+def test_a_store_copied_without_its_bookkeeping_is_valid(store: Path):
     shutil.rmtree(store.with_suffix(".state"))
     assert open_store(store).verify() == []

@@ -1,4 +1,4 @@
-"""A disk that is really full: an error that names the path, nothing damaged, then on from there."""
+"""On a really full disk: an error names the path, nothing is damaged, and a rerun continues."""
 
 import os
 import subprocess
@@ -34,7 +34,7 @@ PLAN = FitPlan(A, B, NODE, NODE, keep=True)
 
 @contextmanager
 def mounted(room: Path, megabytes: int) -> Iterator[Path]:
-    """Mount a small disk for a while."""
+    """Mount a small disk, and unmount it at the end."""
     folder = room / "disk"
     folder.mkdir()
     options = ["-t", "tmpfs", "-o", f"size={megabytes}m"]
@@ -46,7 +46,7 @@ def mounted(room: Path, megabytes: int) -> Iterator[Path]:
             check=False,
         )
     except FileNotFoundError:
-        pytest.skip("there is no mount here")
+        pytest.skip("there is no mount command here")
     if done.returncode:
         pytest.skip(f"cannot mount a disk of a given size here: {done.stderr.strip()}")
     try:
@@ -63,7 +63,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def leave(disk: Path, free: int) -> Path:
-    """Fill a disk but for so many bytes; removing the file given makes room."""
+    """Fill a disk except so many bytes, and return the file to remove to make room."""
     about = os.statvfs(disk)
     ballast = disk / "ballast"
     with ballast.open("wb") as file:
@@ -73,7 +73,7 @@ def leave(disk: Path, free: int) -> Path:
 
 @pytest.fixture(scope="module")
 def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write images and two networks; and, undisturbed, their activations and a fit."""
+    """Write images and two networks, and their activations and a fit, undisturbed."""
     root = tmp_path_factory.mktemp("given")
     spec = ArraySpec("image", ("image", "channel", "y", "x"), (COUNT, 3, 32, 32), "uint8")
     rows = pd.DataFrame({"image_id": [f"i{n:02d}" for n in range(COUNT)], "label": 0})
@@ -94,7 +94,7 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
     before = Path.cwd()
     whole = root / "whole"
     whole.mkdir()
-    os.chdir(whole)  # products quote paths, so they are relative here
+    os.chdir(whole)  # products contain paths, so they are relative here
     record(root)
     fit(Path("activations"))
     os.chdir(before)
@@ -162,5 +162,5 @@ def test_tables_and_figures_on_a_full_disk(disk: Path):
     ballast.unlink()
     write(frame / 2)
     assert differences(files(disk / "t"), before) == [
-        *("table.csv", "table.json", "table.md", "table.tex")  # the origin has their digests
+        *("table.csv", "table.json", "table.md", "table.tex")  # the provenance has their digests
     ]

@@ -1,6 +1,6 @@
-"""What is gone from a finished ``kc compare`` is whole after the same command, byte for byte.
+"""The same command restores what is missing from a finished ``kc compare``, byte for byte.
 
-Damages of each kind of file: :mod:`tests.faults.test_campaign`.
+:mod:`tests.faults.test_campaign` damages each type of file.
 """
 
 import shutil
@@ -15,7 +15,7 @@ from kc.comparison import write_pair as comparison
 from kc.comparison.settings import CompareSettings
 from kc.store.verify import damages_under
 from tests.faults.compare import differences, files
-from tests.faults.compared import OUT, give_the_command, lay_out
+from tests.faults.compared import OUT, lay_out, run_command
 
 GONE = ("components/a-from-b.zarr", "activations/a.zarr", "fits/b-from-a", "peers/a-from-b")
 SETTINGS = CompareSettings.model_validate(
@@ -38,25 +38,25 @@ def remove(file: Path) -> None:
 
 
 def compare_again() -> None:
-    """Do what the command does before it writes tables and pictures."""
+    """Run what the command does before it writes tables and pictures."""
     a, b = read_network("nets.py:narrow", None, 0), read_network("nets.py:wide", None, 1)
     compare(a, b, "2", "2", "photos", OUT, SETTINGS)
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> Iterator[dict[str, bytes]]:
-    """Stand in a folder with a finished comparison; give the bytes of all it made."""
+    """Enter a folder with a finished comparison, and return the bytes of its files."""
     room = tmp_path_factory.mktemp("it's a room")
     lay_out(room)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(room)
         for name in ("FILTERS", "IMAGES"):
             patch.setattr(comparison, name, 1)
-        give_the_command()
+        run_command()
         yield files(OUT)
 
 
-def test_what_is_gone_as_a_whole_is_made_anew(whole):
+def test_deleted_products_are_made_again(whole):
     for name in GONE:
         remove(OUT / name)
     lines = damages_under(OUT)
@@ -66,7 +66,7 @@ def test_what_is_gone_as_a_whole_is_made_anew(whole):
     assert differences(files(OUT), whole) == []
 
 
-def test_the_command_ends_well_whatever_was_damaged_and_writes_the_same_page(whole):
+def test_the_command_repairs_every_damage_and_writes_the_same_page(whole):
     cut(OUT / "components/a-from-b.zarr/component/c/0/0/0/0/0")
     flip(OUT / "components/b-from-a.zarr/component/c/0/0/0/0/0")
     for folder in ("tables", "figures", "index_files"):
@@ -74,5 +74,5 @@ def test_the_command_ends_well_whatever_was_damaged_and_writes_the_same_page(who
         for way, file in zip(cycle((flip, cut, remove)), made, strict=False):
             way(file)
     cut(OUT / "index.html")
-    give_the_command()
+    run_command()
     assert differences(files(OUT), whole) == []

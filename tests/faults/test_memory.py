@@ -1,4 +1,4 @@
-"""Memory that is really short: the kernel's limit on a process, and nine times the data or more."""
+"""Run jobs under a memory limit of the kernel, on nine times as much data or more."""
 
 import os
 import subprocess
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]  # minutes on a busy 
 ROOT = Path(__file__).parents[2]
 GROUPS = Path("/sys/fs/cgroup/memory")
 LIMITS = {"record": 32 << 20, "fit": 72 << 20, "decompose": 72 << 20, "read": 32 << 20}
-"""Bytes a process may take beyond what its job takes on the small folder, page cache included."""
+"""Bytes a process may use in addition to its job on the small folder, page cache included."""
 SHAPE = (8, 16, 16)
 IMAGES, PICTURES = 40_960, 5_120
 """Two layers of SHAPE are 640 MB, their components 480 MB; 320 MB are recorded."""
@@ -43,13 +43,13 @@ def group(job: str) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def rooms() -> Iterator[tuple[Path, Path]]:
-    """Write layers and pictures: a few, and nine times, or more, what the limits allow."""
+    """Write layers and pictures: a few, and at least nine times what the limits allow."""
     with tempfile.TemporaryDirectory(prefix="kc-memory-") as folder:
         kind = subprocess.run(
             ["stat", "-f", "-c", "%T", folder], capture_output=True, text=True, check=True
         )
         if kind.stdout.strip() in ("tmpfs", "ramfs"):
-            pytest.skip(f"{folder} lies in memory: what is written would count as memory taken")
+            pytest.skip(f"{folder} is in memory: files written there would count as memory used")
         small, large = Path(folder, "small"), Path(folder, "large")
         _write(small, 512, 512)
         _write(large, IMAGES, PICTURES)
@@ -74,19 +74,19 @@ def _write(room: Path, features: int, pictures: int) -> None:
         product.finish(card, ["weights.safetensors"])
 
 
-def _fill(path: Path, spec: ArraySpec, give) -> None:
+def _fill(path: Path, spec: ArraySpec, draw) -> None:
     count = spec.shape[0]
     rows = pd.DataFrame({"image_id": [f"{n}" for n in range(count)], "label": 0})
     rows["subset"] = np.where(np.arange(count) % 3 == 2, "test", "train")
     with StoreWriter(path, "k", StoreContent([spec], rows, 32)) as writer:
         for shard in writer.missing():
             here = writer.rows(shard)
-            writer.write(shard, {spec.name: give(here.stop - here.start)})
+            writer.write(shard, {spec.name: draw(here.stop - here.start)})
         writer.finish()
 
 
 @pytest.mark.parametrize("job", JOBS)
-def test_a_ninth_of_the_datas_size_is_memory_enough(rooms, group: Path, job: str):
+def test_memory_of_a_ninth_of_the_data_is_enough(rooms, group: Path, job: str):
     small, large = rooms
     command = [sys.executable, "-m", "tests.faults.hungry", job, str(small), str(large), str(group)]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
@@ -94,6 +94,6 @@ def test_a_ninth_of_the_datas_size_is_memory_enough(rooms, group: Path, job: str
         command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
     assert (large / f"{job}-done").exists(), done.stdout + done.stderr
-    # the counter-example: its greedy twin, which the kernel ends
+    # the counter-example: the kernel kills the greedy version
     assert done.returncode == -9, done.stdout + done.stderr
     assert "oom_kill 1" in (group / "memory.oom_control").read_text()

@@ -1,6 +1,6 @@
-"""The workflow where room is short, and where the stores lie in a bucket: ends with the same bytes.
+"""Run the workflow on a disk that fills, and with stores in a bucket: the bytes are the same.
 
-Pictures and networks are made once; each test goes on from there.
+Pictures and networks are made once; each test continues from there.
 """
 
 import os
@@ -38,7 +38,7 @@ NETWORKS = [f"out/networks/birds-resnet18-seed{seed}/card.json" for seed in (0, 
 
 
 def command(folder: Path, *arguments: str) -> list[str]:
-    """Spell a run in a folder; what is called TINY lies there."""
+    """Return the command of a run in a folder, with the settings ``TINY``."""
     (folder / "tiny.yaml").write_text(TINY)
     return [
         *(sys.executable, "-m", "snakemake", *arguments, "--cores", "1"),
@@ -74,7 +74,7 @@ def begun(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def whole(begun: Path, tmp_path_factory) -> Path:
-    """Go on undisturbed."""
+    """Continue undisturbed."""
     folder = tmp_path_factory.mktemp("it's whole")
     shutil.copytree(begun, folder, dirs_exist_ok=True)
     done = run(folder, "stability")
@@ -82,7 +82,7 @@ def whole(begun: Path, tmp_path_factory) -> Path:
     return folder
 
 
-def test_a_run_that_does_not_fit_is_refused_and_one_that_fills_the_disk_goes_on(
+def test_a_run_that_does_not_fit_is_refused_and_one_that_fills_the_disk_can_continue(
     begun: Path, whole: Path, tmp_path: Path
 ):
     with mounted(tmp_path, megabytes=16) as disk:
@@ -112,8 +112,8 @@ def test_a_run_that_does_not_fit_is_refused_and_one_that_fills_the_disk_goes_on(
         assert differences(products(disk / "out"), products(whole / "out")) == []
 
 
-def test_the_command_that_verify_prints_mends_damaged_components(whole: Path, tmp_path: Path):
-    """Snakemake alone sees nothing: a fit's manifests are there and unchanged."""
+def test_the_command_that_verify_prints_repairs_damaged_components(whole: Path, tmp_path: Path):
+    """Snakemake alone does not notice, since the manifests of a fit are unchanged."""
     kept = products(whole / "out")
     store = next((whole / "out/components").glob("*.zarr"))
     shard = next(file for file in (store / "component").rglob("c/**/*") if file.is_file())
@@ -139,7 +139,7 @@ def test_the_command_that_verify_prints_mends_damaged_components(whole: Path, tm
     assert "Nothing to be done" in text_of(run(whole, "stability"))
 
 
-def test_a_run_that_records_to_a_bucket_is_killed_and_ends_with_the_tables_of_a_local_one(
+def test_a_killed_run_to_a_bucket_continues_and_makes_the_tables_of_a_local_run(
     begun: Path, whole: Path, bucket: str, tmp_path: Path
 ):
     shutil.copytree(begun, tmp_path, dirs_exist_ok=True)

@@ -1,4 +1,4 @@
-"""Two writers: the second is refused by name of the first, unless that one is dead."""
+"""A second writer is refused, with the name of the first, unless the first is dead."""
 
 import errno
 import json
@@ -40,7 +40,7 @@ def write_and_wait(path: Path, told) -> None:
 
 @pytest.fixture
 def first(tmp_path: Path):
-    """Give a store and the process that writes it."""
+    """Start a process that writes a store."""
     told = FORK.Event()
     process = FORK.Process(target=write_and_wait, args=(tmp_path / "a.zarr", told))
     process.start()
@@ -50,7 +50,7 @@ def first(tmp_path: Path):
     process.join()
 
 
-def test_a_second_process_is_refused_by_name_of_the_first(first):
+def test_a_second_process_is_refused_and_the_message_names_the_first(first):
     path, process = first
     wanted = rf"process {process.pid} on host {HERE}, SLURM job 77\)\. Fix: wait for it"
     with pytest.raises(StoreError, match=wanted), writer(path):
@@ -66,7 +66,7 @@ def test_a_killed_writers_store_is_taken_over(first):
 
 
 def left(path: Path, **about: object) -> Path:
-    """Write a lock as an owner leaves it that did not give it back."""
+    """Write the lock of an owner that did not release it."""
     owner = {"host": "elsewhere", "pid": 12, "slurm_job": "34"} | about
     path.write_text(json.dumps(owner))
     return path
@@ -85,7 +85,7 @@ def test_a_lock_of_another_host_is_explained_with_its_fix(tmp_path: Path):
     assert file.read_bytes() == b""
 
 
-def test_another_hosts_lock_is_taken_over_after_a_long_silence(tmp_path: Path):
+def test_a_lock_of_another_host_is_taken_over_after_a_long_silence(tmp_path: Path):
     file, now = left(tmp_path / "lock"), time.time()
     os.utime(file, (now, now - locks.SILENCE + 60))
     with pytest.raises(StoreError, match="14 min ago"):
@@ -94,12 +94,12 @@ def test_another_hosts_lock_is_taken_over_after_a_long_silence(tmp_path: Path):
     lock(file).close()
 
 
-def test_a_job_that_slurm_moved_to_another_host_takes_its_own_lock_over(tmp_path, monkeypatch):
+def test_a_job_that_slurm_restarted_on_another_host_takes_over_its_own_lock(tmp_path, monkeypatch):
     monkeypatch.setenv("SLURM_JOB_ID", "35")
     with pytest.raises(StoreError, match="did not give this lock back"):
         lock(left(tmp_path / "lock"))
     monkeypatch.setenv("SLURM_JOB_ID", "34")
-    # the same job on two machines at a time: nobody was started again
+    # the same job on two machines at a time: SLURM restarted nothing
     for restarts in (None, "0"):
         if restarts is not None:
             monkeypatch.setenv("SLURM_RESTART_COUNT", restarts)
@@ -112,7 +112,7 @@ def test_a_job_that_slurm_moved_to_another_host_takes_its_own_lock_over(tmp_path
     lock(left(tmp_path / "lock", slurm_restart="0")).close()
 
 
-def test_an_owner_gives_signs_of_life(tmp_path: Path, monkeypatch):
+def test_an_owner_keeps_updating_its_lock(tmp_path: Path, monkeypatch):
     monkeypatch.setattr(locks, "PULSE", 0.01)
     file = tmp_path / "lock"
     held = lock(file)
@@ -127,7 +127,7 @@ def test_an_owner_gives_signs_of_life(tmp_path: Path, monkeypatch):
     assert file.stat().st_mtime == 0
 
 
-def test_where_the_file_system_knows_no_locks_the_owners_process_decides(tmp_path, monkeypatch):
+def test_without_locks_of_the_file_system_the_process_of_the_owner_decides(tmp_path, monkeypatch):
     def unknown(*_):
         raise OSError(errno.ENOLCK, "No locks available")
 
@@ -141,7 +141,7 @@ def test_where_the_file_system_knows_no_locks_the_owners_process_decides(tmp_pat
     lock(left(file, host=HERE, pid=dead.pid)).close()
 
 
-def test_a_folder_of_weights_has_one_maker(tmp_path: Path):
+def test_a_second_process_cannot_write_a_folder_of_weights(tmp_path: Path):
     told = FORK.Event()
     process = FORK.Process(target=make_and_wait, args=(tmp_path / "net", told))
     process.start()

@@ -1,4 +1,4 @@
-"""Kill the real workflow, all of its processes at once, as a node that loses its power does."""
+"""Kill the real workflow, all of its processes at once, like a power loss of a node."""
 
 import os
 import shutil
@@ -19,11 +19,11 @@ from tests.faults.world import SETTINGS
 
 ROOT = Path(__file__).parents[2]
 SMOKE = "results-smoke"
-"""Where the smaller preset's products lie."""
+"""Results folder of the preset smoke."""
 
 
 def kill_workflow(room: Path, dice: Random, kills: int) -> dict[str, Any]:
-    """Run to the end undisturbed; then be killed ``kills`` times, unlocked and run on."""
+    """Run undisturbed; then kill ``kills`` times, unlock, continue, and compare."""
     whole, torn = room / "workflow", room / "workflow-killed"
     begun = time.monotonic()
     _run(whole)
@@ -44,13 +44,13 @@ def kill_workflow(room: Path, dice: Random, kills: int) -> dict[str, Any]:
 
 
 def products(results: Path) -> dict[str, bytes]:
-    """Give what was made, as it is to be compared; not what tells of the run."""
+    """Read the products of a run in comparable form, without logs."""
     found = files(results)
     return {name: content for name, content in found.items() if not name.startswith("logs/")}
 
 
 def run_smoke(folder: Path) -> None:
-    """Run all of the smaller preset in a folder."""
+    """Run the preset smoke in a folder."""
     folder.mkdir(exist_ok=True)
     preset = ROOT / "workflow" / "presets" / "smoke.yaml"
     command = [
@@ -62,8 +62,8 @@ def run_smoke(folder: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def give_fix(folder: Path, fix: str) -> None:
-    """Give a printed fix to a shell that stands elsewhere."""
+def run_fix(folder: Path, fix: str) -> None:
+    """Run a printed fix in a shell in another folder."""
     if fix == AGAIN:
         run_smoke(folder)
         return
@@ -98,7 +98,7 @@ def _run(folder: Path) -> None:
 
 
 def _kill(folder: Path, seconds: float) -> bool:
-    """Start the workflow (unlocked) and kill its whole session; say whether it still ran."""
+    """Start the workflow (unlocked), kill its session, and return whether it still ran."""
     if (folder / ".snakemake").exists():
         subprocess.run(_command(folder, "--unlock"), check=True, capture_output=True, cwd=ROOT)
     process = subprocess.Popen(
@@ -115,8 +115,8 @@ def _kill(folder: Path, seconds: float) -> bool:
 
 
 def kill_session(process: subprocess.Popen[bytes]) -> None:
-    """SIGKILL the leader of a session and all others in it."""
-    # scripts may have groups of their own, but no other session
+    """SIGKILL all processes of a session."""
+    # scripts may have their own process groups, but they stay in this session
     while members := _session(process.pid):
         for pid in members:
             os.kill(pid, signal.SIGKILL)

@@ -1,6 +1,6 @@
-"""A small whole pipeline, and its stages as functions of the folder one stands in.
+"""A small complete pipeline, with stages as functions that work in the current folder.
 
-Paths are relative throughout: products quote them, and must be the same wherever they are made.
+All paths are relative, since products contain them and must be the same in any folder.
 """
 
 import importlib
@@ -66,22 +66,22 @@ class Stage(NamedTuple):
 
     run: Callable[[], None]
     makes: tuple[str, ...]
-    """Folders under ``results`` it writes."""
+    """Folders under ``results`` that it writes."""
     reads: tuple[str, ...]
-    """Folders under ``results`` it reads."""
-    goes_on: tuple[str, ...] = ()
-    """Folders it finds made already, and may write to."""
+    """Folders under ``results`` that it reads."""
+    continues: tuple[str, ...] = ()
+    """Folders that exist already and that it may write to."""
 
 
 def warm_up() -> None:
-    """Fix what the workflow fixes, save a fit's state after every epoch, import what is lazy."""
+    """Set threads like the workflow, save a fit after every epoch, and import lazy modules."""
     importlib.import_module("dask.array")
     use_threads(1)
     resume.EVERY = 0.0
 
 
 def make_world() -> None:
-    """Make all products, undisturbed."""
+    """Make all products undisturbed."""
     settings = _settings()
     birds = settings.datasets["birds"]
     build_image_store(birds, None, RESULTS / "images" / "birds.zarr", "key", "make birds again")
@@ -130,7 +130,7 @@ def entropy() -> None:
 def ladder() -> None:
     plan, settings = plan_of(_settings(), "stability"), _settings().consistency
     climb_fits(plan.climbed, plan.repeats, settings, RESULTS, "cpu")
-    # so that what the stage "fit" leaves is all that lies there
+    # so that only the files of the stage "fit" are there
     for variant in (RESULTS / "fits").glob("*.*"):
         shutil.rmtree(variant)
 
@@ -152,7 +152,7 @@ STAGES = {
 
 
 def fits() -> list[FitPlan]:
-    """Give the fits of Table 1; components are kept of all."""
+    """Return the fits of Table 1, with the components of all of them kept."""
     return [replace(plan, keep=True) for plan in plan_of(_settings(), "stability").fits]
 
 
@@ -161,7 +161,7 @@ def _settings() -> Settings:
 
 
 def _draw_objects(count: int = 24, side: int = 64) -> None:
-    """Draw a square on noise; its place is the foreground."""
+    """Draw squares on noise, with the square as foreground."""
     rng = np.random.default_rng(0)
     labels = np.arange(count) % 3
     pixels = rng.integers(0, 80, (count, 3, side, side), dtype=np.uint8)

@@ -1,7 +1,6 @@
 """Random inputs of ``kc compare``, good and bad: features, networks, weights, pictures, options.
 
-A case is a function of its number alone, so that ``python -m tests.fuzz.run --first N --count 1``
-meets the same again.
+A case depends on its number alone, so ``python -m tests.fuzz.run --first N --count 1`` repeats it.
 """
 
 import io
@@ -135,26 +134,26 @@ FLAGS = ("--labels", "--ladder", "--no-ladder", "--layers=all")
 
 
 class Side(NamedTuple):
-    """What one side was given, so that numbers can be held against it."""
+    """Input of one side, for checking the numbers."""
 
     rows: np.ndarray | None = None
-    """The user's features by row; None: they are damaged, or a network's."""
+    """Features of the user by row; None: damaged, or features of a network."""
     function: str | None = None
-    """A network of :data:`NETWORKS` without weights of its own."""
+    """Network of :data:`NETWORKS`; None if it has a weights file."""
 
 
 class Case(NamedTuple):
-    """One call, and what is true of it."""
+    """One call, and what is known about it."""
 
     arguments: list[str]
     a: Side
     b: Side
     alike: bool = False
-    """Whether b is a linear map of a, and the other way round, without noise."""
+    """Whether a and b are linear maps of each other, without noise."""
 
 
 def draw(number: int, room: Path) -> Case:
-    """Make the files of a case in a folder, and give its call."""
+    """Write the files of a case to a folder, and return its call."""
     rng = np.random.default_rng([17, number])
     kind = rng.choice(["features", "features", "networks", "mixed"])
     out = ["--out", str(_odd_out(rng, room))]
@@ -200,7 +199,7 @@ def _options(rng: Rng) -> list[str]:
         given.append("--no-ladder")
     for name, values in CHOICES.items():
         if rng.random() < 0.06:
-            # most are good: a call refused at once says little of what follows
+            # mostly good values, since a call that is refused at once tests little else
             good = values[: max(1, len(values) // 2)]
             chosen = good if rng.random() < 0.8 else values
             given += [f"--{name}", *str(chosen[rng.integers(len(chosen))]).split()]
@@ -255,13 +254,13 @@ def _features(rng: Rng, room: Path, given: list[str]) -> Case:
 
 
 def _is_exact(side: Side) -> bool:
-    """Tell features that were not rounded as they were written."""
+    """Return whether the features were written without rounding."""
     dtype = np.dtype("O") if side.rows is None else side.rows.dtype
     return dtype.kind == "f" and dtype.itemsize >= 4
 
 
 def _write(rng: Rng, room: Path, letter: str, values: np.ndarray) -> tuple[str, np.ndarray | None]:
-    """Write features in some format and type; give their name and what a reader must find."""
+    """Write features in a random format and type; return their name and their expected values."""
     kinds = ["f4", "f4", "f4", "f8", ">f4", "f2", "i4", "u1", "?", "c8", "S3", "O"]
     with np.errstate(all="ignore"):
         cast = values.astype(str(rng.choice(kinds[: 4 if rng.random() < 0.93 else None])))
@@ -284,7 +283,7 @@ def _write(rng: Rng, room: Path, letter: str, values: np.ndarray) -> tuple[str, 
             np.savez(path, **{name: cast})
         else:
             path.write_bytes(rng.bytes(300))
-    except (ValueError, TypeError, OSError):  # the format has no such type or name
+    except (ValueError, TypeError, OSError):  # the format does not support this type or name
         if not path.is_dir():
             path.write_bytes(b"")
         return spec, None
@@ -367,7 +366,7 @@ def _picture(rng: Rng) -> tuple[bytes, str]:
     held = io.BytesIO()
     try:
         picture.save(held, {"jpg": "jpeg"}.get(suffix, suffix))
-    except (OSError, ValueError, KeyError):  # the format has no such mode
+    except (OSError, ValueError, KeyError):  # the format does not support this mode
         held = io.BytesIO()
         suffix = "png"
         picture.convert("RGB").save(held, "png")
@@ -375,7 +374,7 @@ def _picture(rng: Rng) -> tuple[bytes, str]:
 
 
 def _pictures(rng: Rng, room: Path) -> tuple[Path, list[str]]:
-    """Write a folder or an archive of pictures; give it and what its pictures are called."""
+    """Write a folder or an archive of pictures; return its path and the names of the pictures."""
     classes = [str(name) for name in rng.choice(NAMES, 3, replace=False)]
     layout = rng.choice(["flat", "flat", "classes", "split", "deep"])
     files: dict[str, bytes] = {}

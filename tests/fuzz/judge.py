@@ -1,4 +1,4 @@
-"""Whether what ``kc compare`` did with a case is right: how it ended, and its numbers by numpy."""
+"""Check a run of ``kc compare``: its exit code and messages, and its numbers with numpy."""
 
 import json
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ IMAGENET = np.array([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]]).reshape(2, 1
 
 
 def run(case: Case) -> tuple[int, str]:
-    """Call the command in this process; give its exit code and all it said."""
+    """Run the command in this process; return its exit code and its output."""
     done = CliRunner().invoke(app, ["compare", *case.arguments])
     said = done.output
     if done.exception is not None and not isinstance(done.exception, SystemExit):
@@ -30,7 +30,7 @@ def run(case: Case) -> tuple[int, str]:
 
 
 def faults(case: Case, code: int, said: str) -> list[str]:
-    """List what is wrong; a refusal says one thing and how to mend it."""
+    """List the faults of a run; a refusal must be one clear message."""
     if code not in (0, 2):
         return [f"exit {code}: {said.strip()[-300:]}"]
     if "\x1b]0;" in said:
@@ -73,7 +73,7 @@ def _values(store: Store) -> np.ndarray:
 
 
 def _stored(letter: str, side: Side, store: Store, case: Case, out: Path) -> Iterator[str]:
-    """Hold what is stored against what the user gave."""
+    """Compare the stored features with the input of the user."""
     name = store.names[0]
     if "@" in name:
         return
@@ -82,7 +82,7 @@ def _stored(letter: str, side: Side, store: Store, case: Case, out: Path) -> Ite
         given = side.rows.astype(np.float64)
         rows = store.rows["image_id"]
         if not rows.str.fullmatch(r"row-\d+").all():
-            # with ids, each row is some row of the user's: the nearest has to be as near as can be
+            # with ids, the order of the rows is not known here
             return
         given = given[rows.str.removeprefix("row-").astype(int).to_numpy()]
         fine = np.finfo(np.float16).eps if "float16" in str(store[name].dtype) else 1e-6
@@ -94,17 +94,17 @@ def _stored(letter: str, side: Side, store: Store, case: Case, out: Path) -> Ite
         if expected is None or expected.shape != stored.shape:
             return
         error = np.abs(stored - expected).max() / max(1e-9, np.abs(expected).max())
-        # half precision rounds by itself
+        # networks of half precision round by themselves
         if error > (0.05 if side.function in ("half", "bfloat16") else 2e-3):
             yield f"{letter}: '{name}' of {side.function} differs from the module's by {error}"
 
 
 def _by_hook(function: str, letter: str, name: str, case: Case, out: Path) -> np.ndarray | None:
-    """Give the output of a module called by a plain forward hook."""
+    """Return the output of a module, taken by a plain forward hook."""
     if any(word in case.arguments for word in ("--mean", "--seed")):
         return None
     path = case.arguments[case.arguments.index(f"--{letter}") + 1]
-    # weights are random, and drawn by these seeds
+    # the weights are random, with these seeds
     net = read_network(path, None, "ab".index(letter)).model
     net = getattr(net, "module", net) if type(net).__name__ == "DataParallel" else net
     layer = dict(net.named_modules()).get(name)
@@ -123,7 +123,7 @@ def _by_hook(function: str, letter: str, name: str, case: Case, out: Path) -> np
 def _share(
     x: np.ndarray, y: np.ndarray, folder: Path, shares: pd.DataFrame, store: Store
 ) -> Iterator[str]:
-    """Hold x^Delta and the orders against g written plainly in float64."""
+    """Compare x^Delta and the orders with a plain g in float64."""
     fit = load_fit(folder)
     net, units = fit.net, fit.normalisation
     if net.rank is not None or (x.ndim == 4 and x.shape[2:] != y.shape[2:]):
@@ -141,7 +141,7 @@ def _share(
                     _double(units).source(a), weights, net.gains, state["variance"]
                 )
                 if not torch.allclose(plain, whole, rtol=1e-6, atol=1e-8):
-                    yield "g differs from the one written plainly"
+                    yield "g differs from the plain g"
         given = whole * units.target_std + torch.as_tensor(units.target_mean).double()
         if torch.abs(parts.sum(0) - whole).max() > 1e-6 * max(1e-12, float(whole.abs().max())):
             yield "the orders do not sum to g"
@@ -170,7 +170,7 @@ def _peers(x: np.ndarray, y: np.ndarray, told: "pd.Series[float]", store: Store)
     flat = [plain_similarity.positions(values[test]) for values in (x, y)]
     if len(flat[0]) != len(flat[1]):
         return
-    # scales do not change CKA; float64 has its own limits
+    # scaling does not change CKA, and keeps values in the range of float64
     flat = [(v - v.mean(0)) / max(1e-300, float(np.abs(v - v.mean(0)).max())) for v in flat]
     with np.errstate(all="ignore"):
         expected = plain_similarity.debiased_cka(*flat)

@@ -1,11 +1,11 @@
-"""Forty inputs of the fuzz: refused clearly, or right by numpy."""
+"""Forty random inputs: each is refused clearly, or its numbers agree with numpy."""
 
 import pytest
 
 from tests.fuzz.run import one
 
 CASES = (*range(1132, 1171), 1179)
-"""Vectors and refusals for the most part, which are quick; the last one is of networks' maps."""
+"""Mostly vectors and refusals, which are quick; the last case has maps of networks."""
 FEW, REST = CASES[3::4], [case for place, case in enumerate(CASES) if place % 4 != 3]
 
 
@@ -14,5 +14,5 @@ FEW, REST = CASES[3::4], [case for place, case in enumerate(CASES) if place % 4 
 def test_no_input_ends_in_a_fault_or_a_wrong_number(cases):
     ends = {number: one(number) for number in cases}
     assert {number: found for number, (_, found, _) in ends.items() if found} == {}
-    # inputs that are all refused would say nothing of numbers
+    # if all inputs were refused, no number would be tested
     assert 5 * sum(code == 0 for code, _, _ in ends.values()) >= len(cases)
