@@ -96,11 +96,8 @@ def _scale(probe: Probe, settings: EntropySettings) -> Float[Tensor, " n"]:
     cells = probe.images.new_full((room, settings.grid, settings.grid), START)
     parts = []
     for rows in torch.split(torch.arange(len(probe.images)), room):
-        steps = [SCALE_STEP] * len(rows)
-        part = probe.respond(
-            rows.tolist(), cells[: len(rows)], steps, settings.scale_draws, gradient=False
-        )
-        parts.append(part.mse)
+        about = (rows.tolist(), cells[: len(rows)], [SCALE_STEP] * len(rows), settings.scale_draws)
+        parts.append(probe.respond(*about, gradient=False).mse)
     scale = torch.cat(parts)
     if not bool(scale.isfinite().all()):
         bad = int((~scale.isfinite()).sum())

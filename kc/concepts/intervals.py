@@ -54,5 +54,4 @@ def _without_one(numbers: np.ndarray, statistic: str) -> np.ndarray:
     mean = -away / (n - 1)
     if statistic == "mean":
         return mean
-    result: np.ndarray = (np.square(away).sum() - np.square(away)) / (n - 1) - np.square(mean)
-    return result
+    return np.asarray((np.square(away).sum() - np.square(away)) / (n - 1) - np.square(mean))

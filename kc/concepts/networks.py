@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from kc.concepts.architectures import build_with_head, fc_node
 from kc.concepts.samples import concept_classes, load_pictures, measured_pictures
@@ -139,7 +139,8 @@ def _make(plan: ConceptNetwork, given: Given, product: Product, device: torch.de
     pictures = load_pictures(given.images, "train", lessons.classes)
     # a third faster for narrow networks on a CPU, and what tensor cores want
     model = initial(plan, len(names), given).to(memory_format=torch.channels_last).to(device)
-    layers = {layer: _weight(model, plan, layer) for layer in given.layers}
+    nodes = {layer: fc_node(plan.architecture, layer) for layer in given.layers}
+    layers = {layer: model.get_parameter(f"{node}.weight") for layer, node in nodes.items()}
     side = pictures.images.shape[-1]
     lesson = label_lesson(model)
     if plan.teacher is not None:
@@ -196,12 +197,6 @@ def first_rate(plan: ConceptNetwork, lessons: Lessons, finetuned: bool) -> float
     families = lessons.family_rates.items()
     factors = [factor for family, factor in families if plan.architecture.startswith(family)]
     return (lessons.finetune_rate if finetuned else scratch) * (factors[0] if factors else 1)
-
-
-def _weight(model: nn.Module, plan: ConceptNetwork, layer: str) -> Tensor:
-    weight = model.get_submodule(fc_node(plan.architecture, layer)).weight
-    assert isinstance(weight, Tensor)
-    return weight
 
 
 def _teach_above(

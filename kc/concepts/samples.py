@@ -10,6 +10,7 @@ from jaxtyping import Bool, Int
 
 from kc.concepts.foreground import foreground_cells
 from kc.errors import ImageError, SettingsError
+from kc.images.build import class_names
 from kc.images.rows import rows_in
 from kc.names import Subset
 from kc.networks.train import LabelledPictures
@@ -34,7 +35,7 @@ def concept_classes(images: Store, classes: tuple[str, ...]) -> list[str]:
     SettingsError
         A class is not among the data set's.
     """
-    known = list(images.rows.groupby("label")["class_name"].first())
+    known = class_names(images.rows)
     for name in classes:
         if name not in known:
             close = difflib.get_close_matches(name, known, n=1)
@@ -43,7 +44,7 @@ def concept_classes(images: Store, classes: tuple[str, ...]) -> list[str]:
                 f"concepts, classes or dataset_classes: '{name}' is no class of {images.path}"
                 f"{hint} known: {', '.join(known)}"
             )
-    return [str(name) for name in (classes or known)]
+    return list(classes) or known
 
 
 def load_pictures(images: Store, subset: Subset, classes: tuple[str, ...]) -> LabelledPictures:

@@ -198,11 +198,11 @@ def _ways(
     parameters: Mapping[str, list[Tensor]], history: list[dict[str, Any]]
 ) -> dict[str, WeightDistance]:
     """Start the distances, or go on with those of the last row."""
-    if not history:
-        return {name: WeightDistance(some) for name, some in parameters.items()}
-    last = history[-1]
+    last = history[-1] if history else {}
     return {
-        name: WeightDistance(some, (last[f"norm_{name}"], last[f"distance_{name}"]))
+        name: WeightDistance(
+            some, (last[f"norm_{name}"], last[f"distance_{name}"]) if last else None
+        )
         for name, some in parameters.items()
     }
 

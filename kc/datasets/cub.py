@@ -12,8 +12,7 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from kc.datasets.archive import Files
-from kc.datasets.members import climbs
-from kc.datasets.samples import Box, Sample
+from kc.datasets.samples import Box, Sample, listed_file
 from kc.errors import ImageError
 from kc.names import Subset
 from kc.settings.dataset import Dataset
@@ -63,7 +62,7 @@ def read_cub(files: Files, dataset: Dataset) -> list[Sample]:  # noqa: ARG001, a
                 class_name=classes[of_class].text,
                 label=order[of_class],
                 subset=_subset(files, subsets[number]),
-                file=_picture(files, root, line),
+                file=listed_file(files, f"{root}images/{line.text}", line.at),
                 box=_box(files, boxes[number]),
                 box_at=boxes[number].at,
                 mask=_mask(files, root, line.text),
@@ -162,16 +161,6 @@ def _box(files: Files, line: _Line) -> Box:
     if not (width > 0 and height > 0 and abs(x) + abs(y) + width + height < float("inf")):
         raise _malformed(files, line.at, line.text, expected)
     return Box(x, y, x + width, y + height)
-
-
-def _picture(files: Files, root: str, line: _Line) -> str:
-    name = f"{root}images/{line.text}"
-    if climbs(line.text) or name not in files:
-        raise ImageError(
-            f"{files.where}: {line.at}: '{name}' is listed but not there. "
-            "Fix: fetch the archive again, whole."
-        )
-    return name
 
 
 def _mask(files: Files, root: str, image: str) -> str | None:

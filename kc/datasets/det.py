@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from kc.datasets.archive import Files
-from kc.datasets.samples import Sample, check_trained, numbered
+from kc.datasets.samples import Sample, check_trained, listed_file, numbered
 from kc.datasets.voc_xml import read_annotation
 from kc.errors import ImageError
 from kc.names import Subset
@@ -116,12 +116,7 @@ def _lines(files: Files, name: str, subset: Subset) -> Iterator[_Picture]:
 
 def _samples(files: Files, root: str, picture: _Picture, dataset: Dataset) -> Iterator[Sample]:
     split, image_id = _SPLITS[picture.subset], picture.image_id
-    file = f"{root}Data/DET/{split}/{image_id}.JPEG"
-    if file not in files:
-        raise ImageError(
-            f"{files.where}: {picture.at}: '{file}' is listed but not there. "
-            "Fix: fetch the archive again, whole."
-        )
+    file = listed_file(files, f"{root}Data/DET/{split}/{image_id}.JPEG", picture.at)
     annotation = f"{root}Annotations/DET/{split}/{image_id}.xml"
     for index, each in enumerate(read_annotation(files, annotation, first=0)):
         if not dataset.synsets or each.name in dataset.synsets:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from kc.datasets.archive import Files
 from kc.datasets.mat import read_mat
-from kc.datasets.samples import Sample, check_trained
+from kc.datasets.samples import Sample, check_trained, listed_file
 from kc.datasets.voc_xml import read_annotation
 from kc.errors import ImageError
 from kc.names import Subset
@@ -127,12 +127,7 @@ def _labels(files: Files, rows: Sequence[_Row]) -> dict[int, int]:
 
 
 def _samples(files: Files, row: _Row, labels: Mapping[int, int]) -> list[Sample]:
-    picture = f"Images/{row.picture}"
-    if picture not in files:
-        raise ImageError(
-            f"{files.where}: {row.at}: '{picture}' is listed but not there. "
-            "Fix: fetch images.tar again, whole."
-        )
+    picture = listed_file(files, f"Images/{row.picture}", row.at)
     dogs = read_annotation(files, f"Annotation/{row.annotation}", first=0)
     if not dogs:
         raise ImageError(

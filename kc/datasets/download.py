@@ -4,7 +4,6 @@ Nothing is ever unpacked here, and nothing is fetched unless the target ``downlo
 A password or token in an address is used, and neither shown nor kept.
 """
 
-import errno
 import fcntl
 import json
 import logging
@@ -313,12 +312,7 @@ def _disk(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise DownloadError(
-                f"{path}: no space left on the disk. Fix: make room and run the same command "
-                "again, it goes on from there."
-            ) from error
         raise DownloadError(
-            f"{path}: cannot be written or read beside it ({error.strerror}: "
-            f"{error.filename or path}). Fix: another 'data_root', or mend that."
+            f"{path}: cannot be written ({error.strerror}: {error.filename or path}). What came is "
+            "kept. Fix: make room or choose another 'data_root', and run the same command again."
         ) from error

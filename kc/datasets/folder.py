@@ -13,7 +13,7 @@ import numpy as np
 from kc.datasets.archive import Files
 from kc.datasets.opening import begins_as_picture
 from kc.datasets.samples import Sample, check_trained, numbered
-from kc.errors import ImageError
+from kc.errors import ImageError, printable
 from kc.names import Subset
 from kc.runtime import derive_seed
 from kc.settings.dataset import Dataset
@@ -65,7 +65,8 @@ def read_folder(files: Files, dataset: Dataset) -> list[Sample]:
     inner = [picture[depth:] for picture in pictures]
     named = parts_named(files, inner)
     if named is not None:
-        chosen = _given_subsets(files, inner, named)
+        given = given_subsets(files, inner, named)
+        chosen = {parts: (_class_of(files, parts, 1), subset) for parts, subset in given.items()}
     else:
         chosen = _drawn_subsets(files, inner, dataset)
     prefix = pictures[0][:depth]
@@ -139,17 +140,10 @@ def _by_suffix(files: Files, others: Sequence[PurePosixPath]) -> Counter[str]:
     hint = " (pictures by their content: give them a suffix that tells so)"
     named = Counter[str]()
     for suffix, count in counts.items():
-        told = "of no suffix" if not suffix else _printable(suffix)
+        told = "of no suffix" if not suffix else printable(suffix)
         told = told if len(told) <= LONGEST else "of a long suffix"
         named[told + (hint if suffix in seeming else "")] += count
     return named
-
-
-def _printable(name: str) -> str:
-    """Escape what cannot be printed, bytes that are no UTF-8 among it."""
-    return "".join(
-        each if each.isprintable() else each.encode("unicode_escape").decode() for each in name
-    )
 
 
 def _check_names(files: Files, pictures: Sequence[Parts]) -> None:
@@ -223,13 +217,6 @@ def parts_named(files: Files, inner: Sequence[Parts]) -> dict[str, SplitPart] | 
             f"or class folders. Fix: move it away, or call it one of {', '.join(PARTS)}."
         )
     return None
-
-
-def _given_subsets(
-    files: Files, inner: Sequence[Parts], named: Mapping[str, SplitPart]
-) -> dict[Parts, tuple[str, Subset]]:
-    kept = given_subsets(files, inner, named)
-    return {parts: (_class_of(files, parts, 1), subset) for parts, subset in kept.items()}
 
 
 def given_subsets(

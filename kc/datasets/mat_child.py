@@ -34,11 +34,9 @@ def answer(content: bytes, variables: list[str]) -> str:
     most = max(values.size for values in lists.values())
     if most > ROWS:
         raise ValueError(f"{most:,} rows, more than {ROWS:,}")
-    return json.dumps({name: values.tolist() for name, values in lists.items()}, default=_null)
-
-
-def _null(_: object) -> None:
-    """Stand for what JSON cannot hold."""
+    return json.dumps(
+        {name: values.tolist() for name, values in lists.items()}, default=lambda _: None
+    )
 
 
 if __name__ == "__main__":

@@ -55,7 +55,8 @@ def open_picture(file: Path | bytes) -> Image.Image:
         picture.load()
     except UnidentifiedImageError:
         raise ImageError(
-            f"does not decode: it is {really(data)}; expected one of {', '.join(FORMATS)}"
+            f"does not decode: it is {known_as(data) or 'of an unknown format'}; expected one of "
+            f"{', '.join(FORMATS)}"
         ) from None
     # whatever a broken file makes its decoder raise: struct.error and MemoryError have been seen
     except Exception as error:
@@ -66,11 +67,6 @@ def open_picture(file: Path | bytes) -> Image.Image:
 def begins_as_picture(start: bytes) -> bool:
     """Return whether a file's first 12 bytes are those of a picture; short marks are not asked."""
     return start.startswith(_PICTURES) or (start[:4] == b"RIFF" and start[8:12] == b"WEBP")
-
-
-def really(data: bytes) -> str:
-    """Name what a file that is no picture of ours is, by its first bytes."""
-    return known_as(data) or "of a format that is not known here"
 
 
 def known_as(data: bytes) -> str | None:

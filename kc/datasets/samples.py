@@ -45,6 +45,16 @@ Reader = Callable[[Files, Dataset], list[Sample]]
 """Reads the lists of a layout; decodes nothing. Raises ImageError naming file and line."""
 
 
+def listed_file(files: Files, name: str, at: str) -> str:
+    """Return the name of a file that is listed at ``at``; raise ImageError if it is missing."""
+    if name not in files:
+        raise ImageError(
+            f"{files.where}: {at}: '{name}' is listed but not there. "
+            "Fix: download the archive again."
+        )
+    return name
+
+
 def numbered(names: Iterable[str]) -> dict[str, int]:
     """Number the class names that occur 0 .. classes - 1, alphabetically."""
     return {name: label for label, name in enumerate(sorted(set(names)))}

@@ -6,6 +6,7 @@ import lzma
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -71,14 +72,10 @@ def unpack_to(where: Path, unpack: Unpacker, target: BinaryIO, limits: Limits) -
 
 def _blocks(where: Path, unpack: Unpacker) -> Iterator[bytes]:
     with unpack(where) as source:
-        while True:
-            try:
-                block = source.read(BLOCK)
-            except BROKEN as error:
-                raise ImageError(truncated(where, error)) from error
-            if not block:
-                return
-            yield block
+        try:
+            yield from iter(partial(source.read, BLOCK), b"")
+        except BROKEN as error:
+            raise ImageError(truncated(where, error)) from error
 
 
 def truncated(where: Path, error: object) -> str:

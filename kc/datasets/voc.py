@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from kc.datasets.archive import Files
-from kc.datasets.samples import Box, Sample, check_trained, numbered
+from kc.datasets.samples import Box, Sample, check_trained, listed_file, numbered
 from kc.datasets.voc_xml import Annotated, read_annotation
 from kc.errors import ImageError
 from kc.names import Subset
@@ -48,12 +48,7 @@ def read_voc(files: Files, dataset: Dataset) -> list[Sample]:
     root = _root(files)
     samples: list[Sample] = []
     for image_id, (subset, at) in _listed(files, root).items():
-        picture = f"{root}JPEGImages/{image_id}.jpg"
-        if picture not in files:
-            raise ImageError(
-                f"{files.where}: {at}: '{picture}' is listed but not there. "
-                "Fix: fetch the archive again, whole."
-            )
+        listed_file(files, f"{root}JPEGImages/{image_id}.jpg", at)
         objects = read_annotation(files, f"{root}Annotations/{image_id}.xml", first=1)
         samples += _samples(files, root, image_id, objects, subset, dataset.difficult)
     labels = numbered(sample.class_name for sample in samples)

@@ -53,8 +53,7 @@ def load_state(path: Path, model: nn.Module, optimiser: torch.optim.SGD) -> list
     for name, parameter in model.named_parameters():
         if (momentum := tensors.get(f"momentum.{name}")) is not None:
             optimiser.state[parameter]["momentum_buffer"] = momentum.to(parameter.device)
-    found: list[dict[str, Any]] = history
-    return found
+    return list(history)
 
 
 def load_network(folder: Path) -> nn.Module:

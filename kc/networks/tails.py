@@ -1,7 +1,7 @@
 """Train what lies above a tap on fixed features: a network's own, or parts of g(x)."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -110,21 +110,6 @@ def train_tail(
     return TailResult(model.eval(), pd.DataFrame(history))
 
 
-def train_tails(
-    tail: nn.Module,
-    features: Mapping[str, Features],
-    labels: Int[Tensor, " n"],
-    recipe: TailRecipe,
-    seed: int,
-    device: torch.device,
-) -> dict[str, TailResult]:
-    """Train one copy of a tail on each set of features: same start, same batches, same dropout."""
-    return {
-        name: train_tail(tail, some, labels, recipe, seed, device)
-        for name, some in features.items()
-    }
-
-
 def held(features: Features) -> HeldFeatures:
     """Make all features once and keep them, as float32 on the CPU.
 
@@ -146,11 +131,6 @@ def predictions(tail: nn.Module, features: Features) -> Int[np.ndarray, " n"]:
 def correct(tail: nn.Module, features: Features, labels: Tensor) -> Bool[np.ndarray, " n"]:
     """Return which images are classified correctly, for paired bootstraps."""
     return np.asarray(predictions(tail, features) == labels.cpu().numpy())
-
-
-def tail_accuracy(tail: nn.Module, features: Features, labels: Tensor) -> float:
-    """Share of images whose first choice is their label, in percent."""
-    return float(100 * correct(tail, features, labels).mean())
 
 
 def fresh_tail(tail: nn.Module, seed: int) -> nn.Module:

@@ -138,8 +138,6 @@ def split(model: nn.Module, node: str, example: Tensor) -> tuple[nn.Module, nn.M
                 f"'{late.name}'. Fix: take a node all paths go through, such as a block's sum."
             )
     head, tail = _head(model, before, cut), _tail(model, before, after, cut)
-    head.train(model.training)
-    tail.train(model.training)
     with torch.no_grad():
         was = model.training
         for part in (model, head, tail):

@@ -19,12 +19,12 @@ class AnnotatedObject(NamedTuple):
 
 def annotation_xml(
     folder: str, filename: str, canvas: int, objects: Sequence[AnnotatedObject], segmented: bool
-) -> str:
-    """Format the annotation of one square picture, ``canvas`` px wide, indented by tabs.
+) -> list[str]:
+    """List the lines of the annotation of one square picture, ``canvas`` px wide, indented by tabs.
 
     Nothing is escaped: names are ours and hold letters, digits, ``_``, ``-`` and ``.`` only.
     """
-    lines = [
+    return [
         "<annotation>",
         f"\t<folder>{folder}</folder>",
         f"\t<filename>{filename}</filename>",
@@ -40,7 +40,6 @@ def annotation_xml(
         *(line for each in objects for line in _object_lines(each)),
         "</annotation>",
     ]
-    return "".join(f"{line}\n" for line in lines)
 
 
 def _object_lines(each: AnnotatedObject) -> list[str]:

@@ -6,17 +6,18 @@ from PIL import Image, ImageChops, ImageDraw
 
 from kc.synthetic.birds import Posture, bird_parts, feet
 from kc.synthetic.painting import MARGIN, SUPERSAMPLE, Painting
-from kc.synthetic.parts import Part
+from kc.synthetic.parts import Part, varied
 from kc.synthetic.scenery import background, cover, light, twig
 from kc.synthetic.species import MARKS, Proportions, Species
-from kc.synthetic.tones import shifted_colour
+from kc.synthetic.tones import own_shade
 
 
 def paint(species: Species, rng: np.random.Generator, canvas: int, difficulty: float) -> Painting:
     """Paint one individual; all that varies is drawn from ``rng``."""
     side = canvas * SUPERSAMPLE
-    individual = _individual(species, rng, difficulty)
-    parts = _plumage(bird_parts(individual, _posture(rng, difficulty)), rng, difficulty)
+    shape = Proportions(*varied(species.shape, 0.16 * difficulty, rng))
+    parts = bird_parts(species._replace(shape=shape), _posture(rng, difficulty))
+    parts = own_shade(parts, MARKS, rng, difficulty, tint=12)
     parts, perch = _place(parts, rng, side, difficulty)
     picture = background(rng, side, difficulty)
     _perch(picture, perch, rng)
@@ -27,29 +28,9 @@ def paint(species: Species, rng: np.random.Generator, canvas: int, difficulty: f
     return Painting(image, coverage >= 0.5)
 
 
-def _individual(species: Species, rng: np.random.Generator, difficulty: float) -> Species:
-    """Vary the proportions within a species."""
-    factors = np.exp(rng.normal(0, 0.16 * difficulty, len(species.shape)))
-    shape = (float(a * b) for a, b in zip(species.shape, factors, strict=True))
-    return species._replace(shape=Proportions(*shape))
-
-
 def _posture(rng: np.random.Generator, difficulty: float) -> Posture:
     head, tail, wing = rng.normal(0, 1, 3) * np.array([24, 20, 14]) * difficulty
     return Posture(head, tail, wing)
-
-
-def _plumage(parts: list[Part], rng: np.random.Generator, difficulty: float) -> list[Part]:
-    """Vary the shade of an individual's colours, and the wear of each marking."""
-    shift = rng.normal(0, 12 * difficulty, 3) + rng.normal(0, 14 * difficulty)
-    wear = {mark: 1 - difficulty * rng.random() for mark in MARKS}
-    return [
-        part._replace(
-            colour=shifted_colour(part.colour, shift),
-            strength=part.strength * wear.get(part.name, 1.0),
-        )
-        for part in parts
-    ]
 
 
 def _place(

@@ -12,6 +12,7 @@ import numpy as np
 from kc.synthetic.outlines import Frame, Points, direction, disc, line, oval, rotate
 from kc.synthetic.parts import Colour, Part
 from kc.synthetic.species import MARKS, Palette, Proportions, Species
+from kc.synthetic.tones import mix
 
 _LIGHT: Colour = (244, 240, 230)
 
@@ -58,7 +59,7 @@ def _tail(body: Frame, species: Species, posture: Posture) -> list[Part]:
     outline = tail.trace(((0.0, -0.9), (1.0, -1.15), (fork, 0.0), (1.0, 1.15), (0.0, 0.9)))
     band = tail.trace(((0.68, -2.0), (0.86, -2.0), (0.86, 2.0), (0.68, 2.0)))
     return [
-        Part("tail", outline, _mix(palette.wing, palette.dark, 0.25)),
+        Part("tail", outline, mix(palette.wing, palette.dark, 0.25)),
         Part("tail_band", band, _LIGHT, "tail"),
     ]
 
@@ -68,7 +69,7 @@ def _legs(body: Frame, shape: Proportions, palette: Palette) -> list[Part]:
     for x, shade in ((0.16, 0.35), (-0.06, 0.0)):
         hip = body.at(x, -0.55)
         ankle = np.array([hip[0] + 0.04, hip[1] + 0.5 * shape.body_height + shape.leg_length])
-        colour = _mix(palette.bill, palette.dark, shade)
+        colour = mix(palette.bill, palette.dark, shade)
         parts.append(Part("leg", line(hip, ankle, 0.045), colour))
         toes = (ankle + np.array([toe, 0.05]) for toe in (0.2, -0.12))
         parts.extend(Part("foot", line(ankle, toe, 0.04), colour) for toe in toes)
@@ -130,7 +131,7 @@ def _head(head: Points, look: Points, species: Species) -> list[Part]:
         *(
             Part("beak", points, colour)
             for points, colour in zip(
-                beak, (palette.bill, _mix(palette.bill, palette.dark, 0.45)), strict=True
+                beak, (palette.bill, mix(palette.bill, palette.dark, 0.45)), strict=True
             )
         ),
         Part("eye_ring", disc(eye, radius * 0.34), _LIGHT, "body"),
@@ -172,8 +173,3 @@ def _wing(body: Frame, species: Species, posture: Posture) -> list[Part]:
         Part("wing_patch", patch, palette.accent, "wing"),
         Part("feathers", edge, palette.dark, "wing", 0.35),
     ]
-
-
-def _mix(a: Colour, b: Colour, share: float) -> Colour:
-    red, green, blue = (round(x + (y - x) * share) for x, y in zip(a, b, strict=True))
-    return (red, green, blue)

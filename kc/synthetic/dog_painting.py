@@ -7,7 +7,7 @@ from kc.synthetic.breeds import Breed
 from kc.synthetic.figures import extent, moved, paint_parts, turned
 from kc.synthetic.ground import ground
 from kc.synthetic.painting import MARGIN, SUPERSAMPLE, Painting
-from kc.synthetic.parts import Part
+from kc.synthetic.parts import Part, varied
 from kc.synthetic.quadrupeds import quadruped_parts
 from kc.synthetic.scenery import background, cover, light
 from kc.synthetic.tones import own_shade
@@ -16,7 +16,7 @@ from kc.synthetic.tones import own_shade
 def paint_dog(breed: Breed, rng: np.random.Generator, canvas: int, difficulty: float) -> Painting:
     """Paint one individual; all that varies is drawn from ``rng``."""
     side = canvas * SUPERSAMPLE
-    parts = own_shade(dog_parts(breed, rng, difficulty), MARKS, rng, difficulty)
+    parts = own_shade(dog_parts(breed, rng, difficulty), sorted(MARKS), rng, difficulty)
     parts = _place(parts, rng, side, difficulty)
     picture = background(rng, side, difficulty)
     low, high = extent(parts)
@@ -31,9 +31,7 @@ def paint_dog(breed: Breed, rng: np.random.Generator, canvas: int, difficulty: f
 def dog_parts(breed: Breed, rng: np.random.Generator, difficulty: float) -> list[Part]:
     """List the parts of one individual: its own proportions and stance, the breed's colours."""
     build = breed.beast.build
-    factors = np.exp(rng.normal(0, 0.12 * difficulty, len(build)))
-    own = Build(*(float(a * b) for a, b in zip(build, factors, strict=True)))
-    beast = breed.beast._replace(build=own)
+    beast = breed.beast._replace(build=Build(*varied(build, 0.12 * difficulty, rng)))
     return quadruped_parts(beast, stance(rng, difficulty))
 
 

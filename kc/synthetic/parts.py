@@ -1,6 +1,9 @@
 """What every drawn figure is made of: polygons of one colour."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
+
+import numpy as np
 
 from kc.synthetic.outlines import Points
 
@@ -18,3 +21,9 @@ class Part(NamedTuple):
     """Group that clips it; empty: none."""
     strength: float = 1.0
     """Opacity."""
+
+
+def varied(values: Sequence[float], spread: float, rng: np.random.Generator) -> list[float]:
+    """Scale each value by a random factor whose logarithm has the standard deviation ``spread``."""
+    factors = np.exp(rng.normal(0, spread, len(values)))
+    return [float(a * b) for a, b in zip(values, factors, strict=True)]

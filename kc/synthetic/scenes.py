@@ -21,7 +21,7 @@ FAR_AWAY = 0.07
 """Share of objects that are drawn at under half their size."""
 TRIES = 3
 """Places tried for an object; the one that hides least is taken."""
-_MARKS = frozenset((*beasts.MARKS, *species.MARKS))
+_MARKS = sorted({*beasts.MARKS, *species.MARKS})
 
 
 class Thing(NamedTuple):

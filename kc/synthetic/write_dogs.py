@@ -72,9 +72,7 @@ def _write_one(settings: Generated, number: int, index: int, folder: Path) -> st
     save_picture(painting.image, folder / "Images" / within / f"{file}.jpg")
     dog = AnnotatedObject(name, box_of(painting.foreground))
     text = annotation_xml(wordnet_id[1:], file, settings.canvas, [dog], segmented=False)
-    annotation = folder / "Annotation" / within / file
-    annotation.parent.mkdir(parents=True, exist_ok=True)
-    annotation.write_text(text, encoding="utf-8")
+    save_lines(folder / "Annotation" / within / file, text)
     return f"{within}/{file}"
 
 

@@ -69,9 +69,7 @@ def _write_one(
     save_mask(class_map(objects, values), root / "SegmentationClass" / f"{name}.png")
     listed = [_annotated(each, settings.canvas, each.kind in spared) for each in scene.things]
     text = annotation_xml(YEAR, f"{name}.jpg", settings.canvas, listed, segmented=True)
-    file = root / "Annotations" / f"{name}.xml"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text, encoding="utf-8")
+    save_lines(root / "Annotations" / f"{name}.xml", text)
 
 
 def _annotated(thing: Thing, canvas: int, spared: bool) -> AnnotatedObject:

@@ -387,7 +387,7 @@ def test_a_full_disk_keeps_what_came(server, tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr("kc.datasets.download._go_on", full)
-        with pytest.raises(DownloadError, match=r"no space left .* goes on from there"):
+        with pytest.raises(DownloadError, match=r"No space left .* What came is kept"):
             get(server, tmp_path / "data.tar")
     get(server, tmp_path / "data.tar")
     assert (tmp_path / "data.tar").read_bytes() == DATA

@@ -77,7 +77,7 @@ def test_postscript_starts_nothing_whatever_it_is_called(
         (b"\x00\x00\x00\x0cjP  \r\n\x87\n", "it is JPEG 2000"),
         (b"version https://git-lfs.github.com/spec/v1\n", "it is a pointer of Git LFS"),
         (b"\xff\xd8broken", "it is a damaged JPEG"),
-        (b"\x07" * 99, "it is of a format that is not known here; expected one of JPEG, PNG, BMP"),
+        (b"\x07" * 99, "it is of an unknown format; expected one of JPEG, PNG, BMP"),
         (saved("PNG")[:200], "does not decode: image file is truncated"),
     ],
 )

@@ -19,9 +19,7 @@ from kc.networks.tails import (
     predictions,
     subset_head,
     subset_labels,
-    tail_accuracy,
     train_tail,
-    train_tails,
 )
 from kc.settings.recipes import Fresh, Network, Refine
 
@@ -30,6 +28,10 @@ CPU = torch.device("cpu")
 QUICK = Refine(epochs=20, batch_size=16, first_rate=0.1, last_rate=0.01)
 ONCE = Refine(epochs=1, batch_size=8, first_rate=1e-2, last_rate=1e-3)
 CASES = [(a, n) for a in ("alexnet", "vgg16_bn", "resnet34") for n in LAYER_NODES[a].values()]
+
+
+def tail_accuracy(tail, features, labels):
+    return 100 * correct(tail, features, labels).mean()
 
 
 @functools.cache
@@ -191,7 +193,7 @@ def test_tails_are_trained_on_the_same_batches_each_as_if_alone():
     own, labels = blobs()
     tail = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.5), nn.Linear(8, 4))
     features = {name: Lazy(own.values * k) for name, k in (("x0", 1.0), ("x0+x1", 2.0))}
-    found = train_tails(tail, features, labels, QUICK, 1, CPU)
+    found = {name: train_tail(tail, each, labels, QUICK, 1, CPU) for name, each in features.items()}
     assert list(found) == list(features)
     assert features["x0"].asked == features["x0+x1"].asked
     asked = features["x0"].asked[1:]
