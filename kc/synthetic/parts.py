@@ -1,7 +1,6 @@
 """What every drawn figure is made of: polygons of one colour."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,7 +22,7 @@ class Part(NamedTuple):
     """Opacity."""
 
 
-def varied(values: Sequence[float], spread: float, rng: np.random.Generator) -> list[float]:
+def varied(values: tuple[Any, ...], spread: float, rng: np.random.Generator) -> list[float]:
     """Scale each value by a random factor whose logarithm has the standard deviation ``spread``."""
     factors = np.exp(rng.normal(0, spread, len(values)))
     return [float(a * b) for a, b in zip(values, factors, strict=True)]
