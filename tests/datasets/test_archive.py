@@ -251,7 +251,9 @@ def test_truncated_archives_are_refused(
     packed = tmp_path / "data.any"
     packed.write_bytes(data[:size])
     with (
-        pytest.raises(ImageError, match=r"data\.any: truncated or no tar archive .*fetch it again"),
+        pytest.raises(
+            ImageError, match=r"data\.any: truncated or no tar archive .*download it again"
+        ),
         open_files(packed),
     ):
         pass
@@ -335,15 +337,15 @@ def test_missing_archive_says_where_and_how(tmp_path: Path) -> None:
         pass
     text = str(caught.value)
     assert str(where) in text
-    assert f"looked in {where.parent}" in text
-    assert f"to be had at https://example.org/CUB.tgz (md5 {'0' * 32})" in text
+    assert f"no folder (in {where.parent})" in text
+    assert f"Download address: https://example.org/CUB.tgz (md5 {'0' * 32})" in text
     assert "--config data_root=FOLDER" in text
     with (
-        pytest.raises(ImageError, match=r"no archive and no folder there") as bare,
+        pytest.raises(ImageError, match=r"there is no archive and no folder") as bare,
         open_files(where),
     ):
         pass
-    assert "to be had" not in str(bare.value)
+    assert "Download address" not in str(bare.value)
 
 
 def test_md5_is_checked_where_given(tmp_path: Path) -> None:
@@ -353,7 +355,8 @@ def test_md5_is_checked_where_given(tmp_path: Path) -> None:
         assert files.names() == sorted(CONTENT)
     with (
         pytest.raises(
-            ImageError, match=rf"checksum is md5:{right}, expected md5:{'0' * 32}.*fetch it again"
+            ImageError,
+            match=rf"checksum is md5:{right}, expected md5:{'0' * 32}.*download it again",
         ),
         open_files(packed, md5="0" * 32),
     ):
@@ -403,7 +406,7 @@ def test_a_file_with_holes_is_refused(tmp_path: Path) -> None:
     subprocess.run(["tar", "--sparse", "-cf", packed, "-C", tmp_path, "holes"], check=True)
     assert packed.stat().st_size < 1 << 20
     with (
-        pytest.raises(ImageError, match=r"sparse\.tar: holds a file with holes; refused"),
+        pytest.raises(ImageError, match=r"sparse\.tar: holds a sparse file; refused"),
         open_files(packed),
     ):
         pass

@@ -43,7 +43,7 @@ def test_twelve_bits_in_sixteen_are_said_to_leave_few_greys(tmp_path, white, tol
     assert found.image.max() == round(white / 257)
 
 
-@pytest.mark.parametrize(("kind", "what"), [("f4", "fractions"), ("i4", "whole numbers of 32")])
+@pytest.mark.parametrize(("kind", "what"), [("f4", "floats"), ("i4", "integers of 32")])
 def test_numbers_without_a_white_are_refused(tmp_path: Path, kind: str, what: str) -> None:
     Image.fromarray((100 * RAMP).astype(kind)).save(tmp_path / "x.tif")
     with pytest.raises(ImageError, match=rf"'x.tif' holds {what}.*expected 8 or 16 bits. Fix:"):

@@ -247,7 +247,7 @@ def test_a_name_no_file_can_have_is_not_there(layout: Path, edit: Edit) -> None:
 
 def test_same_picture_twice(layout: Path, edit: Edit) -> None:
     edit("images.txt", "3 001.Auk/Auk_0003.jpg", "3 001.Auk/Auk_0001.jpg")
-    with pytest.raises(ImageError, match=r"line 3: '001\.Auk/Auk_0001\.jpg' stands in the list 2"):
+    with pytest.raises(ImageError, match=r"line 3: '001\.Auk/Auk_0001\.jpg' is listed 2"):
         by_id(layout)
 
 

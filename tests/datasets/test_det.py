@@ -85,7 +85,7 @@ def by_id(det: Path, dataset: Dataset = NAMED) -> dict[str, Sample]:
 @pytest.mark.parametrize("text", ["", "ILSVRC2012_val_00000001 -1\n"])
 def test_a_list_without_a_picture_to_classify(det: Path, text: str) -> None:
     (det / "ILSVRC/ImageSets/DET/val.txt").write_text(text)
-    with pytest.raises(ImageError, match=r"no picture with objects in .*val\.txt\. Fix: fetch"):
+    with pytest.raises(ImageError, match=r"no picture with objects in .*val\.txt\. Fix: download"):
         by_id(det)
 
 
@@ -209,10 +209,12 @@ def test_missing_picture_list_or_annotation(det: Path) -> None:
     with pytest.raises(ImageError, match=r"train\.txt line 2: '.*_7\.JPEG' is listed but not"):
         by_id(det)
     (det / LISTS / "train.txt").unlink()
-    with pytest.raises(ImageError, match=r"no train list 'ILSVRC/ImageSets/DET/train.*fetch the w"):
+    with pytest.raises(
+        ImageError, match=r"no train list 'ILSVRC/ImageSets/DET/train.*download the c"
+    ):
         by_id(det)
     (det / LISTS / "val.txt").unlink()
-    with pytest.raises(ImageError, match=r"one folder with .*DET/val.txt in it, found none: not t"):
+    with pytest.raises(ImageError, match=r"one folder that holds .*DET/val.txt, found none: not t"):
         by_id(det)
 
 
@@ -226,7 +228,7 @@ def test_two_folders_are_refused(det: Path) -> None:
 def test_picture_trained_and_tested_on(det: Path) -> None:
     with (det / LISTS / "val.txt").open("a") as file:
         file.write(f"ILSVRC2013_train/{LION}/{LION}_3 3\n")
-    with pytest.raises(ImageError, match=r"val.txt line 4: '.*_3' stands already in .*train.txt l"):
+    with pytest.raises(ImageError, match=r"val.txt line 4: '.*_3' is already in .*train.txt l"):
         by_id(det)
 
 

@@ -128,7 +128,9 @@ def test_joined_archives_list_and_read_everything(packed: Path) -> None:
         assert names == sorted(names)
         assert {"images.tar", "train_list.mat", f"Images/{PUG}/n02110958_7.jpg"} <= set(names)
         assert "Images" not in files
-        with pytest.raises(ImageError, match=r"packed: has no 'file_list\.mat', nor have the"):
+        with pytest.raises(
+            ImageError, match=r"packed: has no 'file_list\.mat', and neither have its"
+        ):
             files.read("file_list.mat")
 
 
@@ -144,7 +146,9 @@ def test_broken_archive_among_them_is_named(packed: Path) -> None:
 
 def test_missing_archive_of_lists(packed: Path, tmp_path: Path) -> None:
     (packed / "lists.tar").unlink()
-    with pytest.raises(ImageError, match=r"'train_list\.mat' is missing.*images\.tar, annotation"):
+    with pytest.raises(
+        ImageError, match=r"'train_list\.mat' and lists\.tar are missing.*images\.tar, annotation"
+    ):
         build_image_store(DOGS, packed, tmp_path / "dogs.zarr", "key")
 
 
@@ -230,7 +234,7 @@ def test_list_that_crashes_its_reader(
     with pytest.raises(
         ImageError,
         match=rf"dogs: 'train_list\.mat' is no \.mat file of MATLAB 5 to 7\.2 \({told}\)\. "
-        r"Expected file_list, annotation_list and labels\. Fix: fetch lists\.tar",
+        r"Expected file_list, annotation_list and labels\. Fix: download lists\.tar",
     ):
         by_id(dogs)
 

@@ -183,7 +183,9 @@ def test_a_damaged_note_of_a_part_is_not_believed(server, tmp_path, validator):
 def test_a_part_whose_note_is_not_of_kc_is_left_alone(server, tmp_path, note):
     (tmp_path / "data.tar.part").write_bytes(DATA[:9])
     (tmp_path / "data.tar.part.json").write_text(json.dumps(note))
-    with pytest.raises(DownloadError, match=r"\.part: kc did not begin this download.* left as it"):
+    with pytest.raises(
+        DownloadError, match=r"\.part: kc did not begin this download.* not changed"
+    ):
         get(server, tmp_path / "data.tar")
     assert (tmp_path / "data.tar.part").read_bytes() == DATA[:9]
     assert begins(server) == []
@@ -192,7 +194,7 @@ def test_a_part_whose_note_is_not_of_kc_is_left_alone(server, tmp_path, note):
 @pytest.mark.parametrize("wrong", [OTHER, DATA[:-1], b"<html>not found</html>"])
 def test_a_wrong_file_is_refused_and_moved_aside(server, tmp_path, wrong):
     server.data = wrong
-    told = r"data\.tar: not the file .* expected sha256:.* unpacked; it was moved to .*\.refused"
+    told = r"data\.tar: not the file .* expected sha256:.* not unpacked, but moved to .*\.refused"
     with pytest.raises(DownloadError, match=told):
         get(server, tmp_path / "data.tar")
     assert {p.name for p in tmp_path.iterdir()} == {"data.tar.refused"}
@@ -217,7 +219,7 @@ def test_a_flipped_bit_in_the_part_is_found(server, tmp_path):
 def test_without_a_checksum_the_first_seen_is_kept_to(server, tmp_path, caplog):
     path = tmp_path / "data.tar"
     get(server, path, None)
-    assert "taken on trust" in caplog.text
+    assert "expected from now on" in caplog.text
     kept = json.loads((tmp_path / SEEN).read_text())
     assert kept == {"data.tar": {"checksum": SHA256, "url": server.url}}
     path.unlink()
@@ -241,7 +243,7 @@ def test_what_is_there_is_checked_and_never_overwritten(server, tmp_path):
     path.write_bytes(DATA)
     get(server, path)
     path.write_bytes(OTHER)
-    with pytest.raises(DownloadError, match=r"there already, but .* left as it is"):
+    with pytest.raises(DownloadError, match=r"there already, but .* not changed"):
         get(server, path)
     assert path.read_bytes() == OTHER
     assert server.asked == []
@@ -276,7 +278,7 @@ def test_a_password_is_used_and_neither_shown_nor_kept(server, tmp_path, caplog)
     assert server.told[0] == told
     assert json.loads((tmp_path / SEEN).read_text())["data.tar"]["url"] == state["url"]
     assert "hunter" not in kept_of(tmp_path, caplog)
-    assert "fetched from" in caplog.text
+    assert "downloaded from" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -284,8 +286,8 @@ def test_a_password_is_used_and_neither_shown_nor_kept(server, tmp_path, caplog)
     [
         ("http://me:hunter2@127.0.0.1:1/a.tar?sig=hunter2", "given up"),
         ("http://me:hunter2@127.0.0.1:1/a.tar?hunter2", "given up"),
-        ("http://me:hunter2%E4%B8%AD@127.0.0.1:1/a.tar", "cannot be fetched"),
-        ("nothing://me:hunter2@host/a.tar", "cannot be fetched"),
+        ("http://me:hunter2%E4%B8%AD@127.0.0.1:1/a.tar", "cannot be downloaded"),
+        ("nothing://me:hunter2@host/a.tar", "cannot be downloaded"),
     ],
 )
 def test_an_address_that_does_not_answer_shows_no_password(tmp_path, caplog, url, told):
@@ -323,7 +325,7 @@ def test_a_busy_server_is_asked_again_and_a_missing_page_is_not(server, tmp_path
 def test_two_at_once_are_refused(server, tmp_path):
     with (tmp_path / "data.tar.part").open("ab") as part:
         fcntl.flock(part, fcntl.LOCK_EX)
-        with pytest.raises(DownloadError, match="another process is fetching it"):
+        with pytest.raises(DownloadError, match="another process is downloading it"):
             get(server, tmp_path / "data.tar")
 
 
@@ -331,7 +333,7 @@ def test_a_part_is_held_until_it_has_its_name(server, tmp_path, monkeypatch):
     path, refused = tmp_path / "data.tar", []
 
     def checked(*about):
-        with pytest.raises(DownloadError, match="another process is fetching it") as caught:
+        with pytest.raises(DownloadError, match="another process is downloading it") as caught:
             get(server, path)
         refused.append(caught)
         return differs(*about)
@@ -377,7 +379,9 @@ def test_nothing_to_fetch_says_which_preset_has_addresses():
 @pytest.mark.parametrize("text", ["[]", "{", '{"data.tar": {"checksum": "abc"}}'])
 def test_a_damaged_list_of_checksums_is_named(server, tmp_path, text):
     (tmp_path / SEEN).write_text(text)
-    with pytest.raises(DownloadError, match=r"checksums\.json: not readable .* mend or remove it"):
+    with pytest.raises(
+        DownloadError, match=r"checksums\.json: not readable .* correct or remove it"
+    ):
         get(server, tmp_path / "data.tar", None)
 
 
@@ -405,7 +409,7 @@ def test_the_target_fetches_what_the_settings_name(server, tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "there" / "data.tar").read_bytes() == DATA
-    assert "fetched from" in (tmp_path / "results" / "logs" / "download.log").read_text()
+    assert "downloaded from" in (tmp_path / "results" / "logs" / "download.log").read_text()
 
 
 @pytest.mark.parametrize("state", [None, '{"mine": 1}'])

@@ -84,7 +84,7 @@ def test_what_is_passed_over_is_counted(tmp_path: Path, caplog: pytest.LogCaptur
             samples = read_folder(files, settings(root))
         assert len(samples) == 4
         assert files.passed == counts | {"hidden": 1, more: 1}
-        assert f"4 pictures; passed over: 3 of no suffix{hint}, 2 .heic, 1 " in caplog.text
+        assert f"4 pictures; skipped: 3 of no suffix{hint}, 2 .heic, 1 " in caplog.text
 
 
 def test_validation_beside_a_test_is_counted(tmp_path: Path) -> None:
@@ -139,7 +139,9 @@ def test_one_part_under_two_names(tmp_path: Path) -> None:
 
 def test_a_folder_of_the_same_classes_beside_train(tmp_path: Path) -> None:
     write(tmp_path, "train/owl/1.png", "train/elk/1.png", "holdout/owl/2.png", "holdout/elk/2.png")
-    with pytest.raises(ImageError, match=r"'holdout' lies beside train/\. Expected .* call it one"):
+    with pytest.raises(
+        ImageError, match=r"'holdout' is next to train/\. Expected .* rename it to one"
+    ):
         read(tmp_path)
 
 
@@ -242,20 +244,20 @@ def test_class_without_training_image(tmp_path: Path) -> None:
 )
 def test_picture_in_no_class_folder(tmp_path: Path, names: tuple[str, ...], lost: str) -> None:
     write(tmp_path, *names)
-    with pytest.raises(ImageError, match=rf"'{lost}' lies in no class folder\. Fix: move it"):
+    with pytest.raises(ImageError, match=rf"'{lost}' is in no class folder\. Fix: move it"):
         read(tmp_path)
 
 
 @pytest.mark.parametrize(("there", "needed"), [("train", "val"), ("test", "train")])
 def test_half_a_given_split(tmp_path: Path, there: str, needed: str) -> None:
     write(tmp_path, f"{there}/owl/1.png", f"{there}/elk/1.png")
-    with pytest.raises(ImageError, match=rf"has {there}/ but no {needed}/\. Fix: give train/ and"):
+    with pytest.raises(ImageError, match=rf"has {there}/ but no {needed}/\. Fix: add it, or"):
         read(tmp_path)
 
 
 def test_folder_beside_a_given_split(tmp_path: Path) -> None:
     write(tmp_path, "train/owl/1.png", "test/owl/1.png", "unlabelled/some/1.png")
-    with pytest.raises(ImageError, match=r"'unlabelled' lies beside train/ and test/\. Expected"):
+    with pytest.raises(ImageError, match=r"'unlabelled' is next to train/ and test/\. Expected"):
         read(tmp_path)
 
 

@@ -60,7 +60,7 @@ def test_postscript_starts_nothing_whatever_it_is_called(
                 with pytest.raises(
                     ImageError,
                     match=rf"'{name}' \(of image 'one', [\d,]+ bytes\) does not decode: it is "
-                    r"PostScript, a program; expected one of JPEG, PNG, .*\. Fix: fetch",
+                    r"PostScript, a program; expected one of JPEG, PNG, .*\. Fix: download",
                 ):
                     decode(each, FolderFiles(tmp_path), 16)
     assert started == []

@@ -324,9 +324,7 @@ def test_listed_picture_that_is_absent(voc: Path) -> None:
 def test_id_listed_twice(voc: Path, where: str) -> None:
     with (voc / MAIN / where).open("a") as file:
         file.write("2008_000002  1\n")
-    with pytest.raises(
-        ImageError, match=rf"{where} line .: '2008_000002' stands already in .*n.txt"
-    ):
+    with pytest.raises(ImageError, match=rf"{where} line .: '2008_000002' is already in .*n.txt"):
         by_id(voc)
 
 
@@ -339,7 +337,7 @@ def test_class_without_training_image(voc: Path, edit: Edit) -> None:
 @pytest.mark.parametrize("name", ["train.txt", "val.txt"])
 def test_lists_that_name_nothing(voc: Path, name: str) -> None:
     (voc / MAIN / name).write_text("\n")
-    with pytest.raises(ImageError, match=rf"Main/{name}' lists nothing\. Fix: fetch"):
+    with pytest.raises(ImageError, match=rf"Main/{name}' lists nothing\. Fix: download"):
         by_id(voc)
 
 

@@ -56,8 +56,8 @@ def flagged(data: bytes, flag: int) -> bytes:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda data: data[:-30], r"begins as a zip archive does, but is truncated or damaged"),
-        (lambda data: data[:300], r"begins as a zip archive does, but is truncated or damaged"),
+        (lambda data: data[:-30], r"begins as a zip archive, but is truncated or damaged"),
+        (lambda data: data[:300], r"begins as a zip archive, but is truncated or damaged"),
         (lambda data: flagged(data, 1), r"'a' is encrypted\. Fix: unpack .* password"),
         (
             lambda data: data.replace(b"three", b"../ee"),
@@ -81,7 +81,7 @@ def test_a_member_of_a_zip_that_is_damaged_is_named(tmp_path: Path) -> None:
     check_whole(make_zip(tmp_path / "whole.zip"))
     with (
         open_files(packed) as files,
-        pytest.raises(ImageError, match=r"'\./a/b/two\.bin' cannot be unpacked \(.* Fix: fetch"),
+        pytest.raises(ImageError, match=r"'\./a/b/two\.bin' cannot be unpacked \(.* Fix: download"),
     ):
         files.read("a/b/two.bin")
     with pytest.raises(ImageError, match=r"'\./a/b/two\.bin' cannot be unpacked"):
