@@ -73,7 +73,7 @@ def test_code_in_a_file_of_weights_is_not_run(tmp_path):
 
 def test_imagenet_weights_are_looked_for_in_torchs_cache_only(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    with pytest.raises(NetworkError, match=r"fetch https://.*resnet18.* into that folder"):
+    with pytest.raises(NetworkError, match=r"download https://.*resnet18.* into that folder"):
         weights_file("resnet18", "imagenet")
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "resnet18-f37072fd.pth").touch()

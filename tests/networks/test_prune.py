@@ -188,7 +188,7 @@ def test_a_baked_network_is_a_plain_one_with_zeros(architecture):
 def test_masks_upon_masks_are_refused_until_baked():
     model = network()
     apply_masks(model, 0.5, 0.5)
-    with pytest.raises(NetworkError, match=r"carries masks already.*bake\(\)"):
+    with pytest.raises(NetworkError, match=r"has masks already.*bake\(\)"):
         apply_masks(model, 1.0, 1.0)
     bake(model)
     apply_masks(model, 1.0, 1.0)

@@ -277,7 +277,7 @@ def test_a_fresh_tail_of_a_trained_head_knows_nothing():
 def test_parameters_without_a_rule_cannot_be_drawn_anew():
     tail = nn.Sequential(nn.Linear(4, 4))
     tail.register_parameter("token", nn.Parameter(torch.zeros(4)))
-    with pytest.raises(NetworkError, match=r"'Sequential' holds parameters and no reset_param"):
+    with pytest.raises(NetworkError, match=r"'Sequential' has parameters but no reset_param"):
         fresh_tail(tail, 0)
 
 
@@ -315,7 +315,7 @@ def test_classes_a_head_does_not_have_are_refused(classes):
 
 
 def test_a_network_without_linear_layer_has_no_subset():
-    with pytest.raises(NetworkError, match="no linear layer to take rows of"):
+    with pytest.raises(NetworkError, match="the network has no linear layer"):
         subset_head(nn.Sequential(nn.Conv2d(3, 4, 1)), [0])
 
 
@@ -323,7 +323,7 @@ def test_a_network_without_linear_layer_has_no_subset():
 def test_features_and_labels_must_be_as_many_and_two(count):
     own = HeldFeatures(torch.zeros(min(count, 6), 4))
     labels = torch.zeros(count, dtype=torch.int64)
-    with pytest.raises(NetworkError, match=rf"features and {count} labels, expected as many"):
+    with pytest.raises(NetworkError, match=rf"features and {count} labels, expected equally"):
         train_tail(linear(), own, labels, ONCE, 0, CPU)
 
 
@@ -346,7 +346,7 @@ def test_features_of_other_channels_are_refused():
 
 def test_a_tail_of_nothing_is_not_trained():
     _, tail, own = cut("alexnet", "classifier.6")
-    with pytest.raises(NetworkError, match="nothing above the tap to train"):
+    with pytest.raises(NetworkError, match="no parameters are above the tap"):
         train_tail(tail, own, torch.arange(6) % 5, ONCE, 0, CPU)
 
 

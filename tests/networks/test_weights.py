@@ -54,10 +54,10 @@ def test_weights_that_cannot_be_read(tmp_path):
             read_state(tmp_path / name)
     empty = tmp_path / "empty.pt"
     torch.save({"epoch": 3, "optimizer": {}}, empty)
-    with pytest.raises(NetworkError, match=r"no tensors by name in it, but the keys epoch, optim"):
+    with pytest.raises(NetworkError, match=r"it has no named tensors, but the keys epoch, optim"):
         read_state(empty)
     torch.save(torch.ones(3), empty)
-    with pytest.raises(NetworkError, match=r"no tensors by name in it, but Tensor\. Fix: save"):
+    with pytest.raises(NetworkError, match=r"it has no named tensors, but Tensor\. Fix: save"):
         read_state(empty)
 
 
@@ -96,7 +96,7 @@ def test_one_prefix_of_any_name_is_taken_off(prefix, caplog):
     kept = {f"{prefix}{name}": value for name, value in state.items()}
     extra = {"criterion.weight": torch.ones(3), "n_averaged": torch.tensor(4)}
     assert load_into(model, kept | extra, Path("w")) == "2 left over (criterion.weight, n_averaged)"
-    assert "w: 2 left over, not taken (criterion.weight, n_averaged)" in caplog.text
+    assert "w: 2 left over, not used (criterion.weight, n_averaged)" in caplog.text
     assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
 
 
@@ -112,7 +112,7 @@ def test_the_same_network_twice_is_refused_unless_it_is_the_same():
     twice = {f"{p}{n}": v * k for k, p in ((1, "model."), (2, "ema.")) for n, v in state.items()}
     with pytest.raises(
         NetworkError,
-        match=r"w: holds this network twice, behind 'model\.' and 'ema\.', with different .*Fix: "
+        match=r"w: holds this network twice, under 'model\.' and 'ema\.', with different .*Fix: "
         r"save the one you mean alone, a dict of its tensors without 'model\.' before",
     ):
         load_into(small(), twice, Path("w"))
@@ -138,7 +138,7 @@ def test_checkpoints_that_hold_averages_too_are_refused(tmp_path):
     other = {name: 2 * value for name, value in state.items()}
     file = tmp_path / "w.pt"
     torch.save({"state_dict": state, "state_dict_ema": other, "epoch": 3}, file)
-    with pytest.raises(NetworkError, match=r"behind 'state_dict\.' and 'state_dict_ema\.'"):
+    with pytest.raises(NetworkError, match=r"under 'state_dict\.' and 'state_dict_ema\.'"):
         load_into(small(), read_state(file), file)
     optimiser = torch.optim.Adam(small().parameters())
     sum(p.sum() for p in optimiser.param_groups[0]["params"]).backward()
