@@ -1,4 +1,4 @@
-"""Annotations in the XML of Pascal VOC, which Stanford Dogs uses too, as the archives spell it."""
+"""Annotations in the XML of Pascal VOC, which Stanford Dogs and ILSVRC DET use too."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,8 +11,7 @@ class AnnotatedObject(NamedTuple):
 
     name: str
     corners: Box
-    """``xmin``, ``ymin``, ``xmax``, ``ymax`` as they are written: whether they count from 0 or 1
-    is the data set's."""
+    """``xmin``, ``ymin``, ``xmax``, ``ymax`` as written, counted from 0 or 1 as in the data set."""
     truncated: bool = False
     difficult: bool = False
 
@@ -22,7 +21,7 @@ def annotation_xml(
 ) -> list[str]:
     """List the lines of the annotation of one square picture, ``canvas`` px wide, indented by tabs.
 
-    Nothing is escaped: names are ours and hold letters, digits, ``_``, ``-`` and ``.`` only.
+    Nothing is escaped: names of drawn files contain only letters, digits, ``_``, ``-`` and ``.``.
     """
     return [
         "<annotation>",

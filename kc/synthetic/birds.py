@@ -1,8 +1,8 @@
-"""The drawn birds: outlines of a species's parts, as polygons, in the order they are painted.
+"""Drawn birds: the outlines of their parts, as polygons, in the order of painting.
 
-A bird looks to the right, perched, x right and y down, in units of half its body's length; the
-body's centre is the origin. Pose of the whole (turn, mirror, size) is the painter's, posture
-(head, tail, wing) is drawn here.
+A bird is perched and looks to the right, x right and y down, in units of half its body's length;
+the origin is the body's centre. The posture (head, tail, wing) is set here, turn, mirror and size
+in the painting.
 """
 
 from typing import NamedTuple
@@ -18,7 +18,7 @@ _LIGHT: Colour = (244, 240, 230)
 
 
 class Posture(NamedTuple):
-    """How one individual holds itself; angles in degrees over the usual."""
+    """Posture of one individual; angles in degrees relative to the usual posture."""
 
     head: float = 0.0
     tail: float = 0.0
@@ -45,7 +45,7 @@ def bird_parts(species: Species, posture: Posture) -> list[Part]:
 
 
 def feet(parts: list[Part]) -> Points:
-    """Return the point the bird stands on, (2,)."""
+    """Return the point on which the bird stands, (2,)."""
     toes = np.concatenate([part.points for part in parts if part.name == "foot"])
     return np.asarray([toes[:, 0].mean(), toes[:, 1].max()])
 

@@ -1,7 +1,7 @@
-"""The living kinds of the scenes: six animals and a person, standing and looking right.
+"""Animals and persons of the drawn scenes, standing and looking to the right.
 
-Each function draws one individual's shape and stance from a generator; ``difficulty`` widens what
-varies. The shade of its colours is the scene's.
+Each function draws the shape and stance of one individual from a generator; ``difficulty``
+increases the variation. The scene sets the shade of its colours.
 """
 
 import numpy as np
@@ -175,7 +175,7 @@ def _beast(
     rng: np.random.Generator,
     difficulty: float,
 ) -> tuple[list[Part], Head, Coat]:
-    """Draw an animal; tell where its head is and which coat it wears, for what is put on it."""
+    """Draw an animal; return its parts, head and coat."""
     coat = coats[rng.integers(len(coats))]
     own = Build(*varied(build, 0.1 * difficulty, rng))
     held = stance(rng, 0.6 * difficulty)

@@ -1,4 +1,4 @@
-"""What every drawn figure is made of: polygons of one colour."""
+"""Parts of drawn figures: polygons of one colour."""
 
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ class Part(NamedTuple):
     """(corners, 2)"""
     colour: Colour
     within: str = ""
-    """Group that clips it; empty: none."""
+    """Name of the parts that clip it; empty: none."""
     strength: float = 1.0
     """Opacity."""
 

@@ -1,4 +1,4 @@
-"""Colours of the drawn figures: mixing two, and one individual's own shade of its colours."""
+"""Colours of drawn figures: mixing, darkening, and the shade of an individual."""
 
 from collections.abc import Sequence
 
@@ -9,13 +9,13 @@ from kc.synthetic.parts import Colour, Part
 
 
 def mix(a: Colour, b: Colour, share: float) -> Colour:
-    """Go from ``a`` (share 0) to ``b`` (share 1)."""
+    """Return a colour between ``a`` (share 0) and ``b`` (share 1)."""
     red, green, blue = (round(x + (y - x) * share) for x, y in zip(a, b, strict=True))
     return (red, green, blue)
 
 
 def darker(colour: Colour, share: float) -> Colour:
-    """Take away a share of the light."""
+    """Return a colour darkened by a share."""
     return mix(colour, (14, 12, 14), share)
 
 
@@ -24,7 +24,7 @@ def own_shade(
     worn: Sequence[str],
     rng: np.random.Generator,
     difficulty: float,
-    tint: float = 8,
+    tint: float = 8.0,
 ) -> list[Part]:
     """Shift all colours of one individual together, and fade each of the ``worn`` markings.
 

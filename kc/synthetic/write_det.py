@@ -1,4 +1,4 @@
-"""The drawn scenes of ``write_voc``, written in ILSVRC's layout of its DET task, without masks."""
+"""Writer of the scenes of ``write_voc`` in the layout of ILSVRC DET, without masks."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -233,7 +233,7 @@ def test_what_is_there_is_not_made_again(
 def test_a_student_without_its_teacher_is_refused(
     make_images: Callable[..., Store], tmp_path: Path
 ):
-    with pytest.raises(NetworkError, match=r"'objects-alexnet-teacher' is not there. Fix: snake"):
+    with pytest.raises(NetworkError, match=r"'objects-alexnet-teacher' is missing. Fix: snake"):
         make(make_images(), tmp_path, STUDENT)
 
 

@@ -395,5 +395,5 @@ def test_presets_differ_in_lambda_by_family() -> None:
 def test_settings_refuse_what_cannot_be_searched_with() -> None:
     with pytest.raises(SettingsError, match=r"entropy.draws: expected at least 1, got 0"):
         EntropySettings(draws=0)
-    with pytest.raises(SettingsError, match="'pairs' wants an even number, got 9"):
+    with pytest.raises(SettingsError, match="'pairs' needs an even number, got 9"):
         EntropySettings(draws=9, slope="pairs")

@@ -295,6 +295,7 @@ def test_the_two_downloads_side_by_side_are_read_as_one(layout: Path, tmp_path: 
     (folder / "segmentations.tgz").unlink()
     build_image_store(about, folder, tmp_path / "bare.zarr", "key")
     with pytest.raises(
-        ImageError, match=r"CUB-200-2011 without its segmentations is cropped to .* shows no ground"
+        ImageError,
+        match=r"CUB-200-2011 without its segmentations is cropped to .* shows no background",
     ):
         measured_pictures(open_images(tmp_path / "bare.zarr"), (), 4)

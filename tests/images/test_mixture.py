@@ -117,7 +117,7 @@ def test_killed_mixture_goes_on_at_the_next_shard(
 def test_sizes_that_differ_are_refused(parts: dict[str, Store], tmp_path: Path) -> None:
     uneven = {"dogs": parts["dogs"], "large": made(tmp_path, "cub", 32)}
     with pytest.raises(
-        ImageError, match=r"one size, its parts have: dogs 24 px, large 32 px\. Fix: give the"
+        ImageError, match=r"one size, its parts have: dogs 24 px, large 32 px\. Fix: set the"
     ):
         build_mixture_store(uneven, 0, tmp_path / "mixed.zarr", "key")
     assert not (tmp_path / "mixed.json").exists()
