@@ -78,7 +78,7 @@ def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> dict[str, bool]:
     return {name: torch.equal(a[name], b[name]) for name in a}
 
 
-def test_student_and_baseline_start_alike_and_the_teacher_does_not(
+def test_only_student_and_baseline_start_with_equal_weights(
     make_images: Callable[..., Store], tmp_path: Path
 ):
     make(make_images(), tmp_path / "out", STUDENT, TEACHER, BASELINE)
@@ -91,7 +91,7 @@ def test_student_and_baseline_start_alike_and_the_teacher_does_not(
     assert all(same(baseline, fresh).values())
 
 
-def test_labels_change_nothing_up_to_the_target_and_much_above(
+def test_labels_affect_only_the_layers_above_the_target(
     make_images: Callable[..., Store], tmp_path: Path
 ):
     straight, shuffled = make_images(), make_images("other", shuffled=True)
@@ -159,7 +159,7 @@ def test_distances_are_those_of_the_checkpoints(make_images: Callable[..., Store
 
 
 @pytest.mark.parametrize("plan", [STUDENT, BASELINE], ids=["student", "baseline"])
-def test_a_killed_training_ends_with_the_bits_of_an_undisturbed_one(
+def test_an_interrupted_student_gives_the_same_bits_as_an_uninterrupted_one(
     plan: ConceptNetwork,
     make_images: Callable[..., Store],
     tmp_path: Path,
@@ -185,7 +185,7 @@ def test_a_killed_training_ends_with_the_bits_of_an_undisturbed_one(
     assert files(tmp_path / "torn", plan) == files(tmp_path / "whole", plan)
 
 
-def test_a_checkpoint_damaged_before_the_training_goes_on_is_made_anew(
+def test_a_checkpoint_damaged_during_an_interruption_is_written_again(
     make_images: Callable[..., Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog
 ):
     """Its digest is taken when it is written: the card must not sign what came after."""
@@ -211,7 +211,7 @@ def test_a_checkpoint_damaged_before_the_training_goes_on_is_made_anew(
     assert files(tmp_path / "torn", BASELINE) == files(tmp_path / "whole", BASELINE)
 
 
-def test_what_is_there_is_not_made_again(
+def test_existing_networks_are_not_trained_again(
     make_images: Callable[..., Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     images = make_images()
@@ -296,7 +296,7 @@ def test_crops_are_parts_of_the_picture_mirrored_half_the_time():
         ("student", None, "crop", False),
     ],
 )
-def test_only_teachers_from_scratch_are_shown_crops(
+def test_only_teachers_from_scratch_are_trained_on_crops(
     role: str,
     weights: str | None,
     wanted: str,
@@ -435,7 +435,7 @@ def test_a_data_set_may_have_classes_of_its_own():
     ]
 
 
-def test_settings_that_cannot_be_are_refused():
+def test_invalid_settings_are_refused():
     with pytest.raises(ValueError, match=r"checkpoints \[0, 5, 2\] must rise"):
         Lessons(epochs=2, checkpoints=(0, 5, 2))
     with pytest.raises(ValueError, match=r"to the last epoch, 9"):

@@ -30,7 +30,7 @@ def _trained(steps: int, seed: int = 0) -> tuple[nn.Module, list[float], list[li
     return model, seen, weights
 
 
-def test_distance_is_the_way_not_the_displacement() -> None:
+def test_distance_is_the_path_length_not_the_displacement() -> None:
     weight = torch.tensor([3.0, 4.0])
     distance = WeightDistance([weight])
     for to in ([3.0, 14.0], [3.0, 4.0], [3.0, 4.0]):  # there and back, and a rest
@@ -67,7 +67,7 @@ def test_scale_of_the_weights_does_not_matter() -> None:
     np.testing.assert_allclose(plain.travelled(scaled), seen, rtol=1e-5)
 
 
-def test_resumed_distance_goes_on() -> None:
+def test_a_resumed_distance_continues() -> None:
     _, seen, weights = _trained(6)
     tensors = [torch.from_numpy(w.copy()) for w in weights[0]]
     distance = WeightDistance(tensors)
@@ -83,7 +83,7 @@ def test_resumed_distance_goes_on() -> None:
 
 
 @pytest.mark.parametrize("parameters", [[torch.zeros(3)], []])
-def test_weights_of_no_length_are_refused(parameters: list[torch.Tensor]) -> None:
+def test_weights_of_norm_0_are_refused(parameters: list[torch.Tensor]) -> None:
     with pytest.raises(NetworkError, match=rf"initial weights \({len(parameters)} tensors\)"):
         WeightDistance(parameters)
 

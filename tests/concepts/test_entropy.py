@@ -242,7 +242,7 @@ def test_scale_of_the_weights_changes_nothing(search: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["released", "fast", "paper"])
-def test_result_does_not_depend_on_the_block(name: str) -> None:
+def test_results_do_not_depend_on_the_batch(name: str) -> None:
     images = _pictures(5, 20)
     ids = ["a", "b", "c", "d", "e"]
     settings = replace(preset(name, "vgg11"), grid=4, steps=6, draws=8, scale_draws=8, boost_step=4)
@@ -280,7 +280,7 @@ def test_noise_is_independent_by_pixel_and_colour_and_fresh_by_step() -> None:
     assert not torch.equal(draw(1, 0, 2), draw(1, 1, 2))
 
 
-def test_constant_layer_is_skipped_and_counted() -> None:
+def test_images_of_a_constant_layer_are_skipped() -> None:
     class Dead(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
             alive = (x.mean((1, 2, 3)) > 0)[:, None]
@@ -300,7 +300,7 @@ def test_constant_layer_is_skipped_and_counted() -> None:
     assert everything.skipped.all()
 
 
-def test_relu_hides_what_stays_negative() -> None:
+def test_a_relu_hides_features_that_stay_negative() -> None:
     head = nn.Sequential(nn.Flatten(), nn.Linear(SIZE, 2)).double().eval()
     head[1].bias.data = torch.tensor([-1e3, 1e3], dtype=torch.float64)
     head[1].weight.data[1, 24:] = 0
@@ -392,7 +392,7 @@ def test_presets_differ_in_lambda_by_family() -> None:
         preset("quick", "alexnet")
 
 
-def test_settings_refuse_what_cannot_be_searched_with() -> None:
+def test_invalid_search_settings_are_refused() -> None:
     with pytest.raises(SettingsError, match=r"entropy.draws: expected at least 1, got 0"):
         EntropySettings(draws=0)
     with pytest.raises(SettingsError, match="'pairs' needs an even number, got 9"):

@@ -65,7 +65,7 @@ class _Calls:
         (nn.Conv2d(3, 4, 3, padding="same"), False),
     ],
 )
-def test_mode_changes_no_gradient_and_only_what_it_knows(
+def test_the_mode_keeps_gradients_and_only_replaces_known_calls(
     layer: nn.Module, quick: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = _Calls(monkeypatch)

@@ -38,7 +38,7 @@ def _built() -> tuple[Tensor, Tensor]:
     return H, foreground
 
 
-def test_concepts_put_there_are_found() -> None:
+def test_constructed_concepts_are_found() -> None:
     H, foreground = _built()
     found = count_concepts(H, foreground, 0.25)
     assert found.n_fg.tolist() == [2]
@@ -92,7 +92,7 @@ def test_levels_differ_where_images_do() -> None:
     assert (common.n_fg[1:] >= own.n_fg[1:]).any()
 
 
-def test_skipped_images_count_nothing_and_say_so() -> None:
+def test_skipped_images_have_no_concepts_and_are_not_usable() -> None:
     H, foreground = _maps(5)
     H[2] = torch.nan
     for level in ("image", "released"):
@@ -122,7 +122,7 @@ def test_summary_is_the_mean_of_ratios_not_the_ratio_of_means() -> None:
     assert summary.n_fg.n_images == 9
 
 
-def test_richest_checkpoint_is_where_it_was_put() -> None:
+def test_the_constructed_richest_checkpoint_is_found() -> None:
     epochs = [0, 2, 5, 10]
     # image 0: most at epoch 0, which does not count; 1: a tie; 2: never any; 3: the last
     n_fg = torch.tensor([[9, 0, 0, 0], [1, 3, 0, 1], [4, 5, 0, 2], [2, 5, 0, 3]])
@@ -186,7 +186,7 @@ def test_kept_share_equals_the_plain_version_and_leaves_out_empty_unions() -> No
     assert mean.value == pytest.approx(np.nanmean(expected))
 
 
-def test_selection_drops_what_speaks_against_the_claim() -> None:
+def test_selection_drops_images_that_contradict_the_claim() -> None:
     late, foreground = torch.full((2, 3, GRID, GRID), -2.75), _maps(3)[1]
     late[:, 0] -= 0.1 * foreground[0]  # the foreground is kept more
     late[:, 1] += 0.1 * foreground[1]  # the background is
@@ -228,7 +228,7 @@ def test_interval_of_a_variance_is_the_jackknife() -> None:
     np.testing.assert_allclose(found[:3], [values.var(), low, values.var() + half])
 
 
-def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
+def test_intervals_have_their_nominal_coverage() -> None:
     rng = np.random.default_rng(2)
     held = []
     for _ in range(400):

@@ -105,13 +105,13 @@ def test_every_object_of_a_listed_synset_is_a_sample(det: Path) -> None:
     np.testing.assert_array_equal(shown, picture[16:32, 8:24].transpose(2, 0, 1))
 
 
-def test_without_listed_synsets_all_are_kept_under_their_numbers(det: Path) -> None:
+def test_without_listed_synsets_all_classes_have_synset_names(det: Path) -> None:
     samples = by_id(det, Dataset(layout="det"))
     assert {sample.class_name for sample in samples.values()} == {LION, HOG, CAR}
     assert len(samples) == 5
 
 
-def test_lists_by_class_are_joined_and_pictures_without_objects_passed_over(det: Path) -> None:
+def test_lists_by_class_are_joined_without_pictures_that_have_no_objects(det: Path) -> None:
     whole = by_id(det)
     lists = det / LISTS
     (lists / "train.txt").unlink()
@@ -134,7 +134,7 @@ AT_BORDERS = [
 
 
 @pytest.mark.parametrize(("box", "kept"), AT_BORDERS)
-def test_a_crop_is_widened_about_the_boxs_centre_and_cut_at_the_border(
+def test_a_crop_is_widened_about_its_centre_and_clipped_to_the_picture(
     det: Path, box: tuple[int, ...], kept: tuple[int, ...]
 ) -> None:
     files = FolderFiles(det)
@@ -180,7 +180,7 @@ def test_foreground_on_the_grid_is_the_box(det: Path, edit: Edit, tmp_path: Path
     np.testing.assert_array_equal(cells[f"{LION}_7#1"], first[:, None] & first)
 
 
-def test_nothing_but_boxes_means_no_foreground_unless_asked_for(det: Path, tmp_path: Path) -> None:
+def test_boxes_alone_give_no_foreground_by_default(det: Path, tmp_path: Path) -> None:
     build_image_store(NAMED, det, tmp_path / "det.zarr", "key")
     store = open_images(tmp_path / "det.zarr")
     assert store.names == ["image"]
@@ -188,7 +188,7 @@ def test_nothing_but_boxes_means_no_foreground_unless_asked_for(det: Path, tmp_p
         measured_pictures(store, (), 4)
 
 
-def test_crops_that_make_no_sense_are_refused() -> None:
+def test_invalid_crops_are_refused() -> None:
     with pytest.raises(SettingsError, match=r"datasets.d: box_foreground needs a crop above 1"):
         load_settings({"datasets": {"d": {"layout": "det", "box_foreground": True}}})
     with pytest.raises(SettingsError, match=r"crop: .*greater than or equal to 1 \(got 0.9\)"):
@@ -225,14 +225,14 @@ def test_two_folders_are_refused(det: Path) -> None:
         by_id(det)
 
 
-def test_picture_trained_and_tested_on(det: Path) -> None:
+def test_a_picture_in_both_subsets_is_refused(det: Path) -> None:
     with (det / LISTS / "val.txt").open("a") as file:
         file.write(f"ILSVRC2013_train/{LION}/{LION}_3 3\n")
     with pytest.raises(ImageError, match=r"val.txt line 4: '.*_3' is already in .*train.txt l"):
         by_id(det)
 
 
-def test_synset_that_nothing_is_of(det: Path) -> None:
+def test_a_synset_without_objects_is_refused(det: Path) -> None:
     about = NAMED.model_copy(update={"synsets": {LION: "lion", "n02391049": "zebra"}})
     with pytest.raises(ImageError, match=r"no listed picture has an object of n02391049\. Fix"):
         by_id(det, about)
@@ -244,7 +244,7 @@ def test_class_without_training_image(det: Path, edit: Edit) -> None:
         by_id(det, NAMED.model_copy(update={"synsets": {"n02391049": "zebra"}}))
 
 
-def test_what_is_drawn_is_read_again(tmp_path: Path) -> None:
+def test_drawn_data_is_read_back(tmp_path: Path) -> None:
     tiny = Generated(classes=6, images_per_class=6, canvas=48, seed=1)
     synsets = {SYNSETS[kind]: kind for kind in ("bird", "cow")}
     about = Dataset(
@@ -266,7 +266,7 @@ def test_what_is_drawn_is_read_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.real
-def test_det_subset_is_read_whole(tmp_path: Path) -> None:
+def test_the_real_det_subset_is_read(tmp_path: Path) -> None:
     shared = os.environ.get("KC_SHARED")
     if not shared:
         pytest.skip("KC_SHARED is not set: it names the folder of the real pictures")

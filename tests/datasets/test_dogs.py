@@ -105,7 +105,7 @@ def test_lists_and_annotations_are_read(dogs: Path) -> None:
     np.testing.assert_array_equal(image, picture[2:12, 1:11].transpose(2, 0, 1))
 
 
-def test_archives_folder_and_a_mix_make_the_same_store(
+def test_archives_folders_and_both_mixed_give_the_same_store(
     dogs: Path, packed: Path, tmp_path: Path
 ) -> None:
     mixed = tmp_path / "mixed"
@@ -173,7 +173,7 @@ def test_list_that_names_an_absent_picture(dogs: Path) -> None:
         by_id(dogs)
 
 
-def test_list_that_climbs_out(dogs: Path) -> None:
+def test_a_list_with_a_path_that_leaves_the_folder_is_refused(dogs: Path) -> None:
     shutil.copy(dogs / f"Images/{TRAIN[0][0]}.jpg", dogs.parent / "x.jpg")
     write_list(dogs / "train_list.mat", [*TRAIN, ("../../x", 5)])
     with pytest.raises(ImageError, match=r"'Images/\.\./\.\./x\.jpg' is listed but not there"):
@@ -263,7 +263,7 @@ def bomb(count: int) -> bytes:
     return good_list()[:128] + element(15, zlib.compress(matrix, 1))
 
 
-def test_list_that_unpacks_to_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_list_that_unpacks_to_too_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     assert mat.read_mat(bomb(64), ["labels"]) == [[0] * 64]
     data = bomb(1 << 24)
     assert len(data) < 100_000
@@ -285,7 +285,7 @@ def test_reader_that_does_not_answer_is_ended(monkeypatch: pytest.MonkeyPatch) -
         mat.read_mat(good_list(), ["labels"])
 
 
-def test_reader_that_answers_something_else(
+def test_an_invalid_answer_of_the_reader_is_an_error(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for text, told in (
@@ -298,7 +298,7 @@ def test_reader_that_answers_something_else(
             mat.read_mat(good_list(), ["labels"])
 
 
-def test_the_reader_imports_nothing_of_ours() -> None:
+def test_the_reader_imports_nothing_of_kc() -> None:
     """What it imports is paid for with each list, and no torch may come in on the way."""
     nodes = list(ast.walk(ast.parse(Path(mat.__file__).with_name("mat_child.py").read_text())))
     names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
@@ -316,7 +316,7 @@ def test_the_reader_imports_nothing_of_ours() -> None:
         {"annotation_list": cells(["a", 3, "c"])},
     ],
 )
-def test_list_of_another_make(dogs: Path, changes: dict[str, np.ndarray]) -> None:
+def test_a_list_with_wrong_types_is_refused(dogs: Path, changes: dict[str, np.ndarray]) -> None:
     write_list(dogs / "train_list.mat", TRAIN, **changes)
     with pytest.raises(
         ImageError, match=r"train_list\.mat: expected file_list and annotation_list"
@@ -359,7 +359,7 @@ def test_class_without_training_image(dogs: Path) -> None:
 
 
 @pytest.mark.real
-def test_dogs_subset_is_read_whole(tmp_path: Path) -> None:
+def test_the_real_dogs_subset_is_read(tmp_path: Path) -> None:
     shared = os.environ.get("KC_SHARED")
     if not shared:
         pytest.skip("KC_SHARED is not set: it names the folder of the real pictures")

@@ -41,7 +41,7 @@ def virtual(path: Path, *sources: tuple[str, str], name: str = "x", rows: int = 
     return path
 
 
-def test_a_virtual_array_whose_parts_lie_with_it_is_read_and_all_files_are_listed(tmp_path):
+def test_a_virtual_array_in_one_folder_is_read_and_all_its_files_are_listed(tmp_path):
     part, below = write(tmp_path / "part.h5", d=X), write(tmp_path / "sub/below.h5", **{"g/d": X})
     path = virtual(tmp_path / "v.h5", ("part.h5", "d"), ("sub/below.h5", "g/d"))
     np.testing.assert_array_equal(read_hdf5(path).arrays["x"][:], X)
@@ -63,7 +63,7 @@ def test_a_virtual_array_whose_parts_lie_with_it_is_read_and_all_files_are_liste
     assert files_of(write(tmp_path / "plain.h5", x=X)) == [tmp_path / "plain.h5"]
 
 
-def test_a_file_that_is_a_link_has_its_parts_where_it_really_lies(tmp_path, monkeypatch):
+def test_the_parts_of_a_linked_file_are_next_to_its_target(tmp_path, monkeypatch):
     write(tmp_path / "real/part.h5", d=X)
     virtual(tmp_path / "real/v.h5", ("part.h5", "d"))
     (tmp_path / "v.h5").symlink_to("real/v.h5")
@@ -114,7 +114,7 @@ def test_content_of_other_files_is_refused_by_name(tmp_path, make, told):
     assert list(read_arrays(f"{path}:good").layers) == ["good"]
 
 
-def test_what_lies_behind_a_link_cannot_be_named(tmp_path):
+def test_arrays_behind_external_links_are_refused(tmp_path):
     write(tmp_path / "secret.h5", **{"g/d": X})
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file["way"] = h5py.ExternalLink("secret.h5", "/g")
@@ -145,7 +145,7 @@ def test_links_within_the_file_are_followed(tmp_path):
             read_arrays(f"{tmp_path}/x.h5:{name}")
 
 
-def test_parts_from_elsewhere_are_refused(tmp_path, monkeypatch):
+def test_parts_in_other_folders_are_refused(tmp_path, monkeypatch):
     secret = write(tmp_path / "secret.h5", d=X)
     folder = tmp_path / "given"
     for name, source in (("up.h5", "../secret.h5"), ("whole.h5", str(secret))):
@@ -183,7 +183,7 @@ def test_parts_from_elsewhere_are_refused(tmp_path, monkeypatch):
             read_hdf5(path)
 
 
-def test_parts_that_are_missing_are_no_zeros(tmp_path):
+def test_missing_parts_are_not_read_as_zeros(tmp_path):
     write(tmp_path / "part.h5", d=X, short=X[:7])
     (tmp_path / "text.h5").write_text("no HDF5")
     for number, (sources, told) in enumerate(
@@ -222,7 +222,7 @@ def test_parts_that_are_missing_are_no_zeros(tmp_path):
             read_hdf5(tmp_path / "u.h5")
 
 
-def test_arrays_of_types_numpy_lacks_are_passed_over(tmp_path):
+def test_arrays_of_types_that_numpy_lacks_are_skipped(tmp_path):
     path = write(tmp_path / "x.h5", good=X, empty=h5py.Empty("f4"))
     with h5py.File(path, "a") as file:
         space = h5py.h5s.create_simple((10, 4))
@@ -249,7 +249,7 @@ def test_damaged_files_end_in_one_error(tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads all")
-def test_a_file_that_may_not_be_read(tmp_path):
+def test_a_file_without_read_permission_is_refused(tmp_path):
     path = write(tmp_path / "x.h5", x=X)
     path.chmod(0)
     with pytest.raises(FeatureError, match=r"not readable as HDF5 \(.*[Pp]ermission"):

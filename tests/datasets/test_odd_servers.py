@@ -92,11 +92,11 @@ def ask(tmp_path):
     ],
     ids=["length abc", "length -5", "brotli that is none", "latin tag", "206 unasked"],
 )
-def test_odd_answers_that_hold_the_file(ask, answer):
+def test_unusual_answers_with_the_complete_file_are_accepted(ask, answer):
     assert ask(answer) == DATA
 
 
-def test_bytes_are_taken_as_they_are_sent(ask):
+def test_bytes_are_not_decoded(ask):
     """Servers send a .tgz with Content-Encoding gzip: unpacked, it would be another file."""
     packed = archive(mode="w:gz")
     checksum = f"sha256:{hashlib.sha256(packed).hexdigest()}"
@@ -127,7 +127,7 @@ BOMB = gzip.compress(bytes(80 << 20), 9)
         (said(length=len(DATA))[:3000], "given up after 3 attempts"),
     ],
 )
-def test_odd_answers_end_in_one_error(ask, tmp_path, answer, told):
+def test_invalid_answers_end_in_one_error(ask, tmp_path, answer, told):
     with pytest.raises(DownloadError, match=told):
         ask(answer)
     assert not (tmp_path / "data.tar").exists()
@@ -154,7 +154,7 @@ def test_pieces_of_one_file_are_joined(ask, checksum):
 
 
 @pytest.mark.parametrize("checksum", [SHA256, None])
-def test_a_piece_of_another_place_is_not_asked_for_without_end(ask, tmp_path, checksum):
+def test_wrong_pieces_are_not_requested_endlessly(ask, tmp_path, checksum):
     with pytest.raises(
         DownloadError, match=r"given up .*206, not for the bytes that were requested"
     ):
@@ -173,7 +173,7 @@ def test_a_piece_of_another_file_is_not_joined(ask, tmp_path):
     assert not (tmp_path / "data.tar").exists()
 
 
-def test_a_byte_more_each_time_is_no_progress(ask):
+def test_one_more_byte_per_attempt_is_no_progress(ask):
     sizes = iter(range(1, 1000))
     with pytest.raises(DownloadError, match="given up after 3 attempts"):
         ask(lambda _: said(length=len(DATA))[: 80 + next(sizes)])
@@ -187,7 +187,7 @@ def zipped():
 
 
 @pytest.mark.parametrize("whole", [DATA, archive(mode="w:gz"), archive(mode="w:xz"), zipped()])
-def test_a_cut_archive_is_not_trusted_on_first_use(ask, tmp_path, whole):
+def test_a_truncated_archive_is_not_trusted_on_first_use(ask, tmp_path, whole):
     """No length tells that it is cut, or a wrong one; of the whole one the checksum is kept."""
     moved = r"truncated .* but moved to .* if it is truncated, run"
     with pytest.raises(DownloadError, match=moved):
@@ -202,7 +202,7 @@ def test_a_cut_archive_is_not_trusted_on_first_use(ask, tmp_path, whole):
     assert kept == f"sha256:{hashlib.sha256(whole).hexdigest()}"
 
 
-def test_a_cut_archive_that_lies_there_is_not_trusted(ask, tmp_path):
+def test_an_existing_truncated_archive_is_not_trusted(ask, tmp_path):
     (tmp_path / "data.tar").write_bytes(DATA[:100_000])
     with pytest.raises(DownloadError, match=r"is there already, but truncated .* not changed"):
         ask(said(), None)
@@ -210,14 +210,14 @@ def test_a_cut_archive_that_lies_there_is_not_trusted(ask, tmp_path):
     assert (tmp_path / "data.tar").read_bytes() == DATA[:100_000]
 
 
-def test_a_note_of_a_part_that_makes_no_sense_is_not_believed(ask, tmp_path):
+def test_a_malformed_state_of_a_partial_file_is_ignored(ask, tmp_path):
     (tmp_path / "data.tar.part").write_bytes(DATA[:9])
     (tmp_path / "data.tar.part.json").write_text("[" * 100_000)
     assert ask(said()) == DATA
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "[]", "\0", '{"a": 5}', '{"a": {"checksum": 5}}'])
-def test_a_list_of_checksums_that_makes_no_sense_is_named(ask, tmp_path, text):
+def test_a_malformed_list_of_checksums_is_named(ask, tmp_path, text):
     (tmp_path / SEEN).write_text(text)
     with pytest.raises(
         DownloadError, match=r"checksums\.json: not readable .* correct or remove it"

@@ -40,7 +40,7 @@ def test_every_format_of_the_list_is_read_whatever_its_suffix(tmp_path: Path, na
     assert decode(sample("a.jpg"), FolderFiles(tmp_path), 16).image.shape == (3, 16, 16)
 
 
-def test_postscript_starts_nothing_whatever_it_is_called(
+def test_postscript_starts_no_program_under_any_suffix(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[object] = []
@@ -81,7 +81,7 @@ def test_postscript_starts_nothing_whatever_it_is_called(
         (saved("PNG")[:200], "does not decode: image file is truncated"),
     ],
 )
-def test_what_is_no_picture_is_called_what_it_is(data: bytes, told: str) -> None:
+def test_the_error_names_the_format_of_files_that_are_no_pictures(data: bytes, told: str) -> None:
     with pytest.raises(ImageError, match=told):
         open_picture(data)
 
@@ -106,7 +106,7 @@ def png(width: int, height: int, *before: bytes) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + head + b"".join(before) + pixels + chunk(b"IEND", b"")
 
 
-def test_bombs_are_refused_before_they_unpack() -> None:
+def test_decompression_bombs_are_refused_before_they_unpack() -> None:
     text = chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(80 << 20)))
     for data, told in (
         (png(100_000, 100_000), "exceeds limit of .* could be decompression bomb"),

@@ -119,7 +119,7 @@ def test_the_twenty_names_and_their_groups() -> None:
     assert counts == {"animal": 6, "vehicle": 7, "household": 6, "person": 1}
 
 
-def test_foreground_is_that_very_object(voc: Path) -> None:
+def test_the_foreground_is_only_the_object_itself(voc: Path) -> None:
     mask = np.zeros((16, 20), dtype=np.uint8)
     mask[2:10, 2:10] = 1
     mask[8:16, 8:20] = 2
@@ -140,7 +140,7 @@ def test_foreground_is_that_very_object(voc: Path) -> None:
     assert not cropped[:2].any()
 
 
-def test_class_masks_serve_where_the_object_is_alone_of_its_kind(voc: Path) -> None:
+def test_class_masks_are_used_for_the_only_object_of_a_class(voc: Path) -> None:
     mask = np.zeros((16, 20), dtype=np.uint8)
     mask[3:9, 4:12] = NAMES.index("bus") + 1
     mask[2:9, 14:19] = NAMES.index("dog") + 1
@@ -191,7 +191,7 @@ def plain_cells(inside: np.ndarray, kept: tuple[int, ...], size: int) -> np.ndar
     return 2 * shares[..., 0] >= shares[..., 1]
 
 
-def test_a_wider_crop_has_the_mask_or_else_the_box_for_foreground(tmp_path: Path) -> None:
+def test_a_wider_crop_uses_the_mask_or_else_the_box_as_foreground(tmp_path: Path) -> None:
     """Boxes of 80 px at 1.2: 8 px more on every side, unless the border of 96 px comes first."""
     root = tmp_path / "voc" / "VOCdevkit" / "VOC2008"
     objects = {
@@ -253,7 +253,7 @@ def test_mask_of_another_size(voc: Path, tmp_path: Path) -> None:
         build_image_store(VOC, voc, tmp_path / "voc.zarr", "key")
 
 
-def test_mask_that_is_no_index(voc: Path) -> None:
+def test_a_mask_without_indices_is_refused(voc: Path) -> None:
     write_mask(voc, "Object", "2008_000002", np.ones((16, 20), dtype=np.uint8), "RGB")
     with pytest.raises(ImageError, match=r"000002\.png' is a picture of mode RGB, expected one n"):
         decode(by_id(voc)["2008_000002#0"], FolderFiles(voc), 16)
@@ -335,13 +335,13 @@ def test_class_without_training_image(voc: Path, edit: Edit) -> None:
 
 
 @pytest.mark.parametrize("name", ["train.txt", "val.txt"])
-def test_lists_that_name_nothing(voc: Path, name: str) -> None:
+def test_empty_lists_are_refused(voc: Path, name: str) -> None:
     (voc / MAIN / name).write_text("\n")
     with pytest.raises(ImageError, match=rf"Main/{name}' lists nothing\. Fix: download"):
         by_id(voc)
 
 
-def test_pictures_of_no_object(voc: Path) -> None:
+def test_pictures_without_objects_are_refused(voc: Path) -> None:
     for file in (voc / NOTE).glob("*.xml"):
         file.write_text("<annotation></annotation>")
     with pytest.raises(ImageError, match="lists name no object"):
@@ -357,7 +357,7 @@ def test_missing_list(voc: Path) -> None:
         by_id(voc)
 
 
-def test_several_years_are_refused_and_one_may_be_pointed_at(voc: Path) -> None:
+def test_several_years_are_refused_unless_one_is_chosen(voc: Path) -> None:
     devkit = voc / "VOCdevkit"
     (devkit / "VOC2007/ImageSets/Main").mkdir(parents=True)
     (devkit / "VOC2007/ImageSets/Main/train.txt").write_text("")
@@ -367,7 +367,7 @@ def test_several_years_are_refused_and_one_may_be_pointed_at(voc: Path) -> None:
 
 
 @pytest.mark.real
-def test_voc_subset_is_read_whole(tmp_path: Path) -> None:
+def test_the_real_voc_subset_is_read(tmp_path: Path) -> None:
     shared = os.environ.get("KC_SHARED")
     if not shared:
         pytest.skip("KC_SHARED is not set: it names the folder of the real pictures")

@@ -65,7 +65,9 @@ def flagged(data: bytes, flag: int) -> bytes:
         ),
     ],
 )
-def test_zips_that_are_refused(tmp_path: Path, change: Callable[[bytes], bytes], told: str) -> None:
+def test_unsafe_zips_are_refused(
+    tmp_path: Path, change: Callable[[bytes], bytes], told: str
+) -> None:
     packed = make_zip(tmp_path / "data.zip")
     packed.write_bytes(change(packed.read_bytes()))
     with pytest.raises(ImageError, match=told), open_files(packed):

@@ -87,7 +87,7 @@ def test_order_is_fixed_by_the_seed(parts: dict[str, Store], mixed: Store, tmp_p
     assert 0 < (mixed.rows["superclass"][:15] == "dog").sum() < 15
 
 
-def test_killed_mixture_goes_on_at_the_next_shard(
+def test_an_interrupted_mixture_resumes_at_the_next_shard(
     parts: dict[str, Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(build, "SHARD_ROWS", 8)

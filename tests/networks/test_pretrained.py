@@ -27,7 +27,7 @@ def test_all_but_the_last_layer_is_loaded(given):
     assert all(torch.equal(own[name], theirs[name]) for name in own if not name.startswith("fc."))
 
 
-def test_safetensors_serve_as_well(given, tmp_path):
+def test_safetensors_are_loaded_too(given, tmp_path):
     save_file(torch.load(given, weights_only=True), tmp_path / "w.safetensors")
     model = build("resnet18", 3, Network(), seed=0)
     load_pretrained(model, "resnet18", tmp_path / "w.safetensors")
@@ -50,7 +50,7 @@ def test_weights_of_another_network_name_what_is_missing_and_left_over(given):
 
 
 @pytest.mark.parametrize("content", ["not weights", ["a list"]])
-def test_what_is_no_state_dict_is_refused(tmp_path, content):
+def test_a_file_without_a_state_dict_is_refused(tmp_path, content):
     file = tmp_path / "w.pth"
     if isinstance(content, str):
         file.write_text(content)

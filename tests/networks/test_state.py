@@ -29,7 +29,7 @@ def nested(depth: int, inner: object) -> object:
     return inner
 
 
-def test_state_dicts_that_hold_themselves_end(tmp_path: Path) -> None:
+def test_state_dicts_that_contain_themselves_are_refused(tmp_path: Path) -> None:
     ring: dict[str, object] = {"epoch": 3}
     ring["state_dict"] = {"model": ring}
     for content in (ring, nested(DEPTH, {"w": torch.ones(1)}), nested(300, {})):
@@ -42,7 +42,7 @@ def test_state_dicts_that_hold_themselves_end(tmp_path: Path) -> None:
     assert found["w"].tolist() == [1]
 
 
-def test_a_pickle_of_many_dicts_in_dicts_ends(tmp_path: Path) -> None:
+def test_a_pickle_of_deeply_nested_dicts_is_refused(tmp_path: Path) -> None:
     """Deeper than Python writes one: by hand."""
     depth = 20_000
     pickled = b"\x80\x02" + b"}X\x05\0\0\0model" * depth + b"}" + b"s" * depth + b"."
@@ -72,7 +72,7 @@ def one_number() -> torch.Tensor:
         (one_number(), r"of shape \(400000000, 512\) is sparse and of 819,200,000,000 bytes"),
     ],
 )
-def test_tensors_whose_numbers_are_not_in_the_file(
+def test_tensors_whose_numbers_are_not_in_the_file_are_refused(
     tmp_path: Path, value: torch.Tensor, told: str
 ) -> None:
     for name in ("fc.weight", "fc.bias"):
@@ -82,7 +82,7 @@ def test_tensors_whose_numbers_are_not_in_the_file(
             read_state(file)
 
 
-def test_two_kilobytes_that_ask_for_a_layer_of_800_gb(tmp_path: Path) -> None:
+def test_a_small_file_that_requests_a_layer_of_800_gb_is_refused(tmp_path: Path) -> None:
     one = torch.zeros(1)
     state = {"fc.bias": one.expand(WIDE[0]), "fc.weight": one.expand(WIDE)}
     file = saved(tmp_path / "w.pth", state)
@@ -117,7 +117,7 @@ def test_sparse_and_quantised_tensors_become_plain_ones(tmp_path: Path) -> None:
         read_state(file)
 
 
-def test_tensors_that_repeat_a_little_or_share_are_taken(tmp_path: Path) -> None:
+def test_tensors_that_repeat_few_numbers_or_share_memory_are_accepted(tmp_path: Path) -> None:
     shared = torch.arange(6.0)
     state = {
         "mask": torch.zeros(1).expand(9, 9),
@@ -135,7 +135,7 @@ def test_tensors_that_repeat_a_little_or_share_are_taken(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("shape", [(4000, 1), (4000,), (4000, 512, 1), (0, 512)])
-def test_a_last_layer_must_be_the_networks_but_for_its_classes(
+def test_a_last_layer_may_differ_only_in_its_classes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...]
 ) -> None:
     """A bias of a million classes is 4 MB; the layer would be 2,000."""
@@ -174,7 +174,7 @@ def test_packed_and_overlapping_members_are_refused(tmp_path: Path) -> None:
         read_state(packed)
 
 
-def test_names_that_are_no_text_end_in_one_error(tmp_path: Path) -> None:
+def test_names_that_are_not_text_end_in_one_error(tmp_path: Path) -> None:
     file = saved(tmp_path / "w.pth", {0: torch.ones(1), None: torch.ones(1), (1, 2): torch.ones(1)})
     assert set(read_state(file)) == {"0", "None", "(1, 2)"}
     with pytest.raises(NetworkError, match=r"3 left over \(0, None, \(1, 2\)\)\. Fix"):

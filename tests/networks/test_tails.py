@@ -126,7 +126,7 @@ def test_training_changes_every_weight_above_the_tap_in_a_copy_only(architecture
 @pytest.mark.parametrize(
     "recipe", [QUICK, Fresh(epochs=30, batch_size=16, peak_rate=0.5)], ids=["adam", "sgd"]
 )
-def test_a_head_whose_classes_are_turned_learns_them(recipe):
+def test_a_head_with_rotated_classes_learns_them(recipe):
     own, labels = blobs()
     assert tail_accuracy(linear(turn=1), own, labels) < 10
     found = train_tail(linear(turn=1), own, labels, recipe, 0, CPU)
@@ -135,7 +135,7 @@ def test_a_head_whose_classes_are_turned_learns_them(recipe):
     assert found.history["loss"].iloc[-1] < found.history["loss"].iloc[0] / 3
 
 
-def test_features_that_know_nothing_of_the_labels_teach_nothing():
+def test_features_independent_of_labels_give_chance_accuracy():
     own, labels = blobs(400)
     noise = HeldFeatures(torch.randn(400, 4, generator=torch.Generator().manual_seed(2)))
     found = train_tail(linear(), noise, labels, QUICK, 0, CPU)
@@ -144,7 +144,7 @@ def test_features_that_know_nothing_of_the_labels_teach_nothing():
     assert tail_accuracy(linear(), own, labels) > 95
 
 
-def test_the_papers_recipe_leaves_a_good_tail_good():
+def test_the_papers_recipe_keeps_a_good_tail_good():
     own, labels = blobs()
     found = train_tail(linear(), own, labels, Refine(), 0, CPU)
     assert tail_accuracy(found.tail, own, labels) >= tail_accuracy(linear(), own, labels)
@@ -268,13 +268,13 @@ def test_a_fresh_tail_is_drawn_by_the_modules_own_rules():
             assert torch.all(module.running_var == 1)
 
 
-def test_a_fresh_tail_of_a_trained_head_knows_nothing():
+def test_a_fresh_tail_has_chance_accuracy():
     own, labels = blobs(400)
     found = [tail_accuracy(fresh_tail(linear(), seed), own, labels) for seed in range(8)]
     assert np.mean(found) < 50 < tail_accuracy(linear(), own, labels)
 
 
-def test_parameters_without_a_rule_cannot_be_drawn_anew():
+def test_parameters_without_an_initial_rule_are_refused():
     tail = nn.Sequential(nn.Linear(4, 4))
     tail.register_parameter("token", nn.Parameter(torch.zeros(4)))
     with pytest.raises(NetworkError, match=r"'Sequential' has parameters but no reset_param"):
@@ -320,7 +320,7 @@ def test_a_network_without_linear_layer_has_no_subset():
 
 
 @pytest.mark.parametrize("count", [7, 1])
-def test_features_and_labels_must_be_as_many_and_two(count):
+def test_features_and_labels_must_be_equally_many_and_at_least_two(count):
     own = HeldFeatures(torch.zeros(min(count, 6), 4))
     labels = torch.zeros(count, dtype=torch.int64)
     with pytest.raises(NetworkError, match=rf"features and {count} labels, expected equally"):
@@ -344,13 +344,13 @@ def test_features_of_other_channels_are_refused():
     assert tail.training
 
 
-def test_a_tail_of_nothing_is_not_trained():
+def test_a_tail_without_parameters_is_refused():
     _, tail, own = cut("alexnet", "classifier.6")
     with pytest.raises(NetworkError, match="no parameters are above the tap"):
         train_tail(tail, own, torch.arange(6) % 5, ONCE, 0, CPU)
 
 
-def test_a_diverged_training_says_so():
+def test_diverged_training_is_an_error():
     own, labels = blobs()
     recipe = Fresh(epochs=10, batch_size=16, peak_rate=1e38)
     with pytest.raises(NetworkError, match=r"diverged in epoch \d+.*lower the tail's learning"):

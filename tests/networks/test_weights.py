@@ -18,7 +18,7 @@ def test_a_prefix_of_the_networks_own_stays():
     load_into(inner, {name: value + 1 for name, value in inner.state_dict().items()}, Path("w"))
 
 
-def test_old_batch_norms_that_did_not_count_are_taken():
+def test_old_batch_norms_without_counters_are_loaded():
     state = nn.BatchNorm2d(3).state_dict()
     model = nn.Sequential(nn.BatchNorm2d(3))
     found = {f"0.{name}": value + 1 for name, value in state.items() if "num" not in name}
@@ -37,7 +37,7 @@ class Anything:
     pass
 
 
-def test_weights_that_cannot_be_read(tmp_path):
+def test_unreadable_weights_are_refused(tmp_path):
     missing = tmp_path / "none.pt"
     with pytest.raises(NetworkError, match=r"none\.pt: no such file; expected weights \(\.pt"):
         read_state(missing)
@@ -61,7 +61,7 @@ def test_weights_that_cannot_be_read(tmp_path):
         read_state(empty)
 
 
-def test_what_is_to_stay_fresh_stays_whatever_the_file_holds():
+def test_fresh_tensors_are_not_loaded():
     model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 3))
     kept = model[1].weight.clone()
     other = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 5)).state_dict()
@@ -91,7 +91,7 @@ def changed(model):
 
 
 @pytest.mark.parametrize("prefix", ["net.", "backbone.", "a.b.encoder.", "model._orig_mod."])
-def test_one_prefix_of_any_name_is_taken_off(prefix, caplog):
+def test_one_prefix_of_any_name_is_removed(prefix, caplog):
     model, state = small(), changed(small())
     kept = {f"{prefix}{name}": value for name, value in state.items()}
     extra = {"criterion.weight": torch.ones(3), "n_averaged": torch.tensor(4)}
@@ -126,7 +126,7 @@ def test_the_same_network_twice_is_refused_unless_it_is_the_same():
     assert torch.equal(model[0].weight, state["0.weight"])
 
 
-def test_what_is_missing_behind_a_prefix_is_named():
+def test_tensors_missing_under_a_prefix_are_named():
     state = {f"net.{name}": value for name, value in small().state_dict().items()}
     del state["net.2.bias"]
     with pytest.raises(NetworkError, match=r"1 missing in the file \(2\.bias\); 1 left over"):
@@ -170,7 +170,7 @@ def test_tied_tensors_may_be_saved_once(tmp_path):
 
 
 @pytest.mark.parametrize("dtype", [torch.int8, torch.float8_e4m3fn, torch.complex64])
-def test_numbers_of_another_kind_are_no_weights(dtype):
+def test_numbers_of_another_kind_are_refused(dtype):
     state = nn.Linear(2, 2).state_dict()
     state["weight"] = state["weight"].to(dtype)
     with pytest.raises(

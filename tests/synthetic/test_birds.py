@@ -49,7 +49,7 @@ def test_bird_lies_inside_the_canvas(difficulty: float) -> None:
         assert 0.03 < painting.foreground.mean() < 0.7
 
 
-def test_difficulty_is_what_varies() -> None:
+def test_difficulty_sets_how_much_pictures_vary() -> None:
     def spread(difficulty: float) -> float:
         masks = [
             paint(species(0, 0), np.random.default_rng(k), 48, difficulty).foreground
