@@ -1,4 +1,4 @@
-"""Teacher, student and baseline: what is trained, on what, and what a kill costs."""
+"""Teacher, student and baseline: their training, its inputs, and interruptions."""
 
 import shutil
 from collections.abc import Callable
@@ -153,7 +153,7 @@ def test_distances_are_those_of_the_checkpoints(make_images: Callable[..., Store
     by_epoch = plain.travelled([[state["classifier.1.weight"].numpy()] for state in states])
     by_step = history["distance_fc1"].to_numpy()
     assert by_step[0] == 0
-    assert (by_step[1:] > 1.01 * np.array(by_epoch[1:])).all()  # a way with detours is longer
+    assert (by_step[1:] > 1.01 * np.array(by_epoch[1:])).all()  # a path with detours is longer
     first = states[0]["classifier.1.weight"].double().norm()
     assert history["norm_fc1"][0] == pytest.approx(float(first), rel=1e-6)
 
@@ -188,7 +188,7 @@ def test_an_interrupted_student_gives_the_same_bits_as_an_uninterrupted_one(
 def test_a_checkpoint_damaged_during_an_interruption_is_written_again(
     make_images: Callable[..., Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog
 ):
-    """Its digest is taken when it is written: the card must not sign what came after."""
+    """The digest is that of the written file: the card must not sign a later change."""
     images, whole_epoch, seen = make_images(), training._epoch, []
     make(images, tmp_path / "whole", BASELINE)
     file = tmp_path / "torn" / BASELINE.name / checkpoint_file(1)
@@ -265,7 +265,7 @@ def test_first_rates_are_those_of_role_family_and_start():
 
 def test_crops_are_parts_of_the_picture_mirrored_half_the_time():
     side = 64
-    ramp = torch.arange(side, dtype=torch.uint8).expand(3, side, side)  # grows to the right
+    ramp = torch.arange(side, dtype=torch.uint8).expand(3, side, side)  # rises to the right
     pictures = torch.stack([ramp, ramp.mT] * 40)
 
     def crops(seed: int) -> Tensor:
@@ -283,7 +283,7 @@ def test_crops_are_parts_of_the_picture_mirrored_half_the_time():
     assert span.min() < 0.7 * side < span.max()
     down = found[1::2, 0, :, side // 2].int()
     assert (down[:, -1] > down[:, 0]).all()  # never upside down
-    torch.testing.assert_close(pictures, torch.stack([ramp, ramp.mT] * 40))  # left as it was
+    torch.testing.assert_close(pictures, torch.stack([ramp, ramp.mT] * 40))  # not changed
 
 
 @pytest.mark.parametrize(
@@ -346,7 +346,10 @@ def test_a_teacher_starts_from_the_weights_given_and_the_others_do_not(tmp_path:
     assert convolutions
     assert not any(torch.equal(student[name], state[name]) for name in convolutions)
     head = {name for name in teacher if name not in body}
-    assert {name.partition(".")[0] for name in head} == {"avgpool", "fc"}  # of C20, fresh in all
+    assert {name.partition(".")[0] for name in head} == {
+        "avgpool",
+        "fc",
+    }  # of C20, random in all networks
     assert not torch.equal(teacher["fc.0.weight"], student["fc.0.weight"])
 
 
@@ -426,7 +429,7 @@ def test_a_data_set_may_have_classes_of_its_own():
     )
     assert about.lessons_of("det") == about.training
     assert about.lessons_of("voc").classes == ("cat", "dog")
-    assert about.lessons_of("cub").classes == ()  # all, though training.classes names some
+    assert about.lessons_of("cub").classes == ()  # all, although training.classes names some
     others = about.lessons_of("voc").model_copy(update={"classes": ("ox", "lion")})
     assert others == about.training
     assert list(about.datasets_named()) == [

@@ -1,4 +1,4 @@
-"""Entropy maps as stores: what is in them, which images, what a kill costs."""
+"""Stores of entropy maps: their content, their images, and interruptions."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -32,7 +32,7 @@ PLAN = ConceptNetwork("objects", "alexnet", "baseline")
 
 @pytest.fixture
 def images(make_images: Callable[..., Store], tmp_path: Path) -> Store:
-    """Images, with the baseline trained on them in ``tmp_path / "networks"``."""
+    """Return images; the baseline trained on them is in ``tmp_path / "networks"``."""
     store = make_images()
     shape = Network(width=0.0625, head_units=16, small_input=True)
     given = Given(store, shape, ABOUT.training, ABOUT.layers)
@@ -111,7 +111,13 @@ def test_an_image_that_was_skipped_has_no_map(
 def test_measured_pictures_show_object_and_background(make_images: Callable[..., Store]):
     images = make_images()
     measured = measured_pictures(images, (), 5)
-    assert measured.ids == ["i1", "i2", "i3", "i4", "i5"]  # i0 has no mask; i6 to i8 are tested on
+    assert measured.ids == [
+        "i1",
+        "i2",
+        "i3",
+        "i4",
+        "i5",
+    ]  # i0 has no mask; i6 to i8 are test pictures
     for row, cells in zip(measured.rows, measured.foreground, strict=True):
         mask = images["foreground"][int(row)]
         np.testing.assert_array_equal(cells.numpy(), plain.cells(mask, 16))

@@ -1,4 +1,4 @@
-"""Both estimates of the slope: what they are on average, and how noisy."""
+"""Estimates of the slope: their mean and their noise."""
 
 import math
 
@@ -45,7 +45,7 @@ def _by_cell(pixels: Tensor) -> Tensor:
 
 
 def _exact(seed: int, step: int, draws: int) -> Tensor:
-    """Noise whose second moments over the draws are exactly the identity."""
+    """Return noise with exact second moments over the draws."""
     generator = torch.Generator().manual_seed(seed)
     square = torch.randn(SIZE, SIZE, generator=generator, dtype=torch.float64)
     return (torch.linalg.qr(square).Q * SIZE**0.5).reshape(draws, 3, SIDE, SIDE)
@@ -56,7 +56,7 @@ def test_slope_of_a_linear_layer_is_its_closed_form() -> None:
     sigma = 0.02 + 0.1 * images[0, :2, :GRID, :GRID].abs()
     cost = _by_cell(head[1].weight.square().sum(0).reshape(3, SIDE, SIDE)) / 10
     settings = EntropySettings(max_batch=100, relu=False)
-    exact = Probe(head, images, [0, 1], _exact, settings)  # noise of pixels, no noise left
+    exact = Probe(head, images, [0, 1], _exact, settings)  # exact second moments, so no noise
     response = exact.respond([1, 0], sigma, [0, 0], SIZE)
     torch.testing.assert_close(response.gradient, 2 * sigma * cost)
     torch.testing.assert_close(response.mse, (sigma.square() * cost).sum((1, 2)))
@@ -96,7 +96,7 @@ def test_projection_includes_curvature_only_in_total() -> None:
 
 
 class _Pooled(nn.Module):
-    """Look at the upper half through max pooling, which flat pixels all tie for; sum the lower."""
+    """Max-pool the upper half, whose flat pixels tie; sum the lower half."""
 
     def forward(self, x: Tensor) -> Tensor:
         upper = nn.functional.max_pool2d(x[:, :, : SIDE // 2], 2)
@@ -109,7 +109,7 @@ def test_pairs_include_most_of_the_curvature_of_max_pooling() -> None:
     sigma = torch.full((1, GRID, GRID), 0.05, dtype=torch.float64)
 
     def share(slope: str, draws: int) -> float:
-        """Give the upper half's share of the slope."""
+        """Return the upper half's share of the slope."""
         found = _probe(_Pooled(), images, slope).respond([0], sigma, [0], draws).gradient[0]
         return float(found[: GRID // 2].sum() / found.sum())
 
@@ -117,7 +117,7 @@ def test_pairs_include_most_of_the_curvature_of_max_pooling() -> None:
     upper, lower = 1.0297**2 + 0.4917, 4 * 0.36
     exact = upper / (upper + lower)
     assert share("noise", 20000) == pytest.approx(exact, abs=0.02)
-    # not all: the odd half of a maximum is taken for linear
+    # not all: the odd half of a maximum is treated as linear
     assert share("pairs", 20000) == pytest.approx(exact, abs=0.06)
     assert share("projection", 20000) < exact - 0.1
 
@@ -147,7 +147,7 @@ def test_pairs_have_little_noise_for_a_linear_layer() -> None:
         for slope in ("pairs", "projection")
     ]
     cost = _by_cell(head[1].weight.detach().square().sum(0).reshape(3, SIDE, SIDE)) / 10
-    for slope in slopes:  # no noise of other pixels: 8 draws, or 4 pairs, tell each cell's share
+    for slope in slopes:  # no noise of other pixels: 8 draws, or 4 pairs, are enough
         share = slope[0] / slope.sum() - cost / cost.sum()
         assert float(share.abs().max()) < 0.05
     together = _probe(head, images, "pairs").respond([0], sigma, [0], 30000)

@@ -121,14 +121,14 @@ def test_unsafe_members_are_refused(tmp_path: Path, member: tarfile.TarInfo) -> 
 
 
 def test_links_within_an_archive_are_followed_once(tmp_path: Path) -> None:
-    """A file of two names is stored once; nothing outside the archive is looked at."""
+    """A file with two names is stored once; nothing outside the archive is read."""
     extra = (
         special("hard", tarfile.LNKTYPE, "a/one.txt"),
         special("./hard2", tarfile.LNKTYPE, "./a//one.txt"),
         special("a/soft", tarfile.SYMTYPE, "one.txt"),
         special("b/folder", tarfile.SYMTYPE, "../a"),
         special("over", tarfile.SYMTYPE, "hard"),
-        # of these none leads to a file: forwards, to a link, to nothing, to all around it
+        # none of these leads to a file: forwards, to a link, to nothing, to a surrounding folder
         special("early", tarfile.LNKTYPE, "late"),
         special("late", size=3),
         special("twice", tarfile.SYMTYPE, "a/soft"),
@@ -376,7 +376,7 @@ def test_the_error_of_a_full_disk_does_not_blame_the_archive(tmp_path: Path) -> 
 def test_a_compression_ratio_that_no_pictures_have_is_refused(
     tmp_path: Path, pack: Callable[[bytes], bytes]
 ) -> None:
-    """The counter-example is as large, of noise: only what is packed too well is refused."""
+    """The counter-example is noise of the same size: only extreme compression is refused."""
     limits = Limits(ratio=20, least=1000)
     size = 300_000
     for name, data in (("bomb", bytes(size)), ("noise", np.random.default_rng(0).bytes(size))):

@@ -1,4 +1,4 @@
-"""Pictures of other kinds than 8 bits a colour."""
+"""Pictures with other modes than 8 bits per colour."""
 
 import logging
 from pathlib import Path
@@ -53,7 +53,7 @@ def test_floats_and_32_bit_integers_are_refused(tmp_path: Path, kind: str, what:
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "PA", "P"])
 def test_transparency_becomes_white(tmp_path: Path, mode: str) -> None:
     drawn = np.zeros((64, 64, 4), np.uint8)
-    drawn[16:48, 16:48, 3] = 255  # a black square on nothing
+    drawn[16:48, 16:48, 3] = 255  # a black square on transparency
     picture = Image.fromarray(drawn)
     name = "x.png" if mode != "PA" else "x.tif"
     if mode == "P":

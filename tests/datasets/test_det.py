@@ -47,7 +47,7 @@ def annotation(objects) -> str:
 
 @pytest.fixture
 def det(tmp_path: Path) -> Path:
-    """The folder that holds ``ILSVRC/``: two trained on, one of two tested on has an object."""
+    """Return the folder that holds ``ILSVRC/``; one of the two test pictures has no object."""
     root = tmp_path / "det" / "ILSVRC"
     lines: dict[str, list[str]] = {"train": [], "val": []}
     for seed, (name, objects) in enumerate(PICTURES.items()):
@@ -67,7 +67,7 @@ def det(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def edit(det: Path) -> Edit:
-    """Replace a piece of a file: ``edit(name, old, new)``."""
+    """Return ``edit(name, old, new)``, which replaces text in a file."""
 
     def replace(name: str, old: str, new: str) -> None:
         text = (det / name).read_text()
@@ -123,10 +123,10 @@ def test_lists_by_class_are_joined_without_pictures_that_have_no_objects(det: Pa
     assert by_id(det).keys() == whole.keys() - {f"{LION}_3#0"}
 
 
-# a crop wider than the box: (box, crop it gives at 1.5, all in a picture of 64 x 48)
+# (box, crop at 1.5), in a picture of 64 x 48
 AT_BORDERS = [
     ((16, 16, 32, 32), (12, 12, 36, 36)),
-    ((0, 0, 16, 16), (0, 0, 20, 20)),  # the corner cuts two sides
+    ((0, 0, 16, 16), (0, 0, 20, 20)),  # clipped at two sides
     ((48, 32, 64, 48), (44, 28, 64, 48)),
     ((0, 16, 64, 32), (0, 12, 64, 36)),  # as wide as the picture
     ((0, 0, 64, 48), (0, 0, 64, 48)),
@@ -171,7 +171,7 @@ def test_foreground_on_the_grid_is_the_box(det: Path, edit: Edit, tmp_path: Path
     assert store.rows["has_foreground"].all()
     found = measured_pictures(store, (), 10)
     cells = {name.rpartition("/")[2]: c.numpy() for name, c in zip(*found[1:], strict=True)}
-    # lion 3 fills its picture: no cell is background, so it is not looked at
+    # lion 3 fills its picture: no cell is background, so it is not measured
     assert set(cells) == {f"{LION}_7#0", f"{LION}_7#1"}
     centre, corner = np.arange(16), np.arange(16)
     middle = (centre >= 3) & (centre <= 12)  # cell 2: a third inside, 13 as well

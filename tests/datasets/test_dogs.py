@@ -54,7 +54,7 @@ def write_annotation(file: Path, *boxes: tuple[int, int, int, int]) -> None:
 
 @pytest.fixture
 def dogs(tmp_path: Path) -> Path:
-    """The three archives, extracted."""
+    """Return a folder with the three archives extracted."""
     root = tmp_path / "dogs"
     for seed, (path, _) in enumerate(TRAIN + TEST):
         pixels = np.random.default_rng(seed).integers(0, 256, (16, 20, 3), dtype=np.uint8)
@@ -70,7 +70,7 @@ def dogs(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def packed(dogs: Path, tmp_path: Path) -> Path:
-    """A folder that holds the three archives."""
+    """Return a folder with the three archives."""
     folder = tmp_path / "packed"
     folder.mkdir()
     members = (["Images"], ["Annotation"], ["train_list.mat", "test_list.mat"])
@@ -207,7 +207,7 @@ def test_list_that_is_no_mat(dogs: Path, content: bytes | None) -> None:
 
 
 def good_list() -> bytes:
-    """A list whose bytes are the same whenever it is written."""
+    """Return a list whose bytes do not depend on the time."""
     file = io.BytesIO()
     write_list(file, TRAIN)
     return b"MATLAB 5.0 MAT-file".ljust(116) + file.getvalue()[116:]
@@ -223,7 +223,7 @@ def flipped(bit: int) -> bytes:
     ("bit", "told"),
     [
         (1154, "its reader was ended by SIGSEGV"),  # the crash, in SciPy 1.15 to 1.18
-        (3962, "its reader was ended by SIGXCPU"),  # the loop without an end
+        (3962, "its reader was ended by SIGXCPU"),  # the endless loop
     ],
 )
 def test_list_that_crashes_its_reader(
@@ -257,7 +257,7 @@ def element(kind: int, data: bytes) -> bytes:
 
 
 def bomb(count: int) -> bytes:
-    """A list of that many labels, all 0, packed."""
+    """Return a compressed list of so many labels, all 0."""
     about = element(6, struct.pack("<II", 9, 0)) + element(5, struct.pack("<ii", count, 1))
     matrix = element(14, about + element(1, b"labels") + element(2, bytes(count)))
     return good_list()[:128] + element(15, zlib.compress(matrix, 1))
@@ -269,7 +269,7 @@ def test_a_list_that_unpacks_to_too_much_is_refused(monkeypatch: pytest.MonkeyPa
     assert len(data) < 100_000
     with pytest.raises(ImageError, match=r"^ValueError: 16,777,216 rows, more than 1,048,576"):
         mat.read_mat(data, ["labels"])
-    # what Python and SciPy take by themselves, but no more
+    # just what Python and SciPy need
     monkeypatch.setattr(mat, "MEMORY", 400 << 20)
     assert mat.read_mat(bomb(64), ["labels"]) == [[0] * 64]
     with pytest.raises(ImageError, match="MemoryError"):
@@ -299,7 +299,7 @@ def test_an_invalid_answer_of_the_reader_is_an_error(
 
 
 def test_the_reader_imports_nothing_of_kc() -> None:
-    """What it imports is paid for with each list, and no torch may come in on the way."""
+    """Each list pays for these imports, so torch must not be among them."""
     nodes = list(ast.walk(ast.parse(Path(mat.__file__).with_name("mat_child.py").read_text())))
     names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     names |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
@@ -353,7 +353,7 @@ def test_breed_of_two_numbers(dogs: Path) -> None:
 
 
 def test_class_without_training_image(dogs: Path) -> None:
-    write_list(dogs / "train_list.mat", [TRAIN[0]])  # one row: a cell that squeezing unpacks
+    write_list(dogs / "train_list.mat", [TRAIN[0]])  # one row, which squeezing turns into a scalar
     with pytest.raises(ImageError, match=r"class 'n02108089-boxer' has no training image"):
         by_id(dogs)
 

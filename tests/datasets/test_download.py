@@ -1,4 +1,4 @@
-"""Fetching from a server here that cuts, knows no ranges, or sends a wrong file."""
+"""Downloads from a local server that interrupts, has no ranges, or sends a wrong file."""
 
 import base64
 import errno
@@ -43,12 +43,12 @@ OTHER = archive(1)
 
 
 class Server:
-    """What a server does is set by its attributes; what it was asked is listed."""
+    """Server that behaves as its attributes say and lists its requests."""
 
     def __init__(self):
         self.data, self.tag, self.ranges, self.asked = DATA, '"one"', True, []
         self.cuts, self.statuses, self.told = [], [], []
-        """Bytes after which the connection is cut, and statuses, of the answers to come."""
+        """Bytes after which the next connections end, and statuses of the next answers."""
         server = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -250,7 +250,7 @@ def test_an_existing_file_is_checked_and_never_overwritten(server, tmp_path):
 
 
 def secret(server):
-    """Give an address with a password and a token, and what the server is to be told."""
+    """Return an address with a password and a token, and the request it should cause."""
     url = server.url.replace("://", "://me:hunter2@") + "?token=hunter3"
     about = ("/data.tar?token=hunter3", "Basic " + base64.b64encode(b"me:hunter2").decode())
     return url, about
@@ -271,7 +271,7 @@ def test_a_password_is_used_but_neither_shown_nor_stored(server, tmp_path, caplo
     state = json.loads((tmp_path / "data.tar.part.json").read_text())
     assert state["url"] == server.url.replace("://", "://***@") + "?***"
     assert "hunter" not in kept_of(tmp_path, caplog)
-    # another token goes on with the same file
+    # another token resumes the same file
     fetch(wanted._replace(url=url.replace("hunter3", "hunter4")), attempts=3, pause=0.01)
     assert (tmp_path / "data.tar").read_bytes() == DATA
     assert begins(server)[-1] > 200_000
@@ -352,7 +352,9 @@ def test_a_file_that_was_renamed_meanwhile_is_not_truncated(
     part.write_bytes(b"")
 
     def late(file, how):
-        if part.exists() and not path.exists():  # the other ends between opening and locking
+        if (
+            part.exists() and not path.exists()
+        ):  # the other process ends between opening and locking
             part.write_bytes(DATA)
             part.rename(path)
         true(file, how)
@@ -400,7 +402,7 @@ def test_a_full_disk_keeps_the_partial_file(server, tmp_path, monkeypatch):
 
 
 def test_the_target_downloads_the_archives_of_the_settings(server, tmp_path):
-    """And no other target does: see test_dag."""
+    """No other target does: see test_dag."""
     digits = hashlib.md5(DATA).hexdigest()
     (tmp_path / "mine.yaml").write_text(
         f"datasets: {{birds: {{archive: data.tar, url: '{server.url}', md5: {digits}}}}}"

@@ -1,4 +1,4 @@
-"""HDF5 shows the content of other files: only of those that lie with it, whole, and all listed."""
+"""HDF5 may show the content of other files, if they are complete and in the same folder."""
 
 import os
 import sys
@@ -46,7 +46,7 @@ def test_a_virtual_array_in_one_folder_is_read_and_all_its_files_are_listed(tmp_
     path = virtual(tmp_path / "v.h5", ("part.h5", "d"), ("sub/below.h5", "g/d"))
     np.testing.assert_array_equal(read_hdf5(path).arrays["x"][:], X)
     assert files_of(path) == [path, part, below]
-    # by its whole name, as one who moved the folder has it, and one in the same file
+    # an absolute path from before the folder was moved, and a source in the same file
     path = virtual(tmp_path / "w.h5", (str(part), "d"), ("/gone/part.h5", "d"))
     with h5py.File(path, "a") as file:
         file["own"] = X
@@ -55,7 +55,7 @@ def test_a_virtual_array_in_one_folder_is_read_and_all_its_files_are_listed(tmp_
     for name in ("x", "same"):
         np.testing.assert_array_equal(found.arrays[name][:], X)
     assert found.files == (path, part)
-    # virtual once more: all three count
+    # a virtual array of a virtual array: all three files count
     top = virtual(tmp_path / "top.h5", ("w.h5", "x"))
     np.testing.assert_array_equal(read_hdf5(top).arrays["x"][:], X)
     assert files_of(top) == [top, tmp_path / "w.h5", part]
@@ -67,7 +67,7 @@ def test_the_parts_of_a_linked_file_are_next_to_its_target(tmp_path, monkeypatch
     write(tmp_path / "real/part.h5", d=X)
     virtual(tmp_path / "real/v.h5", ("part.h5", "d"))
     (tmp_path / "v.h5").symlink_to("real/v.h5")
-    # one of this name beside the link, or where kc runs, is another
+    # files of this name next to the link, or in the working directory, are other files
     write(tmp_path / "part.h5", d=-X)
     monkeypatch.chdir(tmp_path)
     found = read_hdf5(Path("v.h5"))
@@ -101,7 +101,7 @@ def linked_below(file: Any, secret: Path) -> None:
     ],
 )
 def test_content_of_other_files_is_refused_by_name(tmp_path, make, told):
-    """Another array of the same file is read when it is named."""
+    """Another array of the same file can be read by its name."""
     secret = write(tmp_path / "secret.h5", d=X)
     path = write(tmp_path / "given/x.h5", good=X)
     with h5py.File(path, "a") as file:
@@ -156,7 +156,7 @@ def test_parts_in_other_folders_are_refused(tmp_path, monkeypatch):
     path = virtual(folder / "by-link.h5", ("link.h5", "d"))
     with pytest.raises(FeatureError, match=r"by-link\.h5: 'x' has a source outside .*'link\.h5'"):
         read_hdf5(path)
-    # HDF5 itself would look where kc runs, too
+    # HDF5 itself would also search the working directory
     monkeypatch.chdir(tmp_path)
     path = virtual(folder / "here.h5", ("secret.h5", "d"))
     with h5py.File(path) as file:
@@ -167,7 +167,7 @@ def test_parts_in_other_folders_are_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("HDF5_VDS_PREFIX", str(tmp_path))
     with pytest.raises(FeatureError, match="HDF5_VDS_PREFIX is set, which changes its sources"):
         read_hdf5(path)
-    # one step further: the part shows a file from elsewhere
+    # one level deeper: the part shows a file in another folder
     monkeypatch.delenv("HDF5_VDS_PREFIX")
     with h5py.File(folder / "part.h5", "w") as file:
         external(file, secret)
@@ -203,7 +203,7 @@ def test_missing_parts_are_not_read_as_zeros(tmp_path):
         path = virtual(tmp_path / f"v{number}.h5", *sources)
         with pytest.raises(FeatureError, match=rf"v{number}\.h5: .*{told}"):
             read_hdf5(path)
-    # rows that no source fills
+    # rows without a source
     with pytest.raises(FeatureError, match=r"is virtual, and 8 of its values have no source"):
         read_hdf5(virtual(tmp_path / "v.h5", ("part.h5", "d"), rows=12))
     many = h5py.h5s.UNLIMITED
@@ -231,7 +231,7 @@ def test_arrays_of_types_that_numpy_lacks_are_skipped(tmp_path):
 
 
 def test_damaged_files_end_in_one_error(tmp_path, monkeypatch):
-    """Bytes changed at random: each reads, or is refused as HDF5 that does not."""
+    """Change bytes at random: the file is read, or refused as unreadable HDF5."""
     path = tmp_path / "x.h5"
     data = bytearray(write(path, x=X, **{"g/y": X}).read_bytes())
     rng = np.random.default_rng(0)

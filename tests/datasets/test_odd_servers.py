@@ -1,4 +1,4 @@
-"""Answers no proper server gives: each ends in the right file, or in one error and no file."""
+"""Unusual answers of servers: each ends in the correct file, or in one error and no file."""
 
 import gzip
 import hashlib
@@ -32,7 +32,7 @@ SHA256 = f"sha256:{hashlib.sha256(DATA).hexdigest()}"
 
 
 def said(*headers, body=DATA, status="200 OK", length=None):
-    """Spell an answer; ``length`` is not sent where it is empty."""
+    """Format an answer; an empty ``length`` is not sent."""
     length = len(body) if length is None else length
     counted = () if length == "" else (f"Content-Length: {length}",)
     lines = (f"HTTP/1.1 {status}", *counted, *headers, "Connection: close", "", "")
@@ -40,7 +40,7 @@ def said(*headers, body=DATA, status="200 OK", length=None):
 
 
 class Said:
-    """A server that answers each request by a function of it."""
+    """Server that answers each request with a function of it."""
 
     def __init__(self, answer):
         self.answer, self.asked = answer, []
@@ -65,7 +65,7 @@ class Said:
 
 @pytest.fixture
 def ask(tmp_path):
-    """Fetch from a server of these answers; give the file."""
+    """Return a function that downloads from a server of these answers and returns the file."""
     servers = []
 
     def asked(answer, checksum=SHA256):
@@ -76,7 +76,7 @@ def ask(tmp_path):
 
     yield asked
     for server in servers:
-        # a thread in accept is not woken by close alone
+        # close alone does not wake a thread in accept
         server.socket.shutdown(socket.SHUT_RDWR)
         server.socket.close()
 
@@ -97,7 +97,7 @@ def test_unusual_answers_with_the_complete_file_are_accepted(ask, answer):
 
 
 def test_bytes_are_not_decoded(ask):
-    """Servers send a .tgz with Content-Encoding gzip: unpacked, it would be another file."""
+    """Some servers send a .tgz with Content-Encoding gzip; decoded, it would be another file."""
     packed = archive(mode="w:gz")
     checksum = f"sha256:{hashlib.sha256(packed).hexdigest()}"
     assert ask(said("Content-Encoding: x-gzip", body=packed), checksum) == packed
@@ -135,7 +135,7 @@ def test_invalid_answers_end_in_one_error(ask, tmp_path, answer, told):
 
 
 def pieces(data=DATA, tag='"one"', offset=0):
-    """Answer half of a file at first, then pieces of ``data`` that begin ``offset`` too late."""
+    """Answer first half of a file, then pieces of ``data`` that start ``offset`` too late."""
 
     def answer(request):
         asked = re.search(r"Range: bytes=(\d+)-", request)
@@ -163,7 +163,7 @@ def test_wrong_pieces_are_not_requested_endlessly(ask, tmp_path, checksum):
 
 
 def test_a_piece_of_another_file_is_not_joined(ask, tmp_path):
-    """Its tag tells, where no checksum will."""
+    """Without a checksum, the tag shows it."""
     with pytest.raises(
         DownloadError, match=r"given up .*206, not for the bytes that were requested"
     ):
@@ -188,7 +188,7 @@ def zipped():
 
 @pytest.mark.parametrize("whole", [DATA, archive(mode="w:gz"), archive(mode="w:xz"), zipped()])
 def test_a_truncated_archive_is_not_trusted_on_first_use(ask, tmp_path, whole):
-    """No length tells that it is cut, or a wrong one; of the whole one the checksum is kept."""
+    """The length is missing or wrong; only the checksum of the complete file is recorded."""
     moved = r"truncated .* but moved to .* if it is truncated, run"
     with pytest.raises(DownloadError, match=moved):
         ask(said(body=whole[:100_000]), None)

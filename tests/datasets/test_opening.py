@@ -1,4 +1,4 @@
-"""A picture is opened by what it is, of a list of formats; nothing else is started or read."""
+"""Pictures are decoded by content, without starting programs or reading other files."""
 
 import io
 import struct
@@ -119,7 +119,7 @@ def test_decompression_bombs_are_refused_before_they_unpack() -> None:
 
 
 def test_damaged_pictures_of_every_format_end_in_one_error() -> None:
-    """Bytes changed at random: each reads, or is refused as one that does not decode."""
+    """Change bytes at random: the picture decodes, or the error says that it does not."""
     rng = np.random.default_rng(0)
     for name in FORMATS:
         data = saved(name)

@@ -43,7 +43,7 @@ def test_a_zip_reads_as_a_folder_does(tmp_path: Path) -> None:
 
 
 def flagged(data: bytes, flag: int) -> bytes:
-    """Set a bit of the flags of every member, where it is listed and where it lies."""
+    """Set a flag bit of every member, in the directory and in its local header."""
     changed = bytearray(data)
     for magic, at in ((b"PK\x01\x02", 8), (b"PK\x03\x04", 6)):
         place = data.find(magic)

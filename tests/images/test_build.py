@@ -81,7 +81,7 @@ def test_row_order_is_fixed_by_ids_and_seed_only(layout: Path) -> None:
     assert sorted(first) == sorted(second) == list(range(100))
     assert first != second
     assert first != sorted(first)
-    # any block is a random sample: the first half's mean is near the whole's, 49.5 +- 2.9
+    # any block is a random sample: the mean of the first half is near the total mean, 49.5 +- 2.9
     assert abs(np.mean(first[:50]) - 49.5) < 12
 
 

@@ -9,7 +9,7 @@ ROWS = pd.DataFrame(
         "subset": ["test", "train", "train", "test", "train", "test"],
         "superclass": ["dog", "dog", "bird", "bird", "dog", "dog"],
     },
-    index=[9, 8, 7, 6, 5, 4],  # places count, not names
+    index=[9, 8, 7, 6, 5, 4],  # positions count, not labels
 )
 
 

@@ -1,4 +1,4 @@
-"""The loop all training runs: what it draws, weighs and leaves alone."""
+"""The training loop: batches, steps, means and random generators."""
 
 import pytest
 import torch

@@ -178,7 +178,7 @@ def test_a_pruned_network_starts_from_the_unpruned_one_and_keeps_its_zeros(image
     card = json.loads((tmp_path / replace(plan(0), removed=0.8).name / "card.json").read_text())
     assert card["removed_share"] == removed_share(pruned)
     assert card["epochs"] == 2
-    # what is left was trained on, not kept as it was
+    # the remaining weights were trained, not kept
     left = pruned.conv1.weight != 0
     assert not torch.equal(pruned.conv1.weight[left], whole.conv1.weight[left])
 

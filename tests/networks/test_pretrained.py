@@ -12,7 +12,7 @@ from kc.settings.recipes import Network
 
 @pytest.fixture
 def given(tmp_path):
-    """A file of ResNet-18's weights of 7 classes."""
+    """Return a file of weights of a ResNet-18 with 7 classes."""
     file = tmp_path / "resnet18.pth"
     torch.save(build("resnet18", 7, Network(), seed=1).state_dict(), file)
     return file

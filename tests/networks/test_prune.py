@@ -46,7 +46,7 @@ def drawn(shape, seed, scale):
 
 
 def gaussian():
-    """Two convolutions of very different deviation and an FC layer of evenly spread weights."""
+    """Return two convolutions of very different deviations and an FC layer of uniform weights."""
     model = nn.Sequential(
         nn.Conv2d(8, 64, 3), nn.Conv2d(64, 64, 3), nn.Flatten(), nn.Linear(64, 500)
     )
@@ -121,7 +121,7 @@ def test_multiples_of_known_distributions_are_their_quantiles(removed):
     assert found.s_conv == pytest.approx(NormalDist().inv_cdf((1 + removed) / 2), rel=0.02)
     assert found.s_fc == pytest.approx(removed * math.sqrt(3), rel=1e-3)
     apply_masks(model, *found)
-    # a deviation a layer: the wide and the narrow convolution lose alike
+    # each layer has its own deviation: wide and narrow convolutions lose the same share
     for i in (0, 1):
         assert (model[i].weight == 0).float().mean() == pytest.approx(removed, abs=0.02)
 

@@ -1,4 +1,4 @@
-"""Files of weights that harm: rings, bombs, and tensors whose numbers are not in the file."""
+"""Harmful files of weights: circular dicts, bombs, tensors without their numbers."""
 
 import time
 import zipfile
@@ -43,7 +43,7 @@ def test_state_dicts_that_contain_themselves_are_refused(tmp_path: Path) -> None
 
 
 def test_a_pickle_of_deeply_nested_dicts_is_refused(tmp_path: Path) -> None:
-    """Deeper than Python writes one: by hand."""
+    """The pickle is deeper than Python would write, so it is written by hand."""
     depth = 20_000
     pickled = b"\x80\x02" + b"}X\x05\0\0\0model" * depth + b"}" + b"s" * depth + b"."
     with zipfile.ZipFile(tmp_path / "w.pt", "w") as packed:
@@ -157,7 +157,7 @@ def test_a_last_layer_may_differ_only_in_its_classes(
 
 
 def test_packed_and_overlapping_members_are_refused(tmp_path: Path) -> None:
-    """The counter-example is the same file as torch writes it: nothing packed."""
+    """The counter-example is the same file as torch writes it, uncompressed."""
     whole = saved(tmp_path / "whole.pt", {"w": torch.zeros(1 << 18)})
     assert read_state(whole)["w"].shape == (1 << 18,)
     packed = tmp_path / "packed.pt"
@@ -193,7 +193,7 @@ def test_numbers_that_torch_cannot_convert_name_the_file(tmp_path: Path) -> None
 
 
 def test_damaged_files_end_in_one_error(tmp_path: Path) -> None:
-    """Bits changed at random: each reads, or is refused."""
+    """Change bits at random: the file is read, or refused."""
     generator = torch.Generator().manual_seed(0)
     state = {"a.weight": torch.ones(3, 4), "a.bias": torch.ones(3)}
     save_file(state, tmp_path / "w.safetensors")

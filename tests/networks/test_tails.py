@@ -44,7 +44,7 @@ def pictures(n=6):
 
 
 def cut(architecture, node):
-    """A copy of a network, its tail, and its own features."""
+    """Return a copy of a network, its tail, and its own features."""
     model = copy.deepcopy(network(architecture))
     tail = split(model, node, pictures(2))[1]
     return model, tail, HeldFeatures(record(model, [node], pictures())[node])
@@ -59,7 +59,7 @@ def same(a, b):
 
 
 def blobs(n=120, classes=4, seed=0):
-    """Class c lies around unit vector c."""
+    """Return features of class c around unit vector c, with labels."""
     generator = torch.Generator().manual_seed(seed)
     labels = torch.arange(n) % classes
     noise = 0.2 * torch.randn(n, classes, generator=generator)
@@ -67,7 +67,7 @@ def blobs(n=120, classes=4, seed=0):
 
 
 def linear(turn=0, classes=4):
-    """A head that is right about blobs; turned, it names the next class every time."""
+    """Return a head that classifies blobs correctly; turned, it predicts the next class."""
     head = nn.Sequential(nn.Linear(classes, classes))
     head[0].weight = nn.Parameter(5 * torch.eye(classes).roll(turn, 0))
     head[0].bias = nn.Parameter(torch.zeros(classes))
@@ -76,7 +76,7 @@ def linear(turn=0, classes=4):
 
 @dataclass
 class Lazy:
-    """Features made when asked for; keeps note of the rows."""
+    """Features that are made on demand; records the requested rows."""
 
     values: torch.Tensor
     asked: list = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""State dicts: read by one function, put into networks by another."""
+"""Reading of state dicts, and loading them into networks."""
 
 from pathlib import Path
 
@@ -120,7 +120,7 @@ def test_the_same_network_twice_is_refused_unless_it_is_the_same():
     model = small()
     load_into(model, same, Path("w"))
     assert torch.equal(model[0].weight, state["0.weight"])
-    # the names as they stand need no guess
+    # names without a prefix win
     model = small()
     load_into(model, twice | state, Path("w"))
     assert torch.equal(model[0].weight, state["0.weight"])
@@ -158,7 +158,7 @@ def test_tied_tensors_may_be_saved_once(tmp_path):
     assert torch.equal(state["3.weight"], state["2.weight"])
     load_into(model, state, Path("w"))
     assert torch.equal(model[3].weight, first[2].weight)
-    # names dropped without a word in the file
+    # names dropped without a note in the file
     model = small(tied=True)
     load_into(model, {n: v for n, v in state.items() if n != "2.weight"}, Path("w"))
     assert torch.equal(model[2].weight, first[2].weight)

@@ -55,7 +55,7 @@ def test_difficulty_sets_how_much_pictures_vary() -> None:
             paint(species(0, 0), np.random.default_rng(k), 48, difficulty).foreground
             for k in range(12)
         ]
-        # mirrored birds at difficulty 0 make two shapes; more than that is difficulty
+        # mirroring gives two shapes at difficulty 0; more shapes come from difficulty
         return float(np.unique(np.array(masks).reshape(12, -1), axis=0).shape[0])
 
     assert spread(0.0) == 2

@@ -65,7 +65,9 @@ def test_reader_recovers_pictures_boxes_and_masks(folder: Path) -> None:
 def test_cropped_mask_touches_all_sides_after_resizing(folder: Path) -> None:
     files = FolderFiles(folder)
     for sample in read(folder):
-        foreground = decode(sample, files, 64).foreground  # larger than any box: nothing is lost
+        foreground = decode(
+            sample, files, 64
+        ).foreground  # larger than any box, so no pixel is lost
         assert foreground is not None
         for side in (foreground[0], foreground[-1], foreground[:, 0], foreground[:, -1]):
             assert side.any()

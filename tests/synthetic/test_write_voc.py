@@ -39,7 +39,7 @@ def read(folder: Path, dataset: Dataset = EVERY) -> list[Sample]:
 
 
 def place(sample: Sample) -> tuple[int, int]:
-    """Number of the picture and of the object in it, from 0."""
+    """Return the number of the picture and of its object, from 0."""
     picture, _, index = sample.image_id.partition("#")
     return int(picture) - 1, int(index)
 
@@ -79,7 +79,7 @@ def test_reader_recovers_labels_boxes_and_masks(folder: Path) -> None:
         assert crop_box(sample, (48, 48), files) == box_of(thing.visible)
         foreground = decode(sample._replace(box=None), files, 48).foreground
         assert foreground is not None
-        # the rim around the objects before it may take pixels, nothing may add one
+        # the rim of objects in front may remove pixels, nothing may add one
         assert not (foreground & ~thing.visible).any()
         assert foreground.sum() >= 0.5 * thing.visible.sum() - 12
     with Image.open(folder / samples[0].file) as jpeg:
@@ -183,7 +183,7 @@ def test_masks_have_the_official_format(folder: Path) -> None:
     np.testing.assert_array_equal(kinds == 15, objects == 2)
     np.testing.assert_array_equal(kinds == VOID, objects == VOID)
     colours = np.array(palette()).reshape(256, 3).tolist()
-    # aeroplane, bicycle, person, void: as the official masks have them
+    # aeroplane, bicycle, person, void: the values of the official masks
     expected = [[128, 0, 0], [0, 128, 0], [192, 128, 128], [224, 224, 192]]
     assert [colours[k] for k in (1, 2, 15, VOID)] == expected
     files = sorted((folder / ROOT / "SegmentationClass").iterdir())
