@@ -6,7 +6,7 @@ from PIL import Image, ImageChops, ImageDraw
 
 from kc.synthetic.birds import Posture, bird_parts, feet
 from kc.synthetic.painting import MARGIN, SUPERSAMPLE, Painting
-from kc.synthetic.parts import Part, varied
+from kc.synthetic.parts import Part, vary
 from kc.synthetic.scenery import background, cover, light, twig
 from kc.synthetic.species import MARKS, Proportions, Species
 from kc.synthetic.tones import own_shade
@@ -15,7 +15,7 @@ from kc.synthetic.tones import own_shade
 def paint(species: Species, rng: np.random.Generator, canvas: int, difficulty: float) -> Painting:
     """Paint one individual; all variation comes from ``rng``."""
     side = canvas * SUPERSAMPLE
-    shape = Proportions(*varied(species.shape, 0.16 * difficulty, rng))
+    shape = Proportions(*vary(species.shape, 0.16 * difficulty, rng))
     parts = bird_parts(species._replace(shape=shape), _posture(rng, difficulty))
     parts = own_shade(parts, MARKS, rng, difficulty, tint=12.0)
     parts, perch = _place(parts, rng, side, difficulty)

@@ -12,7 +12,7 @@ from kc.synthetic.breeds import COATS, breed
 from kc.synthetic.curves import blob, ribbon, shifted
 from kc.synthetic.dog_painting import dog_parts, stance
 from kc.synthetic.outlines import Points, direction, disc, oval
-from kc.synthetic.parts import Part, varied
+from kc.synthetic.parts import Part, vary
 from kc.synthetic.quadrupeds import quadruped_parts
 from kc.synthetic.species import species
 from kc.synthetic.tones import darker
@@ -177,7 +177,7 @@ def _beast(
 ) -> tuple[list[Part], Head, Coat]:
     """Draw an animal; return its parts, head and coat."""
     coat = coats[rng.integers(len(coats))]
-    own = Build(*varied(build, 0.1 * difficulty, rng))
+    own = Build(*vary(build, 0.1 * difficulty, rng))
     held = stance(rng, 0.6 * difficulty)
     parts = quadruped_parts(Beast(own, coat, ears, frozenset(marks)), held)
     return parts, head_of(own, held), coat

@@ -7,7 +7,7 @@ from kc.synthetic.breeds import Breed
 from kc.synthetic.figures import extent, moved, paint_parts, turned
 from kc.synthetic.ground import ground
 from kc.synthetic.painting import MARGIN, SUPERSAMPLE, Painting
-from kc.synthetic.parts import Part, varied
+from kc.synthetic.parts import Part, vary
 from kc.synthetic.quadrupeds import quadruped_parts
 from kc.synthetic.scenery import background, cover, light
 from kc.synthetic.tones import own_shade
@@ -31,7 +31,7 @@ def paint_dog(breed: Breed, rng: np.random.Generator, canvas: int, difficulty: f
 def dog_parts(breed: Breed, rng: np.random.Generator, difficulty: float) -> list[Part]:
     """List the parts of one individual, with its own proportions and stance."""
     build = breed.beast.build
-    beast = breed.beast._replace(build=Build(*varied(build, 0.12 * difficulty, rng)))
+    beast = breed.beast._replace(build=Build(*vary(build, 0.12 * difficulty, rng)))
     return quadruped_parts(beast, stance(rng, difficulty))
 
 

@@ -22,7 +22,7 @@ class Part(NamedTuple):
     """Opacity."""
 
 
-def varied(values: tuple[Any, ...], spread: float, rng: np.random.Generator) -> list[float]:
+def vary(values: tuple[Any, ...], spread: float, rng: np.random.Generator) -> list[float]:
     """Scale each value by a random factor whose logarithm has the standard deviation ``spread``."""
     factors = np.exp(rng.normal(0, spread, len(values)))
     return [float(a * b) for a, b in zip(values, factors, strict=True)]
