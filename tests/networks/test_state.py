@@ -69,7 +69,7 @@ def one_number() -> torch.Tensor:
         (torch.zeros(3).as_strided((1 << 30, 2), (0, 1)), r"needs 8,589,934,592 bytes, but has 1"),
         (torch.zeros(WIDE, device="meta"), r"has no numbers \(it is on the device 'meta'\)"),
         (torch.zeros(4, 5, device="meta"), r"has no numbers"),
-        (one_number(), r"of shape \(400000000, 512\) is sparse and of 819,200,000,000 bytes"),
+        (one_number(), r"of shape \(400000000, 512\) is sparse and has 819,200,000,000 bytes"),
     ],
 )
 def test_tensors_whose_numbers_are_not_in_the_file_are_refused(

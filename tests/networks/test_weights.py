@@ -113,7 +113,7 @@ def test_the_same_network_twice_is_refused_unless_it_is_the_same():
     with pytest.raises(
         NetworkError,
         match=r"w: holds this network twice, under 'model\.' and 'ema\.', with different .*Fix: "
-        r"save the one you mean alone, a dict of its tensors without 'model\.' before",
+        r"save only the right one, a dict of its tensors without 'model\.' in",
     ):
         load_into(small(), twice, Path("w"))
     same = {f"{p}{n}": v for p in ("model.", "ema.") for n, v in state.items()}
