@@ -1,4 +1,4 @@
-"""Visual concepts: which parts of an image a layer keeps, counted to explain distillation [C20]."""
+"""Visual concepts: counts of the image parts that a layer keeps, to explain distillation [C20]."""
 
 from kc.concepts.distance import LearningSpeed, WeightDistance, learning_speed
 from kc.concepts.entropy import EntropyResult, pixel_entropy

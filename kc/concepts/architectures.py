@@ -1,4 +1,4 @@
-"""The networks concepts are counted in: all have three fully connected layers."""
+"""Networks for counting concepts: all have three fully connected layers."""
 
 from typing import cast
 
@@ -12,13 +12,13 @@ from kc.settings.recipes import Network
 
 _RESNET_FC = {"fc1": "fc.0", "fc2": "fc.2", "fc3": "fc.4"}
 _BLOCK, _UNITS = 512, 4096
-"""Channels and hidden units of the head given to ResNets; the paper prints neither."""
+"""Channels and hidden units of the head of ResNets; the paper gives neither."""
 
 
 def build_with_head(
     architecture: str, classes: int, shape: Network, seed: int, pretrained: bool = False
 ) -> nn.Module:
-    """Build a network, the same bits for the same seed; a ResNet's last layer is replaced.
+    """Build a network; the same seed gives the same bits. A ResNet's last layer is replaced.
 
     "We replaced the only FC layer into a block with two convolutional and three FC layers, each
     followed by a ReLU layer" [C20, Sec. 4.1]; 3x3, with batch norm, before the pooling. No ReLU
@@ -27,7 +27,7 @@ def build_with_head(
     Parameters
     ----------
     pretrained
-        Start from ``shape.weights``, where that is set; the head stays fresh.
+        Load ``shape.weights`` if set; the new head keeps its random weights.
     """
     model = build(architecture, classes, shape, seed)
     if pretrained and shape.weights is not None:

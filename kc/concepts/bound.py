@@ -1,4 +1,4 @@
-"""The printed search: the largest entropy whose noise moves the feature by tau at most."""
+"""The printed search: the largest entropy whose noise changes the feature by at most tau."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from kc.concepts.probe import Probe
 from kc.concepts.settings import START, EntropySettings
 
 HALVINGS = 16
-"""Of the last scaling's bracket [1/1024, 32]: log sigma is then right to 2e-4."""
+"""Bisections of the final scaling in [1/1024, 32]; log sigma is then exact to 2e-4."""
 
 
 def fill(
@@ -19,10 +19,10 @@ def fill(
 ) -> Found:
     """Maximise mean(H) subject to MSE <= tau s_f [C20, Eq. (1)], for images ``rows``.
 
-    Where the optimum is free, 1 / sigma_g is in proportion to d MSE / d sigma_g = 2 a_g sigma_g.
-    So rounds of: measure a_g, average it over the rounds, pour sigma_g^2 = mu / a_g
-    (:func:`pour`). For a linear layer a_g is constant and one exact round is the optimum. Last,
-    all cells are scaled together until MSE, measured on noise not used before, just stays at tau.
+    At an unconstrained optimum 1 / sigma_g is proportional to d MSE / d sigma_g = 2 a_g sigma_g.
+    Each round measures a_g, averages it over the rounds and sets sigma_g^2 = mu / a_g
+    (:func:`pour`). For a linear layer a_g is constant and one exact round is the optimum. At the
+    end all cells are scaled together until MSE, measured on new noise, reaches tau from below.
     """
     room = max(1, settings.max_batch // settings.draws)
     sigmas, errors = [], []
@@ -45,7 +45,7 @@ def _rounds(
     average = torch.zeros_like(sigma)
     for step in range(settings.steps):
         response = probe.respond(rows, sigma, [step] * len(rows), settings.draws)
-        # 2 / (t + 2): the mean settles, and the first rounds, far from the optimum, fade
+        # 2 / (t + 2): the mean converges, and the first rounds, far from the optimum, lose weight
         average.lerp_(response.gradient / (2 * sigma), 2 / (step + 2))
         sigma = pour(average, limit, settings)
     return sigma
@@ -56,8 +56,8 @@ def pour(
 ) -> Float[Tensor, "k grid grid"]:
     """Return sigma_g = clip(sqrt(mu / a_g)) with mu such that sum a_g sigma_g^2 = limit.
 
-    By bisection on log mu, which is monotone. A cost that is not positive (noise, or a cell that
-    nothing looks at) takes the largest sigma. Where the limit is out of reach, all cells do.
+    The sum rises with mu, so bisect log mu. A cell whose cost is not positive (noise, or a cell
+    without influence) gets the largest sigma. If the limit is out of reach, all cells get it.
     """
     lowest = torch.finfo(cost.dtype).tiny
     cost = cost.clamp(min=lowest)
@@ -77,9 +77,9 @@ def pour(
 def _scale_to(
     probe: Probe, rows: list[int], limit: Tensor, sigma: Tensor, settings: EntropySettings
 ) -> tuple[Tensor, Tensor]:
-    """Scale sigma by one factor an image so that MSE comes to the limit from below.
+    """Scale sigma by one factor per image so that MSE reaches the limit from below.
 
-    The least factor takes every sigma near its smallest, which keeps the bound whatever was poured.
+    The smallest factor brings every sigma near its minimum, which always keeps the bound.
     """
     steps = [settings.steps] * len(rows)
     low, high = torch.full_like(limit, 1 / 1024).log(), torch.full_like(limit, 32).log()

@@ -1,4 +1,4 @@
-"""How far the weights have travelled, and how far until an image's concepts were richest."""
+"""Cumulative distance of the weights in training, and its value when concepts are most."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -12,26 +12,26 @@ from kc.errors import NetworkError
 
 
 class WeightDistance:
-    r"""Cumulative weight distance, kept while training [C20, Eq. (4)].
+    r"""Cumulative weight distance, summed during training [C20, Eq. (4)].
 
     .. math:: \sum_{k=1}^{m} \|w_k - w_{k-1}\| / \|w_0\|
 
-    Two readings: as printed, give all parameters and call :meth:`update` once an epoch; as
-    released, give the analysed layer's weight alone and call it after each step. Distances have
-    no unit. Memory: one copy of the parameters given.
+    There are two versions: as printed, pass all parameters and call :meth:`update` once per epoch;
+    as released, pass only the analysed layer's weight and call it after each step. Distances have
+    no unit. Memory: one copy of the parameters.
 
     Parameters
     ----------
     parameters
-        The tensors that training changes in place; read when made (w_0) and at each update.
+        Tensors that training changes in place; read at creation (w_0) and at each update.
     resumed
-        ``(initial, total)`` of a :attr:`state` saved right after an update, with the weights of
-        that moment loaded already.
+        ``(initial, total)`` of a :attr:`state` saved right after an update; the weights of that
+        moment must be loaded.
 
     Raises
     ------
     NetworkError
-        The weights are all 0 at the start, or there are none: nothing to divide by.
+        The weights are all 0 at the start, or there are none.
     """
 
     def __init__(
@@ -43,11 +43,11 @@ class WeightDistance:
         if self.initial == 0:
             raise NetworkError(
                 f"weight distance: the initial weights ({len(self._last)} tensors) are all 0, so "
-                "nothing can be divided by their norm. Fix: choose a layer that has weights"
+                "their norm cannot be a divisor. Fix: choose a layer that has weights"
             )
 
     def update(self) -> float:
-        """Add the way since the last update; give the sum so far."""
+        """Add the distance since the last update; return the sum so far."""
         now = [p.detach() for p in self._parameters]
         way = _norm([new - old for new, old in zip(now, self._last, strict=True)])
         for new, old in zip(now, self._last, strict=True):
@@ -57,12 +57,12 @@ class WeightDistance:
 
     @property
     def state(self) -> tuple[float, float]:
-        """What a resumed training needs beside the weights: ``(initial, total)``."""
+        """Return what resumed training needs besides the weights: ``(initial, total)``."""
         return self.initial, self.total
 
 
 class LearningSpeed(NamedTuple):
-    """How far the weights travel until images show most concepts [C20, Eq. (4)]."""
+    """Weight distance up to the checkpoint with most concepts, over images [C20, Eq. (4)]."""
 
     d_mean: Interval
     d_std: Interval
@@ -70,7 +70,7 @@ class LearningSpeed(NamedTuple):
 
 
 def learning_speed(distance: Float[Tensor, " m"], richest: Int[Tensor, " n"]) -> LearningSpeed:
-    r"""Average the distance at each image's richest checkpoint, and take its variance.
+    r"""Return mean and variance of the distance at each image's richest checkpoint.
 
     .. math:: D_{mean} = E_I \Big[ \sum_{k=1}^{\hat m(I)} \|w_k - w_{k-1}\| / \|w_0\| \Big], \quad
               D_{std} = Var_I [\ldots]
@@ -89,6 +89,6 @@ def learning_speed(distance: Float[Tensor, " m"], richest: Int[Tensor, " n"]) ->
 
 
 def _norm(tensors: list[Tensor]) -> float:
-    """Norm of all tensors as one vector, summed in float64."""
+    """Return the norm of all tensors as one vector, summed in float64."""
     norms = [torch.linalg.vector_norm(t, dtype=torch.float64) for t in tensors]
     return float(torch.stack(norms).norm()) if norms else 0.0

@@ -1,4 +1,4 @@
-"""Pixel-wise entropy: how much noise each part of an image bears before the layer notices."""
+"""Pixel-wise entropy: how much noise each part of an image can have before a layer changes."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -17,16 +17,16 @@ from kc.errors import FeatureError, ImageError
 
 
 class EntropyResult(NamedTuple):
-    """What a layer keeps of each image, on the CPU."""
+    """Entropy maps of a layer's images, on the CPU."""
 
     H: Float[Tensor, "n grid grid"]
     """Entropy of each cell, nats; NaN where the image was skipped."""
     mse: Float[Tensor, " n"]
-    """MSE of the feature at the sigma kept; NaN where skipped."""
+    """MSE of the feature at the final sigma; NaN where skipped."""
     s_f: Float[Tensor, " n"]
     """MSE of the feature at sigma = 0.01 everywhere."""
     skipped: Bool[Tensor, " n"]
-    """Images whose feature does not move at all (s_f = 0): nothing can be searched."""
+    """Images whose feature does not change at all (s_f = 0), so that there is no search."""
     steps: Int[Tensor, " n"]
     """Steps taken; 0 where skipped."""
 
@@ -47,16 +47,16 @@ def pixel_entropy(
     Parameters
     ----------
     head
-        Image -> feature before its ReLU, in eval mode, on ``device``.
+        Network from images to the feature before its ReLU, in eval mode, on ``device``.
     images
         ImageNet-normalised.
     settings
         See :func:`kc.concepts.preset`. Images x draws a forward pass: ``max_batch``.
     seeds
-        One an image, from its id (:func:`kc.concepts.noise.image_seed`): an image's result is the
-        same, to rounding, whatever the block it came in.
+        One per image, from its id (:func:`kc.concepts.noise.image_seed`): an image's result is, up
+        to rounding, the same in any batch.
     noise
-        Other noise than Gaussian of the seeds; tests give noise whose second moments are exact.
+        Replaces the Gaussian noise; tests use noise with exact second moments.
 
     Raises
     ------
@@ -65,12 +65,12 @@ def pixel_entropy(
     ImageError
         The images have fewer pixels on a side than the grid has cells.
     """
-    assert len(seeds) == len(images), "one seed an image"
+    assert len(seeds) == len(images), "one seed per image"
     if min(images.shape[2:]) < settings.grid:
         raise ImageError(
-            f"entropy: images of {images.shape[2]} x {images.shape[3]} pixels have none for some "
-            f"cells of the grid; expected at least {settings.grid} x {settings.grid}. "
-            "Fix: larger pictures, or a smaller entropy.grid"
+            f"entropy: images of {images.shape[2]} x {images.shape[3]} pixels are too small "
+            f"for the grid; expected at least {settings.grid} x {settings.grid}. "
+            "Fix: use larger pictures, or a smaller entropy.grid"
         )
     images = images.to(device)
     shape = (3, images.shape[2], images.shape[3])
@@ -91,21 +91,18 @@ def pixel_entropy(
 
 
 def _scale(probe: Probe, settings: EntropySettings) -> Float[Tensor, " n"]:
-    """s_f of every image: the MSE at sigma = 0.01."""
+    """Return s_f of every image: the MSE at sigma = 0.01."""
     room = max(1, settings.max_batch // settings.scale_draws)
     cells = probe.images.new_full((room, settings.grid, settings.grid), START)
     parts = []
     for rows in torch.split(torch.arange(len(probe.images)), room):
-        steps = [SCALE_STEP] * len(rows)
-        part = probe.respond(
-            rows.tolist(), cells[: len(rows)], steps, settings.scale_draws, gradient=False
-        )
-        parts.append(part.mse)
+        about = (rows.tolist(), cells[: len(rows)], [SCALE_STEP] * len(rows), settings.scale_draws)
+        parts.append(probe.respond(*about, gradient=False).mse)
     scale = torch.cat(parts)
     if not bool(scale.isfinite().all()):
         bad = int((~scale.isfinite()).sum())
         raise FeatureError(
             f"entropy: the feature of {bad} of {len(scale)} images is not finite; expected finite "
-            "values. Fix: look at the checkpoint's training history; it may have diverged"
+            "values. Fix: check the training history of the checkpoint; it may have diverged"
         )
     return scale

@@ -1,8 +1,8 @@
-"""The gradient for an image through a strided first convolution, quicker on a CPU.
+"""Faster gradient, on a CPU, with respect to an image through a strided first convolution.
 
-oneDNN takes the gradient for an input of three channels at a fifth of the speed of the layer
-itself. The same sums as a plain convolution of stride 1 are 2.3 to 3.6 times as fast (AlexNet's
-and ResNet's first layers, one thread); at stride 1 oneDNN is the faster one and is left alone.
+oneDNN computes the gradient for an input of three channels at a fifth of the speed of the layer
+itself. The same sums as a convolution of stride 1 are 2.3 to 3.6 times as fast (first layers of
+AlexNet and ResNet, one thread); at stride 1 oneDNN is faster and is used.
 """
 
 import math
@@ -20,9 +20,9 @@ _MOST_CHANNELS = 4
 
 
 class QuickGradient(TorchFunctionMode):
-    """Within it, strided convolutions of images on a CPU take :func:`pull_back` as backward.
+    """Mode in which strided convolutions of images on a CPU use :func:`pull_back` as backward.
 
-    Only for gradients of the image: the weights of these layers get none.
+    The weights of these layers get no gradient, only the image does.
     """
 
     def __torch_function__(
@@ -45,11 +45,11 @@ def pull_back(
     padding: tuple[int, int],
     size: tuple[int, int],
 ) -> Float[Tensor, "n in h w"]:
-    r"""Return the gradient for a convolution's input, ``size`` = (h, w), from that for its output.
+    r"""Return the gradient for a convolution's input of ``size`` (h, w) from that for its output.
 
     .. math:: dx[s q + r - p] = \sum_j g[q - j] \, w[s j + r], \quad 0 \le r < s
 
-    along each axis: one convolution of stride 1 an offset r, all offsets as channels of one.
+    along each axis: one convolution of stride 1 per offset r, computed as channels of one.
     """
     (sy, sx), (height, width) = stride, weight.shape[2:]
     rows, columns = math.ceil(height / sy), math.ceil(width / sx)
@@ -84,7 +84,7 @@ def _fits(
     dilation: Any = 1,
     groups: int = 1,
 ) -> bool:
-    """Return whether a call of conv2d is one that :func:`pull_back` knows and speeds up."""
+    """Return whether :func:`pull_back` supports and speeds up this call of conv2d."""
     plain = isinstance(stride, tuple) and isinstance(padding, tuple) and dilation in (1, (1, 1))
     few = image.device.type == "cpu" and image.dim() == 4 and image.shape[1] <= _MOST_CHANNELS
     return few and plain and max(stride) > 1 and groups == 1 and image.requires_grad

@@ -1,4 +1,4 @@
-"""A number over images, with what can be said about its error."""
+"""Means and variances over images, with their 95 % intervals."""
 
 import math
 from typing import Literal, NamedTuple
@@ -9,15 +9,15 @@ from scipy import stats
 from torch import Tensor
 
 LEAST = 3
-"""Fewer images than these give no interval."""
+"""Fewest images for an interval."""
 
 
 class Interval(NamedTuple):
-    """A number over images with its 95 % interval, in the unit of what was given."""
+    """A statistic over images with its 95 % interval, in the unit of the values."""
 
     value: float
     low: float
-    """NaN where there are too few images to say."""
+    """NaN if there are too few images."""
     high: float
     n_images: int
 
@@ -26,11 +26,11 @@ def over_images(
     values: Float[Tensor, " n"] | Int[Tensor, " n"],
     statistic: Literal["mean", "variance"] = "mean",
 ) -> Interval:
-    """Average over images, or take their variance, with the jackknife and t(n - 1).
+    """Return the mean or variance over images, with a jackknife interval from t(n - 1).
 
-    NaN values are left out; without any other the value is NaN. For the mean the jackknife is
-    the t interval. The variance is E[(v - E v)^2], and its interval is cut off at 0. The interval
-    says nothing about training's randomness: all values are one network's.
+    NaN values are left out; if all are NaN, so is the result. For the mean the jackknife is the t
+    interval. The variance is E[(v - E v)^2], and its interval is clipped at 0. The interval does
+    not include the randomness of training: all values are from one network.
     """
     numbers = values.double().cpu().numpy()
     numbers = numbers[~np.isnan(numbers)]
@@ -54,5 +54,4 @@ def _without_one(numbers: np.ndarray, statistic: str) -> np.ndarray:
     mean = -away / (n - 1)
     if statistic == "mean":
         return mean
-    result: np.ndarray = (np.square(away).sum() - np.square(away)) / (n - 1) - np.square(mean)
-    return result
+    return np.asarray((np.square(away).sum() - np.square(away)) / (n - 1) - np.square(mean))

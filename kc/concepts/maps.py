@@ -1,4 +1,4 @@
-"""Entropy maps as stores: ``concepts/maps/<network>--<layer>.zarr``, one shard a checkpoint."""
+"""Stores of entropy maps: ``concepts/maps/<network>--<layer>.zarr``, one shard per checkpoint."""
 
 import logging
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ LOG = logging.getLogger(__name__)
 
 
 class Searched(NamedTuple):
-    """What all maps of one architecture share."""
+    """Inputs that all maps of one architecture share."""
 
     images: Store
     measured: Measured
@@ -43,7 +43,7 @@ class Searched(NamedTuple):
 
 
 class Maps(NamedTuple):
-    """What one layer of one network keeps of the pictures looked at, over training."""
+    """Entropy maps of one layer of one network, over training."""
 
     epochs: tuple[int, ...]
     ids: list[str]
@@ -60,7 +60,7 @@ def map_networks(
     out: Path,
     device: torch.device,
 ) -> None:
-    """Search the maps of every layer looked at, at every checkpoint that is not there yet.
+    """Search the missing maps of every layer at every checkpoint.
 
     Raises
     ------
@@ -85,7 +85,7 @@ def read_maps(plan: ConceptNetwork, layer: str, folder: Path) -> Maps:
     Raises
     ------
     StoreError
-        They are missing, unfinished or damaged.
+        The maps are missing, unfinished or damaged.
     """
     store = open_store(folder / f"{plan.maps(layer)}.zarr")
     epochs = tuple(int(epoch) for epoch in store.attributes["epochs"])
@@ -143,7 +143,7 @@ def _arrays(count: int, grid: int) -> list[ArraySpec]:
 def _search(
     plan: ConceptNetwork, layer: str, epoch: int, about: Searched, networks: Path
 ) -> dict[str, np.ndarray]:
-    """Search all maps of a checkpoint; stores hold no NaN, so a skipped image has zeros."""
+    """Search all maps of a checkpoint; skipped images get zeros, as stores hold no NaN."""
     model = load_at(plan, networks, epoch).to(about.device)
     head = layer_head(model, plan.architecture, layer, about.pictures.shape[-1])
     seeds = [image_seed(name, about.settings.seed) for name in about.measured.ids]

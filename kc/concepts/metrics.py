@@ -1,4 +1,4 @@
-"""Concepts counted from entropy maps: how many, where, when most, how many are kept."""
+"""Numbers of concepts from entropy maps: counts, the richest checkpoint, the share kept."""
 
 import math
 from collections.abc import Sequence
@@ -18,19 +18,19 @@ class Counts(NamedTuple):
     foreground: Bool[Tensor, "n grid grid"]
     """S(I): foreground cells that are concepts."""
     n_fg: Int[Tensor, " n"]
-    """Cells in the foreground that are concepts."""
+    """Number of foreground cells that are concepts."""
     n_bg: Int[Tensor, " n"]
-    """Cells in the background that are."""
+    """Number of background cells that are concepts."""
     ratio: Float[Tensor, " n"]
-    """N_fg / (N_fg + N_bg), 0 where there is no concept; lambda is its mean."""
+    """N_fg / (N_fg + N_bg), 0 without concepts; lambda is its mean."""
     usable: Bool[Tensor, " n"]
-    """Images with an entropy map and a level to compare with; the others count no concept."""
+    """Images with an entropy map and a background level; the others count no concept."""
     background: Bool[Tensor, "n grid grid"]
-    """Cells behind the object that are concepts."""
+    """Background cells that are concepts."""
 
 
 class Summary(NamedTuple):
-    """The columns of Tables 2 and 3 that one checkpoint fills, over its usable images."""
+    """Columns of Tables 2 and 3 for one checkpoint, over its usable images."""
 
     n_fg: Interval
     n_bg: Interval
@@ -39,11 +39,11 @@ class Summary(NamedTuple):
 
 
 class Selection(NamedTuple):
-    """The images that the released code would keep."""
+    """Images that the released code would keep."""
 
     kept: Bool[Tensor, " n"]
     dropped: float
-    """Share of all images that it drops; NaN where there are no images."""
+    """Share of images that it would drop; NaN without images."""
 
 
 def count_concepts(
@@ -52,7 +52,7 @@ def count_concepts(
     threshold: float,
     level: Literal["image", "released"] = "image",
 ) -> Counts:
-    r"""Count the cells that the layer keeps much of [C20, Eq. (3)].
+    r"""Count concepts: cells with an entropy well below the background's [C20, Eq. (3)].
 
     .. math:: N^{fg}(x) = \sum_{i \in \Lambda_{fg}} 1(\bar H - H_i > b), \quad
               N^{bg}(x) = \sum_{i \in \Lambda_{bg}} 1(\bar H - H_i > b)
@@ -66,13 +66,13 @@ def count_concepts(
     threshold
         b, nats: 0.25 for AlexNet, 0.2 for others.
     level
-        Hbar over the background of the ``image``, as printed; or, as ``released``, the mean of
-        that over the images of this checkpoint. An image that is all foreground has no level of
-        its own and is usable by the second reading only.
+        ``image``: Hbar is the mean over the image's background, as printed; ``released``: the mean
+        of that over the images of this checkpoint. An image without background is usable only
+        with ``released``.
     """
     own = background_mean(H, foreground)
     bar = own if level == "image" else own.nanmean().expand_as(own)
-    concept = bar[:, None, None] - H > threshold  # False wherever a NaN takes part
+    concept = bar[:, None, None] - H > threshold  # False if a value is NaN
     usable = ~(bar.isnan() | H.isnan().flatten(1).any(1))
     n_fg = (concept & foreground).sum((1, 2))
     n_bg = (concept & ~foreground).sum((1, 2))
@@ -89,7 +89,7 @@ def summarise(counts: Counts) -> Summary:
 def background_mean(
     H: Float[Tensor, "*m n grid grid"], foreground: Bool[Tensor, "n grid grid"]
 ) -> Float[Tensor, "*m n"]:
-    """Hbar: the mean of H over the background, NaN where there is none."""
+    """Return Hbar, the mean of H over the background; NaN without background."""
     behind = H.double().where(~foreground, torch.nan).flatten(-2)
     return behind.nanmean(-1)
 
@@ -99,8 +99,8 @@ def richest_checkpoint(n_fg: Int[Tensor, "m n"], epochs: Sequence[int]) -> Int[T
 
     .. math:: \hat m = \arg\max_k N_k^{fg}(I)
 
-    [C20, Sec. 3.3], among the checkpoints after epoch 0, the earliest on ties: an image that never
-    shows a concept has its richest checkpoint first of all.
+    [C20, Sec. 3.3], among the checkpoints after epoch 0, the earliest on ties, so the first for an
+    image without concepts.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def richest_checkpoint(n_fg: Int[Tensor, "m n"], epochs: Sequence[int]) -> Int[T
         The epochs do not rise, or none is after 0.
     """
     rows = _trained(epochs)
-    # the first of equals: argmax alone does not promise it
+    # the first of equals, which argmax does not guarantee
     later = n_fg[rows]
     first = (later == later.amax(0)).int().cumsum(0).clamp(max=1).sum(0)
     return torch.tensor(rows, device=n_fg.device)[len(rows) - first]
@@ -124,18 +124,18 @@ def richest_checkpoint(n_fg: Int[Tensor, "m n"], epochs: Sequence[int]) -> Int[T
 def kept_share(
     concepts: Bool[Tensor, "m n grid grid"], epochs: Sequence[int]
 ) -> Float[Tensor, " n"]:
-    r"""Share of the foreground concepts ever learned that the last checkpoint still has.
+    r"""Return the share of all foreground concepts ever learned that the last checkpoint has.
 
     .. math:: \rho = \|S_M(I)\| / \|\bigcup_{j=1}^M S_j(I)\|
 
-    [C20, Eq. (5)], epoch 0 left out; NaN where nothing was ever learned, so that
+    [C20, Eq. (5)], without epoch 0; NaN if no concept was learned, so that
     :func:`kc.concepts.over_images` averages over the others. A low rho means detours.
 
     Parameters
     ----------
     concepts
         S_j(I), ``Counts.foreground`` of each of m checkpoints. Leave out images that are not
-        usable at one of them: their set would read as empty.
+        usable at a checkpoint: their set would be empty.
     epochs
         The m checkpoints' epochs, rising.
 
@@ -152,11 +152,11 @@ def kept_share(
 def effective(
     H: Float[Tensor, "late n grid grid"], foreground: Bool[Tensor, "n grid grid"]
 ) -> Selection:
-    """Select images whose background entropy is not below the foreground's at late checkpoints.
+    """Select images whose background entropy is at least the foreground's at late checkpoints.
 
-    As the released code does, for H (nats) of each late checkpoint. It selects in favour of the
-    claim: do without it unless asked, and print the share it drops. An image without foreground
-    or background, or skipped, is dropped.
+    The released code does so, for H (nats) of each late checkpoint. This favours the claim: do not
+    use it by default, and report the share it drops. Images that were skipped, or that lack
+    foreground or background, are dropped.
     """
     background = background_mean(H, foreground)
     front = background_mean(H, ~foreground)

@@ -1,4 +1,4 @@
-"""Teacher, students and baseline as files: ``concepts/networks/<name>/``."""
+"""Files of teacher, students and baseline: ``concepts/networks/<name>/``."""
 
 import logging
 import time
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from kc.concepts.architectures import build_with_head, fc_node
 from kc.concepts.samples import concept_classes, load_pictures, measured_pictures
@@ -42,28 +42,28 @@ LOG = logging.getLogger(__name__)
 
 
 class Given(NamedTuple):
-    """What networks of one architecture are made from."""
+    """Inputs of the networks of one architecture."""
 
     images: Store
     shape: Network
     lessons: Lessons
     layers: tuple[str, ...]
-    """Layers whose weight distance is kept, of teacher and baseline."""
+    """Layers of teacher and baseline whose weight distance is recorded."""
 
 
 def train_concept_networks(
     plans: Sequence[ConceptNetwork], given: Given, out: Path, device: torch.device
 ) -> None:
-    """Train each network that is not there yet under its key; card.json is written last.
+    """Train each network that is missing under its key; write card.json last.
 
-    A student comes after its teacher, which is among ``plans`` or lies in ``out``.
+    A student is trained after its teacher, which is in ``plans`` or already in ``out``.
 
     Raises
     ------
     NetworkError
         Training diverged, or a teacher is missing or damaged.
     ImageError
-        The data set has no foreground: concepts could not be counted in what is trained.
+        The data set has no foreground, so concepts could not be counted.
     """
     measured_pictures(given.images, given.lessons.classes, 1)
     for plan in sorted(plans, key=lambda plan: ROLES.index(plan.role)):
@@ -79,14 +79,14 @@ def train_concept_networks(
         checkpoints = map(checkpoint_file, given.lessons.checkpoints)
         with Product(out / plan.name, key, (*FILES, *checkpoints)) as product:
             if product.is_done():
-                LOG.info("%s: there already", plan.name)
+                LOG.info("%s: is there already", plan.name)
             else:
                 product.start()
                 _make(plan, given._replace(layers=layers), product, device)
 
 
 def read_concept_card(plan: ConceptNetwork, folder: Path) -> dict[str, Any]:
-    """Read a network's card; its files are those it was written for.
+    """Read a network's card and check its files.
 
     Raises
     ------
@@ -98,13 +98,13 @@ def read_concept_card(plan: ConceptNetwork, folder: Path) -> dict[str, Any]:
     path = folder / plan.name / CARD
     if not path.is_file():
         raise NetworkError(
-            f"{path}: the network '{plan.name}' is not there. Fix: {fix_at(path, remake(path))}"
+            f"{path}: the network '{plan.name}' is missing. Fix: {fix_at(path, remake(path))}"
         )
     return read_product_card(path.parent)
 
 
 def load_at(plan: ConceptNetwork, folder: Path, epoch: int | None) -> nn.Module:
-    """Load a network as it was after an epoch, or in the end (none), in eval mode on the CPU."""
+    """Load a network after an epoch (None: the final one), in eval mode on the CPU."""
     card = read_concept_card(plan, folder)
     shape = Network.model_validate(card["shape"])
     classes = len(card["class_names"])
@@ -116,7 +116,7 @@ def load_at(plan: ConceptNetwork, folder: Path, epoch: int | None) -> nn.Module:
 
 
 def layer_head(model: nn.Module, architecture: str, layer: str, side: int) -> nn.Module:
-    """Return what leads from pictures of ``side`` px to a layer's output, before its ReLU."""
+    """Return the head from pictures of ``side`` px to a layer's output, before its ReLU."""
     device = next(model.parameters()).device
     return split(model, fc_node(architecture, layer), torch.zeros(2, 3, side, side, device=device))[
         0
@@ -124,7 +124,7 @@ def layer_head(model: nn.Module, architecture: str, layer: str, side: int) -> nn
 
 
 def initial(plan: ConceptNetwork, classes: int, given: Given) -> nn.Module:
-    """Build a network as training finds it: student and baseline alike, bit for bit."""
+    """Build a network before training; student and baseline are equal, bit for bit."""
     of_teacher, of_others = given.lessons.seeds
     seed = of_teacher if plan.role == "teacher" else of_others
     seed = derive_seed("concepts", plan.dataset, plan.architecture, seed)
@@ -137,9 +137,10 @@ def _make(plan: ConceptNetwork, given: Given, product: Product, device: torch.de
     folder, lessons = product.folder, given.lessons
     names = concept_classes(given.images, lessons.classes)
     pictures = load_pictures(given.images, "train", lessons.classes)
-    # a third faster for narrow networks on a CPU, and what tensor cores want
+    # a third faster for narrow networks on a CPU, and best for tensor cores
     model = initial(plan, len(names), given).to(memory_format=torch.channels_last).to(device)
-    layers = {layer: _weight(model, plan, layer) for layer in given.layers}
+    nodes = {layer: fc_node(plan.architecture, layer) for layer in given.layers}
+    layers = {layer: model.get_parameter(f"{node}.weight") for layer, node in nodes.items()}
     side = pictures.images.shape[-1]
     lesson = label_lesson(model)
     if plan.teacher is not None:
@@ -183,25 +184,19 @@ def _make(plan: ConceptNetwork, given: Given, product: Product, device: torch.de
 
 
 def read_history(plan: ConceptNetwork, folder: Path) -> pd.DataFrame:
-    """Read what :func:`kc.concepts.training.train_to_checkpoints` gave, a row an epoch from 0."""
+    """Read the history of :func:`kc.concepts.training.train_to_checkpoints`."""
     read_concept_card(plan, folder)
     return pd.read_csv(folder / plan.name / HISTORY)
 
 
 def first_rate(plan: ConceptNetwork, lessons: Lessons, finetuned: bool) -> float:
-    """Return the rate a network's training begins with."""
+    """Return the learning rate of a network's first epoch."""
     if plan.role == "student":
         return next(rate for layer, rate in lessons.distil_rates.items() if layer == plan.layer)
     scratch = lessons.teacher_rate if plan.role == "teacher" else lessons.baseline_rate
     families = lessons.family_rates.items()
     factors = [factor for family, factor in families if plan.architecture.startswith(family)]
     return (lessons.finetune_rate if finetuned else scratch) * (factors[0] if factors else 1)
-
-
-def _weight(model: nn.Module, plan: ConceptNetwork, layer: str) -> Tensor:
-    weight = model.get_submodule(fc_node(plan.architecture, layer)).weight
-    assert isinstance(weight, Tensor)
-    return weight
 
 
 def _teach_above(
@@ -211,7 +206,7 @@ def _teach_above(
     lessons: Lessons,
     device: torch.device,
 ) -> None:
-    """Train the layers above the target on labels, everything up to it fixed [C20, Sec. 4.1]."""
+    """Train only the layers above the target, on labels [C20, Sec. 4.1]."""
     side = pictures.images.shape[-1]
     node = fc_node(plan.architecture, plan.layer)
     head, tail = split(model.eval(), node, torch.zeros(2, 3, side, side, device=device))

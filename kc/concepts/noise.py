@@ -1,4 +1,4 @@
-"""Noise that depends on the image and the step alone, so no block changes a result."""
+"""Noise that depends only on image and step, so that results do not depend on batches."""
 
 from collections.abc import Callable
 
@@ -9,24 +9,24 @@ from torch import Tensor
 from kc.runtime import derive_seed
 
 Noise = Callable[[int, int, int], Tensor]
-"""``noise(seed of the image, step, draws)`` gives eps, (draws, 3, h, w), unit variance.
+"""``noise(seed of the image, step, draws)`` returns eps, (draws, 3, h, w), unit variance.
 
-:func:`random_signs` gives signs of a feature, (draws, units), in the same way."""
+:func:`random_signs` returns signs of a feature, (draws, units), in the same way."""
 
 
 SCALE_STEP = -1
-"""The step whose noise s_f is taken with."""
+"""Step number of the noise for s_f."""
 
 
 def image_seed(image_id: str, seed: int = 0) -> int:
-    """Seed an image by its id: every network and checkpoint meets the same noise on it."""
+    """Return the seed of an image's noise, equal for every network and checkpoint."""
     return derive_seed("entropy", seed, image_id)
 
 
 def gaussian(shape: tuple[int, int, int], device: torch.device, dtype: torch.dtype) -> Noise:
-    """Return standard normal noise, independent per pixel and colour [C20, Sec. 3.1].
+    """Return a source of standard normal noise, independent per pixel and colour [C20, Sec. 3.1].
 
-    Drawn on the device, so a GPU's draws are others than a CPU's. Step -1 is that of s_f.
+    It is drawn on the device, so a GPU and a CPU give different noise. Step -1 is for s_f.
     """
 
     def draw(seed: int, step: int, draws: int) -> Float[Tensor, "draws 3 h w"]:
@@ -37,11 +37,11 @@ def gaussian(shape: tuple[int, int, int], device: torch.device, dtype: torch.dty
 
 
 def random_signs(units: int, device: torch.device, dtype: torch.dtype) -> Noise:
-    """Return signs for the elements of a feature, (draws, units), -1 or 1 with even odds.
+    """Return a source of signs for a feature's elements, (draws, units), -1 or 1 equally likely.
 
-    They are rows of a Hadamard matrix in random order with columns flipped at random: orthogonal
-    to each other until, some steps later, all rows were had. So the sum over them of (v . J)^2
-    comes to |J|^2 with hardly any noise of its own where the feature has few elements.
+    They are rows of a Hadamard matrix in random order with randomly flipped columns: orthogonal to
+    each other until all rows are used. So for a feature with few elements their mean of (v . J)^2
+    equals |J|^2 with hardly any noise.
     """
     size = 1 << max(1, units - 1).bit_length()
     columns = torch.arange(units, device=device)

@@ -1,4 +1,4 @@
-"""The released search: a descent path, stopped where the mean entropy is what it should be."""
+"""The released search: gradient descent that stops at the target mean entropy."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -13,16 +13,16 @@ from kc.concepts.units import entropy_of
 
 
 class Found(NamedTuple):
-    """The sigma kept for each image."""
+    """The final sigma of each image."""
 
     sigma: Float[Tensor, "n grid grid"]
     mse: Float[Tensor, " n"]
     steps: Int[Tensor, " n"]
-    """Steps taken until the search of that image ended."""
+    """Number of steps of each image's search."""
 
 
 class _Walk:
-    """Where the search of each image stands; every image has its own step and lambda."""
+    """State of each image's search; every image has its own step and lambda."""
 
     def __init__(self, count: int, like: Tensor, settings: EntropySettings) -> None:
         shape = (count, settings.grid, settings.grid)
@@ -41,10 +41,10 @@ def walk(
 ) -> Found:
     """Follow the released path for images ``rows``; ``scale`` is their s_f.
 
-    loss = MSE / s_f - lambda * mean(H). A step clips sigma, looks at MSE and H there, then moves:
+    loss = MSE / s_f - lambda * mean(H). A step clips sigma, measures MSE and H, then moves:
     sigma <- clip(sigma) - lr (d MSE / s_f - lambda / (G sigma)). After ``boost_step`` steps the
     search ends if the highest mean H exceeds the target, else lambda grows. As many images as fit
-    in ``max_batch`` are under way at once; one that ends makes room for the next.
+    in ``max_batch`` are searched at a time; when one ends, the next starts.
     """
     state = _Walk(len(rows), scale, settings)
     waiting = list(range(len(rows)))
@@ -65,7 +65,7 @@ def _advance(
     state: _Walk,
     at: Tensor,
 ) -> Tensor:
-    """Take one step with the images ``at``; tell which of them have ended."""
+    """Take one step with the images ``at``; return which of them have ended."""
     sigma = state.sigma[at].clamp(settings.sigma_min, settings.sigma_max)
     steps = state.step[at]
     response = probe.respond([rows[i] for i in at.tolist()], sigma, steps.tolist(), settings.draws)
@@ -83,7 +83,7 @@ def _advance(
 def _keep(
     state: _Walk, at: Tensor, sigma: Tensor, mse: Tensor, mean: Tensor, settings: EntropySettings
 ) -> Tensor:
-    """Keep the sigma whose mean H is nearest the target, the earlier on ties."""
+    """Record the sigma whose mean H is nearest to the target, the earlier on ties."""
     state.highest[at] = torch.maximum(state.highest[at], mean)
     crossed = torch.zeros_like(mean, dtype=torch.bool)
     if settings.stop == "crossing":
@@ -112,8 +112,8 @@ def move(
 ) -> Float[Tensor, "k grid grid"]:
     """Take one step of the flow d sigma / dt = -slope + lambda / (G sigma), dt = learning rate.
 
-    ``exponential`` holds A = slope / sigma, which is constant for a linear layer, and solves
-    d sigma^2 / dt = -2 A sigma^2 + 2 lambda / G: no step is too long for it.
+    ``exponential`` treats A = slope / sigma, which is constant for a linear layer, as fixed and
+    solves d sigma^2 / dt = -2 A sigma^2 + 2 lambda / G, so that it is stable for any step.
     """
     push = (weight / settings.grid**2)[:, None, None]
     if settings.integrator == "euler":

@@ -1,4 +1,4 @@
-"""What noise on the grid's cells does to a feature: its MSE and the gradient for sigma."""
+"""Effect of noise in the grid's cells on a feature: its MSE and the gradient for sigma."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -14,19 +14,19 @@ from kc.concepts.settings import EntropySettings
 
 
 class Response(NamedTuple):
-    """How far the feature of each image moved."""
+    """Change of each image's feature under noise."""
 
     mse: Float[Tensor, " n"]
     """E (f(x + sigma eps) - f(x))^2, over draws and the feature's elements."""
     gradient: Float[Tensor, "n grid grid"]
-    """d mse / d sigma; zeros where it was not asked for."""
+    """d mse / d sigma; zeros if it was not requested."""
 
 
 class Probe:
-    """A layer with the images it is asked about, on one device.
+    """A layer and the images on which it is probed, on one device.
 
-    ``head`` maps (n, 3, h, w) to the feature before its ReLU, in eval mode. On a CPU its images
-    are laid out channels last, where pooling is ten times as fast.
+    ``head`` maps (n, 3, h, w) to the feature before its ReLU, in eval mode. On a CPU images have
+    the layout channels last, in which pooling is ten times as fast.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Probe:
         noise: Noise,
         settings: EntropySettings,
     ) -> None:
-        assert not head.training, "dropout and batch norm would answer at random"
+        assert not head.training, "dropout and batch norm would give random features"
         self.head, self.images, self.seeds, self.noise = head, images, seeds, noise
         self.max_batch, self.relu, self.slope = settings.max_batch, settings.relu, settings.slope
         self.layout = (
@@ -56,26 +56,27 @@ class Probe:
         draws: int,
         gradient: bool = True,
     ) -> Response:
-        r"""Disturb images ``rows`` by their sigma, each with the noise of its own step.
+        r"""Disturb images ``rows`` with noise of their sigma, each with the noise of its own step.
 
-        The gradient for sigma of cell g, with Price's theorem, U elements of the feature and
-        pixels j of the cell, each colour apart:
+        The gradient for sigma of cell g, by Price's theorem, with U elements of the feature and
+        pixels j of the cell, each colour separately:
 
         .. math:: \frac{\partial MSE}{\partial\sigma_g} = \frac{2\sigma_g}{U} \sum_{j \in g}
             E_\epsilon \sum_u \Big[ (\partial_j f_u)^2
             + (f_u(x') - f_u(x)) \, \partial_j^2 f_u \Big]
 
-        ``noise`` estimates all of it, from (d MSE / d x'_j) eps_j, whose noise is that of all other
-        pixels. ``projection`` takes the first term from random signs v at the disturbed image, as
-        E_v (sum_u v_u d_j f_u)^2, and for the second scales all cells alike, so that
-        sum_g sigma_g d MSE / d sigma_g = 2 MSE. Both are exact where the MSE is quadratic in sigma.
+        ``noise`` estimates both terms from (d MSE / d x'_j) eps_j, which includes the noise of all
+        other pixels. ``projection`` estimates the first term with random signs v at the disturbed
+        image, as E_v (sum_u v_u d_j f_u)^2, and accounts for the second by one factor for all
+        cells, so that sum_g sigma_g d MSE / d sigma_g = 2 MSE. Both are exact if the MSE is
+        quadratic in sigma.
 
-        ``pairs`` disturbs by eps and by -eps. What the feature moves parts into an odd half
-        l = (f(x + sigma eps) - f(x - sigma eps)) / 2 and an even one q, and MSE = E l^2 + E q^2:
-        the first by ``projection``, the second by ``noise``. So it knows curvature (all of q:
-        max pooling of flat areas most of all) and has the noise of q alone. A layer that saturates
-        has sum_g sigma_g d E l^2 / d sigma_g = 2 E l . Dl (sigma eps) below 2 E l^2; the same signs
-        measure by how much, as E (v . l) (v . Dl (sigma eps)) over E (v . l)^2.
+        ``pairs`` disturbs by eps and by -eps. The change of the feature has an odd part
+        l = (f(x + sigma eps) - f(x - sigma eps)) / 2 and an even part q, and MSE = E l^2 + E q^2:
+        the first by ``projection``, the second by ``noise``. So it includes curvature (all of q,
+        above all max pooling of flat areas) but only the noise of q. For a saturating layer
+        sum_g sigma_g d E l^2 / d sigma_g = 2 E l . Dl (sigma eps) is below 2 E l^2; the same signs
+        measure the ratio, as E (v . l) (v . Dl (sigma eps)) over E (v . l)^2.
         """
         spread = enlarge(sigma, self.images.shape[-2], self.images.shape[-1])
         at = torch.tensor(rows, device=self.images.device)
@@ -116,7 +117,7 @@ class Probe:
 
 
 class _Sums:
-    """What is summed over draws, image by image."""
+    """Sums over draws, per image."""
 
     def __init__(self, spread: Float[Tensor, "k h w"], count: int, slope: str, draws: int) -> None:
         self.spread, self.slope, self.draws = spread, slope, draws
@@ -126,13 +127,13 @@ class _Sums:
         self.quadratic, self.other = torch.zeros_like(spread), torch.zeros_like(spread)
 
     def add(self, moved: Tensor, disturbed: Tensor, eps: Tensor, signs: Tensor | None) -> None:
-        """Pull what moved back to the pixels; of pairs, all of +eps come before all of -eps."""
+        """Backpropagate the change of the feature to the pixels; +eps come before -eps."""
         paired = self.slope == "pairs"
         odd = even = moved
         if paired:
             plus, minus = moved.chunk(2, dim=1)
             odd, even = (plus - minus) / 2, (plus + minus) / 2
-        # asked for the images alone, autograd leaves out the gradients of all weights
+        # for the images only: autograd then skips the gradients of all weights
         if signs is not None:
             signed = (odd * signs).sum(2)
             (pull,) = torch.autograd.grad(signed.sum(), disturbed, retain_graph=paired)
@@ -157,7 +158,7 @@ class _Sums:
 
 
 def _across(pull: Float[Tensor, "k d c h w"], paired: bool) -> Float[Tensor, "k e c h w"]:
-    """Pull pairs along their eps, which the other side has the other way round."""
+    """Subtract the gradients of -eps from those of +eps, for pairs."""
     if not paired:
         return pull
     plus, minus = pull.chunk(2, dim=1)
@@ -165,23 +166,23 @@ def _across(pull: Float[Tensor, "k d c h w"], paired: bool) -> Float[Tensor, "k 
 
 
 def _by_pixel(pull: Float[Tensor, "k d c h w"]) -> Float[Tensor, "k h w"]:
-    """Sum over draws and colours: draws first, which is quick in whatever layout pull has."""
+    """Sum over draws and colours; draws first, which is fast in any memory layout."""
     return pull.sum(1).sum(1)
 
 
 def _squares(moved: Float[Tensor, "k d u"]) -> Float[Tensor, " k"]:
-    """Sum over draws the mean over units of the squares."""
+    """Return the mean square over units, summed over draws."""
     return moved.square().mean(2).sum(1)
 
 
 def enlarge(cells: Float[Tensor, "k grid grid"], height: int, width: int) -> Tensor:
-    """Repeat each cell over its pixels, nearest, also where the grid does not divide the side."""
+    """Repeat each cell over its pixels (nearest), for any ratio of side and grid."""
     down, across = _cell_of(cells, height), _cell_of(cells, width)
     return cells[:, down][:, :, across]
 
 
 def shrink(pixels: Float[Tensor, "k h w"], grid: int) -> Float[Tensor, "k grid grid"]:
-    """Sum pixels by cell: the adjoint of :func:`enlarge`, by products, the same on every run."""
+    """Sum pixels by cell, the adjoint of :func:`enlarge`, by products, which are deterministic."""
     cells = torch.eye(grid, dtype=pixels.dtype, device=pixels.device)
     down = cells[:, _cell_of(cells[None], pixels.shape[1])]
     across = cells[:, _cell_of(cells[None], pixels.shape[2])]

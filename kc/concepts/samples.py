@@ -1,4 +1,4 @@
-"""Which pictures networks are trained on, and which ones concepts are counted in."""
+"""Selection of the pictures for training and for counting concepts."""
 
 import difflib
 from typing import NamedTuple
@@ -10,6 +10,7 @@ from jaxtyping import Bool, Int
 
 from kc.concepts.foreground import foreground_cells
 from kc.errors import ImageError, SettingsError
+from kc.images.build import class_names
 from kc.images.rows import rows_in
 from kc.names import Subset
 from kc.networks.train import LabelledPictures
@@ -17,24 +18,24 @@ from kc.store import Store
 
 
 class Measured(NamedTuple):
-    """The pictures looked at."""
+    """The pictures in which concepts are counted."""
 
     rows: Int[np.ndarray, " n"]
-    """In the image store."""
+    """Rows in the image store."""
     ids: list[str]
     foreground: Bool[torch.Tensor, "n grid grid"]
     """Cells on the object."""
 
 
 def concept_classes(images: Store, classes: tuple[str, ...]) -> list[str]:
-    """Return the names of the classes told apart, by label: those named, or all.
+    """Return the class names by label: those given, or all of the data set.
 
     Raises
     ------
     SettingsError
-        A class is not among the data set's.
+        The data set does not have a class.
     """
-    known = list(images.rows.groupby("label")["class_name"].first())
+    known = class_names(images.rows)
     for name in classes:
         if name not in known:
             close = difflib.get_close_matches(name, known, n=1)
@@ -43,11 +44,11 @@ def concept_classes(images: Store, classes: tuple[str, ...]) -> list[str]:
                 f"concepts, classes or dataset_classes: '{name}' is no class of {images.path}"
                 f"{hint} known: {', '.join(known)}"
             )
-    return [str(name) for name in (classes or known)]
+    return list(classes) or known
 
 
 def load_pictures(images: Store, subset: Subset, classes: tuple[str, ...]) -> LabelledPictures:
-    """Read the pictures of a subset that are of some classes; labels number these."""
+    """Read the pictures of a subset and of some classes; labels number these classes."""
     names = concept_classes(images, classes)
     rows = _rows_of(images, subset, names)
     labels = [names.index(name) for name in images.rows["class_name"].iloc[rows]]
@@ -57,23 +58,23 @@ def load_pictures(images: Store, subset: Subset, classes: tuple[str, ...]) -> La
 def measured_pictures(
     images: Store, classes: tuple[str, ...], count: int, grid: int = 16
 ) -> Measured:
-    """Take the first training pictures, in the store's random order, that show object and ground.
+    """Select the first training pictures, in the store's order, with object and background.
 
-    A picture is of use where at least one cell of the grid is foreground and at least one is not;
-    this is settled before any network is looked at.
+    At least one cell of the grid must be foreground and at least one must not. The selection does
+    not depend on any network.
 
     Raises
     ------
     ImageError
-        The data set has no masks, or none of its training pictures is of use.
+        The data set has no masks, or no training picture shows object and background.
     """
     if "foreground" not in images:
         raise ImageError(
             f"{images.path}: no picture has a mask of its foreground, so concepts on the object "
             "cannot be told from those on the background (CUB-200-2011 without its segmentations "
-            "is cropped to the bird's box and shows no ground at all). Fix: set concepts.dataset "
-            "to a data set with masks, put segmentations.tgz beside CUB_200_2011.tgz, or have "
-            "boxes serve: datasets.NAME.crop 1.5 and box_foreground true"
+            "is cropped to the bird's box and shows no background). Fix: set concepts.dataset to "
+            "a data set with masks, put segmentations.tgz next to CUB_200_2011.tgz, or use boxes: "
+            "datasets.NAME.crop 1.5 and box_foreground true"
         )
     rows = _rows_of(images, "train", concept_classes(images, classes))
     rows = rows[images.rows["has_foreground"].to_numpy(bool)[rows]]

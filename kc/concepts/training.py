@@ -1,4 +1,4 @@
-"""Train a network, or what lies below one of its layers, and keep it at chosen epochs."""
+"""Training of a network, or of its layers up to one, with checkpoints at chosen epochs."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -26,12 +26,12 @@ ALL = "all"
 
 
 class Lesson(NamedTuple):
-    """What is learned."""
+    """What is trained, and by which loss."""
 
     part: nn.Module
-    """What is trained: the model, or its layers up to one."""
+    """The trained part: the model, or its layers up to one."""
     loss: Callable[[Tensor, Tensor], Float[Tensor, ""]]
-    """Of normalised pictures and their labels."""
+    """Loss of normalised pictures and their labels."""
 
 
 class Course(NamedTuple):
@@ -40,25 +40,25 @@ class Course(NamedTuple):
     name: str
     lessons: Lessons
     rate: float
-    """At the first epoch."""
+    """Learning rate of the first epoch."""
     seed: int
     device: torch.device
     crops: bool = False
-    """Crop each picture at random, in place of what ``lessons.augment`` says."""
+    """Crop each picture at random, instead of ``lessons.augment``."""
 
 
 def label_lesson(model: nn.Module) -> Lesson:
-    """Teach the whole network from labels."""
+    """Return the lesson that trains the complete network on labels."""
     return Lesson(model, lambda pictures, labels: F.cross_entropy(model(pictures), labels))
 
 
 def distillation_lesson(head: nn.Module, teacher: nn.Module) -> Lesson:
-    r"""Teach the layers up to one from a teacher's output there [C20, Sec. 4.1].
+    r"""Return the lesson that trains layers on a teacher's output [C20, Sec. 4.1].
 
     .. math:: \mathrm{loss} = \mathrm{MSE}(f_S(x), f_T(x))
 
-    before the ReLU; labels are not looked at. ``teacher`` is in eval mode. Differs from the
-    paper's ||f_T - f_S||^2 by a constant factor, the number of units.
+    before the ReLU, without labels. ``teacher`` is in eval mode. Differs from the paper's
+    ||f_T - f_S||^2 by a constant factor, the number of units.
     """
 
     def loss(pictures: Tensor, labels: Int[Tensor, " n"]) -> Float[Tensor, ""]:  # noqa: ARG001
@@ -70,7 +70,7 @@ def distillation_lesson(head: nn.Module, teacher: nn.Module) -> Lesson:
 
 
 def checkpoint_file(epoch: int) -> str:
-    """Name the file of an epoch's weights."""
+    """Return the name of the file of an epoch's weights."""
     return f"checkpoint-{epoch:03d}.safetensors"
 
 
@@ -82,21 +82,21 @@ def train_to_checkpoints(
     layers: Mapping[str, Tensor],
     product: Product,
 ) -> pd.DataFrame:
-    """Train a part of ``model`` in place; keep the model at the listed epochs in ``product``.
+    """Train a part of ``model`` in place; save the model at the listed epochs in ``product``.
 
-    A run that was killed goes on at the last checkpoint and ends with the same bits.
+    An interrupted run resumes at the last checkpoint and ends with the same bits.
 
     Parameters
     ----------
     layers
-        Weights of single layers, by name, whose distance is summed step by step, as released;
-        that over all parameters is summed epoch by epoch, as printed [C20, Eq. (4)].
+        Weights of single layers by name; their distance is summed at each step, as released. That
+        over all parameters is summed at each epoch, as printed [C20, Eq. (4)].
 
     Returns
     -------
     DataFrame
-        A row an epoch, from 0: epoch, loss, learning_rate, and for each of ``layers`` and ``all``
-        the distance so far and the norm it is divided by (``distance_NAME``, ``norm_NAME``).
+        One row per epoch, from 0: epoch, loss, learning_rate, and for each of ``layers`` and
+        ``all`` the distance so far and its divisor (``distance_NAME``, ``norm_NAME``).
 
     Raises
     ------
@@ -136,7 +136,7 @@ def train_to_checkpoints(
 
 
 def rate_at(course: Course, epoch: int) -> float:
-    """Return the rate of an epoch, from 0: log-spaced from ``rate`` to ``rate * rate_fall``."""
+    """Return the learning rate of an epoch, from 0, log-spaced down to ``rate * rate_fall``."""
     last = max(1, course.lessons.epochs - 1)
     return float(course.rate * course.lessons.rate_fall ** (epoch / last))
 
@@ -149,7 +149,7 @@ def _epoch(
     epoch: int,
     each_step: list[WeightDistance],
 ) -> float:
-    """One pass; every random choice comes from (seed, epoch), so a restart changes nothing."""
+    """Train one epoch; random choices depend only on (seed, epoch), so a restart changes none."""
     lesson.part.train()
     rate, device = set_rate(optimiser, rate_at(course, epoch)), course.device
     seed = derive_seed("concepts epoch", course.seed, epoch)
@@ -181,10 +181,10 @@ def _shown(pictures: Tensor, course: Course, generator: torch.Generator) -> Tens
 def cropped_at_random(
     pictures: UInt8[Tensor, "n 3 y x"], generator: torch.Generator
 ) -> UInt8[Tensor, "n 3 y x"]:
-    """Mirror half of the pictures, and enlarge a random part of each to the whole.
+    """Mirror half of the pictures, and enlarge a random part of each to its full size.
 
-    A part has a quarter of the picture at least, with sides 3:4 to 4:3; the ImageNet recipe that
-    [C20, Sec. 4.2] takes from its [17] begins at 8 %, too little of pictures cropped to an object.
+    A part has at least a quarter of the picture, with sides 3:4 to 4:3. The ImageNet recipe that
+    [C20, Sec. 4.2] cites as [17] starts at 8 %, too little for pictures cropped to an object.
     """
     seed = int(torch.randint(2**31, (), generator=generator))
     with torch.random.fork_rng(devices=[]):
@@ -197,12 +197,12 @@ def cropped_at_random(
 def _ways(
     parameters: Mapping[str, list[Tensor]], history: list[dict[str, Any]]
 ) -> dict[str, WeightDistance]:
-    """Start the distances, or go on with those of the last row."""
-    if not history:
-        return {name: WeightDistance(some) for name, some in parameters.items()}
-    last = history[-1]
+    """Start the distances, or resume those of the last row."""
+    last = history[-1] if history else {}
     return {
-        name: WeightDistance(some, (last[f"norm_{name}"], last[f"distance_{name}"]))
+        name: WeightDistance(
+            some, (last[f"norm_{name}"], last[f"distance_{name}"]) if last else None
+        )
         for name, some in parameters.items()
     }
 
@@ -217,7 +217,7 @@ def _row(
 
 
 def _keep(model: nn.Module, epoch: int, lessons: Lessons, product: Product) -> bool:
-    """Write a checkpoint where one is due, whole or not at all, and seal it."""
+    """Write and seal a checkpoint if one is due at this epoch; return whether it was."""
     if epoch not in lessons.checkpoints:
         return False
     save_weights(model, product.folder / checkpoint_file(epoch))

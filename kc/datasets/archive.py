@@ -1,8 +1,8 @@
 """One small interface to an archive or an extracted folder: list names, read bytes.
 
 Nothing is ever extracted. A compressed tar is unpacked once into an unnamed temporary file
-(random access into gzip is slow, and all pictures need not fit in memory), a plain tar and a zip
-are read where they lie. Every member is judged before the first is read.
+(random access into gzip is slow, and all pictures need not fit in memory); a plain tar and a zip
+are read in place. Every member is checked before the first is read.
 """
 
 import os
@@ -26,11 +26,11 @@ from kc.files.sources import names_under
 
 @runtime_checkable
 class Files(Protocol):
-    """Names and bytes of a data set, wherever they lie."""
+    """Names and bytes of the files of a data set."""
 
     where: Path
     passed: dict[str, int]
-    """What a reader that takes whatever is there passed over, by reason."""
+    """How many files a reader skipped, by reason."""
 
     def names(self) -> list[str]:
         """List all files, sorted, with ``/`` between folders."""
@@ -41,7 +41,7 @@ class Files(Protocol):
     def __contains__(self, name: str) -> bool: ...
 
     def read(self, name: str, most: int = -1) -> bytes:
-        """Read one file, or its first bytes. Raises ImageError where there is none of that name."""
+        """Read one file, or its first bytes. Raise ImageError if there is no such file."""
 
 
 class FolderFiles:
@@ -52,17 +52,17 @@ class FolderFiles:
         self.passed: dict[str, int] = {}
 
     def names(self) -> list[str]:
-        """List all files that are not hidden, sorted; links are followed, but not in a ring."""
+        """List all files that are not hidden, sorted; links are followed, but not in circles."""
         return names_under(self.where)
 
     def left_out(self) -> Counter[str]:
-        """Count what is hidden, leads nowhere or is no file."""
+        """Count hidden files, broken links and special files."""
         counts = Counter[str]()
         names_under(self.where, counts)
         return counts
 
     def __contains__(self, name: str) -> bool:
-        # os.path's, which takes a name that is too long, or holds a NUL, for one that is not there
+        # os.path.isfile returns False for a name that is too long or holds a NUL
         return not climbs(name) and os.path.isfile(self.where / name)  # noqa: PTH113
 
     def read(self, name: str, most: int = -1) -> bytes:
@@ -77,7 +77,7 @@ class FolderFiles:
 
 
 class JoinedFiles:
-    """Several sources read as one, e.g. the archives a data set comes in; the first has its way."""
+    """Several sources read as one, e.g. a data set's archives; on a name clash the first wins."""
 
     def __init__(self, where: Path, parts: Sequence[Files]) -> None:
         self.where = where
@@ -89,7 +89,7 @@ class JoinedFiles:
         return sorted({name for part in self._parts for name in part.names()})
 
     def left_out(self) -> Counter[str]:
-        """Count what the parts do not list, by reason."""
+        """Count the files that the parts do not list, by reason."""
         return sum((part.left_out() for part in self._parts), Counter())
 
     def __contains__(self, name: str) -> bool:
@@ -100,7 +100,7 @@ class JoinedFiles:
         for part in self._parts:
             if name in part:
                 return part.read(name, most)
-        raise ImageError(f"{self.where}: has no '{name}', nor have the archives in it.")
+        raise ImageError(f"{self.where}: has no '{name}', and neither have its archives.")
 
 
 @contextmanager
@@ -111,9 +111,9 @@ def open_folder_of(
     spool: Path | None = None,
     limits: Limits | None = None,
 ) -> Iterator[Files]:
-    """Open a folder together with those of the named archives that lie in it.
+    """Open a folder together with those of the named archives that are in it.
 
-    ``checksums`` of these, ``sha256:...`` or ``md5:...``, are checked where they are known.
+    Known ``checksums`` of these (``sha256:...`` or ``md5:...``) are checked.
 
     Raises
     ------
@@ -145,19 +145,19 @@ def open_files(
     where
         The archive or the folder.
     url
-        Where the archive is to be had, for the message that says it is missing.
+        Download address of the archive, for the error message if it is missing.
     md5
-        Checksum of the archive; a folder has none and is taken as it is.
+        Checksum of the archive; not used for a folder.
     spool
-        Folder for the unpacked temporary file; none: the system's.
+        Folder for the unpacked temporary file; default: the system's.
     limits
-        What the archive may unpack to.
+        How much the archive may unpack to.
 
     Raises
     ------
     ImageError
-        The archive is missing, another one, truncated, too large, or holds a member that would
-        leave the folder it is unpacked in.
+        The archive is missing, has another checksum, is truncated or too large, or has a member
+        whose path leaves the folder.
     """
     limits = limits or Limits()
     if where.is_dir():
@@ -183,18 +183,18 @@ def open_files(
 
 
 def check_whole(where: Path) -> None:
-    """Read an archive to its end, however much it unpacks to; nothing is written.
+    """Read a complete archive, however much it unpacks to; nothing is written.
 
     Raises
     ------
     ImageError
-        It is truncated, damaged, no archive, or packed as only a bomb is.
+        It is truncated, damaged, no archive, or a decompression bomb.
     """
     if _is_zip(where):
         with closing(ZipFiles(where, Limits(sys.maxsize, sys.maxsize))) as files:
             files.check()
     elif (unpack := unpacker_of(where)) is not None:
-        # what ends a stream of these tells that it is whole, whatever is in it
+        # such a stream ends with a checksum, so its content need not be read
         with Path(os.devnull).open("wb") as nowhere:
             unpack_to(where, unpack, nowhere, Limits(total=sys.maxsize))
     else:
@@ -208,18 +208,18 @@ def _is_zip(where: Path) -> bool:
 
 
 def _missing(where: Path, url: str | None, md5: str | None) -> str:
-    source = f" It is to be had at {url}{f' (md5 {md5})' if md5 else ''}." if url else ""
+    source = f" Download address: {url}{f' (md5 {md5})' if md5 else ''}." if url else ""
     return (
-        f"{where}: no archive and no folder there (looked in {where.absolute().parent}).{source} "
-        "Fix: put it there, or name the folder it lies in: --config data_root=FOLDER"
+        f"{where}: there is no archive and no folder (in {where.absolute().parent}).{source} "
+        "Fix: put it there, or name the folder that holds it: --config data_root=FOLDER"
     )
 
 
 def _check(where: Path, url: str | None, expected: str | None) -> None:
-    """Refuse an archive of another checksum than the expected one, if that is known."""
+    """Raise an error if the archive does not have the expected checksum."""
     if expected and (found := differs(where, expected)):
         again = f" from {url}" if url else ""
         raise ImageError(
             f"{where}: its checksum is {found}, expected {expected}: truncated, or another "
-            f"archive. Fix: fetch it again{again}, or mend 'md5' or 'files' in the settings."
+            f"archive. Fix: download it again{again}, or correct 'md5' or 'files' in the settings."
         )

@@ -1,4 +1,4 @@
-"""From whatever a picture's file holds to 8 bits of red, green and blue; nothing is cut off."""
+"""Conversion of pictures of any mode to 8 bits of red, green and blue."""
 
 import logging
 from collections import Counter
@@ -14,28 +14,28 @@ from kc.errors import ImageError
 LOG = logging.getLogger(__name__)
 
 DEEP = ("I;16", "I;16L", "I;16B", "I;16N")
-"""Grey of 16 bits: of microscopes, X-ray and depth cameras."""
+"""Pillow's modes of 16-bit grey (microscopes, X-ray, depth cameras)."""
 DIM = 2**13
-"""Of 65535; what is brightest is below it in pictures of 12 bits."""
+"""A 16-bit picture whose values are all below this probably has 12 bits."""
 MOVING = ("GIF", "PNG", "WEBP", "TIFF")
-"""Formats of several frames; those of a JPEG are previews of the camera's."""
+"""Formats with several frames; the further frames of a JPEG are previews."""
 RANGELESS = ("I", "F")
-"""Numbers whose black and white the file does not tell."""
+"""Modes of numbers for which the file does not define black and white."""
 ROTATION = 0x0112
-"""EXIF's tag of how a picture is to be turned; 1: not at all."""
+"""EXIF tag of the orientation of a picture; 1: not turned."""
 ODDITIES = {
     "deep": "grey of 16 bits, whose range 0 to 65535 became 0 to 255",
-    "dim": "grey of 16 bits and nothing brighter than an eighth of white, as cameras of 12 bits "
-    "give it: few of the 256 greys are left; scale such pictures to 0 to 65535 yourself",
-    "transparent": "transparent pixels, laid on white",
-    "moving": "several frames or pages, of which the first is taken",
+    "dim": "grey of 16 bits and no value above an eighth of white, as from cameras of 12 bits: few "
+    "of the 256 greys are left; scale such pictures to 0 to 65535 yourself",
+    "transparent": "transparent pixels, which became white",
+    "moving": "several frames or pages, of which the first is used",
     "turned": "an EXIF rotation, which is not applied (torchvision applies none either)",
 }
-"""What is said, once a store, of pictures that are not taken as they are."""
+"""Log text, once a store, for each kind of picture that was changed."""
 
 
 class Rgb(NamedTuple):
-    """A picture of 8 bits a colour, and what was done to it."""
+    """A picture of 8 bits per colour, and what was done to it."""
 
     picture: Image.Image
     told: tuple[str, ...]
@@ -43,27 +43,27 @@ class Rgb(NamedTuple):
 
 
 def as_rgb(picture: Image.Image) -> Rgb:
-    """Bring a picture to RGB: 16 bits scaled, transparency laid on white.
+    """Convert a picture to RGB: scale 16 bits to 8, put transparency on white.
 
     Raises
     ------
     ImageError
-        Whole numbers of 32 bits, or fractions: no file says which of them is white. Colours that
-        Pillow cannot bring to RGB.
+        The picture has 32-bit integers or floats, whose white is not defined, or colours that
+        Pillow cannot convert to RGB.
     """
     told = []
-    # what a camera wrote beside the picture may be damaged where the picture is not
+    # damaged metadata does not matter if the picture itself can be read
     with suppress(Exception):
         told += ["turned"] if picture.getexif().get(ROTATION, 1) != 1 else []
     try:
         converted = _converted(picture)
     except ValueError as error:
         raise ImageError(
-            f"has colours of mode {picture.mode}, which do not become RGB ({error}). Fix: save it "
-            "in RGB"
+            f"has colours of mode {picture.mode}, which Pillow cannot convert to RGB "
+            f"({error}). Fix: save it in RGB"
         ) from error
     told += converted.told
-    # last, and of a picture that is done with: to look for a second frame is to leave the first
+    # last, because looking for a second frame moves on from the first
     with suppress(Exception):
         if picture.format in MOVING and getattr(picture, "is_animated", False):
             told.append("moving")
@@ -79,10 +79,10 @@ def _converted(picture: Image.Image) -> Rgb:
         dim = 0 < values.max() < DIM
         return Rgb(grey.convert("RGB"), ("deep", "dim") if dim else ("deep",))
     if picture.mode in RANGELESS:
-        numbers = "fractions" if picture.mode == "F" else "whole numbers of 32 bits"
+        numbers = "floats" if picture.mode == "F" else "integers of 32 bits"
         raise ImageError(
-            f"holds {numbers} (mode {picture.mode}), and does not say which is white; expected 8 "
-            "or 16 bits. Fix: save it as one of these"
+            f"holds {numbers} (mode {picture.mode}), whose white is not defined; expected 8 "
+            "or 16 bits. Fix: save it with 8 or 16 bits"
         )
     if picture.has_transparency_data:
         drawn = picture.convert("RGBA")
@@ -94,6 +94,6 @@ def _converted(picture: Image.Image) -> Rgb:
 
 
 def say(where: object, told: Iterable[str]) -> None:
-    """Log how many pictures were not taken as they are."""
+    """Log how many pictures were changed, by reason."""
     for oddity, count in sorted(Counter(told).items()):
         LOG.warning("%s: %d pictures have %s", where, count, ODDITIES[oddity])

@@ -1,9 +1,9 @@
 """Reader of CUB-200-2011's official layout (Wah et al., 2011).
 
 Five lists (``images.txt``, ``image_class_labels.txt``, ``bounding_boxes.txt``,
-``train_test_split.txt``, ``classes.txt``), one line an image or class, led by its number. Numbers
-may have gaps. Pictures lie in ``images/``; masks, a separate official download, in
-``segmentations/`` beside ``images/`` or beside ``CUB_200_2011/``.
+``train_test_split.txt``, ``classes.txt``) have one line per image or class, which starts with its
+number. Numbers may have gaps. Pictures are in ``images/``; masks, a separate official download,
+in ``segmentations/`` next to ``images/`` or next to ``CUB_200_2011/``.
 """
 
 from collections import Counter
@@ -12,14 +12,13 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from kc.datasets.archive import Files
-from kc.datasets.members import climbs
-from kc.datasets.samples import Box, Sample
+from kc.datasets.samples import Box, Sample, listed_file
 from kc.errors import ImageError
 from kc.names import Subset
 from kc.settings.dataset import Dataset
 
 ARCHIVES = ("CUB_200_2011.tgz", "segmentations.tgz")
-"""The two official downloads; the lists and pictures, and the masks."""
+"""The two official downloads: lists and pictures; masks."""
 ROOTS = ("CUB_200_2011/", "")
 LISTS = (
     "images.txt",
@@ -29,12 +28,12 @@ LISTS = (
     "classes.txt",
 )
 DIGITS = 18
-"""Of a number; Python refuses to read very many."""
+"""Most digits of a number; Python refuses to read very long ones."""
 _SUBSETS: Mapping[str, Subset] = {"1": "train", "0": "test"}
 
 
 class _Line(NamedTuple):
-    """The rest of a line after its number, and where it stands."""
+    """The rest of a line after its number, and the file and line for messages."""
 
     text: str
     at: str
@@ -46,8 +45,8 @@ def read_cub(files: Files, dataset: Dataset) -> list[Sample]:  # noqa: ARG001, a
     Raises
     ------
     ImageError
-        A list is missing or malformed, lists disagree, an image is listed but absent, a class
-        has no training image.
+        A list is missing or malformed, lists disagree, a listed image is missing, or a class has
+        no training image.
     """
     root = _root(files)
     images, labels, boxes, subsets, classes = (_read_list(files, root + name) for name in LISTS)
@@ -63,7 +62,7 @@ def read_cub(files: Files, dataset: Dataset) -> list[Sample]:  # noqa: ARG001, a
                 class_name=classes[of_class].text,
                 label=order[of_class],
                 subset=_subset(files, subsets[number]),
-                file=_picture(files, root, line),
+                file=listed_file(files, f"{root}images/{line.text}", line.at),
                 box=_box(files, boxes[number]),
                 box_at=boxes[number].at,
                 mask=_mask(files, root, line.text),
@@ -80,22 +79,22 @@ def _root(files: Files) -> str:
         if root + LISTS[0] in files:
             return root
     raise ImageError(
-        f"{files.where}: neither CUB_200_2011/images.txt nor images.txt is in it: "
+        f"{files.where}: it has neither CUB_200_2011/images.txt nor images.txt: "
         "not the layout of CUB-200-2011. Fix: point 'archive' at the official archive, or at the "
         "folder that holds images.txt."
     )
 
 
 def _read_list(files: Files, name: str) -> dict[int, _Line]:
-    """Read ``number rest`` lines; empty ones are passed over."""
+    """Read ``number rest`` lines; empty lines are skipped."""
     if name not in files:
-        raise ImageError(f"{files.where}: '{name}' is missing. Fix: fetch the whole archive.")
+        raise ImageError(f"{files.where}: '{name}' is missing. Fix: download the complete archive.")
     try:
         text = files.read(name).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ImageError(
             f"{files.where}: {name} is not UTF-8 text ({error}). "
-            "Fix: fetch the official archive, or save the list as UTF-8."
+            "Fix: download the official archive, or save the list as UTF-8."
         ) from error
     lines: dict[int, _Line] = {}
     for count, line in enumerate(text.splitlines(), 1):
@@ -106,10 +105,12 @@ def _read_list(files: Files, name: str) -> dict[int, _Line]:
         if not _is_number(number) or not rest.strip():
             raise _malformed(files, at, line, "a number, a space and a value")
         if int(number) in lines:
-            raise _malformed(files, at, line, f"number {number} once, it stands above already")
+            raise _malformed(files, at, line, f"number {number} once, but it is a repeat")
         lines[int(number)] = _Line(rest.strip(), at)
     if not lines:
-        raise ImageError(f"{files.where}: {name} lists nothing. Fix: fetch the whole archive.")
+        raise ImageError(
+            f"{files.where}: {name} lists nothing. Fix: download the complete archive."
+        )
     return lines
 
 
@@ -120,7 +121,7 @@ def _is_number(text: str) -> bool:
 def _malformed(files: Files, at: str, got: str, expected: str) -> ImageError:
     return ImageError(
         f"{files.where}: {at}: expected {expected}, got '{got:.200}'. "
-        "Fix: mend the line, or fetch the official archive."
+        "Fix: correct the line, or download the official archive."
     )
 
 
@@ -131,13 +132,13 @@ def _check_same_numbers(
         if number not in lines:
             raise ImageError(
                 f"{files.where}: {line.at}: image {number} ('{line.text}') has no line in {name}. "
-                "Fix: fetch the official archive; its lists name the same images."
+                "Fix: download the official archive; its lists name the same images."
             )
     for number, line in lines.items():
         if number not in images:
             raise ImageError(
                 f"{files.where}: {line.at}: image {number} is not in images.txt. "
-                "Fix: fetch the official archive; its lists name the same images."
+                "Fix: download the official archive; its lists name the same images."
             )
 
 
@@ -164,16 +165,6 @@ def _box(files: Files, line: _Line) -> Box:
     return Box(x, y, x + width, y + height)
 
 
-def _picture(files: Files, root: str, line: _Line) -> str:
-    name = f"{root}images/{line.text}"
-    if climbs(line.text) or name not in files:
-        raise ImageError(
-            f"{files.where}: {line.at}: '{name}' is listed but not there. "
-            "Fix: fetch the archive again, whole."
-        )
-    return name
-
-
 def _mask(files: Files, root: str, image: str) -> str | None:
     inner = PurePosixPath("segmentations", image).with_suffix(".png").as_posix()
     return next((name for name in dict.fromkeys((root + inner, inner)) if name in files), None)
@@ -183,7 +174,9 @@ def _check_unique(files: Files, images: Mapping[int, _Line]) -> None:
     path, count = Counter(line.text for line in images.values()).most_common(1)[0]
     if count > 1:
         second = [line.at for line in images.values() if line.text == path][1]
-        raise ImageError(f"{files.where}: {second}: '{path}' stands in the list {count} times.")
+        raise ImageError(
+            f"{files.where}: {second}: '{path}' is listed {count} times. Fix: keep one of them."
+        )
 
 
 def _check_trained(files: Files, samples: list[Sample], classes: Mapping[int, _Line]) -> None:
@@ -193,6 +186,6 @@ def _check_trained(files: Files, samples: list[Sample], classes: Mapping[int, _L
             line = classes[number]
             raise ImageError(
                 f"{files.where}: {line.at}: class {number} ('{line.text}') has no training image "
-                "in train_test_split.txt. Fix: take it out of the lists, or mark one of its "
-                "images 1."
+                "in train_test_split.txt. Fix: remove it from the lists, or mark one of its "
+                "images with 1."
             )

@@ -1,4 +1,4 @@
-"""From bytes to pixels: decode, crop to the box, resize once."""
+"""Decode pictures and masks, crop them to the box, resize them once."""
 
 from typing import NamedTuple
 
@@ -13,9 +13,9 @@ from kc.datasets.samples import Sample
 from kc.errors import ImageError
 
 OVERHANG = 1.5
-"""How far a box may stick out of its picture and be clamped, px: official boxes do, by rounding."""
+"""How far a box may exceed its picture and be clamped, px: official boxes do, by rounding."""
 MASK_THRESHOLD = 128
-"""Official masks average several drawers: foreground is where half of them say so."""
+"""Official masks average several annotators: foreground is where half of them agree."""
 
 _INDEXED = ("P", "L")
 
@@ -26,9 +26,9 @@ class Pixels(NamedTuple):
     image: NDArray[np.uint8]
     """(3, size, size)"""
     foreground: NDArray[np.bool_] | None
-    """(size, size), where a mask is known"""
+    """(size, size); None if no mask is known"""
     told: tuple[str, ...] = ()
-    """What of the file was not taken as it is (:data:`kc.datasets.colours.ODDITIES`)."""
+    """What was changed (keys of :data:`kc.datasets.colours.ODDITIES`)."""
 
 
 def decode(
@@ -36,16 +36,16 @@ def decode(
 ) -> Pixels:
     """Decode a picture (and mask), crop to the box, resize to ``size`` x ``size``.
 
-    The aspect is not kept [L20, Sec. 4]. Greyscale becomes three equal colours, 16 bits become 8,
-    transparency is laid on white (:mod:`kc.datasets.colours`). The picture is resized bilinearly
-    with antialiasing, the mask by nearest neighbour.
+    The aspect ratio is not kept [L20, Sec. 4]. Greyscale becomes three equal colours, 16 bits
+    become 8, transparency becomes white (:mod:`kc.datasets.colours`). The picture is resized
+    bilinearly with antialiasing, the mask by nearest neighbour.
 
     Parameters
     ----------
     crop
-        Factor by which the box is widened before, see :func:`crop_box`.
+        Factor by which the box is widened first, see :func:`crop_box`.
     box_foreground
-        A sample with a box and no mask has the box for its foreground.
+        Use the box as foreground if a sample has no mask.
 
     Raises
     ------
@@ -64,19 +64,19 @@ def decode(
 
 
 def has_foreground(sample: Sample, box_foreground: bool) -> bool:
-    """Return whether a sample's foreground is known: it has a mask, or else a box that serves."""
+    """Return whether a sample has a mask, or a box that is used instead."""
     return sample.mask is not None or (box_foreground and sample.box is not None)
 
 
 def crop_box(
     sample: Sample, size: tuple[int, int], files: Files, widened: float = 1.0
 ) -> tuple[int, int, int, int]:
-    """Return the box in whole px inside a picture of ``size`` (width, height), 1 px at least.
+    """Return the box in integer px inside a picture of ``size`` (width, height), at least 1 px.
 
     Parameters
     ----------
     widened
-        Factor on its width and height, about its centre; what leaves the picture is cut off.
+        Factor on its width and height about its centre; the result is clipped to the picture.
     """
     width, height = size
     if sample.box is None:
@@ -86,7 +86,7 @@ def crop_box(
         raise ImageError(
             f"{files.where}: {sample.box_at}: the box of '{sample.image_id}' (x {left:g} to "
             f"{right:g}, y {top:g} to {bottom:g}) is outside its picture of {_spell(size)} px. "
-            "Fix: mend the line, or fetch the archive the lists belong to."
+            "Fix: correct the line, or download the archive the lists belong to."
         )
     aside, above = (widened - 1) / 2 * (right - left), (widened - 1) / 2 * (bottom - top)
     x = min(max(round(left - aside), 0), width - 1)
@@ -96,9 +96,9 @@ def crop_box(
 
 
 def _foreground(sample: Sample, size: tuple[int, int], files: Files) -> NDArray[np.bool_]:
-    """Return which pixels of a whole picture of ``size`` are the sample's: by its mask, or its box.
+    """Return the foreground of an uncropped picture of ``size``, from the mask or the box.
 
-    The box is that of :func:`crop_box`, so a crop that is not widened is all foreground.
+    The box is that of :func:`crop_box`, so an unwidened crop is all foreground.
     """
     if sample.mask is None:
         x, y, end_x, end_y = crop_box(sample, size, files)
@@ -109,19 +109,19 @@ def _foreground(sample: Sample, size: tuple[int, int], files: Files) -> NDArray[
     if mask.size != size:
         raise ImageError(
             f"{files.where}: mask '{sample.mask}' has {_spell(mask.size)} px, its picture "
-            f"'{sample.file}' {_spell(size)}. Fix: fetch the masks of this archive."
+            f"'{sample.file}' {_spell(size)}. Fix: download the masks of this archive."
         )
     return _inside(mask, sample, files)
 
 
 def _inside(mask: Image.Image, sample: Sample, files: Files) -> NDArray[np.bool_]:
-    """Return which pixels of the whole mask are the sample's."""
+    """Return the sample's pixels in the uncropped mask."""
     if sample.mask_value is None:
         return np.asarray(as_rgb(mask).picture.convert("L")) >= MASK_THRESHOLD
     if mask.mode not in _INDEXED:
         raise ImageError(
             f"{files.where}: mask '{sample.mask}' is a picture of mode {mask.mode}, expected one "
-            "number a pixel (a PNG with a palette, or grey). Fix: fetch the official masks."
+            "number per pixel (a PNG with a palette, or grey). Fix: download the official masks."
         )
     inside: NDArray[np.bool_] = np.asarray(mask) == sample.mask_value
     return inside
@@ -142,7 +142,7 @@ def _open(name: str, sample: Sample, files: Files) -> Image.Image:
     except ImageError as error:
         raise ImageError(
             f"{files.where}: '{name}' (of image '{sample.image_id}', {len(data):,} bytes) {error}. "
-            "Fix: fetch the archive again, or take the image out of the lists."
+            "Fix: download the archive again, or remove the image from the lists."
         ) from error
 
 

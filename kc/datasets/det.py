@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from kc.datasets.archive import Files
-from kc.datasets.samples import Sample, check_trained, numbered
+from kc.datasets.samples import Sample, check_trained, listed_file, numbered
 from kc.datasets.voc_xml import read_annotation
 from kc.errors import ImageError
 from kc.names import Subset
@@ -23,11 +23,11 @@ _LISTS: Mapping[re.Pattern[str], Subset] = MappingProxyType(
 _LIST_FOLDER = "ImageSets/DET/"
 _SPLITS: Mapping[Subset, str] = MappingProxyType({"train": "train", "test": "val"})
 _WITHOUT = "-1"
-"""Flag of a picture that shows nothing of a class; nothing in it is annotated."""
+"""Flag of a picture that shows no object of the class; it has no annotation."""
 
 
 class _Picture(NamedTuple):
-    """A listed picture, and where it is listed."""
+    """A listed picture, with the file and line for messages."""
 
     image_id: str
     subset: Subset
@@ -35,17 +35,18 @@ class _Picture(NamedTuple):
 
 
 def read_det(files: Files, dataset: Dataset) -> list[Sample]:
-    """Read every object of ``dataset.synsets`` (none: of all) into a sample ``ID#k``.
+    """Read every object of ``dataset.synsets`` (empty: every object) into a sample ``ID#k``.
 
-    k is its place in the annotation, from 0. ``val.txt`` is tested on. Classes are called as
-    ``dataset.synsets`` calls them, else by their synset; labels are alphabetical. Boxes count from
-    0 with the last pixel excluded, as in :func:`kc.datasets.dogs.read_dogs`. There are no masks.
+    k is its index in the annotation, from 0. ``val.txt`` is the test set. ``dataset.synsets``
+    names the classes, by default a class has the name of its synset; labels are alphabetical.
+    Boxes count from 0 and exclude the last pixel, as in :func:`kc.datasets.dogs.read_dogs`. There
+    are no masks.
 
     Raises
     ------
     ImageError
-        A list, picture or annotation is missing or malformed, a picture is trained and tested on,
-        no object is of a listed synset, or a class has no training image.
+        A list, picture or annotation is missing or malformed, a picture is in both subsets, a
+        synset has no object, or a class has no training image.
     """
     names = files.names()
     root = _root(files, names)
@@ -56,7 +57,7 @@ def read_det(files: Files, dataset: Dataset) -> list[Sample]:
     if absent:
         raise ImageError(
             f"{files.where}: no listed picture has an object of {', '.join(absent)}. "
-            "Fix: take what the data set does not have out of the data set's 'synsets'."
+            "Fix: remove them from the data set's 'synsets'."
         )
     labels = numbered(found)
     samples = [sample._replace(label=labels[sample.class_name]) for sample in samples]
@@ -71,7 +72,7 @@ def _root(files: Files, names: Sequence[str]) -> str:
     if len(roots) != 1:
         found = f"{len(roots)} of them: {', '.join(roots)}" if roots else "none"
         raise ImageError(
-            f"{files.where}: expected one folder with {last} in it, found {found}: not the layout "
+            f"{files.where}: expected one folder that holds {last}, found {found}: not the layout "
             "of ILSVRC DET. Fix: point 'archive' at the folder that holds Annotations, Data and "
             "ImageSets, or at its archive."
         )
@@ -79,7 +80,7 @@ def _root(files: Files, names: Sequence[str]) -> str:
 
 
 def _listed(files: Files, names: Sequence[str], root: str) -> list[_Picture]:
-    """Return the pictures with objects; those in the lists of several classes once."""
+    """Return each picture with objects once, although several classes may list it."""
     found: dict[str, _Picture] = {}
     folder = f"{root}{_LIST_FOLDER}"
     inside = [name for name in names if name.startswith(folder)]
@@ -88,25 +89,25 @@ def _listed(files: Files, names: Sequence[str], root: str) -> list[_Picture]:
         if not lists:
             raise ImageError(
                 f"{files.where}: no {subset} list '{folder}{pattern.pattern}'. "
-                "Fix: fetch the whole archive, ImageSets included."
+                "Fix: download the complete archive, ImageSets included."
             )
         for picture in (each for name in lists for each in _lines(files, name, subset)):
             known = found.setdefault(picture.image_id, picture)
             if known.subset != subset:
                 raise ImageError(
-                    f"{files.where}: {picture.at}: '{picture.image_id}' stands already in "
+                    f"{files.where}: {picture.at}: '{picture.image_id}' is already in "
                     f"{known.at}. Fix: keep one of the two."
                 )
         if subset not in {picture.subset for picture in found.values()}:
             raise ImageError(
                 f"{files.where}: no picture with objects in {', '.join(lists)}. "
-                "Fix: fetch the archive again, whole."
+                "Fix: download the archive again."
             )
     return list(found.values())
 
 
 def _lines(files: Files, name: str, subset: Subset) -> Iterator[_Picture]:
-    """Read a list: an id a line, then its number or a flag."""
+    """Read a list: each line has an id, then its number or a flag."""
     lines = files.read(name).decode("utf-8", errors="replace").splitlines()
     for count, line in enumerate(lines, 1):
         image_id, *flag = line.split() or ["", _WITHOUT]
@@ -116,12 +117,7 @@ def _lines(files: Files, name: str, subset: Subset) -> Iterator[_Picture]:
 
 def _samples(files: Files, root: str, picture: _Picture, dataset: Dataset) -> Iterator[Sample]:
     split, image_id = _SPLITS[picture.subset], picture.image_id
-    file = f"{root}Data/DET/{split}/{image_id}.JPEG"
-    if file not in files:
-        raise ImageError(
-            f"{files.where}: {picture.at}: '{file}' is listed but not there. "
-            "Fix: fetch the archive again, whole."
-        )
+    file = listed_file(files, f"{root}Data/DET/{split}/{image_id}.JPEG", picture.at)
     annotation = f"{root}Annotations/DET/{split}/{image_id}.xml"
     for index, each in enumerate(read_annotation(files, annotation, first=0)):
         if not dataset.synsets or each.name in dataset.synsets:

@@ -1,10 +1,9 @@
-"""Public archives over HTTP: gone on with after a cut, checked before they get their name.
+"""Download of public archives over HTTP, resumed after an interruption and checked at the end.
 
-Nothing is ever unpacked here, and nothing is fetched unless the target ``download`` is asked for.
-A password or token in an address is used, and neither shown nor kept.
+Nothing is unpacked here, and nothing is downloaded unless the target ``download`` is requested. A
+password or token in an address is used, but neither shown nor stored.
 """
 
-import errno
 import fcntl
 import json
 import logging
@@ -28,44 +27,44 @@ from kc.plans.commands import command, config_options
 LOG = logging.getLogger(__name__)
 BLOCK = 1 << 16
 TIMEOUT = (20.0, 60.0)
-"""Seconds until a server answers, and between two pieces."""
+"""Longest wait in seconds for an answer, and between two pieces."""
 RETRIED = (408, 425, 429, 500, 502, 503, 504)
 DOWNLOAD = command(
     *("snakemake", "--cores", "1", "download", "--configfile", "workflow/presets/paper.yaml"),
     *config_options({"data_root": "FOLDER"}),
 )
-"""What fetches the archives of the papers; FOLDER is to be filled in."""
+"""Command that downloads the archives of the papers; FOLDER is a placeholder."""
 _LOST = (requests.ConnectionError, requests.Timeout, urllib3.exceptions.HTTPError)
-"""The last one comes from the bytes, which are taken as they are sent."""
+"""The last one is raised while the raw bytes are read."""
 
 
 class Wanted(NamedTuple):
-    """One file to fetch."""
+    """One file to download."""
 
     url: str
     path: Path
     checksum: str | None = None
-    """``sha256:...`` or ``md5:...``; none: that of the file first seen is recorded and kept to."""
+    """``sha256:...`` or ``md5:...``; None: that of the first download is recorded and required."""
 
 
 class _LostError(DownloadError):
-    """The connection broke, or the server asks to come again."""
+    """The connection broke, or the server asks to try again."""
 
 
 def fetch_all(files: Sequence[Wanted], attempts: int = 5, pause: float = 2.0) -> None:
-    """Fetch each file that is not there; check those that are.
+    """Download each missing file; check those that are there.
 
     Parameters
     ----------
     attempts
-        Without progress (64 KiB more than ever before), before it is given up; what came is kept.
+        Attempts without progress (64 KiB more than ever before) before giving up.
     pause
-        Seconds before the second attempt, doubled before each further one.
+        Seconds before the second attempt; doubled for each further one.
 
     Raises
     ------
     DownloadError
-        Nothing to fetch, no answer, no room, or a file that is not the one expected.
+        Nothing to download, no answer, no room, or an unexpected file.
     """
     if not files:
         raise DownloadError(
@@ -76,10 +75,10 @@ def fetch_all(files: Sequence[Wanted], attempts: int = 5, pause: float = 2.0) ->
 
 
 def fetch(wanted: Wanted, attempts: int = 5, pause: float = 2.0) -> None:
-    """Fetch one file, going on where an earlier attempt stopped. See :func:`fetch_all`."""
+    """Download one file, resuming an earlier attempt. See :func:`fetch_all`."""
     path = wanted.path
     if path.is_dir():
-        LOG.info("%s: an extracted folder, left as it is", path)
+        LOG.info("%s: an extracted folder, not changed", path)
         return
     with _disk(path):
         _fetch(wanted, attempts, pause)
@@ -95,22 +94,22 @@ def _fetch(wanted: Wanted, attempts: int, pause: float) -> None:
     if expected and (found := differs(path, expected)):
         raise DownloadError(
             f"{path}: is there already, but its checksum is {found}, expected {expected}. "
-            "It was left as it is. Fix: remove it to have it fetched, or mend the settings."
+            "It was not changed. Fix: remove it to download it again, or correct the settings."
         )
     if not expected and (fault := _fault(path)):
         raise DownloadError(
-            f"{path}: is there already, but {fault}. It was left as it is. Fix: remove it to "
-            "have it fetched, or put the whole file there."
+            f"{path}: is there already, but {fault}. It was not changed. Fix: remove it to "
+            "download it again, or put the complete file there."
         )
-    LOG.info("%s: there already", path)
+    LOG.info("%s: is there already", path)
     if expected is None:
         record_seen(url, path)
 
 
 def _get(wanted: Wanted, expected: str | None, attempts: int, pause: float) -> bool:
-    """Fetch a file that is not there; give False where another process just did.
+    """Download a missing file; return False if another process just did.
 
-    The part is held until the file has its name: a second writer would cut what was checked.
+    The partial file is locked until it is renamed: a second writer would truncate a checked file.
     """
     path = wanted.path
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -134,31 +133,31 @@ def _until_whole(wanted: Wanted, part: Path, file: BinaryIO, attempts: int, paus
             _go_on(url, part, file, checked)
             return
         except (*_LOST, _LostError) as error:
-            # more than ever before: what is thrown away and comes again is none
+            # bytes that were discarded and sent again are no progress
             have = part.stat().st_size
             without_progress = 0 if have >= most + BLOCK else without_progress + 1
             most = max(most, have)
             if without_progress >= attempts:
-                # the first error is left out: its text may hold the address as it was given
+                # without the first error: its text may hold the address with its password
                 raise DownloadError(
                     f"{url}: given up after {attempts} attempts without progress ({error}). "
                     f"{part.stat().st_size:,} bytes are kept in {part}. "
-                    "Fix: run the same command again, it goes on from there."
+                    "Fix: run the same command again, it resumes from there."
                 ) from None
-            LOG.warning("%s", without_secrets(f"{url}: {error}; going on"))
+            LOG.warning("%s", without_secrets(f"{url}: {error}; trying again"))
             time.sleep(pause * 2 ** max(without_progress - 1, 0))
-        # requests lets the ValueErrors of odd passwords and addresses through
+        # requests raises ValueErrors for unusual passwords and addresses
         except (requests.RequestException, ValueError) as error:
             raise DownloadError(
-                f"{url}: cannot be fetched ({type(error).__name__}): no address of http, one that "
-                "leads to none or in a circle, or an answer that makes no sense. Fix: mend the "
-                "data set's 'url' (odd letters of a password are spelled %XX), or fetch the file "
+                f"{url}: cannot be downloaded ({type(error).__name__}): the address is invalid, "
+                "redirects in a circle, or the answer is malformed. Fix: correct the data set's "
+                "'url' (write special characters of a password as %XX), or download the file "
                 f"yourself and put it at {part.with_suffix('')}."
             ) from None
 
 
 def _go_on(url: str, part: Path, file: BinaryIO, checked: bool) -> None:
-    """Ask for what is missing; a server that sends the whole file starts it anew."""
+    """Request the missing bytes; start again if the server sends the complete file."""
     have, validator = part.stat().st_size, _validator(part, url)
     headers = {"Accept-Encoding": "identity"}
     if have and validator:
@@ -169,31 +168,31 @@ def _go_on(url: str, part: Path, file: BinaryIO, checked: bool) -> None:
             return
         if begin is None:
             file.truncate(0)
-            raise _LostError(f"status {answer.status_code}, and not of the bytes asked for")
+            raise _LostError(f"status {answer.status_code}, not for the bytes that were requested")
         if answer.status_code >= 400:
             raise DownloadError(
-                f"{url}: the server answers {answer.status_code} {answer.reason}. Fix: mend the "
-                f"data set's 'url', or fetch the file yourself and put it at {part.with_suffix('')}"
+                f"{url}: the server answers {answer.status_code} {answer.reason}. Fix: correct the "
+                f"data set's 'url', or download it yourself and put it at {part.with_suffix('')}"
             )
         file.truncate(begin)
         if not begin:
             _remember(part, url, answer)
-        # not unpacked, whatever Content-Encoding says: servers call archives so that are packed
+        # not decoded: servers set Content-Encoding for archives that are compressed themselves
         for block in answer.raw.stream(BLOCK, decode_content=False):
             file.write(block)
             file.flush()
         if answer.raw.length_remaining:
             raise _LostError(f"the connection ended after {part.stat().st_size:,} bytes")
-        # nothing but the file itself tells then whether it came whole
-        untold = answer.raw.length_remaining is None and not answer.raw.chunked
-        if untold and not checked and (fault := _fault(part)):
-            raise _LostError(f"its length was not told, and what came is no whole file: {fault}")
+        # then only the file itself shows whether it is complete
+        unknown = answer.raw.length_remaining is None and not answer.raw.chunked
+        if unknown and not checked and (fault := _fault(part)):
+            raise _LostError(f"its length is unknown, and the file is not complete: {fault}")
 
 
 def _begin(answer: requests.Response, have: int, validator: str | None) -> int | None:
-    """Return the place an answer's first byte belongs to; none: come again, from the start.
+    """Return the position of an answer's first byte in the file; None: start again from 0.
 
-    ``validator``: tag that a piece has to have, where no checksum will tell what it was a piece of.
+    ``validator`` is the tag that a piece must have if there is no checksum to check the file by.
     """
     if answer.status_code == 206:
         there = answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")
@@ -212,23 +211,23 @@ def _state(part: Path) -> Path:
 
 
 def _refuse_others_files(part: Path) -> None:
-    """Refuse to write where something lies that is no part of this: a browser's ``.part``, a link.
+    """Refuse to overwrite a file of another program: a browser's ``.part``, a link.
 
-    What is begun here has its state beside it from its first byte on.
+    A download of kc has its state in a second file from the first byte on.
     """
     begun = part.is_file() and part.stat().st_size == 0
     linked = any(file.is_symlink() for file in (part, _state(part)))
     strange = part.exists() and not begun and not _about(part)
     if linked or strange or (_state(part).exists() and not _about(part)):
         raise DownloadError(
-            f"{part}: kc did not begin this download, and would write over it. It was left as it "
-            f"is. Fix: move it (and {_state(part).name}) away, or finish it by hand as "
+            f"{part}: kc did not begin this download and would overwrite it. It was not changed. "
+            f"Fix: move it (and {_state(part).name}) away, or finish it by hand as "
             f"{part.with_suffix('')}."
         )
 
 
 def _about(part: Path) -> dict[str, Any]:
-    """Read what is kept of a part; one that is damaged is still ours, and of no server's file."""
+    """Read the state of a partial download; without an address if it is damaged."""
     try:
         kept = json.loads(_state(part).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -239,7 +238,7 @@ def _about(part: Path) -> dict[str, Any]:
 
 
 def _validator(part: Path, url: str) -> str | None:
-    """Return what tells that the server's file is still the one the part is of."""
+    """Return the tag by which the server can tell whether its file changed."""
     kept = _about(part)
     if kept.get("url") != without_secrets(url):
         return None
@@ -250,14 +249,14 @@ def _validator(part: Path, url: str) -> str | None:
 
 def _remember(part: Path, url: str, answer: requests.Response) -> None:
     tag = answer.headers.get("ETag", "")
-    # a weak tag does not promise the same bytes
+    # a weak tag does not guarantee the same bytes
     strong = tag if tag and not tag.startswith("W/") else answer.headers.get("Last-Modified")
     about = {"url": without_secrets(url), "validator": strong}
     write_whole(_state(part), json.dumps(about).encode())
 
 
 def _accept(url: str, part: Path, path: Path, expected: str | None) -> None:
-    """Rename a complete file to its name, or move a wrong one aside."""
+    """Rename a correct file to its final name, or move a wrong one aside."""
     if expected is not None:
         found = differs(part, expected)
         fault = f"its checksum is {found}, expected {expected}" if found else ""
@@ -269,20 +268,20 @@ def _accept(url: str, part: Path, path: Path, expected: str | None) -> None:
         part.replace(aside)
         _state(part).unlink(missing_ok=True)
         raise DownloadError(
-            f"{url}: not the file that was asked for: {fault}. Nothing of it was unpacked; it was "
-            f"moved to {aside}. Fix: where it is cut, run the same command again; else look "
-            "at it, and mend 'url' or the checksum in the settings."
+            f"{url}: not the file that was requested: {fault}. It was not unpacked, but moved to "
+            f"{aside}. Fix: if it is truncated, run the same command again; else look at it, and "
+            "correct 'url' or the checksum in the settings."
         )
     part.replace(path)
-    # last: without it a whole part would not be known as begun here
+    # last: without it kc would not recognise a complete .part as its own
     _state(part).unlink(missing_ok=True)
-    LOG.info("%s: fetched from %s, %d bytes", path, without_secrets(url), path.stat().st_size)
+    LOG.info("%s: downloaded from %s, %d bytes", path, without_secrets(url), path.stat().st_size)
 
 
 def _fault(path: Path) -> str:
-    """Describe what is wrong with an archive of unknown checksum; empty: it reads to its end.
+    """Describe what is wrong with an archive of unknown checksum; empty: it is complete.
 
-    Once the checksum of one that was cut were kept, the whole one would be refused.
+    If the checksum of a truncated one were recorded, the complete one would be refused later.
     """
     try:
         check_whole(path)
@@ -300,9 +299,9 @@ def _only_writer(part: Path) -> Iterator[BinaryIO]:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise DownloadError(
-                    f"{part}: another process is fetching it. Fix: wait for it to end, or stop it."
+                    f"{part}: another process is downloading it. Fix: wait for it, or stop it."
                 ) from None
-            # one that was renamed between the two is somebody's checked file
+            # renamed between the two calls: it is now a checked file of another process
             if part.exists() and os.path.samestat(part.stat(), os.fstat(file.fileno())):
                 yield file
                 return
@@ -313,12 +312,7 @@ def _disk(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise DownloadError(
-                f"{path}: no space left on the disk. Fix: make room and run the same command "
-                "again, it goes on from there."
-            ) from error
         raise DownloadError(
-            f"{path}: cannot be written or read beside it ({error.strerror}: "
-            f"{error.filename or path}). Fix: another 'data_root', or mend that."
+            f"{path}: cannot be written ({error.strerror}: {error.filename or path}). What came is "
+            "kept. Fix: make room or choose another 'data_root', and run the same command again."
         ) from error

@@ -1,4 +1,4 @@
-"""Checksums of archives of which none was known: that of the file first seen is kept to."""
+"""Trust on first use: checksums of archives whose checksum was not known before."""
 
 import fcntl
 import json
@@ -15,16 +15,16 @@ from kc.files.checksum import PATTERN, checksum_of
 
 LOG = logging.getLogger(__name__)
 SEEN = "checksums.json"
-"""Beside archives without a known checksum: those of the files that came first."""
+"""File next to the archives, with the checksums of their first downloads."""
 
 
 def first_seen(path: Path) -> dict[str, dict[str, str]]:
-    """Read the checksums first seen of the files beside ``path``, by their names.
+    """Read the recorded checksums of the files in the folder of ``path``, by name.
 
     Raises
     ------
     DownloadError
-        The list of them is damaged.
+        The file of checksums is damaged.
     """
     kept = path.with_name(SEEN)
     if not kept.is_file():
@@ -32,33 +32,33 @@ def first_seen(path: Path) -> dict[str, dict[str, str]]:
     try:
         about: dict[str, dict[str, str]] = json.loads(kept.read_text(encoding="utf-8"))
         if not isinstance(about, dict):
-            fault = "no table of names"
+            fault = "not a table of names"
         elif all(re.match(PATTERN, each["checksum"]) for each in about.values()):
             return about
         else:
-            fault = "a checksum is none"
+            fault = "an invalid checksum"
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         fault = repr(error)
-    raise DownloadError(f"{kept}: not readable ({fault}). Fix: mend or remove it.")
+    raise DownloadError(f"{kept}: not readable ({fault}). Fix: correct or remove it.")
 
 
 def record_seen(url: str, path: Path) -> None:
-    """Trust on first use: keep the checksum of what came, for the next time and for others."""
+    """Record the checksum of a file that was downloaded for the first time."""
     kept = path.with_name(SEEN)
     found = {"checksum": checksum_of(path), "url": without_secrets(url)}
     with _alone_in(path.parent):
         about = json.dumps(first_seen(path) | {path.name: found}, indent=2, sort_keys=True)
         write_whole(kept, f"{about}\n".encode())
     LOG.warning(
-        "%s: no checksum of it is known; the first one seen is taken on trust: %s (kept in %s). "
-        "Compare it with somebody else's.",
+        "%s: its checksum is not known in advance; %s is recorded in %s and expected from now on. "
+        "Compare it with another source.",
         *(path, found["checksum"], kept),
     )
 
 
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
-    """Wait for others who add to the folder's list: what they add would be lost."""
+    """Hold the folder's lock, so that no entry of another process is lost."""
     opened = os.open(folder, os.O_RDONLY)
     try:
         with suppress(OSError):  # NFS locks no folders

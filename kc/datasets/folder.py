@@ -1,4 +1,4 @@
-"""Reader of the plainest layout: a folder per class, its name the class's name."""
+"""Reader of the simplest layout: one folder per class, with the name of the class."""
 
 import logging
 from collections import Counter
@@ -13,7 +13,7 @@ import numpy as np
 from kc.datasets.archive import Files
 from kc.datasets.opening import begins_as_picture
 from kc.datasets.samples import Sample, check_trained, numbered
-from kc.errors import ImageError
+from kc.errors import ImageError, printable
 from kc.names import Subset
 from kc.runtime import derive_seed
 from kc.settings.dataset import Dataset
@@ -32,40 +32,40 @@ PARTS: Mapping[str, SplitPart] = MappingProxyType(
         **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
     }
 )
-"""What folders of a split are called, in lower case, and which part of it they are."""
+"""Names of a split's folders, in lower case, and which part each is."""
 
 LOOKED = 20
-"""Files of a foreign suffix whose first bytes are looked at, and suffixes of which any is."""
+"""How many files per unknown suffix, and how many suffixes, are checked by their content."""
 LONGEST = 12
-"""Letters of a suffix that is told: what stands behind a full stop need not be one."""
+"""Longest suffix that a message names: the text after a full stop need not be one."""
 MOST_REASONS = 10
-"""Of what was passed over that are told one by one."""
+"""How many reasons for skipped files a message lists one by one."""
 
 Parts = tuple[str, ...]
-"""A name, folder by folder."""
+"""A name, split at the slashes."""
 
 
 def read_folder(files: Files, dataset: Dataset) -> list[Sample]:
-    """Read all pictures below class folders into samples; what is no picture is passed over.
+    """Read all pictures below class folders into samples; other files are skipped.
 
-    Either ``train/CLASS/...`` and ``test/CLASS/...`` (or ``val/``, which is passed over where
-    there is ``test/`` too; :data:`PARTS` lists other names), or ``CLASS/...``: then
-    ``dataset.test_share`` of each class, drawn by ``dataset.seed`` and the class's name, is tested
-    on. Folders around all of it do not matter.
-    Labels are alphabetical. The whole picture is kept.
+    The layout is either ``train/CLASS/...`` and ``test/CLASS/...`` (or ``val/``, which is skipped
+    if there is ``test/`` too; :data:`PARTS` lists other names), or ``CLASS/...``: then the test
+    set is ``dataset.test_share`` of each class, drawn from ``dataset.seed`` and the class's name.
+    Folders around all of them are ignored. Labels are alphabetical. The picture is not cropped.
 
     Raises
     ------
     ImageError
-        There is no picture, one lies in no class folder, train/ or test/ is missing, stands there
-        under two names or has other folders beside it, a class has no training image.
+        There is no picture, one is in no class folder, train/ or test/ is missing, has two names
+        or is next to other folders, a class has no training image.
     """
     pictures = pictures_in(files, "point 'archive' at the folder that holds one folder per class")
     depth = _common_depth(pictures)
     inner = [picture[depth:] for picture in pictures]
     named = parts_named(files, inner)
     if named is not None:
-        chosen = _given_subsets(files, inner, named)
+        given = given_subsets(files, inner, named)
+        chosen = {parts: (_class_of(files, parts, 1), subset) for parts, subset in given.items()}
     else:
         chosen = _drawn_subsets(files, inner, dataset)
     prefix = pictures[0][:depth]
@@ -90,12 +90,12 @@ def read_folder(files: Files, dataset: Dataset) -> list[Sample]:
 def pictures_in(files: Files, fix: str) -> list[Parts]:
     """List the pictures of a folder or archive by their suffixes.
 
-    What is passed over is counted in ``files.passed``, by its suffix or the reason, and logged.
+    Skipped files are counted in ``files.passed``, by suffix or reason, and logged.
 
     Raises
     ------
     ImageError
-        There is none (ends with ``fix``), or the name of one is no UTF-8.
+        There is none (the message ends with ``fix``), or a name is no UTF-8.
     """
     names = [PurePosixPath(name) for name in files.names()]
     shown = [
@@ -113,14 +113,14 @@ def pictures_in(files: Files, fix: str) -> list[Parts]:
     _check_names(files, pictures)
     if files.passed:
         LOG.warning(
-            "%s: %d pictures; passed over: %s",
+            "%s: %d pictures; skipped: %s",
             *(files.where, len(pictures), spell_passed(files.passed)),
         )
     return pictures
 
 
 def spell_passed(passed: Mapping[str, int]) -> str:
-    """Format counts of what was passed over, the ten largest by name."""
+    """Format the counts of skipped files, the ten largest by name."""
     counts = Counter(passed).most_common()
     told = [f"{count} {reason}" for reason, count in counts[:MOST_REASONS]]
     rest = sum(count for _, count in counts[MOST_REASONS:])
@@ -128,7 +128,7 @@ def spell_passed(passed: Mapping[str, int]) -> str:
 
 
 def _by_suffix(files: Files, others: Sequence[PurePosixPath]) -> Counter[str]:
-    """Count files by suffix; say where pictures are among the first of one."""
+    """Count files by suffix, with a hint if some of them are pictures by content."""
     counts = Counter(name.suffix for name in others)
     looked = Counter[str]()
     seeming = set[str]()
@@ -139,21 +139,14 @@ def _by_suffix(files: Files, others: Sequence[PurePosixPath]) -> Counter[str]:
     hint = " (pictures by their content: give them a suffix that tells so)"
     named = Counter[str]()
     for suffix, count in counts.items():
-        told = "of no suffix" if not suffix else _printable(suffix)
+        told = "of no suffix" if not suffix else printable(suffix)
         told = told if len(told) <= LONGEST else "of a long suffix"
         named[told + (hint if suffix in seeming else "")] += count
     return named
 
 
-def _printable(name: str) -> str:
-    """Escape what cannot be printed, bytes that are no UTF-8 among it."""
-    return "".join(
-        each if each.isprintable() else each.encode("unicode_escape").decode() for each in name
-    )
-
-
 def _check_names(files: Files, pictures: Sequence[Parts]) -> None:
-    """Refuse names that no table, card or page can hold."""
+    """Check that all names can be written as UTF-8."""
     odd = ["/".join(parts) for parts in pictures if not is_text("/".join(parts))]
     if odd:
         raise ImageError(
@@ -164,7 +157,7 @@ def _check_names(files: Files, pictures: Sequence[Parts]) -> None:
 
 
 def is_text(name: str) -> bool:
-    """Return whether a name can be written as UTF-8: of bytes that are none, Python cannot."""
+    """Return whether a name can be written as UTF-8."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -173,7 +166,7 @@ def is_text(name: str) -> bool:
 
 
 def _common_depth(pictures: Sequence[Parts]) -> int:
-    """Count the folders around everything; a lone ``train`` or class folder is not one of them."""
+    """Count the folders around everything; a single ``train`` or class folder is not one."""
     depth = 0
     while (
         all(len(parts) > depth + 2 for parts in pictures)
@@ -185,15 +178,14 @@ def _common_depth(pictures: Sequence[Parts]) -> int:
 
 
 def parts_named(files: Files, inner: Sequence[Parts]) -> dict[str, SplitPart] | None:
-    """Return which part of a split each outer folder is; None: they are no split, but classes.
+    """Return which part of a split each outer folder is; None: they are classes.
 
-    A lone ``train`` may be a class (it is one of VOC's).
+    A single ``train`` may be a class (VOC has one).
 
     Raises
     ------
     ImageError
-        One part under two names; a folder beside train/ that is neither a part nor, by what is in
-        it, another class.
+        A part has two names, or a folder next to train/ is neither a part nor another class.
     """
     within: dict[str, set[str]] = {}
     for parts in inner:
@@ -204,7 +196,7 @@ def parts_named(files: Files, inner: Sequence[Parts]) -> dict[str, SplitPart] | 
         if part in found:
             raise ImageError(
                 f"{files.where}: has {found[part]}/ and {name}/, two names of one part. "
-                "Fix: keep one of them there."
+                "Fix: keep one of them."
             )
         found[part] = name
     others = sorted(set(within) - set(named))
@@ -219,35 +211,28 @@ def parts_named(files: Files, inner: Sequence[Parts]) -> dict[str, SplitPart] | 
         if len(found) > 1:
             beside += f" and {next(found[part] for part in ('test', 'val') if part in found)}/"
         raise ImageError(
-            f"{files.where}: '{(twins or others)[0]}' lies beside {beside}. Expected either these "
-            f"or class folders. Fix: move it away, or call it one of {', '.join(PARTS)}."
+            f"{files.where}: '{(twins or others)[0]}' is next to {beside}. Expected either these "
+            f"or class folders. Fix: move it away, or rename it to one of {', '.join(PARTS)}."
         )
     return None
-
-
-def _given_subsets(
-    files: Files, inner: Sequence[Parts], named: Mapping[str, SplitPart]
-) -> dict[Parts, tuple[str, Subset]]:
-    kept = given_subsets(files, inner, named)
-    return {parts: (_class_of(files, parts, 1), subset) for parts, subset in kept.items()}
 
 
 def given_subsets(
     files: Files, inner: Sequence[Parts], named: Mapping[str, SplitPart]
 ) -> dict[Parts, Subset]:
-    """Return the subset of each picture of a split; validation is passed over beside a test.
+    """Return the subset of each picture of a split; with a test set, validation is skipped.
 
     Raises
     ------
     ImageError
-        One of the two is missing.
+        The training or the test set is missing.
     """
     tested: SplitPart = "test" if "test" in named.values() else "val"
     for needed in ("train", tested):
         if needed not in named.values():
             raise ImageError(
-                f"{files.where}: has {', '.join(sorted(named))}/ but no {needed}/. Fix: give "
-                "train/ and test/ (or val/), or the class folders alone for a drawn split."
+                f"{files.where}: has {', '.join(sorted(named))}/ but no {needed}/. Fix: add "
+                "it, or use the class folders alone for a random split."
             )
     kept: dict[SplitPart, Subset] = {"train": "train", tested: "test"}
     subsets = {name: kept[part] for name, part in named.items() if part in kept}
@@ -271,7 +256,7 @@ def _drawn_subsets(
 
 
 def _tested(count: int, share: float, seed: int) -> set[int]:
-    """Draw the members tested on: one at least where there are two, and never all."""
+    """Draw the members of the test set: at least one if there are two, and never all."""
     tested = min(max(round(count * share), 1), count - 1)
     return set(np.random.default_rng(seed).permutation(count)[:tested].tolist())
 
@@ -279,7 +264,7 @@ def _tested(count: int, share: float, seed: int) -> set[int]:
 def _class_of(files: Files, parts: Parts, level: int) -> str:
     if len(parts) < level + 2:
         raise ImageError(
-            f"{files.where}: '{'/'.join(parts)}' lies in no class folder. "
+            f"{files.where}: '{'/'.join(parts)}' is in no class folder. "
             "Fix: move it into one, or away."
         )
     return parts[level]

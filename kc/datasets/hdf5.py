@@ -1,7 +1,7 @@
-"""HDF5 as others made it: its arrays, and every file that what they hold lies in.
+"""Reader of the arrays of a user's HDF5 file, and of the files that hold their content.
 
-A file of HDF5 can name other files, whose content it then shows as its own. Only virtual data sets
-may do so here, and only with files of HDF5 that lie where the file itself does, or below.
+An HDF5 file can show the content of other files as its own. Here only virtual data sets may do
+so, and only with HDF5 files in the same folder or below.
 """
 
 import importlib
@@ -18,26 +18,26 @@ from kc.errors import FeatureError
 from kc.plans.commands import command
 
 DEPTH = 8
-"""Of virtual data sets of virtual data sets; deeper ones are taken for a ring."""
+"""Most levels of nested virtual data sets; deeper ones are treated as circular."""
 _PREFIX = "HDF5_VDS_PREFIX"
 _COPY = "Fix: copy the array into the file, h5py: file['copy'] = array[:]"
 
 
 class Opened(NamedTuple):
-    """Arrays by name, and the files their content lies in, the one that was named first."""
+    """Arrays by name, and the files that hold their content, the named file first."""
 
     arrays: dict[str, Any]
     files: tuple[Path, ...]
 
 
 def read_hdf5(path: Path, only: str | None = None) -> Opened:
-    """Open the arrays of a file, or the one called ``only``; the others are not looked at then.
+    """Open the arrays of a file, or only the one named ``only``.
 
     Raises
     ------
     FeatureError
-        No HDF5, h5py is not installed; an array whose content lies in a file elsewhere, in one
-        that is not HDF5, missing, or too short: HDF5 reads zeros there.
+        The file is no HDF5, h5py is not installed, or the content of an array is in a file that is
+        in another folder, no HDF5, missing, or too short (HDF5 would read zeros).
     """
     h5py = _h5py(path)
     with _readable(path):
@@ -48,14 +48,14 @@ def read_hdf5(path: Path, only: str | None = None) -> Opened:
             if only is None or f"{only}/".startswith(f"{name}/"):
                 raise FeatureError(
                     f"{path}: '{name}' is a link into another file, '{link.filename}', which kc "
-                    f"does not follow. {_COPY}, or name one that lies here, {path}:NAME"
+                    f"does not follow. {_COPY}, or name an array of this file, {path}:NAME"
                 )
         found = None if only is None else _followed(h5py, file, only)
         if isinstance(found, h5py.Dataset):
             arrays = {str(only): found} if _is_array(found) else {}
         elif isinstance(found, h5py.ExternalLink):
             raise FeatureError(
-                f"{path}: '{only}' leads into another file, '{found.filename}', which kc does not "
+                f"{path}: '{only}' links into another file, '{found.filename}', which kc does not "
                 f"follow. {_COPY}"
             )
         sources = _Sources(h5py, path, real)
@@ -65,7 +65,7 @@ def read_hdf5(path: Path, only: str | None = None) -> Opened:
 
 
 def files_of(path: Path, only: str | None = None) -> list[Path]:
-    """List every file whose content counts: this one, and the sources of its virtual data sets.
+    """List the file itself and the sources of its virtual data sets.
 
     Raises
     ------
@@ -91,17 +91,17 @@ def _readable(path: Path) -> Iterator[None]:
         yield
     except FeatureError:
         raise
-    # whatever a damaged file makes h5py raise
+    # a damaged file makes h5py raise any error
     except Exception as error:
         reason = str(error) or type(error).__name__
         raise FeatureError(
-            f"{path}: not readable as HDF5 ({reason:.300}): damaged, or of another kind. Fix: "
-            "copy or write it again; numpy.save of one array is read too."
+            f"{path}: not readable as HDF5 ({reason:.300}): damaged, or another format. Fix: "
+            "copy or write it again, or save one array with numpy.save."
         ) from error
 
 
 def _listed(h5py: Any, file: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """List the arrays of numbers numpy knows, and the links into other files."""
+    """List the arrays that numpy can read, and the links into other files."""
     arrays: dict[str, Any] = {}
     links: dict[str, Any] = {}
 
@@ -119,7 +119,7 @@ def _listed(h5py: Any, file: Any) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _is_array(item: Any) -> bool:
-    """Return whether numpy has the type, and it a shape; HDF5 has times, which numpy has not."""
+    """Return whether an array has a shape and a type that numpy has, unlike HDF5's times."""
     try:
         np.dtype(item.dtype)
     except TypeError:
@@ -128,9 +128,9 @@ def _is_array(item: Any) -> bool:
 
 
 def _followed(h5py: Any, file: Any, name: str, depth: int = 0) -> Any:
-    """Find what a path leads to, through soft links; None: nothing, or a ring.
+    """Return the object at a path, through soft links; None: there is none, or a circle.
 
-    A link into another file on the way is what is found.
+    A link into another file on the way is returned itself.
     """
     found = file
     for part in name.split("/"):
@@ -150,7 +150,7 @@ def _followed(h5py: Any, file: Any, name: str, depth: int = 0) -> Any:
 
 
 def _chunks_missing(array: Any) -> int:
-    """Count the chunks of an array that are not there; one that is not chunked has none."""
+    """Count the missing chunks of an array; 0 if it is not chunked."""
     if array.chunks is None or not array.size:
         return 0
     whole: int = prod(
@@ -160,7 +160,7 @@ def _chunks_missing(array: Any) -> int:
 
 
 class _Sources:
-    """The files behind the arrays of one file."""
+    """The files that hold the content of one file's arrays."""
 
     def __init__(self, h5py: Any, path: Path, real: Path) -> None:
         self.h5py = h5py
@@ -170,20 +170,26 @@ class _Sources:
         self._shapes: dict[tuple[Path, str], tuple[int, ...]] = {}
 
     def judge(self, file: Path, array: Any, depth: int = 0) -> None:
-        """Refuse an array that shows a file from elsewhere; note the files it may show."""
+        """Refuse an array with content outside the folder; record the files of the others."""
         if array.external:
-            self._refuse(file, array, f"lies in the file '{array.external[0][0]}'")
+            self._refuse(file, array, f"is stored in the file '{array.external[0][0]}'")
         if not array.is_virtual:
             if (missing := _chunks_missing(array)) > 0:
                 raise FeatureError(
                     f"{self.path}: '{array.name.strip('/')}' lacks {missing} of its chunks, which "
-                    f"would be read as {array.fillvalue}. Fix: write it again, whole."
+                    f"would be read as {array.fillvalue}. Fix: write the file again."
                 )
             return
         if depth == DEPTH:
-            self._refuse(file, array, f"is virtual more than {DEPTH} times over, or its own source")
+            self._refuse(
+                file,
+                array,
+                f"is nested more than {DEPTH} virtual data sets deep, or its own source",
+            )
         if os.environ.get(_PREFIX):
-            self._refuse(file, array, f"is virtual, and {_PREFIX} is set, which moves its sources")
+            self._refuse(
+                file, array, f"is virtual, and {_PREFIX} is set, which changes its sources"
+            )
         filled = sum(self._filled(file, array, source, depth) for source in array.virtual_sources())
         if filled < array.size:
             self._refuse(
@@ -191,7 +197,7 @@ class _Sources:
             )
 
     def _filled(self, file: Path, array: Any, source: Any, depth: int) -> int:
-        """Judge one source; give the number of values it fills."""
+        """Check one source; return the number of values it fills."""
         name, inner = source.file_name, source.dset_name
         if "%" in f"{name}{inner}":
             self._refuse(file, array, f"names its sources by a pattern, '{name}' '{inner}'")
@@ -206,22 +212,22 @@ class _Sources:
         return self._selected(file, array, source, self._shapes[real, inner])
 
     def _placed(self, file: Path, array: Any, name: str) -> Path:
-        """Find a source as HDF5 does: where it is said to be, or else beside the file."""
+        """Find a source as HDF5 does: at its path, or else in the folder of the file."""
         given = Path(name)
         if given.is_absolute() and not given.exists():
             given = Path(given.name)
         real = (file.parent / given).resolve()
         if not real.is_relative_to(self.root):
-            self._refuse(file, array, f"has a source elsewhere, '{name}', not below {self.root}")
+            self._refuse(file, array, f"has a source outside {self.root}, '{name}'")
         if not real.is_file():
             self._refuse(file, array, f"has a source that is missing, '{name}'")
         if not self.h5py.is_hdf5(real):
-            self._refuse(file, array, f"has a source that is no HDF5, '{name}'")
+            self._refuse(file, array, f"has a source that is not HDF5, '{name}'")
         self.files[real] = None
         return real
 
     def _found(self, opened: Any, name: str) -> Any:
-        """Find an array by its path; none where a link that is not the file's own is on the way."""
+        """Return an array by its path; None if the path contains a soft or external link."""
         found: Any = opened
         for part in filter(None, name.split("/")):
             link = found.get(part, getlink=True) if isinstance(found, self.h5py.Group) else None
@@ -231,11 +237,11 @@ class _Sources:
         return found if isinstance(found, self.h5py.Dataset) else None
 
     def _selected(self, file: Path, array: Any, source: Any, shape: tuple[int, ...]) -> int:
-        """Return the number of values a source fills, all of which it must have."""
+        """Return the number of values a source fills; refuse a source that has fewer."""
         try:
             count = int(source.vspace.get_select_npoints())
         except RuntimeError:
-            self._refuse(file, array, f"has a source without an end, '{source.file_name}'")
+            self._refuse(file, array, f"has an unlimited source, '{source.file_name}'")
         if source.src_space.get_select_type() == self.h5py.h5s.SEL_ALL:
             enough = int(np.prod(shape)) == count
         else:
@@ -253,5 +259,5 @@ class _Sources:
         inside = "" if file == self.path.resolve() else f"{file.name}, "
         raise FeatureError(
             f"{self.path}: {inside}'{array.name.strip('/')}' {fault}; refused. "
-            f"{_COPY}, or keep the files of a virtual data set in one folder, whole."
+            f"{_COPY}, or keep all files of a virtual data set in one folder."
         )

@@ -1,4 +1,4 @@
-"""Variables of a .mat file, read by another process: a damaged file crashes SciPy's reader."""
+"""Reader of .mat files in a separate process, because a damaged file crashes SciPy."""
 
 import json
 import os
@@ -16,33 +16,33 @@ from kc.datasets import mat_child
 from kc.errors import ImageError
 
 MOST_BYTES = 64 << 20
-"""Of a file; the official lists have 250 kB."""
+"""Largest file that is read; the official lists have 250 kB."""
 SECONDS = 20
-"""What a reader may compute; the official lists take 0.3."""
+"""Processor time of a reader; the official lists take 0.3 s."""
 MEMORY = 2 << 30
-"""What a reader may take, bytes."""
+"""Memory of a reader, bytes."""
 PATIENCE = 120
-"""Until a reader that does not answer is ended, s: libraries may lie on a slow disk."""
-# imported, though run by its path: what is made with it counts its code
+"""Longest wait for a reader, s: libraries may be on a slow disk."""
+# imported, though run by its path, so that product keys include its code
 _CHILD = Path(mat_child.__file__)
 
 
 def read_mat(content: bytes, variables: Sequence[str]) -> list[list[Any]]:
-    """Read variables as flat lists; one that is not there is empty.
+    """Read variables as flat lists; a missing variable is empty.
 
     Raises
     ------
     ImageError
-        Says why nothing could be read; where, the caller knows.
+        The file cannot be read; the caller adds its name.
     """
     if len(content) > MOST_BYTES:
         raise ImageError(f"it has {len(content):,} bytes, more than {MOST_BYTES:,}")
-    # isolated, no module of the working directory is imported; libraries lie where ours do
+    # isolated from the working directory's modules; libraries are in the same folders as ours
     folders = {str(Path(module.__path__[0]).parent) for module in (np, scipy)}
     about = [str(SECONDS), str(MEMORY), ",".join(variables), *sorted(folders)]
     env = os.environ | dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     try:
-        done = subprocess.run(  # noqa: S603, a file of ours, no word of it is a user's
+        done = subprocess.run(  # noqa: S603, no argument comes from a user
             [sys.executable, "-I", str(_CHILD), *about],
             input=content,
             capture_output=True,
@@ -61,7 +61,7 @@ def read_mat(content: bytes, variables: Sequence[str]) -> list[list[Any]]:
 
 
 def _failure(code: int, told: bytes) -> str:
-    """Return why a reader failed: by its signal, or the last line of its traceback."""
+    """Return why a reader failed: its signal, or the last line of its traceback."""
     if code < 0:
         return f"its reader was ended by {signal.Signals(-code).name}"
     lines = told.decode("utf-8", "replace").strip().splitlines()

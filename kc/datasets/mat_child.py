@@ -1,7 +1,7 @@
-"""Read variables of a .mat file from standard input, answer in JSON.
+"""Read variables of a .mat file from standard input and print them as JSON.
 
-:mod:`kc.datasets.mat` runs this file by its path, in a process of its own: a damaged file makes
-SciPy's reader crash, loop, or ask for any memory. So it imports nothing of kc's, and no torch.
+:mod:`kc.datasets.mat` runs this file by its path in a separate process, because a damaged file
+makes SciPy's reader crash, loop, or allocate any memory. It imports nothing of kc, and no torch.
 """
 
 import io
@@ -10,22 +10,22 @@ import resource
 import sys
 
 ROWS = 1 << 20
-"""Of a list; the official ones have 20,580 at most."""
+"""Longest list that is read; the official ones have at most 20,580 rows."""
 
 
 def limit(kind: int, most: int) -> None:
-    """Limit a resource of this process, as far as the system lets it."""
+    """Limit a resource of this process, as far as the system allows."""
     _, hard = resource.getrlimit(kind)
     if hard != resource.RLIM_INFINITY:
         most = min(most, hard)
     try:
         resource.setrlimit(kind, (most, hard))
-    except (OSError, ValueError):  # macOS has no limit of addresses
+    except (OSError, ValueError):  # macOS cannot limit the address space
         return
 
 
 def answer(content: bytes, variables: list[str]) -> str:
-    """Format the variables as lists; what JSON cannot hold, and no list of ours has, is null."""
+    """Format the variables as lists; values that JSON cannot hold become null."""
     import numpy as np
     from scipy.io import loadmat
 
@@ -34,11 +34,9 @@ def answer(content: bytes, variables: list[str]) -> str:
     most = max(values.size for values in lists.values())
     if most > ROWS:
         raise ValueError(f"{most:,} rows, more than {ROWS:,}")
-    return json.dumps({name: values.tolist() for name, values in lists.items()}, default=_null)
-
-
-def _null(_: object) -> None:
-    """Stand for what JSON cannot hold."""
+    return json.dumps(
+        {name: values.tolist() for name, values in lists.items()}, default=lambda _: None
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Members of an archive: their index, which names are safe, and where links lead."""
+"""Index of an archive's members, checks of their names, and the targets of links."""
 
 import posixpath
 from collections import Counter
@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from kc.errors import ImageError
 
 MOST = 1 << 22
-"""Names that links to folders may add: two hundred such links multiply an archive of any size."""
+"""Most names that links to folders may add: they could multiply an archive without limit."""
 NOWHERE = "links that lead to no file of the archive"
 
 
@@ -23,7 +23,7 @@ class Indexed[Member]:
         self._members, self._left_out = members, left_out
 
     def names(self) -> list[str]:
-        """List all files, sorted, with ``/`` between folders; links to others are followed once."""
+        """List all files, sorted, with ``/`` between folders; links are followed once."""
         return sorted(self._members)
 
     def left_out(self) -> Counter[str]:
@@ -40,7 +40,7 @@ class Indexed[Member]:
 
 
 def climbs(name: str) -> bool:
-    """Return whether a name is absolute or leads out of the folder it is taken in."""
+    """Return whether a name is absolute or leaves its folder."""
     path = PurePosixPath(name.replace("\\", "/"))
     return path.is_absolute() or ".." in path.parts or (len(name) > 1 and name[1] == ":")
 
@@ -53,21 +53,21 @@ def plain_name(name: str) -> str:
 def with_links[Member](
     files: Mapping[str, Member], links: Mapping[str, str]
 ) -> tuple[dict[str, Member], Counter[str]]:
-    """Add what symbolic links lead to: a file, or all files below a folder.
+    """Add the targets of symbolic links: a file, or all files below a folder.
 
-    Links are followed once, so none to another link; nothing outside the archive is looked at.
+    Links are followed once, so no link to another link; nothing outside the archive is read.
 
     Parameters
     ----------
     files
-        Members that have bytes, by name.
+        Members with content, by name.
     links
-        Targets, as the links spell them, by the name of the link.
+        Target of each link as written, by the name of the link.
 
     Returns
     -------
     tuple
-        The files, by all their names; counts of the links that were not followed, by reason.
+        Files by name, with the links; counts of links that were not followed, by reason.
     """
     found, left_out = dict(files), Counter[str]()
     within: dict[str, list[str]] = {}

@@ -1,4 +1,4 @@
-"""The one place where a picture's bytes are opened: by a list of formats, whatever its suffix."""
+"""Decoding of a picture's bytes by content, not by suffix, from a fixed list of formats."""
 
 import io
 from pathlib import Path
@@ -8,8 +8,8 @@ from PIL import Image, UnidentifiedImageError
 from kc.errors import ImageError
 
 FORMATS = ("JPEG", "PNG", "BMP", "PPM", "TIFF", "WEBP", "GIF")
-"""Formats that decode within this process and from their own bytes. Pillow knows more, among them
-EPS, which is a program that it hands to Ghostscript."""
+"""Formats that Pillow decodes in this process. It knows more, such as EPS, which is a program that
+it runs in Ghostscript."""
 
 _START = 512
 _PICTURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF87a", b"GIF89a", b"II*\x00", b"MM\x00*")
@@ -37,17 +37,17 @@ _MAGIC = {
     b"MM\x00*": "a damaged TIFF",
     b"BM": "a damaged BMP",
 }
-"""First bytes of what lies about under a picture's name, and what to call it."""
+"""First bytes of other files that have the name of a picture, and what they are."""
 
 
 def open_picture(file: Path | bytes) -> Image.Image:
-    """Decode the picture of a file, or of its bytes; nothing else is read, and nothing is started.
+    """Decode a picture from a file or its bytes, without reading other files or starting programs.
 
     Raises
     ------
     ImageError
-        It is no picture of these formats (says what it is instead, where that shows), damaged, or
-        so large that only a bomb is.
+        It is no picture of these formats (the message names its format if known), damaged, or a
+        decompression bomb.
     """
     data = file if isinstance(file, bytes) else file.read_bytes()
     try:
@@ -55,26 +55,22 @@ def open_picture(file: Path | bytes) -> Image.Image:
         picture.load()
     except UnidentifiedImageError:
         raise ImageError(
-            f"does not decode: it is {really(data)}; expected one of {', '.join(FORMATS)}"
+            f"does not decode: it is {known_as(data) or 'of an unknown format'}; expected one of "
+            f"{', '.join(FORMATS)}"
         ) from None
-    # whatever a broken file makes its decoder raise: struct.error and MemoryError have been seen
+    # a broken file makes its decoder raise any error, e.g. struct.error and MemoryError
     except Exception as error:
         raise ImageError(f"does not decode: {error or type(error).__name__}") from error
     return picture
 
 
 def begins_as_picture(start: bytes) -> bool:
-    """Return whether a file's first 12 bytes are those of a picture; short marks are not asked."""
+    """Return whether a file's first 12 bytes are those of a picture; short ones are not checked."""
     return start.startswith(_PICTURES) or (start[:4] == b"RIFF" and start[8:12] == b"WEBP")
 
 
-def really(data: bytes) -> str:
-    """Name what a file that is no picture of ours is, by its first bytes."""
-    return known_as(data) or "of a format that is not known here"
-
-
 def known_as(data: bytes) -> str | None:
-    """Name what first bytes are known to be of, were it damaged; None: they are not known."""
+    """Return the format of a file by its first bytes; None: it is not known."""
     named = [name for magic, name in _MAGIC.items() if data.startswith(magic)]
     text = data[:_START].lstrip(b"\xef\xbb\xbf \t\r\n")
     if named:

@@ -1,4 +1,4 @@
-"""A tar archive as one names its files and reads them; every member is judged before the first."""
+"""Reader of tar archives; every member is checked before the first is read."""
 
 import tarfile
 from collections import Counter
@@ -14,7 +14,7 @@ _START = 512
 
 
 class TarFiles(Indexed[tarfile.TarInfo]):
-    """A tar archive, indexed and judged once, then read at random."""
+    """A tar archive, indexed and checked once, then read in any order."""
 
     def __init__(self, where: Path, plain: BinaryIO, limits: Limits) -> None:
         self._tar = open_tar(where, plain)
@@ -28,17 +28,17 @@ class TarFiles(Indexed[tarfile.TarInfo]):
 
 
 def open_tar(where: Path, plain: BinaryIO) -> tarfile.TarFile:
-    """Open an unpacked tar and make sure that it ends with its end mark.
+    """Open an unpacked tar and check that it ends with its end mark.
 
     Raises
     ------
     ImageError
-        It is truncated, or no tar: what it is instead is named, where that shows.
+        It is truncated, or no tar; the message names its format if known.
     """
     try:
         tar = tarfile.open(fileobj=plain, mode="r:")  # noqa: SIM115, lives as long as its reader
         tar.getmembers()
-    # what tarfile itself trips over: numbers too large, headers without an end
+    # errors of tarfile itself: numbers too large, endless headers
     except (*BROKEN, ValueError, OverflowError, RecursionError) as error:
         plain.seek(0)
         what = known_as(plain.read(_START))
@@ -52,11 +52,11 @@ def open_tar(where: Path, plain: BinaryIO) -> tarfile.TarFile:
 
 
 def no_archive(where: Path, what: str) -> str:
-    """Word what a file is told by that is no archive but something else."""
+    """Format the error of a file of another known format."""
     return (
         f"{where}: no archive that kc reads, it is {what.removeprefix('a damaged ')}. Expected a "
-        "tar (plain, or packed by gzip, bzip2 or xz), a zip or a folder. Fix: where it was "
-        "fetched, fetch it again; else unpack it, and give the folder."
+        "tar (plain, or packed by gzip, bzip2 or xz), a zip or a folder. Fix: if it was "
+        "downloaded, download it again; else unpack it and give the folder."
     )
 
 
@@ -67,9 +67,9 @@ def _judged_members(
     links: dict[str, str] = {}
     left_out = Counter[str]()
     total = 0
-    # a sparse member promises more than the archive holds
+    # a sparse member claims more bytes than the archive holds
     if any(member.issparse() for member in tar.getmembers()):
-        raise ImageError(f"{where}: holds a file with holes; refused. No picture has any.")
+        raise ImageError(f"{where}: holds a sparse file; refused. Fix: pack it without --sparse.")
     for member in tar.getmembers():
         _judge(where, member)
         if member.size > limits.member:
@@ -83,7 +83,7 @@ def _judged_members(
         if member.isreg():
             members[plain_name(member.name)] = member
         elif member.islnk() and plain_name(member.linkname) in members:
-            # its bytes are those of an earlier member: tar stores what has two names once
+            # a hard link: tar stores the content once, under the first name
             members[plain_name(member.name)] = members[plain_name(member.linkname)]
         elif member.islnk():
             left_out[NOWHERE] += 1
@@ -94,7 +94,7 @@ def _judged_members(
 
 
 def _judge(where: Path, member: tarfile.TarInfo) -> None:
-    """Refuse what tarfile's data filter refuses, and absolute paths, which it would mend."""
+    """Refuse what tarfile's data filter refuses, and absolute paths, which it would change."""
     fault = "its path leaves the folder" if climbs(member.name) else ""
     fault = "its name holds a NUL" if "\0" in f"{member.name}{member.linkname}" else fault
     if not fault:
@@ -105,5 +105,5 @@ def _judge(where: Path, member: tarfile.TarInfo) -> None:
     if fault:
         raise ImageError(
             f"{where}: member '{member.name}' is not safe: {fault}. "
-            "Nothing was read. Fix: fetch the official archive."
+            "Nothing was read. Fix: download the official archive."
         )

@@ -1,4 +1,4 @@
-"""Unpacking a compressed archive, never to more than a limit."""
+"""Decompression of an archive, up to a limit."""
 
 import bz2
 import gzip
@@ -6,6 +6,7 @@ import lzma
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -22,14 +23,14 @@ BROKEN = (EOFError, OSError, zlib.error, lzma.LZMAError, tarfile.TarError)
 
 
 class Limits(NamedTuple):
-    """What an archive may unpack to, bytes. Generous: ten times the largest one known here."""
+    """Limits of unpacked bytes; the total is ten times that of the largest known archive."""
 
     member: int = 1 << 30
     total: int = 32 << 30
     ratio: int = 200
-    """Unpacked bytes a byte of the archive; those of photographs here: 1.5 to 4.8."""
+    """Unpacked bytes per byte of the archive; archives of photographs have 1.5 to 4.8."""
     least: int = 64 << 20
-    """Up to here no ratio is refused: a few small files are mostly padding."""
+    """Up to here any ratio is allowed: a few small files are mostly padding."""
 
     def allowed(self, where: Path) -> int:
         """Return the bytes an archive may unpack to, by its size."""
@@ -37,7 +38,7 @@ class Limits(NamedTuple):
 
 
 def unpacker_of(where: Path) -> Unpacker | None:
-    """Return what unpacks a file, by its first bytes; none: nothing, it is plain."""
+    """Return the decompressor of a file by its first bytes; None: it is not compressed."""
     with where.open("rb") as file:
         start = file.read(8)
     return next((u for magic, u in _UNPACKERS.items() if start.startswith(magic)), None)
@@ -49,7 +50,7 @@ def unpack_to(where: Path, unpack: Unpacker, target: BinaryIO, limits: Limits) -
     Raises
     ------
     ImageError
-        The archive is broken or unpacks to too much, or there is no room for it.
+        The archive is damaged or unpacks to too much, or there is no room for it.
     """
     total, allowed = 0, limits.allowed(where)
     try:
@@ -71,19 +72,15 @@ def unpack_to(where: Path, unpack: Unpacker, target: BinaryIO, limits: Limits) -
 
 def _blocks(where: Path, unpack: Unpacker) -> Iterator[bytes]:
     with unpack(where) as source:
-        while True:
-            try:
-                block = source.read(BLOCK)
-            except BROKEN as error:
-                raise ImageError(truncated(where, error)) from error
-            if not block:
-                return
-            yield block
+        try:
+            yield from iter(partial(source.read, BLOCK), b"")
+        except BROKEN as error:
+            raise ImageError(truncated(where, error)) from error
 
 
 def truncated(where: Path, error: object) -> str:
-    """Word what a broken archive is told by."""
+    """Format the error of a damaged archive."""
     return (
         f"{where}: truncated or no tar archive ({error}). "
-        "Fix: fetch it again, whole; give 'md5' to have it checked."
+        "Fix: download it again; set 'md5' to have it checked."
     )

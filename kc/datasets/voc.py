@@ -1,7 +1,7 @@
 """Reader of Pascal VOC's layout (Everingham et al., 2010), any year.
 
-A picture ``JPEGImages/ID.jpg`` has its objects in ``Annotations/ID.xml``; ``ImageSets/Main/``
-lists the ids of ``train.txt`` and ``val.txt``. Some pictures have masks: in
+The objects of a picture ``JPEGImages/ID.jpg`` are in ``Annotations/ID.xml``; ``train.txt`` and
+``val.txt`` in ``ImageSets/Main/`` list the ids. Some pictures have masks: in
 ``SegmentationObject/ID.png`` a pixel is the number of its object, from 1 in the order of the
 annotation; in ``SegmentationClass/ID.png`` that of its class, from 1 in alphabetical order. 0 is
 background, 255 the undecided rim.
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from kc.datasets.archive import Files
-from kc.datasets.samples import Box, Sample, check_trained, numbered
+from kc.datasets.samples import Box, Sample, check_trained, listed_file, numbered
 from kc.datasets.voc_xml import Annotated, read_annotation
 from kc.errors import ImageError
 from kc.names import Subset
@@ -25,19 +25,19 @@ SUPERCLASSES: Mapping[str, str] = MappingProxyType(
     )
     | {"person": "person"}
 )
-"""The 20 classes, each with the one of VOC's four groups it is in."""
+"""The 20 classes, with VOC's group of each."""
 NAMES = tuple(sorted(SUPERCLASSES))
 _LISTS: Mapping[str, Subset] = MappingProxyType({"train.txt": "train", "val.txt": "test"})
 _LIST_FOLDER = "ImageSets/Main/"
 
 
 def read_voc(files: Files, dataset: Dataset) -> list[Sample]:
-    """Read every object of the listed pictures into a sample ``ID#k``, k its place from 0.
+    """Read every object of the listed pictures into a sample ``ID#k``, k its index from 0.
 
-    Difficult objects are left out unless ``dataset.difficult``. ``val.txt`` is tested on. Labels
-    number the classes that occur, in alphabetical order. A sample's foreground is that very
-    object: its pixels in ``SegmentationObject``, or else those of its class in
-    ``SegmentationClass`` where no other object of the class touches its box.
+    Difficult objects are left out unless ``dataset.difficult``. ``val.txt`` is the test set. Labels
+    number the classes that occur, in alphabetical order. A sample's foreground is its own object:
+    its pixels in ``SegmentationObject``, or else those of its class in ``SegmentationClass`` if no
+    other object of the class touches its box.
 
     Raises
     ------
@@ -48,12 +48,7 @@ def read_voc(files: Files, dataset: Dataset) -> list[Sample]:
     root = _root(files)
     samples: list[Sample] = []
     for image_id, (subset, at) in _listed(files, root).items():
-        picture = f"{root}JPEGImages/{image_id}.jpg"
-        if picture not in files:
-            raise ImageError(
-                f"{files.where}: {at}: '{picture}' is listed but not there. "
-                "Fix: fetch the archive again, whole."
-            )
+        listed_file(files, f"{root}JPEGImages/{image_id}.jpg", at)
         objects = read_annotation(files, f"{root}Annotations/{image_id}.xml", first=1)
         samples += _samples(files, root, image_id, objects, subset, dataset.difficult)
     labels = numbered(sample.class_name for sample in samples)
@@ -63,7 +58,7 @@ def read_voc(files: Files, dataset: Dataset) -> list[Sample]:
 
 
 def _root(files: Files) -> str:
-    """Find the folder of the one year there is."""
+    """Find the folder of the only year in the archive."""
     last = _LIST_FOLDER + "train.txt"
     roots = [name.removesuffix(last) for name in files.names() if f"/{name}".endswith(f"/{last}")]
     if len(roots) > 1:
@@ -73,19 +68,21 @@ def _root(files: Files) -> str:
         )
     if not roots:
         raise ImageError(
-            f"{files.where}: no VOCdevkit/VOC*/{last} in it: not the layout of Pascal VOC. "
+            f"{files.where}: it has no VOCdevkit/VOC*/{last}: not the layout of Pascal VOC. "
             "Fix: point 'archive' at the official training archive, or at the folder VOCdevkit."
         )
     return roots[0]
 
 
 def _listed(files: Files, root: str) -> dict[str, tuple[Subset, str]]:
-    """Return the subset of each listed id, and the line it stands in."""
+    """Return the subset of each listed id, and the file and line that list it."""
     listed: dict[str, tuple[Subset, str]] = {}
     for file, subset in _LISTS.items():
         name = f"{root}{_LIST_FOLDER}{file}"
         if name not in files:
-            raise ImageError(f"{files.where}: '{name}' is missing. Fix: fetch the whole archive.")
+            raise ImageError(
+                f"{files.where}: '{name}' is missing. Fix: download the complete archive."
+            )
         lines = files.read(name).decode("utf-8", errors="replace").splitlines()
         for count, line in enumerate(lines, 1):
             if not line.strip():
@@ -93,13 +90,13 @@ def _listed(files: Files, root: str) -> dict[str, tuple[Subset, str]]:
             image_id, at = line.split()[0], f"{name} line {count}"
             if image_id in listed:
                 raise ImageError(
-                    f"{files.where}: {at}: '{image_id}' stands already in "
+                    f"{files.where}: {at}: '{image_id}' is already in "
                     f"{listed[image_id][1]}. Fix: keep one of the two."
                 )
             listed[image_id] = (subset, at)
         if subset not in {each for each, _ in listed.values()}:
             raise ImageError(
-                f"{files.where}: '{name}' lists nothing. Fix: fetch the archive again."
+                f"{files.where}: '{name}' lists nothing. Fix: download the archive again."
             )
     return listed
 
@@ -116,7 +113,7 @@ def _samples(
         if each.name not in SUPERCLASSES:
             raise ImageError(
                 f"{files.where}: {each.at}: unknown class '{each.name}'; VOC's are "
-                f"{', '.join(NAMES)}. Fix: mend the name, or use the layout 'folder'."
+                f"{', '.join(NAMES)}. Fix: correct the name, or use the layout 'folder'."
             )
         if each.difficult and not difficult:
             continue
@@ -138,7 +135,7 @@ def _samples(
 def _mask(
     files: Files, root: str, image_id: str, objects: Sequence[Annotated], index: int
 ) -> tuple[str, int] | tuple[None, None]:
-    """Find the mask that shows this object and no other of its kind, and the object's value."""
+    """Find the mask in which this object can be told from others of its class, and its value."""
     of_object = f"{root}SegmentationObject/{image_id}.png"
     if of_object in files:
         return of_object, index + 1

@@ -25,19 +25,19 @@ def read_annotation(files: Files, name: str, first: int) -> list[Annotated]:
     Parameters
     ----------
     first
-        How this data set numbers its pixels: 1, from 1 with a box's last pixel in it (VOC), or
-        0, from 0 with its last pixel excluded.
+        How the data set counts pixels: 1 means from 1, a box includes its last pixel (VOC);
+        0 means from 0, a box excludes its last pixel.
 
     Raises
     ------
     ImageError
-        The file is missing, is no XML, has a document type (which could unpack to any size), or
-        an object has no name or no proper box.
+        The file is missing, is no XML, declares a document type (which could expand to any size),
+        or an object has no name or no valid box.
     """
     if name not in files:
         raise ImageError(
-            f"{files.where}: the annotation '{name}' is missing: its picture's objects are not "
-            "known. Fix: fetch the annotations again, whole, or take the picture out of the lists."
+            f"{files.where}: the annotation '{name}' is missing. "
+            "Fix: download the annotations again, or remove the picture from the lists."
         )
     found = enumerate(_parsed(files, name).findall("object"), 1)
     return [_annotated(files, f"{name} object {count}", each, first) for count, each in found]
@@ -45,17 +45,17 @@ def read_annotation(files: Files, name: str, first: int) -> list[Annotated]:
 
 def _parsed(files: Files, name: str) -> ElementTree.Element:
     try:
-        # as text, so that no other encoding can hide a document type from the look below
+        # decoded first, so that no other encoding can hide a document type
         text = files.read(name).decode("utf-8-sig")
         if "<!DOCTYPE" in text or "<!ENTITY" in text:
             raise ImageError(
-                f"{files.where}: '{name}' declares a document type; refused, annotations have "
-                "none. Fix: fetch the official archive."
+                f"{files.where}: '{name}' declares a document type, which annotations do not "
+                "need; refused. Fix: download the official archive."
             )
         return ElementTree.fromstring(text)  # noqa: S314, nothing is declared, so none expands
     except (ElementTree.ParseError, UnicodeDecodeError) as error:
         raise ImageError(
-            f"{files.where}: '{name}' is no XML in UTF-8 ({error}). Fix: fetch the archive again."
+            f"{files.where}: '{name}' is no XML in UTF-8 ({error}). Fix: download it again."
         ) from error
 
 
@@ -71,7 +71,7 @@ def _annotated(files: Files, at: str, element: ElementTree.Element, first: int) 
     if not (name and proper):
         raise ImageError(
             f"{files.where}: {at}: expected a name and a bndbox with xmin < xmax and ymin < ymax "
-            f"in px, got '{name}' and {corners}. Fix: mend it, or fetch the official archive."
+            f"in px, got '{name}' and {corners}. Fix: correct it, or download the official archive."
         )
     box = Box(left - first, top - first, right, bottom)
     return Annotated(name, box, (element.findtext("difficult") or "").strip() == "1", at)

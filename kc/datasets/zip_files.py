@@ -1,4 +1,4 @@
-"""A zip archive as one names its files and reads them; every member is judged before the first."""
+"""Reader of zip archives; every member is checked before the first is read."""
 
 import stat
 import zipfile
@@ -11,14 +11,14 @@ from kc.errors import ImageError
 MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
 """First bytes of a zip, and of an empty one."""
 _FAULTS = (*BROKEN, zipfile.BadZipFile, ValueError, NotImplementedError, RuntimeError)
-"""What zipfile trips over: damage, names in no encoding, kinds of packing it has not."""
+"""Errors of zipfile: damage, names in an unknown encoding, unknown compression."""
 _ENCRYPTED = 0x1
 _LINK = 1 << 12
-"""Bytes that the target of a link may have."""
+"""Most bytes of the target of a link."""
 
 
 class ZipFiles(Indexed[zipfile.ZipInfo]):
-    """A zip archive, indexed and judged once, then read at random where it lies."""
+    """A zip archive, indexed and checked once, then read in any order, in place."""
 
     def __init__(self, where: Path, limits: Limits) -> None:
         self.where = where
@@ -53,8 +53,8 @@ class ZipFiles(Indexed[zipfile.ZipInfo]):
                 return file.read(most)
         except _FAULTS as error:
             raise ImageError(
-                f"{self.where}: '{member.filename}' cannot be unpacked ({error}). Fix: fetch the "
-                "archive again, whole; or unpack it yourself, and give the folder."
+                f"{self.where}: '{member.filename}' cannot be unpacked ({error}). Fix: download "
+                "the archive again, or unpack it yourself and give the folder."
             ) from error
 
     def _judged(self, limits: Limits) -> tuple[dict[str, zipfile.ZipInfo], dict[str, str]]:
@@ -66,7 +66,7 @@ class ZipFiles(Indexed[zipfile.ZipInfo]):
             if climbs(member.filename):
                 raise ImageError(
                     f"{self.where}: member '{member.filename}' is not safe: its path leaves the "
-                    "folder. Nothing was read. Fix: fetch the official archive."
+                    "folder. Nothing was read. Fix: download the official archive."
                 )
             if member.flag_bits & _ENCRYPTED:
                 raise ImageError(
@@ -87,8 +87,8 @@ class ZipFiles(Indexed[zipfile.ZipInfo]):
 
 
 def _cut(where: Path, error: Exception) -> str:
-    """Word what a broken zip is told by."""
+    """Format the error of a damaged zip."""
     return (
-        f"{where}: begins as a zip archive does, but is truncated or damaged ({error}). "
-        "Fix: fetch it again, whole; or unpack it yourself, and give the folder."
+        f"{where}: begins as a zip archive, but is truncated or damaged ({error}). "
+        "Fix: download it again, or unpack it yourself and give the folder."
     )

@@ -1,4 +1,4 @@
-"""From a data set to its image store: one fixed random row order, cropped and resized once."""
+"""Writing of a data set's image store, in a fixed random order, cropped and resized once."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,7 +26,7 @@ from kc.settings.dataset import Dataset
 from kc.store import ArraySpec, Store, StoreContent, StoreWriter, open_store
 
 SHARD_ROWS = 256
-"""Images decoded and held at once; a kill costs at most these."""
+"""Images decoded at a time; an interruption loses at most these."""
 
 
 def build_image_store(
@@ -37,35 +37,35 @@ def build_image_store(
     mend: str = "",
     source: Source | None = None,
 ) -> dict[str, Any]:
-    """Write a data set's image store, going on where an earlier attempt under ``key`` stopped.
+    """Write a data set's image store, resuming an earlier attempt under ``key``.
 
     Parameters
     ----------
     dataset
-        Layout, size, seed; and what to draw where there is no archive.
+        Layout, size, seed; without an archive, also what to draw.
     archive
-        Archive or extracted folder; none: pictures are drawn into ``NAME-source`` beside ``out``.
+        Archive or extracted folder; None: pictures are drawn into ``NAME-source`` next to ``out``.
     out
         The store, ``NAME.zarr``; its manifest is ``NAME.json``.
     key
-        Name of what the store is made from (``kc.provenance.product_key``).
+        Key of the inputs and settings (``kc.provenance.product_key``).
     mend
-        Command that makes the store again, for messages.
+        Command that builds the store again, for messages.
     source
-        The archive under the digest that ``key`` was made with, to be kept in the manifest.
+        The archive with the digest that is part of ``key``, for the manifest.
 
     Returns
     -------
     dict
         The manifest. Arrays: ``image`` (image, channel, y, x) uint8; ``foreground``
-        (image, y, x) bool where any image's is known, all False for the others. Coordinates:
+        (image, y, x) bool if any image has one, all False for images without. Coordinates:
         ``image_id``, ``label``, ``class_name``, ``subset``, ``superclass``, ``has_foreground``.
 
     Raises
     ------
     ImageError
-        Whatever is wrong with the archive, its lists, an image or a mask; or the layout is
-        ``mixture`` (see :func:`kc.images.mixture.build_mixture_store`).
+        The archive, its lists, an image or a mask is invalid, or the layout is ``mixture``
+        (see :func:`kc.images.mixture.build_mixture_store`).
     """
     if dataset.layout not in LAYOUTS:
         raise ImageError(
@@ -96,24 +96,24 @@ def build_image_store(
 
 
 def open_images(path: Path) -> Store:
-    """Open an image store (``.zarr`` or ``.json`` path); its pictures are ``store["image"]``."""
+    """Open an image store by its ``.zarr`` or ``.json``; ``store["image"]`` has its pictures."""
     return open_store(path)
 
 
 def ordered(samples: Sequence[Sample], seed: int) -> list[Sample]:
-    """Put samples into their fixed random order: a function of their ids and the seed only."""
+    """Return samples in the fixed random order that depends only on their ids and the seed."""
     return [samples[index] for index in row_order([sample.image_id for sample in samples], seed)]
 
 
 def row_order(image_ids: Sequence[str], seed: int) -> list[int]:
-    """Return the places of ids in their fixed random order, whatever order they come in."""
+    """Return the indices of ids in the fixed random order, independent of their given order."""
     by_id = sorted(range(len(image_ids)), key=lambda index: image_ids[index])
     rng = np.random.default_rng(derive_seed("rows", seed))
     return [by_id[index] for index in rng.permutation(len(by_id))]
 
 
 def coordinates(samples: Sequence[Sample], box_foreground: bool = False) -> pd.DataFrame:
-    """Return the store's coordinates, one row a sample."""
+    """Return the store's coordinates, one row per sample."""
     known = [has_foreground(sample, box_foreground) for sample in samples]
     return pd.DataFrame(
         {
@@ -150,11 +150,11 @@ def _reader_of(layout: str) -> Reader:
 
 @contextmanager
 def _open_source(dataset: Dataset, archive: Path | None, out: Path) -> Iterator[Files]:
-    # archives a layout is spread over: a folder that holds some of them is read with them
+    # archives of a layout: a folder that holds some of them is read together with them
     known: Sequence[str] = getattr(_code_of(dataset.layout), "ARCHIVES", ())
     if archive is None:
         folder = out.with_name(f"{out.stem}{DRAWN}")
-        # by name: a store of photographs does not count the code of drawn ones
+        # by name, so that the key of a store of photographs does not include drawing code
         import_module(GENERATED).write_generated(dataset.layout, dataset.generated, folder)
         yield FolderFiles(folder)
     elif known and archive.is_dir():

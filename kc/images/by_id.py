@@ -1,4 +1,4 @@
-"""Stored pictures looked up by their ids."""
+"""Look-up of stored pictures by their ids."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ def pictures_by_id(path: Path, ids: Sequence[str]) -> UInt8[np.ndarray, "n 3 y x
     Raises
     ------
     StoreError
-        The store is missing or damaged, or has no picture of that id.
+        The store is missing or damaged, or has no picture of an id.
     """
     store = open_store(path)
     at = {str(image_id): row for row, image_id in enumerate(store.image_ids)}
@@ -24,7 +24,7 @@ def pictures_by_id(path: Path, ids: Sequence[str]) -> UInt8[np.ndarray, "n 3 y x
     if missing:
         raise StoreError(
             f"{path}: no picture '{missing[0]}' among its {len(at)} ({len(missing)} of "
-            f"{len(ids)} are not there). Components and pictures must come from one image store. "
+            f"{len(ids)} are missing). Components and pictures must come from one image store. "
             f"Fix: {store.mend}"
         )
     return store["image"][np.asarray([at[image_id] for image_id in ids], np.int64)]

@@ -1,4 +1,4 @@
-"""Mixtures: the image stores of several data sets copied into one, every image once."""
+"""Mixtures: image stores of several data sets, copied into one store."""
 
 from collections.abc import Mapping, Sequence
 from itertools import batched
@@ -16,11 +16,11 @@ from kc.images import build
 from kc.store import ArraySpec, Store, StoreContent, StoredArray, StoreWriter
 
 HELD = 512 << 20
-"""Bytes gathered at once: all shards of the parts are read once for so much of the mixture."""
+"""Bytes of the mixture gathered at a time; each time all shards of the parts are read once."""
 
 
 class _Origin(NamedTuple):
-    """Where a row of the mixture comes from."""
+    """Part and row from which a row of the mixture is copied."""
 
     part: str
     row: int
@@ -29,26 +29,26 @@ class _Origin(NamedTuple):
 def build_mixture_store(
     parts: Mapping[str, Store], seed: int, out: Path, key: str, mend: str = ""
 ) -> dict[str, Any]:
-    """Write the store of a mixture, going on where an earlier attempt under ``key`` stopped.
+    """Write the store of a mixture, resuming an earlier attempt under ``key``.
 
-    Labels follow each other in the order of the parts, an id becomes ``PART/ID``, and rows are
-    put into one fixed random order, as every image store's are. ``HELD`` bytes are held at a time;
-    a kill costs at most these.
+    Labels are numbered on in the order of the parts, an id becomes ``PART/ID``, and rows are in a
+    fixed random order, as in every image store. ``HELD`` bytes are held at a time; an interruption
+    loses at most these.
 
     Parameters
     ----------
     parts
-        Two or more image stores by name, of one picture size.
+        Two or more image stores by name, with equal picture sizes.
     seed
-        Of the order of the rows.
+        Seed of the order of the rows.
     out, key, mend
         As of :func:`kc.images.build.build_image_store`.
 
     Returns
     -------
     dict
-        The manifest. Arrays and coordinates are those of an image store: ``foreground`` is there
-        where any part has it, all False for the images of the others.
+        The manifest. Arrays and coordinates are those of an image store, with ``foreground`` if
+        any part has it, all False for the images of the others.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def _common_size(parts: Mapping[str, Store]) -> int:
         spelled = ", ".join(f"{name} {size} px" for name, size in sizes.items())
         raise ImageError(
             f"a mixture needs pictures of one size, its parts have: {spelled}. "
-            "Fix: give the parts the same datasets.NAME.size"
+            "Fix: set the same datasets.NAME.size for all"
         )
     return next(iter(sizes.values()))
 
@@ -110,7 +110,7 @@ def _mixed_rows(parts: Mapping[str, Store], seed: int) -> tuple[pd.DataFrame, li
 def _write_shards(
     writer: StoreWriter, parts: Mapping[str, Store], origins: Sequence[_Origin]
 ) -> None:
-    # opened once: a stored array checks each of its shards the first time it is read
+    # opened once, because a stored array checks each of its shards at the first read
     arrays = {
         name: {part: store[name] for part, store in parts.items() if name in store}
         for name in writer.arrays
@@ -135,7 +135,7 @@ def _write_shards(
 def _gather(
     arrays: Mapping[str, StoredArray], origins: Sequence[_Origin], spec: ArraySpec
 ) -> NDArray[Any]:
-    """Collect rows, reading each part's shards once; rows of a part without this array stay 0."""
+    """Collect rows, reading each part's shards once; rows of parts without this array are 0."""
     values = np.zeros((len(origins), *spec.shape[1:]), dtype=spec.dtype)
     for part, array in arrays.items():
         places = [place for place, origin in enumerate(origins) if origin.part == part]

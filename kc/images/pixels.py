@@ -1,4 +1,4 @@
-"""Stored pixels as networks see them."""
+"""Normalisation of stored pixels for networks."""
 
 import torch
 from jaxtyping import Float, UInt8
@@ -15,7 +15,7 @@ def normalise(
     mean: Colours = IMAGENET_MEAN,
     std: Colours = IMAGENET_STD,
 ) -> Float[Tensor, "n 3 h w"]:
-    """Turn stored uint8 pictures into float32 (0 to 1), minus the mean, over the std, by colour."""
+    """Convert uint8 pictures to float32 (0 to 1), subtract the mean, divide by the std."""
     of_mean = torch.tensor(mean, device=images.device).view(1, 3, 1, 1)
     of_std = torch.tensor(std, device=images.device).view(1, 3, 1, 1)
     return (images.to(torch.float32) / 255 - of_mean) / of_std

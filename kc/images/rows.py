@@ -1,4 +1,4 @@
-"""Which rows of a data set: those of a subset, of a superclass."""
+"""Selection of a data set's rows by subset and superclass."""
 
 import numpy as np
 import pandas as pd
@@ -8,7 +8,7 @@ from kc.names import Subset
 
 
 def rows_in(rows: pd.DataFrame, subset: Subset | None, only: str = "") -> Int[np.ndarray, " n"]:
-    """Return the rows of a subset (none: of both) that are of a superclass (empty: of any)."""
+    """Return the rows of a subset (None: both) and of a superclass (empty: any)."""
     chosen = np.ones(len(rows), dtype=bool)
     if subset is not None:
         chosen &= (rows["subset"] == subset).to_numpy()

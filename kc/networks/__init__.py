@@ -1,4 +1,4 @@
-"""Build, train and look inside networks."""
+"""Building, training, tapping and splitting of networks."""
 
 from kc.networks.build import build
 from kc.networks.checkpoint import load_network

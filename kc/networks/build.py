@@ -1,4 +1,4 @@
-"""torchvision's networks, narrowed where asked, with nothing done in place."""
+"""Construction of torchvision's networks, optionally narrowed, without in-place layers."""
 
 import difflib
 from itertools import pairwise
@@ -12,13 +12,13 @@ from kc.errors import NetworkError
 from kc.names import Architecture
 from kc.settings.recipes import Network
 
-# Side of the map the head sees when it is narrowed: torchvision pools up to 7 or 6, which at
-# 64 px only copies values 12 times and makes the head most of the network.
+# Side of the map before a narrowed head: torchvision's 7 or 6 would, at 64 px, only copy values
+# 12 times and make the head most of the network.
 _HEAD_MAP = {"alexnet": 3, "vgg": 2}
 
 
 def build(architecture: str, classes: int, shape: Network, seed: int) -> nn.Module:
-    """Build a network from scratch, the same bits for the same seed.
+    """Build an untrained network; the same seed gives the same bits.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def build(architecture: str, classes: int, shape: Network, seed: int) -> nn.Modu
     shape
         Width, head, dropout; see :class:`kc.settings.recipes.Network`.
     seed
-        Of the initial weights; torch's own generator is left as it was.
+        Seed of the initial weights; torch's own generator is not changed.
     """
     known = get_args(Architecture)
     if architecture not in known:
@@ -53,7 +53,7 @@ def build(architecture: str, classes: int, shape: Network, seed: int) -> nn.Modu
 
 
 def _shape_head(model: nn.Module, architecture: str, shape: Network) -> None:
-    """Shrink the head of a small network: fewer hidden units on a smaller pooled map."""
+    """Shrink the head of a small network to fewer hidden units on a smaller pooled map."""
     if architecture == "alexnet" and shape.small_input:
         first = cast(nn.Conv2d, cast(nn.Sequential, model.features)[0])
         first.stride = (2, 2)
@@ -105,10 +105,10 @@ def _scaled(channels: int, width: float) -> int:
 
 
 def _initialise(module: nn.Conv2d | nn.Linear, architecture: str) -> None:
-    """Draw weights: He's rule at the narrowed size; ResNet's head as its constructor does.
+    """Draw weights by He's rule at the narrowed size; ResNet's head as its constructor does.
 
-    torchvision's own rules for AlexNet (PyTorch's default) and for VGG's head (std 0.01) are made
-    for wide layers: narrowed networks start with a signal that dies on its way up.
+    torchvision's own rules for AlexNet (PyTorch's default) and for VGG's head (standard deviation
+    0.01) suit wide layers: in narrowed networks the signal would vanish.
     """
     if isinstance(module, nn.Linear) and architecture.startswith("resnet"):
         module.reset_parameters()

@@ -1,4 +1,4 @@
-"""Weights and training states on disk, as safetensors: no pickles."""
+"""Weights and training states on disk, as safetensors without pickles."""
 
 import logging
 from collections.abc import Callable
@@ -19,11 +19,11 @@ from kc.store.tensors import read_tensors, write_tensors
 LOG = logging.getLogger(__name__)
 WEIGHTS, HISTORY, STATE = "weights.safetensors", "history.csv", "state.safetensors"
 FILES = (WEIGHTS, HISTORY, STATE)
-"""All that is written into a network's folder, beside its checkpoints."""
+"""All files of a network's folder, apart from its checkpoints."""
 
 
 def save_weights(model: nn.Module, file: Path) -> None:
-    """Write a network's weights and buffers, whole or not at all."""
+    """Write a network's weights and buffers, completely or not at all."""
     write_tensors(file, model.state_dict())
 
 
@@ -40,21 +40,20 @@ def save_state(
 
 
 def load_state(path: Path, model: nn.Module, optimiser: torch.optim.SGD) -> list[dict[str, Any]]:
-    """Put a saved state back and give the history so far; none, or a damaged one: empty."""
+    """Load a saved state; return its history, empty if the state is missing or damaged."""
     if not path.is_file():
         return []
     try:
         tensors, history = read_tensors(path)
     except StoreError as error:
-        LOG.warning("%s; training starts anew", error)
+        LOG.warning("%s; training starts again", error)
         return []
     weights = {n.removeprefix("model."): v for n, v in tensors.items() if n.startswith("model.")}
     model.load_state_dict(weights)
     for name, parameter in model.named_parameters():
         if (momentum := tensors.get(f"momentum.{name}")) is not None:
             optimiser.state[parameter]["momentum_buffer"] = momentum.to(parameter.device)
-    found: list[dict[str, Any]] = history
-    return found
+    return list(history)
 
 
 def load_network(folder: Path) -> nn.Module:
@@ -63,7 +62,7 @@ def load_network(folder: Path) -> nn.Module:
     Raises
     ------
     StoreError
-        It is not finished, or its weights or card are damaged.
+        The network is not finished, or its weights or card are damaged.
     """
     card = read_card(folder, files=[WEIGHTS])
     shape = Network.model_validate(card["shape"])
@@ -73,9 +72,9 @@ def load_network(folder: Path) -> nn.Module:
 
 
 def filled(make: Callable[[], nn.Module], file: Path) -> nn.Module:
-    """Fill a network with the weights and buffers of a file, in eval mode on the CPU.
+    """Build a network with the weights and buffers of a file, in eval mode on the CPU.
 
-    ``make`` builds it without drawing the first weights, which takes a second for a VGG.
+    ``make`` builds it without drawing initial weights, which takes a second for a VGG.
     """
     with torch.device("meta"):
         model = make()
@@ -83,6 +82,6 @@ def filled(make: Callable[[], nn.Module], file: Path) -> nn.Module:
     state = read_state(file)
     model.to_empty(device="cpu")
     load_into(model, state, file)
-    # nothing may stay as the memory was found, not even a counter nobody reads
+    # no tensor may keep uninitialised memory, not even an unused counter
     assert set(model.state_dict()) <= set(state)
     return model.eval()

@@ -1,4 +1,4 @@
-"""The loss a network learns from labels and from a teacher with."""
+"""Loss of a network that learns from labels and from a teacher."""
 
 import torch.nn.functional as F
 from jaxtyping import Float, Int
@@ -12,13 +12,13 @@ def born_again_loss(
     weight: float = 0.5,
     tau: float = 1.0,
 ) -> Float[Tensor, ""]:
-    r"""Cross entropy on labels plus distillation from a teacher [L20, born-again networks].
+    r"""Return the cross entropy on labels plus the distillation loss [L20, born-again networks].
 
     .. math:: \mathrm{CE}(s, y) - w \tau^2 \frac1n \sum_i \sum_c
         \mathrm{softmax}(t_i / \tau)_c \log \mathrm{softmax}(s_i / \tau)_c
 
     The second term is the cross entropy with the teacher, not the Kullback-Leibler divergence:
-    at ``student == teacher`` it is the teacher's entropy (times tau^2), its least value.
+    at ``student == teacher`` it has its minimum, the teacher's entropy (times tau^2).
 
     Parameters
     ----------
@@ -27,9 +27,9 @@ def born_again_loss(
     labels
         True classes.
     weight
-        Of the distillation term.
+        Weight of the distillation term.
     tau
-        Temperature, above 0; tau^2 keeps the gradients' size whatever it is.
+        Temperature, above 0; the factor tau^2 keeps the size of the gradients.
     """
     wanted = F.softmax(teacher.detach() / tau, dim=1)
     distilled = -(wanted * F.log_softmax(student / tau, dim=1)).sum(1).mean()

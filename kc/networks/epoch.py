@@ -1,4 +1,4 @@
-"""One pass over what is learned from: the loop by which all networks and tails are trained."""
+"""One epoch of training: the loop that all networks and tails share."""
 
 from collections.abc import Callable, Sequence, Sized
 from typing import NamedTuple
@@ -9,29 +9,29 @@ from torch import Tensor
 
 
 class Outcome(NamedTuple):
-    """What a network makes of one batch, before its weights are moved."""
+    """Loss and correct images of one batch, before the weights are updated."""
 
     loss: Float[Tensor, ""]
     """Mean over the batch."""
     right: int = 0
-    """Images whose label is the first choice."""
+    """Number of images that are classified correctly."""
 
 
 class Steering(NamedTuple):
-    """What is done about each step of an epoch."""
+    """Functions that are called around each step of an epoch."""
 
     before: Callable[[int], float]
-    """Sees to the learning rate of a step, by its number from 0, and gives it."""
+    """Sets and returns the learning rate of a step, numbered from 0."""
     after: Callable[[], None] = lambda: None
-    """Called when the weights have been moved."""
+    """Called after the weights are updated."""
 
 
 class Epoch(NamedTuple):
-    """What came of one pass; means are over the images seen."""
+    """Results of one epoch; means are over the images seen."""
 
     loss: float
     train_accuracy: float
-    """Percent, while the weights were moving."""
+    """Percent, during the updates of the weights."""
     learning_rate: float
     """Of the last step."""
 
@@ -44,10 +44,9 @@ def run_epoch[Batch: Sized](
     seed: int,
     device: torch.device,
 ) -> Epoch:
-    """Learn from each batch in turn; what is drawn on the way (dropout) comes from the seed.
+    """Train on each batch in turn; random choices (dropout) come from the seed.
 
-    Torch's own generators are left as they were. ``Batch`` says which images: rows, by their
-    number.
+    Torch's own generators are not changed. A ``Batch`` holds the row numbers of its images.
     """
     loss_sum, right, images, rate = 0.0, 0, 0, 0.0
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
@@ -66,7 +65,7 @@ def run_epoch[Batch: Sized](
 
 
 def shuffled_batches(count: int, size: int, generator: torch.Generator) -> list[Tensor]:
-    """Draw an order of rows and cut it into batches; a last one of one row is left out.
+    """Draw an order of rows and split it into batches; a last batch of one row is left out.
 
     It would break batch norm on 1x1 maps.
     """
@@ -75,7 +74,7 @@ def shuffled_batches(count: int, size: int, generator: torch.Generator) -> list[
 
 
 def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> float:
-    """Set one learning rate for all parameters."""
+    """Set one learning rate for all parameters and return it."""
     for group in optimiser.param_groups:
         group["lr"] = rate
     return rate

@@ -1,4 +1,4 @@
-"""ImageNet weights where the user has them: found in torch's cache or given as a file."""
+"""Pretrained weights from torch's cache or a user's file."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from kc.networks.weights import load_into
 
 
 def weights_file(architecture: str, weights: str) -> Path:
-    """Return the file of pretrained weights; nothing is downloaded.
+    """Return the file of pretrained weights without downloading it.
 
     Parameters
     ----------
@@ -22,7 +22,7 @@ def weights_file(architecture: str, weights: str) -> Path:
     Raises
     ------
     NetworkError
-        The file is not there; says how to get it.
+        The file is missing.
     """
     if weights != "imagenet":
         path = Path(weights)
@@ -37,23 +37,23 @@ def weights_file(architecture: str, weights: str) -> Path:
     if not path.is_file():
         raise NetworkError(
             f"networks.{architecture}.weights is 'imagenet', but '{path}' is not there. Fix: "
-            f"fetch {url} into that folder, or set weights: null to train from scratch"
+            f"download {url} into that folder, or set weights: null to train from scratch"
         )
     return path
 
 
 def load_pretrained(model: nn.Module, architecture: str, file: Path) -> list[str]:
-    """Put pretrained weights into a network; the last layer, of other classes, stays as it is.
+    """Load pretrained weights into a network, except into its last layer.
 
     Returns
     -------
     list
-        Names of the tensors that were kept fresh: those of the last linear layer.
+        Names of the tensors that were not loaded: those of the last linear layer.
 
     Raises
     ------
     NetworkError
-        The file is no state dict of this network, at this width
+        The file is no state dict of this network at this width
         (:func:`kc.networks.weights.load_into`).
     """
     last = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)][-1]

@@ -1,8 +1,7 @@
-"""Magnitude pruning: small weights go, and stay gone in retraining.
+"""Magnitude pruning: small weights become 0 and stay 0 in retraining.
 
-What is counted everywhere here are the weights of convolutions and of fully connected (FC)
-layers, the last one included; biases and batch norms (below 1 % of a VGG) are neither counted nor
-pruned.
+All counts here are of the weights of convolutions and of fully connected (FC) layers, including
+the last one; biases and batch norms (below 1 % of a VGG) are neither counted nor pruned.
 """
 
 import math
@@ -17,37 +16,37 @@ from torch.nn.utils import prune
 from kc.errors import NetworkError
 
 TOLERANCE = 1e-4
-"""How far a removed share may be from the one asked for, where one weight is less than that."""
+"""Largest error of the removed share, unless one weight is more than that."""
 
 
 class Multiples(NamedTuple):
-    """A layer loses its weights below this many standard deviations of that layer's weights."""
+    """Thresholds in standard deviations of a layer's weights; smaller weights are removed."""
 
     s_conv: float
-    """Of every convolution."""
+    """Threshold of every convolution."""
     s_fc: float
-    """Of every fully connected layer."""
+    """Threshold of every fully connected layer."""
 
 
 def solve_multiples(model: nn.Module, removed: float) -> Multiples:
     """Find the two multiples that remove a share of all weights, by bisection.
 
-    One share cannot fix two multiples: each group, convolutions and FC layers, is made to lose
-    this same share of its own weights, and so the whole network loses it too. Within a group one
-    multiple serves every layer, so layers lose different shares (Han et al., "Learning both
-    weights and connections", NeurIPS 2015).
+    One share does not determine two multiples, so each group, convolutions and FC layers, loses
+    the same share of its weights, and so does the network. Within a group all layers have the same
+    multiple, so they lose different shares (Han et al., "Learning both weights and connections",
+    NeurIPS 2015).
 
     Parameters
     ----------
     model
-        Is not changed.
+        The network; it is not changed.
     removed
-        Share of the weights to remove, 0 to 1; met to one weight or :data:`TOLERANCE`.
+        Share of the weights to remove, 0 to 1, exact to one weight or :data:`TOLERANCE`.
 
     Raises
     ------
     NetworkError
-        The share is no share, or too many weights are of one size to meet it.
+        The share is not within 0 and 1, or too many weights have the same size to reach it.
     """
     if not 0 <= removed <= 1:
         raise NetworkError(
@@ -61,44 +60,44 @@ def solve_multiples(model: nn.Module, removed: float) -> Multiples:
 def apply_masks(model: nn.Module, s_conv: float, s_fc: float) -> None:
     """Prune in place: weights with \\|w\\| < s std(w of the layer) become 0 and stay 0.
 
-    Each ``weight`` becomes ``weight_orig * weight_mask`` (:mod:`torch.nn.utils.prune`), anew in
-    every forward pass, so no optimiser, momentum or weight decay brings one back. Train on, then
+    Each ``weight`` becomes ``weight_orig * weight_mask`` (:mod:`torch.nn.utils.prune`) in every
+    forward pass, so no optimiser, momentum or weight decay brings one back. After training call
     :func:`bake`; a model with masks can be neither deep-copied nor loaded as a plain one.
 
     Parameters
     ----------
     model
-        Not pruned yet.
+        The network, not pruned yet.
     s_conv, s_fc
         Multiples of the standard deviation (n in the denominator); 0 removes nothing, infinity
-        all.
+        everything.
 
     Raises
     ------
     NetworkError
-        A multiple is negative or not a number, or the model carries masks already.
+        A multiple is negative or not a number, or the model has masks already.
     """
     for name, multiple in (("s_conv", s_conv), ("s_fc", s_fc)):
         if not multiple >= 0:
             raise NetworkError(f"pruning: {name} is {multiple}, expected 0 or more")
     if prune.is_pruned(model):
         raise NetworkError(
-            "pruning: the model carries masks already, and its weights' deviation would be that "
-            "of what is left. Fix: start from the unpruned network, or bake() it first."
+            "pruning: the model has masks already, so the standard deviation would be that of the "
+            "remaining weights. Fix: start from the unpruned network, or bake() it first."
         )
     _mask(_layers(model, nn.Conv2d), s_conv)
     _mask(_layers(model, nn.Linear), s_fc)
 
 
 def bake(model: nn.Module) -> None:
-    """Make the masks' zeros ordinary weights, in place; a plain state dict again."""
+    """Replace the masks by weights that are 0, in place, for a plain state dict."""
     for layer in _layers(model, nn.Conv2d) + _layers(model, nn.Linear):
         if prune.is_pruned(layer):
             prune.remove(layer, "weight")  # type: ignore[no-untyped-call]
 
 
 def removed_share(model: nn.Module) -> float:
-    """Share of the weights of convolutions and FC layers that are exactly 0, 0 to 1."""
+    """Return the share of weights of convolutions and FC layers that are exactly 0, 0 to 1."""
     layers = _layers(model, nn.Conv2d) + _layers(model, nn.Linear)
     zeros = sum(int((layer.weight == 0).sum()) for layer in layers)
     return zeros / sum(layer.weight.numel() for layer in layers)
@@ -115,13 +114,13 @@ def _mask(layers: Sequence[nn.Conv2d | nn.Linear], multiple: float) -> None:
 
 
 def _scores(layer: nn.Conv2d | nn.Linear) -> Float[Tensor, "..."]:
-    """Sizes of a layer's weights, in standard deviations of that layer's weights."""
+    """Return the sizes of a layer's weights in standard deviations of these weights."""
     weight = layer.weight.detach()
     return weight.abs() / weight.std(correction=0)
 
 
 def _kept(scores: Float[Tensor, "..."], multiple: float) -> Bool[Tensor, "..."]:
-    # infinity removes all, even where the deviation is 0 and scores are infinite too
+    # infinity removes all, even if the standard deviation is 0 and scores are infinite too
     return (scores >= multiple) & (multiple != math.inf)
 
 
@@ -142,8 +141,8 @@ def _bisect(layers: Sequence[nn.Conv2d | nn.Linear], removed: float, group: str)
         low, high = (middle, high) if found < wanted else (low, middle)
     if abs(found - wanted) > max(1, TOLERANCE * len(scores)):
         raise NetworkError(
-            f"pruning: no multiple of the deviation removes {removed:.2%} of the {group}' "
-            f"weights; {middle:.6g} removes {found / len(scores):.2%}, because many weights are of "
-            "one size. Fix: prune a trained network that was not pruned before."
+            f"pruning: no multiple of the deviation removes {removed:.2%} of the {group}' weights; "
+            f"{middle:.6g} removes {found / len(scores):.2%}, because many weights have the same "
+            "size. Fix: prune a trained network that was not pruned before."
         )
     return middle

@@ -1,4 +1,4 @@
-"""Tensors of a file of weights, as people keep them: nested, pickled or not; nothing is run."""
+"""Reader of tensors from files of weights, pickled or not, without running code."""
 
 import re
 import warnings
@@ -18,25 +18,24 @@ from kc.errors import NetworkError
 State = dict[str, Tensor]
 
 DEPTH = 8
-"""Dicts within each other; deeper ones are not looked into."""
+"""Most levels of nested dicts that are read."""
 DENSER = 100
-"""How many numbers a sparse tensor may have for each one kept: 99 % zeros."""
+"""Most numbers of a sparse tensor per stored number: 99 % zeros."""
 SMALL = 1 << 20
-"""Bytes up to which a tensor may repeat numbers: masks and grids are kept so."""
+"""Bytes up to which a tensor may repeat stored numbers, as masks and grids do."""
 
 
 def read_state(file: Path) -> State:
-    """Read the tensors of a state dict, from under the keys checkpoints put them.
+    """Read the tensors of a state dict, without the keys that a checkpoint puts around it.
 
-    Nothing in the file is run: pickles are read with ``weights_only=True``. Names of dicts in
-    dicts are joined by a dot, without the keys that all tensors lie under; sparse and quantised
-    tensors become plain ones; names that safetensors keeps as aliases are given their tensor.
+    No code in the file is run: pickles are read with ``weights_only=True``. Keys of nested dicts
+    are joined by a dot, without the keys that all tensors share; sparse and quantised tensors
+    become plain ones; aliases in safetensors get their tensor.
 
     Raises
     ------
     NetworkError
-        The file is missing, is not readable so, holds no tensors, or one whose numbers are not
-        in the file.
+        The file is missing or not readable, holds no tensors, or a tensor without all its numbers.
     """
     if not file.is_file():
         raise NetworkError(f"{file}: no such file; expected weights (.pt, .pth, .th, .safetensors)")
@@ -46,21 +45,21 @@ def read_state(file: Path) -> State:
         keys = ", ".join(map(str, found)) if isinstance(found, Mapping) else ""
         holds = f"the keys {keys}" if keys else type(found).__name__
         raise NetworkError(
-            f"{file}: no tensors by name in it, but {holds:.200}. Fix: save the network's own, "
+            f"{file}: it has no named tensors, but {holds:.200}. Fix: save a state dict, "
             "torch.save(model.state_dict(), FILE)"
         )
     for name, value in tensors.items():
         if fault := _fault(value):
             raise NetworkError(
                 f"{file}: '{name:.200}' of shape {tuple(value.shape)} {fault}; expected a tensor "
-                "whose numbers all lie in the file. Fix: save plain copies, "
+                "whose numbers are all in the file. Fix: save plain copies, "
                 "torch.save({n: v.to_dense().clone() for n, v in model.state_dict().items()}, FILE)"
             )
     return {name: _plain(value) for name, value in tensors.items()}
 
 
 def _by_name(file: Path, found: Any) -> State:
-    """List the tensors of dicts in dicts; each dict once, so that rings end."""
+    """List the tensors of nested dicts; each dict is read once, so that circles end."""
     tensors: dict[tuple[str, ...], Tensor] = {}
     waiting: list[tuple[tuple[str, ...], Any]] = [((), found)]
     seen: set[int] = set()
@@ -76,13 +75,13 @@ def _by_name(file: Path, found: Any) -> State:
         seen.add(id(inner))
         named = {str(key): value for key, value in inner.items()}
         tensors |= {(*path, k): v for k, v in named.items() if isinstance(v, Tensor)}
-        # optimisers keep theirs by number
+        # the state of an optimiser has numbers as keys
         if not any(isinstance(key, int) for key in inner):
             waiting += [((*path, k), v) for k, v in named.items() if isinstance(v, Mapping)]
     if cut and not tensors:
         raise NetworkError(
-            f"{file}: holds dicts in dicts, {DEPTH} deep or without an end. Fix: save the "
-            "network's own, torch.save(model.state_dict(), FILE)"
+            f"{file}: its dicts are nested {DEPTH} deep, or in a circle. Fix: save a state dict, "
+            "torch.save(model.state_dict(), FILE)"
         )
     levels = zip(*(path[:-1] for path in tensors), strict=False)
     shared = sum(1 for _ in takewhile(lambda keys: len(set(keys)) == 1, levels))
@@ -95,22 +94,22 @@ def _read(file: Path) -> Any:
             return _aliased(load_file(file), file)
         _check_unpacked(file)
         with warnings.catch_warnings():
-            # sparse tensors are validated, which torch says; quantised ones are to go
+            # torch warns that sparse tensors are validated and quantised ones are deprecated
             warnings.simplefilter("ignore")
             return torch.load(file, map_location="cpu", weights_only=True)
-    # whatever a broken file makes its readers raise
+    # a broken file makes its readers raise any error
     except Exception as error:
         # torch prints some of it bold
         reason = re.sub(r"\x1b\[\d*m", "", str(error)).strip().partition("\n")[0]
         raise NetworkError(
             f"{file}: not readable as weights ({type(error).__name__}: {reason:.200}). Damaged, or "
-            "it holds Python objects beside tensors, which kc refuses to run. Fix: save tensors "
-            "alone, torch.save(model.state_dict(), FILE)"
+            "it holds Python objects besides tensors, which kc refuses to run. Fix: save only "
+            "tensors, torch.save(model.state_dict(), FILE)"
         ) from error
 
 
 def _aliased(tensors: State, file: Path) -> State:
-    """Add the names that ``safetensors.torch.save_model`` left out: tied tensors are kept once."""
+    """Add the names that ``safetensors.torch.save_model`` omits: it stores tied tensors once."""
     with safe_open(file, "pt") as opened:
         aliases = opened.metadata() or {}
     more = {name: tensors[kept] for name, kept in aliases.items() if kept in tensors}
@@ -118,7 +117,7 @@ def _aliased(tensors: State, file: Path) -> State:
 
 
 def _check_unpacked(file: Path) -> None:
-    """Refuse a zip that unpacks to more than it holds; torch packs nothing, but reads it so."""
+    """Refuse a compressed zip: torch can read one, but never writes one."""
     with file.open("rb") as start:
         if start.read(4) != b"PK\x03\x04":
             return
@@ -130,17 +129,17 @@ def _check_unpacked(file: Path) -> None:
 
 
 def _fault(value: Tensor) -> str:
-    """Return why a tensor cannot be taken; empty: it can."""
+    """Return why a tensor cannot be used; empty if it can."""
     if value.device.type != "cpu":
         return f"has no numbers (it is on the device '{value.device}')"
     asked = value.numel() * value.element_size()
     if value.layout is not torch.strided:
         kept = value._values() if value.layout is torch.sparse_coo else value.values()
         there = DENSER * kept.untyped_storage().nbytes()
-        return f"is sparse and of {asked:,} bytes as a whole" if asked > max(there, SMALL) else ""
+        return f"is sparse and has {asked:,} bytes when dense" if asked > max(there, SMALL) else ""
     there = value.untyped_storage().nbytes()
     if asked > max(there, SMALL):
-        return f"asks for {asked:,} bytes of the {there:,} it has"
+        return f"needs {asked:,} bytes, but has {there:,}"
     return ""
 
 

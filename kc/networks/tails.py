@@ -1,7 +1,7 @@
-"""Train what lies above a tap on fixed features: a network's own, or parts of g(x)."""
+"""Training of a tail (the layers above a tap) on fixed features: a network's own or g(x)."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -24,17 +24,17 @@ BLOCK = 256
 
 @runtime_checkable
 class Features(Protocol):
-    """Features that come batch by batch: held in memory, or made when they are asked for."""
+    """Features that are read in batches: from memory, or computed on demand."""
 
     def __len__(self) -> int:
         """Count the images."""
         ...
 
     def batch(self, rows: np.ndarray) -> Tensor:
-        """Return float32 features (n, ...) of some rows, in the tapped layer's own units.
+        """Return float32 features (n, ...) of some rows, in the units of the tapped layer.
 
-        Made without gradients, but outside :func:`torch.inference_mode`, whose tensors cannot be
-        trained on.
+        They are computed without gradients, but outside :func:`torch.inference_mode`, whose
+        tensors cannot be used in training.
         """
         ...
 
@@ -57,12 +57,12 @@ TailRecipe = Refine | Fresh
 
 
 class TailResult(NamedTuple):
-    """A trained tail and how it got there."""
+    """A trained tail and its history."""
 
     tail: nn.Module
-    """In eval mode, on the device it was trained on; the last epoch's weights."""
+    """In eval mode, on the device of training, with the weights of the last epoch."""
     history: pd.DataFrame
-    """One row an epoch: epoch, loss, train_accuracy (percent), learning_rate."""
+    """One row per epoch: epoch, loss, train_accuracy (percent), learning_rate."""
 
 
 def train_tail(
@@ -73,16 +73,16 @@ def train_tail(
     seed: int,
     device: torch.device,
 ) -> TailResult:
-    """Train a copy of a tail on fixed features; nothing below the tap is touched.
+    """Train a copy of a tail on fixed features; the layers below the tap do not change.
 
-    The number of epochs is fixed and the last epoch is kept. The order of the rows, and dropout,
-    come from the seed alone: tails trained under one seed see the same images in the same batches.
+    The number of epochs is fixed and the last epoch is kept. The order of the rows and dropout
+    depend only on the seed: tails with the same seed see the same images in the same batches.
     Batch norm trains as usual; a last batch of one image is left out, since it would break it.
 
     Raises
     ------
     NetworkError
-        Features, labels and tail do not fit each other, or training diverged.
+        Features, labels and tail do not match, or training diverged.
     """
     check_fit(tail, features, labels)
     model = copy.deepcopy(tail).to(device)
@@ -110,32 +110,17 @@ def train_tail(
     return TailResult(model.eval(), pd.DataFrame(history))
 
 
-def train_tails(
-    tail: nn.Module,
-    features: Mapping[str, Features],
-    labels: Int[Tensor, " n"],
-    recipe: TailRecipe,
-    seed: int,
-    device: torch.device,
-) -> dict[str, TailResult]:
-    """Train one copy of a tail on each set of features: same start, same batches, same dropout."""
-    return {
-        name: train_tail(tail, some, labels, recipe, seed, device)
-        for name, some in features.items()
-    }
-
-
 def held(features: Features) -> HeldFeatures:
-    """Make all features once and keep them, as float32 on the CPU.
+    """Compute all features once and keep them, as float32 on the CPU.
 
-    Worth it wherever they fit: a tail reads them in every epoch, and making partial sums of g(x)
-    costs more than the tail's own pass.
+    Use it if they fit into memory: a tail reads them in every epoch, and computing partial sums of
+    g(x) costs more than the tail's own pass.
     """
     return HeldFeatures(torch.cat([features.batch(rows).cpu() for rows in _blocks(features)]))
 
 
 def predictions(tail: nn.Module, features: Features) -> Int[np.ndarray, " n"]:
-    """Return each image's first choice, in eval mode, on the device the tail lies on."""
+    """Return the predicted class of each image, in eval mode, on the device of the tail."""
     tail.eval()
     device = _device(tail)
     with torch.inference_mode():
@@ -148,21 +133,16 @@ def correct(tail: nn.Module, features: Features, labels: Tensor) -> Bool[np.ndar
     return np.asarray(predictions(tail, features) == labels.cpu().numpy())
 
 
-def tail_accuracy(tail: nn.Module, features: Features, labels: Tensor) -> float:
-    """Share of images whose first choice is their label, in percent."""
-    return float(100 * correct(tail, features, labels).mean())
-
-
 def fresh_tail(tail: nn.Module, seed: int) -> nn.Module:
-    """Copy a tail and draw its weights anew by each module's own rule, e.g. ``nn.Linear``'s.
+    """Copy a tail and draw new weights by each module's own rule, e.g. ``nn.Linear``'s.
 
-    Torch's own generator is left as it was. (For AlexNet these rules are
-    :func:`kc.networks.build`'s; VGGs and ResNets start their convolutions otherwise there.)
+    Torch's own generator is not changed. (:func:`kc.networks.build` uses these rules for AlexNet,
+    but others for the convolutions of VGGs and ResNets.)
 
     Raises
     ------
     NetworkError
-        A module holds parameters but no rule to draw them by.
+        A module has parameters but no rule to draw them.
     """
     fresh = copy.deepcopy(tail)
     with torch.random.fork_rng(devices=[]):
@@ -172,26 +152,28 @@ def fresh_tail(tail: nn.Module, seed: int) -> nn.Module:
                 module.reset_parameters()
             elif any(True for _ in module.parameters(recurse=False)):
                 raise NetworkError(
-                    f"tail: '{name or type(module).__name__}' holds parameters and no "
-                    "reset_parameters() to draw them anew by. Fix: cut the network above it."
+                    f"tail: '{name or type(module).__name__}' has parameters but no "
+                    "reset_parameters() to draw new ones. Fix: cut the network above it."
                 )
     return fresh
 
 
 def subset_head(model: nn.Module, classes: Sequence[int]) -> nn.Module:
-    """Copy a network or tail and keep some classes' rows of its last linear layer, in order.
+    """Copy a network or tail, keeping the rows of some classes in its last linear layer.
 
     Logit i of the copy is logit ``classes[i]`` of the model; see :func:`subset_labels`.
 
     Raises
     ------
     NetworkError
-        There is no linear layer, or a class is unknown or named twice.
+        There is no linear layer, or a class is unknown or repeated.
     """
     smaller = copy.deepcopy(model)
     linears = [module for module in smaller.modules() if isinstance(module, nn.Linear)]
     if not linears:
-        raise NetworkError("subset of classes: the network has no linear layer to take rows of")
+        raise NetworkError(
+            "subset of classes: the network has no linear layer. Fix: use one with nn.Linear"
+        )
     last = linears[-1]
     rows = list(classes)
     if not rows or len(set(rows)) != len(rows) or not set(rows) <= set(range(last.out_features)):
@@ -207,28 +189,26 @@ def subset_head(model: nn.Module, classes: Sequence[int]) -> nn.Module:
 
 
 def subset_labels(labels: Int[Tensor, " n"], classes: Sequence[int]) -> Int[Tensor, " n"]:
-    """Turn classes into the logits of :func:`subset_head`: places in ``classes``."""
+    """Map class labels to the logits of :func:`subset_head`: indices in ``classes``."""
     place = {name: i for i, name in enumerate(classes)}
     strange = sorted(set(labels.tolist()) - set(place))
     if strange:
         raise NetworkError(
             f"subset of classes: labels {strange} are not among the classes kept, {list(classes)}. "
-            "Fix: take the rows of these classes only."
+            "Fix: select only rows of these classes."
         )
     return torch.tensor([place[name] for name in labels.tolist()], dtype=torch.int64)
 
 
 def check_fit(tail: nn.Module, features: Features, labels: Tensor) -> None:
-    """Refuse features or labels a tail cannot be trained on, before anything is spent."""
+    """Check, before training, that a tail can be trained on these features and labels."""
     if len(features) != len(labels) or len(labels) < 2:
         raise NetworkError(
-            f"tail: {len(features)} features and {len(labels)} labels, expected as many of one as "
-            "of the other, and two or more"
+            f"tail: {len(features)} features and {len(labels)} labels, expected equally "
+            "many, and at least two"
         )
     if not any(True for _ in tail.parameters()):
-        raise NetworkError(
-            "tail: there is nothing above the tap to train. Fix: cut at an earlier layer."
-        )
+        raise NetworkError("tail: no parameters are above the tap. Fix: cut at an earlier layer.")
     sample = features.batch(np.arange(2)).to(_device(tail))
     was = tail.training
     try:
@@ -237,7 +217,7 @@ def check_fit(tail: nn.Module, features: Features, labels: Tensor) -> None:
     except RuntimeError as error:
         raise NetworkError(
             f"tail: it cannot take features of shape {tuple(sample.shape[1:])} ({error}). Fix: "
-            "features must have the channels of the layer it was cut at; set networks.*.width so."
+            "features must have the channels of the layer at the cut; set networks.*.width."
         ) from None
     finally:
         tail.train(was)
@@ -259,7 +239,7 @@ def _steering(
     sgd = torch.optim.SGD(
         model.parameters(), lr=recipe.peak_rate, momentum=recipe.momentum, weight_decay=decay
     )
-    # from peak/25 up and down to peak/10^4, as kc.networks.train does
+    # from peak/25 to peak and down to peak/10^4, as kc.networks.train does
     return sgd, OneCycleLR(
         sgd,
         max_lr=recipe.peak_rate,
@@ -281,6 +261,6 @@ def _blocks(features: Features) -> list[np.ndarray]:
 
 
 def _device(tail: nn.Module) -> torch.device:
-    # above the last layer's tap nothing is left but its input
+    # a tail above the last layer has no parameters
     first = next(tail.parameters(), None)
     return torch.device("cpu") if first is None else first.device

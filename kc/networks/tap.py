@@ -1,4 +1,4 @@
-"""Look inside a network by graph node: record features, or cut it into head and tail."""
+"""Recording of features at graph nodes, and cutting of networks into head and tail."""
 
 import difflib
 import inspect
@@ -16,13 +16,13 @@ from torchvision.models.feature_extraction import NodePathTracer
 from kc.errors import NetworkError
 
 Extract = Callable[[Tensor], dict[str, Tensor]]
-"""From normalised pictures to features, by name."""
+"""Function from normalised pictures to features by node."""
 _LEAVES = tuple(v for v in vars(ops).values() if inspect.isclass(v) and issubclass(v, nn.Module))
-"""Not looked into, as torchvision's own extractor does not."""
+"""Modules that are not traced, as in torchvision's own extractor."""
 
 
 class _Tracer(NodePathTracer):  # type: ignore[misc]
-    """Trace a network of pictures alone, and call modules by their own names."""
+    """Tracer of networks with one input, which keeps the names of modules."""
 
     def __init__(self) -> None:
         super().__init__(autowrap_modules=(math, ops), leaf_modules=_LEAVES)
@@ -30,16 +30,16 @@ class _Tracer(NodePathTracer):  # type: ignore[misc]
     def create_args_for_root(
         self, root_fn: Callable[..., Any], is_module: bool, concrete_args: Any = None
     ) -> Any:
-        """Leave further arguments of ``forward`` at their defaults."""
+        """Keep the defaults of further arguments of ``forward``."""
         return super().create_args_for_root(
             lambda self, x: root_fn(self, x), is_module, concrete_args
         )
 
     def _get_node_qualname(self, module_qualname: str, node: fx.node.Node) -> str:
-        """Name a node as torchvision does, but for modules: ``conv_2`` is called ``conv_2``.
+        """Name a node as torchvision does, except that modules keep their names.
 
-        torchvision takes its number for a count, and names for patterns: the first of ``conv_1``
-        and ``conv_2`` becomes ``conv``, the second ``conv_1``; ``conv[0]`` is found nowhere.
+        torchvision treats a number as a count, and names as patterns: the first of ``conv_1`` and
+        ``conv_2`` becomes ``conv``, the second ``conv_1``; ``conv[0]`` is not found at all.
         """
         taken, modules = self.node_to_qualname.values(), self.submodule_paths or {}
         name = module_qualname
@@ -55,17 +55,17 @@ class _Tracer(NodePathTracer):  # type: ignore[misc]
 def nodes(model: nn.Module) -> list[str]:
     """List the graph nodes of a network in eval mode, in order.
 
-    A module is called by its path, what is computed between modules by the path of the module
-    around it and the function; the second of a name gets ``_1``.
+    A module has its path as name; an operation between modules has the path of the surrounding
+    module and the function. A second node of the same name gets ``_1``.
     """
     return list(_trace(model)[1])
 
 
 def feature_extractor(model: nn.Module, wanted: Sequence[str]) -> Extract:
-    """Trace once; the result maps a batch to ``{node: feature}`` in one forward pass.
+    """Return a function that maps a batch to ``{node: feature}`` in one forward pass.
 
-    Features are taken before anything later runs, so a network whose ReLUs work in place would
-    overwrite them; networks of :func:`kc.networks.build` do not.
+    Later in-place operations overwrite features, e.g. ReLUs; networks of
+    :func:`kc.networks.build` have none.
     """
     graph, by_name = _trace(model)
     for node in wanted:
@@ -76,34 +76,34 @@ def feature_extractor(model: nn.Module, wanted: Sequence[str]) -> Extract:
 
 
 def whole_graph(model: nn.Module) -> fx.GraphModule:
-    """Trace a network to all it gives, without what nothing takes, as extractors are traced."""
+    """Trace a network up to its outputs, without unused nodes, as extractors are traced."""
     return _module_of(model, _trace(model)[0])
 
 
 def _module_of(model: nn.Module, graph: fx.Graph) -> fx.GraphModule:
-    """Make a graph a module, without what nothing takes and the modules for it.
+    """Turn a graph into a module without unused nodes and modules.
 
-    The network is set to eval mode, its own way: parts that stay in training mode then stay so.
+    The network is set to eval mode by its own method, which may keep parts in training mode.
     """
     model.eval()
-    whole = fx.GraphModule(model, graph)  # by its modules one tells what may go
+    whole = fx.GraphModule(model, graph)  # needed to find which nodes are unused
     whole.graph.eliminate_dead_code()
     return fx.GraphModule(model, whole.graph)
 
 
 def record(model: nn.Module, wanted: Sequence[str], images: Tensor) -> dict[str, Tensor]:
-    """Return the features of some nodes for a batch, in eval mode and without gradients."""
+    """Return the features of some nodes for a batch, in eval mode without gradients."""
     return look(feature_extractor(model, wanted), images)
 
 
 def look(extract: Extract, images: Tensor) -> dict[str, Tensor]:
-    """Make the features of a batch, without gradients: the forward pass of every recording."""
+    """Compute the features of a batch without gradients."""
     with torch.inference_mode():
         return extract(images)
 
 
 def check_node(node: str, known: Sequence[str]) -> None:
-    """Refuse an unknown node and name its nearest neighbours."""
+    """Raise an error for an unknown node, with the most similar names."""
     if node not in known:
         close = difflib.get_close_matches(node, known, n=3, cutoff=0.3)
         raise NetworkError(
@@ -115,13 +115,13 @@ def check_node(node: str, known: Sequence[str]) -> None:
 def split(model: nn.Module, node: str, example: Tensor) -> tuple[nn.Module, nn.Module]:
     """Cut a network after a node: ``tail(head(x)) == model(x)``, bit for bit.
 
-    Both parts share their modules with the model: copy before training one. Dropout and batch
-    norm stay live in the tail.
+    Both parts share their modules with the model: copy a part before training it. Dropout and
+    batch norm stay active in the tail.
 
     Raises
     ------
     NetworkError
-        The node is unknown, or paths lead around it, so that it cuts nothing.
+        The node is unknown, or other paths lead around it.
     """
     graph, by_name = _trace(model)
     check_node(node, list(by_name))
@@ -135,11 +135,9 @@ def split(model: nn.Module, node: str, example: Tensor) -> tuple[nn.Module, nn.M
         if around:
             raise NetworkError(
                 f"node '{node}' does not cut the network: '{around[0].name}' leads around it to "
-                f"'{late.name}'. Fix: take a node all paths go through, such as a block's sum."
+                f"'{late.name}'. Fix: take a node that all paths go through, such as a block's sum."
             )
     head, tail = _head(model, before, cut), _tail(model, before, after, cut)
-    head.train(model.training)
-    tail.train(model.training)
     with torch.no_grad():
         was = model.training
         for part in (model, head, tail):
@@ -152,7 +150,7 @@ def split(model: nn.Module, node: str, example: Tensor) -> tuple[nn.Module, nn.M
 
 
 def _trace(model: nn.Module) -> tuple[fx.Graph, dict[str, fx.Node]]:
-    """Trace a network in eval mode; give its graph, and its nodes by name. Modes stay."""
+    """Trace a network in eval mode; return its graph and its nodes by name."""
     modes = {module: module.training for module in model.modules()}
     tracer = _Tracer()
     try:
@@ -175,7 +173,7 @@ def _head(model: nn.Module, before: list[fx.Node], cut: fx.Node) -> nn.Module:
 def _tail(model: nn.Module, before: list[fx.Node], after: list[fx.Node], cut: fx.Node) -> nn.Module:
     graph = fx.Graph()
     copies = {cut: graph.placeholder("feature")}
-    # parameters fetched early (a class token, say) may be used late
+    # a parameter, e.g. a class token, may be read before the cut and used after it
     for node in before:
         if node.op == "get_attr" and any(user in after for user in node.users):
             copies[node] = graph.node_copy(node)

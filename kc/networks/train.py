@@ -1,4 +1,4 @@
-"""Train a classifier; a run that was killed ends with the same bits."""
+"""Training of a classifier; an interrupted run gives the same bits when it is resumed."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,15 +25,15 @@ class LabelledPictures(NamedTuple):
 
     images: Tensor
     labels: Tensor
-    """(n, heads): a label for each of the network's heads."""
+    """(n, heads): one label per head of the network."""
 
 
 class Hyper(NamedTuple):
-    """What one training run is steered by."""
+    """Parameters of one training run."""
 
     recipe: Recipe
     heads: tuple[int, ...]
-    """Classes of each head; their logits lie one behind another."""
+    """Number of classes of each head; their logits are concatenated."""
     epochs: int
     learning_rate: float
     seed: int
@@ -49,7 +49,7 @@ class Teacher(NamedTuple):
 
 
 def accuracy(model: nn.Module, pictures: LabelledPictures, device: torch.device) -> float:
-    """Share of pictures whose label, (n,), is the network's first choice, in percent."""
+    """Return the percentage of pictures, with labels (n,), that are classified correctly."""
     one = LabelledPictures(pictures.images, pictures.labels[:, None])
     return accuracy_by_head(model, one, (), device)[0]
 
@@ -57,7 +57,7 @@ def accuracy(model: nn.Module, pictures: LabelledPictures, device: torch.device)
 def accuracy_by_head(
     model: nn.Module, pictures: LabelledPictures, heads: Sequence[int], device: torch.device
 ) -> list[float]:
-    """Share of pictures whose label is a head's first choice, in percent, by head."""
+    """Return the percentage of pictures that each head classifies correctly."""
     model.eval()
     right = torch.zeros(max(1, len(heads)))
     with torch.inference_mode():
@@ -69,13 +69,13 @@ def accuracy_by_head(
 
 
 def first_choices(logits: Tensor, heads: Sequence[int]) -> Tensor:
-    """Return the first choice of each head, (n, heads); no sizes: of one head."""
+    """Return the class that each head predicts, (n, heads); without sizes there is one head."""
     sizes = list(heads) or [logits.shape[1]]
     return torch.stack([part.argmax(1) for part in torch.split(logits, sizes, dim=1)], dim=1)
 
 
 def learning_rate_at(hyper: Hyper, step: int, steps_per_epoch: int) -> float:
-    """Return the rate of a step: one cycle (cosine up over 30 %, down after) or steps."""
+    """Return the learning rate of a step: one cycle (cosine, 30 % rising) or steps."""
     recipe = hyper.recipe
     if recipe.schedule == "step":
         drops = step // steps_per_epoch // recipe.step_epochs
@@ -98,12 +98,12 @@ def train_network(
     name: str,
     teacher: Teacher | None = None,
 ) -> pd.DataFrame:
-    """Train a network in place; the states a restart goes on from lie in ``folder``.
+    """Train a network in place; ``folder`` holds the state from which a restart resumes.
 
     Returns
     -------
     DataFrame
-        One row an epoch: epoch, loss, train_accuracy (percent, of the first head), learning_rate.
+        One row per epoch: epoch, loss, train_accuracy (percent, first head), learning_rate.
 
     Raises
     ------
@@ -139,7 +139,7 @@ def _epoch(
     epoch: int,
     teacher: Teacher | None,
 ) -> dict[str, Any]:
-    """One pass; every random choice comes from (seed, epoch), so a restart changes nothing."""
+    """Train one epoch; random choices depend only on (seed, epoch), so a restart changes none."""
     model.train()
     seed = derive_seed("epoch", hyper.seed, epoch)
     generator = torch.Generator().manual_seed(seed)
@@ -164,7 +164,7 @@ def _epoch(
 def _loss(
     logits: Tensor, labels: Tensor, batched: Tensor, hyper: Hyper, teacher: Teacher | None
 ) -> Tensor:
-    """Sum the heads' losses; a teacher's is that of the first."""
+    """Sum the losses of the heads; a teacher only teaches the first."""
     parts = torch.split(logits, list(hyper.heads), dim=1)
     smoothing = hyper.recipe.label_smoothing
     if teacher is None:
@@ -180,7 +180,7 @@ def _loss(
 
 
 def augment(pictures: Tensor, wanted: bool, generator: torch.Generator) -> Tensor:
-    """Mirror half of the pictures and shift the batch by up to an eighth, edges repeated."""
+    """Mirror half of the pictures and shift the batch by up to an eighth, repeating edges."""
     if not wanted:
         return pictures
     flip = torch.rand(len(pictures), generator=generator) < 0.5

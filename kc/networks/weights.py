@@ -1,4 +1,4 @@
-"""State dicts put into networks: one prefix is taken off, nothing is guessed."""
+"""Loading of state dicts into networks; only one common prefix of names is removed."""
 
 import logging
 from collections import Counter
@@ -14,12 +14,12 @@ from kc.networks.state import State
 
 LOG = logging.getLogger(__name__)
 WRAPPERS = ("module", "_orig_mod")
-"""Where DataParallel and its kin, and torch.compile, keep the network."""
+"""Names under which DataParallel and similar wrappers, and torch.compile, keep the network."""
 SHOWN = 6
-"""Names listed of each kind of mismatch."""
+"""Most names listed per kind of mismatch."""
 KIND = "of another kind of number"
-FLOATS = "save the weights as float32, dequantised where they were quantised."
-AS_SAVED = "name the network they were saved from, made as it was then."
+FLOATS = "save the weights as float32, dequantised if they were quantised."
+AS_SAVED = "name the network they were saved from, built as it was then."
 
 
 def load_into(
@@ -29,22 +29,22 @@ def load_into(
     fresh: Collection[str] = (),
     fix: str = AS_SAVED,
 ) -> str:
-    """Put a state dict into a network; every weight must find its place, and be of its shape.
+    """Load a state dict into a network; every weight must be there and have its shape.
 
-    Names the network has no place for are left over: logged, and given for notes; else empty.
+    Tensors that the network does not have are logged and returned as a text for notes.
 
     Parameters
     ----------
     fresh
-        Names of the network's that keep what they have, whatever the state dict has for them.
+        Names of tensors that are not loaded, even if the state dict has them.
     fix
-        What to do about a state dict of another network, for the message.
+        Fix for a state dict of another network, for the error message.
 
     Raises
     ------
     NetworkError
-        Lists what is missing, what is left over beside it, and what has another shape or holds
-        another kind of number; or the weights of two networks fit.
+        Tensors are missing or have another shape or kind of number, or the file holds the weights
+        of two such networks.
     """
     own = tensors_of(model)
     named = named_as(own, state, file, fresh)
@@ -66,29 +66,30 @@ def load_into(
         told = " ".join(str(error).split())
         raise NetworkError(f"{file}: {told:.300}. Fix: {FLOATS}") from error
     if left:
-        LOG.warning("%s: %d left over, not taken (%s)", file, len(left), some(left))
+        LOG.warning("%s: %d left over, not used (%s)", file, len(left), some(left))
     return f"{len(left)} left over ({some(left)})" if left else ""
 
 
 def tensors_of(model: nn.Module) -> dict[str, Tensor]:
-    """Return a network's state as the tensors themselves: tied names have one and the same."""
+    """Return a network's state as the tensors themselves; tied names share one tensor."""
     own = model.state_dict(keep_vars=True)
     return {name: value for name, value in own.items() if isinstance(value, Tensor)}
 
 
 def _faults(taken: State, wanted: Mapping[str, Tensor]) -> dict[str, list[str]]:
-    """List, by kind, what keeps tensors from their places; empty: nothing does."""
+    """List the tensors that cannot be loaded, by reason; empty if all can."""
     given = {id(wanted[name]) for name in taken}
     missing = [
         name
         for name, value in wanted.items()
-        # batch norms of before 2018 did not count; tied weights may be saved once
-        if name not in taken and not _is_counter(name) and id(value) not in given
+        # batch norms before 2018 had no counter; tied weights may be saved once
+        if name not in taken and not name.endswith("num_batches_tracked") and id(value) not in given
     ]
     shapes = [
         f"{name} {tuple(taken[name].shape)}, expected {tuple(value.shape)}"
         for name, value in wanted.items()
-        if name in taken and not _is_of_shape(taken[name], value)
+        # a lazy module takes any shape
+        if name in taken and not is_lazy(value) and taken[name].shape != value.shape
     ]
     kinds = [
         f"{name} {taken[name].dtype}, expected {value.dtype}"
@@ -112,19 +113,10 @@ def _faults(taken: State, wanted: Mapping[str, Tensor]) -> dict[str, list[str]]:
     return {kind: names for kind, names in found.items() if names}
 
 
-def _is_counter(name: str) -> bool:
-    return name.rpartition(".")[2] == "num_batches_tracked"
-
-
-def _is_of_shape(value: Tensor, own: Tensor) -> bool:
-    """Return whether a tensor fits; a lazy module takes any shape."""
-    return is_lazy(own) or value.shape == own.shape
-
-
 def _is_of_kind(value: Tensor, own: Tensor) -> bool:
-    """Return whether these are numbers that can be copied, not codes of something else.
+    """Return whether the numbers can be copied as weights.
 
-    Integers, and floats of one byte, in the place of weights lack the scale they are kept with.
+    Integers and one-byte floats in place of weights lack the scale that they were stored with.
     """
     if not own.is_floating_point():
         return own.is_complex() or not value.is_complex()
@@ -134,9 +126,9 @@ def _is_of_kind(value: Tensor, own: Tensor) -> bool:
 def named_as(
     own: Mapping[str, Tensor], state: State, file: Path, fresh: Collection[str] = ()
 ) -> State:
-    """Rename a state dict's entries to the network's own names; others keep theirs.
+    """Rename a state dict's entries to the names of the network; others keep theirs.
 
-    Parts in ``DataParallel`` or ``torch.compile`` have a ``module`` or ``_orig_mod`` within names.
+    ``DataParallel`` and ``torch.compile`` put ``module`` or ``_orig_mod`` into names.
 
     Raises
     ------
@@ -156,22 +148,22 @@ def named_as(
 
 
 def _bare(name: str) -> str:
-    """Take out what wrappers put into a name."""
+    """Remove what wrappers put into a name."""
     return ".".join(part for part in name.split(".") if part not in WRAPPERS)
 
 
 def _prefix_of(
     state: State, own: Mapping[str, Tensor], file: Path, fresh: Collection[str] = ()
 ) -> str:
-    """Find the one prefix behind which a state dict has every tensor of a network.
+    """Find the prefix under which a state dict has every tensor of a network.
 
-    Where none has all of them, that with the most is given. The network's own names are taken as
-    they stand, whatever lies beside them; a prefix counts where it is whole names (``net.``).
+    If no prefix has all of them, return that with the most. Names without a prefix win; a prefix
+    ends at a dot (``net.``).
 
     Raises
     ------
     NetworkError
-        Behind two prefixes there is all of it, with different numbers.
+        Two prefixes have all tensors, with different numbers.
     """
     counts: Counter[str] = Counter({"": 0})
     for name in state:
@@ -192,9 +184,9 @@ def _prefix_of(
         if not _are_equal(first, behind(other)):
             names = f"'{full[0]}' and '{other}'"
             raise NetworkError(
-                f"{file}: holds this network twice, behind {names}, with different numbers; "
-                "expected one. Fix: save the one you mean alone, a dict of its tensors without "
-                f"'{full[0]}' before their names, torch.save(DICT, FILE)."
+                f"{file}: holds this network twice, under {names}, with different numbers; "
+                "expected it once. Fix: save only the right one, a dict of its tensors without "
+                f"'{full[0]}' in their names, torch.save(DICT, FILE)."
             )
     return full[0]
 
@@ -204,10 +196,10 @@ def _are_equal(one: State, other: State) -> bool:
 
 
 def classes_of(state: State, own: Mapping[str, Tensor]) -> int | None:
-    """Return the classes of weights whose last layer is the network's but for their number.
+    """Return the number of classes, if the weights' last layer differs only in this number.
 
-    All its tensors must say so, its matrix too: a bias alone is a few bytes that could ask for a
-    layer of any size.
+    All its tensors must have this number, including a matrix: a bias alone is a few bytes that
+    could request a layer of any size.
     """
     mine = {name: own[name] for name in last_layer(own)}
     theirs = [state[name] for name in mine if name in state]

@@ -1,1 +1,1 @@
-"""Drawn pictures in the real archives' layouts."""
+"""Drawn pictures, written in the layouts of real archives."""

@@ -1,4 +1,4 @@
-"""Annotations in the XML of Pascal VOC, which Stanford Dogs uses too, as the archives spell it."""
+"""Annotations in the XML of Pascal VOC, which Stanford Dogs and ILSVRC DET use too."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,20 +11,19 @@ class AnnotatedObject(NamedTuple):
 
     name: str
     corners: Box
-    """``xmin``, ``ymin``, ``xmax``, ``ymax`` as they are written: whether they count from 0 or 1
-    is the data set's."""
+    """``xmin``, ``ymin``, ``xmax``, ``ymax`` as written, counted from 0 or 1 as in the data set."""
     truncated: bool = False
     difficult: bool = False
 
 
 def annotation_xml(
     folder: str, filename: str, canvas: int, objects: Sequence[AnnotatedObject], segmented: bool
-) -> str:
-    """Format the annotation of one square picture, ``canvas`` px wide, indented by tabs.
+) -> list[str]:
+    """List the lines of the annotation of one square picture, ``canvas`` px wide, indented by tabs.
 
-    Nothing is escaped: names are ours and hold letters, digits, ``_``, ``-`` and ``.`` only.
+    Nothing is escaped: names of drawn files contain only letters, digits, ``_``, ``-`` and ``.``.
     """
-    lines = [
+    return [
         "<annotation>",
         f"\t<folder>{folder}</folder>",
         f"\t<filename>{filename}</filename>",
@@ -40,7 +39,6 @@ def annotation_xml(
         *(line for each in objects for line in _object_lines(each)),
         "</annotation>",
     ]
-    return "".join(f"{line}\n" for line in lines)
 
 
 def _object_lines(each: AnnotatedObject) -> list[str]:

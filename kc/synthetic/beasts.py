@@ -1,7 +1,7 @@
-"""What a drawn four-legged animal is: its build, coat, ears and marks, and how it holds itself.
+"""Types that describe a drawn four-legged animal: build, coat, ears, marks and stance.
 
-Lengths are in units of half its trunk's length, x right and y down; the trunk's centre is the
-origin.
+Lengths are in units of half the trunk's length, x right and y down; the origin is the trunk's
+centre.
 """
 
 from typing import NamedTuple
@@ -33,7 +33,7 @@ class Build(NamedTuple):
     depth: float
     """Half the trunk's height at the chest."""
     tuck: float
-    """How far the belly is drawn up before the hind legs, 0 to 1."""
+    """How far the belly rises towards the hind legs, 0 to 1."""
     leg: float
     leg_width: float
     neck: float
@@ -46,9 +46,9 @@ class Build(NamedTuple):
     tail: float
     tail_width: float
     tail_angle: float
-    """Of the tail's root over the horizontal."""
+    """Angle of the tail's root over the horizontal."""
     tail_curl: float
-    """How far the tail bends up and forward to its tip."""
+    """Angle by which the tail bends up and forward to its tip."""
     fringe: float
     """Length of the hair under the belly."""
 
@@ -63,7 +63,7 @@ class Coat(NamedTuple):
 
 
 class Beast(NamedTuple):
-    """An animal but for its stance."""
+    """An animal without its stance."""
 
     build: Build
     coat: Coat
@@ -74,7 +74,7 @@ class Beast(NamedTuple):
 
 
 class Stance(NamedTuple):
-    """How one individual holds itself; angles in degrees over the usual."""
+    """Posture of one individual; angles in degrees relative to the usual posture."""
 
     neck: float = 0.0
     head: float = 0.0
@@ -84,7 +84,7 @@ class Stance(NamedTuple):
 
 
 class Head(NamedTuple):
-    """Where the head is, and its axes (unit vectors)."""
+    """Position of the head, and its axes (unit vectors)."""
 
     at: Points
     look: Points
@@ -92,7 +92,7 @@ class Head(NamedTuple):
 
 
 def head_of(build: Build, stance: Stance) -> Head:
-    """Find the head of an animal that holds itself so."""
+    """Return position and axes of the head of an animal in this stance."""
     rise = direction(build.neck_angle + stance.neck)
     look = direction(stance.head - 10)
     at = np.array([0.78, -0.45 * build.depth]) + rise * (build.neck + 0.5 * build.head)

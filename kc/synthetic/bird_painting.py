@@ -1,4 +1,4 @@
-"""One generated picture: a bird of a species, posed, painted on its background, and its mask."""
+"""Painting of one picture of a bird, with its background, and its mask."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,17 +6,18 @@ from PIL import Image, ImageChops, ImageDraw
 
 from kc.synthetic.birds import Posture, bird_parts, feet
 from kc.synthetic.painting import MARGIN, SUPERSAMPLE, Painting
-from kc.synthetic.parts import Part
+from kc.synthetic.parts import Part, vary
 from kc.synthetic.scenery import background, cover, light, twig
 from kc.synthetic.species import MARKS, Proportions, Species
-from kc.synthetic.tones import shifted_colour
+from kc.synthetic.tones import own_shade
 
 
 def paint(species: Species, rng: np.random.Generator, canvas: int, difficulty: float) -> Painting:
-    """Paint one individual; all that varies is drawn from ``rng``."""
+    """Paint one individual; all variation comes from ``rng``."""
     side = canvas * SUPERSAMPLE
-    individual = _individual(species, rng, difficulty)
-    parts = _plumage(bird_parts(individual, _posture(rng, difficulty)), rng, difficulty)
+    shape = Proportions(*vary(species.shape, 0.16 * difficulty, rng))
+    parts = bird_parts(species._replace(shape=shape), _posture(rng, difficulty))
+    parts = own_shade(parts, MARKS, rng, difficulty, tint=12.0)
     parts, perch = _place(parts, rng, side, difficulty)
     picture = background(rng, side, difficulty)
     _perch(picture, perch, rng)
@@ -27,35 +28,15 @@ def paint(species: Species, rng: np.random.Generator, canvas: int, difficulty: f
     return Painting(image, coverage >= 0.5)
 
 
-def _individual(species: Species, rng: np.random.Generator, difficulty: float) -> Species:
-    """Vary the proportions within a species."""
-    factors = np.exp(rng.normal(0, 0.16 * difficulty, len(species.shape)))
-    shape = (float(a * b) for a, b in zip(species.shape, factors, strict=True))
-    return species._replace(shape=Proportions(*shape))
-
-
 def _posture(rng: np.random.Generator, difficulty: float) -> Posture:
     head, tail, wing = rng.normal(0, 1, 3) * np.array([24, 20, 14]) * difficulty
     return Posture(head, tail, wing)
 
 
-def _plumage(parts: list[Part], rng: np.random.Generator, difficulty: float) -> list[Part]:
-    """Vary the shade of an individual's colours, and the wear of each marking."""
-    shift = rng.normal(0, 12 * difficulty, 3) + rng.normal(0, 14 * difficulty)
-    wear = {mark: 1 - difficulty * rng.random() for mark in MARKS}
-    return [
-        part._replace(
-            colour=shifted_colour(part.colour, shift),
-            strength=part.strength * wear.get(part.name, 1.0),
-        )
-        for part in parts
-    ]
-
-
 def _place(
     parts: list[Part], rng: np.random.Generator, side: int, difficulty: float
 ) -> tuple[list[Part], NDArray[np.float64]]:
-    """Turn, mirror, foreshorten, scale and shift a bird into the canvas; give its perch too."""
+    """Turn, mirror, foreshorten, scale and shift a bird into the canvas; also return its perch."""
     turn = np.radians(rng.normal(0, 24 * difficulty))
     mirror = rng.choice([-1.0, 1.0])
     squeeze = 1 - 0.5 * difficulty * rng.random()
@@ -72,7 +53,7 @@ def _place(
 
 
 def _perch(picture: Image.Image, at: NDArray[np.float64], rng: np.random.Generator) -> None:
-    """Paint the branch the bird stands on."""
+    """Paint the branch on which the bird stands."""
     side = picture.width
     slope = rng.normal(0, 0.12)
     half = side * rng.uniform(0.012, 0.028)
@@ -82,10 +63,10 @@ def _perch(picture: Image.Image, at: NDArray[np.float64], rng: np.random.Generat
 
 
 def _paint_parts(picture: Image.Image, parts: list[Part]) -> Image.Image:
-    """Paint the parts in order; give the mask of the whole bird.
+    """Paint the parts in order; return the mask of the bird.
 
-    As :func:`kc.synthetic.figures.paint_parts`, which is newer and rounds one corner in thousands
-    another way: with it, birds drawn by earlier versions would not be drawn again byte for byte.
+    :func:`kc.synthetic.figures.paint_parts` does the same, but rounds a few corners differently,
+    so birds would differ from those of earlier versions.
     """
     groups: dict[str, Image.Image] = {}
     bird = Image.new("L", picture.size)
@@ -99,7 +80,7 @@ def _paint_parts(picture: Image.Image, parts: list[Part]) -> Image.Image:
             bird = ImageChops.lighter(bird, shape)
         known = groups.get(part.name)
         groups[part.name] = ImageChops.lighter(known, shape) if known else shape
-        # painting only where the part is: seven times faster than over the whole picture
+        # painting only within the bounds is seven times as fast
         if (bounds := shape.getbbox()) is not None:
             picture.paste(part.colour, bounds, shape.crop(bounds))
     return bird

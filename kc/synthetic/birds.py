@@ -1,8 +1,8 @@
-"""The drawn birds: outlines of a species's parts, as polygons, in the order they are painted.
+"""Drawn birds: the outlines of their parts, as polygons, in the order of painting.
 
-A bird looks to the right, perched, x right and y down, in units of half its body's length; the
-body's centre is the origin. Pose of the whole (turn, mirror, size) is the painter's, posture
-(head, tail, wing) is drawn here.
+A bird is perched and looks to the right, x right and y down, in units of half its body's length;
+the origin is the body's centre. The posture (head, tail, wing) is set here, turn, mirror and size
+in the painting.
 """
 
 from typing import NamedTuple
@@ -12,12 +12,13 @@ import numpy as np
 from kc.synthetic.outlines import Frame, Points, direction, disc, line, oval, rotate
 from kc.synthetic.parts import Colour, Part
 from kc.synthetic.species import MARKS, Palette, Proportions, Species
+from kc.synthetic.tones import mix
 
 _LIGHT: Colour = (244, 240, 230)
 
 
 class Posture(NamedTuple):
-    """How one individual holds itself; angles in degrees over the usual."""
+    """Posture of one individual; angles in degrees relative to the usual posture."""
 
     head: float = 0.0
     tail: float = 0.0
@@ -44,7 +45,7 @@ def bird_parts(species: Species, posture: Posture) -> list[Part]:
 
 
 def feet(parts: list[Part]) -> Points:
-    """Return the point the bird stands on, (2,)."""
+    """Return the point on which the bird stands, (2,)."""
     toes = np.concatenate([part.points for part in parts if part.name == "foot"])
     return np.asarray([toes[:, 0].mean(), toes[:, 1].max()])
 
@@ -58,7 +59,7 @@ def _tail(body: Frame, species: Species, posture: Posture) -> list[Part]:
     outline = tail.trace(((0.0, -0.9), (1.0, -1.15), (fork, 0.0), (1.0, 1.15), (0.0, 0.9)))
     band = tail.trace(((0.68, -2.0), (0.86, -2.0), (0.86, 2.0), (0.68, 2.0)))
     return [
-        Part("tail", outline, _mix(palette.wing, palette.dark, 0.25)),
+        Part("tail", outline, mix(palette.wing, palette.dark, 0.25)),
         Part("tail_band", band, _LIGHT, "tail"),
     ]
 
@@ -68,7 +69,7 @@ def _legs(body: Frame, shape: Proportions, palette: Palette) -> list[Part]:
     for x, shade in ((0.16, 0.35), (-0.06, 0.0)):
         hip = body.at(x, -0.55)
         ankle = np.array([hip[0] + 0.04, hip[1] + 0.5 * shape.body_height + shape.leg_length])
-        colour = _mix(palette.bill, palette.dark, shade)
+        colour = mix(palette.bill, palette.dark, shade)
         parts.append(Part("leg", line(hip, ankle, 0.045), colour))
         toes = (ankle + np.array([toe, 0.05]) for toe in (0.2, -0.12))
         parts.extend(Part("foot", line(ankle, toe, 0.04), colour) for toe in toes)
@@ -130,7 +131,7 @@ def _head(head: Points, look: Points, species: Species) -> list[Part]:
         *(
             Part("beak", points, colour)
             for points, colour in zip(
-                beak, (palette.bill, _mix(palette.bill, palette.dark, 0.45)), strict=True
+                beak, (palette.bill, mix(palette.bill, palette.dark, 0.45)), strict=True
             )
         ),
         Part("eye_ring", disc(eye, radius * 0.34), _LIGHT, "body"),
@@ -172,8 +173,3 @@ def _wing(body: Frame, species: Species, posture: Posture) -> list[Part]:
         Part("wing_patch", patch, palette.accent, "wing"),
         Part("feathers", edge, palette.dark, "wing", 0.35),
     ]
-
-
-def _mix(a: Colour, b: Colour, share: float) -> Colour:
-    red, green, blue = (round(x + (y - x) * share) for x, y in zip(a, b, strict=True))
-    return (red, green, blue)

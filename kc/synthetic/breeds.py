@@ -1,9 +1,9 @@
-"""What makes a class of the drawn dogs: a breed.
+"""Breeds, the classes of the drawn dogs.
 
-Breeds come in groups of four. A group has one build, one kind of ears, one coat and one marking;
-its breeds differ in small proportions and in two more markings, which each has or lacks, so that
-telling them apart means looking at parts, as it does for real dogs. A breed depends on its number
-and the seed only, never on how many classes there are.
+Breeds are in groups of four. A group has one build, type of ears, coat and marking; its breeds
+differ in small proportions and in two further markings, which each has or lacks, so that only
+parts distinguish them, as with real dogs. A breed depends only on its number and the seed, not on
+the number of classes.
 """
 
 from functools import lru_cache
@@ -17,7 +17,7 @@ from kc.synthetic.beasts import MARKS, Beast, Build, Coat
 BREEDS_PER_GROUP = 4
 SHARED_MARKS = 1
 SIZES = 0.07
-"""Spread (std of the logarithm) of a group's proportions among its breeds."""
+"""Standard deviation of the logarithm of proportions within a group."""
 
 
 class Breed(NamedTuple):
@@ -28,7 +28,7 @@ class Breed(NamedTuple):
 
 
 class _Type(NamedTuple):
-    """What a group of breeds descends from."""
+    """Common features of a group of breeds."""
 
     name: str
     build: Build
@@ -82,7 +82,7 @@ def breed(number: int, seed: int) -> Breed:
 
 
 def _name(number: int, seed: int) -> str:
-    """Name a breed; no two of the first 224 share a name."""
+    """Return the name of a breed; the first 224 names are different."""
     group, member = divmod(number, BREEDS_PER_GROUP)
     again, kind = divmod(group, len(TYPES))
     rng = np.random.default_rng(derive_seed("dog names", seed, kind))
@@ -91,6 +91,6 @@ def _name(number: int, seed: int) -> str:
 
 
 def _group_marks(rng: np.random.Generator) -> list[frozenset[str]]:
-    """Draw a mark all members share, and two that tell them apart: none, one, other, both."""
+    """Draw a mark of all members and two others, of which they have none, one, other or both."""
     one, other, *shared = rng.permutation(MARKS)[: SHARED_MARKS + 2].tolist()
     return [frozenset((*shared, *own)) for own in ((), (one,), (other,), (one, other))]

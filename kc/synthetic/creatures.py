@@ -1,7 +1,7 @@
-"""The living kinds of the scenes: six animals and a person, standing and looking right.
+"""Animals and persons of the drawn scenes, standing and looking to the right.
 
-Each function draws one individual's shape and stance from a generator; ``difficulty`` widens what
-varies. The shade of its colours is the scene's.
+Each function draws the shape and stance of one individual from a generator; ``difficulty``
+increases the variation. The scene sets the shade of its colours.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ from kc.synthetic.breeds import COATS, breed
 from kc.synthetic.curves import blob, ribbon, shifted
 from kc.synthetic.dog_painting import dog_parts, stance
 from kc.synthetic.outlines import Points, direction, disc, oval
-from kc.synthetic.parts import Part
+from kc.synthetic.parts import Part, vary
 from kc.synthetic.quadrupeds import quadruped_parts
 from kc.synthetic.species import species
 from kc.synthetic.tones import darker
@@ -175,10 +175,9 @@ def _beast(
     rng: np.random.Generator,
     difficulty: float,
 ) -> tuple[list[Part], Head, Coat]:
-    """Draw an animal; tell where its head is and which coat it wears, for what is put on it."""
+    """Draw an animal; return its parts, head and coat."""
     coat = coats[rng.integers(len(coats))]
-    factors = np.exp(rng.normal(0, 0.1 * difficulty, len(build)))
-    own = Build(*(float(a * b) for a, b in zip(build, factors, strict=True)))
+    own = Build(*vary(build, 0.1 * difficulty, rng))
     held = stance(rng, 0.6 * difficulty)
     parts = quadruped_parts(Beast(own, coat, ears, frozenset(marks)), held)
     return parts, head_of(own, held), coat

@@ -1,4 +1,4 @@
-"""Outlines made from a few points: smooth blobs, ribbons of changing width, boxes."""
+"""Outlines from a few points: smooth blobs, ribbons of varying width, boxes."""
 
 from collections.abc import Sequence
 
@@ -17,14 +17,14 @@ _BASIS = 0.5 * np.concatenate(
 
 
 def blob(corners: Sequence[tuple[float, float]]) -> Points:
-    """Trace a smooth closed outline through the corners, (STEPS * corners, 2)."""
+    """Return a smooth closed outline through the corners, (STEPS * corners, 2)."""
     points = np.array(corners)
     near = np.stack([np.roll(points, 1 - k, axis=0) for k in range(4)], axis=1)
     return np.asarray((_BASIS @ near).reshape(-1, 2))
 
 
 def ribbon(spine: Points, halves: Sequence[float]) -> Points:
-    """Trace a band along ``spine``, (points, 2), with half a width at each of its points."""
+    """Return a band along ``spine``, (points, 2), with half its width at each point."""
     steps = np.gradient(spine, axis=0)
     side = np.stack([steps[:, 1], -steps[:, 0]], axis=1)
     side *= np.asarray(halves)[:, None] / np.linalg.norm(side, axis=1, keepdims=True)
@@ -32,17 +32,17 @@ def ribbon(spine: Points, halves: Sequence[float]) -> Points:
 
 
 def box(left: float, top: float, right: float, bottom: float) -> Points:
-    """Trace an upright rectangle."""
+    """Return an upright rectangle."""
     return np.array([(left, top), (right, top), (right, bottom), (left, bottom)])
 
 
 def ring(centre: Points, radius: float, half: float) -> Points:
-    """Trace a wheel's rim as one polygon: out along the outside, back along the inside."""
+    """Return a wheel's rim as one polygon: its outside, then its inside reversed."""
     turn = np.linspace(0, 2 * np.pi, 28)
     unit = np.stack([np.cos(turn), np.sin(turn)], axis=1)
     return np.concatenate([centre + (radius + half) * unit, centre + (radius - half) * unit[::-1]])
 
 
 def shifted(points: Points, x: float, y: float) -> Points:
-    """Move a point, (2,), or an outline, (corners, 2)."""
+    """Return a shifted point, (2,), or outline, (corners, 2)."""
     return np.asarray(points + np.array([x, y]))

@@ -1,4 +1,4 @@
-"""One generated picture of a dog: of a breed, in a stance, on its ground, and its mask."""
+"""Painting of one picture of a dog, with its ground, and its mask."""
 
 import numpy as np
 
@@ -7,16 +7,16 @@ from kc.synthetic.breeds import Breed
 from kc.synthetic.figures import extent, moved, paint_parts, turned
 from kc.synthetic.ground import ground
 from kc.synthetic.painting import MARGIN, SUPERSAMPLE, Painting
-from kc.synthetic.parts import Part
+from kc.synthetic.parts import Part, vary
 from kc.synthetic.quadrupeds import quadruped_parts
 from kc.synthetic.scenery import background, cover, light
 from kc.synthetic.tones import own_shade
 
 
 def paint_dog(breed: Breed, rng: np.random.Generator, canvas: int, difficulty: float) -> Painting:
-    """Paint one individual; all that varies is drawn from ``rng``."""
+    """Paint one individual; all variation comes from ``rng``."""
     side = canvas * SUPERSAMPLE
-    parts = own_shade(dog_parts(breed, rng, difficulty), MARKS, rng, difficulty)
+    parts = own_shade(dog_parts(breed, rng, difficulty), sorted(MARKS), rng, difficulty)
     parts = _place(parts, rng, side, difficulty)
     picture = background(rng, side, difficulty)
     low, high = extent(parts)
@@ -29,16 +29,14 @@ def paint_dog(breed: Breed, rng: np.random.Generator, canvas: int, difficulty: f
 
 
 def dog_parts(breed: Breed, rng: np.random.Generator, difficulty: float) -> list[Part]:
-    """List the parts of one individual: its own proportions and stance, the breed's colours."""
+    """List the parts of one individual, with its own proportions and stance."""
     build = breed.beast.build
-    factors = np.exp(rng.normal(0, 0.12 * difficulty, len(build)))
-    own = Build(*(float(a * b) for a, b in zip(build, factors, strict=True)))
-    beast = breed.beast._replace(build=own)
+    beast = breed.beast._replace(build=Build(*vary(build, 0.12 * difficulty, rng)))
     return quadruped_parts(beast, stance(rng, difficulty))
 
 
 def stance(rng: np.random.Generator, difficulty: float) -> Stance:
-    """Draw how an animal holds itself."""
+    """Draw the stance of an animal."""
     neck, head, tail, stride = rng.normal(0, 1, 4) * np.array([18, 20, 24, 20]) * difficulty
     return Stance(neck, head, tail, 10 + stride)
 

@@ -1,4 +1,4 @@
-"""What the writers of the drawn data sets share: pictures on disk, boxes, the two subsets."""
+"""Functions that the writers of drawn data sets share: files, boxes, the two subsets."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,25 +16,25 @@ JPEG_QUALITY = 95
 
 
 def save_picture(image: UInt8[np.ndarray, "h w 3"], path: Path) -> None:
-    """Write a picture as JPEG, with its folder."""
+    """Write a picture as JPEG and create its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(image).save(path, quality=JPEG_QUALITY, subsampling=0)
 
 
 def save_lines(path: Path, lines: list[str]) -> None:
-    """Write a list, one line an entry, with its folder."""
+    """Write lines of text and create the folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
 def box_of(mask: Bool[np.ndarray, "h w"]) -> Box:
-    """Bound what a mask shows, which must be something."""
+    """Return the bounding box of a mask that is not empty."""
     ys, xs = np.nonzero(mask)
     return Box(int(xs.min()), int(ys.min()), int(xs.max()) + 1, int(ys.max()) + 1)
 
 
 def each_picture(settings: Generated, what: str) -> Iterator[tuple[int, int, bool]]:
-    """Count through a data set's pictures with progress: class, picture, whether trained on."""
+    """Iterate over class, picture and whether it is for training, with a progress bar."""
     total = settings.classes * settings.images_per_class
     with tqdm(total=total, desc=f"drawing {what}", unit="image", disable=None, delay=10) as bar:
         for number in range(settings.classes):
@@ -45,13 +45,13 @@ def each_picture(settings: Generated, what: str) -> Iterator[tuple[int, int, boo
 
 
 def training_images(settings: Generated, number: int) -> set[int]:
-    """Choose which pictures of a class are trained on: at least one, and not all."""
+    """Choose the training pictures of a class: at least one, and not all."""
     count = settings.images_per_class
     order = np.random.default_rng(derive_seed("split", settings.seed, number)).permutation(count)
     return set(order[tested_of(settings) :].tolist())
 
 
 def tested_of(settings: Generated) -> int:
-    """Count the pictures of a class that are kept for testing."""
+    """Return the number of test pictures of a class."""
     count = settings.images_per_class
     return min(max(round(count * settings.test_share), 1), count - 1)

@@ -1,4 +1,4 @@
-"""A figure made of parts: turned, scaled, moved, and painted into a picture with its mask."""
+"""Transformation and painting of figures that consist of parts."""
 
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ class Extent(NamedTuple):
 
 
 def turned(parts: list[Part], degrees: float, mirrored: bool, squeeze: float) -> list[Part]:
-    """Foreshorten a figure along x by ``squeeze``, turn it, then mirror it or not."""
+    """Foreshorten a figure along x by ``squeeze``, turn it, then mirror it if ``mirrored``."""
     angle = np.radians(degrees)
     rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     matrix = np.diag([-1.0 if mirrored else 1.0, 1.0]) @ rotation @ np.diag([squeeze, 1.0])
@@ -30,15 +30,15 @@ def moved(parts: list[Part], scale: float, shift: Points) -> list[Part]:
 
 
 def extent(parts: list[Part]) -> Extent:
-    """Bound a figure; parts clipped by others do not count."""
+    """Return the bounds of a figure, without parts that others clip."""
     outer = np.concatenate([part.points for part in parts if not part.within])
     return Extent(outer.min(axis=0), outer.max(axis=0))
 
 
 def paint_parts(picture: Image.Image, parts: list[Part]) -> Image.Image:
-    """Paint the parts in order; give the mask of the whole figure ("L", as large as the picture).
+    """Paint the parts in order; return the figure's mask ("L", of the picture's size).
 
-    What lies beyond the picture is cut off.
+    Parts are clipped to the picture.
     """
     clips = {part.within for part in parts if part.within}
     groups = {name: Image.new("L", picture.size) for name in clips}
@@ -66,7 +66,7 @@ def _bounds(points: Points, size: tuple[int, int]) -> tuple[int, int, int, int] 
 
 
 def _shape(part: Part, bounds: tuple[int, int, int, int]) -> Image.Image:
-    """Draw one polygon into an image of its own, no larger than it needs to be."""
+    """Draw one polygon into a separate image of the size of its bounds."""
     left, top, right, bottom = bounds
     shape = Image.new("L", (right - left, bottom - top))
     corners = (part.points - (left, top)).ravel().tolist()

@@ -1,8 +1,8 @@
-"""The generated data sets, each written as a folder in the layout of a real one.
+"""Generated data sets, each written as a folder in the layout of a real one.
 
-One reader then reads both: drawn birds as CUB-200-2011, drawn dogs as Stanford Dogs, drawn scenes
-as Pascal VOC or ILSVRC DET. Every picture is drawn from a seed of its own, derived from the
-settings' seed and from what and which it is.
+So one reader reads both: drawn birds as CUB-200-2011, drawn dogs as Stanford Dogs, drawn scenes
+as Pascal VOC or ILSVRC DET. Every picture has its own seed, derived from the settings' seed, its
+class and its number.
 """
 
 import shutil
@@ -30,29 +30,29 @@ from kc.store.place import Folder
 from kc.store.register import note_made, noted_files
 
 CARD = "card.json"
-"""Key and digest of the folder, and its files; a folder without a digest is not complete."""
+"""File with the folder's key, digest and file names; without a digest it is not complete."""
 DRAWN = frozenset({"", ".jpg", ".png", ".txt", ".xml", ".mat"})
-"""What is drawn, where a card lists no files: an older one, a damaged one, or one of a kill."""
+"""Suffixes of drawn files, for cards without a list of files (old, damaged, interrupted)."""
 
 
 def write_generated(layout: str, settings: Generated, folder: Path) -> None:
-    """Draw a data set into ``folder``, unless it is there already, whole and of these settings.
+    """Draw a data set into ``folder``, unless it is there already, complete, with these settings.
 
-    It is drawn aside and renamed, so that a kill leaves nothing that reads as complete. A folder
-    that kc did not draw, or that holds a file it did not draw, is left as it is and refused.
+    It is drawn aside and renamed, so that an interruption leaves no folder that looks complete. A
+    folder with files that kc did not draw is refused and not changed.
 
     Raises
     ------
     SettingsError
         Pictures of this layout cannot be drawn.
     StoreError
-        Something lies there, or aside, that kc did not draw.
+        The folder, or the one aside, has a file that kc did not draw.
     """
     drawn = {name: about.writer for name, about in LAYOUTS.items() if about.writer}
     if layout not in drawn:
         raise SettingsError(
             f"datasets: layout '{layout}' cannot be drawn, only {', '.join(drawn)} can. "
-            "Fix: name the data set's 'archive', or take one of these layouts."
+            "Fix: name the data set's 'archive', or use one of these layouts."
         )
     key = product_key({"layout": layout, "settings": settings}, {}, GENERATED, drawn[layout])
     if whole := _whole(folder, key):
@@ -62,7 +62,7 @@ def write_generated(layout: str, settings: Generated, folder: Path) -> None:
     for old in (folder, aside):
         refuse_strangers(old, _strangers(old))
     _remove(aside)
-    # first of all: what a kill leaves is known by it
+    # first, so that an interrupted folder is recognised as ours
     write_json_atomic(aside / CARD, {"key": key})
     getattr(import_module(drawn[layout]), f"write_{layout}")(settings, aside)
     digests = _digests(aside)
@@ -82,7 +82,7 @@ def _strangers(folder: Path) -> list[str]:
         return sorted(there)
     try:
         card: Any = read_json(folder / CARD)
-        # a damaged name in the list would make a picture somebody else's
+        # a damaged name in the list would make a drawn picture look foreign
         if isinstance(card, dict) and CHECKSUM in card:
             card = read_signed(folder / CARD)
     except StoreError:
@@ -100,7 +100,7 @@ def _remove(folder: Path) -> None:
 
 
 def _whole(folder: Path, key: str) -> dict[str, str]:
-    """Return the digests of the files, if they are those that were drawn under a key; else none."""
+    """Return the digests of the files if they were drawn under this key; else nothing."""
     try:
         card = read_signed(folder / CARD)
     except StoreError:
@@ -112,19 +112,19 @@ def _whole(folder: Path, key: str) -> dict[str, str]:
 
 
 def _note(folder: Path, digests: Mapping[str, str]) -> None:
-    """Note each file, so that one that is gone or changed is found."""
+    """Record each file, so that a missing or changed one is found."""
     noted = {**digests, CARD: file_digest(folder / CARD)}
     note_made(folder, {"files": {f"{folder.name}/{name}": noted[name] for name in noted}})
 
 
 def _digests(folder: Path) -> dict[str, str]:
-    """Hash each file but the card."""
+    """Return the digest of each file except the card."""
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != CARD)
     return {path.relative_to(folder).as_posix(): file_digest(path) for path in paths}
 
 
 def _joined(digests: Mapping[str, str]) -> str:
-    """Hash names and contents."""
+    """Return one digest of names and contents."""
     total = xxhash.xxh3_128()
     for name, digest in digests.items():
         total.update(f"{name} {digest}\n".encode())

@@ -1,4 +1,4 @@
-"""The ground figures stand on, and the shadows they throw."""
+"""Ground under figures, and their shadows."""
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -17,7 +17,7 @@ TONES = (
 def ground(
     picture: Image.Image, rng: np.random.Generator, left: float, right: float, foot: float
 ) -> None:
-    """Paint a strip of ground up to the picture's lower edge, and a shadow under one figure.
+    """Paint ground down to the picture's lower edge, and a shadow under one figure.
 
     ``left``, ``right`` and ``foot`` bound the figure, px.
     """

@@ -13,7 +13,7 @@ _DOWN = np.array([0.0, 1.0])
 
 
 def face_parts(head: Head, beast: Beast) -> list[Part]:
-    """List the parts of a head but for its ears, back to front."""
+    """List the parts of a head without ears, back to front."""
     build, coat, r = beast.build, beast.coat, beast.build.head
     root = head.at - 0.28 * r * head.up
     tip = root + (0.8 * r + build.muzzle) * head.look

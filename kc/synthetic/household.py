@@ -1,6 +1,6 @@
-"""The things of a house that stand in the scenes; x right, y down, any unit.
+"""Household objects of the drawn scenes; x right, y down, any unit.
 
-Each function draws one from a generator; proportions and colours vary, whatever the difficulty.
+Each function draws one from a generator; the variation does not depend on the difficulty.
 """
 
 import numpy as np

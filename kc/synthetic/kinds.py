@@ -9,7 +9,7 @@ from kc.synthetic import creatures, household, vehicles
 from kc.synthetic.parts import Part
 
 Draw = Callable[[np.random.Generator, float], list[Part]]
-"""One individual's parts, back to front, from a generator and the difficulty."""
+"""Function that returns one object's parts, back to front, from a generator and the difficulty."""
 
 KINDS: Mapping[str, Draw] = MappingProxyType(
     {
@@ -35,13 +35,13 @@ KINDS: Mapping[str, Draw] = MappingProxyType(
         "tvmonitor": household.tvmonitor,
     }
 )
-"""In VOC's order, which is the alphabet's: kind k is value k + 1 of SegmentationClass."""
+"""In VOC's alphabetical order: kind k is value k + 1 of SegmentationClass."""
 ANIMALS = ("bird", "cat", "cow", "dog", "horse", "sheep")
 FLYING = frozenset({"aeroplane"})
 
 
 def chosen_kinds(count: int) -> list[str]:
-    """Choose ``count`` kinds, at most all: half of them animals as long as these last."""
+    """Choose ``count`` kinds, at most all, half of them animals if there are enough."""
     animals = ANIMALS[: (count + 1) // 2]
     others = [name for name in KINDS if name not in ANIMALS][: max(count - len(animals), 0)]
     return sorted((*animals, *others))

@@ -41,19 +41,19 @@ def rotate(vector: Points, degrees: float) -> Points:
 
 
 def disc(centre: Points, radius: float) -> Points:
-    """Trace a circle."""
+    """Return a circle as polygon."""
     return oval(centre, radius, radius, 0.0)
 
 
 def oval(centre: Points, length: float, width: float, tilt: float) -> Points:
-    """Trace an ellipse whose long axis is ``tilt`` degrees over the horizontal."""
+    """Return an ellipse whose long axis is ``tilt`` degrees over the horizontal."""
     axis = direction(tilt)
     side = np.array([axis[1], -axis[0]])
     return np.asarray(centre + length * _COS * axis + width * _SIN * side)
 
 
 def line(start: Points, end: Points, half: float) -> Points:
-    """Trace a thick line."""
+    """Return a thick line as polygon."""
     axis = (end - start) / np.linalg.norm(end - start)
     side = np.array([axis[1], -axis[0]]) * half
     return np.array([start + side, end + side, end - side, start - side])

@@ -1,4 +1,4 @@
-"""What a painter of one figure gives: the picture and its mask, and how finely it draws."""
+"""Picture and mask of one painted figure, and constants of painting."""
 
 from typing import NamedTuple
 
@@ -7,11 +7,11 @@ from jaxtyping import Bool, UInt8
 
 SUPERSAMPLE = 3
 MARGIN = 0.03
-"""Of the canvas, kept free around the bird."""
+"""Share of the canvas that stays free around the figure."""
 
 
 class Painting(NamedTuple):
-    """A picture and what is bird in it."""
+    """A picture and the mask of its figure."""
 
     image: UInt8[np.ndarray, "h w 3"]
     foreground: Bool[np.ndarray, "h w"]

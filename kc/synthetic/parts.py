@@ -1,6 +1,8 @@
-"""What every drawn figure is made of: polygons of one colour."""
+"""Parts of drawn figures: polygons of one colour."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from kc.synthetic.outlines import Points
 
@@ -15,6 +17,12 @@ class Part(NamedTuple):
     """(corners, 2)"""
     colour: Colour
     within: str = ""
-    """Group that clips it; empty: none."""
+    """Name of the parts that clip it; empty: none."""
     strength: float = 1.0
     """Opacity."""
+
+
+def vary(values: tuple[Any, ...], spread: float, rng: np.random.Generator) -> list[float]:
+    """Scale each value by a random factor whose logarithm has the standard deviation ``spread``."""
+    factors = np.exp(rng.normal(0, spread, len(values)))
+    return [float(a * b) for a, b in zip(values, factors, strict=True)]

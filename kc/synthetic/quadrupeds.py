@@ -1,7 +1,7 @@
-"""The drawn four-legged animals: outlines of one's parts, as polygons, in the order of painting.
+"""Drawn four-legged animals: the outlines of their parts, as polygons, in the order of painting.
 
-An animal stands and looks to the right. What makes a breed or a kind is its build, coat, ears and
-marks; the stance is an individual's.
+An animal stands and looks to the right. Build, coat, ears and marks belong to a breed or kind,
+the stance to an individual.
 """
 
 import numpy as np
@@ -55,7 +55,7 @@ def _legs(beast: Beast, stance: Stance, *, far: bool) -> list[Part]:
 
 
 def _leg(build: Build, hip: float, turn: float, hind: bool) -> list[Points]:
-    """Trace a leg and its paw; a hind leg has a thigh and bends at the hock."""
+    """Return a leg and its paw; a hind leg has a thigh and bends at the hock."""
     width, top = build.leg_width, 0.25 * build.depth
     length = build.leg + 0.35 * build.depth
     down, fore = direction(turn - 90), direction(turn)
@@ -103,7 +103,7 @@ def _trunk_marks(beast: Beast) -> list[Part]:
     for x, y, size in ((-0.62, -0.5, 0.34), (0.22, -0.2, 0.3), (0.86, -0.9, 0.28)):
         patch = oval(np.array([x, y * d]), size, 1.1 * size, 30.0)
         parts.append(Part("patches", patch, coat.dark, "body"))
-    if "spots" in beast.marks:  # many small parts: not traced to be left out
+    if "spots" in beast.marks:  # many small parts, drawn only if needed
         parts.extend(_spots(beast))
     for x in np.arange(-0.9, 1.0, 0.26):
         stripe = np.array([(x, -1.1 * d), (x + 0.1, -1.1 * d), (x + 0.02, d), (x - 0.05, d)])

@@ -1,4 +1,4 @@
-"""Which objects each picture of the drawn scenes shows, whatever layout it is written in."""
+"""Plans of the drawn scenes: the objects of each picture, for any layout."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -16,7 +16,7 @@ CROWD = (0.30, 0.35, 0.20, 0.15)
 
 
 class ScenePlan(NamedTuple):
-    """What a picture is to show."""
+    """Subset and objects of a picture."""
 
     subset: str
     """``train`` or ``val``"""
@@ -24,7 +24,7 @@ class ScenePlan(NamedTuple):
 
 
 def planned(settings: Generated) -> list[ScenePlan]:
-    """Deal the objects to pictures, and mix the two subsets' pictures."""
+    """Distribute the objects over pictures, and mix the pictures of the two subsets."""
     tested = tested_of(settings)
     counts = {"train": settings.images_per_class - tested, "val": tested}
     rng = np.random.default_rng(derive_seed("scenes", settings.seed))
@@ -37,7 +37,7 @@ def planned(settings: Generated) -> list[ScenePlan]:
 
 
 def draw_scene(settings: Generated, number: int, kinds: list[str]) -> Scene:
-    """Draw picture ``number`` (from 0), to show these kinds."""
+    """Draw picture ``number`` (from 0) with these kinds."""
     rng = np.random.default_rng(derive_seed("scene", settings.seed, number))
     return paint_scene(kinds, rng, settings.canvas, settings.difficulty)
 

@@ -1,4 +1,4 @@
-"""What is behind a drawn bird, and the light on it: everything a class does not depend on."""
+"""Background, light and leaves of a drawn picture, which do not depend on the class."""
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -21,7 +21,7 @@ TONES = (
 def background(rng: np.random.Generator, side: int, difficulty: float) -> Image.Image:
     """Paint a soft background: a gradient, out-of-focus patches, twigs and leaves.
 
-    ``difficulty`` 0 leaves one gradient, 1 gives strong patches and a dozen sharp things.
+    ``difficulty`` 0 gives only a gradient, 1 strong patches and about a dozen sharp objects.
     """
     first, second, third = rng.choice(len(TONES), 3, replace=False)
     grid = np.linspace(0, 1, 6)[:, None, None]
@@ -65,9 +65,9 @@ def light(
     rng: np.random.Generator,
     difficulty: float,
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Shade the bird from above, then light and tint the whole picture, and add grain.
+    """Shade the figure from above, then light and tint the picture, and add grain.
 
-    Colours are varied gently: strong jitter would take away what the species differ by.
+    Colours vary only slightly: strong changes would hide the differences between classes.
     """
     height = picture.shape[0]
     rows = np.nonzero(foreground.max(axis=1) > 0)[0]
@@ -83,7 +83,7 @@ def light(
 def cover(
     picture: Image.Image, bird: Image.Image, rng: np.random.Generator, difficulty: float
 ) -> None:
-    """Put leaves in front of the bird, and take what they hide out of its mask."""
+    """Put leaves in front of the figure, and remove what they hide from its mask."""
     low_x, low_y, high_x, high_y = bird.getbbox() or (0, 0, *bird.size)
     span = max(high_x - low_x, high_y - low_y)
     for _ in range(rng.poisson(1.6 * difficulty)):

@@ -1,4 +1,4 @@
-"""One generated picture of several objects, which may hide each other or run out of the picture."""
+"""Painting of one picture of several objects, which may hide each other or be cut off."""
 
 from typing import NamedTuple
 
@@ -16,12 +16,12 @@ from kc.synthetic.scenery import background, cover, light
 from kc.synthetic.tones import own_shade
 
 SIZES = {1: (0.5, 0.9), 2: (0.38, 0.65), 3: (0.32, 0.55), 4: (0.28, 0.48)}
-"""Longer side of an object, of the picture's, by how many objects there are."""
+"""Range of an object's longer side, as share of the picture, by number of objects."""
 FAR_AWAY = 0.07
-"""Share of objects that are drawn at under half their size."""
+"""Share of objects that are drawn at 0.4 of their size."""
 TRIES = 3
-"""Places tried for an object; the one that hides least is taken."""
-_MARKS = frozenset((*beasts.MARKS, *species.MARKS))
+"""Places tried for an object; the one that hides least is used."""
+_MARKS = sorted({*beasts.MARKS, *species.MARKS})
 
 
 class Thing(NamedTuple):
@@ -30,9 +30,9 @@ class Thing(NamedTuple):
     kind: str
     visible: Bool[np.ndarray, "h w"]
     whole: int
-    """Pixels it would cover were nothing before it."""
+    """Pixels it would cover with nothing in front of it."""
     cut: bool
-    """Whether it runs out of the picture."""
+    """Whether the edge of the picture cuts it off."""
 
 
 class Scene(NamedTuple):
@@ -53,7 +53,7 @@ def paint_scene(
 ) -> Scene:
     """Paint one object of each of ``kinds`` (one to four, repeats allowed).
 
-    An object that others hide whole is left out of ``things``. All that varies is drawn from
+    An object that others hide completely is not in ``things``. All variation comes from
     ``rng``.
     """
     side = canvas * SUPERSAMPLE
@@ -78,7 +78,7 @@ def paint_scene(
 def _placed(
     kinds: list[str], rng: np.random.Generator, side: int, horizon: float, difficulty: float
 ) -> list[_Placed]:
-    """Set every object's size and place; back to front is from the top down."""
+    """Set size and place of every object, sorted from back (top) to front (bottom)."""
     placed: list[_Placed] = []
     for kind in kinds:
         squeeze, tilt = 1 - 0.7 * difficulty * rng.random(), rng.normal(0, 10 * difficulty)
@@ -96,7 +96,7 @@ def _placed(
 def _spot(
     kind: str, span: np.ndarray, rng: np.random.Generator, side: int, horizon: float
 ) -> Extent:
-    """Draw a place: on the ground, or anywhere for what flies; up to a third may be cut off."""
+    """Draw a place: on the ground, or anywhere if it flies; up to a third may be cut off."""
     left = rng.uniform(-0.3 * span[0], side - 0.7 * span[0])
     foot = rng.uniform(max(horizon + 0.03 * side, 0.8 * span[1]), side + 0.15 * span[1])
     if kind in FLYING:
@@ -106,7 +106,7 @@ def _spot(
 
 
 def _hidden(spot: Extent, placed: list[_Placed]) -> float:
-    """Sum the shares of the smaller box that overlap with each object placed before."""
+    """Sum over earlier objects the overlap of the two boxes as share of the smaller one."""
     total = 0.0
     for each in placed:
         low = np.maximum(spot.low, each.extent.low)
@@ -122,7 +122,7 @@ def _things(
     clear: Bool[np.ndarray, "h w"],
     side: int,
 ) -> list[Thing]:
-    """Find what shows of each object; ``clear`` is where no leaf hangs before all of them."""
+    """Find the visible pixels of each object; ``clear`` is where no leaf is in front of them."""
     things = []
     for each, covered in zip(reversed(placed), reversed(coverage), strict=True):
         cut = bool((each.extent.low < 0).any() or (each.extent.high > side).any())

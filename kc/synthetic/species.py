@@ -1,9 +1,9 @@
-"""What makes a class of the generated data set: a species of drawn bird.
+"""Species, the classes of the drawn birds.
 
-Species come in genera of four. A genus has one shape and one palette (and genera share palettes
-too) and two markings; its species differ in small proportions and in two more markings, which
-each has or lacks, so that telling them apart means looking at parts, as it does for real birds.
-A species depends on its number and the seed only, never on how many classes there are.
+Species are in genera of four. A genus has one shape, one palette (which several genera share) and
+two markings; its species differ in small proportions and in two further markings, which each has
+or lacks, so that only parts distinguish them, as with real birds. A species depends only on its
+number and the seed, not on the number of classes.
 """
 
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from kc.synthetic.parts import Colour
 SPECIES_PER_GENUS = 4
 SHARED_MARKS = 2
 SIZES = 0.07
-"""Spread (std of the logarithm) of a genus's proportions among its species."""
+"""Standard deviation of the logarithm of proportions within a genus."""
 
 
 class Palette(NamedTuple):
@@ -125,7 +125,7 @@ def species(number: int, seed: int) -> Species:
 
 
 def _genus_marks(rng: np.random.Generator) -> list[frozenset[str]]:
-    """Draw two marks all members share, and two that tell them apart: none, one, other, both."""
+    """Draw two marks of all members and two others, of which they have none, one, other or both."""
     while True:
         one, other, *shared = rng.permutation(MARKS)[: SHARED_MARKS + 2].tolist()
         if not {"belly_stripes", "belly_spots"} <= {one, other, *shared}:

@@ -1,6 +1,6 @@
-"""Colours of the drawn figures: mixing two, and one individual's own shade of its colours."""
+"""Colours of drawn figures: mixing, darkening, and the shade of an individual."""
 
-from collections.abc import Collection
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,22 +9,29 @@ from kc.synthetic.parts import Colour, Part
 
 
 def mix(a: Colour, b: Colour, share: float) -> Colour:
-    """Go from ``a`` (share 0) to ``b`` (share 1)."""
+    """Return a colour between ``a`` (share 0) and ``b`` (share 1)."""
     red, green, blue = (round(x + (y - x) * share) for x, y in zip(a, b, strict=True))
     return (red, green, blue)
 
 
 def darker(colour: Colour, share: float) -> Colour:
-    """Take away a share of the light."""
+    """Return a colour darkened by a share."""
     return mix(colour, (14, 12, 14), share)
 
 
 def own_shade(
-    parts: list[Part], worn: Collection[str], rng: np.random.Generator, difficulty: float
+    parts: list[Part],
+    worn: Sequence[str],
+    rng: np.random.Generator,
+    difficulty: float,
+    tint: float = 8.0,
 ) -> list[Part]:
-    """Shift all colours of one individual together, and wear its markings one by one."""
-    shift = rng.normal(0, 8 * difficulty, 3) + rng.normal(0, 14 * difficulty)
-    wear = {name: 1 - difficulty * rng.random() for name in sorted(worn)}
+    """Shift all colours of one individual together, and fade each of the ``worn`` markings.
+
+    ``tint`` is the standard deviation of the shift of one colour, at difficulty 1.
+    """
+    shift = rng.normal(0, tint * difficulty, 3) + rng.normal(0, 14 * difficulty)
+    wear = {name: 1 - difficulty * rng.random() for name in worn}
     return [
         part._replace(
             colour=shifted_colour(part.colour, shift),

@@ -1,7 +1,7 @@
-"""The vehicles of the scenes, seen from the side; x right, y down, any unit.
+"""Vehicles of the drawn scenes, seen from the side; x right, y down, any unit.
 
-Each function draws one from a generator. What varies (proportions, paint, windows) does not
-depend on the difficulty: these kinds differ by shape.
+Each function draws one from a generator. The variation (proportions, paint, windows) does not
+depend on the difficulty: these kinds differ in shape.
 """
 
 import numpy as np
@@ -71,7 +71,7 @@ def _spokes(hub: Points, radius: float) -> list[Part]:
 
 
 def boat(rng: np.random.Generator, _: float) -> list[Part]:
-    """Draw a boat on a strip of water: half of them sail, half have a cabin."""
+    """Draw a boat on a strip of water: half have sails, half a cabin."""
     tone = _paint(rng)
     hull = np.array([(-1.6, 0.2), (1.9, 0.05), (1.35, 0.8), (-1.3, 0.8)])
     parts = _sails(rng) if rng.random() < 0.5 else _cabin(rng)

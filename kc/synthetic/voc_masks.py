@@ -1,4 +1,4 @@
-"""Segmentation masks as Pascal VOC writes them: indexed PNGs with its palette and void rims."""
+"""Segmentation masks as in Pascal VOC: indexed PNGs with its palette and void rims."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,8 +16,8 @@ def object_map(
 ) -> UInt8[np.ndarray, "side side"]:
     """Number the pixels of each object of a square picture from 1, in order.
 
-    0 is background, 255 the rim, which is one pixel wide and lies outside an object, on
-    the background or on an object before it in the list.
+    0 is background, 255 the rim, which is one pixel wide and outside an object, on the background
+    or on an earlier object of the list.
     """
     numbers = np.zeros((side, side), dtype=np.uint8)
     for number, mask in enumerate(visible, 1):
@@ -27,7 +27,7 @@ def object_map(
 
 
 def class_map(objects: UInt8[np.ndarray, "h w"], values: Sequence[int]) -> UInt8[np.ndarray, "h w"]:
-    """Put in place of each object's number its class's value; background and rim stay."""
+    """Replace the number of each object by the value of its class; keep background and rim."""
     table = np.zeros(256, dtype=np.uint8)
     table[1 : len(values) + 1] = values
     table[VOID] = VOID
@@ -35,7 +35,7 @@ def class_map(objects: UInt8[np.ndarray, "h w"], values: Sequence[int]) -> UInt8
 
 
 def save_mask(mask: UInt8[np.ndarray, "h w"], path: Path) -> None:
-    """Write a mask as an indexed PNG, with its folder."""
+    """Write a mask as an indexed PNG and create its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     picture = Image.fromarray(mask)
     picture.putpalette(_PALETTE)

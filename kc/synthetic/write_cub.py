@@ -1,7 +1,7 @@
-"""Drawn birds, written in the layout of CUB-200-2011, with its masks.
+"""Writer of drawn birds in the layout of CUB-200-2011, with masks.
 
-Picture k of class c is drawn from a seed derived from (seed, c, k): it does not depend on how many
-pictures or classes there are.
+The seed of picture k of class c is derived from (seed, c, k), so a picture does not depend on the
+number of pictures or classes.
 """
 
 from pathlib import Path

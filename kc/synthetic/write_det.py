@@ -1,4 +1,4 @@
-"""The drawn scenes of ``write_voc``, written in ILSVRC's layout of its DET task, without masks."""
+"""Writer of the scenes of ``write_voc`` in the layout of ILSVRC DET, without masks."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -57,7 +57,7 @@ def write_det(settings: Generated, folder: Path) -> None:
             save_picture(scene.image, root / "Data" / "DET" / plan.subset / f"{name}.JPEG")
             inside, _, file = f"{plan.subset}/{name}".rpartition("/")
             text = annotation_xml(inside, file, settings.canvas, objects, segmented=False)
-            save_lines(root / "Annotations" / "DET" / inside / f"{file}.xml", text.splitlines())
+            save_lines(root / "Annotations" / "DET" / inside / f"{file}.xml", text)
             listed[plan.subset].append(f"{name} {len(listed[plan.subset]) + 1}")
     for subset, lines in listed.items():
         save_lines(root / "ImageSets" / "DET" / f"{subset}.txt", lines)

@@ -1,7 +1,7 @@
-"""Drawn dogs, written in the layout of Stanford Dogs: pictures, annotations, .mat lists; no masks.
+"""Writer of drawn dogs in the layout of Stanford Dogs: pictures, annotations and .mat lists.
 
-Picture k of class c is drawn from a seed derived from (seed, c, k): it does not depend on how many
-pictures or classes there are.
+The seed of picture k of class c is derived from (seed, c, k), so a picture does not depend on the
+number of pictures or classes.
 """
 
 import io
@@ -22,9 +22,9 @@ from kc.synthetic.painting import Painting
 
 ABOUT = "Drawn by kc in the layout of Stanford Dogs; no photograph."
 FIRST_ID = 90_000_001
-"""Beyond all WordNet offsets: a drawn breed is never mistaken for a real one."""
+"""Above all WordNet offsets, so that no drawn breed has the id of a real one."""
 MAT_HEADER = b"MATLAB 5.0 MAT-file, drawn by kc".ljust(116)
-"""In place of scipy's, which holds the time of writing."""
+"""Replaces scipy's header, which contains the time of writing."""
 
 
 class _Row(NamedTuple):
@@ -64,7 +64,7 @@ def draw_dog(settings: Generated, number: int, index: int) -> Painting:
 
 
 def _write_one(settings: Generated, number: int, index: int, folder: Path) -> str:
-    """Write a picture and its annotation; corners count from 0, the last pixel excluded."""
+    """Write a picture and its annotation; corners count from 0 and exclude the last pixel."""
     within = breed_folder(settings, number)
     wordnet_id, _, name = within.partition("-")
     file = f"{wordnet_id}_{index + 1}"
@@ -72,14 +72,12 @@ def _write_one(settings: Generated, number: int, index: int, folder: Path) -> st
     save_picture(painting.image, folder / "Images" / within / f"{file}.jpg")
     dog = AnnotatedObject(name, box_of(painting.foreground))
     text = annotation_xml(wordnet_id[1:], file, settings.canvas, [dog], segmented=False)
-    annotation = folder / "Annotation" / within / file
-    annotation.parent.mkdir(parents=True, exist_ok=True)
-    annotation.write_text(text, encoding="utf-8")
+    save_lines(folder / "Annotation" / within / file, text)
     return f"{within}/{file}"
 
 
 def _mat(rows: Sequence[_Row]) -> bytes:
-    """Format a list as the official ones: cells (n, 1) of names, labels (n, 1) uint8 from 1."""
+    """Format a list like the official ones: cells (n, 1) of names, labels (n, 1) uint8 from 1."""
     names = np.array([row.path for row in rows], dtype=object)[:, None]
     variables = {
         "file_list": names + ".jpg",

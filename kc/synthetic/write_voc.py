@@ -1,9 +1,9 @@
-"""Drawn scenes, written in the layout of Pascal VOC 2007; every picture has its masks.
+"""Writer of drawn scenes in the layout of Pascal VOC 2007, with masks of every picture.
 
-Each kind is drawn ``images_per_class`` times, the share ``test_share`` of them in ``val``; objects
-are dealt to pictures of one to four. Picture k is drawn from a seed derived from (seed, k). What is
-hidden or tiny is marked difficult, but for the first training picture of each kind: readers pass
-over difficult objects, and every kind needs one to be trained on.
+Each kind is drawn ``images_per_class`` times, the share ``test_share`` of them in ``val``; each
+picture has one to four objects. The seed of picture k is derived from (seed, k). Hidden or tiny
+objects are marked difficult, except in the first training picture of each kind: readers skip
+difficult objects, and every kind needs one for training.
 """
 
 from collections.abc import Collection, Sequence
@@ -23,9 +23,9 @@ from kc.synthetic.voc_masks import class_map, object_map, save_mask
 ABOUT = "Drawn by kc in the layout of Pascal VOC 2007; no photograph."
 YEAR = "VOC2007"
 HIDDEN = 0.5
-"""Share of an object that shows, under which it is difficult."""
+"""An object with a smaller visible share is difficult."""
 TINY = 0.2
-"""Longer side of a box, of the picture's, under which an object is difficult."""
+"""An object whose longer side is a smaller share of the picture is difficult."""
 
 
 def write_voc(settings: Generated, folder: Path) -> None:
@@ -69,15 +69,13 @@ def _write_one(
     save_mask(class_map(objects, values), root / "SegmentationClass" / f"{name}.png")
     listed = [_annotated(each, settings.canvas, each.kind in spared) for each in scene.things]
     text = annotation_xml(YEAR, f"{name}.jpg", settings.canvas, listed, segmented=True)
-    file = root / "Annotations" / f"{name}.xml"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text, encoding="utf-8")
+    save_lines(root / "Annotations" / f"{name}.xml", text)
 
 
 def _annotated(thing: Thing, canvas: int, spared: bool) -> AnnotatedObject:
-    """Describe what shows of an object; corners count from 1, the last pixel included.
+    """Annotate the visible part of an object; corners count from 1 and include the last pixel.
 
-    ``spared``: it is not difficult, whatever shows of it.
+    A ``spared`` object is never marked difficult.
     """
     box = box_of(thing.visible)
     shown = int(thing.visible.sum()) / thing.whole

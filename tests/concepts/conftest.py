@@ -1,4 +1,4 @@
-"""A small image store: a coloured square on noise tells the class; its mask is the foreground."""
+"""A small image store: a coloured square on noise shows the class; its mask is the foreground."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Teacher, student and baseline: what is trained, on what, and what a kill costs."""
+"""Teacher, student and baseline: their training, its inputs, and interruptions."""
 
 import shutil
 from collections.abc import Callable
@@ -78,7 +78,7 @@ def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> dict[str, bool]:
     return {name: torch.equal(a[name], b[name]) for name in a}
 
 
-def test_student_and_baseline_start_alike_and_the_teacher_does_not(
+def test_only_student_and_baseline_start_with_equal_weights(
     make_images: Callable[..., Store], tmp_path: Path
 ):
     make(make_images(), tmp_path / "out", STUDENT, TEACHER, BASELINE)
@@ -91,7 +91,7 @@ def test_student_and_baseline_start_alike_and_the_teacher_does_not(
     assert all(same(baseline, fresh).values())
 
 
-def test_labels_change_nothing_up_to_the_target_and_much_above(
+def test_labels_affect_only_the_layers_above_the_target(
     make_images: Callable[..., Store], tmp_path: Path
 ):
     straight, shuffled = make_images(), make_images("other", shuffled=True)
@@ -153,13 +153,13 @@ def test_distances_are_those_of_the_checkpoints(make_images: Callable[..., Store
     by_epoch = plain.travelled([[state["classifier.1.weight"].numpy()] for state in states])
     by_step = history["distance_fc1"].to_numpy()
     assert by_step[0] == 0
-    assert (by_step[1:] > 1.01 * np.array(by_epoch[1:])).all()  # a way with detours is longer
+    assert (by_step[1:] > 1.01 * np.array(by_epoch[1:])).all()  # a path with detours is longer
     first = states[0]["classifier.1.weight"].double().norm()
     assert history["norm_fc1"][0] == pytest.approx(float(first), rel=1e-6)
 
 
 @pytest.mark.parametrize("plan", [STUDENT, BASELINE], ids=["student", "baseline"])
-def test_a_killed_training_ends_with_the_bits_of_an_undisturbed_one(
+def test_an_interrupted_student_gives_the_same_bits_as_an_uninterrupted_one(
     plan: ConceptNetwork,
     make_images: Callable[..., Store],
     tmp_path: Path,
@@ -185,10 +185,10 @@ def test_a_killed_training_ends_with_the_bits_of_an_undisturbed_one(
     assert files(tmp_path / "torn", plan) == files(tmp_path / "whole", plan)
 
 
-def test_a_checkpoint_damaged_before_the_training_goes_on_is_made_anew(
+def test_a_checkpoint_damaged_during_an_interruption_is_written_again(
     make_images: Callable[..., Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog
 ):
-    """Its digest is taken when it is written: the card must not sign what came after."""
+    """The digest is that of the written file: the card must not sign a later change."""
     images, whole_epoch, seen = make_images(), training._epoch, []
     make(images, tmp_path / "whole", BASELINE)
     file = tmp_path / "torn" / BASELINE.name / checkpoint_file(1)
@@ -211,7 +211,7 @@ def test_a_checkpoint_damaged_before_the_training_goes_on_is_made_anew(
     assert files(tmp_path / "torn", BASELINE) == files(tmp_path / "whole", BASELINE)
 
 
-def test_what_is_there_is_not_made_again(
+def test_existing_networks_are_not_trained_again(
     make_images: Callable[..., Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     images = make_images()
@@ -233,7 +233,7 @@ def test_what_is_there_is_not_made_again(
 def test_a_student_without_its_teacher_is_refused(
     make_images: Callable[..., Store], tmp_path: Path
 ):
-    with pytest.raises(NetworkError, match=r"'objects-alexnet-teacher' is not there. Fix: snake"):
+    with pytest.raises(NetworkError, match=r"'objects-alexnet-teacher' is missing. Fix: snake"):
         make(make_images(), tmp_path, STUDENT)
 
 
@@ -265,7 +265,7 @@ def test_first_rates_are_those_of_role_family_and_start():
 
 def test_crops_are_parts_of_the_picture_mirrored_half_the_time():
     side = 64
-    ramp = torch.arange(side, dtype=torch.uint8).expand(3, side, side)  # grows to the right
+    ramp = torch.arange(side, dtype=torch.uint8).expand(3, side, side)  # rises to the right
     pictures = torch.stack([ramp, ramp.mT] * 40)
 
     def crops(seed: int) -> Tensor:
@@ -283,7 +283,7 @@ def test_crops_are_parts_of_the_picture_mirrored_half_the_time():
     assert span.min() < 0.7 * side < span.max()
     down = found[1::2, 0, :, side // 2].int()
     assert (down[:, -1] > down[:, 0]).all()  # never upside down
-    torch.testing.assert_close(pictures, torch.stack([ramp, ramp.mT] * 40))  # left as it was
+    torch.testing.assert_close(pictures, torch.stack([ramp, ramp.mT] * 40))  # not changed
 
 
 @pytest.mark.parametrize(
@@ -296,7 +296,7 @@ def test_crops_are_parts_of_the_picture_mirrored_half_the_time():
         ("student", None, "crop", False),
     ],
 )
-def test_only_teachers_from_scratch_are_shown_crops(
+def test_only_teachers_from_scratch_are_trained_on_crops(
     role: str,
     weights: str | None,
     wanted: str,
@@ -346,7 +346,10 @@ def test_a_teacher_starts_from_the_weights_given_and_the_others_do_not(tmp_path:
     assert convolutions
     assert not any(torch.equal(student[name], state[name]) for name in convolutions)
     head = {name for name in teacher if name not in body}
-    assert {name.partition(".")[0] for name in head} == {"avgpool", "fc"}  # of C20, fresh in all
+    assert {name.partition(".")[0] for name in head} == {
+        "avgpool",
+        "fc",
+    }  # of C20, random in all networks
     assert not torch.equal(teacher["fc.0.weight"], student["fc.0.weight"])
 
 
@@ -426,7 +429,7 @@ def test_a_data_set_may_have_classes_of_its_own():
     )
     assert about.lessons_of("det") == about.training
     assert about.lessons_of("voc").classes == ("cat", "dog")
-    assert about.lessons_of("cub").classes == ()  # all, though training.classes names some
+    assert about.lessons_of("cub").classes == ()  # all, although training.classes names some
     others = about.lessons_of("voc").model_copy(update={"classes": ("ox", "lion")})
     assert others == about.training
     assert list(about.datasets_named()) == [
@@ -435,7 +438,7 @@ def test_a_data_set_may_have_classes_of_its_own():
     ]
 
 
-def test_settings_that_cannot_be_are_refused():
+def test_invalid_settings_are_refused():
     with pytest.raises(ValueError, match=r"checkpoints \[0, 5, 2\] must rise"):
         Lessons(epochs=2, checkpoints=(0, 5, 2))
     with pytest.raises(ValueError, match=r"to the last epoch, 9"):

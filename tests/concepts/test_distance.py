@@ -1,4 +1,4 @@
-"""Weight distance: built walks, the plain sum, resuming, and both readings."""
+"""Weight distance: constructed paths, the plain sum, resuming, and both versions."""
 
 import math
 
@@ -13,7 +13,7 @@ from tests.reference import plain_concepts as plain
 
 
 def _trained(steps: int, seed: int = 0) -> tuple[nn.Module, list[float], list[list[np.ndarray]]]:
-    """Take steps of plain SGD; give the distances seen and every weight on the way."""
+    """Take steps of plain SGD; return the distances and all weights on the path."""
     generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -30,10 +30,10 @@ def _trained(steps: int, seed: int = 0) -> tuple[nn.Module, list[float], list[li
     return model, seen, weights
 
 
-def test_distance_is_the_way_not_the_displacement() -> None:
+def test_distance_is_the_path_length_not_the_displacement() -> None:
     weight = torch.tensor([3.0, 4.0])
     distance = WeightDistance([weight])
-    for to in ([3.0, 14.0], [3.0, 4.0], [3.0, 4.0]):  # there and back, and a rest
+    for to in ([3.0, 14.0], [3.0, 4.0], [3.0, 4.0]):  # there, back, and a pause
         weight.copy_(torch.tensor(to))
         distance.update()
     assert distance.total == pytest.approx(20 / 5)
@@ -51,7 +51,7 @@ def test_distance_equals_the_plain_sum_over_all_parameters() -> None:
 def test_readings_differ_one_layer_by_step_or_all_by_epoch() -> None:
     _, by_step, weights = _trained(8)
     by_epoch = plain.travelled(weights[::4])
-    assert by_epoch[-1] < by_step[-1]  # the finer the look, the longer the way
+    assert by_epoch[-1] < by_step[-1]  # finer steps give a longer path
     layer = torch.from_numpy(weights[0][2].copy())
     distance = WeightDistance([layer])
     for step in weights[1:]:
@@ -67,23 +67,23 @@ def test_scale_of_the_weights_does_not_matter() -> None:
     np.testing.assert_allclose(plain.travelled(scaled), seen, rtol=1e-5)
 
 
-def test_resumed_distance_goes_on() -> None:
+def test_a_resumed_distance_continues() -> None:
     _, seen, weights = _trained(6)
     tensors = [torch.from_numpy(w.copy()) for w in weights[0]]
     distance = WeightDistance(tensors)
     for k, step in enumerate(weights[1:]):
-        if k == 3:  # killed after three steps
+        if k == 3:  # interrupted after three steps
             distance = WeightDistance(tensors, distance.state)
         for tensor, w in zip(tensors, step, strict=True):
             tensor.copy_(torch.from_numpy(w))
         distance.update()
     assert distance.total == pytest.approx(seen[-1], rel=1e-12)
-    fresh = WeightDistance(tensors)  # without its state it would start anew
+    fresh = WeightDistance(tensors)  # without its state it starts at 0
     assert fresh.total == 0
 
 
 @pytest.mark.parametrize("parameters", [[torch.zeros(3)], []])
-def test_weights_of_no_length_are_refused(parameters: list[torch.Tensor]) -> None:
+def test_weights_of_norm_0_are_refused(parameters: list[torch.Tensor]) -> None:
     with pytest.raises(NetworkError, match=rf"initial weights \({len(parameters)} tensors\)"):
         WeightDistance(parameters)
 

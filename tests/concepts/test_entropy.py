@@ -1,4 +1,4 @@
-"""The entropy search against closed forms of a linear layer, and what must not change it."""
+"""The entropy search against closed forms of a linear layer, and its invariances."""
 
 import math
 from collections.abc import Sequence
@@ -25,14 +25,14 @@ EXACT = EntropySettings(grid=GRID, draws=SIZE, scale_draws=SIZE, max_batch=2 * S
 
 
 def _exact(seed: int, step: int, draws: int) -> Tensor:
-    """Noise whose second moments over the draws are exactly the identity, turned by the seed."""
+    """Return noise with exact second moments over the draws, rotated by the seed."""
     generator = torch.Generator().manual_seed(1000 * seed + step + 1)
     square = torch.randn(SIZE, SIZE, generator=generator, dtype=torch.float64)
     return (torch.linalg.qr(square).Q * SIZE**0.5).reshape(draws, 3, SIDE, SIDE)
 
 
 def _linear(spread: float = 1.0, scale: float = 1.0) -> tuple[nn.Module, np.ndarray]:
-    """Build f = Wx, whose cells matter more or less; give it with a_g."""
+    """Return f = Wx, whose cells have different influence, and a_g."""
     generator = torch.Generator().manual_seed(0)
     weight = torch.randn(10, SIZE, generator=generator, dtype=torch.float64)
     weight *= torch.exp(spread * torch.randn(SIDE * SIDE, generator=generator).double()).repeat(3)
@@ -181,17 +181,17 @@ def test_bound_averages_noise_away_over_its_rounds() -> None:
         settings = replace(EXACT, search="bound", steps=steps, draws=32, scale_draws=SIZE)
         found = pixel_entropy(head, _pictures(4), settings, [1, 2, 3, 4], CPU)
         away = np.log(_sigma(found.H)) - best
-        away -= away.mean((1, 2), keepdims=True)  # the last scaling and s_f have noise of their own
+        away -= away.mean((1, 2), keepdims=True)  # the last scaling and s_f have separate noise
         return float(np.sqrt(np.square(away).mean()))
 
     few, many = error(4), error(64)
-    assert many < 0.4 * few  # sixteen times the noise seen: a quarter of the error
+    assert many < 0.4 * few  # sixteen times the draws: a quarter of the error
     assert many < 0.05
 
 
 def test_bound_beats_the_uniform_noise_of_the_same_mse_on_a_network() -> None:
     class Looking(nn.Module):
-        """Look hardest at the middle."""
+        """Weight the middle most."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -204,7 +204,7 @@ def test_bound_beats_the_uniform_noise_of_the_same_mse_on_a_network() -> None:
 
     settings = EntropySettings(grid=4, search="bound", steps=12, draws=64, max_batch=128)
     result = pixel_entropy(Looking().eval(), _pictures(2, 20), settings, [1, 2], CPU)
-    # MSE is all but quadratic here: uniform noise spends 1.5 s_f at 0.01 sqrt(1.5)
+    # MSE is nearly quadratic here: uniform noise reaches 1.5 s_f at 0.01 sqrt(1.5)
     uniform = math.log(0.01 * math.sqrt(1.5)) + plain.HALF_LOG
     assert (result.mse <= 1.5 * result.s_f).all()
     assert (result.H.mean((1, 2)) > uniform + 0.1).all()
@@ -219,7 +219,7 @@ def test_paper_preset_holds_its_bound_and_beats_uniform_noise() -> None:
     assert (result.mse <= 1.5 * result.s_f).all()
     np.testing.assert_allclose(result.mse, 1.5 * result.s_f, rtol=0.01)
     assert (result.H.mean((1, 2)) > uniform).all()
-    # costs from few draws of noise are below 0 in places, whose sigma leaves nothing for others
+    # few draws give some costs below 0; their large sigma leaves nothing for other cells
     noisy = pixel_entropy(head, images, replace(settings, slope="noise", draws=4), [1, 2], CPU)
     assert (noisy.mse <= 1.5 * noisy.s_f).all()
     assert (noisy.H.mean((1, 2)) < uniform).all()
@@ -242,7 +242,7 @@ def test_scale_of_the_weights_changes_nothing(search: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["released", "fast", "paper"])
-def test_result_does_not_depend_on_the_block(name: str) -> None:
+def test_results_do_not_depend_on_the_batch(name: str) -> None:
     images = _pictures(5, 20)
     ids = ["a", "b", "c", "d", "e"]
     settings = replace(preset(name, "vgg11"), grid=4, steps=6, draws=8, scale_draws=8, boost_step=4)
@@ -254,7 +254,7 @@ def test_result_does_not_depend_on_the_block(name: str) -> None:
         return pixel_entropy(head, images[rows], block, seeds, CPU).H
 
     together = search([0, 1, 2, 3, 4], 40)
-    for max_batch in (3, 8, 17):  # 3: less than one image's draws
+    for max_batch in (3, 8, 17):  # 3: less than the draws of one image
         torch.testing.assert_close(search([0, 1, 2, 3, 4], max_batch), together)
     torch.testing.assert_close(search([3, 1], 40), together[[3, 1]])
     assert not torch.allclose(search([0], 40)[0], together[1])
@@ -280,7 +280,7 @@ def test_noise_is_independent_by_pixel_and_colour_and_fresh_by_step() -> None:
     assert not torch.equal(draw(1, 0, 2), draw(1, 1, 2))
 
 
-def test_constant_layer_is_skipped_and_counted() -> None:
+def test_images_of_a_constant_layer_are_skipped() -> None:
     class Dead(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
             alive = (x.mean((1, 2, 3)) > 0)[:, None]
@@ -300,7 +300,7 @@ def test_constant_layer_is_skipped_and_counted() -> None:
     assert everything.skipped.all()
 
 
-def test_relu_hides_what_stays_negative() -> None:
+def test_a_relu_hides_features_that_stay_negative() -> None:
     head = nn.Sequential(nn.Flatten(), nn.Linear(SIZE, 2)).double().eval()
     head[1].bias.data = torch.tensor([-1e3, 1e3], dtype=torch.float64)
     head[1].weight.data[1, 24:] = 0
@@ -348,12 +348,12 @@ def test_crossing_stops_at_the_target_between_two_steps(spread: float, slope: st
     rough = 0.02 if slope == "noise" else 0.04
     np.testing.assert_allclose(_sigma(result.H[0]), seen[nearest], rtol=rough)
     optimum = plain.released_optimum(cost / cost.sum(), 7.0)
-    assert np.abs(np.log(optimum / seen[nearest])).max() > 0.2  # and not where it leads
+    assert np.abs(np.log(optimum / seen[nearest])).max() > 0.2  # and far from the optimum
 
 
 def test_fast_follows_released_on_a_network_as_closely_as_other_noise_does() -> None:
     class Window(nn.Module):
-        """Look hardest at the middle, so that maps have a shape beside noise."""
+        """Weight the middle most, so that maps have a shape."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -378,7 +378,7 @@ def test_fast_follows_released_on_a_network_as_closely_as_other_noise_does() -> 
         return float((one - other).square().mean().sqrt() / one.std())
 
     assert apart(first, quick) < 0.2
-    # twelve times the draws bring it nearer: what is left is not a bias
+    # twelve times the draws reduce the difference, so it is no bias
     more = replace(fast, draws=144, scale_draws=576)
     assert apart((first + second) / 2, search(more, 5)) < apart(first, quick)
 
@@ -392,8 +392,8 @@ def test_presets_differ_in_lambda_by_family() -> None:
         preset("quick", "alexnet")
 
 
-def test_settings_refuse_what_cannot_be_searched_with() -> None:
+def test_invalid_search_settings_are_refused() -> None:
     with pytest.raises(SettingsError, match=r"entropy.draws: expected at least 1, got 0"):
         EntropySettings(draws=0)
-    with pytest.raises(SettingsError, match="'pairs' wants an even number, got 9"):
+    with pytest.raises(SettingsError, match="'pairs' needs an even number, got 9"):
         EntropySettings(draws=9, slope="pairs")

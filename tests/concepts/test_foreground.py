@@ -14,7 +14,7 @@ from tests.reference import plain_concepts as plain
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (227, 227), (40, 40), (75, 101), (16, 33)])
 def test_cells_equal_the_plain_version(height: int, width: int) -> None:
     rng = np.random.default_rng(height)
-    # smooth blobs, so that cells are not all alike
+    # smooth blobs, so that cells differ
     rough = torch.from_numpy(rng.normal(size=(3, 1, 9, 9)))
     smooth = nn.functional.interpolate(rough, size=(height, width), mode="bilinear")[:, 0]
     mask = smooth > 0

@@ -1,4 +1,4 @@
-"""The quicker gradient of a first convolution against autograd's own."""
+"""The faster gradient of a first convolution against autograd's."""
 
 import pytest
 import torch
@@ -20,7 +20,7 @@ def _random(*shape: int) -> Tensor:
         ((11, 11), (2, 2), (2, 2)),
         ((7, 7), (2, 2), (3, 3)),
         ((3, 5), (2, 3), (0, 4)),
-        ((2, 2), (3, 3), (0, 0)),  # pixels between the windows that nothing sees
+        ((2, 2), (3, 3), (0, 0)),  # pixels between the windows have no influence
         ((3, 3), (1, 1), (1, 1)),
         ((5, 4), (1, 4), (4, 1)),
     ],
@@ -39,7 +39,7 @@ def test_pull_back_is_the_gradient(
 
 
 class _Calls:
-    """Count the calls of the quicker gradient."""
+    """Count the calls of the faster gradient."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.count = 0
@@ -65,7 +65,7 @@ class _Calls:
         (nn.Conv2d(3, 4, 3, padding="same"), False),
     ],
 )
-def test_mode_changes_no_gradient_and_only_what_it_knows(
+def test_the_mode_keeps_gradients_and_only_replaces_known_calls(
     layer: nn.Module, quick: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = _Calls(monkeypatch)

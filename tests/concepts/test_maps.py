@@ -1,4 +1,4 @@
-"""Entropy maps as stores: what is in them, which images, what a kill costs."""
+"""Stores of entropy maps: their content, their images, and interruptions."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -32,7 +32,7 @@ PLAN = ConceptNetwork("objects", "alexnet", "baseline")
 
 @pytest.fixture
 def images(make_images: Callable[..., Store], tmp_path: Path) -> Store:
-    """Images, with the baseline trained on them in ``tmp_path / "networks"``."""
+    """Return images; the baseline trained on them is in ``tmp_path / "networks"``."""
     store = make_images()
     shape = Network(width=0.0625, head_units=16, small_input=True)
     given = Given(store, shape, ABOUT.training, ABOUT.layers)
@@ -62,13 +62,13 @@ def test_maps_are_those_of_the_search_checkpoint_by_checkpoint(images: Store, tm
     assert store.verify() == []
 
 
-def test_a_data_sets_own_classes_say_which_images_are_looked_at(images: Store, tmp_path: Path):
+def test_a_data_sets_own_classes_select_the_images(images: Store, tmp_path: Path):
     about = ABOUT.model_copy(update={"dataset_classes": {"objects": ("class1",)}})
     map_networks([PLAN], images, about, tmp_path / "networks", tmp_path / "maps", CPU)
     assert read_maps(PLAN, "fc1", tmp_path / "maps").ids == ["i1", "i4", "i10"]
 
 
-def test_a_killed_search_goes_on_at_the_next_checkpoint(
+def test_an_interrupted_search_resumes_at_the_next_checkpoint(
     images: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     search(images, tmp_path, "whole")
@@ -108,10 +108,16 @@ def test_an_image_that_was_skipped_has_no_map(
     assert (H[:, [0, 2]] == np.float32(-2.8)).all()
 
 
-def test_pictures_looked_at_show_object_and_ground(make_images: Callable[..., Store]):
+def test_measured_pictures_show_object_and_background(make_images: Callable[..., Store]):
     images = make_images()
     measured = measured_pictures(images, (), 5)
-    assert measured.ids == ["i1", "i2", "i3", "i4", "i5"]  # i0 has no mask; i6 to i8 are tested on
+    assert measured.ids == [
+        "i1",
+        "i2",
+        "i3",
+        "i4",
+        "i5",
+    ]  # i0 has no mask; i6 to i8 are test pictures
     for row, cells in zip(measured.rows, measured.foreground, strict=True):
         mask = images["foreground"][int(row)]
         np.testing.assert_array_equal(cells.numpy(), plain.cells(mask, 16))

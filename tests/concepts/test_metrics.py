@@ -29,7 +29,7 @@ def _maps(count: int, seed: int = 0) -> tuple[Tensor, Tensor]:
 
 
 def _built() -> tuple[Tensor, Tensor]:
-    """One image, background -2.8 on average, two foreground concepts and one behind them."""
+    """Return one image: background mean -2.8, two foreground concepts, one background concept."""
     H = torch.full((1, GRID, GRID), -2.8, dtype=torch.float64)
     foreground = torch.zeros(1, GRID, GRID, dtype=torch.bool)
     foreground[0, 2:4, 2:4] = True
@@ -38,7 +38,7 @@ def _built() -> tuple[Tensor, Tensor]:
     return H, foreground
 
 
-def test_concepts_put_there_are_found() -> None:
+def test_constructed_concepts_are_found() -> None:
     H, foreground = _built()
     found = count_concepts(H, foreground, 0.25)
     assert found.n_fg.tolist() == [2]
@@ -84,7 +84,7 @@ def test_counts_equal_the_plain_version(level: str, threshold: float) -> None:
 
 def test_levels_differ_where_images_do() -> None:
     H, foreground = _maps(6)
-    H[0] += 1.0  # by its own level as rich as before; by the common one it has no concept left
+    H[0] += 1.0  # by its own level the same concepts; by the common level none
     own = count_concepts(H, foreground, 0.2, "image")
     common = count_concepts(H, foreground, 0.2, "released")
     assert own.n_fg[0] > 1
@@ -92,7 +92,7 @@ def test_levels_differ_where_images_do() -> None:
     assert (common.n_fg[1:] >= own.n_fg[1:]).any()
 
 
-def test_skipped_images_count_nothing_and_say_so() -> None:
+def test_skipped_images_have_no_concepts_and_are_not_usable() -> None:
     H, foreground = _maps(5)
     H[2] = torch.nan
     for level in ("image", "released"):
@@ -110,7 +110,7 @@ def test_skipped_images_count_nothing_and_say_so() -> None:
 
 def test_summary_is_the_mean_of_ratios_not_the_ratio_of_means() -> None:
     H, foreground = _maps(9)
-    H[4] = -2.8  # no concept: enters lambda with 0
+    H[4] = -2.8  # no concept: counts as 0 in lambda
     found = count_concepts(H, foreground, 0.2)
     fg, bg, ratio = plain.counts(H.numpy(), foreground.numpy(), 0.2, "image")
     summary = summarise(found)
@@ -122,12 +122,12 @@ def test_summary_is_the_mean_of_ratios_not_the_ratio_of_means() -> None:
     assert summary.n_fg.n_images == 9
 
 
-def test_richest_checkpoint_is_where_it_was_put() -> None:
+def test_the_constructed_richest_checkpoint_is_found() -> None:
     epochs = [0, 2, 5, 10]
-    # image 0: most at epoch 0, which does not count; 1: a tie; 2: never any; 3: the last
+    # image 0: most at epoch 0, which is ignored; 1: a tie; 2: none; 3: the last
     n_fg = torch.tensor([[9, 0, 0, 0], [1, 3, 0, 1], [4, 5, 0, 2], [2, 5, 0, 3]])
     assert richest_checkpoint(n_fg, epochs).tolist() == [2, 2, 1, 3]
-    # without an epoch 0 in the list the first row counts
+    # without an epoch 0 the first row counts
     assert richest_checkpoint(n_fg, [1, 2, 5, 10]).tolist() == [0, 2, 0, 3]
 
 
@@ -149,7 +149,7 @@ def test_checkpoints_out_of_order_are_refused(epochs: list[int]) -> None:
 
 
 def _sets(concepts: Tensor) -> list[list[set[tuple[int, int]]]]:
-    """Write S_j(I) as sets of cells, epoch 0 left out."""
+    """Return S_j(I) as sets of cells, without epoch 0."""
     return [
         [{(int(y), int(x)) for y, x in image.nonzero()} for image in checkpoint]
         for checkpoint in concepts[1:]
@@ -186,11 +186,11 @@ def test_kept_share_equals_the_plain_version_and_leaves_out_empty_unions() -> No
     assert mean.value == pytest.approx(np.nanmean(expected))
 
 
-def test_selection_drops_what_speaks_against_the_claim() -> None:
+def test_selection_drops_images_that_contradict_the_claim() -> None:
     late, foreground = torch.full((2, 3, GRID, GRID), -2.75), _maps(3)[1]
-    late[:, 0] -= 0.1 * foreground[0]  # the foreground is kept more
-    late[:, 1] += 0.1 * foreground[1]  # the background is
-    late[1, 2] += 0.1 * foreground[2]  # the background is at one of the two checkpoints
+    late[:, 0] -= 0.1 * foreground[0]  # the foreground has less entropy
+    late[:, 1] += 0.1 * foreground[1]  # the background has
+    late[1, 2] += 0.1 * foreground[2]  # the background has at one of two checkpoints
     found = effective(late, foreground)
     assert found.kept.tolist() == [True, False, False]
     assert found.dropped == pytest.approx(2 / 3)
@@ -228,7 +228,7 @@ def test_interval_of_a_variance_is_the_jackknife() -> None:
     np.testing.assert_allclose(found[:3], [values.var(), low, values.var() + half])
 
 
-def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
+def test_intervals_have_their_nominal_coverage() -> None:
     rng = np.random.default_rng(2)
     held = []
     for _ in range(400):

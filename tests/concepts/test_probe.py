@@ -1,4 +1,4 @@
-"""Both estimates of the slope: what they are on average, and how noisy."""
+"""Estimates of the slope: their mean and their noise."""
 
 import math
 
@@ -45,7 +45,7 @@ def _by_cell(pixels: Tensor) -> Tensor:
 
 
 def _exact(seed: int, step: int, draws: int) -> Tensor:
-    """Noise whose second moments over the draws are exactly the identity."""
+    """Return noise with exact second moments over the draws."""
     generator = torch.Generator().manual_seed(seed)
     square = torch.randn(SIZE, SIZE, generator=generator, dtype=torch.float64)
     return (torch.linalg.qr(square).Q * SIZE**0.5).reshape(draws, 3, SIDE, SIDE)
@@ -56,7 +56,7 @@ def test_slope_of_a_linear_layer_is_its_closed_form() -> None:
     sigma = 0.02 + 0.1 * images[0, :2, :GRID, :GRID].abs()
     cost = _by_cell(head[1].weight.square().sum(0).reshape(3, SIDE, SIDE)) / 10
     settings = EntropySettings(max_batch=100, relu=False)
-    exact = Probe(head, images, [0, 1], _exact, settings)  # noise of pixels, no noise left
+    exact = Probe(head, images, [0, 1], _exact, settings)  # exact second moments, so no noise
     response = exact.respond([1, 0], sigma, [0, 0], SIZE)
     torch.testing.assert_close(response.gradient, 2 * sigma * cost)
     torch.testing.assert_close(response.mse, (sigma.square() * cost).sum((1, 2)))
@@ -81,7 +81,7 @@ class _Square(nn.Module):
         return x.flatten(1).square()
 
 
-def test_projection_knows_curvature_only_by_its_total() -> None:
+def test_projection_includes_curvature_only_in_total() -> None:
     # f = x^2: MSE = mean of 4 x^2 s^2 + 3 s^4
     images, sigma = _images(1), torch.full((1, GRID, GRID), 0.5, dtype=torch.float64)
     squares, fourth = _by_cell(images[0].square()) / SIZE, 1 / GRID**2 * 0.5**3
@@ -96,7 +96,7 @@ def test_projection_knows_curvature_only_by_its_total() -> None:
 
 
 class _Pooled(nn.Module):
-    """Look at the upper half through max pooling, which flat pixels all tie for; sum the lower."""
+    """Max-pool the upper half, whose flat pixels tie; sum the lower half."""
 
     def forward(self, x: Tensor) -> Tensor:
         upper = nn.functional.max_pool2d(x[:, :, : SIDE // 2], 2)
@@ -104,12 +104,12 @@ class _Pooled(nn.Module):
         return torch.cat([upper.flatten(1), lower.flatten(1)], 1)
 
 
-def test_pairs_know_most_of_the_curvature_of_max_pooling() -> None:
+def test_pairs_include_most_of_the_curvature_of_max_pooling() -> None:
     images = torch.zeros(1, 3, SIDE, SIDE, dtype=torch.float64)
     sigma = torch.full((1, GRID, GRID), 0.05, dtype=torch.float64)
 
     def share(slope: str, draws: int) -> float:
-        """Give the upper half's share of the slope."""
+        """Return the upper half's share of the slope."""
         found = _probe(_Pooled(), images, slope).respond([0], sigma, [0], draws).gradient[0]
         return float(found[: GRID // 2].sum() / found.sum())
 
@@ -117,7 +117,7 @@ def test_pairs_know_most_of_the_curvature_of_max_pooling() -> None:
     upper, lower = 1.0297**2 + 0.4917, 4 * 0.36
     exact = upper / (upper + lower)
     assert share("noise", 20000) == pytest.approx(exact, abs=0.02)
-    # not all: the odd half of a maximum is taken for linear
+    # not all: the odd half of a maximum is treated as linear
     assert share("pairs", 20000) == pytest.approx(exact, abs=0.06)
     assert share("projection", 20000) < exact - 0.1
 
@@ -127,7 +127,7 @@ class _Wave(nn.Module):
         return x.flatten(1).sin()
 
 
-def test_pairs_know_how_far_an_odd_layer_saturates() -> None:
+def test_pairs_measure_the_saturation_of_an_odd_layer() -> None:
     # around 0 all of sin is odd: E sin(s eps)^2 = (1 - exp(-2 s^2)) / 2
     images = torch.zeros(1, 3, SIDE, SIDE, dtype=torch.float64)
     sigma = torch.full((1, GRID, GRID), 0.5, dtype=torch.float64)
@@ -139,7 +139,7 @@ def test_pairs_know_how_far_an_odd_layer_saturates() -> None:
     assert quadratic > 1.2 * exact.max()
 
 
-def test_pairs_are_quiet_where_the_layer_is_linear() -> None:
+def test_pairs_have_little_noise_for_a_linear_layer() -> None:
     head, images = _linear(), _images(1)
     sigma = torch.full((1, GRID, GRID), 0.01, dtype=torch.float64)
     slopes = [
@@ -147,7 +147,7 @@ def test_pairs_are_quiet_where_the_layer_is_linear() -> None:
         for slope in ("pairs", "projection")
     ]
     cost = _by_cell(head[1].weight.detach().square().sum(0).reshape(3, SIDE, SIDE)) / 10
-    for slope in slopes:  # no noise of other pixels: 8 draws, or 4 pairs, tell each cell's share
+    for slope in slopes:  # no noise of other pixels: 8 draws, or 4 pairs, are enough
         share = slope[0] / slope.sum() - cost / cost.sum()
         assert float(share.abs().max()) < 0.05
     together = _probe(head, images, "pairs").respond([0], sigma, [0], 30000)
@@ -160,7 +160,7 @@ def test_pairs_are_quiet_where_the_layer_is_linear() -> None:
     )
 
 
-def test_relu_that_is_shut_adds_nothing() -> None:
+def test_an_inactive_relu_adds_nothing() -> None:
     head = _linear()
     head[1].bias.data = torch.where(torch.arange(10) < 5, 1e3, -1e3).double()
     sigma = torch.full((1, GRID, GRID), 0.01, dtype=torch.float64)
@@ -169,7 +169,7 @@ def test_relu_that_is_shut_adds_nothing() -> None:
     torch.testing.assert_close(found.gradient[0], 2 * 0.01 * cost, rtol=0.05, atol=0)
 
 
-def test_signs_are_fair_fresh_and_of_the_seed() -> None:
+def test_signs_are_balanced_vary_by_step_and_depend_on_the_seed() -> None:
     draw = random_signs(30, CPU, torch.float64)
     signs = draw(1, 0, 5000)
     assert signs.unique().tolist() == [-1, 1]
@@ -180,7 +180,7 @@ def test_signs_are_fair_fresh_and_of_the_seed() -> None:
 
 
 @pytest.mark.parametrize("units", [1, 2, 30, 32])
-def test_signs_are_orthogonal_over_the_steps_that_have_all_of_them(units: int) -> None:
+def test_signs_are_orthogonal_over_one_full_round_of_steps(units: int) -> None:
     size = max(2, 1 << (units - 1).bit_length())
     draw = random_signs(units, CPU, torch.float64)
     for seed in (1, 2):

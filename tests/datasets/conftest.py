@@ -1,4 +1,4 @@
-"""A tiny data set in CUB's layout, written plainly, to be broken by each test in its own way."""
+"""A tiny data set in CUB's layout, which tests damage in different ways."""
 
 import io
 from collections.abc import Callable
@@ -46,14 +46,14 @@ def _write(root: Path) -> Path:
 
 @pytest.fixture
 def layout(tmp_path: Path) -> Path:
-    """The folder that holds ``CUB_200_2011/``."""
+    """Return the folder that holds ``CUB_200_2011/``."""
     _write(tmp_path / "data" / "CUB_200_2011")
     return tmp_path / "data"
 
 
 @pytest.fixture
 def edit(layout: Path) -> Callable[[str, str, str], None]:
-    """Replace a piece of a list: ``edit(name, old, new)``."""
+    """Return ``edit(name, old, new)``, which replaces text in a list."""
 
     def replace(name: str, old: str, new: str) -> None:
         file = layout / "CUB_200_2011" / name

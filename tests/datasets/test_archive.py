@@ -121,14 +121,14 @@ def test_unsafe_members_are_refused(tmp_path: Path, member: tarfile.TarInfo) -> 
 
 
 def test_links_within_an_archive_are_followed_once(tmp_path: Path) -> None:
-    """A file of two names is stored once; nothing outside the archive is looked at."""
+    """A file with two names is stored once; nothing outside the archive is read."""
     extra = (
         special("hard", tarfile.LNKTYPE, "a/one.txt"),
         special("./hard2", tarfile.LNKTYPE, "./a//one.txt"),
         special("a/soft", tarfile.SYMTYPE, "one.txt"),
         special("b/folder", tarfile.SYMTYPE, "../a"),
         special("over", tarfile.SYMTYPE, "hard"),
-        # of these none leads to a file: forwards, to a link, to nothing, to all around it
+        # none of these leads to a file: forwards, to a link, to nothing, to a surrounding folder
         special("early", tarfile.LNKTYPE, "late"),
         special("late", size=3),
         special("twice", tarfile.SYMTYPE, "a/soft"),
@@ -157,7 +157,7 @@ def test_links_to_folders_do_not_multiply_an_archive(
         assert files.left_out() == {"links to folders, of too many": 6}
 
 
-def test_what_is_left_out_of_a_folder_is_counted(tmp_path: Path) -> None:
+def test_files_left_out_of_a_folder_are_counted(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     for name in ("a/one.txt", "a/.hidden", ".DS_Store"):
         (tmp_path / name).write_bytes(b"one")
@@ -175,14 +175,14 @@ def test_what_is_left_out_of_a_folder_is_counted(tmp_path: Path) -> None:
         }
 
 
-def test_a_name_no_file_can_have_is_not_there(tmp_path: Path) -> None:
+def test_a_name_that_no_file_can_have_is_missing(tmp_path: Path) -> None:
     with open_files(tmp_path) as files:
         assert "x" * 300 not in files
         assert "a\0b" not in files
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress, bz2.compress, lzma.compress])
-def test_an_archive_is_read_to_its_end_without_being_unpacked(
+def test_an_archive_is_read_completely_without_unpacking_it(
     tmp_path: Path, pack: Callable[[bytes], bytes]
 ) -> None:
     data = pack(make_tar(tmp_path / "whole.tar").read_bytes())
@@ -204,7 +204,7 @@ def test_an_archive_is_read_to_its_end_without_being_unpacked(
         (b"\x93NUMPY", "an array of NumPy"),
     ],
 )
-def test_what_is_no_archive_is_called_what_it_is(tmp_path: Path, start: bytes, told: str) -> None:
+def test_the_error_names_the_format_of_other_files(tmp_path: Path, start: bytes, told: str) -> None:
     packed = tmp_path / "data.tar"
     packed.write_bytes(start + bytes(range(250)) * 4)
     with (
@@ -216,7 +216,7 @@ def test_what_is_no_archive_is_called_what_it_is(tmp_path: Path, start: bytes, t
         pass
 
 
-def test_bombs_are_refused(tmp_path: Path) -> None:
+def test_decompression_bombs_are_refused(tmp_path: Path) -> None:
     packed = make_tar(tmp_path / "data.tgz", "w:gz", (special("zeros", size=300_000),))
     assert packed.stat().st_size < 10_000
     with (
@@ -251,7 +251,9 @@ def test_truncated_archives_are_refused(
     packed = tmp_path / "data.any"
     packed.write_bytes(data[:size])
     with (
-        pytest.raises(ImageError, match=r"data\.any: truncated or no tar archive .*fetch it again"),
+        pytest.raises(
+            ImageError, match=r"data\.any: truncated or no tar archive .*download it again"
+        ),
         open_files(packed),
     ):
         pass
@@ -267,7 +269,7 @@ def test_truncated_archives_are_refused(
         {"GNU.sparse.major": "1", "GNU.sparse.minor": "0"},
     ],
 )
-def test_headers_that_make_no_sense_are_refused(tmp_path: Path, header: dict[str, str]) -> None:
+def test_malformed_headers_are_refused(tmp_path: Path, header: dict[str, str]) -> None:
     member = special("a.jpg", size=512)
     member.pax_headers = header
     packed = tmp_path / "data.tar"
@@ -281,7 +283,7 @@ def test_headers_that_make_no_sense_are_refused(tmp_path: Path, header: dict[str
 
 
 @pytest.mark.parametrize("kind", [b"L", b"x"])
-def test_headers_of_headers_without_an_end_are_refused(tmp_path: Path, kind: bytes) -> None:
+def test_endless_headers_are_refused(tmp_path: Path, kind: bytes) -> None:
     header = special("././@LongLink", kind, size=12).tobuf(tarfile.GNU_FORMAT)
     packed = tmp_path / "data.tar"
     packed.write_bytes((header + b"12 path=abc\n".ljust(512, b"\0")) * 3000 + bytes(1024))
@@ -326,7 +328,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         pass
 
 
-def test_missing_archive_says_where_and_how(tmp_path: Path) -> None:
+def test_error_of_a_missing_archive_names_folder_and_address(tmp_path: Path) -> None:
     where = tmp_path / "cub" / "CUB.tgz"
     with (
         pytest.raises(ImageError) as caught,
@@ -335,32 +337,33 @@ def test_missing_archive_says_where_and_how(tmp_path: Path) -> None:
         pass
     text = str(caught.value)
     assert str(where) in text
-    assert f"looked in {where.parent}" in text
-    assert f"to be had at https://example.org/CUB.tgz (md5 {'0' * 32})" in text
+    assert f"no folder (in {where.parent})" in text
+    assert f"Download address: https://example.org/CUB.tgz (md5 {'0' * 32})" in text
     assert "--config data_root=FOLDER" in text
     with (
-        pytest.raises(ImageError, match=r"no archive and no folder there") as bare,
+        pytest.raises(ImageError, match=r"there is no archive and no folder") as bare,
         open_files(where),
     ):
         pass
-    assert "to be had" not in str(bare.value)
+    assert "Download address" not in str(bare.value)
 
 
-def test_md5_is_checked_where_given(tmp_path: Path) -> None:
+def test_a_given_md5_is_checked(tmp_path: Path) -> None:
     packed = make_tar(tmp_path / "data.tar")
     right = hashlib.md5(packed.read_bytes()).hexdigest()
     with open_files(packed, md5=right) as files:
         assert files.names() == sorted(CONTENT)
     with (
         pytest.raises(
-            ImageError, match=rf"checksum is md5:{right}, expected md5:{'0' * 32}.*fetch it again"
+            ImageError,
+            match=rf"checksum is md5:{right}, expected md5:{'0' * 32}.*download it again",
         ),
         open_files(packed, md5="0" * 32),
     ):
         pass
 
 
-def test_full_disk_is_not_blamed_on_the_archive(tmp_path: Path) -> None:
+def test_the_error_of_a_full_disk_does_not_blame_the_archive(tmp_path: Path) -> None:
     packed = make_tar(tmp_path / "data.tgz", "w:gz")
     with (
         Path("/dev/full").open("wb", buffering=0) as full,
@@ -370,10 +373,10 @@ def test_full_disk_is_not_blamed_on_the_archive(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
-def test_a_ratio_no_pictures_have_is_refused(
+def test_a_compression_ratio_that_no_pictures_have_is_refused(
     tmp_path: Path, pack: Callable[[bytes], bytes]
 ) -> None:
-    """The counter-example is as large, of noise: only what is packed too well is refused."""
+    """The counter-example is noise of the same size: only extreme compression is refused."""
     limits = Limits(ratio=20, least=1000)
     size = 300_000
     for name, data in (("bomb", bytes(size)), ("noise", np.random.default_rng(0).bytes(size))):
@@ -393,7 +396,7 @@ def test_a_ratio_no_pictures_have_is_refused(
         assert files.names() == ["file"]
 
 
-def test_a_file_with_holes_is_refused(tmp_path: Path) -> None:
+def test_a_sparse_file_is_refused(tmp_path: Path) -> None:
     holes = tmp_path / "holes"
     with holes.open("wb") as file:
         file.truncate(1 << 24)
@@ -403,13 +406,13 @@ def test_a_file_with_holes_is_refused(tmp_path: Path) -> None:
     subprocess.run(["tar", "--sparse", "-cf", packed, "-C", tmp_path, "holes"], check=True)
     assert packed.stat().st_size < 1 << 20
     with (
-        pytest.raises(ImageError, match=r"sparse\.tar: holds a file with holes; refused"),
+        pytest.raises(ImageError, match=r"sparse\.tar: holds a sparse file; refused"),
         open_files(packed),
     ):
         pass
 
 
-def test_archives_in_a_folder_are_checked_where_a_checksum_is_known(tmp_path: Path) -> None:
+def test_archives_in_a_folder_are_checked_by_known_checksums(tmp_path: Path) -> None:
     packed = make_tar(tmp_path / "images.tar")
     right = f"sha256:{hashlib.sha256(packed.read_bytes()).hexdigest()}"
     for known in ({}, {"images.tar": None}, {"images.tar": right}):
@@ -424,7 +427,7 @@ def test_archives_in_a_folder_are_checked_where_a_checksum_is_known(tmp_path: Pa
         pass
 
 
-def test_nothing_is_written_beside_a_refused_archive(tmp_path: Path) -> None:
+def test_a_refused_archive_leaves_no_files(tmp_path: Path) -> None:
     packed = make_tar(tmp_path / "data.tgz", "w:gz", (special("../out.txt"),))
     (tmp_path / "spool").mkdir()
     with pytest.raises(ImageError), open_files(packed, spool=tmp_path / "spool"):

@@ -1,4 +1,4 @@
-"""Pictures of other kinds than 8 bits a colour."""
+"""Pictures with other modes than 8 bits per colour."""
 
 import logging
 from pathlib import Path
@@ -22,7 +22,7 @@ def read(folder: Path, name: str) -> Pixels:
 
 
 @pytest.mark.parametrize("name", ["deep.png", "deep.tif"])
-def test_sixteen_bits_become_eight_by_their_whole_range(tmp_path: Path, name: str) -> None:
+def test_sixteen_bits_are_scaled_to_eight_by_their_full_range(tmp_path: Path, name: str) -> None:
     values = np.round(65535 * RAMP).astype(np.uint16)
     values[0] = 384
     Image.fromarray(values).save(tmp_path / name)
@@ -36,24 +36,24 @@ def test_sixteen_bits_become_eight_by_their_whole_range(tmp_path: Path, name: st
 @pytest.mark.parametrize(
     ("white", "told"), [(4095, ("deep", "dim")), (65535, ("deep",)), (0, ("deep",))]
 )
-def test_twelve_bits_in_sixteen_are_said_to_leave_few_greys(tmp_path, white, told):
+def test_twelve_bits_in_sixteen_are_reported(tmp_path, white, told):
     Image.fromarray(np.round(white * RAMP).astype(np.uint16)).save(tmp_path / "x.tif")
     found = read(tmp_path, "x.tif")
     assert found.told == told
     assert found.image.max() == round(white / 257)
 
 
-@pytest.mark.parametrize(("kind", "what"), [("f4", "fractions"), ("i4", "whole numbers of 32")])
-def test_numbers_without_a_white_are_refused(tmp_path: Path, kind: str, what: str) -> None:
+@pytest.mark.parametrize(("kind", "what"), [("f4", "floats"), ("i4", "integers of 32")])
+def test_floats_and_32_bit_integers_are_refused(tmp_path: Path, kind: str, what: str) -> None:
     Image.fromarray((100 * RAMP).astype(kind)).save(tmp_path / "x.tif")
     with pytest.raises(ImageError, match=rf"'x.tif' holds {what}.*expected 8 or 16 bits. Fix:"):
         read(tmp_path, "x.tif")
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "PA", "P"])
-def test_what_shows_through_is_white(tmp_path: Path, mode: str) -> None:
+def test_transparency_becomes_white(tmp_path: Path, mode: str) -> None:
     drawn = np.zeros((64, 64, 4), np.uint8)
-    drawn[16:48, 16:48, 3] = 255  # a black square on nothing
+    drawn[16:48, 16:48, 3] = 255  # a black square on transparency
     picture = Image.fromarray(drawn)
     name = "x.png" if mode != "PA" else "x.tif"
     if mode == "P":
@@ -67,17 +67,17 @@ def test_what_shows_through_is_white(tmp_path: Path, mode: str) -> None:
     assert found.told == ("transparent",)
 
 
-def test_a_half_seen_colour_is_mixed_with_white(tmp_path: Path) -> None:
+def test_a_half_transparent_colour_is_mixed_with_white(tmp_path: Path) -> None:
     Image.new("RGBA", (64, 64), (200, 0, 0, 51)).save(tmp_path / "x.png")
     np.testing.assert_allclose(read(tmp_path, "x.png").image[:, 0, 0], (244, 204, 204), atol=1)
 
 
-def test_an_alpha_channel_that_hides_nothing_is_no_news(tmp_path: Path) -> None:
+def test_an_opaque_alpha_channel_is_not_reported(tmp_path: Path) -> None:
     Image.new("RGBA", (64, 64), (10, 20, 30, 255)).save(tmp_path / "x.png")
     assert read(tmp_path, "x.png").told == ()
 
 
-def test_a_rotation_is_not_applied_and_said(
+def test_a_rotation_is_reported_but_not_applied(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     picture = Image.fromarray((255 * RAMP).astype(np.uint8))
@@ -94,7 +94,7 @@ def test_a_rotation_is_not_applied_and_said(
 
 
 @pytest.mark.parametrize("name", ["x.gif", "x.png", "x.webp", "x.tif"])
-def test_the_first_of_several_frames_is_taken_and_it_is_said(tmp_path: Path, name: str) -> None:
+def test_the_first_of_several_frames_is_used_and_reported(tmp_path: Path, name: str) -> None:
     frames = [Image.new("RGB", (64, 64), colour) for colour in ("red", "lime", "blue")]
     lossless = {"lossless": True} if name == "x.webp" else {}
     frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:], **lossless)
@@ -105,7 +105,7 @@ def test_the_first_of_several_frames_is_taken_and_it_is_said(tmp_path: Path, nam
     assert read(tmp_path, name).told == ()
 
 
-def test_damage_past_the_first_frame_is_no_matter(tmp_path: Path) -> None:
+def test_damage_after_the_first_frame_does_not_matter(tmp_path: Path) -> None:
     frames = [Image.new("RGB", (64, 64), colour) for colour in ("red", "lime", "blue")]
     frames[0].save(tmp_path / "x.gif", save_all=True, append_images=frames[1:])
     whole = (tmp_path / "x.gif").read_bytes()
@@ -124,7 +124,7 @@ def test_a_pgm_of_more_than_eight_bits_is_scaled_by_its_range(tmp_path: Path, mo
     assert np.abs(found.image - 255 * values.astype(float) / most).max() <= 0.51
 
 
-def test_a_camera_s_notes_that_are_damaged_are_no_matter(tmp_path: Path) -> None:
+def test_damaged_metadata_does_not_matter(tmp_path: Path) -> None:
     picture = Image.fromarray((255 * RAMP).astype(np.uint8))
     picture.save(tmp_path / "x.png", exif=b"Exif\0\0garbage")
     found = read(tmp_path, "x.png")
@@ -132,6 +132,6 @@ def test_a_camera_s_notes_that_are_damaged_are_no_matter(tmp_path: Path) -> None
     assert found.told == ()
 
 
-def test_colours_that_do_not_become_rgb_are_named() -> None:
+def test_colours_that_cannot_become_rgb_are_named() -> None:
     with pytest.raises(ImageError, match=r"colours of mode La, .* \(.*\)\. Fix: save it in RGB"):
         as_rgb(Image.new("La", (4, 4)))

@@ -84,7 +84,7 @@ def test_greyscale_becomes_three_equal_colours(layout: Path) -> None:
     assert image.std() > 0
 
 
-def test_box_is_clamped_by_a_rounding_pixel_and_refused_beyond(layout: Path, edit: Edit) -> None:
+def test_a_box_is_clamped_within_rounding_and_refused_beyond(layout: Path, edit: Edit) -> None:
     files = FolderFiles(layout)
     sample = by_id(layout)["001.Auk/Auk_0001.jpg"]
     assert crop_box(sample._replace(box=Box(-1.5, -1, 21.5, 17)), (20, 16), files) == (0, 0, 20, 16)
@@ -114,7 +114,7 @@ def test_picture_listed_but_absent(layout: Path) -> None:
         by_id(layout)
 
 
-def test_picture_path_that_climbs_out(layout: Path, edit: Edit) -> None:
+def test_a_picture_path_that_leaves_the_folder_is_refused(layout: Path, edit: Edit) -> None:
     (layout / "CUB_200_2011/Ani_0001.jpg").write_bytes(b"x")
     edit("images.txt", "004.Ani/Ani_0001.jpg", "../Ani_0001.jpg")
     with pytest.raises(ImageError, match=r"images\.txt line 4: .* is listed but not there"):
@@ -227,19 +227,19 @@ def test_malformed_lines(
         by_id(layout)
 
 
-def test_empty_lines_are_passed_over(layout: Path, edit: Edit) -> None:
+def test_empty_lines_are_skipped(layout: Path, edit: Edit) -> None:
     edit("images.txt", "\n", "\n\n")
     assert len(by_id(layout)) == 4
 
 
-def test_a_byte_order_mark_and_tabs_are_no_matter(layout: Path) -> None:
+def test_a_byte_order_mark_and_tabs_are_accepted(layout: Path) -> None:
     whole = by_id(layout)
     for file in (layout / "CUB_200_2011").glob("*.txt"):
         file.write_text("\ufeff" + file.read_text().replace(" ", "\t", 3))
     assert by_id(layout) == whole
 
 
-def test_a_name_no_file_can_have_is_not_there(layout: Path, edit: Edit) -> None:
+def test_a_name_that_no_file_can_have_is_missing(layout: Path, edit: Edit) -> None:
     edit("images.txt", "004.Ani/Ani_0001.jpg", "q" * 300 + ".jpg")
     with pytest.raises(ImageError, match=r"q\.jpg' is listed but not there"):
         by_id(layout)
@@ -247,7 +247,7 @@ def test_a_name_no_file_can_have_is_not_there(layout: Path, edit: Edit) -> None:
 
 def test_same_picture_twice(layout: Path, edit: Edit) -> None:
     edit("images.txt", "3 001.Auk/Auk_0003.jpg", "3 001.Auk/Auk_0001.jpg")
-    with pytest.raises(ImageError, match=r"line 3: '001\.Auk/Auk_0001\.jpg' stands in the list 2"):
+    with pytest.raises(ImageError, match=r"line 3: '001\.Auk/Auk_0001\.jpg' is listed 2"):
         by_id(layout)
 
 
@@ -276,7 +276,7 @@ def test_list_that_is_no_text(layout: Path) -> None:
         by_id(layout)
 
 
-def test_the_two_downloads_side_by_side_are_read_as_one(layout: Path, tmp_path: Path) -> None:
+def test_both_downloads_in_one_folder_are_read_together(layout: Path, tmp_path: Path) -> None:
     write_mask(layout, "001.Auk/Auk_0001.jpg")
     folder = tmp_path / "downloads"
     folder.mkdir()
@@ -295,6 +295,7 @@ def test_the_two_downloads_side_by_side_are_read_as_one(layout: Path, tmp_path: 
     (folder / "segmentations.tgz").unlink()
     build_image_store(about, folder, tmp_path / "bare.zarr", "key")
     with pytest.raises(
-        ImageError, match=r"CUB-200-2011 without its segmentations is cropped to .* shows no ground"
+        ImageError,
+        match=r"CUB-200-2011 without its segmentations is cropped to .* shows no background",
     ):
         measured_pictures(open_images(tmp_path / "bare.zarr"), (), 4)

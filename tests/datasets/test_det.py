@@ -47,7 +47,7 @@ def annotation(objects) -> str:
 
 @pytest.fixture
 def det(tmp_path: Path) -> Path:
-    """The folder that holds ``ILSVRC/``: two trained on, one of two tested on has an object."""
+    """Return the folder that holds ``ILSVRC/``; one of the two test pictures has no object."""
     root = tmp_path / "det" / "ILSVRC"
     lines: dict[str, list[str]] = {"train": [], "val": []}
     for seed, (name, objects) in enumerate(PICTURES.items()):
@@ -67,7 +67,7 @@ def det(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def edit(det: Path) -> Edit:
-    """Replace a piece of a file: ``edit(name, old, new)``."""
+    """Return ``edit(name, old, new)``, which replaces text in a file."""
 
     def replace(name: str, old: str, new: str) -> None:
         text = (det / name).read_text()
@@ -85,7 +85,7 @@ def by_id(det: Path, dataset: Dataset = NAMED) -> dict[str, Sample]:
 @pytest.mark.parametrize("text", ["", "ILSVRC2012_val_00000001 -1\n"])
 def test_a_list_without_a_picture_to_classify(det: Path, text: str) -> None:
     (det / "ILSVRC/ImageSets/DET/val.txt").write_text(text)
-    with pytest.raises(ImageError, match=r"no picture with objects in .*val\.txt\. Fix: fetch"):
+    with pytest.raises(ImageError, match=r"no picture with objects in .*val\.txt\. Fix: download"):
         by_id(det)
 
 
@@ -105,13 +105,13 @@ def test_every_object_of_a_listed_synset_is_a_sample(det: Path) -> None:
     np.testing.assert_array_equal(shown, picture[16:32, 8:24].transpose(2, 0, 1))
 
 
-def test_without_listed_synsets_all_are_kept_under_their_numbers(det: Path) -> None:
+def test_without_listed_synsets_all_classes_have_synset_names(det: Path) -> None:
     samples = by_id(det, Dataset(layout="det"))
     assert {sample.class_name for sample in samples.values()} == {LION, HOG, CAR}
     assert len(samples) == 5
 
 
-def test_lists_by_class_are_joined_and_pictures_without_objects_passed_over(det: Path) -> None:
+def test_lists_by_class_are_joined_without_pictures_that_have_no_objects(det: Path) -> None:
     whole = by_id(det)
     lists = det / LISTS
     (lists / "train.txt").unlink()
@@ -123,10 +123,10 @@ def test_lists_by_class_are_joined_and_pictures_without_objects_passed_over(det:
     assert by_id(det).keys() == whole.keys() - {f"{LION}_3#0"}
 
 
-# a crop wider than the box: (box, crop it gives at 1.5, all in a picture of 64 x 48)
+# (box, crop at 1.5), in a picture of 64 x 48
 AT_BORDERS = [
     ((16, 16, 32, 32), (12, 12, 36, 36)),
-    ((0, 0, 16, 16), (0, 0, 20, 20)),  # the corner cuts two sides
+    ((0, 0, 16, 16), (0, 0, 20, 20)),  # clipped at two sides
     ((48, 32, 64, 48), (44, 28, 64, 48)),
     ((0, 16, 64, 32), (0, 12, 64, 36)),  # as wide as the picture
     ((0, 0, 64, 48), (0, 0, 64, 48)),
@@ -134,7 +134,7 @@ AT_BORDERS = [
 
 
 @pytest.mark.parametrize(("box", "kept"), AT_BORDERS)
-def test_a_crop_is_widened_about_the_boxs_centre_and_cut_at_the_border(
+def test_a_crop_is_widened_about_its_centre_and_clipped_to_the_picture(
     det: Path, box: tuple[int, ...], kept: tuple[int, ...]
 ) -> None:
     files = FolderFiles(det)
@@ -171,7 +171,7 @@ def test_foreground_on_the_grid_is_the_box(det: Path, edit: Edit, tmp_path: Path
     assert store.rows["has_foreground"].all()
     found = measured_pictures(store, (), 10)
     cells = {name.rpartition("/")[2]: c.numpy() for name, c in zip(*found[1:], strict=True)}
-    # lion 3 fills its picture: no cell is background, so it is not looked at
+    # lion 3 fills its picture: no cell is background, so it is not measured
     assert set(cells) == {f"{LION}_7#0", f"{LION}_7#1"}
     centre, corner = np.arange(16), np.arange(16)
     middle = (centre >= 3) & (centre <= 12)  # cell 2: a third inside, 13 as well
@@ -180,7 +180,7 @@ def test_foreground_on_the_grid_is_the_box(det: Path, edit: Edit, tmp_path: Path
     np.testing.assert_array_equal(cells[f"{LION}_7#1"], first[:, None] & first)
 
 
-def test_nothing_but_boxes_means_no_foreground_unless_asked_for(det: Path, tmp_path: Path) -> None:
+def test_boxes_alone_give_no_foreground_by_default(det: Path, tmp_path: Path) -> None:
     build_image_store(NAMED, det, tmp_path / "det.zarr", "key")
     store = open_images(tmp_path / "det.zarr")
     assert store.names == ["image"]
@@ -188,7 +188,7 @@ def test_nothing_but_boxes_means_no_foreground_unless_asked_for(det: Path, tmp_p
         measured_pictures(store, (), 4)
 
 
-def test_crops_that_make_no_sense_are_refused() -> None:
+def test_invalid_crops_are_refused() -> None:
     with pytest.raises(SettingsError, match=r"datasets.d: box_foreground needs a crop above 1"):
         load_settings({"datasets": {"d": {"layout": "det", "box_foreground": True}}})
     with pytest.raises(SettingsError, match=r"crop: .*greater than or equal to 1 \(got 0.9\)"):
@@ -209,10 +209,12 @@ def test_missing_picture_list_or_annotation(det: Path) -> None:
     with pytest.raises(ImageError, match=r"train\.txt line 2: '.*_7\.JPEG' is listed but not"):
         by_id(det)
     (det / LISTS / "train.txt").unlink()
-    with pytest.raises(ImageError, match=r"no train list 'ILSVRC/ImageSets/DET/train.*fetch the w"):
+    with pytest.raises(
+        ImageError, match=r"no train list 'ILSVRC/ImageSets/DET/train.*download the c"
+    ):
         by_id(det)
     (det / LISTS / "val.txt").unlink()
-    with pytest.raises(ImageError, match=r"one folder with .*DET/val.txt in it, found none: not t"):
+    with pytest.raises(ImageError, match=r"one folder that holds .*DET/val.txt, found none: not t"):
         by_id(det)
 
 
@@ -223,14 +225,14 @@ def test_two_folders_are_refused(det: Path) -> None:
         by_id(det)
 
 
-def test_picture_trained_and_tested_on(det: Path) -> None:
+def test_a_picture_in_both_subsets_is_refused(det: Path) -> None:
     with (det / LISTS / "val.txt").open("a") as file:
         file.write(f"ILSVRC2013_train/{LION}/{LION}_3 3\n")
-    with pytest.raises(ImageError, match=r"val.txt line 4: '.*_3' stands already in .*train.txt l"):
+    with pytest.raises(ImageError, match=r"val.txt line 4: '.*_3' is already in .*train.txt l"):
         by_id(det)
 
 
-def test_synset_that_nothing_is_of(det: Path) -> None:
+def test_a_synset_without_objects_is_refused(det: Path) -> None:
     about = NAMED.model_copy(update={"synsets": {LION: "lion", "n02391049": "zebra"}})
     with pytest.raises(ImageError, match=r"no listed picture has an object of n02391049\. Fix"):
         by_id(det, about)
@@ -242,7 +244,7 @@ def test_class_without_training_image(det: Path, edit: Edit) -> None:
         by_id(det, NAMED.model_copy(update={"synsets": {"n02391049": "zebra"}}))
 
 
-def test_what_is_drawn_is_read_again(tmp_path: Path) -> None:
+def test_drawn_data_is_read_back(tmp_path: Path) -> None:
     tiny = Generated(classes=6, images_per_class=6, canvas=48, seed=1)
     synsets = {SYNSETS[kind]: kind for kind in ("bird", "cow")}
     about = Dataset(
@@ -264,7 +266,7 @@ def test_what_is_drawn_is_read_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.real
-def test_det_subset_is_read_whole(tmp_path: Path) -> None:
+def test_the_real_det_subset_is_read(tmp_path: Path) -> None:
     shared = os.environ.get("KC_SHARED")
     if not shared:
         pytest.skip("KC_SHARED is not set: it names the folder of the real pictures")

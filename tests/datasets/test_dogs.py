@@ -54,7 +54,7 @@ def write_annotation(file: Path, *boxes: tuple[int, int, int, int]) -> None:
 
 @pytest.fixture
 def dogs(tmp_path: Path) -> Path:
-    """The three archives, extracted."""
+    """Return a folder with the three archives extracted."""
     root = tmp_path / "dogs"
     for seed, (path, _) in enumerate(TRAIN + TEST):
         pixels = np.random.default_rng(seed).integers(0, 256, (16, 20, 3), dtype=np.uint8)
@@ -70,7 +70,7 @@ def dogs(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def packed(dogs: Path, tmp_path: Path) -> Path:
-    """A folder that holds the three archives."""
+    """Return a folder with the three archives."""
     folder = tmp_path / "packed"
     folder.mkdir()
     members = (["Images"], ["Annotation"], ["train_list.mat", "test_list.mat"])
@@ -105,7 +105,7 @@ def test_lists_and_annotations_are_read(dogs: Path) -> None:
     np.testing.assert_array_equal(image, picture[2:12, 1:11].transpose(2, 0, 1))
 
 
-def test_archives_folder_and_a_mix_make_the_same_store(
+def test_archives_folders_and_both_mixed_give_the_same_store(
     dogs: Path, packed: Path, tmp_path: Path
 ) -> None:
     mixed = tmp_path / "mixed"
@@ -128,7 +128,9 @@ def test_joined_archives_list_and_read_everything(packed: Path) -> None:
         assert names == sorted(names)
         assert {"images.tar", "train_list.mat", f"Images/{PUG}/n02110958_7.jpg"} <= set(names)
         assert "Images" not in files
-        with pytest.raises(ImageError, match=r"packed: has no 'file_list\.mat', nor have the"):
+        with pytest.raises(
+            ImageError, match=r"packed: has no 'file_list\.mat', and neither have its"
+        ):
             files.read("file_list.mat")
 
 
@@ -144,7 +146,9 @@ def test_broken_archive_among_them_is_named(packed: Path) -> None:
 
 def test_missing_archive_of_lists(packed: Path, tmp_path: Path) -> None:
     (packed / "lists.tar").unlink()
-    with pytest.raises(ImageError, match=r"'train_list\.mat' is missing.*images\.tar, annotation"):
+    with pytest.raises(
+        ImageError, match=r"'train_list\.mat' and lists\.tar are missing.*images\.tar, annotation"
+    ):
         build_image_store(DOGS, packed, tmp_path / "dogs.zarr", "key")
 
 
@@ -169,7 +173,7 @@ def test_list_that_names_an_absent_picture(dogs: Path) -> None:
         by_id(dogs)
 
 
-def test_list_that_climbs_out(dogs: Path) -> None:
+def test_a_list_with_a_path_that_leaves_the_folder_is_refused(dogs: Path) -> None:
     shutil.copy(dogs / f"Images/{TRAIN[0][0]}.jpg", dogs.parent / "x.jpg")
     write_list(dogs / "train_list.mat", [*TRAIN, ("../../x", 5)])
     with pytest.raises(ImageError, match=r"'Images/\.\./\.\./x\.jpg' is listed but not there"):
@@ -203,7 +207,7 @@ def test_list_that_is_no_mat(dogs: Path, content: bytes | None) -> None:
 
 
 def good_list() -> bytes:
-    """A list whose bytes are the same whenever it is written."""
+    """Return a list whose bytes do not depend on the time."""
     file = io.BytesIO()
     write_list(file, TRAIN)
     return b"MATLAB 5.0 MAT-file".ljust(116) + file.getvalue()[116:]
@@ -219,7 +223,7 @@ def flipped(bit: int) -> bytes:
     ("bit", "told"),
     [
         (1154, "its reader was ended by SIGSEGV"),  # the crash, in SciPy 1.15 to 1.18
-        (3962, "its reader was ended by SIGXCPU"),  # the loop without an end
+        (3962, "its reader was ended by SIGXCPU"),  # the endless loop
     ],
 )
 def test_list_that_crashes_its_reader(
@@ -230,7 +234,7 @@ def test_list_that_crashes_its_reader(
     with pytest.raises(
         ImageError,
         match=rf"dogs: 'train_list\.mat' is no \.mat file of MATLAB 5 to 7\.2 \({told}\)\. "
-        r"Expected file_list, annotation_list and labels\. Fix: fetch lists\.tar",
+        r"Expected file_list, annotation_list and labels\. Fix: download lists\.tar",
     ):
         by_id(dogs)
 
@@ -253,19 +257,19 @@ def element(kind: int, data: bytes) -> bytes:
 
 
 def bomb(count: int) -> bytes:
-    """A list of that many labels, all 0, packed."""
+    """Return a compressed list of so many labels, all 0."""
     about = element(6, struct.pack("<II", 9, 0)) + element(5, struct.pack("<ii", count, 1))
     matrix = element(14, about + element(1, b"labels") + element(2, bytes(count)))
     return good_list()[:128] + element(15, zlib.compress(matrix, 1))
 
 
-def test_list_that_unpacks_to_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_list_that_unpacks_to_too_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     assert mat.read_mat(bomb(64), ["labels"]) == [[0] * 64]
     data = bomb(1 << 24)
     assert len(data) < 100_000
     with pytest.raises(ImageError, match=r"^ValueError: 16,777,216 rows, more than 1,048,576"):
         mat.read_mat(data, ["labels"])
-    # what Python and SciPy take by themselves, but no more
+    # just what Python and SciPy need
     monkeypatch.setattr(mat, "MEMORY", 400 << 20)
     assert mat.read_mat(bomb(64), ["labels"]) == [[0] * 64]
     with pytest.raises(ImageError, match="MemoryError"):
@@ -281,7 +285,7 @@ def test_reader_that_does_not_answer_is_ended(monkeypatch: pytest.MonkeyPatch) -
         mat.read_mat(good_list(), ["labels"])
 
 
-def test_reader_that_answers_something_else(
+def test_an_invalid_answer_of_the_reader_is_an_error(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for text, told in (
@@ -294,8 +298,8 @@ def test_reader_that_answers_something_else(
             mat.read_mat(good_list(), ["labels"])
 
 
-def test_the_reader_imports_nothing_of_ours() -> None:
-    """What it imports is paid for with each list, and no torch may come in on the way."""
+def test_the_reader_imports_nothing_of_kc() -> None:
+    """Each list pays for these imports, so torch must not be among them."""
     nodes = list(ast.walk(ast.parse(Path(mat.__file__).with_name("mat_child.py").read_text())))
     names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     names |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
@@ -312,7 +316,7 @@ def test_the_reader_imports_nothing_of_ours() -> None:
         {"annotation_list": cells(["a", 3, "c"])},
     ],
 )
-def test_list_of_another_make(dogs: Path, changes: dict[str, np.ndarray]) -> None:
+def test_a_list_with_wrong_types_is_refused(dogs: Path, changes: dict[str, np.ndarray]) -> None:
     write_list(dogs / "train_list.mat", TRAIN, **changes)
     with pytest.raises(
         ImageError, match=r"train_list\.mat: expected file_list and annotation_list"
@@ -349,13 +353,13 @@ def test_breed_of_two_numbers(dogs: Path) -> None:
 
 
 def test_class_without_training_image(dogs: Path) -> None:
-    write_list(dogs / "train_list.mat", [TRAIN[0]])  # one row: a cell that squeezing unpacks
+    write_list(dogs / "train_list.mat", [TRAIN[0]])  # one row, which squeezing turns into a scalar
     with pytest.raises(ImageError, match=r"class 'n02108089-boxer' has no training image"):
         by_id(dogs)
 
 
 @pytest.mark.real
-def test_dogs_subset_is_read_whole(tmp_path: Path) -> None:
+def test_the_real_dogs_subset_is_read(tmp_path: Path) -> None:
     shared = os.environ.get("KC_SHARED")
     if not shared:
         pytest.skip("KC_SHARED is not set: it names the folder of the real pictures")

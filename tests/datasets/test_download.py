@@ -1,4 +1,4 @@
-"""Fetching from a server here that cuts, knows no ranges, or sends a wrong file."""
+"""Downloads from a local server that interrupts, has no ranges, or sends a wrong file."""
 
 import base64
 import errno
@@ -43,12 +43,12 @@ OTHER = archive(1)
 
 
 class Server:
-    """What a server does is set by its attributes; what it was asked is listed."""
+    """Server that behaves as its attributes say and lists its requests."""
 
     def __init__(self):
         self.data, self.tag, self.ranges, self.asked = DATA, '"one"', True, []
         self.cuts, self.statuses, self.told = [], [], []
-        """Bytes after which the connection is cut, and statuses, of the answers to come."""
+        """Bytes after which the next connections end, and statuses of the next answers."""
         server = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -108,7 +108,7 @@ def begins(server):
 
 
 @pytest.mark.parametrize("checksum", [SHA256, MD5])
-def test_a_whole_file_comes_in_one_go(server, tmp_path, checksum):
+def test_a_complete_file_needs_one_request(server, tmp_path, checksum):
     path = tmp_path / "there" / "data.tar"
     get(server, path, checksum)
     assert path.read_bytes() == DATA
@@ -116,7 +116,7 @@ def test_a_whole_file_comes_in_one_go(server, tmp_path, checksum):
     assert [p.name for p in path.parent.iterdir()] == ["data.tar"]
 
 
-def test_a_cut_connection_is_gone_on_with(server, tmp_path):
+def test_an_interrupted_connection_is_resumed(server, tmp_path):
     server.cuts = [300_000, 200_000]
     get(server, tmp_path / "data.tar")
     assert (tmp_path / "data.tar").read_bytes() == DATA
@@ -126,7 +126,7 @@ def test_a_cut_connection_is_gone_on_with(server, tmp_path):
     assert 400_000 < third <= 500_000
 
 
-def test_another_process_goes_on_where_the_first_gave_up(server, tmp_path):
+def test_another_process_resumes_where_the_first_gave_up(server, tmp_path):
     server.cuts = [300_000, 0, 0, 0]
     with pytest.raises(DownloadError, match=r"given up after 3 attempts .* kept in .*part"):
         get(server, tmp_path / "data.tar")
@@ -136,7 +136,7 @@ def test_another_process_goes_on_where_the_first_gave_up(server, tmp_path):
     assert begins(server)[-1] > 200_000
 
 
-def test_a_server_without_ranges_starts_anew(server, tmp_path):
+def test_without_ranges_the_download_starts_again(server, tmp_path):
     server.ranges, server.cuts = False, [300_000]
     get(server, tmp_path / "data.tar")
     assert (tmp_path / "data.tar").read_bytes() == DATA
@@ -144,14 +144,14 @@ def test_a_server_without_ranges_starts_anew(server, tmp_path):
 
 
 @pytest.mark.parametrize("tag", ["", 'W/"weak"'])
-def test_without_a_strong_tag_nothing_is_pieced_together(server, tmp_path, tag):
+def test_without_a_strong_tag_nothing_is_resumed(server, tmp_path, tag):
     server.tag, server.cuts = tag, [300_000]
     get(server, tmp_path / "data.tar")
     assert (tmp_path / "data.tar").read_bytes() == DATA
     assert begins(server) == [0, 0]
 
 
-def test_a_file_that_changed_meanwhile_starts_anew(server, tmp_path):
+def test_a_changed_file_is_downloaded_from_the_start(server, tmp_path):
     server.data, server.tag, server.cuts = OTHER, '"old"', [300_000, 0, 0, 0]
     with pytest.raises(DownloadError, match="given up"):
         get(server, tmp_path / "data.tar")
@@ -160,7 +160,7 @@ def test_a_file_that_changed_meanwhile_starts_anew(server, tmp_path):
     assert (tmp_path / "data.tar").read_bytes() == DATA
 
 
-def test_a_kill_after_the_last_byte_fetches_nothing_again(server, tmp_path):
+def test_an_interruption_after_the_last_byte_downloads_nothing_again(server, tmp_path):
     (tmp_path / "data.tar.part").write_bytes(DATA)
     state = {"url": server.url, "validator": server.tag}
     (tmp_path / "data.tar.part.json").write_text(json.dumps(state))
@@ -170,7 +170,7 @@ def test_a_kill_after_the_last_byte_fetches_nothing_again(server, tmp_path):
 
 
 @pytest.mark.parametrize("validator", [5, None, '"one"\r\nX: y', "cut"])
-def test_a_damaged_note_of_a_part_is_not_believed(server, tmp_path, validator):
+def test_a_damaged_state_of_a_partial_file_is_ignored(server, tmp_path, validator):
     (tmp_path / "data.tar.part").write_bytes(DATA[:9])
     text = json.dumps({"url": server.url, "validator": validator})
     (tmp_path / "data.tar.part.json").write_text(text[:-1] if validator == "cut" else text)
@@ -180,10 +180,12 @@ def test_a_damaged_note_of_a_part_is_not_believed(server, tmp_path, validator):
 
 
 @pytest.mark.parametrize("note", [{"url": "x"}, [{"url": "x", "validator": None}], {}])
-def test_a_part_whose_note_is_not_of_kc_is_left_alone(server, tmp_path, note):
+def test_a_partial_file_without_a_state_of_kc_is_not_changed(server, tmp_path, note):
     (tmp_path / "data.tar.part").write_bytes(DATA[:9])
     (tmp_path / "data.tar.part.json").write_text(json.dumps(note))
-    with pytest.raises(DownloadError, match=r"\.part: kc did not begin this download.* left as it"):
+    with pytest.raises(
+        DownloadError, match=r"\.part: kc did not begin this download.* not changed"
+    ):
         get(server, tmp_path / "data.tar")
     assert (tmp_path / "data.tar.part").read_bytes() == DATA[:9]
     assert begins(server) == []
@@ -192,7 +194,7 @@ def test_a_part_whose_note_is_not_of_kc_is_left_alone(server, tmp_path, note):
 @pytest.mark.parametrize("wrong", [OTHER, DATA[:-1], b"<html>not found</html>"])
 def test_a_wrong_file_is_refused_and_moved_aside(server, tmp_path, wrong):
     server.data = wrong
-    told = r"data\.tar: not the file .* expected sha256:.* unpacked; it was moved to .*\.refused"
+    told = r"data\.tar: not the file .* expected sha256:.* not unpacked, but moved to .*\.refused"
     with pytest.raises(DownloadError, match=told):
         get(server, tmp_path / "data.tar")
     assert {p.name for p in tmp_path.iterdir()} == {"data.tar.refused"}
@@ -214,10 +216,10 @@ def test_a_flipped_bit_in_the_part_is_found(server, tmp_path):
         get(server, tmp_path / "data.tar")
 
 
-def test_without_a_checksum_the_first_seen_is_kept_to(server, tmp_path, caplog):
+def test_without_a_checksum_that_of_the_first_download_is_required(server, tmp_path, caplog):
     path = tmp_path / "data.tar"
     get(server, path, None)
-    assert "taken on trust" in caplog.text
+    assert "expected from now on" in caplog.text
     kept = json.loads((tmp_path / SEEN).read_text())
     assert kept == {"data.tar": {"checksum": SHA256, "url": server.url}}
     path.unlink()
@@ -236,19 +238,19 @@ def test_a_page_is_not_trusted_on_first_use(server, tmp_path):
     assert not (tmp_path / SEEN).exists()
 
 
-def test_what_is_there_is_checked_and_never_overwritten(server, tmp_path):
+def test_an_existing_file_is_checked_and_never_overwritten(server, tmp_path):
     path = tmp_path / "data.tar"
     path.write_bytes(DATA)
     get(server, path)
     path.write_bytes(OTHER)
-    with pytest.raises(DownloadError, match=r"there already, but .* left as it is"):
+    with pytest.raises(DownloadError, match=r"there already, but .* not changed"):
         get(server, path)
     assert path.read_bytes() == OTHER
     assert server.asked == []
 
 
 def secret(server):
-    """Give an address with a password and a token, and what the server is to be told."""
+    """Return an address with a password and a token, and the request it should cause."""
     url = server.url.replace("://", "://me:hunter2@") + "?token=hunter3"
     about = ("/data.tar?token=hunter3", "Basic " + base64.b64encode(b"me:hunter2").decode())
     return url, about
@@ -258,7 +260,7 @@ def kept_of(folder, caplog):
     return caplog.text + "".join(p.read_text(errors="replace") for p in folder.iterdir())
 
 
-def test_a_password_is_used_and_neither_shown_nor_kept(server, tmp_path, caplog):
+def test_a_password_is_used_but_neither_shown_nor_stored(server, tmp_path, caplog):
     caplog.set_level("INFO")
     url, told = secret(server)
     server.cuts = [300_000, 0, 0, 0]
@@ -269,14 +271,14 @@ def test_a_password_is_used_and_neither_shown_nor_kept(server, tmp_path, caplog)
     state = json.loads((tmp_path / "data.tar.part.json").read_text())
     assert state["url"] == server.url.replace("://", "://***@") + "?***"
     assert "hunter" not in kept_of(tmp_path, caplog)
-    # another token goes on with the same file
+    # another token resumes the same file
     fetch(wanted._replace(url=url.replace("hunter3", "hunter4")), attempts=3, pause=0.01)
     assert (tmp_path / "data.tar").read_bytes() == DATA
     assert begins(server)[-1] > 200_000
     assert server.told[0] == told
     assert json.loads((tmp_path / SEEN).read_text())["data.tar"]["url"] == state["url"]
     assert "hunter" not in kept_of(tmp_path, caplog)
-    assert "fetched from" in caplog.text
+    assert "downloaded from" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -284,8 +286,8 @@ def test_a_password_is_used_and_neither_shown_nor_kept(server, tmp_path, caplog)
     [
         ("http://me:hunter2@127.0.0.1:1/a.tar?sig=hunter2", "given up"),
         ("http://me:hunter2@127.0.0.1:1/a.tar?hunter2", "given up"),
-        ("http://me:hunter2%E4%B8%AD@127.0.0.1:1/a.tar", "cannot be fetched"),
-        ("nothing://me:hunter2@host/a.tar", "cannot be fetched"),
+        ("http://me:hunter2%E4%B8%AD@127.0.0.1:1/a.tar", "cannot be downloaded"),
+        ("nothing://me:hunter2@host/a.tar", "cannot be downloaded"),
     ],
 )
 def test_an_address_that_does_not_answer_shows_no_password(tmp_path, caplog, url, told):
@@ -305,7 +307,7 @@ def test_refused_files_and_statuses_show_no_password(server, tmp_path):
     assert "hunter" not in f"{refused.value}{missing.value}"
 
 
-def test_an_extracted_folder_is_left_alone(server, tmp_path):
+def test_an_extracted_folder_is_not_changed(server, tmp_path):
     get(server, tmp_path)
     assert server.asked == []
 
@@ -320,18 +322,18 @@ def test_a_busy_server_is_asked_again_and_a_missing_page_is_not(server, tmp_path
     assert len(server.asked) == 4
 
 
-def test_two_at_once_are_refused(server, tmp_path):
+def test_a_second_download_is_refused_while_the_first_runs(server, tmp_path):
     with (tmp_path / "data.tar.part").open("ab") as part:
         fcntl.flock(part, fcntl.LOCK_EX)
-        with pytest.raises(DownloadError, match="another process is fetching it"):
+        with pytest.raises(DownloadError, match="another process is downloading it"):
             get(server, tmp_path / "data.tar")
 
 
-def test_a_part_is_held_until_it_has_its_name(server, tmp_path, monkeypatch):
+def test_a_partial_file_is_locked_until_it_is_renamed(server, tmp_path, monkeypatch):
     path, refused = tmp_path / "data.tar", []
 
     def checked(*about):
-        with pytest.raises(DownloadError, match="another process is fetching it") as caught:
+        with pytest.raises(DownloadError, match="another process is downloading it") as caught:
             get(server, path)
         refused.append(caught)
         return differs(*about)
@@ -343,12 +345,16 @@ def test_a_part_is_held_until_it_has_its_name(server, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("checksum", [SHA256, None])
-def test_a_part_that_got_its_name_meanwhile_is_not_cut(server, tmp_path, monkeypatch, checksum):
+def test_a_file_that_was_renamed_meanwhile_is_not_truncated(
+    server, tmp_path, monkeypatch, checksum
+):
     path, part, true = tmp_path / "data.tar", tmp_path / "data.tar.part", fcntl.flock
     part.write_bytes(b"")
 
     def late(file, how):
-        if part.exists() and not path.exists():  # the other ends between opening and locking
+        if (
+            part.exists() and not path.exists()
+        ):  # the other process ends between opening and locking
             part.write_bytes(DATA)
             part.rename(path)
         true(file, how)
@@ -360,7 +366,7 @@ def test_a_part_that_got_its_name_meanwhile_is_not_cut(server, tmp_path, monkeyp
     assert not server.asked
 
 
-def test_the_list_of_checksums_loses_none(tmp_path):
+def test_concurrent_downloads_lose_no_checksum(tmp_path):
     paths = [tmp_path / f"{number}.tar" for number in range(40)]
     for path in paths:
         path.write_bytes(path.name.encode())
@@ -369,7 +375,7 @@ def test_the_list_of_checksums_loses_none(tmp_path):
     assert set(first_seen(paths[0])) == {path.name for path in paths}
 
 
-def test_nothing_to_fetch_says_which_preset_has_addresses():
+def test_with_nothing_to_download_the_error_names_the_preset():
     with pytest.raises(DownloadError, match=r"snakemake .* download .*paper\.yaml"):
         fetch_all([])
 
@@ -377,24 +383,26 @@ def test_nothing_to_fetch_says_which_preset_has_addresses():
 @pytest.mark.parametrize("text", ["[]", "{", '{"data.tar": {"checksum": "abc"}}'])
 def test_a_damaged_list_of_checksums_is_named(server, tmp_path, text):
     (tmp_path / SEEN).write_text(text)
-    with pytest.raises(DownloadError, match=r"checksums\.json: not readable .* mend or remove it"):
+    with pytest.raises(
+        DownloadError, match=r"checksums\.json: not readable .* correct or remove it"
+    ):
         get(server, tmp_path / "data.tar", None)
 
 
-def test_a_full_disk_keeps_what_came(server, tmp_path, monkeypatch):
+def test_a_full_disk_keeps_the_partial_file(server, tmp_path, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
         patch.setattr("kc.datasets.download._go_on", full)
-        with pytest.raises(DownloadError, match=r"no space left .* goes on from there"):
+        with pytest.raises(DownloadError, match=r"No space left .* What came is kept"):
             get(server, tmp_path / "data.tar")
     get(server, tmp_path / "data.tar")
     assert (tmp_path / "data.tar").read_bytes() == DATA
 
 
-def test_the_target_fetches_what_the_settings_name(server, tmp_path):
-    """And no other target does: see test_dag."""
+def test_the_target_downloads_the_archives_of_the_settings(server, tmp_path):
+    """No other target does: see test_dag."""
     digits = hashlib.md5(DATA).hexdigest()
     (tmp_path / "mine.yaml").write_text(
         f"datasets: {{birds: {{archive: data.tar, url: '{server.url}', md5: {digits}}}}}"
@@ -405,11 +413,11 @@ def test_the_target_fetches_what_the_settings_name(server, tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "there" / "data.tar").read_bytes() == DATA
-    assert "fetched from" in (tmp_path / "results" / "logs" / "download.log").read_text()
+    assert "downloaded from" in (tmp_path / "results" / "logs" / "download.log").read_text()
 
 
 @pytest.mark.parametrize("state", [None, '{"mine": 1}'])
-def test_a_part_that_was_begun_elsewhere_is_left_alone(server, tmp_path, state):
+def test_a_partial_file_of_another_program_is_not_changed(server, tmp_path, state):
     part = tmp_path / "data.tar.part"
     part.write_bytes(b"a browser's")
     if state is not None:
@@ -421,7 +429,7 @@ def test_a_part_that_was_begun_elsewhere_is_left_alone(server, tmp_path, state):
 
 
 @pytest.mark.parametrize("name", ["data.tar.part", "data.tar.part.json"])
-def test_a_link_in_place_of_a_part_is_not_written_through(server, tmp_path, name):
+def test_a_link_in_place_of_a_partial_file_is_not_followed(server, tmp_path, name):
     (tmp_path / "mine").write_bytes(b"")
     (tmp_path / name).symlink_to(tmp_path / "mine")
     with pytest.raises(DownloadError, match="kc did not begin this download"):
@@ -429,7 +437,7 @@ def test_a_link_in_place_of_a_part_is_not_written_through(server, tmp_path, name
     assert (tmp_path / "mine").read_bytes() == b""
 
 
-def test_what_lies_beside_a_download_is_not_written_over(server, tmp_path):
+def test_files_next_to_a_download_are_not_overwritten(server, tmp_path):
     (tmp_path / "data.tar.refused").write_bytes(b"mine")
     (tmp_path / "mine.json").write_text("{}")
     (tmp_path / SEEN).symlink_to(tmp_path / "mine.json")
@@ -442,7 +450,9 @@ def test_what_lies_beside_a_download_is_not_written_over(server, tmp_path):
     assert (tmp_path / "data.tar.refused").read_bytes() == b"mine"
 
 
-def test_a_kill_between_name_and_state_leaves_a_whole_part_known(server, tmp_path, monkeypatch):
+def test_an_interruption_during_renaming_keeps_a_complete_part_usable(
+    server, tmp_path, monkeypatch
+):
     def dying(*_):
         raise KeyboardInterrupt
 

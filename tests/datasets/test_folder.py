@@ -45,7 +45,7 @@ def drawn(root: Path) -> Path:
     ("train", "test"),
     [("train", "valid"), ("training", "validation"), ("Train", "Test"), ("TRAIN", "dev")],
 )
-def test_a_split_by_its_other_names(tmp_path: Path, train: str, test: str) -> None:
+def test_other_names_of_a_split_are_read(tmp_path: Path, train: str, test: str) -> None:
     write(tmp_path, *(f"{train}/{n}/{k}.png" for n in ("cat", "dog") for k in range(3)))
     write(tmp_path, f"{test}/cat/1.png", f"{test}/dog/1.png")
     assert {s.class_name for s in read(tmp_path)} == {"cat", "dog"}
@@ -54,7 +54,7 @@ def test_a_split_by_its_other_names(tmp_path: Path, train: str, test: str) -> No
     }  # fmt: skip
 
 
-def test_links_are_followed_and_rings_are_not(tmp_path: Path) -> None:
+def test_links_are_followed_except_in_circles(tmp_path: Path) -> None:
     write(tmp_path / "elsewhere", "1.png", "2.png", "3.png")
     root = write(tmp_path / "set", "owl/1.png", "owl/2.gif", "owl/3.JPE")
     (root / "elk").symlink_to(tmp_path / "elsewhere")
@@ -64,7 +64,7 @@ def test_links_are_followed_and_rings_are_not(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_what_is_passed_over_is_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_skipped_files_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     root = write(tmp_path / "set", "owl/1.png", "owl/2.png", "elk/1.png", "elk/2.png")
     for name in ("owl/3.heic", "elk/4.heic", "README", "what. Each of these", "a.\x1b[1m"):
         (root / name).write_text("words")
@@ -84,17 +84,17 @@ def test_what_is_passed_over_is_counted(tmp_path: Path, caplog: pytest.LogCaptur
             samples = read_folder(files, settings(root))
         assert len(samples) == 4
         assert files.passed == counts | {"hidden": 1, more: 1}
-        assert f"4 pictures; passed over: 3 of no suffix{hint}, 2 .heic, 1 " in caplog.text
+        assert f"4 pictures; skipped: 3 of no suffix{hint}, 2 .heic, 1 " in caplog.text
 
 
-def test_validation_beside_a_test_is_counted(tmp_path: Path) -> None:
+def test_skipped_validation_pictures_are_counted(tmp_path: Path) -> None:
     write(tmp_path, "train/owl/1.png", "val/owl/2.png", "val/owl/4.png", "test/owl/3.png")
     files = FolderFiles(tmp_path)
     read_folder(files, settings(tmp_path))
     assert files.passed == {"pictures of a validation set, beside a test set": 2}
 
 
-def test_counts_are_spelled_largest_first_and_ten_of_them() -> None:
+def test_the_ten_largest_counts_are_listed_first() -> None:
     passed = {f".{letter}": 1 for letter in "abcdefghijkl"} | {"hidden": 7}
     assert spell_passed(passed) == (
         "7 hidden, 1 .a, 1 .b, 1 .c, 1 .d, 1 .e, 1 .f, 1 .g, 1 .h, 1 .i, 3 others"
@@ -102,7 +102,7 @@ def test_counts_are_spelled_largest_first_and_ten_of_them() -> None:
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_a_name_that_is_no_utf8(tmp_path: Path, packed: bool) -> None:
+def test_a_name_that_is_no_utf8_is_refused(tmp_path: Path, packed: bool) -> None:
     root = write(tmp_path / "set", "owl/1.png", "owl/2.png")
     (root / "owl/notes.te\udce9t").touch()
     assert len(read(root)) == 2
@@ -119,7 +119,7 @@ def test_a_name_that_is_no_utf8(tmp_path: Path, packed: bool) -> None:
         read_folder(files, settings(root))
 
 
-def test_counts_stand_in_the_store_and_in_no_digest(tmp_path: Path) -> None:
+def test_counts_are_in_the_store_but_in_no_digest(tmp_path: Path) -> None:
     root = write(tmp_path / "set", *(f"{n}/{k}.png" for n in ("owl", "elk") for k in range(3)))
     (root / "owl/3.heic").touch()
     build_image_store(settings(root), root, tmp_path / "out.zarr", "key")
@@ -131,15 +131,17 @@ def test_counts_stand_in_the_store_and_in_no_digest(tmp_path: Path) -> None:
     assert first.digest == second.digest
 
 
-def test_one_part_under_two_names(tmp_path: Path) -> None:
+def test_a_part_with_two_names_is_refused(tmp_path: Path) -> None:
     write(tmp_path, "train/owl/1.png", "val/owl/2.png", "valid/owl/3.png")
     with pytest.raises(ImageError, match=r"has val/ and valid/, two names of one part\."):
         read(tmp_path)
 
 
-def test_a_folder_of_the_same_classes_beside_train(tmp_path: Path) -> None:
+def test_another_folder_with_the_same_classes_is_refused(tmp_path: Path) -> None:
     write(tmp_path, "train/owl/1.png", "train/elk/1.png", "holdout/owl/2.png", "holdout/elk/2.png")
-    with pytest.raises(ImageError, match=r"'holdout' lies beside train/\. Expected .* call it one"):
+    with pytest.raises(
+        ImageError, match=r"'holdout' is next to train/\. Expected .* rename it to one"
+    ):
         read(tmp_path)
 
 
@@ -169,7 +171,7 @@ def test_given_split_is_kept(tmp_path: Path, tested: str, around: str) -> None:
     assert samples["train/owl/1.png"].label == 1
 
 
-def test_validation_is_passed_over_where_there_is_a_test(tmp_path: Path) -> None:
+def test_validation_is_skipped_if_there_is_a_test_set(tmp_path: Path) -> None:
     write(tmp_path, "train/owl/1.png", "val/owl/2.png", "test/owl/3.png")
     assert list(subsets(tmp_path)) == ["test/owl/3.png", "train/owl/1.png"]
 
@@ -194,7 +196,7 @@ def test_whole_picture_is_stored(tmp_path: Path) -> None:
     assert a.attributes["classes"] == ["owl"]
 
 
-def test_drawn_split_takes_its_share_of_each_class(tmp_path: Path) -> None:
+def test_a_random_split_has_its_share_of_each_class(tmp_path: Path) -> None:
     root = drawn(tmp_path)
     for share, tested in ((0.3, 3), (0.01, 1), (0.99, 9)):
         chosen = subsets(root, test_share=share)
@@ -203,7 +205,7 @@ def test_drawn_split_takes_its_share_of_each_class(tmp_path: Path) -> None:
         assert counted == {"auk": tested, "elk": tested, "owl": tested}
 
 
-def test_drawn_split_hangs_on_seed_and_class_only(tmp_path: Path) -> None:
+def test_a_random_split_depends_only_on_seed_and_class(tmp_path: Path) -> None:
     root = drawn(tmp_path)
     first = subsets(root)
     assert subsets(root) == first
@@ -215,7 +217,7 @@ def test_drawn_split_hangs_on_seed_and_class_only(tmp_path: Path) -> None:
     assert {name: subset for name, subset in subsets(root).items() if "bee" not in name} == first
 
 
-def test_class_of_one_picture_is_trained_on(tmp_path: Path) -> None:
+def test_a_class_of_one_picture_is_in_the_training_set(tmp_path: Path) -> None:
     root = write(tmp_path, "owl/1.png", "elk/1.png", "elk/2.png")
     assert subsets(root)["owl/1.png"] == "train"
 
@@ -242,20 +244,20 @@ def test_class_without_training_image(tmp_path: Path) -> None:
 )
 def test_picture_in_no_class_folder(tmp_path: Path, names: tuple[str, ...], lost: str) -> None:
     write(tmp_path, *names)
-    with pytest.raises(ImageError, match=rf"'{lost}' lies in no class folder\. Fix: move it"):
+    with pytest.raises(ImageError, match=rf"'{lost}' is in no class folder\. Fix: move it"):
         read(tmp_path)
 
 
 @pytest.mark.parametrize(("there", "needed"), [("train", "val"), ("test", "train")])
-def test_half_a_given_split(tmp_path: Path, there: str, needed: str) -> None:
+def test_a_split_with_only_one_part_is_refused(tmp_path: Path, there: str, needed: str) -> None:
     write(tmp_path, f"{there}/owl/1.png", f"{there}/elk/1.png")
-    with pytest.raises(ImageError, match=rf"has {there}/ but no {needed}/\. Fix: give train/ and"):
+    with pytest.raises(ImageError, match=rf"has {there}/ but no {needed}/\. Fix: add it, or"):
         read(tmp_path)
 
 
 def test_folder_beside_a_given_split(tmp_path: Path) -> None:
     write(tmp_path, "train/owl/1.png", "test/owl/1.png", "unlabelled/some/1.png")
-    with pytest.raises(ImageError, match=r"'unlabelled' lies beside train/ and test/\. Expected"):
+    with pytest.raises(ImageError, match=r"'unlabelled' is next to train/ and test/\. Expected"):
         read(tmp_path)
 
 
@@ -266,7 +268,7 @@ def test_no_picture(tmp_path: Path) -> None:
 
 
 @pytest.mark.real
-def test_cifar_subset_is_read_whole(tmp_path: Path) -> None:
+def test_the_real_cifar_subset_is_read(tmp_path: Path) -> None:
     shared = os.environ.get("KC_SHARED")
     if not shared:
         pytest.skip("KC_SHARED is not set: it names the folder of the real pictures")

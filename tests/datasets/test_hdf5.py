@@ -1,4 +1,4 @@
-"""HDF5 shows the content of other files: only of those that lie with it, whole, and all listed."""
+"""HDF5 may show the content of other files, if they are complete and in the same folder."""
 
 import os
 import sys
@@ -41,12 +41,12 @@ def virtual(path: Path, *sources: tuple[str, str], name: str = "x", rows: int = 
     return path
 
 
-def test_a_virtual_array_whose_parts_lie_with_it_is_read_and_all_files_are_listed(tmp_path):
+def test_a_virtual_array_in_one_folder_is_read_and_all_its_files_are_listed(tmp_path):
     part, below = write(tmp_path / "part.h5", d=X), write(tmp_path / "sub/below.h5", **{"g/d": X})
     path = virtual(tmp_path / "v.h5", ("part.h5", "d"), ("sub/below.h5", "g/d"))
     np.testing.assert_array_equal(read_hdf5(path).arrays["x"][:], X)
     assert files_of(path) == [path, part, below]
-    # by its whole name, as one who moved the folder has it, and one in the same file
+    # an absolute path from before the folder was moved, and a source in the same file
     path = virtual(tmp_path / "w.h5", (str(part), "d"), ("/gone/part.h5", "d"))
     with h5py.File(path, "a") as file:
         file["own"] = X
@@ -55,7 +55,7 @@ def test_a_virtual_array_whose_parts_lie_with_it_is_read_and_all_files_are_liste
     for name in ("x", "same"):
         np.testing.assert_array_equal(found.arrays[name][:], X)
     assert found.files == (path, part)
-    # virtual once more: all three count
+    # a virtual array of a virtual array: all three files count
     top = virtual(tmp_path / "top.h5", ("w.h5", "x"))
     np.testing.assert_array_equal(read_hdf5(top).arrays["x"][:], X)
     assert files_of(top) == [top, tmp_path / "w.h5", part]
@@ -63,11 +63,11 @@ def test_a_virtual_array_whose_parts_lie_with_it_is_read_and_all_files_are_liste
     assert files_of(write(tmp_path / "plain.h5", x=X)) == [tmp_path / "plain.h5"]
 
 
-def test_a_file_that_is_a_link_has_its_parts_where_it_really_lies(tmp_path, monkeypatch):
+def test_the_parts_of_a_linked_file_are_next_to_its_target(tmp_path, monkeypatch):
     write(tmp_path / "real/part.h5", d=X)
     virtual(tmp_path / "real/v.h5", ("part.h5", "d"))
     (tmp_path / "v.h5").symlink_to("real/v.h5")
-    # one of this name beside the link, or where kc runs, is another
+    # files of this name next to the link, or in the working directory, are other files
     write(tmp_path / "part.h5", d=-X)
     monkeypatch.chdir(tmp_path)
     found = read_hdf5(Path("v.h5"))
@@ -94,14 +94,14 @@ def linked_below(file: Any, secret: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "told"),
     [
-        (external, r"'x' lies in the file '.*secret\.h5'; refused"),
-        (external_below, r"'deep/x' lies in the file 'secret\.h5'; refused"),
+        (external, r"'x' is stored in the file '.*secret\.h5'; refused"),
+        (external_below, r"'deep/x' is stored in the file 'secret\.h5'; refused"),
         (linked, r"'x' is a link into another file, '.*secret\.h5', which kc does not follow"),
         (linked_below, r"'deep/x' is a link into another file, 'secret\.h5'"),
     ],
 )
 def test_content_of_other_files_is_refused_by_name(tmp_path, make, told):
-    """Another array of the same file is read when it is named."""
+    """Another array of the same file can be read by its name."""
     secret = write(tmp_path / "secret.h5", d=X)
     path = write(tmp_path / "given/x.h5", good=X)
     with h5py.File(path, "a") as file:
@@ -114,7 +114,7 @@ def test_content_of_other_files_is_refused_by_name(tmp_path, make, told):
     assert list(read_arrays(f"{path}:good").layers) == ["good"]
 
 
-def test_what_lies_behind_a_link_cannot_be_named(tmp_path):
+def test_arrays_behind_external_links_are_refused(tmp_path):
     write(tmp_path / "secret.h5", **{"g/d": X})
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file["way"] = h5py.ExternalLink("secret.h5", "/g")
@@ -122,7 +122,7 @@ def test_what_lies_behind_a_link_cannot_be_named(tmp_path):
         file["good"] = X
     with pytest.raises(FeatureError, match=r"'way' is a link into another file"):
         read_arrays(f"{tmp_path}/x.h5:way/d")
-    with pytest.raises(FeatureError, match=r"'soft' leads into another file, 'secret\.h5', which"):
+    with pytest.raises(FeatureError, match=r"'soft' links into another file, 'secret\.h5', which"):
         read_arrays(f"{tmp_path}/x.h5:soft")
 
 
@@ -145,18 +145,18 @@ def test_links_within_the_file_are_followed(tmp_path):
             read_arrays(f"{tmp_path}/x.h5:{name}")
 
 
-def test_parts_from_elsewhere_are_refused(tmp_path, monkeypatch):
+def test_parts_in_other_folders_are_refused(tmp_path, monkeypatch):
     secret = write(tmp_path / "secret.h5", d=X)
     folder = tmp_path / "given"
     for name, source in (("up.h5", "../secret.h5"), ("whole.h5", str(secret))):
         path = virtual(folder / name, (source, "d"))
-        with pytest.raises(FeatureError, match=rf"{name}: 'x' has a source elsewhere, '.*secret"):
+        with pytest.raises(FeatureError, match=rf"{name}: 'x' has a source outside .*secret"):
             read_hdf5(path)
     (folder / "link.h5").symlink_to(secret)
     path = virtual(folder / "by-link.h5", ("link.h5", "d"))
-    with pytest.raises(FeatureError, match=r"by-link\.h5: 'x' has a source elsewhere, 'link\.h5'"):
+    with pytest.raises(FeatureError, match=r"by-link\.h5: 'x' has a source outside .*'link\.h5'"):
         read_hdf5(path)
-    # HDF5 itself would look where kc runs, too
+    # HDF5 itself would also search the working directory
     monkeypatch.chdir(tmp_path)
     path = virtual(folder / "here.h5", ("secret.h5", "d"))
     with h5py.File(path) as file:
@@ -165,16 +165,16 @@ def test_parts_from_elsewhere_are_refused(tmp_path, monkeypatch):
         read_hdf5(path)
     write(folder / "secret.h5", d=X)
     monkeypatch.setenv("HDF5_VDS_PREFIX", str(tmp_path))
-    with pytest.raises(FeatureError, match="HDF5_VDS_PREFIX is set, which moves its sources"):
+    with pytest.raises(FeatureError, match="HDF5_VDS_PREFIX is set, which changes its sources"):
         read_hdf5(path)
-    # one step further: the part shows a file from elsewhere
+    # one level deeper: the part shows a file in another folder
     monkeypatch.delenv("HDF5_VDS_PREFIX")
     with h5py.File(folder / "part.h5", "w") as file:
         external(file, secret)
         file["way"] = h5py.ExternalLink("../secret.h5", "/")
         file["soft"] = h5py.SoftLink("/way/d")
     for inner, told in (
-        ("x", r"part\.h5, 'x' lies in the file '.*secret\.h5'"),
+        ("x", r"part\.h5, 'x' is stored in the file '.*secret\.h5'"),
         ("way/d", r"'x' has a source, 'part\.h5', without an array 'way/d'"),
         ("soft", r"'x' has a source, 'part\.h5', without an array 'soft'"),
     ):
@@ -183,7 +183,7 @@ def test_parts_from_elsewhere_are_refused(tmp_path, monkeypatch):
             read_hdf5(path)
 
 
-def test_parts_that_are_missing_are_no_zeros(tmp_path):
+def test_missing_parts_are_not_read_as_zeros(tmp_path):
     write(tmp_path / "part.h5", d=X, short=X[:7])
     (tmp_path / "text.h5").write_text("no HDF5")
     for number, (sources, told) in enumerate(
@@ -192,15 +192,18 @@ def test_parts_that_are_missing_are_no_zeros(tmp_path):
             ([("/a/b/gone.h5", "d")], r"has a source that is missing, '/a/b/gone\.h5'"),
             ([("part.h5", "none")], r"has a source, 'part\.h5', without an array 'none'"),
             ([("part.h5", "short")], r"has a source that is too short, 'part\.h5': \(7, 4\)"),
-            ([("text.h5", "d")], r"has a source that is no HDF5, 'text\.h5'"),
-            ([("v6.h5", "x")], r"'x' is virtual more than 8 times over, or its own source"),
+            ([("text.h5", "d")], r"has a source that is not HDF5, 'text\.h5'"),
+            (
+                [("v6.h5", "x")],
+                r"'x' is nested more than 8 virtual data sets deep, or its own source",
+            ),
         ],
         1,
     ):
         path = virtual(tmp_path / f"v{number}.h5", *sources)
         with pytest.raises(FeatureError, match=rf"v{number}\.h5: .*{told}"):
             read_hdf5(path)
-    # rows that no source fills
+    # rows without a source
     with pytest.raises(FeatureError, match=r"is virtual, and 8 of its values have no source"):
         read_hdf5(virtual(tmp_path / "v.h5", ("part.h5", "d"), rows=12))
     many = h5py.h5s.UNLIMITED
@@ -208,7 +211,7 @@ def test_parts_that_are_missing_are_no_zeros(tmp_path):
     grows.select_hyperslab((0, 0), (many, 1), (1, 4), (1, 4))
     row = h5py.h5s.create_simple((1, 4))
     for name, source, told in (
-        (b"part.h5", grows, r"has a source without an end, 'part\.h5'"),
+        (b"part.h5", grows, r"has an unlimited source, 'part\.h5'"),
         (b"part-%b.h5", row, r"names its sources by a pattern, 'part-%b\.h5' 'd'"),
     ):
         about = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
@@ -219,7 +222,7 @@ def test_parts_that_are_missing_are_no_zeros(tmp_path):
             read_hdf5(tmp_path / "u.h5")
 
 
-def test_arrays_of_types_numpy_lacks_are_passed_over(tmp_path):
+def test_arrays_of_types_that_numpy_lacks_are_skipped(tmp_path):
     path = write(tmp_path / "x.h5", good=X, empty=h5py.Empty("f4"))
     with h5py.File(path, "a") as file:
         space = h5py.h5s.create_simple((10, 4))
@@ -228,7 +231,7 @@ def test_arrays_of_types_numpy_lacks_are_passed_over(tmp_path):
 
 
 def test_damaged_files_end_in_one_error(tmp_path, monkeypatch):
-    """Bytes changed at random: each reads, or is refused as HDF5 that does not."""
+    """Change bytes at random: the file is read, or refused as unreadable HDF5."""
     path = tmp_path / "x.h5"
     data = bytearray(write(path, x=X, **{"g/y": X}).read_bytes())
     rng = np.random.default_rng(0)
@@ -246,7 +249,7 @@ def test_damaged_files_end_in_one_error(tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads all")
-def test_a_file_that_may_not_be_read(tmp_path):
+def test_a_file_without_read_permission_is_refused(tmp_path):
     path = write(tmp_path / "x.h5", x=X)
     path.chmod(0)
     with pytest.raises(FeatureError, match=r"not readable as HDF5 \(.*[Pp]ermission"):

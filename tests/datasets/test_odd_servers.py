@@ -1,4 +1,4 @@
-"""Answers no proper server gives: each ends in the right file, or in one error and no file."""
+"""Unusual answers of servers: each ends in the correct file, or in one error and no file."""
 
 import gzip
 import hashlib
@@ -32,7 +32,7 @@ SHA256 = f"sha256:{hashlib.sha256(DATA).hexdigest()}"
 
 
 def said(*headers, body=DATA, status="200 OK", length=None):
-    """Spell an answer; ``length`` is not sent where it is empty."""
+    """Format an answer; an empty ``length`` is not sent."""
     length = len(body) if length is None else length
     counted = () if length == "" else (f"Content-Length: {length}",)
     lines = (f"HTTP/1.1 {status}", *counted, *headers, "Connection: close", "", "")
@@ -40,7 +40,7 @@ def said(*headers, body=DATA, status="200 OK", length=None):
 
 
 class Said:
-    """A server that answers each request by a function of it."""
+    """Server that answers each request with a function of it."""
 
     def __init__(self, answer):
         self.answer, self.asked = answer, []
@@ -65,7 +65,7 @@ class Said:
 
 @pytest.fixture
 def ask(tmp_path):
-    """Fetch from a server of these answers; give the file."""
+    """Return a function that downloads from a server of these answers and returns the file."""
     servers = []
 
     def asked(answer, checksum=SHA256):
@@ -76,7 +76,7 @@ def ask(tmp_path):
 
     yield asked
     for server in servers:
-        # a thread in accept is not woken by close alone
+        # close alone does not wake a thread in accept
         server.socket.shutdown(socket.SHUT_RDWR)
         server.socket.close()
 
@@ -92,12 +92,12 @@ def ask(tmp_path):
     ],
     ids=["length abc", "length -5", "brotli that is none", "latin tag", "206 unasked"],
 )
-def test_odd_answers_that_hold_the_file(ask, answer):
+def test_unusual_answers_with_the_complete_file_are_accepted(ask, answer):
     assert ask(answer) == DATA
 
 
-def test_bytes_are_taken_as_they_are_sent(ask):
-    """Servers send a .tgz with Content-Encoding gzip: unpacked, it would be another file."""
+def test_bytes_are_not_decoded(ask):
+    """Some servers send a .tgz with Content-Encoding gzip; decoded, it would be another file."""
     packed = archive(mode="w:gz")
     checksum = f"sha256:{hashlib.sha256(packed).hexdigest()}"
     assert ask(said("Content-Encoding: x-gzip", body=packed), checksum) == packed
@@ -109,11 +109,14 @@ BOMB = gzip.compress(bytes(80 << 20), 9)
 @pytest.mark.parametrize(
     ("answer", "told"),
     [
-        (said("Location: file:///etc/passwd", status="302 X"), r"cannot be fetched \(Inv"),
-        (said("Location: ftp://127.0.0.1/x", status="302 X"), r"cannot be fetched \(Inv"),
-        (said("Location: http://[::1", status="302 X"), r"cannot be fetched \(Val"),
-        (said("Location: /again", status="302 X"), r"cannot be fetched \(TooM.* put it at .*tar\."),
-        (said("Content-Length: 7"), r"cannot be fetched \(InvalidHeader\)"),
+        (said("Location: file:///etc/passwd", status="302 X"), r"cannot be downloaded \(Inv"),
+        (said("Location: ftp://127.0.0.1/x", status="302 X"), r"cannot be downloaded \(Inv"),
+        (said("Location: http://[::1", status="302 X"), r"cannot be downloaded \(Val"),
+        (
+            said("Location: /again", status="302 X"),
+            r"cannot be downloaded \(TooM.* put it at .*tar\.",
+        ),
+        (said("Content-Length: 7"), r"cannot be downloaded \(InvalidHeader\)"),
         (said(length=len(DATA) + 9), "given up after 3 attempts"),
         (said("Content-Encoding: gzip", body=b"\x1f\x8bxxx"), "its checksum is .*, expected"),
         (said("Content-Encoding: gzip", body=BOMB), "its checksum is .*, expected"),
@@ -124,7 +127,7 @@ BOMB = gzip.compress(bytes(80 << 20), 9)
         (said(length=len(DATA))[:3000], "given up after 3 attempts"),
     ],
 )
-def test_odd_answers_end_in_one_error(ask, tmp_path, answer, told):
+def test_invalid_answers_end_in_one_error(ask, tmp_path, answer, told):
     with pytest.raises(DownloadError, match=told):
         ask(answer)
     assert not (tmp_path / "data.tar").exists()
@@ -132,7 +135,7 @@ def test_odd_answers_end_in_one_error(ask, tmp_path, answer, told):
 
 
 def pieces(data=DATA, tag='"one"', offset=0):
-    """Answer half of a file at first, then pieces of ``data`` that begin ``offset`` too late."""
+    """Answer first half of a file, then pieces of ``data`` that start ``offset`` too late."""
 
     def answer(request):
         asked = re.search(r"Range: bytes=(\d+)-", request)
@@ -151,22 +154,26 @@ def test_pieces_of_one_file_are_joined(ask, checksum):
 
 
 @pytest.mark.parametrize("checksum", [SHA256, None])
-def test_a_piece_of_another_place_is_not_asked_for_without_end(ask, tmp_path, checksum):
-    with pytest.raises(DownloadError, match=r"given up .*206, and not of the bytes asked for"):
+def test_wrong_pieces_are_not_requested_endlessly(ask, tmp_path, checksum):
+    with pytest.raises(
+        DownloadError, match=r"given up .*206, not for the bytes that were requested"
+    ):
         ask(pieces(offset=10), checksum)
     assert not (tmp_path / SEEN).exists()
 
 
 def test_a_piece_of_another_file_is_not_joined(ask, tmp_path):
-    """Its tag tells, where no checksum will."""
-    with pytest.raises(DownloadError, match=r"given up .*206, and not of the bytes asked for"):
+    """Without a checksum, the tag shows it."""
+    with pytest.raises(
+        DownloadError, match=r"given up .*206, not for the bytes that were requested"
+    ):
         ask(pieces(OTHER, '"two"'), None)
     with pytest.raises(DownloadError, match=r"its checksum is .*, expected"):
         ask(pieces(OTHER, '"two"'))
     assert not (tmp_path / "data.tar").exists()
 
 
-def test_a_byte_more_each_time_is_no_progress(ask):
+def test_one_more_byte_per_attempt_is_no_progress(ask):
     sizes = iter(range(1, 1000))
     with pytest.raises(DownloadError, match="given up after 3 attempts"):
         ask(lambda _: said(length=len(DATA))[: 80 + next(sizes)])
@@ -180,13 +187,13 @@ def zipped():
 
 
 @pytest.mark.parametrize("whole", [DATA, archive(mode="w:gz"), archive(mode="w:xz"), zipped()])
-def test_a_cut_archive_is_not_trusted_on_first_use(ask, tmp_path, whole):
-    """No length tells that it is cut, or a wrong one; of the whole one the checksum is kept."""
-    moved = r"truncated .* it was moved to .* where it is cut, run"
+def test_a_truncated_archive_is_not_trusted_on_first_use(ask, tmp_path, whole):
+    """The length is missing or wrong; only the checksum of the complete file is recorded."""
+    moved = r"truncated .* but moved to .* if it is truncated, run"
     with pytest.raises(DownloadError, match=moved):
         ask(said(body=whole[:100_000]), None)
     assert {path.name for path in tmp_path.iterdir()} == {"data.tar.refused"}
-    with pytest.raises(DownloadError, match=r"given up .* length was not told, .* truncated "):
+    with pytest.raises(DownloadError, match=r"given up .* length is unknown, .* truncated "):
         ask(said(body=whole[:100_000], length=""), None)
     assert not (tmp_path / SEEN).exists()
     cuts = iter([100_000, 150_000])
@@ -195,28 +202,30 @@ def test_a_cut_archive_is_not_trusted_on_first_use(ask, tmp_path, whole):
     assert kept == f"sha256:{hashlib.sha256(whole).hexdigest()}"
 
 
-def test_a_cut_archive_that_lies_there_is_not_trusted(ask, tmp_path):
+def test_an_existing_truncated_archive_is_not_trusted(ask, tmp_path):
     (tmp_path / "data.tar").write_bytes(DATA[:100_000])
-    with pytest.raises(DownloadError, match=r"is there already, but truncated .* left as it is"):
+    with pytest.raises(DownloadError, match=r"is there already, but truncated .* not changed"):
         ask(said(), None)
     assert not (tmp_path / SEEN).exists()
     assert (tmp_path / "data.tar").read_bytes() == DATA[:100_000]
 
 
-def test_a_note_of_a_part_that_makes_no_sense_is_not_believed(ask, tmp_path):
+def test_a_malformed_state_of_a_partial_file_is_ignored(ask, tmp_path):
     (tmp_path / "data.tar.part").write_bytes(DATA[:9])
     (tmp_path / "data.tar.part.json").write_text("[" * 100_000)
     assert ask(said()) == DATA
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "[]", "\0", '{"a": 5}', '{"a": {"checksum": 5}}'])
-def test_a_list_of_checksums_that_makes_no_sense_is_named(ask, tmp_path, text):
+def test_a_malformed_list_of_checksums_is_named(ask, tmp_path, text):
     (tmp_path / SEEN).write_text(text)
-    with pytest.raises(DownloadError, match=r"checksums\.json: not readable .* mend or remove it"):
+    with pytest.raises(
+        DownloadError, match=r"checksums\.json: not readable .* correct or remove it"
+    ):
         ask(said(), None)
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(DownloadError, match=r"cannot be written .*Fix: another 'data_root'"):
+    with pytest.raises(DownloadError, match=r"cannot be written .*another 'data_root'"):
         fetch(Wanted("http://127.0.0.1:1/a", tmp_path / "file/data.tar", SHA256), 1, 0.001)

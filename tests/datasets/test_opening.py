@@ -1,4 +1,4 @@
-"""A picture is opened by what it is, of a list of formats; nothing else is started or read."""
+"""Pictures are decoded by content, without starting programs or reading other files."""
 
 import io
 import struct
@@ -40,7 +40,7 @@ def test_every_format_of_the_list_is_read_whatever_its_suffix(tmp_path: Path, na
     assert decode(sample("a.jpg"), FolderFiles(tmp_path), 16).image.shape == (3, 16, 16)
 
 
-def test_postscript_starts_nothing_whatever_it_is_called(
+def test_postscript_starts_no_program_under_any_suffix(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[object] = []
@@ -60,7 +60,7 @@ def test_postscript_starts_nothing_whatever_it_is_called(
                 with pytest.raises(
                     ImageError,
                     match=rf"'{name}' \(of image 'one', [\d,]+ bytes\) does not decode: it is "
-                    r"PostScript, a program; expected one of JPEG, PNG, .*\. Fix: fetch",
+                    r"PostScript, a program; expected one of JPEG, PNG, .*\. Fix: download",
                 ):
                     decode(each, FolderFiles(tmp_path), 16)
     assert started == []
@@ -77,11 +77,11 @@ def test_postscript_starts_nothing_whatever_it_is_called(
         (b"\x00\x00\x00\x0cjP  \r\n\x87\n", "it is JPEG 2000"),
         (b"version https://git-lfs.github.com/spec/v1\n", "it is a pointer of Git LFS"),
         (b"\xff\xd8broken", "it is a damaged JPEG"),
-        (b"\x07" * 99, "it is of a format that is not known here; expected one of JPEG, PNG, BMP"),
+        (b"\x07" * 99, "it is of an unknown format; expected one of JPEG, PNG, BMP"),
         (saved("PNG")[:200], "does not decode: image file is truncated"),
     ],
 )
-def test_what_is_no_picture_is_called_what_it_is(data: bytes, told: str) -> None:
+def test_the_error_names_the_format_of_files_that_are_no_pictures(data: bytes, told: str) -> None:
     with pytest.raises(ImageError, match=told):
         open_picture(data)
 
@@ -106,7 +106,7 @@ def png(width: int, height: int, *before: bytes) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + head + b"".join(before) + pixels + chunk(b"IEND", b"")
 
 
-def test_bombs_are_refused_before_they_unpack() -> None:
+def test_decompression_bombs_are_refused_before_they_unpack() -> None:
     text = chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(80 << 20)))
     for data, told in (
         (png(100_000, 100_000), "exceeds limit of .* could be decompression bomb"),
@@ -119,7 +119,7 @@ def test_bombs_are_refused_before_they_unpack() -> None:
 
 
 def test_damaged_pictures_of_every_format_end_in_one_error() -> None:
-    """Bytes changed at random: each reads, or is refused as one that does not decode."""
+    """Change bytes at random: the picture decodes, or the error says that it does not."""
     rng = np.random.default_rng(0)
     for name in FORMATS:
         data = saved(name)

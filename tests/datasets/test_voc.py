@@ -20,7 +20,7 @@ from kc.settings.dataset import Dataset
 VOC = Dataset(layout="voc", size=16)
 SIZE = (20, 16)
 OBJECTS = {
-    # name, difficult, box from 1 with its last pixel in it
+    # name, difficult, box from 1 including its last pixel
     "2008_000001": (("dog", 0, (1, 1, 20, 16)), ("person", 1, (3, 3, 6, 8))),
     "2008_000002": (("bus", 0, (5, 4, 12, 9)), ("dog", 0, (15, 3, 19, 9))),
     "2008_000003": (("dog", 0, (2, 2, 10, 10)), ("dog", 0, (8, 8, 20, 16))),
@@ -44,7 +44,7 @@ def annotation(objects) -> str:
 
 @pytest.fixture
 def voc(tmp_path: Path) -> Path:
-    """The folder that holds ``VOCdevkit/``: three trained on, one tested on, no masks."""
+    """Return the folder that holds ``VOCdevkit/``: three training pictures, one test picture."""
     root = tmp_path / "voc" / "VOCdevkit" / "VOC2008"
     for name in ("JPEGImages", "Annotations", "ImageSets/Main"):
         (root / name).mkdir(parents=True)
@@ -91,7 +91,7 @@ def test_every_object_that_is_not_difficult_is_a_sample(voc: Path) -> None:
         "2008_000004#0",
     ]
     bus = samples["2008_000002#0"]
-    assert bus.box == Box(4, 3, 12, 9)  # 8 x 6 px, counted from 1 with the last one in it
+    assert bus.box == Box(4, 3, 12, 9)  # 8 x 6 px, counted from 1 including the last one
     assert (bus.class_name, bus.label, bus.superclass, bus.subset) == ("bus", 0, "vehicle", "train")
     assert bus.box_at == f"{NOTE}/2008_000002.xml object 1"
     assert samples["2008_000004#0"].subset == "test"
@@ -107,7 +107,7 @@ def test_difficult_objects_by_setting(voc: Path) -> None:
     assert len(samples) == 7
     assert samples["2008_000001#1"].class_name == "person"
     assert samples["2008_000001#1"].superclass == "person"
-    assert samples["2008_000003#1"].image_id in by_id(voc)  # ids do not hang on the setting
+    assert samples["2008_000003#1"].image_id in by_id(voc)  # ids do not depend on the setting
 
 
 def test_the_twenty_names_and_their_groups() -> None:
@@ -119,7 +119,7 @@ def test_the_twenty_names_and_their_groups() -> None:
     assert counts == {"animal": 6, "vehicle": 7, "household": 6, "person": 1}
 
 
-def test_foreground_is_that_very_object(voc: Path) -> None:
+def test_the_foreground_is_only_the_object_itself(voc: Path) -> None:
     mask = np.zeros((16, 20), dtype=np.uint8)
     mask[2:10, 2:10] = 1
     mask[8:16, 8:20] = 2
@@ -140,7 +140,7 @@ def test_foreground_is_that_very_object(voc: Path) -> None:
     assert not cropped[:2].any()
 
 
-def test_class_masks_serve_where_the_object_is_alone_of_its_kind(voc: Path) -> None:
+def test_class_masks_are_used_for_the_only_object_of_a_class(voc: Path) -> None:
     mask = np.zeros((16, 20), dtype=np.uint8)
     mask[3:9, 4:12] = NAMES.index("bus") + 1
     mask[2:9, 14:19] = NAMES.index("dog") + 1
@@ -154,7 +154,7 @@ def test_class_masks_serve_where_the_object_is_alone_of_its_kind(voc: Path) -> N
     assert not foreground[rim].any()
     assert foreground[~rim].all()
     assert samples["2008_000002#1"].mask_value == 12
-    # two dogs whose boxes overlap: which pixel is whose is not known
+    # two dogs whose boxes overlap: their pixels cannot be told apart
     assert samples["2008_000003#0"].mask is samples["2008_000003#1"].mask is None
     write_mask(voc, "Object", "2008_000002", mask)
     assert by_id(voc)["2008_000002#1"].mask_value == 2
@@ -181,7 +181,7 @@ def test_store_knows_which_images_have_foreground(voc: Path, tmp_path: Path) -> 
 
 
 def plain_cells(inside: np.ndarray, kept: tuple[int, ...], size: int) -> np.ndarray:
-    """Foreground cells, pixel by pixel: cut, resize to the nearest, count by cell."""
+    """Return foreground cells, pixel by pixel: crop, resize to the nearest, count by cell."""
     left, top, right, bottom = kept
     shares = np.zeros((16, 16, 2))
     for y, x in np.ndindex(size, size):
@@ -191,13 +191,13 @@ def plain_cells(inside: np.ndarray, kept: tuple[int, ...], size: int) -> np.ndar
     return 2 * shares[..., 0] >= shares[..., 1]
 
 
-def test_a_wider_crop_has_the_mask_or_else_the_box_for_foreground(tmp_path: Path) -> None:
-    """Boxes of 80 px at 1.2: 8 px more on every side, unless the border of 96 px comes first."""
+def test_a_wider_crop_uses_the_mask_or_else_the_box_as_foreground(tmp_path: Path) -> None:
+    """Boxes of 80 px at 1.2 grow by 8 px on every side, up to the border at 96 px."""
     root = tmp_path / "voc" / "VOCdevkit" / "VOC2008"
     objects = {
         "1": (("dog", 0, (9, 9, 88, 88)), ("bus", 0, (1, 17, 20, 96))),  # masked
-        "2": (("dog", 0, (1, 1, 80, 80)), ("bus", 0, (57, 81, 96, 96))),  # not
-        "3": (("dog", 0, (1, 1, 80, 80)),),  # tested on
+        "2": (("dog", 0, (1, 1, 80, 80)), ("bus", 0, (57, 81, 96, 96))),  # without a mask
+        "3": (("dog", 0, (1, 1, 80, 80)),),  # test set
     }
     for name in ("JPEGImages", "Annotations", "ImageSets/Main", "SegmentationObject"):
         (root / name).mkdir(parents=True)
@@ -253,7 +253,7 @@ def test_mask_of_another_size(voc: Path, tmp_path: Path) -> None:
         build_image_store(VOC, voc, tmp_path / "voc.zarr", "key")
 
 
-def test_mask_that_is_no_index(voc: Path) -> None:
+def test_a_mask_without_indices_is_refused(voc: Path) -> None:
     write_mask(voc, "Object", "2008_000002", np.ones((16, 20), dtype=np.uint8), "RGB")
     with pytest.raises(ImageError, match=r"000002\.png' is a picture of mode RGB, expected one n"):
         decode(by_id(voc)["2008_000002#0"], FolderFiles(voc), 16)
@@ -274,7 +274,9 @@ def test_missing_annotation(voc: Path) -> None:
 
 
 def test_unknown_class_name(voc: Path, edit: Edit) -> None:
-    edit(f"{NOTE}/2008_000001.xml", "<name>person<", "<name>persona<")  # a difficult one even
+    edit(
+        f"{NOTE}/2008_000001.xml", "<name>person<", "<name>persona<"
+    )  # also for a difficult object
     with pytest.raises(ImageError, match=r"000001\.xml object 2: unknown class 'persona'; .*sofa"):
         by_id(voc)
 
@@ -324,9 +326,7 @@ def test_listed_picture_that_is_absent(voc: Path) -> None:
 def test_id_listed_twice(voc: Path, where: str) -> None:
     with (voc / MAIN / where).open("a") as file:
         file.write("2008_000002  1\n")
-    with pytest.raises(
-        ImageError, match=rf"{where} line .: '2008_000002' stands already in .*n.txt"
-    ):
+    with pytest.raises(ImageError, match=rf"{where} line .: '2008_000002' is already in .*n.txt"):
         by_id(voc)
 
 
@@ -337,13 +337,13 @@ def test_class_without_training_image(voc: Path, edit: Edit) -> None:
 
 
 @pytest.mark.parametrize("name", ["train.txt", "val.txt"])
-def test_lists_that_name_nothing(voc: Path, name: str) -> None:
+def test_empty_lists_are_refused(voc: Path, name: str) -> None:
     (voc / MAIN / name).write_text("\n")
-    with pytest.raises(ImageError, match=rf"Main/{name}' lists nothing\. Fix: fetch"):
+    with pytest.raises(ImageError, match=rf"Main/{name}' lists nothing\. Fix: download"):
         by_id(voc)
 
 
-def test_pictures_of_no_object(voc: Path) -> None:
+def test_pictures_without_objects_are_refused(voc: Path) -> None:
     for file in (voc / NOTE).glob("*.xml"):
         file.write_text("<annotation></annotation>")
     with pytest.raises(ImageError, match="lists name no object"):
@@ -359,7 +359,7 @@ def test_missing_list(voc: Path) -> None:
         by_id(voc)
 
 
-def test_several_years_are_refused_and_one_may_be_pointed_at(voc: Path) -> None:
+def test_several_years_are_refused_unless_one_is_chosen(voc: Path) -> None:
     devkit = voc / "VOCdevkit"
     (devkit / "VOC2007/ImageSets/Main").mkdir(parents=True)
     (devkit / "VOC2007/ImageSets/Main/train.txt").write_text("")
@@ -369,7 +369,7 @@ def test_several_years_are_refused_and_one_may_be_pointed_at(voc: Path) -> None:
 
 
 @pytest.mark.real
-def test_voc_subset_is_read_whole(tmp_path: Path) -> None:
+def test_the_real_voc_subset_is_read(tmp_path: Path) -> None:
     shared = os.environ.get("KC_SHARED")
     if not shared:
         pytest.skip("KC_SHARED is not set: it names the folder of the real pictures")

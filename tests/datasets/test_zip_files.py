@@ -43,7 +43,7 @@ def test_a_zip_reads_as_a_folder_does(tmp_path: Path) -> None:
 
 
 def flagged(data: bytes, flag: int) -> bytes:
-    """Set a bit of the flags of every member, where it is listed and where it lies."""
+    """Set a flag bit of every member, in the directory and in its local header."""
     changed = bytearray(data)
     for magic, at in ((b"PK\x01\x02", 8), (b"PK\x03\x04", 6)):
         place = data.find(magic)
@@ -56,8 +56,8 @@ def flagged(data: bytes, flag: int) -> bytes:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda data: data[:-30], r"begins as a zip archive does, but is truncated or damaged"),
-        (lambda data: data[:300], r"begins as a zip archive does, but is truncated or damaged"),
+        (lambda data: data[:-30], r"begins as a zip archive, but is truncated or damaged"),
+        (lambda data: data[:300], r"begins as a zip archive, but is truncated or damaged"),
         (lambda data: flagged(data, 1), r"'a' is encrypted\. Fix: unpack .* password"),
         (
             lambda data: data.replace(b"three", b"../ee"),
@@ -65,7 +65,9 @@ def flagged(data: bytes, flag: int) -> bytes:
         ),
     ],
 )
-def test_zips_that_are_refused(tmp_path: Path, change: Callable[[bytes], bytes], told: str) -> None:
+def test_unsafe_zips_are_refused(
+    tmp_path: Path, change: Callable[[bytes], bytes], told: str
+) -> None:
     packed = make_zip(tmp_path / "data.zip")
     packed.write_bytes(change(packed.read_bytes()))
     with pytest.raises(ImageError, match=told), open_files(packed):
@@ -81,7 +83,7 @@ def test_a_member_of_a_zip_that_is_damaged_is_named(tmp_path: Path) -> None:
     check_whole(make_zip(tmp_path / "whole.zip"))
     with (
         open_files(packed) as files,
-        pytest.raises(ImageError, match=r"'\./a/b/two\.bin' cannot be unpacked \(.* Fix: fetch"),
+        pytest.raises(ImageError, match=r"'\./a/b/two\.bin' cannot be unpacked \(.* Fix: download"),
     ):
         files.read("a/b/two.bin")
     with pytest.raises(ImageError, match=r"'\./a/b/two\.bin' cannot be unpacked"):

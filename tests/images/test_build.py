@@ -59,7 +59,7 @@ def test_archive_and_folder_make_the_same_store(layout: Path, tmp_path: Path) ->
     np.testing.assert_array_equal(a["image"][:], b["image"][:])
 
 
-def test_generated_store_has_foreground_in_step(birds: Path) -> None:
+def test_a_generated_store_has_matching_pictures_and_foreground(birds: Path) -> None:
     store = open_images(birds)
     assert store["foreground"].shape == (20, 24, 24)
     samples = {
@@ -81,11 +81,11 @@ def test_row_order_is_fixed_by_ids_and_seed_only(layout: Path) -> None:
     assert sorted(first) == sorted(second) == list(range(100))
     assert first != second
     assert first != sorted(first)
-    # any block is a random sample: the first half's mean is near the whole's, 49.5 +- 2.9
+    # any block is a random sample: the mean of the first half is near the total mean, 49.5 +- 2.9
     assert abs(np.mean(first[:50]) - 49.5) < 12
 
 
-def test_same_settings_same_digest_another_seed_another(birds: Path, tmp_path: Path) -> None:
+def test_digests_depend_on_the_seed_and_are_reproducible(birds: Path, tmp_path: Path) -> None:
     build_image_store(BIRDS, None, tmp_path / "again.zarr", "key")
     assert open_images(tmp_path / "again.zarr").digest == open_images(birds).digest
     other = BIRDS.model_copy(update={"seed": 1})
@@ -94,7 +94,7 @@ def test_same_settings_same_digest_another_seed_another(birds: Path, tmp_path: P
     assert ids(tmp_path / "other.zarr") != ids(birds)
 
 
-def test_killed_build_goes_on_at_the_next_shard(
+def test_an_interrupted_build_resumes_at_the_next_shard(
     birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(build_module, "SHARD_ROWS", 6)

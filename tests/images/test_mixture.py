@@ -83,11 +83,11 @@ def test_order_is_fixed_by_the_seed(parts: dict[str, Store], mixed: Store, tmp_p
     assert again.digest == mixed.digest
     assert list(other.image_ids) != list(mixed.image_ids)
     assert sorted(other.image_ids) == sorted(mixed.image_ids)
-    # mixed, not one part after the other
+    # parts are mixed, not concatenated
     assert 0 < (mixed.rows["superclass"][:15] == "dog").sum() < 15
 
 
-def test_killed_mixture_goes_on_at_the_next_shard(
+def test_an_interrupted_mixture_resumes_at_the_next_shard(
     parts: dict[str, Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(build, "SHARD_ROWS", 8)
@@ -96,7 +96,7 @@ def test_killed_mixture_goes_on_at_the_next_shard(
     gather = mixture._gather
 
     def counting(arrays, origins, spec):
-        if len(gathered) == 5:  # two arrays a shard: in the middle of the third
+        if len(gathered) == 5:  # two arrays per shard: in the middle of the third
             raise KeyboardInterrupt
         gathered.append(spec.name)
         return gather(arrays, origins, spec)
@@ -109,7 +109,9 @@ def test_killed_mixture_goes_on_at_the_next_shard(
         gathered[:] = ["before"]
         build_mixture_store(parts, 0, out, "key")
     assert gathered[1:] == ["image", "foreground"] * 2
-    monkeypatch.setattr(mixture, "HELD", 3 * 8 * 4 * 24 * 24)  # three shards: the fourth alone
+    monkeypatch.setattr(
+        mixture, "HELD", 3 * 8 * 4 * 24 * 24
+    )  # three shards at a time, then the fourth
     build_mixture_store(parts, 0, tmp_path / "whole.zarr", "key")
     assert open_images(out).digest == open_images(tmp_path / "whole.zarr").digest
 
@@ -117,7 +119,7 @@ def test_killed_mixture_goes_on_at_the_next_shard(
 def test_sizes_that_differ_are_refused(parts: dict[str, Store], tmp_path: Path) -> None:
     uneven = {"dogs": parts["dogs"], "large": made(tmp_path, "cub", 32)}
     with pytest.raises(
-        ImageError, match=r"one size, its parts have: dogs 24 px, large 32 px\. Fix: give the"
+        ImageError, match=r"one size, its parts have: dogs 24 px, large 32 px\. Fix: set the"
     ):
         build_mixture_store(uneven, 0, tmp_path / "mixed.zarr", "key")
     assert not (tmp_path / "mixed.json").exists()

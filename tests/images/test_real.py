@@ -23,7 +23,7 @@ def archive() -> Path:
     return path
 
 
-def test_cub_subset_is_read_whole(archive: Path, tmp_path: Path) -> None:
+def test_the_real_cub_subset_is_read(archive: Path, tmp_path: Path) -> None:
     with open_files(archive, spool=tmp_path) as files:
         samples = read_cub(files, Dataset())
         assert len(samples) == 5902

@@ -9,7 +9,7 @@ ROWS = pd.DataFrame(
         "subset": ["test", "train", "train", "test", "train", "test"],
         "superclass": ["dog", "dog", "bird", "bird", "dog", "dog"],
     },
-    index=[9, 8, 7, 6, 5, 4],  # places count, not names
+    index=[9, 8, 7, 6, 5, 4],  # positions count, not labels
 )
 
 
@@ -31,7 +31,7 @@ def test_rows_of_a_subset_and_a_superclass(subset, only: str, expected: list[int
     assert found.tolist() == expected
 
 
-def test_rows_without_superclasses_serve_where_none_is_asked_for():
+def test_rows_without_superclasses_are_selected_by_subset():
     plain = ROWS.drop(columns="superclass")
     assert rows_in(plain, "test").tolist() == [0, 3, 5]
     with pytest.raises(KeyError, match="superclass"):

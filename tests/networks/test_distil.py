@@ -17,7 +17,7 @@ def logits(seed, scale=2.0):
 
 
 @pytest.mark.parametrize(("weight", "tau"), [(0.5, 1.0), (0.5, 4.0), (2.0, 0.5)])
-def test_the_loss_is_the_plain_one(weight, tau):
+def test_the_loss_equals_the_plain_version(weight, tau):
     student, teacher = logits(0), logits(1)
     found = born_again_loss(student, teacher, LABELS, weight, tau).item()
     plain = plain_distillation.born_again_loss(student, teacher, LABELS, weight, tau)
@@ -38,7 +38,7 @@ def test_without_weight_the_teacher_does_not_matter():
 
 
 @pytest.mark.parametrize("tau", [1.0, 3.0])
-def test_an_undecided_teacher_and_student_cost_the_logarithm_of_the_classes(tau):
+def test_uniform_teacher_and_student_have_the_loss_log_of_the_classes(tau):
     nothing = torch.zeros(5, 4, dtype=torch.float64)
     found = born_again_loss(nothing, nothing, LABELS, 0.5, tau).item()
     assert found == pytest.approx((1 + 0.5 * tau**2) * math.log(4), rel=1e-12)

@@ -1,4 +1,4 @@
-"""The loop all training runs: what it draws, weighs and leaves alone."""
+"""The training loop: batches, steps, means and random generators."""
 
 import pytest
 import torch
@@ -10,7 +10,7 @@ from kc.networks.epoch import Outcome, Steering, run_epoch, set_rate, shuffled_b
 CPU = torch.device("cpu")
 
 
-def test_batches_hold_every_row_once_but_a_last_one_alone():
+def test_batches_hold_every_row_once_except_a_last_single_one():
     for count, sizes in ((9, [4, 4]), (10, [4, 4, 2]), (4, [4])):
         batches = shuffled_batches(count, 4, torch.Generator().manual_seed(0))
         assert [len(batch) for batch in batches] == sizes
@@ -38,7 +38,7 @@ def test_an_epoch_is_plain_sgd_and_its_means_are_over_images():
     assert found.learning_rate == pytest.approx(0.2)
 
 
-def test_what_is_drawn_comes_from_the_seed_and_no_generator_is_moved():
+def test_random_numbers_come_from_the_seed_and_no_generator_changes():
     weight = nn.Parameter(torch.ones(64))
     optimiser = torch.optim.SGD([weight], lr=0.0)
 

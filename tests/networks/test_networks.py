@@ -100,7 +100,7 @@ def test_weights_follow_the_seed_and_leave_the_global_generator_alone():
         assert a.ndim < 2 or not torch.equal(a, c)
 
 
-def test_halves_share_nothing_miss_nothing_and_are_even_in_each_class(images):
+def test_halves_are_disjoint_complete_and_balanced_by_class(images):
     a, b, c = (half_rows(images.rows, half) for half in ("0a", "0b", "1a"))
     train = np.flatnonzero(images.rows["subset"] == "train")
     assert set(a).isdisjoint(b)
@@ -134,9 +134,7 @@ def test_same_seed_same_bits_other_seed_other_bits(images, tmp_path):
     assert weights(tmp_path / "a") != weights(tmp_path / "a", 1)
 
 
-def test_an_interrupted_training_ends_with_the_bits_of_an_undisturbed_one(
-    images, tmp_path, monkeypatch
-):
+def test_interrupted_training_gives_the_same_bits_as_uninterrupted(images, tmp_path, monkeypatch):
     train(images, tmp_path / "whole")
     whole_epoch = train_module._epoch
 
@@ -173,24 +171,24 @@ def made(images, out, *plans, **changes):
     return [load_network(out / each.name) for each in plans]
 
 
-def test_a_pruned_network_starts_from_the_whole_one_and_keeps_its_zeros(images, tmp_path):
+def test_a_pruned_network_starts_from_the_unpruned_one_and_keeps_its_zeros(images, tmp_path):
     whole, pruned = made(images, tmp_path, plan(0), replace(plan(0), removed=0.8))
     assert removed_share(whole) < 0.01
     assert removed_share(pruned) == pytest.approx(0.8, abs=1e-3)
     card = json.loads((tmp_path / replace(plan(0), removed=0.8).name / "card.json").read_text())
     assert card["removed_share"] == removed_share(pruned)
     assert card["epochs"] == 2
-    # what is left was trained on, not kept as it was
+    # the remaining weights were trained, not kept
     left = pruned.conv1.weight != 0
     assert not torch.equal(pruned.conv1.weight[left], whole.conv1.weight[left])
 
 
-def test_a_pruned_network_without_the_whole_one_is_refused(images, tmp_path):
+def test_a_pruned_network_without_the_unpruned_one_is_refused(images, tmp_path):
     with pytest.raises(NetworkError, match=r"the network to start from.*is missing"):
         made(images, tmp_path, replace(plan(0), removed=0.8))
 
 
-def test_another_whole_network_makes_another_pruned_one(images, tmp_path):
+def test_another_unpruned_network_gives_another_pruned_one(images, tmp_path):
     pruned = replace(plan(0), removed=0.5)
     made(images, tmp_path, plan(0), pruned)
     before = json.loads((tmp_path / pruned.name / "card.json").read_text())["key"]
@@ -210,7 +208,7 @@ def test_each_generation_is_taught_by_the_one_before(images, tmp_path):
     assert card["origin"] == second.name
 
 
-def test_a_network_of_superclasses_tells_them_apart_and_nothing_else(images, tmp_path):
+def test_a_network_of_superclasses_has_one_logit_per_superclass(images, tmp_path):
     (network,) = made(images, tmp_path, replace(plan(0), task="superclass"))
     assert network.fc.out_features == 2
     card = json.loads(
@@ -232,7 +230,7 @@ def test_a_network_of_both_tasks_has_a_head_for_each(images, tmp_path):
     assert card["accuracy"]["train"] == classes
 
 
-def test_one_superclass_is_no_task(images, tmp_path):
+def test_a_single_superclass_is_refused(images, tmp_path):
     images.rows["superclass"] = "bird"
     with pytest.raises(NetworkError, match=r"tell superclasses apart.*Fix"):
         made(images, tmp_path, replace(plan(0), task="superclass"))
@@ -247,7 +245,7 @@ def test_damaged_weights_are_refused(images, tmp_path):
         load_network(folder)
 
 
-def test_a_diverged_training_says_so(images, tmp_path):
+def test_diverged_training_is_an_error(images, tmp_path):
     with pytest.raises(NetworkError, match=r"diverged.*learning_rate"):
         train(images, tmp_path, recipe=RECIPE.model_copy(update={"learning_rate": 1e30}))
 

@@ -12,7 +12,7 @@ from kc.settings.recipes import Network
 
 @pytest.fixture
 def given(tmp_path):
-    """A file of ResNet-18's weights of 7 classes."""
+    """Return a file of weights of a ResNet-18 with 7 classes."""
     file = tmp_path / "resnet18.pth"
     torch.save(build("resnet18", 7, Network(), seed=1).state_dict(), file)
     return file
@@ -27,7 +27,7 @@ def test_all_but_the_last_layer_is_loaded(given):
     assert all(torch.equal(own[name], theirs[name]) for name in own if not name.startswith("fc."))
 
 
-def test_safetensors_serve_as_well(given, tmp_path):
+def test_safetensors_are_loaded_too(given, tmp_path):
     save_file(torch.load(given, weights_only=True), tmp_path / "w.safetensors")
     model = build("resnet18", 3, Network(), seed=0)
     load_pretrained(model, "resnet18", tmp_path / "w.safetensors")
@@ -50,7 +50,7 @@ def test_weights_of_another_network_name_what_is_missing_and_left_over(given):
 
 
 @pytest.mark.parametrize("content", ["not weights", ["a list"]])
-def test_what_is_no_state_dict_is_refused(tmp_path, content):
+def test_a_file_without_a_state_dict_is_refused(tmp_path, content):
     file = tmp_path / "w.pth"
     if isinstance(content, str):
         file.write_text(content)
@@ -73,7 +73,7 @@ def test_code_in_a_file_of_weights_is_not_run(tmp_path):
 
 def test_imagenet_weights_are_looked_for_in_torchs_cache_only(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    with pytest.raises(NetworkError, match=r"fetch https://.*resnet18.* into that folder"):
+    with pytest.raises(NetworkError, match=r"download https://.*resnet18.* into that folder"):
         weights_file("resnet18", "imagenet")
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "resnet18-f37072fd.pth").touch()

@@ -46,7 +46,7 @@ def drawn(shape, seed, scale):
 
 
 def gaussian():
-    """Two convolutions of very different deviation and an FC layer of evenly spread weights."""
+    """Return two convolutions of very different deviations and an FC layer of uniform weights."""
     model = nn.Sequential(
         nn.Conv2d(8, 64, 3), nn.Conv2d(64, 64, 3), nn.Flatten(), nn.Linear(64, 500)
     )
@@ -57,7 +57,7 @@ def gaussian():
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_what_goes_is_what_the_plain_rule_says(architecture):
+def test_removed_weights_are_those_of_the_plain_rule(architecture):
     model = network(architecture)
     before = weights(model)
     apply_masks(model, 0.6, 1.1)
@@ -102,7 +102,7 @@ def test_each_multiple_touches_its_own_layers(group):
 
 @pytest.mark.parametrize("removed", [0.5, 0.8, 0.9, 0.933, 0.97])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_the_share_asked_for_goes_from_each_group_and_from_all(architecture, removed):
+def test_the_requested_share_is_removed_from_each_group_and_in_total(architecture, removed):
     model = network(architecture)
     before = weights(model)
     found = solve_multiples(model, removed)
@@ -121,12 +121,12 @@ def test_multiples_of_known_distributions_are_their_quantiles(removed):
     assert found.s_conv == pytest.approx(NormalDist().inv_cdf((1 + removed) / 2), rel=0.02)
     assert found.s_fc == pytest.approx(removed * math.sqrt(3), rel=1e-3)
     apply_masks(model, *found)
-    # a deviation a layer: the wide and the narrow convolution lose alike
+    # each layer has its own deviation: wide and narrow convolutions lose the same share
     for i in (0, 1):
         assert (model[i].weight == 0).float().mean() == pytest.approx(removed, abs=0.02)
 
 
-def test_no_share_and_the_whole_are_met_exactly():
+def test_shares_0_and_1_are_met_exactly():
     model = network()
     assert solve_multiples(model, 0.0) == (0, 0)
     apply_masks(model, *solve_multiples(model, 1.0))
@@ -150,7 +150,7 @@ def retrain(model):
 
 
 @pytest.mark.parametrize("architecture", ["alexnet", "resnet34"])
-def test_masks_hold_in_retraining_and_what_is_left_learns(architecture):
+def test_masks_hold_in_retraining_while_other_weights_change(architecture):
     model = network(architecture)
     apply_masks(model, *solve_multiples(model, 0.8))
     gone, before = zeros(model), torch.cat([w.flatten() for w in weights(model)])
@@ -185,17 +185,17 @@ def test_a_baked_network_is_a_plain_one_with_zeros(architecture):
     assert torch.equal(copy.deepcopy(model)(pictures()), logits)
 
 
-def test_masks_upon_masks_are_refused_until_baked():
+def test_pruning_twice_is_refused_until_baked():
     model = network()
     apply_masks(model, 0.5, 0.5)
-    with pytest.raises(NetworkError, match=r"carries masks already.*bake\(\)"):
+    with pytest.raises(NetworkError, match=r"has masks already.*bake\(\)"):
         apply_masks(model, 1.0, 1.0)
     bake(model)
     apply_masks(model, 1.0, 1.0)
 
 
 @pytest.mark.parametrize("multiples", [(-0.1, 1.0), (math.nan, 1.0)])
-def test_a_multiple_that_is_none_is_refused_before_anything_is_pruned(multiples):
+def test_an_invalid_multiple_is_refused_before_pruning(multiples):
     model = network()
     with pytest.raises(NetworkError, match=r"s_conv is (-0.1|nan), expected 0 or more"):
         apply_masks(model, *multiples)
@@ -205,7 +205,7 @@ def test_a_multiple_that_is_none_is_refused_before_anything_is_pruned(multiples)
 
 
 @pytest.mark.parametrize("removed", [-0.1, 1.5, 93.3, math.nan])
-def test_a_share_that_is_none_is_refused(removed):
+def test_an_invalid_share_is_refused(removed):
     with pytest.raises(NetworkError, match=r"expected a share of the weights between 0 and 1"):
         solve_multiples(network(), removed)
 

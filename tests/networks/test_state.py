@@ -1,4 +1,4 @@
-"""Files of weights that harm: rings, bombs, and tensors whose numbers are not in the file."""
+"""Harmful files of weights: circular dicts, bombs, tensors without their numbers."""
 
 import time
 import zipfile
@@ -29,27 +29,27 @@ def nested(depth: int, inner: object) -> object:
     return inner
 
 
-def test_state_dicts_that_hold_themselves_end(tmp_path: Path) -> None:
+def test_state_dicts_that_contain_themselves_are_refused(tmp_path: Path) -> None:
     ring: dict[str, object] = {"epoch": 3}
     ring["state_dict"] = {"model": ring}
     for content in (ring, nested(DEPTH, {"w": torch.ones(1)}), nested(300, {})):
         for new in (True, False):
             with pytest.raises(
-                NetworkError, match=r"w\.pt: holds dicts in dicts, 8 deep or without an end\. Fix"
+                NetworkError, match=r"w\.pt: its dicts are nested 8 deep, or in a circle\. Fix"
             ):
                 read_state(saved(tmp_path / "w.pt", content, new))
     found = read_state(saved(tmp_path / "w.pt", nested(DEPTH - 1, {"w": torch.ones(1)})))
     assert found["w"].tolist() == [1]
 
 
-def test_a_pickle_of_many_dicts_in_dicts_ends(tmp_path: Path) -> None:
-    """Deeper than Python writes one: by hand."""
+def test_a_pickle_of_deeply_nested_dicts_is_refused(tmp_path: Path) -> None:
+    """The pickle is deeper than Python would write, so it is written by hand."""
     depth = 20_000
     pickled = b"\x80\x02" + b"}X\x05\0\0\0model" * depth + b"}" + b"s" * depth + b"."
     with zipfile.ZipFile(tmp_path / "w.pt", "w") as packed:
         for name, data in (("data.pkl", pickled), ("version", b"3\n"), ("byteorder", b"little")):
             packed.writestr(f"w/{name}", data)
-    with pytest.raises(NetworkError, match=r"w\.pt: holds dicts in dicts"):
+    with pytest.raises(NetworkError, match=r"w\.pt: its dicts are nested"):
         read_state(tmp_path / "w.pt")
 
 
@@ -64,37 +64,33 @@ def one_number() -> torch.Tensor:
 @pytest.mark.parametrize(
     ("value", "told"),
     [
-        (torch.zeros(1).expand(WIDE), r"asks for 819,200,000,000 bytes of the 4 it has"),
-        (torch.zeros(512).expand(WIDE), r"asks for 819,200,000,000 bytes of the 2,048 it has"),
-        (torch.zeros(3).as_strided((1 << 30, 2), (0, 1)), r"asks for 8,589,934,592 bytes of the 1"),
+        (torch.zeros(1).expand(WIDE), r"needs 819,200,000,000 bytes, but has 4"),
+        (torch.zeros(512).expand(WIDE), r"needs 819,200,000,000 bytes, but has 2,048"),
+        (torch.zeros(3).as_strided((1 << 30, 2), (0, 1)), r"needs 8,589,934,592 bytes, but has 1"),
         (torch.zeros(WIDE, device="meta"), r"has no numbers \(it is on the device 'meta'\)"),
         (torch.zeros(4, 5, device="meta"), r"has no numbers"),
-        (one_number(), r"of shape \(400000000, 512\) is sparse and of 819,200,000,000 bytes"),
+        (one_number(), r"of shape \(400000000, 512\) is sparse and has 819,200,000,000 bytes"),
     ],
 )
-def test_tensors_whose_numbers_are_not_in_the_file(
+def test_tensors_whose_numbers_are_not_in_the_file_are_refused(
     tmp_path: Path, value: torch.Tensor, told: str
 ) -> None:
     for name in ("fc.weight", "fc.bias"):
         file = saved(tmp_path / "w.pth", {"conv": torch.ones(1), name: value})
-        match = rf"w\.pth: '{name}' .*{told}.*; expected a tensor whose numbers all lie"
+        match = rf"w\.pth: '{name}' .*{told}.*; expected a tensor whose numbers are all"
         with pytest.raises(NetworkError, match=match):
             read_state(file)
 
 
-def test_two_kilobytes_that_ask_for_a_layer_of_800_gb(tmp_path: Path) -> None:
+def test_a_small_file_that_requests_a_layer_of_800_gb_is_refused(tmp_path: Path) -> None:
     one = torch.zeros(1)
     state = {"fc.bias": one.expand(WIDE[0]), "fc.weight": one.expand(WIDE)}
     file = saved(tmp_path / "w.pth", state)
     assert file.stat().st_size < 2048
     started = time.monotonic()
-    with pytest.raises(
-        NetworkError, match=r"'fc\.bias' .*asks for 1,600,000,000 bytes of the 4 it"
-    ):
+    with pytest.raises(NetworkError, match=r"'fc\.bias' .*needs 1,600,000,000 bytes, but has 4"):
         read_network("resnet18", file)
-    with pytest.raises(
-        NetworkError, match=r"'fc\.bias' .*asks for 1,600,000,000 bytes of the 4 it"
-    ):
+    with pytest.raises(NetworkError, match=r"'fc\.bias' .*needs 1,600,000,000 bytes, but has 4"):
         load_pretrained(build("resnet18", 3, Network(), seed=0), "resnet18", file)
     assert time.monotonic() - started < 20
 
@@ -105,7 +101,7 @@ def test_sparse_and_quantised_tensors_become_plain_ones(tmp_path: Path) -> None:
     wide[torch.arange(40) * 2, torch.arange(40) * 4] = 1.5
     for thin in (wide.to_sparse(), wide.to_sparse_csr(), wide.to_sparse_bsr((4, 4))):
         file = saved(tmp_path / "w.pt", {"w": thin})
-        with pytest.raises(NetworkError, match=r"'w' .* is sparse and of 1,600,000 bytes"):
+        with pytest.raises(NetworkError, match=r"'w' .* is sparse and has 1,600,000 bytes"):
             read_state(file)
     for few in (wide[:80].to_sparse(), wide[:80].to_sparse_csr(), wide[:80].to_sparse_bsr((4, 4))):
         found = read_state(saved(tmp_path / "w.pt", {"w": few}))["w"]
@@ -117,11 +113,11 @@ def test_sparse_and_quantised_tensors_become_plain_ones(tmp_path: Path) -> None:
     assert torch.equal(found, torch.eye(4))
     bomb = torch._empty_affine_quantized([1], scale=1, zero_point=0, dtype=torch.qint8)
     file = saved(tmp_path / "w.pt", {"w": bomb.expand(1 << 30)})
-    with pytest.raises(NetworkError, match=r"'w' .* asks for 1,073,741,824 bytes of the 1 it has"):
+    with pytest.raises(NetworkError, match=r"'w' .* needs 1,073,741,824 bytes, but has 1"):
         read_state(file)
 
 
-def test_tensors_that_repeat_a_little_or_share_are_taken(tmp_path: Path) -> None:
+def test_tensors_that_repeat_few_numbers_or_share_memory_are_accepted(tmp_path: Path) -> None:
     shared = torch.arange(6.0)
     state = {
         "mask": torch.zeros(1).expand(9, 9),
@@ -139,7 +135,7 @@ def test_tensors_that_repeat_a_little_or_share_are_taken(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("shape", [(4000, 1), (4000,), (4000, 512, 1), (0, 512)])
-def test_a_last_layer_must_be_the_networks_but_for_its_classes(
+def test_a_last_layer_may_differ_only_in_its_classes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...]
 ) -> None:
     """A bias of a million classes is 4 MB; the layer would be 2,000."""
@@ -161,7 +157,7 @@ def test_a_last_layer_must_be_the_networks_but_for_its_classes(
 
 
 def test_packed_and_overlapping_members_are_refused(tmp_path: Path) -> None:
-    """The counter-example is the same file as torch writes it: nothing packed."""
+    """The counter-example is the same file as torch writes it, uncompressed."""
     whole = saved(tmp_path / "whole.pt", {"w": torch.zeros(1 << 18)})
     assert read_state(whole)["w"].shape == (1 << 18,)
     packed = tmp_path / "packed.pt"
@@ -178,7 +174,7 @@ def test_packed_and_overlapping_members_are_refused(tmp_path: Path) -> None:
         read_state(packed)
 
 
-def test_names_that_are_no_text_end_in_one_error(tmp_path: Path) -> None:
+def test_names_that_are_not_text_end_in_one_error(tmp_path: Path) -> None:
     file = saved(tmp_path / "w.pth", {0: torch.ones(1), None: torch.ones(1), (1, 2): torch.ones(1)})
     assert set(read_state(file)) == {"0", "None", "(1, 2)"}
     with pytest.raises(NetworkError, match=r"3 left over \(0, None, \(1, 2\)\)\. Fix"):
@@ -197,7 +193,7 @@ def test_numbers_that_torch_cannot_convert_name_the_file(tmp_path: Path) -> None
 
 
 def test_damaged_files_end_in_one_error(tmp_path: Path) -> None:
-    """Bits changed at random: each reads, or is refused."""
+    """Change bits at random: the file is read, or refused."""
     generator = torch.Generator().manual_seed(0)
     state = {"a.weight": torch.ones(3, 4), "a.bias": torch.ones(3)}
     save_file(state, tmp_path / "w.safetensors")

@@ -19,9 +19,7 @@ from kc.networks.tails import (
     predictions,
     subset_head,
     subset_labels,
-    tail_accuracy,
     train_tail,
-    train_tails,
 )
 from kc.settings.recipes import Fresh, Network, Refine
 
@@ -30,6 +28,10 @@ CPU = torch.device("cpu")
 QUICK = Refine(epochs=20, batch_size=16, first_rate=0.1, last_rate=0.01)
 ONCE = Refine(epochs=1, batch_size=8, first_rate=1e-2, last_rate=1e-3)
 CASES = [(a, n) for a in ("alexnet", "vgg16_bn", "resnet34") for n in LAYER_NODES[a].values()]
+
+
+def tail_accuracy(tail, features, labels):
+    return 100 * correct(tail, features, labels).mean()
 
 
 @functools.cache
@@ -42,7 +44,7 @@ def pictures(n=6):
 
 
 def cut(architecture, node):
-    """A copy of a network, its tail, and its own features."""
+    """Return a copy of a network, its tail, and its own features."""
     model = copy.deepcopy(network(architecture))
     tail = split(model, node, pictures(2))[1]
     return model, tail, HeldFeatures(record(model, [node], pictures())[node])
@@ -57,7 +59,7 @@ def same(a, b):
 
 
 def blobs(n=120, classes=4, seed=0):
-    """Class c lies around unit vector c."""
+    """Return features of class c around unit vector c, with labels."""
     generator = torch.Generator().manual_seed(seed)
     labels = torch.arange(n) % classes
     noise = 0.2 * torch.randn(n, classes, generator=generator)
@@ -65,7 +67,7 @@ def blobs(n=120, classes=4, seed=0):
 
 
 def linear(turn=0, classes=4):
-    """A head that is right about blobs; turned, it names the next class every time."""
+    """Return a head that classifies blobs correctly; turned, it predicts the next class."""
     head = nn.Sequential(nn.Linear(classes, classes))
     head[0].weight = nn.Parameter(5 * torch.eye(classes).roll(turn, 0))
     head[0].bias = nn.Parameter(torch.zeros(classes))
@@ -74,7 +76,7 @@ def linear(turn=0, classes=4):
 
 @dataclass
 class Lazy:
-    """Features made when asked for; keeps note of the rows."""
+    """Features that are made on demand; records the requested rows."""
 
     values: torch.Tensor
     asked: list = field(default_factory=list)
@@ -124,7 +126,7 @@ def test_training_changes_every_weight_above_the_tap_in_a_copy_only(architecture
 @pytest.mark.parametrize(
     "recipe", [QUICK, Fresh(epochs=30, batch_size=16, peak_rate=0.5)], ids=["adam", "sgd"]
 )
-def test_a_head_whose_classes_are_turned_learns_them(recipe):
+def test_a_head_with_rotated_classes_learns_them(recipe):
     own, labels = blobs()
     assert tail_accuracy(linear(turn=1), own, labels) < 10
     found = train_tail(linear(turn=1), own, labels, recipe, 0, CPU)
@@ -133,7 +135,7 @@ def test_a_head_whose_classes_are_turned_learns_them(recipe):
     assert found.history["loss"].iloc[-1] < found.history["loss"].iloc[0] / 3
 
 
-def test_features_that_know_nothing_of_the_labels_teach_nothing():
+def test_features_independent_of_labels_give_chance_accuracy():
     own, labels = blobs(400)
     noise = HeldFeatures(torch.randn(400, 4, generator=torch.Generator().manual_seed(2)))
     found = train_tail(linear(), noise, labels, QUICK, 0, CPU)
@@ -142,7 +144,7 @@ def test_features_that_know_nothing_of_the_labels_teach_nothing():
     assert tail_accuracy(linear(), own, labels) > 95
 
 
-def test_the_papers_recipe_leaves_a_good_tail_good():
+def test_the_papers_recipe_keeps_a_good_tail_good():
     own, labels = blobs()
     found = train_tail(linear(), own, labels, Refine(), 0, CPU)
     assert tail_accuracy(found.tail, own, labels) >= tail_accuracy(linear(), own, labels)
@@ -191,7 +193,7 @@ def test_tails_are_trained_on_the_same_batches_each_as_if_alone():
     own, labels = blobs()
     tail = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.5), nn.Linear(8, 4))
     features = {name: Lazy(own.values * k) for name, k in (("x0", 1.0), ("x0+x1", 2.0))}
-    found = train_tails(tail, features, labels, QUICK, 1, CPU)
+    found = {name: train_tail(tail, each, labels, QUICK, 1, CPU) for name, each in features.items()}
     assert list(found) == list(features)
     assert features["x0"].asked == features["x0+x1"].asked
     asked = features["x0"].asked[1:]
@@ -266,16 +268,16 @@ def test_a_fresh_tail_is_drawn_by_the_modules_own_rules():
             assert torch.all(module.running_var == 1)
 
 
-def test_a_fresh_tail_of_a_trained_head_knows_nothing():
+def test_a_fresh_tail_has_chance_accuracy():
     own, labels = blobs(400)
     found = [tail_accuracy(fresh_tail(linear(), seed), own, labels) for seed in range(8)]
     assert np.mean(found) < 50 < tail_accuracy(linear(), own, labels)
 
 
-def test_parameters_without_a_rule_cannot_be_drawn_anew():
+def test_parameters_without_an_initial_rule_are_refused():
     tail = nn.Sequential(nn.Linear(4, 4))
     tail.register_parameter("token", nn.Parameter(torch.zeros(4)))
-    with pytest.raises(NetworkError, match=r"'Sequential' holds parameters and no reset_param"):
+    with pytest.raises(NetworkError, match=r"'Sequential' has parameters but no reset_param"):
         fresh_tail(tail, 0)
 
 
@@ -313,15 +315,15 @@ def test_classes_a_head_does_not_have_are_refused(classes):
 
 
 def test_a_network_without_linear_layer_has_no_subset():
-    with pytest.raises(NetworkError, match="no linear layer to take rows of"):
+    with pytest.raises(NetworkError, match="the network has no linear layer"):
         subset_head(nn.Sequential(nn.Conv2d(3, 4, 1)), [0])
 
 
 @pytest.mark.parametrize("count", [7, 1])
-def test_features_and_labels_must_be_as_many_and_two(count):
+def test_features_and_labels_must_be_equally_many_and_at_least_two(count):
     own = HeldFeatures(torch.zeros(min(count, 6), 4))
     labels = torch.zeros(count, dtype=torch.int64)
-    with pytest.raises(NetworkError, match=rf"features and {count} labels, expected as many"):
+    with pytest.raises(NetworkError, match=rf"features and {count} labels, expected equally"):
         train_tail(linear(), own, labels, ONCE, 0, CPU)
 
 
@@ -342,13 +344,13 @@ def test_features_of_other_channels_are_refused():
     assert tail.training
 
 
-def test_a_tail_of_nothing_is_not_trained():
+def test_a_tail_without_parameters_is_refused():
     _, tail, own = cut("alexnet", "classifier.6")
-    with pytest.raises(NetworkError, match="nothing above the tap to train"):
+    with pytest.raises(NetworkError, match="no parameters are above the tap"):
         train_tail(tail, own, torch.arange(6) % 5, ONCE, 0, CPU)
 
 
-def test_a_diverged_training_says_so():
+def test_diverged_training_is_an_error():
     own, labels = blobs()
     recipe = Fresh(epochs=10, batch_size=16, peak_rate=1e38)
     with pytest.raises(NetworkError, match=r"diverged in epoch \d+.*lower the tail's learning"):

@@ -1,4 +1,4 @@
-"""State dicts: read by one function, put into networks by another."""
+"""Reading of state dicts, and loading them into networks."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def test_a_prefix_of_the_networks_own_stays():
     load_into(inner, {name: value + 1 for name, value in inner.state_dict().items()}, Path("w"))
 
 
-def test_old_batch_norms_that_did_not_count_are_taken():
+def test_old_batch_norms_without_counters_are_loaded():
     state = nn.BatchNorm2d(3).state_dict()
     model = nn.Sequential(nn.BatchNorm2d(3))
     found = {f"0.{name}": value + 1 for name, value in state.items() if "num" not in name}
@@ -37,7 +37,7 @@ class Anything:
     pass
 
 
-def test_weights_that_cannot_be_read(tmp_path):
+def test_unreadable_weights_are_refused(tmp_path):
     missing = tmp_path / "none.pt"
     with pytest.raises(NetworkError, match=r"none\.pt: no such file; expected weights \(\.pt"):
         read_state(missing)
@@ -54,14 +54,14 @@ def test_weights_that_cannot_be_read(tmp_path):
             read_state(tmp_path / name)
     empty = tmp_path / "empty.pt"
     torch.save({"epoch": 3, "optimizer": {}}, empty)
-    with pytest.raises(NetworkError, match=r"no tensors by name in it, but the keys epoch, optim"):
+    with pytest.raises(NetworkError, match=r"it has no named tensors, but the keys epoch, optim"):
         read_state(empty)
     torch.save(torch.ones(3), empty)
-    with pytest.raises(NetworkError, match=r"no tensors by name in it, but Tensor\. Fix: save"):
+    with pytest.raises(NetworkError, match=r"it has no named tensors, but Tensor\. Fix: save"):
         read_state(empty)
 
 
-def test_what_is_to_stay_fresh_stays_whatever_the_file_holds():
+def test_fresh_tensors_are_not_loaded():
     model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 3))
     kept = model[1].weight.clone()
     other = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 5)).state_dict()
@@ -91,12 +91,12 @@ def changed(model):
 
 
 @pytest.mark.parametrize("prefix", ["net.", "backbone.", "a.b.encoder.", "model._orig_mod."])
-def test_one_prefix_of_any_name_is_taken_off(prefix, caplog):
+def test_one_prefix_of_any_name_is_removed(prefix, caplog):
     model, state = small(), changed(small())
     kept = {f"{prefix}{name}": value for name, value in state.items()}
     extra = {"criterion.weight": torch.ones(3), "n_averaged": torch.tensor(4)}
     assert load_into(model, kept | extra, Path("w")) == "2 left over (criterion.weight, n_averaged)"
-    assert "w: 2 left over, not taken (criterion.weight, n_averaged)" in caplog.text
+    assert "w: 2 left over, not used (criterion.weight, n_averaged)" in caplog.text
     assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
 
 
@@ -112,21 +112,21 @@ def test_the_same_network_twice_is_refused_unless_it_is_the_same():
     twice = {f"{p}{n}": v * k for k, p in ((1, "model."), (2, "ema.")) for n, v in state.items()}
     with pytest.raises(
         NetworkError,
-        match=r"w: holds this network twice, behind 'model\.' and 'ema\.', with different .*Fix: "
-        r"save the one you mean alone, a dict of its tensors without 'model\.' before",
+        match=r"w: holds this network twice, under 'model\.' and 'ema\.', with different .*Fix: "
+        r"save only the right one, a dict of its tensors without 'model\.' in",
     ):
         load_into(small(), twice, Path("w"))
     same = {f"{p}{n}": v for p in ("model.", "ema.") for n, v in state.items()}
     model = small()
     load_into(model, same, Path("w"))
     assert torch.equal(model[0].weight, state["0.weight"])
-    # the names as they stand need no guess
+    # names without a prefix win
     model = small()
     load_into(model, twice | state, Path("w"))
     assert torch.equal(model[0].weight, state["0.weight"])
 
 
-def test_what_is_missing_behind_a_prefix_is_named():
+def test_tensors_missing_under_a_prefix_are_named():
     state = {f"net.{name}": value for name, value in small().state_dict().items()}
     del state["net.2.bias"]
     with pytest.raises(NetworkError, match=r"1 missing in the file \(2\.bias\); 1 left over"):
@@ -138,7 +138,7 @@ def test_checkpoints_that_hold_averages_too_are_refused(tmp_path):
     other = {name: 2 * value for name, value in state.items()}
     file = tmp_path / "w.pt"
     torch.save({"state_dict": state, "state_dict_ema": other, "epoch": 3}, file)
-    with pytest.raises(NetworkError, match=r"behind 'state_dict\.' and 'state_dict_ema\.'"):
+    with pytest.raises(NetworkError, match=r"under 'state_dict\.' and 'state_dict_ema\.'"):
         load_into(small(), read_state(file), file)
     optimiser = torch.optim.Adam(small().parameters())
     sum(p.sum() for p in optimiser.param_groups[0]["params"]).backward()
@@ -158,7 +158,7 @@ def test_tied_tensors_may_be_saved_once(tmp_path):
     assert torch.equal(state["3.weight"], state["2.weight"])
     load_into(model, state, Path("w"))
     assert torch.equal(model[3].weight, first[2].weight)
-    # names dropped without a word in the file
+    # names dropped without a note in the file
     model = small(tied=True)
     load_into(model, {n: v for n, v in state.items() if n != "2.weight"}, Path("w"))
     assert torch.equal(model[2].weight, first[2].weight)
@@ -170,7 +170,7 @@ def test_tied_tensors_may_be_saved_once(tmp_path):
 
 
 @pytest.mark.parametrize("dtype", [torch.int8, torch.float8_e4m3fn, torch.complex64])
-def test_numbers_of_another_kind_are_no_weights(dtype):
+def test_numbers_of_another_kind_are_refused(dtype):
     state = nn.Linear(2, 2).state_dict()
     state["weight"] = state["weight"].to(dtype)
     with pytest.raises(

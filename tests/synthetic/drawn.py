@@ -1,4 +1,4 @@
-"""What holds for the drawn pictures of every layout."""
+"""Checks that hold for the drawn pictures of every layout."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +25,7 @@ def assert_the_seed_decides(
 def assert_drawn_once(
     layout: str, drawn: Generated, folder: Path, refuse: Callable[[Callable[..., None]], None]
 ) -> None:
-    """``refuse`` puts a function that raises in the place of what draws."""
+    """Check that nothing is drawn again; ``refuse`` replaces the drawing function by an error."""
 
     def raising(*_: object) -> None:
         raise AssertionError("drawn again")

@@ -49,13 +49,13 @@ def test_bird_lies_inside_the_canvas(difficulty: float) -> None:
         assert 0.03 < painting.foreground.mean() < 0.7
 
 
-def test_difficulty_is_what_varies() -> None:
+def test_difficulty_sets_how_much_pictures_vary() -> None:
     def spread(difficulty: float) -> float:
         masks = [
             paint(species(0, 0), np.random.default_rng(k), 48, difficulty).foreground
             for k in range(12)
         ]
-        # mirrored birds at difficulty 0 make two shapes; more than that is difficulty
+        # mirroring gives two shapes at difficulty 0; more shapes come from difficulty
         return float(np.unique(np.array(masks).reshape(12, -1), axis=0).shape[0])
 
     assert spread(0.0) == 2

@@ -65,7 +65,9 @@ def test_reader_recovers_pictures_boxes_and_masks(folder: Path) -> None:
 def test_cropped_mask_touches_all_sides_after_resizing(folder: Path) -> None:
     files = FolderFiles(folder)
     for sample in read(folder):
-        foreground = decode(sample, files, 64).foreground  # larger than any box: nothing is lost
+        foreground = decode(
+            sample, files, 64
+        ).foreground  # larger than any box, so no pixel is lost
         assert foreground is not None
         for side in (foreground[0], foreground[-1], foreground[:, 0], foreground[:, -1]):
             assert side.any()
@@ -97,7 +99,9 @@ def test_every_class_keeps_both_subsets(share: float, tested: int) -> None:
     assert len(training_images(settings, 0)) == 4 - tested
 
 
-def test_whole_folder_is_not_drawn_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_complete_folder_is_not_drawn_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(*_: object) -> None:
         raise AssertionError("drawn again")
 
@@ -108,7 +112,7 @@ def test_whole_folder_is_not_drawn_again(folder: Path, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("fault", ["flipped", "lost", "card", "other card", "name in card"])
-def test_damaged_folder_is_drawn_anew(tmp_path: Path, fault: str) -> None:
+def test_a_damaged_folder_is_drawn_again(tmp_path: Path, fault: str) -> None:
     settings = TINY.model_copy(update={"classes": 2, "images_per_class": 4})
     folder = tmp_path / "source"
     write_generated("cub", settings, folder)
@@ -129,7 +133,7 @@ def test_damaged_folder_is_drawn_anew(tmp_path: Path, fault: str) -> None:
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
-def test_killed_drawing_leaves_nothing_that_reads_as_complete(
+def test_interrupted_drawing_leaves_no_complete_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "source"
@@ -165,7 +169,7 @@ def test_a_folder_kc_did_not_draw_is_refused(tmp_path: Path, aside: str, name: s
     assert [path.name for path in tmp_path.iterdir()] == [f"source{aside}"]
 
 
-def test_a_file_put_among_drawn_pictures_is_never_removed(tmp_path: Path) -> None:
+def test_a_users_file_among_drawn_pictures_is_never_removed(tmp_path: Path) -> None:
     small = TINY.model_copy(update={"classes": 2, "images_per_class": 4})
     folder = tmp_path / "source"
     write_generated("cub", small, folder)

@@ -63,7 +63,7 @@ def test_reader_recovers_pictures_and_boxes(folder: Path) -> None:
         assert crop_box(sample, (40, 40), files) == box_of(painting.foreground)
 
 
-def test_lists_are_spelled_as_the_official_ones(folder: Path) -> None:
+def test_lists_have_the_official_format(folder: Path) -> None:
     found = scipy.io.loadmat(folder / "train_list.mat")
     assert found["file_list"].shape == found["annotation_list"].shape == (15, 1)
     assert (found["labels"].shape, found["labels"].dtype) == ((15, 1), np.uint8)
@@ -78,7 +78,9 @@ def test_same_seed_same_bytes_another_seed_others(folder: Path, tmp_path: Path) 
     assert_the_seed_decides("dogs", TINY, folder, tmp_path, 25 + 25 + 3 + 2)
 
 
-def test_whole_folder_is_not_drawn_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_complete_folder_is_not_drawn_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert_drawn_once("dogs", TINY, folder, partial(monkeypatch.setattr, write_dogs, "draw_dog"))
 
 

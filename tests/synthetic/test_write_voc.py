@@ -39,7 +39,7 @@ def read(folder: Path, dataset: Dataset = EVERY) -> list[Sample]:
 
 
 def place(sample: Sample) -> tuple[int, int]:
-    """Number of the picture and of the object in it, from 0."""
+    """Return the number of the picture and of its object, from 0."""
     picture, _, index = sample.image_id.partition("#")
     return int(picture) - 1, int(index)
 
@@ -79,7 +79,7 @@ def test_reader_recovers_labels_boxes_and_masks(folder: Path) -> None:
         assert crop_box(sample, (48, 48), files) == box_of(thing.visible)
         foreground = decode(sample._replace(box=None), files, 48).foreground
         assert foreground is not None
-        # the rim around the objects before it may take pixels, nothing may add one
+        # the rim of objects in front may remove pixels, nothing may add one
         assert not (foreground & ~thing.visible).any()
         assert foreground.sum() >= 0.5 * thing.visible.sum() - 12
     with Image.open(folder / samples[0].file) as jpeg:
@@ -98,7 +98,7 @@ def test_store_has_foreground_of_every_object(folder: Path, tmp_path: Path) -> N
     assert store.attributes["classes"] == list(NAMES)
 
 
-def test_difficult_is_what_is_mostly_hidden_or_tiny(folder: Path) -> None:
+def test_objects_that_are_mostly_hidden_or_tiny_are_difficult(folder: Path) -> None:
     easy = {sample.image_id for sample in read(folder, Dataset(layout="voc"))}
     plans = planned(TINY)
     firsts = write_voc._first_pictures(plans)
@@ -116,7 +116,7 @@ def test_difficult_is_what_is_mostly_hidden_or_tiny(folder: Path) -> None:
     assert 0 < difficult < 20
 
 
-def test_every_kind_is_trained_on_even_if_all_is_difficult(
+def test_every_kind_has_a_training_object_even_if_all_are_difficult(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(write_voc, "TINY", 2.0)
@@ -131,7 +131,9 @@ def test_same_seed_same_bytes_another_seed_others(folder: Path, tmp_path: Path) 
     assert_the_seed_decides("voc", TINY, folder, tmp_path, 4 * len(planned(TINY)) + 6 + 2)
 
 
-def test_whole_folder_is_not_drawn_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_complete_folder_is_not_drawn_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert_drawn_once("voc", TINY, folder, partial(monkeypatch.setattr, write_voc, "draw_scene"))
 
 
@@ -166,7 +168,7 @@ def test_objects_hide_those_behind_them() -> None:
     assert hidden > 5
 
 
-def test_masks_are_spelled_as_the_official_ones(folder: Path) -> None:
+def test_masks_have_the_official_format(folder: Path) -> None:
     first, second = np.zeros((2, 9, 9), dtype=bool)
     first[2:5, 2:5] = True
     second[4:8, 4:8] = True
@@ -181,7 +183,7 @@ def test_masks_are_spelled_as_the_official_ones(folder: Path) -> None:
     np.testing.assert_array_equal(kinds == 15, objects == 2)
     np.testing.assert_array_equal(kinds == VOID, objects == VOID)
     colours = np.array(palette()).reshape(256, 3).tolist()
-    # aeroplane, bicycle, person, void: as the official masks have them
+    # aeroplane, bicycle, person, void: the values of the official masks
     expected = [[128, 0, 0], [0, 128, 0], [192, 128, 128], [224, 224, 192]]
     assert [colours[k] for k in (1, 2, 15, VOID)] == expected
     files = sorted((folder / ROOT / "SegmentationClass").iterdir())
@@ -190,7 +192,7 @@ def test_masks_are_spelled_as_the_official_ones(folder: Path) -> None:
         assert mask.getpalette() == palette()
 
 
-def test_masks_of_both_sorts_agree(folder: Path) -> None:
+def test_object_masks_and_class_masks_agree(folder: Path) -> None:
     annotated = {sample.image_id: sample.class_name for sample in read(folder)}
     for file in sorted((folder / ROOT / "SegmentationClass").iterdir()):
         classes = np.asarray(Image.open(file))
@@ -200,7 +202,7 @@ def test_masks_of_both_sorts_agree(folder: Path) -> None:
             assert set(classes[objects == value]) == {NAMES.index(name) + 1}
 
 
-def test_layout_that_cannot_be_drawn(tmp_path: Path) -> None:
+def test_a_layout_that_cannot_be_drawn_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         SettingsError, match=r"'folder' cannot be drawn, only cub, dogs, voc, det can\."
     ):
