@@ -10,6 +10,7 @@ import logging
 import os
 import platform
 import re
+import select
 import sys
 import tempfile
 import traceback
@@ -182,10 +183,6 @@ def _is_memory(error: BaseException) -> bool:
 
 def _is_unread() -> bool:
     """Return whether nobody reads what is printed any more (``kc ... | head``)."""
-    if sys.platform == "win32":
-        return True
-    import select
-
     watch = select.poll()
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):  # closed, or no file

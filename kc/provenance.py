@@ -159,7 +159,7 @@ def _definer(module: str, name: str) -> str:
     """Find the module behind ``from module import name``, through packages that hand it on."""
     if _exists(inner := f"{module}.{name}"):
         return inner
-    if not _exists(module) or not _is_package(module):
+    if not _exists(module) or _source_path(module).name != "__init__.py":
         return module
     origin = _handed_on(module).get(name)
     # what cannot be found counts the whole package
@@ -191,10 +191,6 @@ def _parents(module: str) -> list[str]:
     parts = module.split(".")
     found = [".".join(parts[:depth]) for depth in range(1, len(parts))]
     return [name for name in found if _exists(name)]
-
-
-def _is_package(module: str) -> bool:
-    return _source_path(module).name == "__init__.py"
 
 
 @cache

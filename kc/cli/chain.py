@@ -8,9 +8,11 @@ from typing import Any
 from kc.cli.link import Link
 from kc.cli.walk import Walk
 from kc.errors import StoreError
+from kc.files.sources import FOLDER, spell
 from kc.plans.commands import fix_at, remake
 from kc.provenance import code_hash
-from kc.store.files import file_digest, read_json
+from kc.store import Store
+from kc.store.files import read_json
 
 _OF_STUDY = frozenset({"study", "settings", "code", "networks", "files"})
 _OF_COMPARISON = frozenset({"images", "fits", "device", *(_OF_STUDY - {"study"})})
@@ -82,7 +84,7 @@ class _OfStudy(Walk):
         for name, digest in origin.get("stores", {}).get("components", {}).items():
             self.follow(found, self.components, name, digest)
         for name, digest in origin.get("maps", {}).items():
-            self.follow(found, self.maps, name, digest)
+            self.follow(found, partial(self.features, folder="concepts/maps"), name, digest)
         for name, about in origin["networks"].items():
             self.follow(found, self.network, name, about["digest"])
         return found
@@ -92,7 +94,7 @@ class _OfStudy(Walk):
         found, card = self.product("fits", path)
         if card is not None:
             for end in ("source", "target"):
-                self.follow(found, self.activations, card[end]["network"], card[end]["digest"])
+                self.follow(found, self.features, card[end]["network"], card[end]["digest"])
         return found
 
     def components(self, name: str) -> Link:
@@ -102,16 +104,9 @@ class _OfStudy(Walk):
             found.fault("stale", "of another fit than the one behind the table")
         return found
 
-    def activations(self, name: str) -> Link:
-        found, store = self.store("activations", self.results / "activations" / f"{name}.json")
-        if store is not None:
-            about = store.attributes
-            self.follow(found, self.network, about["network"], about["weights"])
-        return found
-
-    def maps(self, name: str) -> Link:
-        path = self.results / "concepts" / "maps" / f"{name}.json"
-        found, store = self.store("maps", path)
+    def features(self, name: str, folder: str = "activations") -> Link:
+        path = self.results / folder / f"{name}.json"
+        found, store = self.store(path.parent.name, path)
         if store is not None:
             about = store.attributes
             self.follow(found, self.network, about["network"], about["weights"])
@@ -125,7 +120,9 @@ class _OfStudy(Walk):
             if "origin_digest" in card:
                 self.follow(found, self.network, card["origin"], card["origin_digest"])
             if "pretrained" in card:
-                found.links.append(_file(card["pretrained"]["file"], card["pretrained"]["digest"]))
+                file, digest = card["pretrained"]["file"], card["pretrained"]["digest"]
+                what = f"pretrained weights {file}"
+                found.links.append(self.source(what, [Path(file)], digest))
         return found
 
     def images(self, name: str) -> Link:
@@ -150,16 +147,12 @@ class _OfStudy(Walk):
         return link
 
     def _archive(self, name: str, digest: str) -> Link:
-        from kc.files.sources import FOLDER, digest_of
         from kc.settings.load import load_settings
 
         path = load_settings(self.origin["settings"]).archive_of(name)
         assert path is not None, "a store made from an archive"
-        link = Link("images", f"archive {path}", told=digest)
-        if not path.exists():
-            link.fault("missing", "it is not there now; results stay, they cannot be made again")
-        elif not self.quick and digest_of([path], self.results / FOLDER) != digest:
-            link.fault("changed", "it is not the archive the images were read from")
+        link = self.source(f"archive {path}", [path], digest, self.results / FOLDER)
+        if link.state == "changed":
             link.target = self.target(self.results / "images" / f"{name}.json")
         return link
 
@@ -196,24 +189,17 @@ class _OfComparison(Walk):
         return found
 
     def activations(self, letter: str) -> Link:
-        found, store = self.store("activations", self.results / "activations" / f"{letter}.json")
-        if store is not None:
-            found.links += self.sources(store)
-            if "images" in store.attributes:
-                self.follow(found, self.pictures, "pictures", store.attributes["images"])
+        found, store = self.brought("activations", self.results / "activations" / f"{letter}.json")
+        if store is not None and "images" in store.attributes:
+            self.follow(found, self.pictures, "pictures", store.attributes["images"])
         return found
 
     def pictures(self, name: str) -> Link:
-        found, store = self.store("images", self.results / f"{name}.json")
-        if store is not None:
-            found.links += self.sources(store)
-        return found
+        return self.brought("images", self.results / f"{name}.json")[0]
 
-
-def _file(path: str, digest: str) -> Link:
-    link = Link("images", f"pretrained weights {path}", told=digest[:8])
-    if not Path(path).is_file():
-        link.fault("missing", "not there now")
-    elif file_digest(Path(path)) != digest:
-        link.fault("changed", "not the file the network started from")
-    return link
+    def brought(self, stage: str, path: Path) -> tuple[Link, Store | None]:
+        found, store = self.store(stage, path)
+        if store is not None and (about := store.manifest.get("source")):
+            paths = [Path(file) for file in about["paths"]]
+            found.links.append(self.source(spell(paths), paths, about["digest"]))
+        return found, store

@@ -74,7 +74,8 @@ def settings_of[S: Section](section: type[S], given: Mapping[str, Any]) -> S:
 
 def _option(name: str, field: FieldInfo) -> Parameter:
     kind = _plain(field.annotation)
-    choices = [str(one) for one in get_args(field.annotation)] if _is_choice(field) else []
+    is_choice = get_origin(field.annotation) is Literal
+    choices = [str(one) for one in get_args(field.annotation)] if is_choice else []
     told = (field.description or "") + (f" ({', '.join(choices)})" if choices else "")
     # no --no-NAME beside a flag
     about = typer.Option(*([f"--{name}"] if kind is bool else []), help=told)
@@ -100,10 +101,6 @@ def _plain(annotation: Any) -> Any:
         case origin if origin is tuple:
             return tuple[*map(_plain, inner)]  # type: ignore[misc]
     return annotation
-
-
-def _is_choice(field: FieldInfo) -> bool:
-    return get_origin(field.annotation) is Literal
 
 
 def _may_be_a_list(field: FieldInfo) -> bool:

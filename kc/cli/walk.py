@@ -7,7 +7,7 @@ from typing import Any
 
 from kc.cli.link import Link
 from kc.errors import StoreError
-from kc.files.sources import digest_of, spell
+from kc.files.sources import digest_of
 from kc.store import Store, open_store
 from kc.store.files import file_digest, read_signed
 from kc.store.product import damaged_files
@@ -48,25 +48,25 @@ class Walk:
         """Look at a folder with a card from which nothing leads on: a ladder, repeats, peers."""
         return self.product(kind, self.results / kind / name / "card.json")[0]
 
-    def sources(self, store: Store) -> list[Link]:
-        """Look at what the user brought, if a manifest names it."""
-        about = store.manifest.get("source")
-        if about is None:
-            return []
-        paths = [Path(path) for path in about["paths"]]
-        link = Link("images", spell(paths), told=about["digest"][:8])
+    def source(
+        self, name: str, paths: list[Path], recorded: str, records: Path | None = None
+    ) -> Link:
+        """Compare files of the user's with the digest they had when they were read."""
+        link = Link("images", name, told=recorded[:8])
         if not all(path.exists() for path in paths):
             link.fault("missing", "not there now; results stay, they cannot be made again")
-        elif not self.quick and digest_of(paths) != about["digest"]:
+        elif not self.quick and digest_of(paths, records) != recorded:
             link.fault("changed", "not what was read")
-        return [link]
+        return link
 
     def target(self, path: Path) -> str:  # noqa: ARG002
         """Format what the workflow is asked for to make a product again; empty: no workflow."""
         return ""
 
     def new(self, stage: str, path: Path) -> Link:
-        """Begin a product's link."""
+        """Begin the link of a product; one seen before is only marked as shown above."""
+        if path in self.known:
+            return replace(self.known[path], links=[], shown_above=True)
         name = path.parent.name if path.name == "card.json" else path.stem
         found = Link(stage, name, target=self.target(path))
         self.known[path] = found
@@ -83,9 +83,9 @@ class Walk:
 
     def product(self, stage: str, path: Path) -> tuple[Link, dict[str, Any] | None]:
         """Look at a folder with a card; no card where it was looked at before, or is not there."""
-        if path in self.known:
-            return self._again(path), None
         found = self.new(stage, path)
+        if found.shown_above:
+            return found, None
         try:
             card = read_signed(path)
             damaged = [] if self.quick else damaged_files(path.parent, card)
@@ -100,9 +100,9 @@ class Walk:
 
     def store(self, stage: str, path: Path) -> tuple[Link, Store | None]:
         """Look at a store; none where it was looked at before, or cannot be opened."""
-        if path in self.known:
-            return self._again(path), None
         found = self.new(stage, path)
+        if found.shown_above:
+            return found, None
         try:
             store = open_store(path)
             damages = [] if self.quick else store.verify()
@@ -115,6 +115,3 @@ class Walk:
         found.told = found.told or f"{store.digest[:8]}, {len(store.rows)} rows"
         found.digest = store.digest
         return found, store
-
-    def _again(self, path: Path) -> Link:
-        return replace(self.known[path], links=[], shown_above=True)

@@ -50,22 +50,17 @@ def estimate(settings: Settings, plans: Iterable[StudyPlan]) -> pd.DataFrame:
     recorded = networks_of(fits)
     shapes = {network: feature_shapes(settings, network, fits) for network in recorded}
     datasets = datasets_of(settings, networks)
-    images = {name: images_of(settings, name) for name in datasets}
-    kept = kept_fits(settings, fits)
+    stores = store_bytes(settings, studies)
     climbed = merged(fit for plan in studies for fit in plan.climbed)
     repeats = max((plan.repeats for plan in studies), default=1)
     beside = [fit for fit in climbed for _ in suffixes(settings.consistency, repeats)]
-    rows = [
-        ("images", len(datasets), sum(_image_bytes(settings, n, images[n]) for n in datasets)),
-        ("networks", len(networks), sum(4 * _parameters(settings, n) for n in networks)),
-        ("activations", len(recorded), sum(_stored(settings, shapes, n, images) for n in recorded)),
-        (
-            "fits",
-            len(fits) + len(beside),
-            sum(4 * _weights(settings, shapes, fit) for fit in (*fits, *beside)),
-        ),
-        ("components", len(kept), sum(_kept(settings, shapes, fit, images) for fit in kept)),
-    ]
+    sizes = {
+        "images": [_image_bytes(settings, name) for name in datasets],
+        "networks": [4 * _parameters(settings, network) for network in networks],
+        "activations": [size for (kind, _), size in stores.items() if kind == "activations"],
+        "fits": [4 * _weights(settings, shapes, fit) for fit in (*fits, *beside)],
+        "components": [size for (kind, _), size in stores.items() if kind == "components"],
+    }
     counts = {
         "images": len(datasets),
         "networks": len(batches(networks, settings.jobs)),
@@ -74,6 +69,7 @@ def estimate(settings: Settings, plans: Iterable[StudyPlan]) -> pd.DataFrame:
         * (settings.cluster.scatter + (settings.cluster.scatter > 1)),
         "fits": len({fit.pair for fit in fits}) + len({fit.pair for fit in climbed}),
     }
+    rows = [(kind, len(each), sum(each)) for kind, each in sizes.items()]
     frame = pd.DataFrame(rows, columns=["product", "count", "bytes"])
     frame["jobs"] = [counts.get(name, 0) for name in frame["product"]]
     frame["gpu_jobs"] = frame["jobs"].where(frame["product"] != "images", 0)
@@ -135,8 +131,8 @@ def _parameters(settings: Settings, network: NetworkPlan) -> int:
     return sum(value.numel() for value in model.state_dict().values())
 
 
-def _image_bytes(settings: Settings, name: str, count: int) -> int:
-    about = settings.datasets[name]
+def _image_bytes(settings: Settings, name: str) -> int:
+    about, count = settings.datasets[name], images_of(settings, name)
     stored = count * 3 * about.size**2
     if about.archive is not None or about.parts:
         return stored

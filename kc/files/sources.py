@@ -28,7 +28,6 @@ FOLDER = "sources"
 """Of the records, in a results folder."""
 SETTLED_NS = 2_000_000_000
 """A change is seen in a file's times if it comes this long after the last one."""
-BLOCK = 1 << 22
 FORMAT = 1
 
 
@@ -190,12 +189,10 @@ def _digests(
 
 
 def _read(file: _File) -> str:
-    digest = xxhash.xxh3_128()
     try:
         with Path(file.path).open("rb", buffering=0) as opened:
             before = os.fstat(opened.fileno())
-            while block := opened.read(BLOCK):
-                digest.update(block)
+            digest = hashlib.file_digest(opened, xxhash.xxh3_128)
             after = os.fstat(opened.fileno())
     except OSError as error:
         raise SourceError(f"{file.path}: cannot be read: {error.strerror}.") from error
@@ -204,7 +201,7 @@ def _read(file: _File) -> str:
             f"{file.path}: changed while it was read. Fix: wait until nothing writes there, and "
             "run the same command again."
         )
-    return str(digest.hexdigest())
+    return digest.hexdigest()
 
 
 def _joined(digests: Mapping[str, str]) -> str:

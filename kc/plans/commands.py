@@ -6,7 +6,6 @@ workflow is made again by Snakemake, with the options of its last run, which the
 Nothing is removed by hand: a job finds what is damaged by its digest and makes that anew.
 """
 
-import hashlib
 import json
 import os
 import re
@@ -16,9 +15,11 @@ from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
-from kc.errors import StoreError, without_secrets
+from kc.errors import StoreError, printable
 from kc.files.aside import write_whole
+from kc.files.checksum import content_digest
 from kc.names import BESIDE
+from kc.provenance import plain
 
 AGAIN = "give the command that made it again; what is whole is kept, the rest is made anew"
 """The fix where no other command is needed."""
@@ -28,6 +29,8 @@ UNKNOWN = "  # with the --configfile and --config of that run"
 """A comment to the shell; behind a command whose run left no note."""
 DRAWN = "-source"
 """Behind a data set's name: the folder of its drawn pictures."""
+PAGE_FILES = "index_files"
+"""Folder of a page's files, next to its ``index.html``."""
 SNAKEFILES = ("Snakefile", "workflow/Snakefile")
 """Where Snakemake looks for itself."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\udc80-\udcff]")
@@ -83,11 +86,6 @@ def quoted(word: str | PurePath) -> str:
     return f"$'{''.join(map(_escaped, text))}'"
 
 
-def one_line(text: str) -> str:
-    """Make text from a file safe to print: no line ends, nothing a terminal acts on."""
-    return _CONTROL.sub("?", text.strip())
-
-
 def config_files(files: Sequence[Path]) -> list[str | Path]:
     """Format the presets of a run."""
     return ["--configfile", *files] if files else []
@@ -117,7 +115,7 @@ def note_run(workflow: Any, results: str) -> None:
             workflow.main_snakefile,
             elsewhere=workflow.overwrite_workdir is not None,
             configfiles=[str(path) for path in about.configfiles],
-            config=_without_secrets(about.config),
+            config=plain(about.config),
             conda=any(method.name == "CONDA" for method in deployed),
         )
     )
@@ -126,7 +124,7 @@ def note_run(workflow: Any, results: str) -> None:
 def write_run(run: Run) -> None:
     """Write the note of a run into its results folder."""
     file, content = Path(run.directory, run.results) / NOTE, run._asdict()
-    text = json.dumps({"run": content, "checksum": _digest(content)}, indent=2) + "\n"
+    text = json.dumps({"run": content, "checksum": content_digest(content)}, indent=2) + "\n"
     # no run is to stop for it: without the note a fix says what it does not know
     with suppress(OSError, StoreError):
         write_whole(file, text.encode())
@@ -150,12 +148,14 @@ def fix_at(path: Path | str, given: str = "") -> str:
         if inner.parts[0] == "custom":
             inner = Path(*inner.parts[:2], "index.html")
         return remake(Path(run.results) / inner, run.options())
-    words = _words(given)
+    words: list[str] = []
+    with suppress(ValueError):
+        words = shlex.split(given)
     if words[:-1] == list(_FORCE):
         known = run_of(words[-1])
         return remake(words[-1], known.options()) if known else remake(words[-1]) + UNKNOWN
     if given:
-        return one_line(given)
+        return printable(given.strip())
     target = _target(Path(path))
     of_workflow = target.name == _CARDS[0] and target.parent.parent.name in _FOLDERS
     compared = any((target.parent.parent.parent / name).exists() for name in _COMPARED)
@@ -188,7 +188,7 @@ def read_run(note: Path) -> Run | None:
     try:
         content = json.loads(note.read_text(encoding="utf-8"))
         run = Run(**content["run"])
-        return run if content["checksum"] == _digest(content["run"]) else None
+        return run if content["checksum"] == content_digest(content["run"]) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -198,25 +198,15 @@ def _target(path: Path) -> Path:
     for part in (path, *path.parents):
         if part.suffix in (".zarr", ".state"):
             return part.with_suffix(".json")
-        if part.name == "index_files":
+        if part.name == PAGE_FILES:
             return part.with_name("index.html")
         if part.name.endswith(DRAWN) and part.parent.name == "images":
             return part.with_name(f"{part.name.removesuffix(DRAWN)}.json")
     for part in (path, path.parent):
-        if part.parent.name in _FOLDERS and _is_product(part):
+        is_product = not part.exists() or any((part / name).exists() for name in _CARDS)
+        if part.parent.name in _FOLDERS and is_product:
             return part / _CARDS[0]
     return path
-
-
-def _is_product(folder: Path) -> bool:
-    return not folder.exists() or any((folder / name).exists() for name in _CARDS)
-
-
-def _words(text: str) -> list[str]:
-    try:
-        return shlex.split(text)
-    except ValueError:
-        return []
 
 
 def _escaped(letter: str) -> str:
@@ -231,15 +221,3 @@ def _spelled(value: Any) -> str:
     if isinstance(value, (str, bool)):
         return str(value)
     return "" if value is None else json.dumps(value, ensure_ascii=False)
-
-
-def _without_secrets(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {name: _without_secrets(each) for name, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_without_secrets(each) for each in value]
-    return without_secrets(value) if isinstance(value, str) else value
-
-
-def _digest(content: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]

@@ -4,7 +4,6 @@ Pure bookkeeping, so that the Snakefile can read it without torch. Every study m
 its own plan, so that rule and study cannot differ.
 """
 
-import difflib
 from collections.abc import Iterable
 from functools import partial
 
@@ -12,6 +11,7 @@ from kc.errors import SettingsError
 from kc.plans.products import NetworkPlan
 from kc.plans.registry import STUDIES
 from kc.plans.study import StudyPlan
+from kc.settings.sections import nearest
 from kc.settings.whole import Settings
 
 LONGEST = 220
@@ -29,7 +29,12 @@ def plan_of(settings: Settings, study: str) -> StudyPlan:
     """
     section = settings.section(study)
     for where, dataset in section.datasets_named():
-        _check_dataset(settings, f"{study}.{where}", dataset)
+        if dataset not in settings.datasets:
+            raise SettingsError(
+                f"{study}.{where} '{dataset}' is not among datasets"
+                f"{nearest(dataset, settings.datasets) or ';'} known: "
+                f"{', '.join(sorted(settings.datasets))}"
+            )
     others = {
         name: partial(plan_of, settings, name)
         for name, other in STUDIES.items()
@@ -48,17 +53,6 @@ def plan_of(settings: Settings, study: str) -> StudyPlan:
             f"most {LONGEST}. Fix: shorter names of data set, layer or superclass"
         )
     return plan
-
-
-def _check_dataset(settings: Settings, where: str, dataset: str) -> None:
-    """Refuse a data set that setting ``where`` names and none of those described is."""
-    if dataset not in settings.datasets:
-        close = difflib.get_close_matches(dataset, settings.datasets, n=1)
-        hint = f", did you mean '{close[0]}'?" if close else ";"
-        raise SettingsError(
-            f"{where} '{dataset}' is not among datasets{hint} known: "
-            f"{', '.join(sorted(settings.datasets))}"
-        )
 
 
 def plans(settings: Settings) -> dict[str, StudyPlan]:

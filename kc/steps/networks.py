@@ -124,11 +124,6 @@ def half_rows(rows: pd.DataFrame, half: str) -> np.ndarray:
     return np.sort(np.asarray(chosen, dtype=np.int64))
 
 
-def training_rows(rows: pd.DataFrame, half: str) -> np.ndarray:
-    """Return the rows a network is trained on."""
-    return half_rows(rows, half) if half else rows_in(rows, "train")
-
-
 def labels_of(rows: pd.DataFrame, plan: NetworkPlan) -> tuple[np.ndarray, list[list[str]]]:
     """Return each image's label under a network's task, (n, heads), and the labels' names by head.
 
@@ -174,7 +169,7 @@ def _make(
     started = time.perf_counter()
     folder = product.folder
     labels, names = labels_of(images.rows, plan)
-    rows = training_rows(images.rows, plan.half)
+    rows = half_rows(images.rows, plan.half) if plan.half else rows_in(images.rows, "train")
     pictures = _load(images, rows, labels)
     hyper = hyper_of(plan, training, tuple(map(len, names)), device)
     model, teacher, about = _prepared(plan, training, hyper, folder.parent)

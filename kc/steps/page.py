@@ -61,7 +61,8 @@ def kept_views(settings: Settings, found: Mapping[str, StudyPlan]) -> Iterator[V
         return
     for fit in merged(fit for plan in found.values() for fit in plan.fits):
         if fit.keep:
-            studies = [STUDIES[n].title for n, plan in found.items() if _takes_part(fit, plan)]
+            names = [n for n, plan in found.items() if fit.name in {own.name for own in plan.fits}]
+            studies = [STUDIES[name].title for name in names]
             layers = dict.fromkeys((fit.source_layer, fit.target_layer))
             yield View(
                 pair=f"{fit.source.name} → {fit.target.name}",
@@ -76,7 +77,3 @@ def _ends(fit: FitPlan) -> str:
     return (
         f"x*: {fit.target_layer} of {fit.target.name}; x: {fit.source_layer} of {fit.source.name}."
     )
-
-
-def _takes_part(fit: FitPlan, plan: StudyPlan) -> bool:
-    return fit.name in {own.name for own in plan.fits}

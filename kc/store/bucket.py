@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, override
 
 import obstore
 import xxhash
@@ -28,12 +28,13 @@ from zarr.storage import ObjectStore
 from kc.errors import StoreError
 from kc.files.aside import GUARDS, ask_guards
 from kc.store.lock import LOST, PULSE, HeldError, me, parse_owner, refuse_living, seems_alive
+from kc.store.place import Place
 
 HELD = 2
 """Objects kept in memory: a shard that was fetched to be checked is then read from there."""
 
 
-class Bucket:
+class Bucket(Place):
     """A prefix of a bucket."""
 
     def __init__(self, url: str) -> None:
@@ -44,50 +45,55 @@ class Bucket:
         self._digests: dict[tuple[str, str], str] = {}
         self._guard = threading.Lock()
 
+    @override
     def where(self, name: str) -> str:
-        """Format a URL."""
         return f"{self.url}/{name}"
 
+    @override
     def has(self, name: str) -> bool:
-        """Look for an object, or for any below the name."""
         return bool(self._tag(name)) or bool(self.names(name))
 
+    @override
     def read(self, name: str) -> bytes:
-        """Get an object."""
         with reaching(self.where(name)):
             return bytes(obstore.get(self.client, name).bytes())
 
+    @override
     def write(self, name: str, content: bytes) -> None:
-        """Put an object."""
         ask_guards()
         with reaching(self.where(name)):
-            try:
-                obstore.put(self.client, name, content)
-            except FileNotFoundError:
-                raise StoreError(f"{self.url}: there is no such bucket. Fix: make it.") from None
+            self.put(name, content, "overwrite")
 
+    def put(self, name: str, content: bytes, mode: Any) -> str:
+        """Put an object; return the service's mark of its content."""
+        try:
+            return str(obstore.put(self.client, name, content, mode=mode)["e_tag"])
+        except FileNotFoundError:
+            raise StoreError(f"{self.url}: there is no such bucket. Fix: make it.") from None
+
+    @override
     def names(self, folder: str) -> list[str]:
-        """List the next level below a prefix."""
         with reaching(self.where(folder)):
             found = obstore.list_with_delimiter(self.client, prefix=f"{folder}/")
         paths = [*found["common_prefixes"], *(each["path"] for each in found["objects"])]
         return sorted(path.rstrip("/").rsplit("/", 1)[-1] for path in paths)
 
+    @override
     def files(self, folder: str) -> list[str]:
-        """List all objects below a prefix."""
         with reaching(self.where(folder)):
             batches = list(obstore.list(self.client, prefix=f"{folder}/"))
         paths = [str(each["path"]) for batch in batches for each in batch]
         return sorted(path.removeprefix(f"{folder}/") for path in paths)
 
+    @override
     def delete(self, name: str) -> None:
-        """Remove an object and all below the name."""
         with reaching(self.where(name)):
             for batch in obstore.list(self.client, prefix=f"{name}/"):
                 obstore.delete(self.client, [each["path"] for each in batch])
             with suppress(FileNotFoundError):
                 obstore.delete(self.client, name)
 
+    @override
     def digest(self, name: str) -> str:
         """Hash an object; one that is still as this process put or got it is not got again."""
         tag = self._tag(name)
@@ -96,15 +102,17 @@ class Bucket:
             tag = self._held[name][0]
         return self._digests[name, tag] if tag else ""
 
+    @override
     def size(self, name: str) -> int:
-        """Ask the service."""
         with reaching(self.where(name)):
             return int(obstore.head(self.client, name)["size"])
 
+    @override
     def zarr(self) -> "Objects":
         """Return zarr's object store, which keeps what was fetched or put in mind."""
         return Objects(self)
 
+    @override
     def lock(self, name: str) -> "BucketLock":
         """Take an object that only one process can create; a dead owner's is taken over."""
         with reaching(self.where(name)):
@@ -173,7 +181,7 @@ class BucketLock:
     """An object that names its owner, who gives signs of life until it is closed."""
 
     def __init__(self, bucket: Bucket, name: str) -> None:
-        self._client, self._name, self._url = bucket.client, name, bucket.where(name)
+        self._bucket, self._name, self._url = bucket, name, bucket.where(name)
         self._text = json.dumps(me()).encode()
         self._tag = self._take()
         self._ended = threading.Event()
@@ -187,7 +195,7 @@ class BucketLock:
             GUARDS.remove(self.check)
             with reaching(self._url):
                 if not self._is_lost():
-                    obstore.delete(self._client, self._name)
+                    obstore.delete(self._bucket.client, self._name)
 
     def check(self) -> None:
         """Go no further where the lock was taken over, or removed.
@@ -204,7 +212,7 @@ class BucketLock:
 
     def _is_lost(self) -> bool:
         try:
-            return bytes(obstore.get(self._client, self._name).bytes()) != self._text
+            return bytes(obstore.get(self._bucket.client, self._name).bytes()) != self._text
         except FileNotFoundError:
             return True
 
@@ -214,7 +222,7 @@ class BucketLock:
         except AlreadyExistsError:
             pass
         try:
-            found = obstore.get(self._client, self._name)
+            found = obstore.get(self._bucket.client, self._name)
         except FileNotFoundError:  # given back a moment ago
             return self._put("create")
         if bytes(text := found.bytes()) == self._text:  # put by a try whose answer was lost
@@ -230,10 +238,7 @@ class BucketLock:
             ) from None
 
     def _put(self, mode: Any) -> str:
-        try:
-            return str(obstore.put(self._client, self._name, self._text, mode=mode)["e_tag"])
-        except FileNotFoundError:
-            raise StoreError(f"{self._url}: there is no such bucket. Fix: make it.") from None
+        return self._bucket.put(self._name, self._text, mode)
 
     def _beat(self) -> None:
         while not self._ended.wait(PULSE):

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import xxhash
 
 from kc.errors import StoreError
 from kc.files.aside import put_in_place
+from kc.files.checksum import content_digest
 from kc.plans.commands import fix_at
 
 CHECKSUM = "checksum"
@@ -41,23 +42,21 @@ def read_json(path: Path) -> Any:
     StoreError
         The file is missing or is not JSON.
     """
-    try:
-        text = path.read_bytes()
-    except FileNotFoundError:
-        raise StoreError(f"{path}: no such file") from None
-    return parse_json(text, str(path))
+    return parse_json(path.read_bytes, str(path))
 
 
-def parse_json(text: bytes, where: str) -> Any:
-    """Read JSON that lay at ``where``.
+def parse_json(read: Callable[[], bytes], where: str) -> Any:
+    """Read JSON by a function; ``where`` is named in errors.
 
     Raises
     ------
     StoreError
-        It is not JSON.
+        The file is missing or is not JSON.
     """
     try:
-        return json.loads(text.decode("utf-8"))
+        return json.loads(read().decode("utf-8"))
+    except FileNotFoundError:
+        raise StoreError(f"{where}: no such file") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise StoreError(f"{where}: not readable as JSON ({error}). Fix: {fix_at(where)}") from None
 
@@ -85,11 +84,7 @@ def read_signed(path: Path, fix: str = "") -> dict[str, Any]:
         The file is missing, or was edited or damaged; ends with ``fix`` (none: what makes anew
         the product it is in).
     """
-    try:
-        text = path.read_bytes()
-    except FileNotFoundError:
-        raise StoreError(f"{path}: no such file. Fix: {fix or fix_at(path)}") from None
-    return parse_signed(text, str(path), fix)
+    return parse_signed(path.read_bytes, str(path), fix)
 
 
 def sign(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,19 +92,22 @@ def sign(content: Mapping[str, Any]) -> dict[str, Any]:
     return dict(content) | {CHECKSUM: content_digest(content)}
 
 
-def parse_signed(text: bytes, where: str, fix: str) -> dict[str, Any]:
-    """Read signed JSON that lay at ``where``.
+def parse_signed(read: Callable[[], bytes], where: str, fix: str) -> dict[str, Any]:
+    """Read signed JSON by a function; ``where`` is named in errors.
 
     Raises
     ------
     StoreError
-        It was edited or damaged; ends with ``fix``.
+        The file is missing, or was edited or damaged; ends with ``fix``.
     """
     try:
+        text = read()
         signed = json.loads(text)
         content = {name: value for name, value in signed.items() if name != CHECKSUM}
         # compared as text too: another spelling of the same number was not written by us
         whole = signed[CHECKSUM] == content_digest(content) and text == spell_json(signed)
+    except FileNotFoundError:
+        raise StoreError(f"{where}: no such file. Fix: {fix or fix_at(where)}") from None
     except (ValueError, AttributeError, KeyError, RecursionError):
         whole = False
     if not whole:
@@ -120,15 +118,7 @@ def parse_signed(text: bytes, where: str, fix: str) -> dict[str, Any]:
     return dict(signed)
 
 
-def content_digest(content: Mapping[str, Any]) -> str:
-    """Hash what JSON can hold, so that equal content has an equal digest."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
-
-
 def file_digest(path: Path) -> str:
     """Return the xxh3_128 digest of a file (guards against damage, not against malice)."""
-    digest = xxhash.xxh3_128()
-    with path.open("rb") as file:
-        while block := file.read(1 << 22):
-            digest.update(block)
-    return str(digest.hexdigest())
+    with path.open("rb", buffering=0) as file:
+        return hashlib.file_digest(file, xxhash.xxh3_128).hexdigest()

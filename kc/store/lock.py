@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import IO, Any
 from uuid import uuid4
 
-from kc.errors import StoreError
+from kc.errors import StoreError, printable
 from kc.files.aside import GUARDS, process_lives, writing
-from kc.plans.commands import command, one_line
+from kc.plans.commands import command
 
 PULSE = 30.0
 """Seconds between two signs of life of an owner."""
@@ -186,13 +186,14 @@ def refuse_living(path: str, owner: dict[str, Any], held: bool, silent: float) -
         and _number(owner.get("slurm_restart")) < _number(mine["slurm_restart"])
     )
     if away and not again and silent < SILENCE:
-        host = one_line(owner["host"])
+        host = printable(owner["host"])
+        remove = path if path.startswith("s3://") else command("rm", Path(path))
         raise HeldError(
             f"{path}: the last writer ({_spell(owner)}) did not give this lock back; its last "
             f"sign of life was {silent / 60:.0f} min ago, and from {mine['host']} nobody can see "
             f"whether it still runs. Fix: make sure that it does not (on {host}: ps -p "
             f"{owner['pid']}; squeue), and remove the lock; after {SILENCE / 60:.0f} min without "
-            f"a sign it is taken over. To remove it: {_removal(path)}"
+            f"a sign it is taken over. To remove it: {remove}"
         )
 
 
@@ -215,17 +216,11 @@ def _is_held(file: IO[str], owner: dict[str, Any]) -> bool:
 
 def seems_alive(owner: dict[str, Any]) -> bool:
     """Ask for the owner's process, if it is one of this machine."""
-    if not owner or owner["host"] != socket.gethostname():
-        return False
-    return process_lives(owner["pid"])
-
-
-def _removal(path: str) -> str:
-    return path if path.startswith("s3://") else command("rm", Path(path))
+    return bool(owner) and owner["host"] == socket.gethostname() and process_lives(owner["pid"])
 
 
 def _spell(owner: dict[str, Any]) -> str:
     if not owner:
         return "unknown: it left no name yet"
     job = owner.get("slurm_job", "none")
-    return one_line(f"process {owner['pid']} on host {owner['host']}, SLURM job {job}")
+    return printable(f"process {owner['pid']} on host {owner['host']}, SLURM job {job}")

@@ -53,7 +53,7 @@ def refuse_strangers(where: str | Path, strangers: Sequence[str]) -> None:
 def store_strangers(place: Place, name: str) -> list[str]:
     """List what lies where the store ``NAME`` is to be, and is no part of a store of kc's."""
     arrays = _seen(place, f"{name}.zarr")
-    if is_kcs_store(place, name):
+    if _has_state(place, name) or _holds(_text(place, f"{name}.json"), _MANIFEST):
         known = array_names(place, name)
         arrays = [file for file in arrays if not _is_of_arrays(finished(file), known)]
     found = [f"{name}.zarr/{file}" for file in arrays]
@@ -67,7 +67,7 @@ def store_strangers(place: Place, name: str) -> list[str]:
 def manifest_strangers(place: Place, name: str) -> list[str]:
     """Name the file that lies where a store's manifest is to be, if it is none."""
     file = f"{name}.json"
-    if not place.has(file) or _looks(text := _text(place, file), _MANIFEST):
+    if not place.has(file) or looks_signed(text := _text(place, file), _MANIFEST):
         return []
     # beside a key of kc's, what is no JSON any more was the manifest
     return [file] if _is_json(text) or not _has_state(place, name) else []
@@ -95,14 +95,9 @@ def refuse_owned(place: Place, name: str, key: str, owner: str, beside: Place) -
         )
 
 
-def is_kcs_store(place: Place, name: str) -> bool:
-    """Return whether kc began or finished the store ``NAME``."""
-    return _has_state(place, name) or _holds(_text(place, f"{name}.json"), _MANIFEST)
-
-
 def _has_state(place: Place, name: str) -> bool:
     state = place.names(f"{name}.state")
-    if "key.json" in state and _looks(_text(place, f"{name}.state/key.json"), _SIGNED):
+    if "key.json" in state and looks_signed(_text(place, f"{name}.state/key.json")):
         return True
     return bool({"receipts", "owners"} & set(state))
 
@@ -114,11 +109,6 @@ def finished(name: str) -> str:
         last = last.partition(".")[0]
     last = target_of(last)
     return f"{folder}{slash}{last}"
-
-
-def looks_signed(text: str) -> bool:
-    """Return whether a text is signed JSON of kc's, damaged or not, by its fields."""
-    return _looks(text, _SIGNED)
 
 
 def unclaimed(folder: Path, names: Iterable[str], older: Sequence[str] = ()) -> list[str]:
@@ -145,7 +135,8 @@ def claimed(folder: Path, older: Sequence[str] = ()) -> list[str]:
     try:
         return [str(name) for name in read_signed(file)["names"]]
     except (StoreError, KeyError):
-        if not _looks(file.read_text(encoding="utf-8", errors="replace"), ("checksum", "names")):
+        text = file.read_text(encoding="utf-8", errors="replace")
+        if not looks_signed(text, ("checksum", "names")):
             refuse_strangers(folder, [LEDGER])
         return list(older)
 
@@ -200,8 +191,8 @@ def array_names(place: Place, name: str) -> set[str] | None:
     return None if held is None else {str(each).partition("/")[0] for each in held}
 
 
-def _looks(text: str, words: Sequence[str]) -> bool:
-    """Return whether a file is kc's, by its words, or by its beginning where it was cut short."""
+def looks_signed(text: str, words: Sequence[str] = _SIGNED) -> bool:
+    """Return whether a text is signed JSON of kc's, by its fields, or by its beginning if cut."""
     begins = text.startswith(_SPELLED) or _SPELLED.startswith(text)
     return _holds(text, words) or (begins and not _is_json(text))
 

@@ -129,14 +129,11 @@ class StoredArray:
         self._checked: set[int] = set()
         self._guard = threading.Lock()
         if opened:
-            self._open()
-
-    def _open(self) -> None:
-        self.store.check_metadata(self.name)
-        with zarr.config.set({"array.read_missing_chunks": False}):
-            self._array = self.store.open_array(self.name)
-        direct = isinstance(self.store.place, Folder) and self._spec.row_axis == 0
-        self._plain = plain_shards(self._array, 0) if direct else None
+            store.check_metadata(name)
+            with zarr.config.set({"array.read_missing_chunks": False}):
+                self._array = store.open_array(name)
+            direct = isinstance(store.place, Folder) and self._spec.row_axis == 0
+            self._plain = plain_shards(self._array, 0) if direct else None
 
     def __len__(self) -> int:
         return self.shape[self._spec.row_axis]
@@ -170,21 +167,6 @@ class StoredArray:
     def std(self) -> float | None:
         """Standard deviation over images and units, where statistics were kept."""
         return self._statistics.get("std")
-
-    @property
-    def count(self) -> int | None:
-        """Values per channel behind the statistics."""
-        return self._statistics.get("count")
-
-    @property
-    def channel_mean(self) -> np.ndarray:
-        """Mean per channel."""
-        return np.asarray(self._statistics["channel_mean"])
-
-    @property
-    def channel_std(self) -> np.ndarray:
-        """Standard deviation per channel."""
-        return np.asarray(self._statistics["channel_std"])
 
     def __reduce__(self) -> tuple[Any, ...]:
         # by path: a worker of dask's opens the store itself, and it must be this one

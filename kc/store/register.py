@@ -13,7 +13,7 @@ from typing import Any
 from kc.errors import StoreError
 from kc.files.made import MADE
 from kc.plans.commands import fix_at
-from kc.store.files import CHECKSUM, file_digest, read_signed, write_signed
+from kc.store.files import file_digest, read_signed, sign, write_signed
 
 
 def note_made(path: Path, about: Mapping[str, Any]) -> None:
@@ -27,48 +27,35 @@ def note_made(path: Path, about: Mapping[str, Any]) -> None:
         ``key`` and ``digest`` of what has a card or a manifest; ``files``, digests by name
         relative to the path's folder, of what has none.
     """
-    base = _base_of(path)
-    if base is None:
-        return
-    name = path.absolute().relative_to(base).as_posix()
-    note, content = _note(base, name), dict(about) | {"name": name}
-    try:
-        known = read_signed(note)
-    except StoreError:
-        known = {}
-    if {name: value for name, value in known.items() if name != CHECKSUM} != content:
+    note, name = _note_of(path)
+    content = dict(about) | {"name": name}
+    if note is not None and _known(note) != sign(content):
         write_signed(note, content)
 
 
 def forget(path: Path) -> None:
     """Note no more that a product is there: it was removed on purpose."""
-    base = _base_of(path)
-    if base is not None:
-        _note(base, path.absolute().relative_to(base).as_posix()).unlink(missing_ok=True)
+    note, _ = _note_of(path)
+    if note is not None:
+        note.unlink(missing_ok=True)
 
 
 def noted_files(path: Path) -> set[str]:
     """Return the files that were noted of what has no card, relative to its folder; else none."""
-    base = _base_of(path)
-    if base is None:
-        return set()
-    try:
-        about = read_signed(_note(base, path.absolute().relative_to(base).as_posix()))
-    except StoreError:
-        return set()
-    return set(about.get("files", ()))
+    note, _ = _note_of(path)
+    return set() if note is None else set(_known(note).get("files", ()))
 
 
-def unlike_notes(path: Path) -> list[str]:
+def unlike_notes(path: Path, inner: Iterable[Path]) -> list[str]:
     """Hold what lies at a path or below it against the notes; one line a damage.
 
     Files of products and shards of stores are not read: their cards and manifests name them.
+    ``inner``: results folders below the path.
     """
     whole = path.absolute()
     around = _base_of(whole)
-    bases = {each.parent for each in whole.rglob(MADE)} | ({around} if around else set())
     found: list[str] = []
-    for base in sorted(bases):
+    for base in sorted({*(each.absolute() for each in inner), *([around] if around else [])}):
         for note in sorted((base / MADE).rglob("*.json")):
             name = note.relative_to(base / MADE).as_posix().removesuffix(".json")
             if (base / name).is_relative_to(whole):
@@ -80,11 +67,8 @@ def unnoted(paths: Iterable[Path]) -> list[str]:
     """Hold finished products against the notes the other way; one line a note that is gone."""
     found = []
     for path in paths:
-        base = _base_of(path)
-        if base is None:
-            continue
-        note = _note(base, path.absolute().relative_to(base).as_posix())
-        if not note.is_file():
+        note, _ = _note_of(path)
+        if note is not None and not note.is_file():
             found.append(f"{note}: gone, though {path.name} is there. Fix: {fix_at(path)}")
     return found
 
@@ -133,5 +117,15 @@ def _base_of(path: Path) -> Path | None:
     return next((each for each in (whole, *whole.parents) if (each / MADE).is_dir()), None)
 
 
-def _note(base: Path, name: str) -> Path:
-    return base / MADE / f"{name}.json"
+def _note_of(path: Path) -> tuple[Path | None, str]:
+    """Return the file of a product's note (None: no notes are kept), and the product's name."""
+    base = _base_of(path)
+    name = "" if base is None else path.absolute().relative_to(base).as_posix()
+    return (None if base is None else base / MADE / f"{name}.json"), name
+
+
+def _known(note: Path) -> dict[str, Any]:
+    try:
+        return read_signed(note)
+    except StoreError:
+        return {}

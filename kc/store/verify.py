@@ -7,7 +7,7 @@ from kc.errors import StoreError
 from kc.files.made import MADE
 from kc.files.sources import FOLDER as SOURCES
 from kc.files.sources import is_record
-from kc.plans.commands import AGAIN, DRAWN, NOTE, command, fix_at, read_run
+from kc.plans.commands import AGAIN, DRAWN, NOTE, PAGE_FILES, command, fix_at, read_run
 from kc.store.files import CHECKSUM, read_signed, sign
 from kc.store.manifest import DROPPED
 from kc.store.ownership import LEDGER, is_table, looks_signed
@@ -17,7 +17,6 @@ from kc.store.reader import store_damages
 from kc.store.register import unlike_notes, unnoted
 
 PARTS = (".zarr", ".state")
-PAGE = "index_files"
 MAKER = {".png": b"Software\0kc", ".svg": b"<dc:title>kc</dc:title>"}
 """What a figure of kc's holds."""
 
@@ -44,7 +43,7 @@ def damages_under(path: Path) -> list[str]:
     if path.suffix in (".zarr", ".json") and path.exists():
         return _of_store(path)
     there = _found_under(path)
-    noted = unlike_notes(path)
+    noted = unlike_notes(path, there.results)
     if not any((there.stores, there.products, there.written, noted)):
         raise StoreError(f"{path}: no store (NAME.zarr) and no product (with a {CARD}) is here.")
     found = [_of_store(store) for store in there.stores]
@@ -67,6 +66,8 @@ class _There(NamedTuple):
     """Tables, figures, pages and folders of drawn pictures, as they are noted."""
     files: list[Path]
     """What stands for itself: lists of names, records of sources, notes of runs and of drops."""
+    results: list[Path]
+    """Results folders that keep notes."""
 
     def finished(self) -> list[Path]:
         """List the stores and products that are as good as noted."""
@@ -75,9 +76,11 @@ class _There(NamedTuple):
 
 
 def _found_under(path: Path) -> _There:
-    stores, products, written, files = set(), set(), set(), set()
+    stores, products, written, files, results = set(), set(), set(), set(), set()
     for each in path.rglob("*"):
         folders = each.relative_to(path).parts[:-1]
+        if each.name == MADE:
+            results.add(each.parent)
         if MADE in folders:
             continue
         inside = any(part.endswith(PARTS) for part in folders)
@@ -87,13 +90,13 @@ def _found_under(path: Path) -> _There:
             continue
         elif each.name == KEY or _is_card(each):
             products.add(each.parent)
-        elif each.parent.name == PAGE:
+        elif each.parent.name == PAGE_FILES:
             continue  # the page's note holds them
         elif each.name == LEDGER or _is_of_run(each):
             files.add(each)
         else:
             written |= _written_as(each)
-    return _There(*map(sorted, (stores, products, written, files)))
+    return _There(*map(sorted, (stores, products, written, files, results)))
 
 
 def _is_of_run(file: Path) -> bool:

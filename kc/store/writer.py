@@ -17,11 +17,12 @@ import zarr
 
 from kc.errors import FeatureError, StoreError
 from kc.files.aside import writing
+from kc.files.checksum import content_digest
 from kc.files.flush import Flusher
 from kc.names import folder_id
 from kc.plans.commands import AGAIN
 from kc.store.content import StoreContent
-from kc.store.files import content_digest, sign, spell_json
+from kc.store.files import sign, spell_json
 from kc.store.layout import chunk_rows, laid_out
 from kc.store.manifest import FORMAT
 from kc.store.network import trust
@@ -34,7 +35,7 @@ from kc.store.ownership import (
     store_strangers,
 )
 from kc.store.part import WHOLE, JobPart
-from kc.store.place import Folder, locate, place_of, read_signed_at
+from kc.store.place import Folder, locate, place_of, read_signed_at, signed_or_empty
 from kc.store.plain_shard import PlainShards, plain_shards
 from kc.store.register import note_made
 from kc.store.spec import ArraySpec, all_finite, from_disk, to_disk
@@ -97,7 +98,7 @@ class StoreWriter:
         self._refuse_strangers()
         with writing(self.path), through_the_door(self.place, state):
             self._refuse_owned()
-            goes_on = self._is_begun()
+            goes_on = signed_or_empty(self.place, self._own("key.json")).get("key") == self.key
             refuse_others(self.place, state, self.owned if goes_on else None)
             if not goes_on:
                 # whatever a kill leaves from here on is known as kc's, and of no key
@@ -219,13 +220,6 @@ class StoreWriter:
 
     def _refuse_owned(self) -> None:
         refuse_owned(self.place, self.name, self.key, self.owner, self.beside)
-
-    def _is_begun(self) -> bool:
-        """Whether a store lies there under an equal key."""
-        try:
-            return bool(read_signed_at(self.place, self._own("key.json"))["key"] == self.key)
-        except StoreError:
-            return False
 
     def _begin(self) -> None:
         """Start empty: what another key left there is removed."""

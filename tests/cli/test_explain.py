@@ -305,7 +305,7 @@ def test_a_missing_archive_is_told_with_no_command_to_mend_it(here):
     Path("data/birds.tar").unlink()
     code, text = explain(TABLE)
     assert code == 1
-    assert "by hand: archive data/birds.tar: it is not there now" in text
+    assert "by hand: archive data/birds.tar: not there now" in text
 
 
 def test_components_are_those_of_the_fits(here):

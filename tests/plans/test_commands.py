@@ -21,7 +21,6 @@ from kc.plans.commands import (
     config_options,
     fix_at,
     note_run,
-    one_line,
     remake,
     run_of,
     write_run,
@@ -56,7 +55,8 @@ def test_a_command_on_a_path_means_that_path_and_no_other(tmp_path: Path, name: 
 
 
 def test_text_from_a_file_is_made_one_line_without_control_characters():
-    assert one_line(" rm x\n\x1b[2Jrm y\x00\u2028z\n") == "rm x??[2Jrm y??z"
+    told = fix_at(Path("a.zarr"), " rm x\n\x1b[2Jrm y\x00\u2028z\n")
+    assert told == r"rm x\n\x1b[2Jrm y\x00\u2028z"
 
 
 @pytest.mark.parametrize(
