@@ -1,4 +1,4 @@
-"""Small files written whole or not at all, and what tells a changed one from the one written."""
+"""Read and write small files, completely or not at all; detect those that were changed."""
 
 import hashlib
 import json
@@ -18,12 +18,12 @@ CHECKSUM = "checksum"
 
 
 def write_bytes_atomic(path: Path, content: bytes) -> None:
-    """Write aside, flush to disk, rename: a kill leaves the old file or the new one.
+    """Write a temporary file, flush it to disk, rename it: a kill leaves the old file or the new.
 
     Raises
     ------
     StoreError
-        The disk does not take it.
+        The disk refuses it.
     """
     with put_in_place(path) as file:
         file.write(content)
@@ -64,25 +64,25 @@ def parse_json(read: Callable[[], bytes], where: str) -> Any:
 def spell_json(content: Any) -> bytes:
     """Format sorted, indented JSON."""
     text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-    # a file's name that is no UTF-8 holds halves of letters: JSON escapes them just so
+    # a file name that is not UTF-8 holds surrogates: JSON escapes them in the same way
     return text.encode(errors="backslashreplace")
 
 
 def write_signed(path: Path, content: Mapping[str, Any]) -> dict[str, Any]:
-    """Write JSON with its own checksum, in one step; give what was written."""
+    """Write JSON with its own checksum, in one step; return what was written."""
     signed = sign(content)
     write_json_atomic(path, signed)
     return signed
 
 
 def read_signed(path: Path, fix: str = "") -> dict[str, Any]:
-    """Read what :func:`write_signed` wrote; not a byte of it may have changed.
+    """Read what :func:`write_signed` wrote; no byte of it may have changed.
 
     Raises
     ------
     StoreError
-        The file is missing, or was edited or damaged; ends with ``fix`` (none: what makes anew
-        the product it is in).
+        The file is missing, or was edited or damaged; ends with ``fix`` (default: the command that
+        makes its product again).
     """
     return parse_signed(path.read_bytes, str(path), fix)
 
@@ -104,7 +104,7 @@ def parse_signed(read: Callable[[], bytes], where: str, fix: str) -> dict[str, A
         text = read()
         signed = json.loads(text)
         content = {name: value for name, value in signed.items() if name != CHECKSUM}
-        # compared as text too: another spelling of the same number was not written by us
+        # compared as text too: another format of the same number was not written by kc
         whole = signed[CHECKSUM] == content_digest(content) and text == spell_json(signed)
     except FileNotFoundError:
         raise StoreError(f"{where}: no such file. Fix: {fix or fix_at(where)}") from None
@@ -112,7 +112,7 @@ def parse_signed(read: Callable[[], bytes], where: str, fix: str) -> dict[str, A
         whole = False
     if not whole:
         raise StoreError(
-            f"{where}: edited or damaged, it is not what its checksum was taken of. "
+            f"{where}: edited or damaged, it does not match its own checksum. "
             f"Fix: {fix or fix_at(where)}"
         )
     return dict(signed)

@@ -1,7 +1,7 @@
-"""Where a store lies: the few operations it needs of a folder.
+"""The place of a store: a folder or bucket, by the operations that a store needs.
 
 A store ``NAME`` is three things in one place: ``NAME.zarr`` (the arrays), ``NAME.json`` (the
-manifest) and ``NAME.state`` (the writer's own: lock, key, receipts; readers need none of it).
+manifest) and ``NAME.state`` (the writer's lock, key and receipts; readers do not need it).
 """
 
 import shutil
@@ -21,10 +21,10 @@ SUFFIXES = (".zarr", ".json", ".state")
 
 @runtime_checkable
 class Closing(Protocol):
-    """Something to give back."""
+    """Something that can be closed."""
 
     def close(self) -> None:
-        """Release it."""
+        """Close it."""
 
 
 @runtime_checkable
@@ -32,40 +32,40 @@ class Place(Protocol):
     """A folder of files; names are relative to it, with slashes."""
 
     def where(self, name: str) -> str:
-        """Format a file's full path, for messages."""
+        """Return a file's full path, for messages."""
 
     def has(self, name: str) -> bool:
-        """Return whether a file or a folder lies there."""
+        """Return whether a file or folder exists."""
 
     def read(self, name: str) -> bytes:
-        """Read a file; ``FileNotFoundError`` where there is none."""
+        """Read a file; raise ``FileNotFoundError`` if there is none."""
 
     def write(self, name: str, content: bytes) -> None:
-        """Write a file, whole or not at all."""
+        """Write a file, completely or not at all."""
 
     def names(self, folder: str) -> list[str]:
-        """List what lies in a folder, by name; nothing where there is none."""
+        """List the names in a folder; empty if there is no folder."""
 
     def files(self, folder: str) -> list[str]:
-        """List all files below a folder, relative to it; one that is no folder is one of no name.
+        """List all files below a folder, relative to it; if it is a file itself, one empty name.
 
-        A link to a folder is a file whose name ends with a slash: it is not gone into.
+        A link to a folder counts as a file; its name ends with a slash.
         """
 
     def delete(self, name: str) -> None:
-        """Remove a file, a link or a whole folder, where it is there."""
+        """Remove a file, a link or a folder with all it holds, if it exists."""
 
     def digest(self, name: str) -> str:
-        """Return the digest of a file as it lies there; empty where there is none."""
+        """Return the digest of a file; empty if there is none."""
 
     def size(self, name: str) -> int:
-        """Return a file's bytes."""
+        """Return the size of a file in bytes."""
 
     def zarr(self) -> ZarrStore:
-        """Return zarr's view of the place."""
+        """Return the place as a store of zarr."""
 
     def lock(self, name: str) -> Closing:
-        """Take a lock that one process at a time can hold; ``HeldError`` if another does."""
+        """Take a lock that one process can hold; raise ``HeldError`` if another holds it."""
 
 
 class Folder(Place):
@@ -108,7 +108,7 @@ class Folder(Place):
 
     @override
     def delete(self, name: str) -> None:
-        """Remove a file, a folder, or a link but not what it leads to."""
+        """Remove a file, a folder, or a link but not its target."""
         path = self.root / name
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
@@ -186,5 +186,5 @@ def locate(path: Path | str) -> tuple[Place, str]:
 
 
 def _url(path: Path | str) -> str:
-    """Format a URL that went through a ``Path``, which makes one slash of two."""
+    """Restore a URL after a ``Path``, which makes one slash of two."""
     return "s3://" + str(path).removeprefix("s3:").strip("/")

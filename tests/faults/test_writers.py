@@ -66,7 +66,7 @@ def test_a_killed_writers_store_is_taken_over(first):
 
 
 def left(path: Path, **about: object) -> Path:
-    """Write a lock as an owner leaves it that did not give it back."""
+    """Write a lock as an owner that did not release it leaves it."""
     owner = {"host": "elsewhere", "pid": 12, "slurm_job": "34"} | about
     path.write_text(json.dumps(owner))
     return path
@@ -75,7 +75,7 @@ def left(path: Path, **about: object) -> Path:
 def test_a_lock_of_another_host_is_explained_with_its_fix(tmp_path: Path):
     file = left(tmp_path / "lock")
     wanted = (
-        r"process 12 on host elsewhere, SLURM job 34\) did not give this lock back.*"
+        r"process 12 on host elsewhere, SLURM job 34\) did not release this lock.*"
         rf"0 min ago.*from {HERE}.*Fix: .*on elsewhere: ps -p 12; squeue\), .*: rm .*lock"
     )
     with pytest.raises(StoreError, match=wanted):
@@ -96,17 +96,17 @@ def test_another_hosts_lock_is_taken_over_after_a_long_silence(tmp_path: Path):
 
 def test_a_job_that_slurm_moved_to_another_host_takes_its_own_lock_over(tmp_path, monkeypatch):
     monkeypatch.setenv("SLURM_JOB_ID", "35")
-    with pytest.raises(StoreError, match="did not give this lock back"):
+    with pytest.raises(StoreError, match="did not release this lock"):
         lock(left(tmp_path / "lock"))
     monkeypatch.setenv("SLURM_JOB_ID", "34")
     # the same job on two machines at a time: nobody was started again
     for restarts in (None, "0"):
         if restarts is not None:
             monkeypatch.setenv("SLURM_RESTART_COUNT", restarts)
-        with pytest.raises(StoreError, match="did not give this lock back"):
+        with pytest.raises(StoreError, match="did not release this lock"):
             lock(left(tmp_path / "lock"))
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
-    with pytest.raises(StoreError, match="did not give this lock back"):
+    with pytest.raises(StoreError, match="did not release this lock"):
         lock(left(tmp_path / "lock", slurm_restart="1"))
     lock(left(tmp_path / "lock")).close()
     lock(left(tmp_path / "lock", slurm_restart="0")).close()

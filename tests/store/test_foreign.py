@@ -106,7 +106,7 @@ def test_pickles_are_refused_before_anything_is_read(tmp_path, monkeypatch, chan
     for each in (path, tmp_path / "g.zarr"):
         with pytest.raises(
             StoreError,
-            match=rf"{each.name}: the codec '\w+' of '.*\.zarray' is none of numbers; re",
+            match=rf"{each.name}: the codec '\w+' of '.*\.zarray' is not one for numbers; re",
         ):
             open_foreign(each)
     assert not mark.exists()

@@ -45,7 +45,7 @@ def sent(tmp_path, monkeypatch):
 
 
 def test_a_manifest_that_names_a_bucket_is_not_followed(sent):
-    told = r"a\.json: its arrays lie over the network, in 's3://evil/.*--network .*network=True"
+    told = r"a\.json: its arrays are on the network, in 's3://evil/.*--network .*network=True"
     for path in (sent(), sent().with_suffix(".zarr")):
         with pytest.raises(StoreError, match=told):
             open_store(path)

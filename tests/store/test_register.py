@@ -97,7 +97,7 @@ def test_a_note_that_is_gone_is_named_and_made_again(compared, tmp_path, name):
     note = out / MADE / f"{name}.json"
     note.unlink()
     (line,) = damages_under(out)
-    assert line.startswith(f"{note}: gone, though {Path(name).name} is there. Fix: ")
+    assert line.startswith(f"{note}: missing, though {Path(name).name} exists. Fix: ")
     if name in ("activations/a.zarr", "index.html"):
         assert run(compared[1], out) == []
 
@@ -130,7 +130,7 @@ def test_a_figure_without_its_note_is_known_by_its_maker(tmp_path):
     note = tmp_path / MADE / "figures" / "one.json"
     note.unlink()
     for left in (".png", ".svg"):
-        assert damages_under(tmp_path) == [f"{note}: gone, though one is there. Fix: {AGAIN}"]
+        assert damages_under(tmp_path) == [f"{note}: missing, though one exists. Fix: {AGAIN}"]
         stem.with_suffix(left).unlink()
     with pytest.raises(StoreError, match="no store"):
         damages_under(tmp_path)
@@ -161,7 +161,7 @@ def test_drawn_pictures_are_noted(tmp_path):
     note = tmp_path / MADE / "images" / "birds-source.json"
     note.unlink()
     (line,) = damages_under(tmp_path / "images")
-    assert line.startswith(f"{note}: gone, though birds-source is there.")
+    assert line.startswith(f"{note}: missing, though birds-source exists.")
     write_generated("cub", few, drawn)
     assert damages_under(tmp_path / "images") == []
 
@@ -222,7 +222,9 @@ def test_figures_and_stores_and_their_removal_on_purpose(tmp_path):
     assert damages_under(tmp_path) == []
     shutil.rmtree(tmp_path / "fits" / "f")
     (line,) = damages_under(tmp_path)
-    assert line.startswith(f"{tmp_path / 'fits' / 'f' / 'card.json'}: gone, though the product was")
+    assert line.startswith(
+        f"{tmp_path / 'fits' / 'f' / 'card.json'}: missing, though the product was"
+    )
     # another folder's damages are not told
     assert damages_under(tmp_path / "fits") == [line]
     with pytest.raises(StoreError, match="no store"):

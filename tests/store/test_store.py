@@ -211,14 +211,16 @@ def test_ids_must_be_unique(tmp_path):
     twice = coordinates()
     twice.loc[1, "image_id"] = twice.loc[0, "image_id"]
     spec = ArraySpec("conv", ("image",), (ROWS,), "float32")
-    with pytest.raises(StoreError, match="stands twice"):
+    with pytest.raises(StoreError, match="appears twice"):
         StoreWriter(tmp_path / "a.zarr", "k", StoreContent([spec], twice, SHARD))
 
 
 def test_two_of_one_name_are_refused(tmp_path):
     for names in (["label"], ["image_id"], ["conv", "conv"]):
         specs = [ArraySpec(name, ("image",), (ROWS,), "float32") for name in names]
-        with pytest.raises(StoreError, match=rf"two would be called '{names[0]}': .*Fix: another"):
+        with pytest.raises(
+            StoreError, match=rf"two arrays or coordinates .* '{names[0]}': .*Fix: another"
+        ):
             StoreWriter(tmp_path / "a.zarr", "k", StoreContent(specs, coordinates(), SHARD))
     assert not list(tmp_path.iterdir())
 
