@@ -1,4 +1,4 @@
-"""The chain from a table back to the images, each link compared with what lies on disk now."""
+"""Follow a table back to the images, and compare each product with what is on disk now."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -31,7 +31,7 @@ def chain(table: Path, quick: bool = False) -> Link:
     Raises
     ------
     StoreError
-        The table is not there, or was not written by kc.
+        The table is missing, or was not written by kc.
     """
     origin = read_origin(table)
     walk = _OfStudy if is_of_study(origin) else _OfComparison
@@ -39,12 +39,12 @@ def chain(table: Path, quick: bool = False) -> Link:
 
 
 def is_of_study(origin: Mapping[str, Any]) -> bool:
-    """Return whether a table is the workflow's, not one of ``kc compare``."""
+    """Return whether a table was made by the workflow, not by ``kc compare``."""
     return "study" in origin
 
 
 def read_origin(table: Path) -> dict[str, Any]:
-    """Read what a table says it was made from.
+    """Read the record of what a table was made from.
 
     Raises
     ------
@@ -54,23 +54,23 @@ def read_origin(table: Path) -> dict[str, Any]:
     file = table.with_suffix(".json")
     if not file.is_file():
         raise StoreError(
-            f"{file}: no such file; it holds what a table was made from. Fix: name a table of "
-            "kc's, e.g. results/tables/table1.csv, or have it made: "
+            f"{file}: no such file; it records what a table was made from. Fix: name a table of "
+            "kc, e.g. results/tables/table1.csv, or make it: "
             f"{fix_at(table, remake(table))}"
         )
     origin = read_json(file)
     told = set(origin) if isinstance(origin, dict) else set()
     if not (told >= _OF_STUDY or told >= _OF_COMPARISON):
         raise StoreError(
-            f"{file}: says nothing of {', '.join(sorted(_OF_STUDY - told))}, so it is no table of "
-            "kc's, or was written by an older one. Fix: have it made again: "
+            f"{file}: has no {', '.join(sorted(_OF_STUDY - told))}, so it is not a table of "
+            "kc, or was written by an older version. Fix: make it again: "
             f"{fix_at(table, remake(table))}"
         )
     return dict(origin)
 
 
 class _OfStudy(Walk):
-    """Behind a table of the workflow."""
+    """The chain of a table of the workflow."""
 
     def table(self, table: Path) -> Link:
         origin = self.origin
@@ -101,7 +101,7 @@ class _OfStudy(Walk):
         found, store = self.store("components", self.results / "components" / f"{name}.json")
         fit_key = self.origin["fits"][name]["key"]
         if store is not None and store.attributes["fit_key"] != fit_key:
-            found.fault("stale", "of another fit than the one behind the table")
+            found.fault("stale", "made from another fit than the table")
         return found
 
     def features(self, name: str, folder: str = "activations") -> Link:
@@ -157,12 +157,12 @@ class _OfStudy(Walk):
         return link
 
     def target(self, path: Path) -> str:
-        """Format a product as the workflow does, whatever folder the results are seen in from."""
+        """Return the path of a product as the workflow names it."""
         return str(Path(self.origin["settings"]["results"]) / path.relative_to(self.results))
 
 
 class _OfComparison(Walk):
-    """Behind a table of ``kc compare``."""
+    """The chain of a table of ``kc compare``."""
 
     def table(self, table: Path) -> Link:
         origin = self.origin

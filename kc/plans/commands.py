@@ -1,9 +1,9 @@
-"""The commands that messages name as a fix: every one is spelled here, to be pasted into a shell.
+"""Format the commands that error messages name as a fix, ready to paste into a shell.
 
-A message ends with its command, so that nothing after it is pasted along. What was made by the
-workflow is made again by Snakemake, with the options of its last run, which the workflow notes in
-``RESULTS/logs/run.json``; what ``kc compare`` or a script made, by the same command again.
-Nothing is removed by hand: a job finds what is damaged by its digest and makes that anew.
+A message ends with its command, so that nothing after it is copied along. Products of the workflow
+are made again by Snakemake, with the options of its last run, which the workflow notes in
+``RESULTS/logs/run.json``; those of ``kc compare`` or a script by the same command again. Users need
+not remove anything: a job finds damaged files by their digest and makes them again.
 """
 
 import json
@@ -21,20 +21,20 @@ from kc.files.checksum import content_digest
 from kc.names import BESIDE
 from kc.provenance import plain
 
-AGAIN = "give the command that made it again; what is whole is kept, the rest is made anew"
-"""The fix where no other command is needed."""
+AGAIN = "run the command that made it again; it keeps what is complete and makes the rest"
+"""The fix if no other command is needed."""
 NOTE = Path("logs", "run.json")
-"""In the results folder: how the workflow was last asked for it."""
+"""Note, in the results folder, of how the workflow was last called."""
 UNKNOWN = "  # with the --configfile and --config of that run"
-"""A comment to the shell; behind a command whose run left no note."""
+"""Shell comment after a command whose run left no note."""
 DRAWN = "-source"
-"""Behind a data set's name: the folder of its drawn pictures."""
+"""Suffix of a data set's name: the folder of its drawn pictures."""
 PAGE_FILES = "index_files"
 """Folder of a page's files, next to its ``index.html``."""
 SNAKEFILES = ("Snakefile", "workflow/Snakefile")
-"""Where Snakemake looks for itself."""
+"""Files that Snakemake finds without an option."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\udc80-\udcff]")
-"""What ends a line, moves a cursor, turns the direction of writing, or is no text."""
+"""Line ends, control and direction characters, and bytes that are not text."""
 _FORCE = ("snakemake", "--cores", "1", "--force")
 _COMPARED = ("tables/compare.json", "tables/matrix.json", "pictures.zarr", "activations/a.zarr")
 _FOLDERS = ("networks", "fits", *BESIDE)
@@ -42,10 +42,10 @@ _CARDS = ("card.json", "result.json", "key.json")
 
 
 class Run(NamedTuple):
-    """How the workflow was asked for a results folder."""
+    """How the workflow was called for a results folder."""
 
     results: str
-    """As the settings spell it."""
+    """The results folder as in the settings."""
     directory: str
     """Snakemake's working directory."""
     snakefile: str
@@ -56,7 +56,7 @@ class Run(NamedTuple):
     conda: bool = False
 
     def options(self) -> list[str | Path]:
-        """Return what Snakemake is to be told again, from where this process stands."""
+        """Return the options of the run for Snakemake, from this working directory."""
         found: list[str | Path] = []
         here, there = Path.cwd(), Path(self.directory)
         away = self.elsewhere or here != there
@@ -72,12 +72,12 @@ class Run(NamedTuple):
 
 
 def command(*words: str | PurePath) -> str:
-    """Format a command as a shell reads it; a path that begins with ``-`` is no option."""
+    """Format a command for a shell; a path that begins with ``-`` is not taken as an option."""
     return " ".join(map(quoted, words))
 
 
 def quoted(word: str | PurePath) -> str:
-    """Quote one word for bash and zsh, on one line whatever is in it."""
+    """Quote one word for bash and zsh, always on one line."""
     text = str(word)
     if isinstance(word, PurePath) and text.startswith("-"):
         text = f"./{text}"
@@ -87,25 +87,25 @@ def quoted(word: str | PurePath) -> str:
 
 
 def config_files(files: Sequence[Path]) -> list[str | Path]:
-    """Format the presets of a run."""
+    """Return the option with the presets of a run."""
     return ["--configfile", *files] if files else []
 
 
 def config_options(config: Mapping[str, Any]) -> list[str | Path]:
-    """Format values of ``--config`` so that Snakemake reads them back."""
+    """Return the option ``--config`` with values that Snakemake reads back unchanged."""
     pairs = [f"{name}={_spelled(value)}" for name, value in config.items()]
     return ["--config", *pairs] if pairs else []
 
 
 def remake(target: Path | str, options: Sequence[str | Path] = ()) -> str:
-    """Format the command that has the workflow make a file anew, whatever lies there."""
+    """Format the command by which the workflow makes a file again, even if it exists."""
     return command(*_FORCE, Path(target), *options)
 
 
 def note_run(workflow: Any, results: str) -> None:
-    """Note how Snakemake's ``workflow`` was asked for these results; the fixes of readers need it.
+    """Note how Snakemake's ``workflow`` was called for these results, for the fixes in errors.
 
-    Stands in the working directory.
+    Call it in the working directory of the run.
     """
     about, deployed = workflow.config_settings, workflow.deployment_settings.deployment_method
     write_run(
@@ -125,21 +125,21 @@ def write_run(run: Run) -> None:
     """Write the note of a run into its results folder."""
     file, content = Path(run.directory, run.results) / NOTE, run._asdict()
     text = json.dumps({"run": content, "checksum": content_digest(content)}, indent=2) + "\n"
-    # no run is to stop for it: without the note a fix says what it does not know
+    # a run must not fail here: without the note a fix says which options are unknown
     with suppress(OSError, StoreError):
         write_whole(file, text.encode())
 
 
 def fix_at(path: Path | str, given: str = "") -> str:
-    """Format what makes anew a product, or the one that holds a file.
+    """Format the command that makes a product again, or the product of a file.
 
     Parameters
     ----------
     path
         A store, a product's folder, a table, or any file in one.
     given
-        What the product itself says, where no run of the workflow is known. It is believed only
-        so far: a command of ours is spelled anew, all else is made one line.
+        The fix that the product names, used if no run of the workflow is known. It is not trusted:
+        a command of kc is formatted again, any other text is escaped.
     """
     found = _found(path)
     if found is not None:
@@ -163,20 +163,20 @@ def fix_at(path: Path | str, given: str = "") -> str:
 
 
 def run_of(path: Path | str) -> Run | None:
-    """Find how the workflow was last asked for the results a path lies in; none: not known."""
+    """Find how the workflow was last called for the results of a path; None if unknown."""
     found = _found(path)
     return None if found is None else found[1]
 
 
 def _found(path: Path | str) -> tuple[Path, Run] | None:
-    """Find the results folder a path lies in, and the run that made it."""
+    """Find the results folder of a path, and the run that made it."""
     if str(path).startswith("s3:/"):
         return None
     for folder in Path(path).absolute().parents:
         run = read_run(folder / NOTE)
         if run is None:
             continue
-        # a copy of a results folder is not what the workflow would make anew
+        # the workflow would not make files in a copy of its results folder
         there = Path(run.directory)
         if there.is_absolute() and (there / run.results).resolve() == folder.resolve():
             return folder, run
@@ -184,7 +184,7 @@ def _found(path: Path | str) -> tuple[Path, Run] | None:
 
 
 def read_run(note: Path) -> Run | None:
-    """Read the note of a run; None: there is none, or it is damaged."""
+    """Read the note of a run; None if it is missing or damaged."""
     try:
         content = json.loads(note.read_text(encoding="utf-8"))
         run = Run(**content["run"])
@@ -194,7 +194,7 @@ def read_run(note: Path) -> Run | None:
 
 
 def _target(path: Path) -> Path:
-    """Name the file the workflow is asked for to have this one made."""
+    """Return the target of the workflow that makes a file."""
     for part in (path, *path.parents):
         if part.suffix in (".zarr", ".state"):
             return part.with_suffix(".json")

@@ -1,7 +1,6 @@
-"""What each study needs under the settings: which networks, and which fits between them.
+"""Plan each study under the settings: its networks, and the fits between them.
 
-Pure bookkeeping, so that the Snakefile can read it without torch. Every study module asks here for
-its own plan, so that rule and study cannot differ.
+The Snakefile reads this without torch. Rules and studies use the same plan, so they cannot differ.
 """
 
 from collections.abc import Iterable
@@ -15,7 +14,7 @@ from kc.settings.sections import nearest
 from kc.settings.whole import Settings
 
 LONGEST = 220
-"""Characters of a product's name; a file's may have 255, and suffixes follow."""
+"""Most characters of a product's name: file names may have 255, with suffixes."""
 
 
 def plan_of(settings: Settings, study: str) -> StudyPlan:
@@ -24,8 +23,8 @@ def plan_of(settings: Settings, study: str) -> StudyPlan:
     Raises
     ------
     SettingsError
-        A data set the study names is none of those described, it has no layers or tasks, or its
-        names make file names that are too long.
+        The study names an unknown data set, has no layers or tasks, or its names make file
+        names that are too long.
     """
     section = settings.section(study)
     for where, dataset in section.datasets_named():
@@ -44,7 +43,7 @@ def plan_of(settings: Settings, study: str) -> StudyPlan:
     if not plan.networks and not plan.inputs:
         raise SettingsError(
             f"{study}: its layers or tasks are empty, so there is nothing to do. Fix: name one "
-            "or more, or leave the key out to have the default"
+            "or more, or omit the key to use the default"
         )
     longest = max((fit.name for fit in plan.fits), key=len, default="")
     if len(longest) > LONGEST:

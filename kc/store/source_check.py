@@ -26,9 +26,9 @@ def moved_sources(path: Path) -> list[str]:
         for paths, digest in _sources(file):
             now = seen.setdefault(paths, digest_of(paths))
             if now != digest:
-                state = "changed" if now else "missing"
+                state = "has changed" if now else "is missing"
                 found.append(
-                    f"{file}: made from {spell(paths)}, which is {state} (expected {digest[:8]}, "
+                    f"{file}: made from {spell(paths)}, which {state} (expected {digest[:8]}, "
                     f"found {now[:8] or 'nothing'}). Fix: restore it; or run the command that made "
                     "this again, which also makes all that depends on it again."
                 )

@@ -207,7 +207,7 @@ def test_too_little_memory_is_for_the_user_to_mend(monkeypatch, error):
 def test_an_interruption_is_one_line(monkeypatch):
     found = failing(monkeypatch, KeyboardInterrupt())
     assert found.exit_code == 130
-    assert found.stderr == "interrupted; the same command again goes on from what is whole\n"
+    assert found.stderr == "interrupted; the same command again continues from what is complete\n"
 
 
 def test_a_broken_pipe_that_is_not_the_output_is_a_fault(tmp_path, monkeypatch):

@@ -294,7 +294,7 @@ def test_a_link_that_does_not_hold_is_named_with_what_mends_it(here, damage, lin
     assert code == 1
     assert line in text
     assert "every link holds" not in text
-    told = text[text.index("To mend, in this order:") :].splitlines()[1:]
+    told = text[text.index("To fix, in this order:") :].splitlines()[1:]
     commands = [each.strip() for each in told if each.strip().startswith("snakemake")]
     assert any(c.startswith(f"snakemake --cores 1 --force {mend}") for c in commands)
     # whatever is mended, the table is made again after it
@@ -316,7 +316,7 @@ def test_components_are_those_of_the_fits(here):
     assert code == 0, text
     assert f"components {FIT}  ok" in text
     edit(origin, lambda content: content["fits"][FIT].update(key="0"))
-    assert f"components {FIT}  stale  of another fit" in explain(TABLE)[1]
+    assert f"components {FIT}  stale  made from another fit" in explain(TABLE)[1]
     components.unlink()
     assert f"components {FIT}  missing" in explain(TABLE)[1]
 
@@ -365,7 +365,7 @@ def test_the_commands_carry_the_options_of_the_last_run_where_it_gives_these_set
 def test_what_is_no_table_of_the_workflow_is_refused(here):
     code, text = explain("out/tables/table9.csv")
     assert code == 2
-    assert "no such file; it holds what a table was made from" in text
+    assert "no such file; it records what a table was made from" in text
     edit(TABLE.with_suffix(".json"), lambda origin: origin.pop("study"))
-    with pytest.raises(StoreError, match="says nothing of study"):
+    with pytest.raises(StoreError, match="has no study"):
         chain(TABLE)

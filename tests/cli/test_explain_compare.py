@@ -80,7 +80,7 @@ def test_a_link_that_does_not_hold_is_named_with_what_mends_it(here, damaged, li
     code, text = run("explain", here / "pair/tables/compare.csv")
     assert code == 1
     assert line in text
-    assert "give the command that made it again" in text.splitlines()[-1]
+    assert "run the command that made it again" in text.splitlines()[-1]
 
 
 def test_a_store_that_was_made_anew_is_stale(here):

@@ -72,7 +72,7 @@ def test_a_file_aside_tells_what_it_was_to_become(tmp_path, name):
         (errno.EFBIG, "cannot be written.*ulimit -f"),
         (errno.EROFS, "cannot be written.*write elsewhere"),
         (errno.EACCES, "cannot be written.*make it writable"),
-        (errno.EIO, "cannot be written.*look at the disk"),
+        (errno.EIO, "cannot be written.*check the disk"),
     ],
 )
 def test_what_the_disk_refuses_is_told_with_a_fix(tmp_path, number, text):

@@ -55,7 +55,7 @@ def test_bytes_that_changed_under_the_same_times_are_found(made):
     os.utime(archive, ns=(about.st_atime_ns, about.st_mtime_ns))
     code, text = verify(store.parents[1])
     assert code == 1
-    assert f"made from {archive}, which is changed (" in text
+    assert f"made from {archive}, which has changed (" in text
     assert open_store(store).verify() == []
 
 
