@@ -1,4 +1,4 @@
-"""What a run will take, before it is made: products, bytes, jobs."""
+"""Estimate the products, bytes and jobs of a run before it starts."""
 
 from collections.abc import Iterable
 from functools import cache
@@ -29,20 +29,20 @@ from kc.settings.whole import Settings
 from kc.store.spec import ArraySpec
 
 GENERATED_BYTES_PER_PIXEL = 0.82
-"""Of a drawn JPEG and its mask, measured on the default's 1,200 pictures of 96 px."""
+"""Bytes of a drawn JPEG and its mask, measured on the default 1,200 pictures of 96 px."""
 CLASSES = 200
-"""Of CUB-200-2011, the paper's; the last layer is a small part of any network."""
+"""Classes of CUB-200-2011, as in the paper; the last layer is a small part of a network."""
 TEST_SHARE = 0.5
-"""Share of an archive's images held for testing where it is not known before reading it."""
+"""Share of test images in an archive, where it is unknown before the archive is read."""
 
 
 def estimate(settings: Settings, plans: Iterable[StudyPlan]) -> pd.DataFrame:
-    """Return a row a kind of product: how many, their bytes on disk, jobs and GPU jobs.
+    """Return a row per kind of product: count, bytes on disk, jobs and GPU jobs.
 
     Raises
     ------
     SettingsError
-        A data set whose number of images is not known.
+        The number of images of a data set is unknown.
     """
     studies = list(plans)
     fits = merged(fit for plan in studies for fit in plan.fits)
@@ -64,7 +64,7 @@ def estimate(settings: Settings, plans: Iterable[StudyPlan]) -> pd.DataFrame:
     counts = {
         "images": len(datasets),
         "networks": len(batches(networks, settings.jobs)),
-        # parts and the job that gathers them
+        # the parts and the job that collects them
         "activations": len(batches(recorded, settings.jobs))
         * (settings.cluster.scatter + (settings.cluster.scatter > 1)),
         "fits": len({fit.pair for fit in fits}) + len({fit.pair for fit in climbed}),
@@ -89,7 +89,7 @@ def store_bytes(settings: Settings, plans: Iterable[StudyPlan]) -> dict[tuple[st
 
 
 def images_of(settings: Settings, dataset: str) -> int:
-    """Return a data set's number of images: drawn, or as the settings say."""
+    """Return a data set's number of images, from the settings or as drawn."""
     about = settings.datasets[dataset]
     if about.parts:
         return sum(images_of(settings, part) for part in about.parts)
@@ -106,7 +106,7 @@ def images_of(settings: Settings, dataset: str) -> int:
 def feature_shapes(
     settings: Settings, network: NetworkPlan, fits: Iterable[FitPlan]
 ) -> dict[str, tuple[int, ...]]:
-    """Return the shape of each recorded node for one image, without computing or holding any."""
+    """Return the shape of each recorded node for one image, without computing features."""
     about, size = settings.network(network.architecture), settings.datasets[network.dataset].size
     return dict(_feature_shapes(network.architecture, about, tuple(nodes_of(network, fits)), size))
 
@@ -146,7 +146,7 @@ def _stored(
     network: NetworkPlan,
     images: dict[str, int],
 ) -> int:
-    """Count the bytes of an activation store; shards are written whole."""
+    """Count the bytes of an activation store; the last shard has full size."""
     about = settings.activations
     shards = -(-images[network.dataset] // about.shard_rows)
     item = ArraySpec("", ("image",), (1,), about.dtype).disk_dtype.itemsize

@@ -1,4 +1,4 @@
-"""Room a run takes: a small plan worked out by hand."""
+"""The room a run needs: a small plan computed by hand."""
 
 import shutil
 from collections import namedtuple
@@ -86,11 +86,11 @@ def test_a_run_that_does_not_fit_is_refused_unless_told_otherwise(tmp_path, monk
         other = settings.results / name
         other.parent.mkdir(parents=True, exist_ok=True)
         other.write_bytes(b"123")  # no part of the run: it makes no room
-    with pytest.raises(RoomError, match="0 B of it are there"):
+    with pytest.raises(RoomError, match="0 B of it exist"):
         refuse_full_disk(settings, plans)
     store.mkdir()
     (store / "shard").write_bytes(b"1")
-    assert "1 B of it are there" in refuse_full_disk(settings, plans)
+    assert "1 B of it exist" in refuse_full_disk(settings, plans)
     shutil.rmtree(settings.results)
     dropping, _ = planned(drop=["activations"])
     refuse_full_disk(dropping.model_copy(update={"results": settings.results}), plans)

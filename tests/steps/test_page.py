@@ -55,7 +55,7 @@ def test_every_kept_fit_can_be_looked_at_once(monkeypatch, settings: Settings):
     assert seen.pair == "birds-alexnet-seed0 → birds-resnet34-seed0"
     assert seen.layer == "conv5 → last_conv"
     assert "x*: last_conv of birds-resnet34-seed0; x: conv5 of birds-alexnet-seed0." in seen.about
-    assert "Seen in: Diagnosis" in seen.about
+    assert "Used in: Diagnosis" in seen.about
     assert seen.images == settings.results / "images" / "birds.json"
 
 
