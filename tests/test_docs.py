@@ -1,4 +1,4 @@
-"""The documentation's examples run, its commands exist, its links lead somewhere."""
+"""Examples of the documentation run; its commands and link targets exist."""
 
 import ast
 import re
@@ -25,7 +25,7 @@ TARGETS = {*STUDIES, "custom", "download", "report"}
 
 
 class Block(NamedTuple):
-    """A block of code: what it is, its text, where it begins."""
+    """A block of code: its kind, text and first line."""
 
     kind: str
     text: str
@@ -33,7 +33,7 @@ class Block(NamedTuple):
 
 
 def blocks(page: Path) -> list[Block]:
-    """Give fenced blocks, and indented ones (kind ``sh``), in order."""
+    """Return fenced and indented blocks (of kind ``sh``), in order."""
     found, lines = [], page.read_text().splitlines()
     fenced: Block | None = None
     for number, line in enumerate(lines, start=1):
@@ -52,20 +52,20 @@ def blocks(page: Path) -> list[Block]:
 
 
 def commands(page: Path) -> list[list[str]]:
-    """Give the command lines of shell blocks, as words, without comments."""
+    """Return the command lines of shell blocks, as words, without comments."""
     text = "".join(block.text for block in blocks(page) if block.kind.startswith("sh"))
     joined = text.replace("\\\n", " ").splitlines()
     return [words for line in joined if (words := shlex.split(line, comments=True))]
 
 
 def known(words: list[str]) -> bool:
-    """Say whether ``kc`` has this command with these options; asked for help, it runs nothing."""
+    """Return whether ``kc`` has this command with these options, by its help."""
     return CliRunner().invoke(app, [*words[1:], "--help"]).exit_code == 0
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder to work in, with some pictures of the reader's."""
+    """Change to a folder with some pictures."""
     write(tmp_path / "photos", *(f"{k:02d}.png" for k in range(60)))
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -101,7 +101,7 @@ def commands_of(block: Block) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_commands_are_those_there_are(name: str):
+def test_all_commands_exist(name: str):
     for words in commands(ROOT / name):
         if words[0] == "kc":
             assert known(words), words
@@ -125,7 +125,7 @@ def test_commands_and_examples_are_found():
     assert {"python", "sh", "sh run"} <= kinds
 
 
-def test_a_command_that_is_not_there_is_told():
+def test_an_unknown_command_is_detected():
     assert known(["kc", "compare", "--a", "x"])
     assert not known(["kc", "compare", "--nothing", "x"])
     assert not known(["kc", "plant"])
@@ -133,7 +133,7 @@ def test_a_command_that_is_not_there_is_told():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_links_lead_somewhere(name: str):
+def test_link_targets_exist(name: str):
     text = (ROOT / name).read_text()
     for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
         if not re.match(r"\w+:", link):
@@ -150,17 +150,17 @@ FOLDERS = "kc|workflow|docs|envs|tests|benchmarks"
 
 
 def lost(text: str) -> list[str]:
-    """List the paths and the dotted names a text has that are not there."""
+    """List the paths and dotted names in a text that do not exist."""
     paths = re.findall(rf"(?<![\w/.~<])(?:{FOLDERS})/[\w./*-]*[\w*]", text)
     names = set(re.findall(r"(?<![\w/.'\"])kc(?:\.[A-Za-z]\w*)+", text))
     gone = [path for path in paths if not any(ROOT.glob(path))]
     gone += [name for name in sorted(names) if not found(name)]
-    # a file of a user's, and where Snakemake looks
+    # a file of the user, and where Snakemake looks
     return [name for name in gone if name not in ("kc.json", "workflow/Snakefile")]
 
 
 def found(name: str) -> bool:
-    """Whether there is such a module, or such a name in one; nothing is imported."""
+    """Return whether a module, or a name in a module, exists; import nothing."""
     parts = name.split(".")
     for cut in range(len(parts), 0, -1):
         module = ROOT.joinpath(*parts[:cut])
@@ -172,7 +172,7 @@ def found(name: str) -> bool:
 
 @cache
 def bound(file: Path) -> set[str]:
-    """Collect the names that a module binds."""
+    """Return the names that a module binds."""
     nodes = [*ast.parse(file.read_text()).body]
     names = set()
     for node in nodes:
@@ -188,11 +188,11 @@ def bound(file: Path) -> set[str]:
     return names
 
 
-def test_paths_and_modules_that_are_named_are_there():
+def test_named_paths_and_modules_exist():
     assert {text: gone for text in TEXTS if (gone := lost(text.read_text()))} == {}
 
 
-def test_what_is_named_and_not_there_is_seen():
+def test_a_named_path_that_does_not_exist_is_detected():
     assert lost("see kc/consistency/net.py, :func:`kc.consistency.fit.fit` and kc.compare") == []
     gone = "`kc/own/fits.py`, kc.own, :func:`kc.consistency.fit.fitted`, tests/nothing/*.py."
     assert lost(gone) == [

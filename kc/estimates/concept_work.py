@@ -155,9 +155,8 @@ def _cost(model: nn.Module, node: str, image: Tensor) -> Cost:
                 out.backward()
         return float(counter.get_total_flops()) / _COUNTED
 
-    wanted = (
-        image.clone().requires_grad_().clone()
-    )  # the counter does not count gradients of a leaf
+    # the counter does not count gradients of a leaf
+    wanted = image.clone().requires_grad_().clone()
     return Cost(counted(False, image), counted(True, image), counted(True, wanted))
 
 
@@ -169,9 +168,7 @@ def _network(
     objects = trained_on(settings, plan.dataset)
     layers, whole = layers_seen(plan, about), costs["fc3"]
     learned = lessons.epochs * whole.learn
-    if (
-        plan.role == "student"
-    ):  # with forward passes of the teacher; then the layers above, on features
+    if plan.role == "student":  # forward passes of the teacher too; then the layers above
         target = costs[layers[0]]
         learned = lessons.epochs * (target.learn + target.forward) + target.forward
         learned += lessons.above.epochs * (whole.learn - target.learn)
