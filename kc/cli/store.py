@@ -63,7 +63,7 @@ def store_verify(
         echo(damage, err=True)
     if damages:
         raise typer.Exit(1)
-    echo(f"{path}: whole")
+    echo(f"{path}: undamaged")
 
 
 def images_info(path: StorePath, network: OverNetwork = False) -> None:

@@ -54,7 +54,7 @@ class Walk:
         """Compare files of the user with the digest they had when they were read."""
         link = Link("images", name, told=recorded[:8])
         if not all(path.exists() for path in paths):
-            link.fault("missing", "not there now; results stay, they cannot be made again")
+            link.fault("missing", "not there now; the results remain, but cannot be made again")
         elif not self.quick and digest_of(paths, records) != recorded:
             link.fault("changed", "not what was read")
         return link

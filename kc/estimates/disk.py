@@ -82,7 +82,8 @@ def refuse_full_disk(settings: Settings, plans: Mapping[str, StudyPlan]) -> str:
         min(size, _bytes_under(settings.results / path)) for path, size in (small | stores).items()
     )
     missing = max(0, needed - there)
-    free = shutil.disk_usage(_existing(settings.results.absolute())).free
+    above = settings.results.absolute()
+    free = shutil.disk_usage(next(p for p in (above, *above.parents) if p.exists())).free
     said = (
         f"{settings.results}: the run needs {spell_bytes(needed)} at its peak, "
         f"{spell_bytes(there)} of it exist, {spell_bytes(free)} are free"
@@ -99,10 +100,6 @@ def refuse_full_disk(settings: Settings, plans: Mapping[str, StudyPlan]) -> str:
 
 def _bytes_under(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-
-
-def _existing(path: Path) -> Path:
-    return path if path.exists() else _existing(path.parent)
 
 
 type _Job = tuple[str, set[tuple[str, str]], set[str]]

@@ -7,7 +7,7 @@ from typing import Any
 from kc.errors import StoreError
 from kc.names import folder_id
 from kc.store.files import read_signed, write_signed
-from kc.store.manifest import dropped_path, read_manifest
+from kc.store.manifest import DROPPED, read_manifest
 from kc.store.network import followed
 from kc.store.ownership import manifest_strangers, refuse_owned, refuse_strangers, store_strangers
 from kc.store.place import locate
@@ -27,7 +27,7 @@ def drop_store(path: Path, readers: Sequence[str]) -> None:
         folder.
     """
     beside, name = locate(path)
-    note = path.parent / dropped_path(name)
+    note = path.parent / DROPPED / f"{name}.json"
     try:
         manifest = read_manifest(beside, name)
     except StoreError:

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, override
 
 import obstore
@@ -218,33 +219,29 @@ class BucketLock:
             return True
 
     def _take(self) -> str:
-        try:
-            return self._put("create")
-        except AlreadyExistsError:
-            pass
+        put = partial(self._bucket.put, self._name, self._text)
+        with suppress(AlreadyExistsError):
+            return put("create")
         try:
             found = obstore.get(self._bucket.client, self._name)
         except FileNotFoundError:  # released a moment ago
-            return self._put("create")
+            return put("create")
         if bytes(text := found.bytes()) == self._text:  # put by an attempt whose answer was lost
             return str(found.meta["e_tag"])
         owner = parse_owner(bytes(text).decode())
         silent = (datetime.now(UTC) - found.meta["last_modified"]).total_seconds()
         refuse_living(self._url, owner, seems_alive(owner), silent)
         try:
-            return self._put({"e_tag": str(found.meta["e_tag"])})
+            return put({"e_tag": str(found.meta["e_tag"])})
         except PreconditionError:
             raise HeldError(
                 f"{self._url}: another process took the lock first. Fix: wait for it to end."
             ) from None
 
-    def _put(self, mode: Any) -> str:
-        return self._bucket.put(self._name, self._text, mode)
-
     def _beat(self) -> None:
         while not self._ended.wait(PULSE):
             with suppress(BaseError, OSError):
-                self._put({"e_tag": self._tag})
+                self._bucket.put(self._name, self._text, {"e_tag": self._tag})
 
 
 @contextmanager

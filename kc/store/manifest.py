@@ -13,11 +13,6 @@ DROPPED = "dropped"
 """Folder of the notes on dropped stores, next to the stores of one kind."""
 
 
-def dropped_path(name: str) -> str:
-    """Return the file name of the note on a dropped store."""
-    return f"{DROPPED}/{name}.json"
-
-
 def read_manifest(place: Place, name: str) -> dict[str, Any]:
     """Read the manifest of the store ``name``.
 
@@ -44,7 +39,7 @@ def read_manifest(place: Place, name: str) -> dict[str, Any]:
 
 
 def _refuse_dropped(place: Place, name: str) -> None:
-    note = dropped_path(name)
+    note = f"{DROPPED}/{name}.json"
     if place.has(note):
         readers = ", ".join(read_signed_at(place, note)["readers"])
         file = place.where(f"{name}.json")

@@ -318,14 +318,11 @@ def _reopen(path: str, digest: str, name: str) -> StoredArray:
 
 
 def store_damages(path: Path | str) -> list[str]:
-    """Check a store, also one that cannot be opened; return one line per damage.
-
-    Raises
-    ------
-    StoreError
-        Its manifest is missing or damaged.
-    """
-    return Store(path, opened=False).verify()
+    """Check a store, also one that cannot be opened; return one line per damage."""
+    try:
+        return Store(path, opened=False).verify()
+    except StoreError as error:
+        return [str(error)]
 
 
 def open_store(path: Path | str, network: bool = False) -> Store:

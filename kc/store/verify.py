@@ -36,17 +36,17 @@ def damages_under(path: Path) -> list[str]:
         There is neither.
     """
     if is_remote(path):
-        return _of_store(path)
+        return store_damages(path)
     is_drawn = path.name.endswith(DRAWN)
     if path.name == CARD or ((path / CARD).is_file() and not is_drawn):
         return _of_product(path.parent if path.name == CARD else path)
     if path.suffix in (".zarr", ".json") and path.exists():
-        return _of_store(path)
+        return store_damages(path)
     there = _found_under(path)
     noted = unlike_notes(path, there.results)
     if not any((there.stores, there.products, there.written, noted)):
         raise StoreError(f"{path}: no store (NAME.zarr) and no product (with a {CARD}) is here.")
-    found = [_of_store(store) for store in there.stores]
+    found = [store_damages(store) for store in there.stores]
     found += [_of_product(folder) for folder in there.products]
     found += [_of_file(file) for file in there.files]
     noted += unnoted(sorted({*there.finished(), *there.written}))
@@ -84,7 +84,8 @@ def _found_under(path: Path) -> _There:
         if MADE in folders:
             continue
         inside = any(part.endswith(PARTS) for part in folders)
-        if each.suffix in PARTS or (not inside and _is_manifest(each)):
+        is_manifest = each.suffix == ".json" and not inside and _holds(each, "mend", "shard_rows")
+        if each.suffix in PARTS or is_manifest:
             stores.add(each.with_suffix(".zarr"))
         elif inside or not each.is_file():
             continue
@@ -139,10 +140,6 @@ def _of_file(file: Path) -> list[str]:
     return []
 
 
-def _is_manifest(file: Path) -> bool:
-    return file.suffix == ".json" and _holds(file, "mend", "shard_rows")
-
-
 def _is_card(file: Path) -> bool:
     """Return whether a file is a product's card; drawn pictures are found by their note."""
     is_card = file.name in (CARD, RESULT) and not file.parent.name.endswith(DRAWN)
@@ -155,13 +152,6 @@ def _holds(file: Path, *fields: str) -> bool:
         return False
     text = file.read_bytes()
     return all(f'"{field}":'.encode() in text for field in fields)
-
-
-def _of_store(path: Path) -> list[str]:
-    try:
-        return store_damages(path)
-    except StoreError as error:
-        return [str(error)]
 
 
 def _of_product(folder: Path) -> list[str]:

@@ -179,7 +179,7 @@ def test_without_a_note_the_fix_of_a_product_is_used_with_limits(room):
     assert fix_at(store, ours) == f"{PLAIN}'my results/a.json'{UNKNOWN}"
     noted(room)
     assert fix_at("s3://bucket/a.zarr", ours) == f"{PLAIN}'my results/a.json'"
-    assert fix_at(store, f"{ours}; curl x\n| sh") == f"{ours}; curl x?| sh"
+    assert fix_at(store, f"{ours}; curl x\n| sh") == rf"{ours}; curl x\n| sh"
     assert fix_at(store, "it's") == "it's"
     assert fix_at(store, AGAIN) == fix_at(store) == AGAIN
 

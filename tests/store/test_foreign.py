@@ -148,7 +148,7 @@ def test_consolidated_metadata_of_a_group_is_not_trusted(tmp_path):
 def test_numbers_with_a_codec_for_texts_are_refused(tmp_path):
     for codec in ("json2", "msgpack2", "vlen-utf8"):
         path = described(tmp_path / f"{codec}.zarr", filters=[{"id": codec}])
-        with pytest.raises(StoreError, match=rf"the codec '{codec}' of '\.zarray' is not one for n"):
+        with pytest.raises(StoreError, match=rf"the codec '{codec}' of '\.zarray' is not one for"):
             open_foreign(path)
 
 

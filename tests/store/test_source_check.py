@@ -45,7 +45,7 @@ def test_an_unchanged_source_passes(made):
     store, _ = made
     for path in (store, store.with_suffix(".json"), store.parents[1]):
         assert moved_sources(path) == []
-    assert verify(store) == (0, f"{store}: whole\n")
+    assert verify(store) == (0, f"{store}: undamaged\n")
 
 
 def test_changed_bytes_with_the_same_times_are_found(made):
