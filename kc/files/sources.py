@@ -71,7 +71,7 @@ class Source:
             )
 
 
-def digest_of(paths: Sequence[Path], records: Path | None = None, reread: bool = False) -> str:
+def digest_of(paths: Sequence[Path], records: Path | None = None) -> str:
     """Return the digest of files and folders by content and relative name.
 
     Parameters
@@ -81,8 +81,6 @@ def digest_of(paths: Sequence[Path], records: Path | None = None, reread: bool =
         followed.
     records
         Folder of the records. None: read everything.
-    reread
-        Ignore the record and replace it.
 
     Returns
     -------
@@ -100,8 +98,7 @@ def digest_of(paths: Sequence[Path], records: Path | None = None, reread: bool =
     if not all(map(os.path.exists, paths)):
         return str(known.get("digest", ""))
     files = dict(_listed(paths))
-    old = {} if reread else known.get("files", {})
-    found, settled = _digests(files, old, spell(paths))
+    found, settled = _digests(files, known.get("files", {}), spell(paths))
     digest = _joined(found) if len(paths) > 1 or paths[0].is_dir() else found[""]
     if record is not None and (settled != known.get("files") or digest != known.get("digest")):
         about = {"format": FORMAT, "paths": [str(path.absolute()) for path in paths]}

@@ -16,8 +16,6 @@ class StudyPlan:
     """Fits by case; each study names its own cases."""
     stores: bool = False
     """Whether the study reads the networks' features."""
-    others: tuple[NetworkPlan, ...] = field(default=())
-    """Networks that take part in no fit."""
     inputs: tuple[str, ...] = field(default=())
     """Other files it reads, relative to the results folder."""
     figures: Mapping[str, str] = field(default_factory=dict)
@@ -35,7 +33,7 @@ class StudyPlan:
     @property
     def networks(self) -> list[NetworkPlan]:
         """All networks, each once, in order."""
-        return sorted({*networks_of(self.fits), *self.others})
+        return networks_of(self.fits)
 
 
 type Others = Mapping[str, Callable[[], StudyPlan]]

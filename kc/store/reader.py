@@ -345,7 +345,7 @@ def open_store(path: Path | str, network: bool = False) -> Store:
     return Store(path, network)
 
 
-def check_same_images(a: Any, b: Any, mend: str = "") -> None:
+def check_same_images(a: Any, b: Any) -> None:
     """Refuse two stores (or arrays of stores) whose rows are not the same images.
 
     Raises
@@ -355,7 +355,7 @@ def check_same_images(a: Any, b: Any, mend: str = "") -> None:
     """
     first, second = a.image_ids, b.image_ids
     names = " and ".join(str(getattr(s, "store", s).path) for s in (a, b))
-    fix = mend or getattr(a, "store", a).mend
+    fix = getattr(a, "store", a).mend
     if len(first) != len(second):
         raise StoreError(f"{names}: {len(first)} and {len(second)} images. Fix: {fix}")
     different = np.flatnonzero(first != second)
