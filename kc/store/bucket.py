@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, override
+from typing import Any
 
 import obstore
 import xxhash
@@ -30,13 +30,12 @@ from zarr.storage import ObjectStore
 from kc.errors import StoreError
 from kc.files.aside import GUARDS, ask_guards
 from kc.store.lock import LOST, PULSE, HeldError, me, parse_owner, refuse_living, seems_alive
-from kc.store.place import Place
 
 HELD = 2
 """Objects kept in memory, so that a shard fetched for its check is not fetched again."""
 
 
-class Bucket(Place):
+class Bucket:
     """A prefix of a bucket."""
 
     def __init__(self, url: str) -> None:
@@ -47,21 +46,21 @@ class Bucket(Place):
         self._digests: dict[tuple[str, str], str] = {}
         self._guard = threading.Lock()
 
-    @override
     def where(self, name: str) -> str:
+        """Return a URL, for messages."""
         return f"{self.url}/{name}"
 
-    @override
     def has(self, name: str) -> bool:
+        """Return whether an object, or one below the name, exists."""
         return bool(self._tag(name)) or bool(self.names(name))
 
-    @override
     def read(self, name: str) -> bytes:
+        """Get an object."""
         with reaching(self.where(name)):
             return bytes(obstore.get(self.client, name).bytes())
 
-    @override
     def write(self, name: str, content: bytes) -> None:
+        """Put an object."""
         ask_guards()
         with reaching(self.where(name)):
             self.put(name, content, "overwrite")
@@ -73,29 +72,28 @@ class Bucket(Place):
         except FileNotFoundError:
             raise StoreError(f"{self.url}: there is no such bucket. Fix: create it.") from None
 
-    @override
     def names(self, folder: str) -> list[str]:
+        """List the next level below a prefix."""
         with reaching(self.where(folder)):
             found = obstore.list_with_delimiter(self.client, prefix=f"{folder}/")
         paths = [*found["common_prefixes"], *(each["path"] for each in found["objects"])]
         return sorted(path.rstrip("/").rsplit("/", 1)[-1] for path in paths)
 
-    @override
     def files(self, folder: str) -> list[str]:
+        """List all objects below a prefix."""
         with reaching(self.where(folder)):
             batches = list(obstore.list(self.client, prefix=f"{folder}/"))
         paths = [str(each["path"]) for batch in batches for each in batch]
         return sorted(path.removeprefix(f"{folder}/") for path in paths)
 
-    @override
     def delete(self, name: str) -> None:
+        """Remove an object and all below the name."""
         with reaching(self.where(name)):
             for batch in obstore.list(self.client, prefix=f"{name}/"):
                 obstore.delete(self.client, [each["path"] for each in batch])
             with suppress(FileNotFoundError):
                 obstore.delete(self.client, name)
 
-    @override
     def digest(self, name: str) -> str:
         """Hash an object; fetch it only if it changed since this process put or fetched it."""
         tag = self._tag(name)
@@ -104,17 +102,15 @@ class Bucket(Place):
             tag = self._held[name][0]
         return self._digests[name, tag] if tag else ""
 
-    @override
     def size(self, name: str) -> int:
+        """Return the size of an object in bytes."""
         with reaching(self.where(name)):
             return int(obstore.head(self.client, name)["size"])
 
-    @override
     def zarr(self) -> "Objects":
         """Return zarr's object store, which remembers what was fetched or put."""
         return Objects(self)
 
-    @override
     def lock(self, name: str) -> "BucketLock":
         """Create the lock object, which one process can hold; take over that of a dead owner."""
         with reaching(self.where(name)):
