@@ -1,6 +1,6 @@
-"""Knowledge consistency between neural networks: what of one's features another's know.
+"""Knowledge consistency between neural networks: which parts of their features they share.
 
-The public names are here, each imported when it is first asked for: ``import kc`` loads no torch.
+The public names are imported on first use: ``import kc`` does not load torch.
 """
 
 from importlib import import_module
@@ -61,5 +61,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """List the public names beside what is loaded."""
+    """List the public names and those already loaded."""
     return sorted({*globals(), *__all__})

@@ -1,8 +1,7 @@
-"""The errors a user can cause or meet: each says what, where, expected, got and the fix.
+"""The errors of kc: each says what went wrong, where, what was expected and got, and the fix.
 
-No message shows what is secret in an address, nor what a terminal would obey; logs, tables and
-pages are spelled by the same functions. How a command or a script ends on an error is said by
-:func:`ending` alone.
+No message shows a secret of an address or a control character; logs, tables and pages use the same
+functions. :func:`ending` decides how a command or script ends on an error.
 """
 
 import errno
@@ -10,6 +9,7 @@ import logging
 import os
 import platform
 import re
+import select
 import sys
 import tempfile
 import traceback
@@ -19,20 +19,20 @@ from typing import NamedTuple
 
 HIDDEN = "***"
 DEBUG = "KC_DEBUG"
-"""Variable that has the trace of a fault of ours shown at once."""
+"""Variable that makes kc print the trace of its own faults."""
 LONGEST_LINE = 300
-"""Characters of another's message that are repeated."""
-# lengths are bounded, so that no text takes long
+"""Characters that are repeated of messages of other programs."""
+# bounded lengths keep the search fast on any text
 _SCHEME = r"\b[A-Za-z][A-Za-z0-9+.-]{0,15}://"
 _REST = r"""(?:[^\s'"<>]|['"](?![\s,.;:)\]}>]|$))"""
-"""Of an address in a sentence: a quote behind it ends it."""
-# a password may hold what ought to be escaped: then no port follows the colon
+"""A character of an address in a sentence: a quote after the address ends it."""
+# a password may have characters that should be escaped: then no port follows the colon
 _USER = re.compile(
     rf"({_SCHEME})(?:[^\s/?#]{{0,999}}@"
     rf"|[^\s/?#@:]{{0,99}}:(?!\d{{1,5}}(?:[/?#\s'\"<>)]|$)){_REST}{{0,999}}@)"
 )
 _QUERY = re.compile(rf"({_SCHEME}[^\s?#'\"<>]{{0,2000}}[?#]){_REST}+")
-# of an address that is told without its host, as urllib3 does
+# an address without its host, as in messages of urllib3
 _BARE_QUERY = re.compile(
     rf"(\burl: [^\s?]{{0,2000}}\?|[^\s?#'\"<>]\?(?=[A-Za-z0-9_.~%-]{{1,99}}=)){_REST}+"
 )
@@ -41,8 +41,8 @@ _BARE_QUERY = re.compile(
 def without_secrets(text: str) -> str:
     """Hide users, passwords, queries and fragments of all addresses in a text.
 
-    >>> without_secrets("https://me:hunter2@host/a.tgz?token=abc is to be had")
-    'https://***@host/a.tgz?*** is to be had'
+    >>> without_secrets("https://me:hunter2@host/a.tgz?token=abc is missing")
+    'https://***@host/a.tgz?*** is missing'
     """
     if "://" not in text and "?" not in text:
         return text
@@ -52,8 +52,8 @@ def without_secrets(text: str) -> str:
     return found
 
 
-# controls, what turns the direction of writing or takes no place, ends of lines, halves of letters;
-# joiners (200c, 200d) stay: words and pictures are written with them
+# control, direction and zero-width characters, line ends, surrogates; joiners (200c, 200d) stay,
+# since words and emoji need them
 _UNSEEN = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
     r"\ufff9-\ufffb\ud800-\udfff]"
@@ -61,7 +61,7 @@ _UNSEEN = re.compile(
 
 
 def printable(text: str, keep: str = "") -> str:
-    r"""Format what a terminal would obey or a reader not see as an escape; ``keep`` stays.
+    r"""Escape characters that control a terminal or are invisible, except those in ``keep``.
 
     >>> printable("a\x1b[31mb\nc")
     'a\\x1b[31mb\\nc'
@@ -73,12 +73,12 @@ def printable(text: str, keep: str = "") -> str:
 
 
 def _told(text: str) -> str:
-    """Format a text of several lines for people."""
+    """Remove secrets and control characters from a text of several lines."""
     return printable(without_secrets(text), keep="\n\t")
 
 
 class PlainFormatter(logging.Formatter):
-    """Lines of a log, without secrets, and without what a terminal would obey."""
+    """Log lines without secrets and control characters."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Format a record."""
@@ -86,9 +86,9 @@ class PlainFormatter(logging.Formatter):
 
 
 class KCError(Exception):
-    """Anything the user can mend. A traceback that is not a ``KCError`` is a bug of ours.
+    """An error that the user can fix; any other exception is a bug of kc.
 
-    No message shows a password or a token of an address, or holds a control character.
+    Messages show no password or token of an address, and no control character.
     """
 
     def __init__(self, *about: object) -> None:
@@ -100,19 +100,19 @@ class SettingsError(KCError):
 
 
 class ImageError(KCError):
-    """An archive, a list or an image that cannot be read as its layout promises."""
+    """An archive, a list or an image that is not as its layout requires."""
 
 
 class SourceError(KCError):
-    """Files of the user's that cannot be read, or changed while they were."""
+    """Files of the user that cannot be read, or changed while they were read."""
 
 
 class DownloadError(KCError):
-    """An archive that could not be fetched whole, or is not the one expected."""
+    """An archive that could not be downloaded completely, or is not the expected one."""
 
 
 class NetworkError(KCError):
-    """An unknown network or node, or weights that do not fit."""
+    """An unknown network or layer, or weights that do not fit."""
 
 
 class StoreError(KCError):
@@ -135,21 +135,21 @@ class Ending(NamedTuple):
     """How a command or a script ends."""
 
     told: str
-    """What the user reads; empty: nothing."""
+    """Message for the user; may be empty."""
     code: int
-    """2: the user can mend it; 3: a fault of kc; 130: interrupted; 141: nobody reads on."""
+    """2: the user can fix it; 3: a fault of kc; 130: interrupted; 141: the output was closed."""
 
 
 def ending(error: BaseException, log: Path | None = None) -> Ending:
     """Return the message and exit code of an error that nothing else caught.
 
-    Of a fault of ours it is one line, with the place in kc and that of the whole trace: ``log``,
-    which has it already, or a new file among the system's temporary ones.
+    For a fault of kc the message is one line, with the place in kc and the file of the trace:
+    ``log``, which has it already, or a new temporary file.
     """
     if isinstance(error, KCError):
         return Ending(f"{type(error).__name__}: {_told(str(error))}", 2)
     if isinstance(error, KeyboardInterrupt):
-        return Ending("interrupted; the same command again goes on from what is whole", 130)
+        return Ending("interrupted; the same command again continues from what is complete", 130)
     if isinstance(error, BrokenPipeError) and _is_unread():
         return Ending("", 141)
     what = _told(" ".join("".join(traceback.format_exception_only(error)).split()))[:LONGEST_LINE]
@@ -171,7 +171,7 @@ def ending(error: BaseException, log: Path | None = None) -> Ending:
 
 
 def _is_memory(error: BaseException) -> bool:
-    """Return whether memory ran out; torch has names of its own for it, and is not imported."""
+    """Return whether memory ran out; errors of torch are recognised without importing it."""
     return (
         isinstance(error, MemoryError)
         or type(error).__name__ == "OutOfMemoryError"
@@ -181,11 +181,7 @@ def _is_memory(error: BaseException) -> bool:
 
 
 def _is_unread() -> bool:
-    """Return whether nobody reads what is printed any more (``kc ... | head``)."""
-    if sys.platform == "win32":
-        return True
-    import select
-
+    """Return whether standard output or error was closed by its reader (``kc ... | head``)."""
     watch = select.poll()
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):  # closed, or no file
@@ -205,7 +201,7 @@ def _place(error: BaseException) -> str:
 
 
 def _kept(trace: str) -> Path | None:
-    """Write a trace to a new file; return its path, None where that cannot be."""
+    """Write a trace to a new file; return its path, or None if that fails."""
     about = f"python {platform.python_version()}, {platform.platform()}\n{_told(repr(sys.argv))}\n"
     try:
         number, path = tempfile.mkstemp(prefix="kc-fault-", suffix=".txt")

@@ -1,4 +1,4 @@
-"""How networks, layers and features are spelled, in settings, stores and tables alike."""
+"""Names of networks, layers and features, as in settings, stores and tables."""
 
 import hashlib
 from collections.abc import Mapping
@@ -20,10 +20,10 @@ Architecture = Literal[
 ]
 
 STORAGE_ROOT = "KC_STORAGE_ROOT"
-"""Variable in which the workflow tells its jobs the ``storage.root`` of its settings."""
+"""Variable by which the workflow passes ``storage.root`` to its jobs."""
 
 BESIDE = ("ladder", "repeats")
-"""Folders of what is measured beside some fits, in a results folder."""
+"""Folders, in a results folder, of measurements that accompany some fits."""
 
 _VGG_FC = {"fc1": "classifier.0", "fc2": "classifier.3", "fc3": "classifier.6"}
 _ALEXNET_FC = {"fc1": "classifier.1", "fc2": "classifier.4", "fc3": "classifier.6"}
@@ -48,18 +48,18 @@ LAYER_NODES: Mapping[str, Mapping[str, str]] = MappingProxyType(
 
 
 def node_of(architecture: str, layer: str) -> str:
-    """Return the graph node of a named layer; a node name is given back as it is."""
+    """Return the graph node of a named layer; a node name is returned unchanged."""
     return LAYER_NODES.get(architecture, {}).get(layer, layer)
 
 
 Heads = Literal["class", "superclass", "both"]
-"""What a network tells apart; both: a head for each."""
+"""What a network classifies; both: one head for each."""
 Subset = Literal["train", "test"]
 SUBSETS: tuple[Subset, Subset] = ("train", "test")
 
 
 Shape = tuple[int, ...]
-"""Of one image's feature."""
+"""Shape of one image's feature."""
 FEATURE_DIMS: Mapping[int, tuple[str, ...]] = MappingProxyType(
     {1: ("unit",), 2: ("token", "unit"), 3: ("channel", "y", "x")}
 )
@@ -85,6 +85,6 @@ def spell_bytes(size: int | float) -> str:
 
 
 def folder_id(folder: Path) -> str:
-    """Name a folder among all others: its name, eight hex digits of its absolute path's hash."""
+    """Return a unique name of a folder: its name and eight digits of its path's hash."""
     whole = folder.resolve()
     return f"{whole.name}-{hashlib.sha256(str(whole).encode()).hexdigest()[:8]}"

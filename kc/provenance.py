@@ -1,20 +1,19 @@
-"""Keys and hashes: how kc knows that a product was made from these inputs by this code.
+"""Compute keys and code hashes, by which kc knows what a product was made from.
 
 A *code hash* covers a module and every ``kc`` module it imports, directly or not, so editing one
-module reruns only what depends on it. A name that a package only hands on counts the module that
-defines it, not all the package offers: ``__init__`` files hold a docstring, imports of names and
-``__all__`` and nothing else, and one that holds more counts whole. What is imported by a name that
-is made up while running (a data set's reader, a study) is no import to see: whoever asks for the
-hash names it (``kc.plans.layouts.code_of_dataset``).
+module reruns only what depends on it. A name that a package only re-exports counts the module that
+defines it, not the whole package: ``__init__`` files hold only a docstring, imports of names and
+``__all__``; one that holds more counts completely. An import by a computed name (a data set's
+reader, a study) cannot be found in the code: the caller of the hash names such modules
+(``kc.plans.layouts.code_of_dataset``).
 
-Left out is what changes no number of a product:
+The hash leaves out what changes no number of a product:
 
-- comments, docstrings and the words of an error where it is raised: the hash is taken over the
-  syntax tree without them, so better words do not cost a night of training;
-- ``kc.settings`` and ``kc.plans``: what a user set and what a job is to make is in every key by
-  value;
+- comments, docstrings and the texts of raised errors: the hash is taken over the syntax tree
+  without them, so that better texts do not cost a night of training;
+- ``kc.settings`` and ``kc.plans``: every key contains the settings and the job's plan by value;
 - ``kc.errors`` and ``kc.cli``: messages and commands;
-- this module: where it hashes otherwise, every hash is another.
+- this module: if its way of hashing changes, every hash changes.
 """
 
 import ast
@@ -33,7 +32,7 @@ from kc.errors import without_secrets
 
 PACKAGE_ROOT = Path(__file__).parent
 NOT_COUNTED = ("kc.settings", "kc.plans", "kc.cli", "kc.errors", "kc.provenance")
-"""Packages and modules without numerics; why each of them may be left out stands above."""
+"""Packages and modules without numerics; the reasons are given above."""
 
 
 def code_hash(*entries: str) -> str:
@@ -48,7 +47,7 @@ def code_hash(*entries: str) -> str:
 
 
 def product_key(settings: object, inputs: Mapping[str, str], *entries: str) -> str:
-    """Name what a product is made from: settings by value, inputs by digest, code by hash.
+    """Hash what a product is made from: settings by value, inputs by digest, code by hash.
 
     Two runs with equal keys make equal products (up to the machine); a store or a set of
     weights found under another key is never continued.
@@ -64,7 +63,7 @@ def product_key(settings: object, inputs: Mapping[str, str], *entries: str) -> s
 def plain(value: object) -> Any:
     """Turn settings (models, paths, tuples) into what JSON can hold, without secrets.
 
-    What is secret in an address is in no product, and changing it makes no other key.
+    The secrets of an address are thus in no product, and do not change a key.
     """
     if isinstance(value, BaseModel):
         return plain(value.model_dump(mode="json"))
@@ -103,9 +102,9 @@ def _closure(module: str) -> frozenset[str]:
 
 
 def counts(module: str) -> bool:
-    """Whether a module can change a number, and so is part of the hashes of what imports it.
+    """Return whether a module can change a number, and so is part of code hashes.
 
-    The root cannot: it only offers names, and none of kc's own modules asks it for one.
+    The root ``kc`` cannot: it only re-exports names that no module of kc imports from it.
     """
     left_out = any(module == left or module.startswith(f"{left}.") for left in NOT_COUNTED)
     return module != "kc" and not left_out
@@ -113,7 +112,7 @@ def counts(module: str) -> bool:
 
 @cache
 def _tree(module: str) -> ast.Module:
-    """Parse a module, without its docstrings and the words of the errors it raises."""
+    """Parse a module, without its docstrings and the texts of the errors it raises."""
     tree = ast.parse(_source_path(module).read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
@@ -144,7 +143,7 @@ def _exists(module: str) -> bool:
 
 @cache
 def _imports(module: str) -> frozenset[str]:
-    """Return the kc modules a module imports, wherever in its text."""
+    """Return the kc modules that a module imports, also inside functions."""
     found: set[str] = set()
     for node in ast.walk(_tree(module)):
         if isinstance(node, ast.Import):
@@ -156,22 +155,22 @@ def _imports(module: str) -> frozenset[str]:
 
 
 def _definer(module: str, name: str) -> str:
-    """Find the module behind ``from module import name``, through packages that hand it on."""
+    """Find the module that defines ``name`` in ``from module import name``."""
     if _exists(inner := f"{module}.{name}"):
         return inner
-    if not _exists(module) or not _is_package(module):
+    if not _exists(module) or _source_path(module).name != "__init__.py":
         return module
     origin = _handed_on(module).get(name)
-    # what cannot be found counts the whole package
+    # if it cannot be found, the whole package counts
     return module if origin is None else _definer(*origin)
 
 
 @cache
 def _handed_on(package: str) -> Mapping[str, tuple[str, str]]:
-    """Return the names a package imports from elsewhere: where from, and what they are there."""
+    """Return the names that a package imports, each with its module and name there."""
     return {
         alias.asname or alias.name: (node.module, alias.name)
-        for node in ast.walk(_tree(package))  # the root's stand under TYPE_CHECKING
+        for node in ast.walk(_tree(package))  # those of the root are under TYPE_CHECKING
         if isinstance(node, ast.ImportFrom) and node.module and node.level == 0
         for alias in node.names
     }
@@ -179,7 +178,7 @@ def _handed_on(package: str) -> Mapping[str, tuple[str, str]]:
 
 @cache
 def only_hands_on(package: str) -> bool:
-    """Whether a package's ``__init__`` is imports of names alone, with a list of them."""
+    """Return whether a package's ``__init__`` only imports names and lists them."""
     return all(
         isinstance(node, ast.ImportFrom)
         or (isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__")
@@ -191,10 +190,6 @@ def _parents(module: str) -> list[str]:
     parts = module.split(".")
     found = [".".join(parts[:depth]) for depth in range(1, len(parts))]
     return [name for name in found if _exists(name)]
-
-
-def _is_package(module: str) -> bool:
-    return _source_path(module).name == "__init__.py"
 
 
 @cache

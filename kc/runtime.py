@@ -1,6 +1,6 @@
-"""Device, threads, memory and seeds: what could change a number or its speed outside the settings.
+"""Device, threads, memory and seeds: what affects numbers or speed besides the settings.
 
-Imports torch only where a function needs it: jobs that read cards alone have none.
+Only functions that need torch import it: jobs that only read cards run without it.
 """
 
 import ctypes
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import torch
 
 KEPT = 1 << 28
-"""Bytes: blocks below it come from memory kept, and no more than twice as much is kept unused."""
+"""Bytes: smaller blocks are taken from kept memory; at most twice as much is kept unused."""
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 
@@ -23,8 +23,8 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 def pick_device(name: str) -> "torch.device":
     """Turn the setting ``device`` into a device.
 
-    ``auto`` takes a GPU where there is one. A GPU that was asked for and is missing is an
-    error, never a quiet CPU run.
+    ``auto`` takes a GPU if there is one. If a GPU was asked for and is missing, an error is
+    raised; kc never falls back to the CPU silently.
     """
     import torch
 
@@ -57,7 +57,7 @@ def use_threads(threads: int = 1) -> None:
 
 
 def derive_seed(*parts: object) -> int:
-    """Return a seed that depends on every part and nothing else, the same on every machine.
+    """Return a seed that depends only on the parts, and is the same on every machine.
 
     >>> derive_seed("vgg16_bn", 0) != derive_seed("vgg16_bn", 1)
     True
@@ -67,10 +67,10 @@ def derive_seed(*parts: object) -> int:
 
 
 def keep_freed_memory() -> None:
-    """Keep glibc from giving every freed tensor back to the system, and from asking for it anew.
+    """Make glibc keep freed tensors instead of returning them to the system.
 
-    The system clears each page it gives: without this, a third of the time of small convolutions
-    went into that. Values do not change. Where there is no glibc (macOS, musl), nor does speed.
+    The system clears each page it hands out, which took a third of the time of small
+    convolutions. Values do not change. Without glibc (macOS, musl) this does nothing.
     """
     set_option = getattr(ctypes.CDLL(None), "mallopt", None)
     if set_option is not None:
@@ -79,11 +79,11 @@ def keep_freed_memory() -> None:
 
 
 def keep_from_broken_kernels(cpu: Path = Path("/proc/cpuinfo")) -> None:
-    """Keep oneDNN from its kernels for AVX2, where the processor has no AVX-512.
+    """Disable the AVX2 kernels of oneDNN on processors without AVX-512.
 
     With torch 2.15 they write past their memory when narrow networks are trained (seen on an AMD
-    EPYC: crashes, and other weights from the same seed); those for AVX were as fast there. The
-    user's own ``ONEDNN_MAX_CPU_ISA`` stands.
+    EPYC: crashes, and other weights from the same seed); the AVX kernels were as fast there. If
+    the user set ``ONEDNN_MAX_CPU_ISA``, it is kept.
     """
     if cpu.is_file() and "avx512" not in cpu.read_text():
         os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX")

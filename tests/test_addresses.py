@@ -1,4 +1,4 @@
-"""No password and no token of an address is shown or kept, wherever it goes."""
+"""No password or token of an address is shown or stored anywhere."""
 
 import pickle
 
@@ -40,28 +40,28 @@ def test_users_passwords_and_queries_are_hidden(given, told):
 
 
 @pytest.mark.parametrize("text", KEPT)
-def test_what_is_no_secret_stays(text):
+def test_addresses_without_secrets_are_unchanged(text):
     assert without_secrets(text) == text
 
 
-def test_every_error_and_what_is_chained_to_it_is_without():
+def test_errors_and_their_chained_errors_show_no_secret():
     error = DownloadError("https://me:hunter2@host/a: no answer", 5)
     assert error.args == ("https://***@host/a: no answer", 5)
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
 
 
-def test_settings_become_provenance_without_and_are_settings_again():
+def test_provenance_of_settings_has_no_secret_and_is_valid_as_settings():
     about = {"archive": "/a.tgz", "url": "https://me:hunter2@host/a.tgz?sig=hunter2"}
     settings = load_settings({"datasets": {"birds": about}})
     told = plain(settings)
     assert told["datasets"]["birds"]["url"] == "https://***@host/a.tgz?***"
     assert "hunter2" not in str(plain({"a": [settings, ("https://u:hunter2@h/x",)]}))
     assert plain(load_settings(told)) == told
-    # the download still has it
+    # the download still uses it
     assert settings.downloads()[0][0] == about["url"]
 
 
-def test_another_password_is_no_other_product():
+def test_another_password_does_not_change_the_key():
     keys = {
         product_key({"dataset": Dataset(archive="/a", url=url)}, {}, "kc.images.rows")
         for url in ("https://me:one@host/a", "https://me:two@host/a", "https://host/b")
@@ -88,7 +88,7 @@ def test_a_refused_setting_shows_no_password(raw):
     assert "hunter2" not in str(caught.value)
 
 
-def test_files_below_an_address_come_before_its_query():
+def test_a_file_below_an_address_is_added_before_its_query():
     about = {
         "layout": "dogs",
         "archive": "/d",
@@ -99,7 +99,7 @@ def test_files_below_an_address_come_before_its_query():
     assert settings.downloads()[0][0] == "https://h/x/a.tar?sig=1"
 
 
-def test_bytes_of_a_name_that_are_no_utf8_are_escaped():
+def test_bytes_of_a_name_that_are_not_utf8_are_escaped():
     told = str(SettingsError("/data/caf\udce9/é.png: no picture"))
     assert told == "/data/caf\\udce9/é.png: no picture"
     assert told.encode()

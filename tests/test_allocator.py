@@ -1,4 +1,4 @@
-"""Freed memory stays with the process; counted in pages, not in time."""
+"""The process keeps freed memory; measured in page faults, not in time."""
 
 import subprocess
 import sys
@@ -34,10 +34,10 @@ def faults(how: str, size: int) -> int:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's allocator")
-def test_a_freed_block_serves_again() -> None:
+def test_a_freed_block_is_used_again() -> None:
     size = 40 << 20  # 10,240 pages; 20 tensors of it
     left_alone = faults("left alone", size)
-    # the counter-example: left alone, each tensor takes its pages anew
+    # the counter-example: without it each tensor gets new pages
     assert left_alone > 150_000
-    # one tensor may still take its pages, where its aligned block fits no hole
+    # one tensor may still get new pages, if its aligned block fits no hole
     assert faults("kept", size) <= left_alone / 10

@@ -172,7 +172,7 @@ def found(name: str) -> bool:
 
 @cache
 def bound(file: Path) -> set[str]:
-    """Collect the names that a module binds."""
+    """Return the names that a module binds."""
     nodes = [*ast.parse(file.read_text()).body]
     names = set()
     for node in nodes:

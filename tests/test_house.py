@@ -1,4 +1,4 @@
-"""The order of the house: a package imports only what stands to its left, and no module itself."""
+"""The order of packages: each imports only earlier ones, and no import is circular."""
 
 import ast
 import graphlib
@@ -15,9 +15,9 @@ ORDER = (
     ("consistency",), ("similarity",), ("concepts",), ("report",), ("studies", "comparison"),
     ("estimates",), ("steps",), ("cli",),
 )  # fmt: skip
-"""What stands to the left of what; those in one bracket may import each other."""
+"""Order of the packages; those in one tuple may import each other."""
 LIGHT = ("errors", "names", "provenance", "files", "settings", "plans")
-"""Read by the Snakefile, which needs neither torch nor zarr."""
+"""Packages for the Snakefile, which needs neither torch nor zarr."""
 HEAVY = {"torch", "torchvision", "zarr", "matplotlib", "pandas"}
 
 
@@ -42,12 +42,12 @@ def part_of(module):
 PLACE = {part: place for place, parts in enumerate(ORDER) for part in parts}
 
 
-def test_every_part_of_the_house_has_its_place():
+def test_every_package_has_its_place_in_the_order():
     assert {part_of(name) for name, _ in modules()} - {""} == set(PLACE)
 
 
 @pytest.mark.parametrize("part", PLACE)
-def test_a_part_imports_only_what_stands_to_its_left(part):
+def test_a_package_imports_only_earlier_ones(part):
     wrong = [
         f"{name} imports {found}"
         for name, path in modules()
@@ -58,7 +58,7 @@ def test_a_part_imports_only_what_stands_to_its_left(part):
     assert not wrong
 
 
-def test_no_module_is_behind_itself():
+def test_no_module_imports_itself_indirectly():
     graph = {name: {provenance._definer(*pair) for pair in pairs(path)} for name, path in modules()}
     graph = {name: {found for found in some if found in graph} for name, some in graph.items()}
     list(graphlib.TopologicalSorter(graph).static_order())
@@ -70,7 +70,7 @@ def pairs(path):
             yield from ((node.module, alias.name) for alias in node.names)
 
 
-def test_only_stores_import_zarr_and_what_the_snakefile_reads_is_light():
+def test_only_stores_import_zarr_and_the_snakefile_needs_no_torch():
     for name, path in modules():
         heavy = {found.split(".")[0] for found in imported(path)} & HEAVY
         assert "zarr" not in heavy or part_of(name) == "store", name

@@ -3,7 +3,7 @@ import os
 from kc.runtime import keep_from_broken_kernels
 
 
-def test_kernels_for_avx2_are_kept_off_where_there_is_no_avx512(tmp_path, monkeypatch):
+def test_avx2_kernels_are_disabled_without_avx512(tmp_path, monkeypatch):
     cpu = tmp_path / "cpuinfo"
     for flags, given, expected in (
         ("avx avx2", None, "AVX"),

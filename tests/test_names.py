@@ -1,4 +1,4 @@
-"""One name is one thing: no public name is defined in two modules, no stem in three packages."""
+"""No public name is defined in two modules, and no file stem is in three packages."""
 
 import ast
 from collections import defaultdict
@@ -8,15 +8,15 @@ import kc
 
 ROOT = Path(kc.__file__).parent
 SAME_NAME = {"write": "kc.studies"}
-"""By the package in whose modules a name does the same job: each study writes its files."""
+"""Names that do the same job in all modules of a package, as ``write`` of each study."""
 SAME_STEM = {
     "notes": "sentences under a table",
     "numbers": "what a study measures",
     "table": "a study's files",
 }
-"""Files that do the same job in each package."""
+"""File stems that do the same job in each package."""
 NAMED_AFTER = ("kc.steps", "kc.plans.records")
-"""Packages whose files are called as what they serve: a stage, a study."""
+"""Packages whose files are named after a stage or a study."""
 
 
 def modules():
@@ -26,7 +26,7 @@ def modules():
 
 
 def defined(path):
-    """Give the public classes, functions and types of a module; constants are its own affair."""
+    """Return the public classes, functions and types of a module, without constants."""
     for node in ast.parse(path.read_text()).body:
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             names = [node.name]
@@ -53,7 +53,7 @@ def test_no_public_name_is_defined_in_two_modules():
     assert doubled(places) == {}
 
 
-def test_no_stem_of_a_file_stands_in_three_packages():
+def test_no_file_stem_is_in_three_packages():
     places = defaultdict(list)
     for module, _ in modules():
         package, _, stem = module.rpartition(".")
@@ -62,12 +62,12 @@ def test_no_stem_of_a_file_stands_in_three_packages():
     assert {stem: found for stem, found in places.items() if len(found) > 2} == {}
 
 
-def test_what_does_the_same_job_is_still_there():
+def test_the_exceptions_are_still_needed():
     stems = [module.rpartition(".")[2] for module, _ in modules()]
     assert all(stems.count(stem) > 1 for stem in SAME_STEM)
 
 
-def test_a_name_defined_twice_is_seen(tmp_path):
+def test_a_name_defined_twice_is_detected(tmp_path):
     file = tmp_path / "one.py"
     file.write_text(
         "Rows = int\nLIMIT = 1\n_a = 2\ndef fit(): ...\nclass Layer: ...\ntype T = int\n"

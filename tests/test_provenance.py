@@ -6,7 +6,7 @@ from kc.provenance import code_hash, product_key
 
 @pytest.fixture
 def package(tmp_path, monkeypatch):
-    """A package of our own in place of kc: a imports b, c stands alone."""
+    """Replace kc by a small package: a imports b; c imports nothing."""
     (tmp_path / "__init__.py").write_text("")
     (tmp_path / "a.py").write_text("from kc import b\n\ndef f():\n    return b.X\n")
     (tmp_path / "b.py").write_text("X = 1\n")
@@ -22,7 +22,7 @@ def package(tmp_path, monkeypatch):
     forget()
 
 
-def test_an_edit_changes_the_hash_of_what_imports_it_and_of_nothing_else(package):
+def test_an_edit_changes_the_hash_of_importing_modules_only(package):
     root, forget = package
     a, c = code_hash("kc.a"), code_hash("kc.c")
     (root / "b.py").write_text("X = 2\n")
@@ -31,7 +31,7 @@ def test_an_edit_changes_the_hash_of_what_imports_it_and_of_nothing_else(package
     assert code_hash("kc.c") == c
 
 
-def test_comments_and_docstrings_change_nothing(package):
+def test_comments_and_docstrings_do_not_change_the_hash(package):
     root, forget = package
     a = code_hash("kc.a")
     (root / "b.py").write_text('"""Now documented."""\n\n# and why\nX = 1\n')
@@ -58,7 +58,7 @@ def f(x):
         ("a text", "another text", True),
     ],
 )
-def test_the_words_of_an_error_that_is_raised_count_for_nothing(package, old, new, counts):
+def test_the_text_of_a_raised_error_does_not_change_the_hash(package, old, new, counts):
     root, forget = package
     (root / "a.py").write_text(RAISING)
     forget()
@@ -86,12 +86,12 @@ PACKAGE = {
         ("from kc.far import h", {"pkg/two.py"}),
         ("from kc.pkg import three", {"pkg/three.py"}),
         ("from kc.pkg.one import f", {"pkg/one.py"}),
-        # what cannot be found counts the whole package
+        # a name that cannot be found counts the whole package
         ("from kc.pkg import unknown", {"pkg/__init__.py", "pkg/one.py", "pkg/two.py"}),
         ("import kc.pkg", {"pkg/__init__.py", "pkg/one.py", "pkg/two.py"}),
     ],
 )
-def test_a_name_a_package_hands_on_counts_the_module_that_defines_it(package, line, counted):
+def test_a_reexported_name_counts_the_module_that_defines_it(package, line, counted):
     root, forget = package
     for name, text in PACKAGE.items():
         (root / name).parent.mkdir(exist_ok=True)
@@ -105,18 +105,18 @@ def test_a_name_a_package_hands_on_counts_the_module_that_defines_it(package, li
         if code_hash("kc.a") != before:
             changed.add(name)
         (root / name).write_text(text)
-    # a package that holds more than names handed on runs where any of its modules is imported
+    # a package with other code runs whenever one of its modules is imported
     assert changed - {"pkg/__init__.py", "far/__init__.py"} == counted - {"pkg/__init__.py"}
     assert "pkg/__init__.py" in changed
 
 
-def test_every_package_of_kc_only_hands_on():
+def test_every_package_of_kc_only_reexports():
     root = provenance.PACKAGE_ROOT
     packages = [path.parent.relative_to(root) for path in root.rglob("__init__.py")]
     names = [".".join(("kc", *path.parts)) for path in packages if path.parts]
     assert len(names) > 5
     assert [name for name in names if not provenance.only_hands_on(name)] == []
-    # a star hides who defines a name
+    # a star import hides which module defines a name
     stars = [path for path in root.rglob("*.py") if "import *" in path.read_text()]
     assert stars == []
 
@@ -131,14 +131,14 @@ def test_every_package_of_kc_only_hands_on():
         ("def __getattr__(name): ...\n", False),
     ],
 )
-def test_what_holds_more_than_names_handed_on_is_seen(package, text, hands_on):
+def test_a_package_that_does_more_than_reexport_is_detected(package, text, hands_on):
     root, forget = package
     (root / "__init__.py").write_text(text)
     forget()
     assert provenance.only_hands_on("kc") == hands_on
 
 
-def test_a_key_follows_settings_and_inputs():
+def test_a_key_depends_on_settings_and_inputs():
     key = product_key({"a": 1}, {"images": "x"}, "kc.runtime")
     assert key == product_key({"a": 1}, {"images": "x"}, "kc.runtime")
     assert key != product_key({"a": 2}, {"images": "x"}, "kc.runtime")

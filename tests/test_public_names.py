@@ -1,4 +1,4 @@
-"""``import kc`` offers the public names, and loads nothing heavy before one is asked for."""
+"""``import kc`` has the public names, and loads nothing heavy before one is used."""
 
 import ast
 import subprocess
@@ -13,7 +13,7 @@ from kc import provenance
 
 
 def python(code):
-    """Run code in a process of its own; give what it printed."""
+    """Run code in a new process; return its output."""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
@@ -42,13 +42,13 @@ def test_a_name_is_the_same_before_and_after_its_package_is_imported(code):
 
 
 @pytest.mark.parametrize("name", kc.__all__)
-def test_each_name_is_what_its_package_has(name):
+def test_each_name_is_that_of_its_package(name):
     (package,) = [package for package, names in kc._FROM.items() if name in names]
     assert getattr(kc, name) is getattr(import_module(package), name)
     assert name in dir(kc)
 
 
-def test_types_names_and_packages_are_the_same_list():
+def test_type_imports_public_names_and_packages_list_the_same_names():
     (typed,) = [
         node for node in ast.parse(Path(kc.__file__).read_text()).body if isinstance(node, ast.If)
     ]
@@ -57,18 +57,18 @@ def test_types_names_and_packages_are_the_same_list():
     assert sorted(kc.__all__) == sorted(name for names in told.values() for name in names)
 
 
-def test_a_name_that_is_not_there_is_an_error():
+def test_an_unknown_name_is_an_error():
     with pytest.raises(AttributeError, match="module 'kc' has no attribute 'comparee'"):
         _ = kc.comparee
 
 
-def test_the_public_names_are_in_no_products_hash():
+def test_the_public_names_are_in_no_code_hash():
     assert not {"kc", "kc.comparison.compare"} & provenance._closure("kc.consistency.fit")
     assert provenance._definer("kc", "fit") == "kc.consistency.fit"
 
 
-def test_no_module_of_kc_asks_the_root_for_a_name():
-    # it would be in no hash
+def test_no_module_of_kc_imports_a_name_from_the_root():
+    # such a name would be in no code hash
     root = Path(kc.__file__).parent
     for path in [*root.rglob("*.py"), *(root.parent / "workflow" / "scripts").rglob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text())):

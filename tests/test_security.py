@@ -1,4 +1,4 @@
-"""What others wrote is data: nothing in the project runs it, no file of ours could hold code."""
+"""Files of others are data: kc never runs their content, and its own files hold no code."""
 
 import ast
 import io
@@ -36,7 +36,7 @@ STARTED = {"os.system", "os.popen", "subprocess.getoutput", "subprocess.getstatu
 
 
 def spelled(node):
-    """Spell the name a call is made by: ``torch.load``."""
+    """Return the dotted name of a call, such as ``torch.load``."""
     if isinstance(node, ast.Attribute):
         return f"{spelled(node.value)}.{node.attr}"
     return node.id if isinstance(node, ast.Name) else ""
@@ -50,7 +50,7 @@ def is_true(call, name, value=True):
 
 
 def fault_of(node):
-    """Say what is unsafe about a piece of the syntax; empty: nothing."""
+    """Return what is unsafe about a syntax node; empty if nothing."""
     names = []
     if isinstance(node, ast.Import):
         names = [alias.name for alias in node.names]
@@ -81,7 +81,7 @@ def fault_of(node):
 
 
 def parsed(path):
-    """Parse a file; of Snakemake's own blocks the lines that are Python, each by itself."""
+    """Parse a file; of the blocks of Snakemake, parse each Python line separately."""
     text = path.read_text()
     if path.suffix == ".py":
         return [ast.parse(text)]
@@ -95,7 +95,7 @@ def parsed(path):
 
 
 CRASHES = {"kc/datasets/mat_child.py": ["loadmat, which a damaged file crashes"]}
-"""A process of its own."""
+"""Code that starts a separate process."""
 
 
 def faults(trees):
@@ -103,11 +103,11 @@ def faults(trees):
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_nothing_of_ours_can_run_what_a_file_holds(path):
+def test_no_code_of_kc_can_run_the_content_of_a_file(path):
     assert faults(parsed(path)) == CRASHES.get(str(path.relative_to(ROOT)), [])
 
 
-def test_there_is_something_to_look_at():
+def test_there_are_files_to_check():
     assert len(SOURCES) > 150
     assert sum(len(parsed(path)) for path in SOURCES if path.suffix != ".py") > 100
 
@@ -122,7 +122,7 @@ def test_there_is_something_to_look_at():
         *("Image.open(file)", "PIL.Image.open(file, 'r')", "scipy.io.loadmat(file)"),
     ],
 )
-def test_the_look_finds_what_it_looks_for(line):
+def test_unsafe_code_is_detected(line):
     assert faults([ast.parse(line)])
 
 
@@ -133,11 +133,11 @@ def test_the_look_finds_what_it_looks_for(line):
         *("np.load(file, allow_pickle=False)", "model.eval()", "re.compile(text)"),
     ],
 )
-def test_the_look_lets_through_what_is_safe(line):
+def test_safe_code_is_accepted(line):
     assert not faults([ast.parse(line)])
 
 
-def test_rules_run_scripts_of_ours_and_no_shell():
+def test_rules_run_only_scripts_of_kc_and_no_shell():
     rules = [path for path in SOURCES if path.suffix != ".py"]
     assert len(rules) > 5
     for path in rules:
@@ -157,14 +157,14 @@ class Harmful:
 
 @pytest.fixture
 def mark(tmp_path):
-    """The file that is there if anything was run; unpickling does leave it."""
+    """Return the file that exists if code was run, as unpickling would."""
     pickle.loads(pickle.dumps(Harmful(tmp_path / "works")))
     assert (tmp_path / "works").exists()
     return tmp_path / "ran"
 
 
 def payloads(folder, mark):
-    """Write harmful files as people name weights."""
+    """Write harmful files with the usual names of weights."""
     raw = folder / "raw.pth"
     raw.write_bytes(pickle.dumps({"state_dict": Harmful(mark)}))
     saved, old = folder / "saved.pt", folder / "old.th"
@@ -246,7 +246,7 @@ def test_only_the_reader_of_named_networks_imports_from_files():
     assert found == {"kc/comparison/networks.py"}
 
 
-def test_modules_are_imported_by_names_of_ours():
+def test_modules_are_imported_only_by_names_of_kc():
     named = [
         (path.name, ast.unparse(node.args[0]))
         for path in SOURCES
@@ -254,12 +254,12 @@ def test_modules_are_imported_by_names_of_ours():
         for node in ast.walk(tree)
         if isinstance(node, ast.Call) and spelled(node.func).endswith("import_module")
     ]
-    # a study's module and its record, by its name; the public names of kc
+    # modules and records of studies by name; the public names of kc
     of_study = {("study.py", "f'kc.studies.{name}'")}
     of_study.add(("registry.py", "f'{records.__name__}.{module.name}'"))
     public = ("__init__.py", "package")
     optional = {("networks.py", "'timm'"), ("hdf5.py", "'h5py'")}
-    # a data set's reader and drawing code, from the table of kc.plans.layouts
+    # readers and drawing code of data sets, from the table of kc.plans.layouts
     of_layout = {("build.py", "LAYOUTS[layout].reader"), ("build.py", "GENERATED")}
     of_layout.add(("generated.py", "drawn[layout]"))
     assert set(named) == {*optional, *of_layout, *of_study, public}

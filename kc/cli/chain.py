@@ -1,4 +1,4 @@
-"""The chain from a table back to the images, each link compared with what lies on disk now."""
+"""Follow a table back to the images, and compare each product with what is on disk now."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -8,9 +8,11 @@ from typing import Any
 from kc.cli.link import Link
 from kc.cli.walk import Walk
 from kc.errors import StoreError
+from kc.files.sources import FOLDER, spell
 from kc.plans.commands import fix_at, remake
 from kc.provenance import code_hash
-from kc.store.files import file_digest, read_json
+from kc.store import Store
+from kc.store.files import read_json
 
 _OF_STUDY = frozenset({"study", "settings", "code", "networks", "files"})
 _OF_COMPARISON = frozenset({"images", "fits", "device", *(_OF_STUDY - {"study"})})
@@ -29,7 +31,7 @@ def chain(table: Path, quick: bool = False) -> Link:
     Raises
     ------
     StoreError
-        The table is not there, or was not written by kc.
+        The table is missing, or was not written by kc.
     """
     origin = read_origin(table)
     walk = _OfStudy if is_of_study(origin) else _OfComparison
@@ -37,12 +39,12 @@ def chain(table: Path, quick: bool = False) -> Link:
 
 
 def is_of_study(origin: Mapping[str, Any]) -> bool:
-    """Return whether a table is the workflow's, not one of ``kc compare``."""
+    """Return whether a table was made by the workflow, not by ``kc compare``."""
     return "study" in origin
 
 
 def read_origin(table: Path) -> dict[str, Any]:
-    """Read what a table says it was made from.
+    """Read the record of what a table was made from.
 
     Raises
     ------
@@ -52,23 +54,23 @@ def read_origin(table: Path) -> dict[str, Any]:
     file = table.with_suffix(".json")
     if not file.is_file():
         raise StoreError(
-            f"{file}: no such file; it holds what a table was made from. Fix: name a table of "
-            "kc's, e.g. results/tables/table1.csv, or have it made: "
+            f"{file}: no such file; it records what a table was made from. Fix: name a table of "
+            "kc, e.g. results/tables/table1.csv, or make it: "
             f"{fix_at(table, remake(table))}"
         )
     origin = read_json(file)
     told = set(origin) if isinstance(origin, dict) else set()
     if not (told >= _OF_STUDY or told >= _OF_COMPARISON):
         raise StoreError(
-            f"{file}: says nothing of {', '.join(sorted(_OF_STUDY - told))}, so it is no table of "
-            "kc's, or was written by an older one. Fix: have it made again: "
+            f"{file}: has no {', '.join(sorted(_OF_STUDY - told))}, so it is not a table of "
+            "kc, or was written by an older version. Fix: make it again: "
             f"{fix_at(table, remake(table))}"
         )
     return dict(origin)
 
 
 class _OfStudy(Walk):
-    """Behind a table of the workflow."""
+    """The chain of a table of the workflow."""
 
     def table(self, table: Path) -> Link:
         origin = self.origin
@@ -82,7 +84,7 @@ class _OfStudy(Walk):
         for name, digest in origin.get("stores", {}).get("components", {}).items():
             self.follow(found, self.components, name, digest)
         for name, digest in origin.get("maps", {}).items():
-            self.follow(found, self.maps, name, digest)
+            self.follow(found, partial(self.features, folder="concepts/maps"), name, digest)
         for name, about in origin["networks"].items():
             self.follow(found, self.network, name, about["digest"])
         return found
@@ -92,26 +94,19 @@ class _OfStudy(Walk):
         found, card = self.product("fits", path)
         if card is not None:
             for end in ("source", "target"):
-                self.follow(found, self.activations, card[end]["network"], card[end]["digest"])
+                self.follow(found, self.features, card[end]["network"], card[end]["digest"])
         return found
 
     def components(self, name: str) -> Link:
         found, store = self.store("components", self.results / "components" / f"{name}.json")
         fit_key = self.origin["fits"][name]["key"]
         if store is not None and store.attributes["fit_key"] != fit_key:
-            found.fault("stale", "of another fit than the one behind the table")
+            found.fault("stale", "made from another fit than the table")
         return found
 
-    def activations(self, name: str) -> Link:
-        found, store = self.store("activations", self.results / "activations" / f"{name}.json")
-        if store is not None:
-            about = store.attributes
-            self.follow(found, self.network, about["network"], about["weights"])
-        return found
-
-    def maps(self, name: str) -> Link:
-        path = self.results / "concepts" / "maps" / f"{name}.json"
-        found, store = self.store("maps", path)
+    def features(self, name: str, folder: str = "activations") -> Link:
+        path = self.results / folder / f"{name}.json"
+        found, store = self.store(path.parent.name, path)
         if store is not None:
             about = store.attributes
             self.follow(found, self.network, about["network"], about["weights"])
@@ -125,7 +120,9 @@ class _OfStudy(Walk):
             if "origin_digest" in card:
                 self.follow(found, self.network, card["origin"], card["origin_digest"])
             if "pretrained" in card:
-                found.links.append(_file(card["pretrained"]["file"], card["pretrained"]["digest"]))
+                file, digest = card["pretrained"]["file"], card["pretrained"]["digest"]
+                what = f"pretrained weights {file}"
+                found.links.append(self.source(what, [Path(file)], digest))
         return found
 
     def images(self, name: str) -> Link:
@@ -150,26 +147,22 @@ class _OfStudy(Walk):
         return link
 
     def _archive(self, name: str, digest: str) -> Link:
-        from kc.files.sources import FOLDER, digest_of
         from kc.settings.load import load_settings
 
         path = load_settings(self.origin["settings"]).archive_of(name)
         assert path is not None, "a store made from an archive"
-        link = Link("images", f"archive {path}", told=digest)
-        if not path.exists():
-            link.fault("missing", "it is not there now; results stay, they cannot be made again")
-        elif not self.quick and digest_of([path], self.results / FOLDER) != digest:
-            link.fault("changed", "it is not the archive the images were read from")
+        link = self.source(f"archive {path}", [path], digest, self.results / FOLDER)
+        if link.state == "changed":
             link.target = self.target(self.results / "images" / f"{name}.json")
         return link
 
     def target(self, path: Path) -> str:
-        """Format a product as the workflow does, whatever folder the results are seen in from."""
+        """Return the path of a product as the workflow names it."""
         return str(Path(self.origin["settings"]["results"]) / path.relative_to(self.results))
 
 
 class _OfComparison(Walk):
-    """Behind a table of ``kc compare``."""
+    """The chain of a table of ``kc compare``."""
 
     def table(self, table: Path) -> Link:
         origin = self.origin
@@ -196,24 +189,17 @@ class _OfComparison(Walk):
         return found
 
     def activations(self, letter: str) -> Link:
-        found, store = self.store("activations", self.results / "activations" / f"{letter}.json")
-        if store is not None:
-            found.links += self.sources(store)
-            if "images" in store.attributes:
-                self.follow(found, self.pictures, "pictures", store.attributes["images"])
+        found, store = self.brought("activations", self.results / "activations" / f"{letter}.json")
+        if store is not None and "images" in store.attributes:
+            self.follow(found, self.pictures, "pictures", store.attributes["images"])
         return found
 
     def pictures(self, name: str) -> Link:
-        found, store = self.store("images", self.results / f"{name}.json")
-        if store is not None:
-            found.links += self.sources(store)
-        return found
+        return self.brought("images", self.results / f"{name}.json")[0]
 
-
-def _file(path: str, digest: str) -> Link:
-    link = Link("images", f"pretrained weights {path}", told=digest[:8])
-    if not Path(path).is_file():
-        link.fault("missing", "not there now")
-    elif file_digest(Path(path)) != digest:
-        link.fault("changed", "not the file the network started from")
-    return link
+    def brought(self, stage: str, path: Path) -> tuple[Link, Store | None]:
+        found, store = self.store(stage, path)
+        if store is not None and (about := store.manifest.get("source")):
+            paths = [Path(file) for file in about["paths"]]
+            found.links.append(self.source(spell(paths), paths, about["digest"]))
+        return found, store

@@ -1,4 +1,4 @@
-"""``kc compare`` and ``kc layers``: your own networks, your own features."""
+"""``kc compare`` and ``kc layers``: compare your own networks or features."""
 
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from kc.settings.reconstruction import Consistency, Optimiser
 
 RANK = (
     "of each W of g, factorised C x RANK x C: a number, full (not factorised), or auto (full up to "
-    "512 channels, of wider maps what the images carry)"
+    "512 channels, for wider maps as many as the images support)"
 )
 FIT = ("order", "penalty", "centring", "gain")
 """Options that are fields of :class:`kc.settings.reconstruction.Consistency`."""
@@ -45,15 +45,15 @@ def layers_command(
 )
 def compare_command(
     *,
-    out: Annotated[Path, typer.Option(help="folder of all that is made; a killed run goes on")],
+    out: Annotated[Path, typer.Option(help="output folder; an interrupted run continues there")],
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
     rank: Annotated[str, typer.Option(help=RANK)] = "auto",
     **given: Any,
 ) -> None:
-    """Compare layers of two networks of your own: what does g not give of each?
+    """Compare layers of two of your own networks: what of each does the other not explain?
 
-    Reconstructs each layer from the other on training images and writes, for test images, which
-    share of its variance is missing: OUT/tables/compare.* and, for maps, OUT/figures/*. With
+    Reconstruct each layer from the other on training images and write, for test images, the
+    fraction of variance unexplained: OUT/tables/compare.* and, for maps, OUT/figures/*. With
     --labels, by class: OUT/tables/classes.*. With
     --layers (or several names in --layer-a, --layer-b): OUT/tables/matrix.*, OUT/figures/matrix.*.
     """

@@ -1,4 +1,4 @@
-"""``kc config``: the settings' schema, and whether some files of settings are valid."""
+"""``kc config``: print the schema of the settings, and check files of settings."""
 
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +16,6 @@ def config_schema() -> None:
 
 
 def config_check(files: Annotated[list[Path], typer.Argument(help="config.yaml, presets")]) -> None:
-    """Check settings, each file merged over those before it."""
+    """Check settings; each file is merged over those before it."""
     read_settings(files)
     echo("the settings are valid")

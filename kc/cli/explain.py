@@ -1,4 +1,4 @@
-"""``kc explain``: a table's chain back to the images, and what would mend it."""
+"""``kc explain``: follow a table back to the images, and say how to fix what changed."""
 
 import sys
 from collections.abc import Mapping
@@ -17,18 +17,18 @@ STYLES = {"ok": "green", "missing": "bold red", "changed": "bold red", "stale": 
 def explain_command(
     table: Annotated[
         Path,
-        typer.Argument(help="a table, e.g. results/tables/table1.csv; also of kc compare"),
+        typer.Argument(help="a table, also of kc compare, e.g. results/tables/table1.csv"),
     ],
     quick: Annotated[
-        bool, typer.Option("--quick", help="compare recorded digests; read no store again")
+        bool, typer.Option("--quick", help="compare recorded digests only; read no files again")
     ] = False,
     base: Base = Path("config.yaml"),
     network: OverNetwork = False,
 ) -> None:
-    """Show what a table was made from, back to the images, and whether that is what is there now.
+    """Show what a table was made from, back to the images, and whether these files still exist.
 
     missing: not there; changed: not the bytes that were written; stale: made from something that
-    has been made anew since. Exit with 1 if any link does not hold.
+    was made again since. Exit with 1 if any link does not hold.
     """
     from rich.console import Console
 
@@ -40,7 +40,7 @@ def explain_command(
     with over_network(network):
         found = chain(table, quick)
     origin = read_origin(table)
-    # what is piped is not wrapped
+    # piped output is not wrapped
     width = None if sys.stdout.isatty() else 1 << 12
     console = Console(highlight=False, markup=False, emoji=False, width=width)
     console.print(_tree(found))
@@ -50,7 +50,7 @@ def explain_command(
     if not faults:
         console.print("every link holds", style="green")
         return
-    console.print(f"links that do not hold: {len(faults)}. To mend, in this order:", style="bold")
+    console.print(f"links that do not hold: {len(faults)}. To fix, in this order:", style="bold")
     options = run_options(origin, table, base) if is_of_study(origin) else ()
     targets = {fault.target: None for fault in faults if fault.target} | {found.target: None}
     for target in filter(None, targets):
@@ -63,8 +63,8 @@ def explain_command(
         console.print(printable(f"  {fix_at(table)}"))
     if options is None:
         console.print(
-            "each with the --configfile and --config the table was made with: config.yaml alone, "
-            "and with each of workflow/presets, gives other settings than it records"
+            "each with the --configfile and --config the table was made with: neither config.yaml "
+            "alone nor a preset of workflow/presets gives the settings it records"
         )
     raise typer.Exit(1)
 

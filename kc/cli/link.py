@@ -1,4 +1,4 @@
-"""A link of the chain behind a table: one product, and whether it is what it was."""
+"""A link of the chain behind a table: one product, and whether it is unchanged."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -14,30 +14,30 @@ STAGES = (
 
 @dataclass
 class Link:
-    """One product of the chain, and what it is made from."""
+    """One product of the chain, and what it was made from."""
 
     stage: str
     name: str
     state: LinkState = "ok"
     digest: str = ""
-    """What it says of itself now."""
+    """Its digest now."""
     told: str = ""
-    """What it is, or what is wrong with it."""
+    """A description of the product or of its fault."""
     target: str = ""
-    """What the workflow is asked for to have it made again; empty where no run mends it."""
+    """File that the workflow makes to fix it; empty if no run fixes it."""
     links: list["Link"] = field(default_factory=list)
     shown_above: bool = False
-    """Whether the same product stands, with all it is made from, further up."""
+    """Whether the product is shown further up, with all it was made from."""
 
     def fault(self, state: LinkState, told: str) -> None:
-        """Note a fault; the first one named is the state, all are told."""
+        """Add a fault; the first one sets the state, all are described."""
         if self.state == "ok":
             self.state, self.told = state, told
         else:
             self.told += f"; {told}"
 
     def faults(self) -> list["Link"]:
-        """List the links that do not hold, from the images on, each product once."""
+        """List the links that do not hold, each product once, images first."""
         found = {} if self.state == "ok" else {(self.stage, self.name): self}
         for link in self.links:
             for each in link.faults():

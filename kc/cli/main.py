@@ -1,4 +1,4 @@
-"""The command ``kc``: look at stores, check them, plan a run. Everything else is Snakemake's."""
+"""The command ``kc``: compare networks, check stores, plan a run. Snakemake runs the studies."""
 
 from typing import Any
 
@@ -15,9 +15,9 @@ from kc.errors import ending, printable
 
 
 class Commands(TyperGroup):
-    """All commands; whatever goes wrong is one message without a traceback.
+    """All commands; any error is shown as one message without a traceback.
 
-    Exit code 2: the user can mend it. 3: a fault of kc's own. 130: interrupted.
+    Exit code 2: the user can fix it. 3: a fault of kc. 130: interrupted.
     """
 
     def invoke(self, ctx: Any) -> Any:
@@ -37,7 +37,7 @@ class Commands(TyperGroup):
 
 
 def _is_of_typer(error: BaseException) -> bool:
-    """Return whether typer ends on it by itself; what it is going to print is made safe."""
+    """Return whether typer handles the error; make the message it prints safe."""
     if type(error).__module__.partition(".")[0] not in ("click", "typer"):
         return False
     if isinstance(message := getattr(error, "message", None), str):

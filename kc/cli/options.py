@@ -1,4 +1,4 @@
-"""Options of commands: those of several commands, and those that settings declare already."""
+"""Options of several commands, and options that are made from fields of the settings."""
 
 from collections.abc import Callable, Mapping
 from inspect import Parameter, Signature, signature
@@ -15,18 +15,18 @@ from kc.settings.sections import Section, shown
 
 Base = Annotated[Path, typer.Option(help="the default settings")]
 OverNetwork = Annotated[
-    bool, typer.Option("--network", help="follow manifests to arrays that lie in a bucket")
+    bool, typer.Option("--network", help="read arrays in a bucket that a manifest names")
 ]
 StorePath = Annotated[Path, typer.Argument(help="the store (NAME.zarr) or its manifest")]
 
 
 def with_options[**P, R](*options: Parameter) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Add these options to a command, which takes them as ``**given``."""
+    """Add options to a command, which takes them as ``**given``."""
 
     def add(command: Callable[P, R]) -> Callable[P, R]:
         parameters = signature(command).parameters.values()
         own = [one for one in parameters if one.kind is not Parameter.VAR_KEYWORD]
-        # typer asks for no more than this
+        # all that typer reads
         command.__signature__ = Signature(  # type: ignore[attr-defined]
             sorted([*options, *own], key=lambda one: one.default is not one.empty)
         )
@@ -36,23 +36,21 @@ def with_options[**P, R](*options: Parameter) -> Callable[[Callable[P, R]], Call
 
 
 def options_of(section: type[Section], *names: str) -> list[Parameter]:
-    """Turn fields of settings into options: name, type, default and help are the field's.
+    """Turn fields of settings into options with their name, type, default and description.
 
-    What a value may not be is left to the settings (:func:`settings_of`), so that a command and a
-    file of settings are refused in the same words.
+    Values are checked by the settings (:func:`settings_of`), so that a command and a file of
+    settings give the same errors.
     """
     return [_option(name, section.model_fields[name]) for name in names]
 
 
 def settings_of[S: Section](section: type[S], given: Mapping[str, Any]) -> S:
-    """Turn options into settings.
-
-    A list is given with commas.
+    """Turn options into settings; commas separate the values of a list.
 
     Raises
     ------
     SettingsError
-        A value that cannot be so; its option is named.
+        A value is invalid; its option is named.
     """
     fields = section.model_fields
     read = {
@@ -63,10 +61,10 @@ def settings_of[S: Section](section: type[S], given: Mapping[str, Any]) -> S:
         return section.model_validate(read)
     except ValidationError as error:
         fault = error.errors()[0]
-        # beside names, a place has numbers in lists and the members of unions
+        # a location has numbers of list items and members of unions besides names
         names = [part for part in fault["loc"] if isinstance(part, str) and part.isidentifier()]
         where = f"--{names[-1].replace('_', '-')}: " if names else ""
-        told = fault["type"] == "value_error"  # says itself what it got
+        told = fault["type"] == "value_error"  # its message has the value already
         got = f" (got {shown(fault['input'])})" if names and not told else ""
         message = fault["msg"].removeprefix("Value error, ")
         raise SettingsError(f"{where}{message}{got}") from None
@@ -74,9 +72,10 @@ def settings_of[S: Section](section: type[S], given: Mapping[str, Any]) -> S:
 
 def _option(name: str, field: FieldInfo) -> Parameter:
     kind = _plain(field.annotation)
-    choices = [str(one) for one in get_args(field.annotation)] if _is_choice(field) else []
+    is_choice = get_origin(field.annotation) is Literal
+    choices = [str(one) for one in get_args(field.annotation)] if is_choice else []
     told = (field.description or "") + (f" ({', '.join(choices)})" if choices else "")
-    # no --no-NAME beside a flag
+    # a flag gets no --no-NAME
     about = typer.Option(*([f"--{name}"] if kind is bool else []), help=told)
     return Parameter(
         name,
@@ -87,7 +86,7 @@ def _option(name: str, field: FieldInfo) -> Parameter:
 
 
 def _plain(annotation: Any) -> Any:
-    """Find what typer reads for a type of the settings; of several the first."""
+    """Return the type that typer reads for a type of the settings; of a union the first."""
     inner = get_args(annotation)
     match get_origin(annotation):
         case origin if origin is Annotated:
@@ -102,19 +101,15 @@ def _plain(annotation: Any) -> Any:
     return annotation
 
 
-def _is_choice(field: FieldInfo) -> bool:
-    return get_origin(field.annotation) is Literal
-
-
 def _may_be_a_list(field: FieldInfo) -> bool:
-    """Whether one of a field's types is a tuple of any length."""
+    """Return whether one of a field's types is a tuple of any length."""
     members = [get_args(one)[0] if get_origin(one) is Annotated else one
                for one in get_args(field.annotation)]  # fmt: skip
     return any(get_origin(one) is tuple and Ellipsis in get_args(one) for one in members)
 
 
 def _listed(given: str | None) -> str | tuple[str, ...] | None:
-    """Read one name, or several with commas between."""
+    """Read one name, or several separated by commas."""
     if given is None or "," not in given:
         return given
     return tuple(name.strip() for name in given.split(",") if name.strip())

@@ -16,7 +16,7 @@ from kc.settings.whole import Settings
 
 
 def plan_command(
-    study: Annotated[list[str] | None, typer.Argument(help="studies; none: all")] = None,
+    study: Annotated[list[str] | None, typer.Argument(help="studies; default: all")] = None,
     configfile: Annotated[
         list[Path] | None,
         typer.Option("--configfile", help="a preset, merged over config.yaml; may be repeated"),
@@ -24,15 +24,15 @@ def plan_command(
     data_root: Annotated[Path, typer.Option(help="folder of the archives")] = Path("data"),
     base: Base = Path("config.yaml"),
     tflops: Annotated[
-        float | None, typer.Option(help="concepts: 10^12 operations a second your device keeps up")
+        float | None, typer.Option(help="concepts: 10^12 operations per second of your device")
     ] = None,
     measure: Annotated[
-        bool, typer.Option("--measure", help="concepts: take the rate of training steps here")
+        bool, typer.Option("--measure", help="concepts: measure the rate of training steps here")
     ] = False,
 ) -> None:
-    """Estimate what a run will make: products, bytes on disk, jobs. Makes and reads nothing.
+    """Estimate what a run will make: products, bytes on disk, jobs. Nothing is read or made.
 
-    Of 'concepts', where it is named: what it will compute, and the hours this takes.
+    If 'concepts' is named: also what it will compute, and how many hours that takes.
     """
     from kc.plans.registry import STUDIES
     from kc.plans.studies import plan_of
@@ -40,7 +40,7 @@ def plan_command(
     settings = read_settings([base, *(configfile or [])], {"data_root": str(data_root)})
     if unknown := sorted(set(study or []) - set(STUDIES)):
         raise KCError(f"no study '{unknown[0]}'; there are {', '.join(STUDIES)}.")
-    # what a study has of its own, as concepts its networks and maps, is counted apart
+    # concepts has its own networks and maps, which are counted separately
     plans = {name: plan_of(settings, name) for name in study or STUDIES if name != "concepts"}
     if plans:
         _plan_products(settings, plans)
@@ -49,7 +49,7 @@ def plan_command(
 
 
 def _plan_products(settings: Settings, plans: Mapping[str, StudyPlan]) -> None:
-    """Print what studies make, the room it takes at its peak, and whether the disk has that."""
+    """Print what studies make, its peak size, and whether the disk has room for it."""
     from kc.estimates.disk import peak, refuse_full_disk
     from kc.estimates.runs import estimate
 
@@ -68,7 +68,7 @@ def _plan_products(settings: Settings, plans: Mapping[str, StudyPlan]) -> None:
     try:
         echo(refuse_full_disk(settings, plans))
     except RoomError as error:
-        echo(f"the workflow would refuse: {error}")
+        echo(f"the workflow would refuse to start: {error}")
 
 
 def _plan_concepts(settings: Settings, tflops: float | None, measure: bool) -> None:

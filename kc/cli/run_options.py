@@ -1,4 +1,4 @@
-"""How the workflow is to be asked so that a table is made again with the settings it records."""
+"""Find the options of Snakemake that make a table again with the settings it records."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,9 +11,9 @@ from kc.settings.load import read_settings
 
 
 def run_options(origin: Mapping[str, Any], table: Path, base: Path) -> list[str | Path] | None:
-    """Find how to ask for the settings a table records: as the last run did, or by a preset.
+    """Find the options that give the settings of a table: those of the last run, or a preset.
 
-    None: neither gives those settings.
+    Return None if neither gives these settings.
     """
     root = origin["settings"].get("data_root")
     over = {} if root is None else {"data_root": root}
@@ -28,7 +28,7 @@ def run_options(origin: Mapping[str, Any], table: Path, base: Path) -> list[str 
 
 
 def _gives(origin: Mapping[str, Any], files: Sequence[Path], over: Mapping[str, Any]) -> bool:
-    """Return whether these settings are those a table records."""
+    """Return whether these files give the settings that a table records."""
     try:
         settings = read_settings(files, over)
     except SettingsError:

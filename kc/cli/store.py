@@ -1,4 +1,4 @@
-"""``kc store`` and ``kc images``: look at stores, and check them."""
+"""``kc store`` and ``kc images``: describe and check stores."""
 
 import json
 from pathlib import Path
@@ -14,10 +14,10 @@ from kc.names import spell_bytes
 
 def store_info(
     path: StorePath,
-    row: Annotated[int | None, typer.Option(help="say which image this row is")] = None,
+    row: Annotated[int | None, typer.Option(help="describe the image of this row")] = None,
     network: OverNetwork = False,
 ) -> None:
-    """Describe what a store holds, from what it was made, and which image a row is."""
+    """Describe a store: its arrays, what it was made from, or the image of a row."""
     from kc.store import open_store
 
     opened = open_store(path, network)
@@ -41,16 +41,16 @@ def store_info(
 
 
 def store_verify(
-    path: Annotated[Path, typer.Argument(help="a store, a fit's or network's folder, or results")],
+    path: Annotated[Path, typer.Argument(help="a store, or folder of a fit, network or results")],
     sources: Annotated[
         bool,
-        typer.Option("--sources", help="read archives, pictures and features again as well"),
+        typer.Option("--sources", help="also read archives, pictures and features again"),
     ] = False,
     network: OverNetwork = False,
 ) -> None:
-    """Check every file; one line a damage; exit with 1 if there is one.
+    """Check every file; print one line per damage, and exit with 1 if there is any.
 
-    What lies in a bucket is looked at where its address is given, or with --network.
+    Stores in a bucket are checked if their address is given, or with --network.
     """
     from kc.store.network import over_network
     from kc.store.source_check import moved_sources
@@ -63,11 +63,11 @@ def store_verify(
         echo(damage, err=True)
     if damages:
         raise typer.Exit(1)
-    echo(f"{path}: whole")
+    echo(f"{path}: undamaged")
 
 
 def images_info(path: StorePath, network: OverNetwork = False) -> None:
-    """Count an image store's images by class and subset, and what was passed over."""
+    """Count the images of a store by class and subset, and the files that were skipped."""
     from kc.datasets.folder import spell_passed
     from kc.images import open_images
     from kc.store.network import over_network

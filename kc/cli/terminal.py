@@ -1,4 +1,4 @@
-"""What reaches the terminal: nothing in a name or a message can steer it."""
+"""Print to the terminal so that no name or message can control it."""
 
 import logging
 import os
@@ -15,12 +15,12 @@ _FORMAT = warnings.formatwarning
 
 
 def echo(message: Any = "", err: bool = False, nl: bool = True) -> None:
-    """Print a text; control characters in it but tabs and ends of lines are spelled out."""
+    """Print a text; control characters except tabs and line ends are escaped."""
     typer.echo(printable(str(message), keep="\n\t"), err=err, nl=nl)
 
 
 def prepare() -> None:
-    """Make standard output and warnings safe to print any name to, whatever the locale."""
+    """Make output and warnings safe for any name, in any locale."""
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")
     if logging.lastResort is not None:
@@ -29,12 +29,12 @@ def prepare() -> None:
 
 
 def _warned(*given: Any, **named: Any) -> str:
-    """Format a warning: libraries repeat names in them."""
+    """Format a warning safely: libraries repeat names in them."""
     return printable(_FORMAT(*given, **named), keep="\n\t")
 
 
 def silence() -> None:
-    """Let what is still to be printed go nowhere: nobody reads on."""
+    """Discard all further output: nobody reads it."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):  # closed, or no file

@@ -1,4 +1,4 @@
-"""A pass over products on disk, each looked at once: what the chains behind tables share."""
+"""Check products on disk, each once: what the chains of all tables have in common."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -7,23 +7,23 @@ from typing import Any
 
 from kc.cli.link import Link
 from kc.errors import StoreError
-from kc.files.sources import digest_of, spell
+from kc.files.sources import digest_of
 from kc.store import Store, open_store
 from kc.store.files import file_digest, read_signed
 from kc.store.product import damaged_files
 
 
 class Walk:
-    """One pass over a chain.
+    """Check of one chain.
 
     Parameters
     ----------
     results
-        Folder the products lie in.
+        Folder of the products.
     origin
         The table's ``.json``.
     quick
-        Compare digests that cards and manifests hold, without reading stores and weights again.
+        Compare recorded digests, without reading stores and weights again.
     """
 
     def __init__(self, results: Path, origin: Mapping[str, Any], quick: bool) -> None:
@@ -31,7 +31,7 @@ class Walk:
         self.known: dict[Path, Link] = {}
 
     def of_table(self, table: Path, what: str, code: str) -> Link:
-        """Look at a table's files; ``code``: what kc has now in place of what made it."""
+        """Check a table's files; ``code``: the hash of the code that would make it now."""
         origin, found = self.origin, self.new("tables", table.with_suffix(".csv"))
         found.told = f"{what}, code {origin['code']}"
         for suffix, digest in origin["files"].items():
@@ -45,35 +45,35 @@ class Walk:
         return found
 
     def card(self, kind: str, name: str) -> Link:
-        """Look at a folder with a card from which nothing leads on: a ladder, repeats, peers."""
+        """Check a product that ends its chain: a ladder, repeats, similarity measures."""
         return self.product(kind, self.results / kind / name / "card.json")[0]
 
-    def sources(self, store: Store) -> list[Link]:
-        """Look at what the user brought, if a manifest names it."""
-        about = store.manifest.get("source")
-        if about is None:
-            return []
-        paths = [Path(path) for path in about["paths"]]
-        link = Link("images", spell(paths), told=about["digest"][:8])
+    def source(
+        self, name: str, paths: list[Path], recorded: str, records: Path | None = None
+    ) -> Link:
+        """Compare files of the user with the digest they had when they were read."""
+        link = Link("images", name, told=recorded[:8])
         if not all(path.exists() for path in paths):
-            link.fault("missing", "not there now; results stay, they cannot be made again")
-        elif not self.quick and digest_of(paths) != about["digest"]:
+            link.fault("missing", "not there now; the results remain, but cannot be made again")
+        elif not self.quick and digest_of(paths, records) != recorded:
             link.fault("changed", "not what was read")
-        return [link]
+        return link
 
     def target(self, path: Path) -> str:  # noqa: ARG002
-        """Format what the workflow is asked for to make a product again; empty: no workflow."""
+        """Return the path by which the workflow makes a product again; empty without workflow."""
         return ""
 
     def new(self, stage: str, path: Path) -> Link:
-        """Begin a product's link."""
+        """Return a new link for a product; if it was seen before, one that is shown above."""
+        if path in self.known:
+            return replace(self.known[path], links=[], shown_above=True)
         name = path.parent.name if path.name == "card.json" else path.stem
         found = Link(stage, name, target=self.target(path))
         self.known[path] = found
         return found
 
     def follow(self, above: Link, look: Callable[[str], Link], name: str, recorded: str) -> None:
-        """Add a product ``above`` was made from, and compare the digest recorded there."""
+        """Add a product that ``above`` was made from, and compare the recorded digest."""
         link = look(name)
         above.links.append(link)
         if recorded and link.digest and link.digest != recorded:
@@ -82,10 +82,10 @@ class Walk:
             above.fault("stale", f"made from {what} {now}")
 
     def product(self, stage: str, path: Path) -> tuple[Link, dict[str, Any] | None]:
-        """Look at a folder with a card; no card where it was looked at before, or is not there."""
-        if path in self.known:
-            return self._again(path), None
+        """Check a folder with a card; return no card if it was seen before or is missing."""
         found = self.new(stage, path)
+        if found.shown_above:
+            return found, None
         try:
             card = read_signed(path)
             damaged = [] if self.quick else damaged_files(path.parent, card)
@@ -99,10 +99,10 @@ class Walk:
         return found, card
 
     def store(self, stage: str, path: Path) -> tuple[Link, Store | None]:
-        """Look at a store; none where it was looked at before, or cannot be opened."""
-        if path in self.known:
-            return self._again(path), None
+        """Check a store; return none if it was seen before or cannot be opened."""
         found = self.new(stage, path)
+        if found.shown_above:
+            return found, None
         try:
             store = open_store(path)
             damages = [] if self.quick else store.verify()
@@ -115,6 +115,3 @@ class Walk:
         found.told = found.told or f"{store.digest[:8]}, {len(store.rows)} rows"
         found.digest = store.digest
         return found, store
-
-    def _again(self, path: Path) -> Link:
-        return replace(self.known[path], links=[], shown_above=True)

@@ -7,8 +7,8 @@ import torch
 
 from kc.comparison.settings import CompareSettings
 from kc.consistency.data import FeaturePair, pair_up
+from kc.files.checksum import content_digest
 from kc.store import StoredArray
-from kc.store.files import content_digest
 
 
 class Workplace(NamedTuple):

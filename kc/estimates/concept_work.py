@@ -1,4 +1,4 @@
-"""How much the concepts study computes, before it is run: image-steps, operations, hours."""
+"""Estimate the image-steps, operations and hours of the concepts study before it runs."""
 
 import time
 from collections.abc import Mapping
@@ -24,26 +24,26 @@ from kc.settings.whole import Settings
 TRAINED: Mapping[str, float] = MappingProxyType(
     {"cub": 0.51, "dogs": 0.58, "voc": 0.5, "det": 0.92}
 )
-"""Share of an archive's objects that its official lists train on; DET's of the twelve mammals of
+"""Share of an archive's objects in its official training lists; for DET, of the twelve mammals of
 ``workflow/presets/paper.yaml``."""
 _ON_CPU = 8
-"""Images a step in a measurement on a CPU, where more do not change the rate."""
+"""Images per step in a measurement on a CPU; more do not change the rate."""
 _COUNTED = 2
-"""Images counted together; the count is divided by it."""
+"""Images of one count, by which it is divided."""
 
 
 class Cost(NamedTuple):
-    """Operations for one image, up to one layer; a multiplication and an addition are two."""
+    """Operations for one image up to one layer; a multiply-add counts as two."""
 
     forward: float
     learn: float
-    """Forward, and backward to the weights."""
+    """Forward and backward to the weights."""
     probe: float
-    """Forward, and backward to the image."""
+    """Forward and backward to the image."""
 
 
 def concepts_work(settings: Settings) -> pd.DataFrame:
-    """Count what each data set and architecture takes; see :func:`assumptions`.
+    """Count the work of each data set and architecture; see :func:`assumptions`.
 
     Columns: dataset, network, networks (trained), training_steps and search_steps (image-steps: one
     image, forward and backward), training_pflop and search_pflop (10^15 operations).
@@ -51,7 +51,7 @@ def concepts_work(settings: Settings) -> pd.DataFrame:
     Raises
     ------
     SettingsError
-        A data set whose number of images is not known.
+        The number of images of a data set is unknown.
     """
     plans = concept_networks(settings.of(Concepts))
     kinds = {(plan.architecture, settings.datasets[plan.dataset].size) for plan in plans}
@@ -64,20 +64,20 @@ def concepts_work(settings: Settings) -> pd.DataFrame:
 
 
 def assumptions(settings: Settings) -> list[str]:
-    """Describe what the count takes for granted."""
+    """Return the assumptions of the count."""
     about = settings.of(Concepts)
     return [
         f"Objects trained on: the share of 'images' that the official lists train on ({TRAINED}), "
         "or what is drawn.",
-        f"Searches ('{about.entropy}') take all their steps; many end before.",
+        f"Searches ('{about.entropy}') take all their steps; many end earlier.",
         f"Operations of convolutions and matrix products only, at {CLASSES} classes; no decoding, "
         "augmentation, reading or writing; batch norm, ReLU and pooling are not counted.",
-        "A rate holds for training and search alike.",
+        "The rate is the same for training and search.",
     ]
 
 
 def trained_on(settings: Settings, dataset: str) -> float:
-    """Return the number of objects trained on: of the classes told apart, or by the usual share."""
+    """Return the number of training objects: of the classes, or by the usual share."""
     about = settings.datasets[dataset]
     classes = settings.of(Concepts).lessons_of(dataset).classes
     if about.parts:
@@ -90,7 +90,7 @@ def trained_on(settings: Settings, dataset: str) -> float:
 
 
 def costs_of(settings: Settings, architecture: Architecture, size: int) -> dict[str, Cost]:
-    """Count operations up to each layer by running shapes alone through it, none held."""
+    """Count the operations up to each layer, from shapes alone."""
     with torch.device("meta"):
         shape = settings.network(architecture)
         model = build_with_head(architecture, CLASSES, shape, 0)
@@ -100,13 +100,13 @@ def costs_of(settings: Settings, architecture: Architecture, size: int) -> dict[
 
 
 def hours(settings: Settings, work: pd.DataFrame, tflops: float | None) -> tuple[pd.DataFrame, str]:
-    """Add the column ``hours`` to what :func:`concepts_work` gave, and say at which rate.
+    """Add the column ``hours`` to the result of :func:`concepts_work`; return also the rate.
 
     Parameters
     ----------
     tflops
-        10^12 operations a second; none: each network's own, in training steps on
-        ``settings.device`` here.
+        10^12 operations per second; None: measure training steps of each network on
+        ``settings.device``.
     """
     if tflops is not None:
         rates = dict.fromkeys(settings.of(Concepts).architectures, tflops)
@@ -126,7 +126,7 @@ def hours(settings: Settings, work: pd.DataFrame, tflops: float | None) -> tuple
 def measured_rate(
     settings: Settings, architecture: Architecture, size: int, device: torch.device
 ) -> float:
-    """Time training steps of a network here; give its rate in 10^12 operations a second."""
+    """Time training steps of a network; return its rate in 10^12 operations per second."""
     batch = settings.of(Concepts).training.batch_size if device.type == "cuda" else _ON_CPU
     model = build_with_head(architecture, CLASSES, settings.network(architecture), 0)
     model = model.to(memory_format=torch.channels_last).to(device)
@@ -155,7 +155,8 @@ def _cost(model: nn.Module, node: str, image: Tensor) -> Cost:
                 out.backward()
         return float(counter.get_total_flops()) / _COUNTED
 
-    wanted = image.clone().requires_grad_().clone()  # the counter takes no gradient for a leaf
+    # the counter does not count gradients of a leaf
+    wanted = image.clone().requires_grad_().clone()
     return Cost(counted(False, image), counted(True, image), counted(True, wanted))
 
 
@@ -167,7 +168,7 @@ def _network(
     objects = trained_on(settings, plan.dataset)
     layers, whole = layers_seen(plan, about), costs["fc3"]
     learned = lessons.epochs * whole.learn
-    if plan.role == "student":  # with a look at the teacher; then what lies above, on features
+    if plan.role == "student":  # forward passes of the teacher too; then the layers above
         target = costs[layers[0]]
         learned = lessons.epochs * (target.learn + target.forward) + target.forward
         learned += lessons.above.epochs * (whole.learn - target.learn)

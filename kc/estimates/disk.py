@@ -1,4 +1,4 @@
-"""Room a run takes at any time, and whether the disk has it."""
+"""Estimate the peak size of a run, and check that the disk has room for it."""
 
 import shutil
 from collections.abc import Iterable, Mapping
@@ -15,31 +15,31 @@ from kc.settings.whole import Settings
 
 
 class Room(NamedTuple):
-    """Bytes of a run at the time it takes most."""
+    """Bytes of a run at its peak."""
 
     kept: int
-    """What is never dropped: pictures, networks, fits, and stores that are kept."""
+    """Bytes that are never dropped: pictures, networks, fits, and kept stores."""
     stores: int
-    """Stores that are there at the same time before they are dropped, at most."""
+    """Largest size of the stores that exist at the same time before they are dropped."""
     when: str
-    """The job that is running then."""
+    """The job that runs at the peak."""
 
     @property
     def total(self) -> int:
-        """Both."""
+        """Bytes at the peak."""
         return self.kept + self.stores
 
 
 def peak(settings: Settings, plans: Mapping[str, StudyPlan], drop: Iterable[str]) -> Room:
-    """Follow the jobs of a run, one at a time, in the order of the workflow's priorities.
+    """Find the peak of a run, with one job at a time in the order of the workflow's priorities.
 
-    What is never dropped counts from the beginning. Jobs that run side by side, and a scheduler
-    that does not get to a job in time, take more.
+    Products that are never dropped count from the beginning. Parallel jobs, and a scheduler
+    that drops stores later, take more.
 
     Parameters
     ----------
     drop
-        Kinds of stores that are dropped after their last use (``storage.drop``).
+        Which stores are dropped after their last use (``storage.drop``).
     """
     bytes_of = store_bytes(settings, plans.values())
     dropped = [use for use in store_uses(settings, plans) if use.kind in set(drop)]
@@ -59,17 +59,17 @@ def peak(settings: Settings, plans: Mapping[str, StudyPlan], drop: Iterable[str]
 
 
 def refuse_full_disk(settings: Settings, plans: Mapping[str, StudyPlan]) -> str:
-    """Describe how much room the run takes and how much there is.
+    """Describe how much room the run needs and how much is free.
 
-    What the run finds made counts as done; what else lies in the results folder frees no room.
-    Stores under ``storage.root`` are left out: another disk, or none.
+    Products of the run that exist are subtracted; other files in the results folder are not.
+    Stores under ``storage.root`` do not count: they are elsewhere.
 
     Raises
     ------
     RoomError
-        There is less, and ``storage.check_disk`` is set.
+        Too little is free, and ``storage.check_disk`` is set.
     SettingsError
-        The number of images is not known.
+        The number of images is unknown.
     """
     bytes_of = store_bytes(settings, plans.values())
     by_kind = estimate(settings, plans.values()).set_index("product")["bytes"]
@@ -82,17 +82,18 @@ def refuse_full_disk(settings: Settings, plans: Mapping[str, StudyPlan]) -> str:
         min(size, _bytes_under(settings.results / path)) for path, size in (small | stores).items()
     )
     missing = max(0, needed - there)
-    free = shutil.disk_usage(_existing(settings.results.absolute())).free
+    above = settings.results.absolute()
+    free = shutil.disk_usage(next(p for p in (above, *above.parents) if p.exists())).free
     said = (
-        f"{settings.results}: the run takes {spell_bytes(needed)} at its peak, "
-        f"{spell_bytes(there)} of it are there, {spell_bytes(free)} are free"
+        f"{settings.results}: the run needs {spell_bytes(needed)} at its peak, "
+        f"{spell_bytes(there)} of it exist, {spell_bytes(free)} are free"
     )
     if missing <= free or not settings.storage.check_disk:
         return said
     raise RoomError(
-        f"{said}: {spell_bytes(missing - free)} too little. Fix: make room; or drop stores after "
+        f"{said}: {spell_bytes(missing - free)} too little. Fix: free space; or drop stores after "
         "their last use (storage.drop: [activations, components]), or keep them elsewhere "
-        "(storage.root); or fewer studies; or run all the same: "
+        "(storage.root); or run fewer studies; or skip this check: "
         "--config 'storage={check_disk: false}'."
     )
 
@@ -101,16 +102,12 @@ def _bytes_under(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def _existing(path: Path) -> Path:
-    return path if path.exists() else _existing(path.parent)
-
-
 type _Job = tuple[str, set[tuple[str, str]], set[str]]
-"""Its name, the stores it makes (kind and name), and what is done with it."""
+"""Its name, the stores it makes (kind and name), and the readers that are then done."""
 
 
 def _jobs(settings: Settings, plans: Mapping[str, StudyPlan]) -> list[_Job]:
-    """Return recordings, fits, studies and the page, each as soon as all it needs is there."""
+    """Return recordings, fits, studies and the page, each as soon as its inputs exist."""
     fits = merged(fit for plan in plans.values() for fit in plan.fits)
     recorded = networks_of(fits)
     networks = with_origins(network for plan in plans.values() for network in plan.networks)

@@ -1,4 +1,4 @@
-"""What a run will take, before it is made: products, bytes, jobs."""
+"""Estimate the products, bytes and jobs of a run before it starts."""
 
 from collections.abc import Iterable
 from functools import cache
@@ -29,20 +29,20 @@ from kc.settings.whole import Settings
 from kc.store.spec import ArraySpec
 
 GENERATED_BYTES_PER_PIXEL = 0.82
-"""Of a drawn JPEG and its mask, measured on the default's 1,200 pictures of 96 px."""
+"""Bytes of a drawn JPEG and its mask, measured on the default 1,200 pictures of 96 px."""
 CLASSES = 200
-"""Of CUB-200-2011, the paper's; the last layer is a small part of any network."""
+"""Classes of CUB-200-2011, as in the paper; the last layer is a small part of a network."""
 TEST_SHARE = 0.5
-"""Share of an archive's images held for testing where it is not known before reading it."""
+"""Share of test images in an archive, where it is unknown before the archive is read."""
 
 
 def estimate(settings: Settings, plans: Iterable[StudyPlan]) -> pd.DataFrame:
-    """Return a row a kind of product: how many, their bytes on disk, jobs and GPU jobs.
+    """Return a row per kind of product: count, bytes on disk, jobs and GPU jobs.
 
     Raises
     ------
     SettingsError
-        A data set whose number of images is not known.
+        The number of images of a data set is unknown.
     """
     studies = list(plans)
     fits = merged(fit for plan in studies for fit in plan.fits)
@@ -50,30 +50,26 @@ def estimate(settings: Settings, plans: Iterable[StudyPlan]) -> pd.DataFrame:
     recorded = networks_of(fits)
     shapes = {network: feature_shapes(settings, network, fits) for network in recorded}
     datasets = datasets_of(settings, networks)
-    images = {name: images_of(settings, name) for name in datasets}
-    kept = kept_fits(settings, fits)
+    stores = store_bytes(settings, studies)
     climbed = merged(fit for plan in studies for fit in plan.climbed)
     repeats = max((plan.repeats for plan in studies), default=1)
     beside = [fit for fit in climbed for _ in suffixes(settings.consistency, repeats)]
-    rows = [
-        ("images", len(datasets), sum(_image_bytes(settings, n, images[n]) for n in datasets)),
-        ("networks", len(networks), sum(4 * _parameters(settings, n) for n in networks)),
-        ("activations", len(recorded), sum(_stored(settings, shapes, n, images) for n in recorded)),
-        (
-            "fits",
-            len(fits) + len(beside),
-            sum(4 * _weights(settings, shapes, fit) for fit in (*fits, *beside)),
-        ),
-        ("components", len(kept), sum(_kept(settings, shapes, fit, images) for fit in kept)),
-    ]
+    sizes = {
+        "images": [_image_bytes(settings, name) for name in datasets],
+        "networks": [4 * _parameters(settings, network) for network in networks],
+        "activations": [size for (kind, _), size in stores.items() if kind == "activations"],
+        "fits": [4 * _weights(settings, shapes, fit) for fit in (*fits, *beside)],
+        "components": [size for (kind, _), size in stores.items() if kind == "components"],
+    }
     counts = {
         "images": len(datasets),
         "networks": len(batches(networks, settings.jobs)),
-        # parts and the job that gathers them
+        # the parts and the job that collects them
         "activations": len(batches(recorded, settings.jobs))
         * (settings.cluster.scatter + (settings.cluster.scatter > 1)),
         "fits": len({fit.pair for fit in fits}) + len({fit.pair for fit in climbed}),
     }
+    rows = [(kind, len(each), sum(each)) for kind, each in sizes.items()]
     frame = pd.DataFrame(rows, columns=["product", "count", "bytes"])
     frame["jobs"] = [counts.get(name, 0) for name in frame["product"]]
     frame["gpu_jobs"] = frame["jobs"].where(frame["product"] != "images", 0)
@@ -93,7 +89,7 @@ def store_bytes(settings: Settings, plans: Iterable[StudyPlan]) -> dict[tuple[st
 
 
 def images_of(settings: Settings, dataset: str) -> int:
-    """Return a data set's number of images: drawn, or as the settings say."""
+    """Return a data set's number of images, from the settings or as drawn."""
     about = settings.datasets[dataset]
     if about.parts:
         return sum(images_of(settings, part) for part in about.parts)
@@ -110,7 +106,7 @@ def images_of(settings: Settings, dataset: str) -> int:
 def feature_shapes(
     settings: Settings, network: NetworkPlan, fits: Iterable[FitPlan]
 ) -> dict[str, tuple[int, ...]]:
-    """Return the shape of each recorded node for one image, without computing or holding any."""
+    """Return the shape of each recorded node for one image, without computing features."""
     about, size = settings.network(network.architecture), settings.datasets[network.dataset].size
     return dict(_feature_shapes(network.architecture, about, tuple(nodes_of(network, fits)), size))
 
@@ -135,8 +131,8 @@ def _parameters(settings: Settings, network: NetworkPlan) -> int:
     return sum(value.numel() for value in model.state_dict().values())
 
 
-def _image_bytes(settings: Settings, name: str, count: int) -> int:
-    about = settings.datasets[name]
+def _image_bytes(settings: Settings, name: str) -> int:
+    about, count = settings.datasets[name], images_of(settings, name)
     stored = count * 3 * about.size**2
     if about.archive is not None or about.parts:
         return stored
@@ -150,7 +146,7 @@ def _stored(
     network: NetworkPlan,
     images: dict[str, int],
 ) -> int:
-    """Count the bytes of an activation store; shards are written whole."""
+    """Count the bytes of an activation store; the last shard has full size."""
     about = settings.activations
     shards = -(-images[network.dataset] // about.shard_rows)
     item = ArraySpec("", ("image",), (1,), about.dtype).disk_dtype.itemsize

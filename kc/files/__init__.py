@@ -1,1 +1,1 @@
-"""The user's files and kc's own: digests, and writing whole or not at all."""
+"""Digests of files, and writing files completely or not at all."""

@@ -1,4 +1,4 @@
-"""A file written whole or not at all: aside first, then under its name."""
+"""Write a file completely or not at all: a temporary file first, then rename it."""
 
 import errno
 import os
@@ -14,13 +14,13 @@ from typing import BinaryIO
 from kc.errors import StoreError
 
 GUARDS: list[Callable[[], None]] = []
-"""Asked before a file gets its name; each raises where this process may write no longer."""
+"""Called before a file is renamed; each raises an error if this process lost its lock."""
 _HOST = f"{zlib.crc32(socket.gethostname().encode()):08x}"
 _TOKEN = secrets.token_hex(2)
-"""Two containers may have one host name and one process number."""
+"""Distinguishes containers that share a host name and process number."""
 _ASIDE = re.compile(r"\.(?P<name>.+)\.(?P<host>[0-9a-f]{8})-(?P<process>\d+)-[0-9a-f]{4}\.aside")
 _SWEPT: set[Path] = set()
-_AGAIN = "run the same command again, it goes on from there"
+_AGAIN = "run the same command again, it continues from there"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _FIXES = {
     **dict.fromkeys(_FULL, f"make room and {_AGAIN}"),
@@ -29,28 +29,28 @@ _FIXES = {
     errno.EACCES: f"make it writable and {_AGAIN}, or write elsewhere",
     errno.EPERM: f"make it writable and {_AGAIN}, or write elsewhere",
     errno.ENAMETOOLONG: "write to a folder with a shorter path",
-    errno.ENOTDIR: "move the file away that lies where a folder is to be",
-    errno.EIO: f"look at the disk, and {_AGAIN}",
+    errno.ENOTDIR: "move away the file that is in the place of a folder",
+    errno.EIO: f"check the disk, and {_AGAIN}",
     errno.EMFILE: f"raise the limit of open files (ulimit -n) and {_AGAIN}",
 }
 
 
 @contextmanager
 def put_in_place(path: Path, lasting: bool = True) -> Iterator[BinaryIO]:
-    """Open a file to write aside; rename it if that goes well, else leave nothing.
+    """Open a temporary file to write; rename it on success, else remove it.
 
-    No other process writes to the same file aside. A link under the name is replaced; what it
-    leads to is not touched.
+    No other process writes to the same temporary file. A link under the name is replaced; its
+    target is not changed.
 
     Parameters
     ----------
     lasting
-        Whether it is on the disk, and so is its name, before this returns.
+        Whether to flush the file and its name to the disk before returning.
 
     Raises
     ------
     StoreError
-        The disk does not take it, or a lock of this process's was taken over.
+        The disk refuses it, or a lock of this process was taken over.
     """
     aside = path.with_name(f".{path.name}.{_HOST}-{os.getpid()}-{_TOKEN}.aside")
     with writing(path):
@@ -73,25 +73,25 @@ def put_in_place(path: Path, lasting: bool = True) -> Iterator[BinaryIO]:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file in one step, for what need not survive a power loss."""
+    """Write a file in one step, if it need not survive a power loss."""
     with put_in_place(path, lasting=False) as file:
         file.write(content)
 
 
 def ask_guards() -> None:
-    """Go no further where this process may write no longer.
+    """Check that this process may still write.
 
     Raises
     ------
     StoreError
-        A lock of its was taken over.
+        One of its locks was taken over.
     """
     for guard in GUARDS:
         guard()
 
 
 def target_of(name: str) -> str:
-    """Return the name of the file that one aside was to become; any other name as it is."""
+    """Return the final name of a temporary file; any other name unchanged."""
     found = _ASIDE.fullmatch(name)
     if found:
         return found["name"]
@@ -100,10 +100,10 @@ def target_of(name: str) -> str:
 
 
 def sync(path: Path) -> None:
-    """Bring a file, or the names in a folder, to the disk."""
+    """Flush a file, or the names in a folder, to the disk."""
     opened = os.open(path, os.O_RDONLY)
     try:
-        # of folders not every file system can
+        # not every file system supports it for folders
         with suppress(OSError) if path.is_dir() else writing(path):
             os.fsync(opened)
     finally:
@@ -112,12 +112,12 @@ def sync(path: Path) -> None:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turn what the disk refuses into an error that names the path.
+    """Turn errors of the disk into an error that names the path.
 
     Raises
     ------
     StoreError
-        In place of the ``OSError``.
+        Instead of the ``OSError``.
     """
     try:
         yield
@@ -126,13 +126,13 @@ def writing(path: Path) -> Iterator[None]:
             raise
         what = "no space left on the disk" if error.errno in _FULL else "cannot be written"
         raise StoreError(
-            f"{path}: {what} ({error.strerror}). What is written is whole; "
+            f"{path}: {what} ({error.strerror}). What was written is complete; "
             f"fix: {_FIXES[error.errno]}."
         ) from error
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what writers of this machine that died left aside, once a process."""
+    """Remove temporary files of dead writers of this machine, once per process."""
     if folder in _SWEPT:
         return
     _SWEPT.add(folder)
@@ -143,7 +143,7 @@ def _sweep(folder: Path) -> None:
 
 
 def process_lives(process: int) -> bool:
-    """Ask whether a process of this machine lives."""
+    """Return whether a process of this machine lives."""
     try:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):

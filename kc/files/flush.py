@@ -1,4 +1,4 @@
-"""Files brought to the disk while the next are made."""
+"""Flush files to the disk while the next ones are made."""
 
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -8,38 +8,38 @@ from kc.files.aside import sync
 
 
 class Flusher:
-    """Waits for the disk on a thread of its own."""
+    """Flushes files on its own thread."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1, "flush")
         self._begun: list[Future[None]] = []
 
     def later(self, path: Path) -> None:
-        """Begin to bring a file to the disk."""
+        """Start to flush a file to the disk."""
         self._begun = [each for each in self._begun if not each.done() or each.exception()]
         self._begun.append(self._pool.submit(sync, path))
 
     def wait(self) -> None:
-        """Return when all files are on the disk.
+        """Wait until all files are on the disk.
 
         Raises
         ------
         StoreError
-            The disk did not take one.
+            The disk refused one.
         """
         begun, self._begun = self._begun, []
         for each in begun:
             each.result()
 
     def settle(self, files: Iterable[Path], root: Path) -> None:
-        """Return when these files below a folder are on the disk, and all names up to it.
+        """Wait until these files below a folder, and all folders up to it, are on the disk.
 
-        What is there already costs next to nothing.
+        Files that are there already take almost no time.
 
         Raises
         ------
         StoreError
-            The disk did not take one.
+            The disk refused one.
         """
         self.wait()
         folders = {root.parent, root}
@@ -50,5 +50,5 @@ class Flusher:
             sync(folder)
 
     def close(self) -> None:
-        """End the thread, once what was begun is done."""
+        """End the thread after the flushes that were started."""
         self._pool.shutdown()

@@ -1,22 +1,22 @@
-"""Where notes of what was made in a results folder are kept, and since when."""
+"""The folder of notes of what was made in a results folder."""
 
 from pathlib import Path
 
 from kc.files.aside import writing
 
 MADE = "kc-made"
-"""Folder, in a results folder, of the notes (:mod:`kc.store.register`)."""
+"""Folder of the notes in a results folder (:mod:`kc.store.register`)."""
 _BEFORE = frozenset({MADE, "logs", "sources"})
-"""Folders that are there before the first product."""
+"""Folders that may exist before the first product."""
 
 
 def begin_register(base: Path) -> None:
-    """Keep notes in a results folder from now on, unless products are there without any.
+    """Start to keep notes in a results folder, unless it has products without notes.
 
     Raises
     ------
     StoreError
-        The disk does not take it.
+        The disk refuses it.
     """
     there = {path.name for path in base.iterdir() if path.is_dir()} if base.is_dir() else set()
     if there <= _BEFORE:

@@ -1,8 +1,8 @@
-"""Digests of what the user brought: the bytes of files and folders, read again where they moved.
+"""Digests of the user's files and folders; only files that changed are read again.
 
-A record keeps size, times of change, inode and digest of every file, so that a folder whose files
-stand as they were costs a look at each and no reading. A file that changed less than two seconds
-before it was read is not recorded: a second change in the same tick of the clock leaves no trace.
+A record keeps size, times of change, inode and digest of every file, so that unchanged files are
+not read again. A file that changed less than two seconds before it was read is not recorded: a
+second change within the same clock tick could not be seen.
 """
 
 import hashlib
@@ -25,15 +25,14 @@ from kc.errors import SourceError, StoreError
 from kc.files.aside import write_whole
 
 FOLDER = "sources"
-"""Of the records, in a results folder."""
+"""Folder of the records in a results folder."""
 SETTLED_NS = 2_000_000_000
-"""A change is seen in a file's times if it comes this long after the last one."""
-BLOCK = 1 << 22
+"""Nanoseconds after which another change is visible in a file's times."""
 FORMAT = 1
 
 
 class _File(NamedTuple):
-    """A file and what tells whether it moved."""
+    """A file, and the stamp by which a change is seen."""
 
     path: str
     stamp: tuple[int, int, int, int]
@@ -42,7 +41,7 @@ class _File(NamedTuple):
 
 @dataclass(frozen=True)
 class Source:
-    """Files and folders of the user's under the digest they had when work on them began."""
+    """Files and folders of the user, with the digest they had when work on them began."""
 
     paths: tuple[Path, ...]
     digest: str
@@ -50,59 +49,56 @@ class Source:
 
     @classmethod
     def of(cls, *paths: Path, records: Path | None = None) -> "Source":
-        """Take the digest of some paths, as :func:`digest_of` does."""
+        """Compute the digest of some paths with :func:`digest_of`."""
         return cls(paths, digest_of(paths, records), records)
 
     def about(self) -> dict[str, Any]:
-        """Return what a manifest keeps of it."""
+        """Return paths and digest for a manifest."""
         return {"paths": [str(path.absolute()) for path in self.paths], "digest": self.digest}
 
     def check(self) -> None:
-        """Make sure that what was read is what the digest is of.
+        """Check that the files still have this digest.
 
         Raises
         ------
         SourceError
-            Something changed in between.
+            They changed.
         """
         if digest_of(self.paths, self.records) != self.digest:
             raise SourceError(
-                f"{spell(self.paths)}: changed while it was read, so what was made is of neither "
+                f"{spell(self.paths)}: changed while it was read, so what was made matches neither "
                 "state. Fix: wait until nothing writes there, and run the same command again."
             )
 
 
-def digest_of(paths: Sequence[Path], records: Path | None = None, reread: bool = False) -> str:
+def digest_of(paths: Sequence[Path], records: Path | None = None) -> str:
     """Return the digest of files and folders by content and relative name.
 
     Parameters
     ----------
     paths
-        Files count whatever they are called; of folders all files below them, links followed,
-        without hidden ones.
+        Files of any name; of folders all files below them except hidden ones, with links
+        followed.
     records
-        Folder of the records. None: everything is read.
-    reread
-        Trust no record; write it anew.
+        Folder of the records. None: read everything.
 
     Returns
     -------
     str
-        Of a single file: the xxh3_128 digest of its bytes. Where a path is gone: the digest that
-        was recorded last; empty where there is none.
+        For a single file, the xxh3_128 digest of its bytes. If a path is missing, the digest that
+        was recorded last; empty without a record.
 
     Raises
     ------
     SourceError
-        A file cannot be read, or changes while it is.
+        A file cannot be read, or changes while it is read.
     """
     record = None if records is None else records / _record_name(paths)
     known = {} if record is None else _read_record(record)
     if not all(map(os.path.exists, paths)):
         return str(known.get("digest", ""))
     files = dict(_listed(paths))
-    old = {} if reread else known.get("files", {})
-    found, settled = _digests(files, old, spell(paths))
+    found, settled = _digests(files, known.get("files", {}), spell(paths))
     digest = _joined(found) if len(paths) > 1 or paths[0].is_dir() else found[""]
     if record is not None and (settled != known.get("files") or digest != known.get("digest")):
         about = {"format": FORMAT, "paths": [str(path.absolute()) for path in paths]}
@@ -111,22 +107,22 @@ def digest_of(paths: Sequence[Path], records: Path | None = None, reread: bool =
 
 
 def spell(paths: Sequence[Path]) -> str:
-    """Name paths in a message."""
+    """Format paths for a message."""
     more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
     return f"{paths[0]}{more}"
 
 
 def names_under(folder: Path, left_out: Counter[str] | None = None) -> list[str]:
-    """List the files below a folder, sorted, links followed once, without hidden ones.
+    """List the files below a folder, sorted, without hidden ones; links are followed once.
 
-    ``left_out`` counts what is not listed, by reason.
+    ``left_out`` counts the files that are not listed, by reason.
     """
     found = _under(os.fspath(folder), frozenset(), Counter() if left_out is None else left_out)
     return sorted(name for name, _ in found)
 
 
 def _listed(paths: Sequence[Path]) -> Iterator[tuple[str, _File]]:
-    """Return the files by the name they count under."""
+    """Return the files with the names under which they are hashed."""
     around = paths[0].absolute().parent
     for path in paths:
         top = os.path.relpath(path.absolute(), around) if len(paths) > 1 else ""
@@ -150,7 +146,7 @@ def _under(
         for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
             if entry.name.startswith("."):
                 left_out["hidden"] += 1
-            # asked first: of a link to itself no more can be asked
+            # first, since a link to itself raises an error in all other checks
             elif entry.is_symlink() and not os.path.exists(entry.path):  # noqa: PTH110
                 left_out["links that lead nowhere"] += 1
             elif entry.is_dir():
@@ -171,7 +167,7 @@ def _stamp(about: os.stat_result) -> tuple[int, int, int, int]:
 def _digests(
     files: Mapping[str, _File], known: Mapping[str, Sequence[Any]], what: str
 ) -> tuple[dict[str, str], dict[str, list[Any]]]:
-    """Return the digest of each file, and what to record; read what the record does not have."""
+    """Return the digest of each file and what to record; read files that are not recorded."""
     stand = {name for name, file in files.items() if tuple(known.get(name, ())[:4]) == file.stamp}
     settled = {name: list(known[name]) for name in stand}
     found = {name: str(known[name][4]) for name in stand}
@@ -190,12 +186,10 @@ def _digests(
 
 
 def _read(file: _File) -> str:
-    digest = xxhash.xxh3_128()
     try:
         with Path(file.path).open("rb", buffering=0) as opened:
             before = os.fstat(opened.fileno())
-            while block := opened.read(BLOCK):
-                digest.update(block)
+            digest = hashlib.file_digest(opened, xxhash.xxh3_128)
             after = os.fstat(opened.fileno())
     except OSError as error:
         raise SourceError(f"{file.path}: cannot be read: {error.strerror}.") from error
@@ -204,7 +198,7 @@ def _read(file: _File) -> str:
             f"{file.path}: changed while it was read. Fix: wait until nothing writes there, and "
             "run the same command again."
         )
-    return str(digest.hexdigest())
+    return digest.hexdigest()
 
 
 def _joined(digests: Mapping[str, str]) -> str:
@@ -215,20 +209,20 @@ def _joined(digests: Mapping[str, str]) -> str:
 
 
 def _record_name(paths: Sequence[Path]) -> str:
-    """Name a record by the first path: what belongs to it may change with its content."""
+    """Name a record by the first path only: the others may depend on its content."""
     first = paths[0].absolute()
     plain = re.sub(r"[^A-Za-z0-9._-]", "_", first.name)[:60]
     return f"{plain}-{hashlib.sha256(os.fsencode(first)).hexdigest()[:8]}.json"
 
 
 def is_record(file: Path) -> bool:
-    """Return whether a file is a record, whole."""
+    """Return whether a file is an undamaged record."""
     body, _, checksum = file.read_bytes().rpartition(b"\n")
     return xxhash.xxh3_128_hexdigest(body).encode() == checksum
 
 
 def _read_record(file: Path) -> dict[str, Any]:
-    """Read a record; one that is damaged or of another format is as good as none."""
+    """Read a record; empty if it is missing, damaged or of another format."""
     try:
         found = json.loads(file.read_bytes().rpartition(b"\n")[0]) if is_record(file) else {}
     except (OSError, ValueError):
@@ -237,7 +231,7 @@ def _read_record(file: Path) -> dict[str, Any]:
 
 
 def _write_record(file: Path, content: Mapping[str, Any]) -> None:
-    """Write a record aside and rename it; where nothing can be written, all is read next time."""
+    """Write a record; if that is not possible, all files are read again next time."""
     body = json.dumps(content).encode()
     with suppress(OSError, StoreError):
         write_whole(file, body + b"\n" + xxhash.xxh3_128_hexdigest(body).encode())

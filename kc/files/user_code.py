@@ -1,4 +1,4 @@
-"""The files of Python that a user's file imports, found without running any."""
+"""Find the Python files that a user's file imports, without running them."""
 
 import ast
 import importlib.machinery
@@ -14,11 +14,11 @@ SUFFIXES = tuple(importlib.machinery.all_suffixes())
 
 
 def files_imported(file: Path) -> list[Path]:
-    """List a file of Python and all it imports, directly or not, that is no installed library.
+    """List a Python file and all it imports, directly or not, except installed libraries.
 
-    Modules are looked for beside the file, as they are when it is run, then on Python's path
-    outside the standard library, ``site-packages`` and kc. Names that are only known when the code
-    runs are not seen, but for ``importlib.import_module("name")``.
+    Modules are looked for in the file's folder, as when it is run, then on Python's path outside
+    the standard library, ``site-packages`` and kc. Imports by a computed name are not found, except
+    ``importlib.import_module("name")``.
     """
     folders = [file.resolve().parent, *_own_folders()]
     found: dict[Path, None] = {}
@@ -34,7 +34,7 @@ def files_imported(file: Path) -> list[Path]:
 
 
 def is_library(file: str | Path) -> bool:
-    """Return whether a file is of the standard library, of what is installed, or of kc."""
+    """Return whether a file belongs to the standard library, an installed library or kc."""
     path = Path(file).resolve()
     return any(path.is_relative_to(folder) for folder in (*_libraries(), PACKAGE_ROOT))
 
@@ -48,7 +48,7 @@ def _libraries() -> tuple[Path, ...]:
 
 
 def _own_folders() -> list[Path]:
-    """List the folders of Python's path that hold no library."""
+    """List the folders of Python's path without libraries."""
     found = [Path(path or ".").resolve() for path in sys.path]
     return [
         folder
@@ -58,7 +58,7 @@ def _own_folders() -> list[Path]:
 
 
 def _modules(name: str, folders: list[Path]) -> Iterator[tuple[Path, str]]:
-    """Return the files of ``a.b.c`` and of the packages around it, each with its own package."""
+    """Return the files of ``a.b.c`` and of its parent packages, each with its package."""
     parts = name.split(".")
     for folder in folders:
         for depth in range(1, len(parts) + 1):
@@ -71,10 +71,10 @@ def _modules(name: str, folders: list[Path]) -> Iterator[tuple[Path, str]]:
 
 
 def _names(path: Path, package: str) -> Iterator[str]:
-    """Return the full names of all that a file imports, wherever in its text."""
+    """Return the full names of all imports in a file, also inside functions."""
     try:
         tree = ast.parse(path.read_bytes())
-    except (OSError, ValueError, SyntaxError):  # a compiled module, or one that does not run
+    except (OSError, ValueError, SyntaxError):  # a compiled module, or one with a syntax error
         return
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):

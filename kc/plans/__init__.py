@@ -1,1 +1,1 @@
-"""What every study needs: networks, fits, stores and files; without torch."""
+"""The networks, fits, stores and files of every study; without torch."""

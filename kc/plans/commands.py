@@ -1,12 +1,11 @@
-"""The commands that messages name as a fix: every one is spelled here, to be pasted into a shell.
+"""Format the commands that error messages name as a fix, ready to paste into a shell.
 
-A message ends with its command, so that nothing after it is pasted along. What was made by the
-workflow is made again by Snakemake, with the options of its last run, which the workflow notes in
-``RESULTS/logs/run.json``; what ``kc compare`` or a script made, by the same command again.
-Nothing is removed by hand: a job finds what is damaged by its digest and makes that anew.
+A message ends with its command, so that nothing after it is copied along. Products of the workflow
+are made again by Snakemake, with the options of its last run, which the workflow notes in
+``RESULTS/logs/run.json``; those of ``kc compare`` or a script by the same command again. Users need
+not remove anything: a job finds damaged files by their digest and makes them again.
 """
 
-import hashlib
 import json
 import os
 import re
@@ -16,22 +15,26 @@ from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
-from kc.errors import StoreError, without_secrets
+from kc.errors import StoreError, printable
 from kc.files.aside import write_whole
+from kc.files.checksum import content_digest
 from kc.names import BESIDE
+from kc.provenance import plain
 
-AGAIN = "give the command that made it again; what is whole is kept, the rest is made anew"
-"""The fix where no other command is needed."""
+AGAIN = "run the command that made it again; it keeps what is complete and makes the rest"
+"""The fix if no other command is needed."""
 NOTE = Path("logs", "run.json")
-"""In the results folder: how the workflow was last asked for it."""
+"""Note, in the results folder, of how the workflow was last called."""
 UNKNOWN = "  # with the --configfile and --config of that run"
-"""A comment to the shell; behind a command whose run left no note."""
+"""Shell comment after a command whose run left no note."""
 DRAWN = "-source"
-"""Behind a data set's name: the folder of its drawn pictures."""
+"""Suffix of a data set's name: the folder of its drawn pictures."""
+PAGE_FILES = "index_files"
+"""Folder of a page's files, next to its ``index.html``."""
 SNAKEFILES = ("Snakefile", "workflow/Snakefile")
-"""Where Snakemake looks for itself."""
+"""Files that Snakemake finds without an option."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\udc80-\udcff]")
-"""What ends a line, moves a cursor, turns the direction of writing, or is no text."""
+"""Line ends, control and direction characters, and bytes that are not text."""
 _FORCE = ("snakemake", "--cores", "1", "--force")
 _COMPARED = ("tables/compare.json", "tables/matrix.json", "pictures.zarr", "activations/a.zarr")
 _FOLDERS = ("networks", "fits", *BESIDE)
@@ -39,10 +42,10 @@ _CARDS = ("card.json", "result.json", "key.json")
 
 
 class Run(NamedTuple):
-    """How the workflow was asked for a results folder."""
+    """How the workflow was called for a results folder."""
 
     results: str
-    """As the settings spell it."""
+    """The results folder as in the settings."""
     directory: str
     """Snakemake's working directory."""
     snakefile: str
@@ -53,7 +56,7 @@ class Run(NamedTuple):
     conda: bool = False
 
     def options(self) -> list[str | Path]:
-        """Return what Snakemake is to be told again, from where this process stands."""
+        """Return the options of the run for Snakemake, from this working directory."""
         found: list[str | Path] = []
         here, there = Path.cwd(), Path(self.directory)
         away = self.elsewhere or here != there
@@ -69,12 +72,12 @@ class Run(NamedTuple):
 
 
 def command(*words: str | PurePath) -> str:
-    """Format a command as a shell reads it; a path that begins with ``-`` is no option."""
+    """Format a command for a shell; a path that begins with ``-`` is not taken as an option."""
     return " ".join(map(quoted, words))
 
 
 def quoted(word: str | PurePath) -> str:
-    """Quote one word for bash and zsh, on one line whatever is in it."""
+    """Quote one word for bash and zsh, always on one line."""
     text = str(word)
     if isinstance(word, PurePath) and text.startswith("-"):
         text = f"./{text}"
@@ -83,31 +86,26 @@ def quoted(word: str | PurePath) -> str:
     return f"$'{''.join(map(_escaped, text))}'"
 
 
-def one_line(text: str) -> str:
-    """Make text from a file safe to print: no line ends, nothing a terminal acts on."""
-    return _CONTROL.sub("?", text.strip())
-
-
 def config_files(files: Sequence[Path]) -> list[str | Path]:
-    """Format the presets of a run."""
+    """Return the option with the presets of a run."""
     return ["--configfile", *files] if files else []
 
 
 def config_options(config: Mapping[str, Any]) -> list[str | Path]:
-    """Format values of ``--config`` so that Snakemake reads them back."""
+    """Return the option ``--config`` with values that Snakemake reads back unchanged."""
     pairs = [f"{name}={_spelled(value)}" for name, value in config.items()]
     return ["--config", *pairs] if pairs else []
 
 
 def remake(target: Path | str, options: Sequence[str | Path] = ()) -> str:
-    """Format the command that has the workflow make a file anew, whatever lies there."""
+    """Format the command by which the workflow makes a file again, even if it exists."""
     return command(*_FORCE, Path(target), *options)
 
 
 def note_run(workflow: Any, results: str) -> None:
-    """Note how Snakemake's ``workflow`` was asked for these results; the fixes of readers need it.
+    """Note how Snakemake's ``workflow`` was called for these results, for the fixes in errors.
 
-    Stands in the working directory.
+    Call it in the working directory of the run.
     """
     about, deployed = workflow.config_settings, workflow.deployment_settings.deployment_method
     write_run(
@@ -117,7 +115,7 @@ def note_run(workflow: Any, results: str) -> None:
             workflow.main_snakefile,
             elsewhere=workflow.overwrite_workdir is not None,
             configfiles=[str(path) for path in about.configfiles],
-            config=_without_secrets(about.config),
+            config=plain(about.config),
             conda=any(method.name == "CONDA" for method in deployed),
         )
     )
@@ -126,22 +124,22 @@ def note_run(workflow: Any, results: str) -> None:
 def write_run(run: Run) -> None:
     """Write the note of a run into its results folder."""
     file, content = Path(run.directory, run.results) / NOTE, run._asdict()
-    text = json.dumps({"run": content, "checksum": _digest(content)}, indent=2) + "\n"
-    # no run is to stop for it: without the note a fix says what it does not know
+    text = json.dumps({"run": content, "checksum": content_digest(content)}, indent=2) + "\n"
+    # a run must not fail here: without the note a fix says which options are unknown
     with suppress(OSError, StoreError):
         write_whole(file, text.encode())
 
 
 def fix_at(path: Path | str, given: str = "") -> str:
-    """Format what makes anew a product, or the one that holds a file.
+    """Format the command that makes a product again, or the product of a file.
 
     Parameters
     ----------
     path
         A store, a product's folder, a table, or any file in one.
     given
-        What the product itself says, where no run of the workflow is known. It is believed only
-        so far: a command of ours is spelled anew, all else is made one line.
+        The fix that the product names, used if no run of the workflow is known. It is not trusted:
+        a command of kc is formatted again, any other text is escaped.
     """
     found = _found(path)
     if found is not None:
@@ -150,12 +148,14 @@ def fix_at(path: Path | str, given: str = "") -> str:
         if inner.parts[0] == "custom":
             inner = Path(*inner.parts[:2], "index.html")
         return remake(Path(run.results) / inner, run.options())
-    words = _words(given)
+    words: list[str] = []
+    with suppress(ValueError):
+        words = shlex.split(given)
     if words[:-1] == list(_FORCE):
         known = run_of(words[-1])
         return remake(words[-1], known.options()) if known else remake(words[-1]) + UNKNOWN
     if given:
-        return one_line(given)
+        return printable(given.strip())
     target = _target(Path(path))
     of_workflow = target.name == _CARDS[0] and target.parent.parent.name in _FOLDERS
     compared = any((target.parent.parent.parent / name).exists() for name in _COMPARED)
@@ -163,20 +163,20 @@ def fix_at(path: Path | str, given: str = "") -> str:
 
 
 def run_of(path: Path | str) -> Run | None:
-    """Find how the workflow was last asked for the results a path lies in; none: not known."""
+    """Find how the workflow was last called for the results of a path; None if unknown."""
     found = _found(path)
     return None if found is None else found[1]
 
 
 def _found(path: Path | str) -> tuple[Path, Run] | None:
-    """Find the results folder a path lies in, and the run that made it."""
+    """Find the results folder of a path, and the run that made it."""
     if str(path).startswith("s3:/"):
         return None
     for folder in Path(path).absolute().parents:
         run = read_run(folder / NOTE)
         if run is None:
             continue
-        # a copy of a results folder is not what the workflow would make anew
+        # the workflow would not make files in a copy of its results folder
         there = Path(run.directory)
         if there.is_absolute() and (there / run.results).resolve() == folder.resolve():
             return folder, run
@@ -184,39 +184,29 @@ def _found(path: Path | str) -> tuple[Path, Run] | None:
 
 
 def read_run(note: Path) -> Run | None:
-    """Read the note of a run; None: there is none, or it is damaged."""
+    """Read the note of a run; None if it is missing or damaged."""
     try:
         content = json.loads(note.read_text(encoding="utf-8"))
         run = Run(**content["run"])
-        return run if content["checksum"] == _digest(content["run"]) else None
+        return run if content["checksum"] == content_digest(content["run"]) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
 def _target(path: Path) -> Path:
-    """Name the file the workflow is asked for to have this one made."""
+    """Return the target of the workflow that makes a file."""
     for part in (path, *path.parents):
         if part.suffix in (".zarr", ".state"):
             return part.with_suffix(".json")
-        if part.name == "index_files":
+        if part.name == PAGE_FILES:
             return part.with_name("index.html")
         if part.name.endswith(DRAWN) and part.parent.name == "images":
             return part.with_name(f"{part.name.removesuffix(DRAWN)}.json")
     for part in (path, path.parent):
-        if part.parent.name in _FOLDERS and _is_product(part):
+        is_product = not part.exists() or any((part / name).exists() for name in _CARDS)
+        if part.parent.name in _FOLDERS and is_product:
             return part / _CARDS[0]
     return path
-
-
-def _is_product(folder: Path) -> bool:
-    return not folder.exists() or any((folder / name).exists() for name in _CARDS)
-
-
-def _words(text: str) -> list[str]:
-    try:
-        return shlex.split(text)
-    except ValueError:
-        return []
 
 
 def _escaped(letter: str) -> str:
@@ -231,15 +221,3 @@ def _spelled(value: Any) -> str:
     if isinstance(value, (str, bool)):
         return str(value)
     return "" if value is None else json.dumps(value, ensure_ascii=False)
-
-
-def _without_secrets(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {name: _without_secrets(each) for name, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_without_secrets(each) for each in value]
-    return without_secrets(value) if isinstance(value, str) else value
-
-
-def _digest(content: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]

@@ -1,4 +1,4 @@
-"""The networks and entropy maps of the concepts study, by name; without torch."""
+"""Names of the networks and entropy maps of the concepts study; without torch."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -48,14 +48,14 @@ def concept_networks(settings: Concepts) -> list[ConceptNetwork]:
 
 
 def layers_seen(network: ConceptNetwork, settings: Concepts) -> tuple[str, ...]:
-    """Return the layers a network is looked at in: a student's own, the others' all."""
+    """Return the layers of a network that are mapped: a student's own, of the others all."""
     return (network.layer,) if network.layer else settings.layers_of(network.dataset)
 
 
 def concept_batches(
     networks: Iterable[ConceptNetwork], jobs: Literal["architecture", "network"]
 ) -> dict[str, list[ConceptNetwork]]:
-    """Group networks into jobs by name: all of an architecture, or one each."""
+    """Group networks into jobs by name: all of one architecture, or one per job."""
     found: dict[str, list[ConceptNetwork]] = {}
     for network in networks:
         whole = f"{network.dataset}-{network.architecture}"
@@ -64,12 +64,12 @@ def concept_batches(
 
 
 def card_paths(networks: Iterable[ConceptNetwork]) -> list[str]:
-    """Name the cards of networks, relative to the results folder."""
+    """Return the paths of networks' cards, relative to the results folder."""
     return [f"concepts/networks/{network.name}/card.json" for network in networks]
 
 
 def map_paths(networks: Iterable[ConceptNetwork], settings: Concepts) -> list[str]:
-    """Name the manifests of the networks' entropy maps, relative to the results folder."""
+    """Return the manifests of the networks' entropy maps, relative to the results folder."""
     return [
         f"concepts/maps/{network.maps(layer)}.json"
         for network in networks
@@ -78,7 +78,7 @@ def map_paths(networks: Iterable[ConceptNetwork], settings: Concepts) -> list[st
 
 
 def concept_figures(settings: Concepts) -> list[str]:
-    """Name the study's figures: a map figure a network and layer, a curve figure a network."""
+    """Return the names of the figures: maps per network and layer, curves per network."""
     found = []
     for dataset, architecture in product(settings.datasets, settings.architectures):
         layers = settings.layers_of(dataset)

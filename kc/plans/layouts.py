@@ -1,7 +1,7 @@
-"""The layouts of data sets: which module reads each, and which draws pictures in it.
+"""The layouts of data sets: the module that reads each, and the one that draws pictures in it.
 
 Readers and drawing code are imported by these names, so that a data set's key counts the ones it
-is made with (:func:`code_of_dataset`) and no others: editing a drawn car makes no birds anew.
+is made with (:func:`code_of_dataset`) and no others: editing drawn cars does not remake birds.
 """
 
 from collections.abc import Mapping
@@ -17,12 +17,12 @@ STORE = "kc.images.build"
 
 
 class Layout(NamedTuple):
-    """Where the code of a layout is."""
+    """The modules of a layout."""
 
     reader: str
-    """Module with ``read_LAYOUT``; where it has ``ARCHIVES``, the layout lies in several files."""
+    """Module with ``read_LAYOUT``; if it has ``ARCHIVES``, the layout needs several files."""
     writer: str = ""
-    """Module with ``write_LAYOUT``; none: pictures are not drawn in this layout."""
+    """Module with ``write_LAYOUT``; empty if pictures are not drawn in this layout."""
 
 
 LAYOUTS: Mapping[str, Layout] = MappingProxyType(

@@ -1,4 +1,4 @@
-"""Which files each study's rule makes, under the results folder."""
+"""The files that each study's rule makes, under the results folder."""
 
 from kc.plans.products import FitPlan
 from kc.plans.registry import STUDIES
@@ -20,7 +20,7 @@ def outputs_of(settings: Settings, study: str, plan: StudyPlan) -> list[str]:
 
 
 def drawn_fits(study: str, plan: StudyPlan) -> list[FitPlan]:
-    """List the fits whose components a study draws, which must then be kept on disk."""
+    """List the fits whose components a study draws, so that they must be kept on disk."""
     return [fit for fit in plan.fits if fit.keep] if STUDIES[study].pictures else []
 
 

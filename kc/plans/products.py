@@ -1,6 +1,6 @@
-"""The products of the workflow by name: networks, and fits between two of them.
+"""Names of the products of the workflow: networks, and fits between two of them.
 
-Pure bookkeeping, so that the Snakefile can read it without torch.
+The Snakefile reads this without torch.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,7 +12,7 @@ from kc.names import Architecture, Heads, node_of
 
 @dataclass(frozen=True, order=True)
 class NetworkPlan:
-    """One network to train: on which images of which data set, from which seed."""
+    """One network to train: its data set, images, architecture and seed."""
 
     dataset: str
     architecture: Architecture
@@ -20,11 +20,11 @@ class NetworkPlan:
     half: str = ""
     """Half of the training images it sees, e.g. ``0a`` and ``0b``; empty: all of them."""
     task: Heads = "class"
-    """What it tells apart; ``both``: one head for each."""
+    """What it classifies; ``both``: one head for each."""
     removed: float = 0.0
-    """Share of its weights pruned away; it starts from the network with none removed."""
+    """Share of its weights that is pruned; it starts from the unpruned network."""
     generation: int = 1
-    """Of a chain of born-again networks: each is taught by the one before."""
+    """Number in a chain of born-again networks, each taught by the one before."""
 
     @property
     def name(self) -> str:
@@ -40,7 +40,7 @@ class NetworkPlan:
 
     @property
     def origin(self) -> "NetworkPlan | None":
-        """The network this one is made from (the unpruned one) or taught by; none: from scratch."""
+        """The unpruned network or the teacher it is made from; None if there is none."""
         if self.removed:
             return replace(self, removed=0.0)
         if self.generation > 1:
@@ -64,15 +64,15 @@ class FitPlan:
     source_layer: str
     target_layer: str
     images: Literal["all", "half"] = "all"
-    """Training images g is fitted on; ``half``: the check on overfitting."""
+    """Training images g is fitted on; ``half`` is the check on overfitting."""
     only: str = ""
-    """Superclass whose images alone it is fitted and tested on; empty: all."""
+    """Superclass of the images for fit and test; empty: all images."""
     keep: bool = False
-    """Whether the components are worth disk (the setting says of which images)."""
+    """Whether to keep the components (of which images is a setting)."""
 
     @classmethod
     def of(cls, told: Mapping[str, Any]) -> "FitPlan":
-        """Read a plan as a rule hands it on, field by field."""
+        """Read a plan from the fields that a rule passes on."""
         ends = {end: NetworkPlan(**told[end]) for end in ("source", "target")}
         return cls(**{**told, **ends})
 
@@ -98,7 +98,7 @@ class FitPlan:
 
     @property
     def pair(self) -> str:
-        """Name of the unordered pair of networks: all its fits are one job."""
+        """Name of the unordered pair of networks, whose fits are one job."""
         return "--".join(sorted((self.source.name, self.target.name)))
 
 
@@ -108,7 +108,7 @@ def reconstructions(
     seeds: tuple[int, int],
     only: str = "",
 ) -> tuple[FitPlan, ...]:
-    """Let A of the first seed reconstruct B of the second, in every layer of every architecture."""
+    """Return fits from the first seed's network to the second's, in every layer."""
     found = []
     for name, some in layers.items():
         a, b = (NetworkPlan(dataset, name, seed) for seed in seeds)
@@ -122,7 +122,7 @@ def networks_of(fits: Iterable[FitPlan]) -> list[NetworkPlan]:
 
 
 def nodes_of(network: NetworkPlan, fits: Iterable[FitPlan]) -> list[str]:
-    """List the nodes of a network that some fit reads, each once, in order."""
+    """List the nodes of a network that the fits read, each once, in order."""
     nodes = {fit.source_node for fit in fits if fit.source == network}
     nodes |= {fit.target_node for fit in fits if fit.target == network}
     return sorted(nodes)
@@ -140,7 +140,7 @@ def with_origins(networks: Iterable[NetworkPlan]) -> list[NetworkPlan]:
 
 
 def merged(fits: Iterable[FitPlan]) -> list[FitPlan]:
-    """List the fits, each once, in order; kept where any study wants it kept."""
+    """List the fits, each once, in order; keep its components if any study does."""
     found: dict[str, FitPlan] = {}
     for fit in fits:
         known = found.get(fit.name, fit)
@@ -153,8 +153,8 @@ def batches(
 ) -> dict[str, list[NetworkPlan]]:
     """Group networks into the jobs that make them, by the job's name.
 
-    ``architecture``: all of one kind and architecture on one data set; born-again networks, each
-    taught by the one before, are then one job. ``network``: one each.
+    ``architecture``: all of one kind and architecture on one data set, so that a chain of
+    born-again networks is one job. ``network``: one per job.
     """
     found: dict[str, list[NetworkPlan]] = {}
     for network in sorted(networks):

@@ -1,4 +1,4 @@
-"""All studies, by the records in :mod:`kc.plans.records`: a new module there is a new study."""
+"""All studies; each module in :mod:`kc.plans.records` adds one."""
 
 import importlib
 import pkgutil
@@ -20,4 +20,4 @@ def _recorded() -> Mapping[str, Study[Any]]:
 
 
 STUDIES: Mapping[str, Study[Any]] = _recorded()
-"""In the order in which they are listed and shown."""
+"""All studies, in the order in which they are shown."""

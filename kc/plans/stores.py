@@ -1,6 +1,6 @@
-"""Which jobs read a store, so that it can be dropped when the last of them is done.
+"""Find the jobs that read a store, so that it can be dropped when the last one is done.
 
-Pure bookkeeping, so that the Snakefile can read it without torch.
+The Snakefile reads this without torch.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,12 +12,12 @@ from kc.plans.study import StudyPlan
 from kc.settings.whole import Settings
 
 PAGE = "report"
-"""The job that makes the page, which shows components."""
+"""Job of the page, which shows components."""
 
 
 @dataclass(frozen=True)
 class StoreUse:
-    """A store, and who reads it."""
+    """A store and the jobs that read it."""
 
     kind: str
     """``activations`` or ``components``."""
@@ -34,7 +34,7 @@ class StoreUse:
 
     @property
     def marker(self) -> str:
-        """Path of what is left where it was dropped, relative to the results folder."""
+        """Path of the note on its drop, relative to the results folder."""
         return f"{self.kind}/dropped/{self.name}.json"
 
 

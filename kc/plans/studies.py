@@ -1,10 +1,8 @@
-"""What each study needs under the settings: which networks, and which fits between them.
+"""Plan each study under the settings: its networks, and the fits between them.
 
-Pure bookkeeping, so that the Snakefile can read it without torch. Every study module asks here for
-its own plan, so that rule and study cannot differ.
+The Snakefile reads this without torch. Rules and studies use the same plan, so they cannot differ.
 """
 
-import difflib
 from collections.abc import Iterable
 from functools import partial
 
@@ -12,10 +10,11 @@ from kc.errors import SettingsError
 from kc.plans.products import NetworkPlan
 from kc.plans.registry import STUDIES
 from kc.plans.study import StudyPlan
+from kc.settings.sections import nearest
 from kc.settings.whole import Settings
 
 LONGEST = 220
-"""Characters of a product's name; a file's may have 255, and suffixes follow."""
+"""Most characters of a product's name: file names may have 255, with suffixes."""
 
 
 def plan_of(settings: Settings, study: str) -> StudyPlan:
@@ -24,12 +23,17 @@ def plan_of(settings: Settings, study: str) -> StudyPlan:
     Raises
     ------
     SettingsError
-        A data set the study names is none of those described, it has no layers or tasks, or its
-        names make file names that are too long.
+        The study names an unknown data set, has no layers or tasks, or its names make file
+        names that are too long.
     """
     section = settings.section(study)
     for where, dataset in section.datasets_named():
-        _check_dataset(settings, f"{study}.{where}", dataset)
+        if dataset not in settings.datasets:
+            raise SettingsError(
+                f"{study}.{where} '{dataset}' is not among datasets"
+                f"{nearest(dataset, settings.datasets) or ';'} known: "
+                f"{', '.join(sorted(settings.datasets))}"
+            )
     others = {
         name: partial(plan_of, settings, name)
         for name, other in STUDIES.items()
@@ -39,7 +43,7 @@ def plan_of(settings: Settings, study: str) -> StudyPlan:
     if not plan.networks and not plan.inputs:
         raise SettingsError(
             f"{study}: its layers or tasks are empty, so there is nothing to do. Fix: name one "
-            "or more, or leave the key out to have the default"
+            "or more, or omit the key to use the default"
         )
     longest = max((fit.name for fit in plan.fits), key=len, default="")
     if len(longest) > LONGEST:
@@ -48,17 +52,6 @@ def plan_of(settings: Settings, study: str) -> StudyPlan:
             f"most {LONGEST}. Fix: shorter names of data set, layer or superclass"
         )
     return plan
-
-
-def _check_dataset(settings: Settings, where: str, dataset: str) -> None:
-    """Refuse a data set that setting ``where`` names and none of those described is."""
-    if dataset not in settings.datasets:
-        close = difflib.get_close_matches(dataset, settings.datasets, n=1)
-        hint = f", did you mean '{close[0]}'?" if close else ";"
-        raise SettingsError(
-            f"{where} '{dataset}' is not among datasets{hint} known: "
-            f"{', '.join(sorted(settings.datasets))}"
-        )
 
 
 def plans(settings: Settings) -> dict[str, StudyPlan]:

@@ -1,6 +1,6 @@
-"""Fits beside a fit's own, by name: other orders, other lambda, other seeds, training gone on with.
+"""Variants of a fit by name: other orders, other lambda, other seeds, continued training.
 
-Pure bookkeeping, so that the Snakefile can read it without torch.
+The Snakefile reads this without torch.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,28 +12,28 @@ from kc.settings.reconstruction import Consistency
 PENALTIES = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1)
 """Lambda along the path."""
 RESTART = ".restart"
-"""Ends the folder of a g that is trained on."""
+"""Suffix of the folder of a g whose training is continued."""
 
 
 class Variant(NamedTuple):
-    """A fit beside a fit's own."""
+    """A variant of a fit."""
 
     suffix: str
-    """Of its folder."""
+    """Suffix of its folder."""
     changes: Mapping[str, Any] = MappingProxyType({})
-    """Of the settings."""
+    """Changed settings."""
     is_reseeded: bool = False
-    """Another seed; else the same one, so that images and units are the same."""
+    """Whether the seed differs; with the same seed, images and units are the same."""
     follows: bool = False
-    """Trained from the own g; afresh where that is the linear start."""
+    """Whether it starts from the fit's g, unless that is the linear start."""
     choose: Literal["validation", "last"] = "validation"
-    """``last``: a step along a path, kept as training ends."""
+    """Which state is kept; ``last``, as training ends, for steps along a path."""
 
 
 def orders_and_path(settings: Consistency) -> list[Variant]:
     """List the fits of a ladder: lower orders, then the path over lambda.
 
-    Under ``released`` there is no path: its lambda is of raw features.
+    The preset ``released`` has no path, since its lambda refers to raw features.
     """
     lower = [Variant(f".K{k}", {"order": k}) for k in range(1, settings.order)]
     if settings.preset == "released" or not settings.order:
@@ -47,17 +47,17 @@ def orders_and_path(settings: Consistency) -> list[Variant]:
 
 
 def reseeded(repeats: int) -> list[Variant]:
-    """List the fits with other seeds of g (and so other validation cuts)."""
+    """List the fits with other seeds of g, and so other validation subsets."""
     return [Variant(f".{number}", is_reseeded=True) for number in range(2, repeats + 1)]
 
 
 def suffixes(settings: Consistency, repeats: int) -> list[str]:
-    """List the endings of all folders beside a fit that has a ladder and repeats."""
+    """List the suffixes of all variants of a fit with a ladder and repeats."""
     variants = orders_and_path(settings) + reseeded(repeats)
     restart = [] if settings.preset == "released" else [RESTART]
     return [*(variant.suffix for variant in variants), *restart]
 
 
 def folders_of(name: str, variants: Iterable[Variant]) -> list[str]:
-    """Name the folders of a fit's variants, relative to the results."""
+    """Return the folders of a fit's variants, relative to the results folder."""
     return [f"fits/{name}{variant.suffix}" for variant in variants]

@@ -1,1 +1,1 @@
-"""What a rule of the workflow runs, without Snakemake."""
+"""The functions that the rules of the workflow run, without Snakemake."""

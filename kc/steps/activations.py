@@ -13,16 +13,16 @@ from kc.store.part import WHOLE, Destination, JobPart
 
 
 class Recording(NamedTuple):
-    """What one job records."""
+    """The networks and nodes that one job records."""
 
     networks: Sequence[str]
     """Names of folders under ``RESULTS/networks``."""
     nodes: Sequence[str]
-    """Graph nodes, of each network."""
+    """Graph nodes of each network."""
     part: JobPart = WHOLE
-    """Of the stores; parts may be recorded at the same time."""
+    """Part of the stores; parts may be recorded at the same time."""
     root: str = ""
-    """Where the stores lie; empty: beside their manifests."""
+    """Place of the stores; empty: next to their manifests."""
 
 
 def record_features(
@@ -40,14 +40,14 @@ def record_features(
     images
         Manifest of the image store.
     receipt
-        File that a job of a part leaves: digests of what it recorded.
+        File for the digests of what a job of a part recorded.
 
     Raises
     ------
     NetworkError
-        A network or node that is not there.
+        A network or node is missing.
     StoreError
-        A store that is damaged, locked or another's.
+        A store is damaged, locked or not made by kc.
     """
     recorded = record_networks(
         {name: results / "networks" / name for name in recording.networks},

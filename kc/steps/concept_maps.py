@@ -22,9 +22,9 @@ def map_concepts(
     Raises
     ------
     NetworkError
-        A network that is missing or damaged.
+        A network is missing or damaged.
     ImageError
-        Images without foreground.
+        Images have no foreground.
     """
     folder = results / "concepts"
     chosen = pick_device(device)

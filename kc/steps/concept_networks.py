@@ -13,12 +13,12 @@ from kc.store import open_store
 
 
 class Teaching(NamedTuple):
-    """The settings networks of one architecture and data set are made under."""
+    """The settings for networks of one architecture and data set."""
 
     shape: Network
     lessons: Lessons
     layers: tuple[str, ...]
-    """Layers whose weight distance is kept, of teacher and baseline."""
+    """Layers of teacher and baseline whose weight distance is kept."""
 
 
 def train_concepts(
@@ -40,7 +40,7 @@ def train_concepts(
     NetworkError
         Training diverged, or a teacher is missing or damaged.
     ImageError
-        Images without foreground.
+        Images have no foreground.
     """
     given = Given(open_store(images), *teaching)
     folder = results / "concepts" / "networks"

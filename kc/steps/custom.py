@@ -1,4 +1,4 @@
-"""Compare a pair of networks of one's own that the settings name."""
+"""Compare a pair of the user's own networks that the settings name."""
 
 from pathlib import Path
 
@@ -16,14 +16,14 @@ def compare_custom(
     results: Path,
     device: str = "auto",
 ) -> Path:
-    """Compare a pair into ``RESULTS/custom/<name>``, and return its page.
+    """Compare a pair into ``RESULTS/custom/<name>``; return its page.
 
     Raises
     ------
     KCError
         As :func:`kc.comparison.make.make`.
     """
-    # one file of settings serves the papers' tables too, whose centring is another
+    # the same settings serve the papers' tables, which use another centring
     consistency = consistency.model_copy(update={"centring": pair.centring})
     settings = CompareSettings.of(pair, activations=activations, consistency=consistency)
     return make(pair, settings, results / "custom" / pair.name, device)

@@ -7,11 +7,11 @@ from kc.datasets.download import Wanted, fetch_all
 
 
 def download(files: Iterable[tuple[str, str, str | None]]) -> None:
-    """Download each file that is not there whole: address, path, and checksum where known.
+    """Download each incomplete file: address, path, and checksum if known.
 
     Raises
     ------
     DownloadError
-        A file that cannot be had, or is not the one expected.
+        A file cannot be downloaded, or is not the expected one.
     """
     fetch_all([Wanted(url, Path(path), known) for url, path, known in files])

@@ -19,14 +19,14 @@ def fit_layers(
 ) -> None:
     """Fit each plan from ``RESULTS/activations`` into ``RESULTS/fits`` and ``components``.
 
-    With a ``root`` the component stores lie there.
+    With a ``root``, the component stores are written there.
 
     Raises
     ------
     StoreError
-        A store that is missing or damaged, or two of different images.
+        A store is missing or damaged, or two have different images.
     FeatureError
-        Features g cannot work with.
+        g cannot use the features.
     """
     names = [network.name for network in networks_of(fits)]
     stores = {name: results / "activations" / f"{name}.json" for name in names}

@@ -1,4 +1,4 @@
-"""Make the image store of a data set that is read or drawn."""
+"""Make the image store of a data set from an archive or drawn pictures."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from kc.settings.dataset import Dataset
 
 
 class Archive(NamedTuple):
-    """An archive of the user's, as it was when the job was planned."""
+    """An archive of the user, with its digest when the job was planned."""
 
     path: Path
     digest: str
@@ -24,16 +24,16 @@ def make_images(dataset: Dataset, manifest: Path, archive: Archive | None = None
     Parameters
     ----------
     manifest
-        ``RESULTS/images/<data set>.json``; the store lies beside it.
+        ``RESULTS/images/<data set>.json``; the store is next to it.
     archive
-        None: the pictures are drawn.
+        None: draw the pictures.
 
     Raises
     ------
     ImageError
-        Pictures that cannot be read as their layout promises.
+        Pictures are not as their layout requires.
     SourceError
-        An archive that changed since its digest was taken.
+        The archive changed since its digest was taken.
     """
     path, source, inputs = None, None, {}
     if archive is not None:

@@ -1,4 +1,4 @@
-"""What every script of the workflow does first, and what it does with an error."""
+"""The context in which every script of the workflow runs: threads, log, errors."""
 
 import logging
 import os
@@ -19,18 +19,18 @@ LOG = logging.getLogger("kc")
 
 @contextmanager
 def job(log: Sequence[str] = ()) -> Iterator[None]:
-    """Fix threads, keep a log file; show an error as one message instead of a traceback.
+    """Fix the threads, write a log file, and show an error as one message without traceback.
 
     Parameters
     ----------
     log
-        ``snakemake.log``: the rule's log file, if it has one. Progress bars go to the terminal
-        only; what was done, warnings and tracebacks go here.
+        ``snakemake.log``: the rule's log file, if it has one, for messages, warnings and
+        tracebacks. Progress bars go to the terminal only.
     """
     keep_freed_memory()
     keep_from_broken_kernels()
     os.environ.setdefault("GOMP_SPINCOUNT", "0")
-    # read by torch where it comes later; an environment for cards alone has none
+    # read by torch if it is imported later; some environments have no torch
     os.environ["OMP_NUM_THREADS"] = "1"
     if "torch" in sys.modules:
         from kc.runtime import use_threads
@@ -39,7 +39,7 @@ def job(log: Sequence[str] = ()) -> Iterator[None]:
     if log:
         _write_to(Path(log[0]))
     started = time.perf_counter()
-    # scancel, and SLURM at the end of a job's time: end by way of what gives locks back
+    # scancel, and SLURM at the time limit: end by an exception, so that locks are released
     before = signal.signal(signal.SIGTERM, _stop)
     try:
         yield
@@ -61,9 +61,9 @@ def _stop(number: int, _: FrameType | None) -> None:
 
 
 def _peak_mb() -> int:
-    """Return the most memory this process has held.
+    """Return the peak memory of this process.
 
-    Linux's ru_maxrss begins at what the parent held; VmHWM does not.
+    On Linux ru_maxrss starts at the peak of the parent; VmHWM does not.
     """
     status = Path("/proc/self/status")
     if status.is_file():
@@ -75,10 +75,10 @@ def _peak_mb() -> int:
 
 def _write_to(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    # on a full disk the error of the job is to be seen, not that of its log
+    # on a full disk show the error of the job, not that of its log
     logging.raiseExceptions = False
     if path.is_symlink():
-        path.unlink()  # what it leads to is not to be emptied
+        path.unlink()  # its target must not be emptied
     handler = logging.FileHandler(path, mode="w", encoding="utf-8")
     handler.setFormatter(PlainFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     for name in ("kc", "py.warnings"):

@@ -1,4 +1,4 @@
-"""What stands beside some fits: linear maps, lower orders, other lambda, other seeds of g."""
+"""Measure variants of some fits: linear maps, lower orders, other lambda, other seeds of g."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,22 +21,22 @@ def climb_fits(
     results: Path,
     device: str = "auto",
 ) -> None:
-    """Measure the ladder and the repeats of fits that lie in ``RESULTS/fits``.
+    """Measure the ladder and the repeats of fits in ``RESULTS/fits``.
 
     Parameters
     ----------
     settings
-        Those the fits were made under.
+        Settings of the fits.
 
     Raises
     ------
     StoreError
-        A store that is missing or damaged.
+        A store is missing or damaged.
     """
     names = [network.name for network in networks_of(fits)]
     stores = {name: open_store(results / "activations" / f"{name}.json") for name in names}
     layers, at = HeldLayers(stores, settings.memory_gb), pick_device(device)
-    # the components that fits keep are none of a ladder's
+    # a ladder does not need the components that fits keep
     bare = settings.model_copy(update={"components": "none"})
     for plan in fits:
         own = product_of(plan, layers, bare, 0, Destination.of(results), at)

@@ -1,4 +1,4 @@
-"""Make the image store of a data set that others are mixed into."""
+"""Make the image store of a data set that is a mixture of others."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,14 +16,14 @@ def mix_images(dataset: Dataset, manifest: Path, parts: Mapping[str, Path]) -> N
     Parameters
     ----------
     manifest
-        ``RESULTS/images/<data set>.json``; the store lies beside it.
+        ``RESULTS/images/<data set>.json``; the store is next to it.
     parts
-        Manifests of the data sets mixed, by their names.
+        Manifests of the data sets to mix, by name.
 
     Raises
     ------
     ImageError
-        Parts whose pictures differ in size.
+        The pictures of the parts differ in size.
     """
     stores = {name: open_images(path) for name, path in parts.items()}
     inputs = {name: store.digest for name, store in stores.items()}

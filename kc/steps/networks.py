@@ -1,4 +1,4 @@
-"""Networks as files: ``networks/<network>/`` with weights, history and card."""
+"""Train networks into folders ``networks/<network>/`` with weights, history and card."""
 
 import logging
 import time
@@ -38,17 +38,17 @@ LOG = logging.getLogger(__name__)
 
 
 class Training(NamedTuple):
-    """The settings networks are made under; the last two count for their kind only."""
+    """The settings of networks; the last two apply only to their kind."""
 
     shape: Network
     recipe: Recipe
     retraining: Retraining
-    """Of pruned networks."""
+    """For pruned networks."""
     distillation: Distillation
-    """Of born-again networks."""
+    """For born-again networks."""
 
     def of(self, plan: NetworkPlan) -> dict[str, Any]:
-        """Return what a network's key depends on."""
+        """Return the settings that a network's key depends on."""
         about: dict[str, Any] = {"shape": self.shape, "recipe": self.recipe}
         if plan.kind == "pruned":
             about["retraining"] = self.retraining
@@ -79,7 +79,7 @@ def train_networks(
     out: Path,
     device: torch.device,
 ) -> None:
-    """Train each network that is not there yet under its key; card.json is written last.
+    """Train each network that does not exist yet under its key; card.json is written last.
 
     A network made from another one (pruned, born again) comes after it in ``plans``, or finds it
     in ``out``.
@@ -88,7 +88,7 @@ def train_networks(
     ------
     NetworkError
         Training diverged, the network it is made from is missing or damaged, or the data set
-        tells no superclasses apart.
+        has no superclasses to classify.
     """
     for plan in sorted(plans):
         inputs = {"images": images.digest}
@@ -101,7 +101,7 @@ def train_networks(
         key = product_key(about, inputs, "kc.steps.networks")
         with Product(out / plan.name, key, FILES) as product:
             if product.is_done():
-                LOG.info("%s: there already", plan.name)
+                LOG.info("%s: exists already", plan.name)
             else:
                 product.start()
                 _make(plan, images, training, product, device)
@@ -124,18 +124,13 @@ def half_rows(rows: pd.DataFrame, half: str) -> np.ndarray:
     return np.sort(np.asarray(chosen, dtype=np.int64))
 
 
-def training_rows(rows: pd.DataFrame, half: str) -> np.ndarray:
-    """Return the rows a network is trained on."""
-    return half_rows(rows, half) if half else rows_in(rows, "train")
-
-
 def labels_of(rows: pd.DataFrame, plan: NetworkPlan) -> tuple[np.ndarray, list[list[str]]]:
-    """Return each image's label under a network's task, (n, heads), and the labels' names by head.
+    """Return each image's label in a network's task, (n, heads), and the names of labels by head.
 
     Raises
     ------
     NetworkError
-        The task is to tell superclasses apart and the images have fewer than two.
+        The task is to classify superclasses and the images have fewer than two.
     """
     columns, names = [], []
     if plan.task in ("class", "both"):
@@ -145,8 +140,8 @@ def labels_of(rows: pd.DataFrame, plan: NetworkPlan) -> tuple[np.ndarray, list[l
         found = sorted(set(rows["superclass"]))
         if len(found) < 2:
             raise NetworkError(
-                f"{plan.name}: its task is to tell superclasses apart; data set '{plan.dataset}' "
-                f"has {found}. Fix: take a mixture, or Pascal VOC"
+                f"{plan.name}: its task is to classify superclasses; data set '{plan.dataset}' has "
+                f"{found}, expected two or more. Fix: use a mixture, or Pascal VOC"
             )
         columns.append(rows["superclass"].map(found.index).to_numpy(np.int64))
         names.append(found)
@@ -156,7 +151,7 @@ def labels_of(rows: pd.DataFrame, plan: NetworkPlan) -> tuple[np.ndarray, list[l
 def hyper_of(
     plan: NetworkPlan, training: Training, heads: tuple[int, ...], device: torch.device
 ) -> Hyper:
-    """Settle a network's epochs, rate and seed from the recipe and its own exceptions to it."""
+    """Choose a network's epochs, rate and seed from the recipe and its exceptions."""
     shape, recipe, seed = training.shape, training.recipe, derive_seed(plan.name)
     if plan.kind == "pruned":
         about = training.retraining
@@ -174,7 +169,7 @@ def _make(
     started = time.perf_counter()
     folder = product.folder
     labels, names = labels_of(images.rows, plan)
-    rows = training_rows(images.rows, plan.half)
+    rows = half_rows(images.rows, plan.half) if plan.half else rows_in(images.rows, "train")
     pictures = _load(images, rows, labels)
     hyper = hyper_of(plan, training, tuple(map(len, names)), device)
     model, teacher, about = _prepared(plan, training, hyper, folder.parent)
@@ -211,7 +206,7 @@ def _make(
 def _prepared(
     plan: NetworkPlan, training: Training, hyper: Hyper, out: Path
 ) -> tuple[nn.Module, Teacher | None, dict[str, Any]]:
-    """Return the network to train, who teaches it, and what the card says about both."""
+    """Return the network to train, its teacher, and what the card says about both."""
     about: dict[str, Any] = {}
     teacher = None
     origin = None if plan.origin is None else load_network(out / plan.origin.name)
@@ -232,7 +227,7 @@ def _prepared(
     if plan.origin is not None:
         about["origin"] = plan.origin.name
         about["origin_digest"] = _origin_digest(plan.origin, out)
-    # a third faster for narrow networks on a CPU, and what tensor cores want
+    # a third faster for narrow networks on a CPU, and preferred by tensor cores
     model = model.to(memory_format=torch.channels_last).to(hyper.device)
     return model, teacher, about
 
@@ -246,7 +241,7 @@ def _origin_digest(origin: NetworkPlan, out: Path) -> str:
     card = out / origin.name / "card.json"
     if not card.is_file():
         raise NetworkError(
-            f"{card}: the network to start from, or to be taught by, is missing. "
+            f"{card}: the network to start from, or the teacher, is missing. "
             f"Fix: {fix_at(card, remake(card))}"
         )
     return str(read_card(card.parent, files=())["digest"])

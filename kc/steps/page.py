@@ -13,9 +13,10 @@ from kc.report.viewer import View
 from kc.settings.whole import Settings
 
 LEAD = (
-    "What two networks both know of the same images, and what only one of them does: a feature x* "
-    "is reconstructed from another network's feature x, order by order; the rest, x^Δ, is what "
-    "the other network does not give."
+    "What two networks both know of the same images, and what only one of them knows: a feature x* "
+    "is reconstructed from another network's feature x, order by order; the rest, x^Δ, is not "
+    "explained by the other network. Its share of the variance is the fraction of variance "
+    "unexplained (FVU = 1 - R²)."
 )
 
 
@@ -25,7 +26,7 @@ def write_overview(settings: Settings) -> None:
     Raises
     ------
     StoreError
-        A table, figure or component store that is missing or damaged.
+        A table, figure or component store is missing or damaged.
     """
     found = plans(settings)
     write_page(
@@ -56,19 +57,20 @@ def _section(settings: Settings, study: str, plan: StudyPlan) -> PageSection:
 
 
 def kept_views(settings: Settings, found: Mapping[str, StudyPlan]) -> Iterator[View]:
-    """Return every fit whose components are kept, with the studies it takes part in."""
+    """Return a view of every fit whose components are kept, with its studies."""
     if settings.consistency.components == "none":
         return
     for fit in merged(fit for plan in found.values() for fit in plan.fits):
         if fit.keep:
-            studies = [STUDIES[n].title for n, plan in found.items() if _takes_part(fit, plan)]
+            names = [n for n, plan in found.items() if fit.name in {own.name for own in plan.fits}]
+            studies = [STUDIES[name].title for name in names]
             layers = dict.fromkeys((fit.source_layer, fit.target_layer))
             yield View(
                 pair=f"{fit.source.name} → {fit.target.name}",
                 layer=" → ".join(layers),
                 components=settings.results / "components" / f"{fit.name}.json",
                 images=settings.results / "images" / f"{fit.target.dataset}.json",
-                about=f"{_ends(fit)} Seen in: {', '.join(studies)}.",
+                about=f"{_ends(fit)} Used in: {', '.join(studies)}.",
             )
 
 
@@ -76,7 +78,3 @@ def _ends(fit: FitPlan) -> str:
     return (
         f"x*: {fit.target_layer} of {fit.target.name}; x: {fit.source_layer} of {fit.source.name}."
     )
-
-
-def _takes_part(fit: FitPlan, plan: StudyPlan) -> bool:
-    return fit.name in {own.name for own in plan.fits}

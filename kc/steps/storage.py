@@ -1,4 +1,4 @@
-"""Drop a store when the last job that reads it is done; what is left says so."""
+"""Drop a store when the last job that reads it is done, and leave a note."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 from kc.errors import StoreError
 from kc.names import folder_id
 from kc.store.files import read_signed, write_signed
-from kc.store.manifest import dropped_path, read_manifest
+from kc.store.manifest import DROPPED, read_manifest
 from kc.store.network import followed
 from kc.store.ownership import manifest_strangers, refuse_owned, refuse_strangers, store_strangers
 from kc.store.place import locate
@@ -15,19 +15,19 @@ from kc.store.register import forget
 
 
 def drop_store(path: Path, readers: Sequence[str]) -> None:
-    """Remove a store and its manifest, and leave a note of who read it last.
+    """Remove a store and its manifest, and leave a note of its last readers.
 
-    Without the manifest the workflow makes the store again when a job needs it once more, and
-    only then. The note comes first: a kill on the way leaves a store that is dropped the next time.
+    Without the manifest the workflow makes the store again if a job needs it later. The note is
+    written first: after an interruption the store is dropped the next time.
 
     Raises
     ------
     StoreError
-        It is neither there nor dropped, or kc did not make it, or made it for another results
+        It neither exists nor was dropped, or kc did not make it, or made it for another results
         folder.
     """
     beside, name = locate(path)
-    note = path.parent / dropped_path(name)
+    note = path.parent / DROPPED / f"{name}.json"
     try:
         manifest = read_manifest(beside, name)
     except StoreError:

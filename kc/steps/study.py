@@ -1,4 +1,4 @@
-"""One study: its tables and figures."""
+"""Write the tables and figures of one study."""
 
 import importlib
 
@@ -13,11 +13,11 @@ def write_study(name: str, settings: Settings) -> None:
     name
         One of :data:`kc.plans.registry.STUDIES`.
     settings
-        Those it depends on (:meth:`kc.settings.whole.Common.of_study`): tables record them whole.
+        Those it depends on (:meth:`kc.settings.whole.Common.of_study`); tables record them all.
 
     Raises
     ------
     StoreError
-        A product it reads is missing, damaged, or not what its name says.
+        A product it reads is missing, damaged, or not the one its name says.
     """
     importlib.import_module(f"kc.studies.{name}").write(settings)

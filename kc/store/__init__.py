@@ -1,4 +1,4 @@
-"""Checksummed, sharded, resumable stores under zarr; the only package that imports it."""
+"""Checksummed, sharded, resumable zarr stores; the only package that imports zarr."""
 
 from kc.store.content import StoreContent
 from kc.store.reader import Store, StoredArray, check_same_images, open_store

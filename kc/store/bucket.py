@@ -1,7 +1,8 @@
-"""A prefix of an object store (S3 and what speaks like it) as a place for stores.
+"""A prefix of an object store (S3 or compatible) as a place for stores.
 
-An object is there whole or not at all, so nothing is written aside. Where the service lies and who
-asks is told by the usual variables (``AWS_ENDPOINT_URL``, ``AWS_ACCESS_KEY_ID`` ...).
+Objects are written completely or not at all, so kc needs no temporary files there. The address of
+the service and the credentials come from the usual variables (``AWS_ENDPOINT_URL``,
+``AWS_ACCESS_KEY_ID`` ...).
 """
 
 import json
@@ -10,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import obstore
@@ -30,7 +32,7 @@ from kc.files.aside import GUARDS, ask_guards
 from kc.store.lock import LOST, PULSE, HeldError, me, parse_owner, refuse_living, seems_alive
 
 HELD = 2
-"""Objects kept in memory: a shard that was fetched to be checked is then read from there."""
+"""Objects kept in memory, so that a shard fetched for its check is not fetched again."""
 
 
 class Bucket:
@@ -45,11 +47,11 @@ class Bucket:
         self._guard = threading.Lock()
 
     def where(self, name: str) -> str:
-        """Format a URL."""
+        """Return a URL, for messages."""
         return f"{self.url}/{name}"
 
     def has(self, name: str) -> bool:
-        """Look for an object, or for any below the name."""
+        """Return whether an object, or one below the name, exists."""
         return bool(self._tag(name)) or bool(self.names(name))
 
     def read(self, name: str) -> bytes:
@@ -61,10 +63,14 @@ class Bucket:
         """Put an object."""
         ask_guards()
         with reaching(self.where(name)):
-            try:
-                obstore.put(self.client, name, content)
-            except FileNotFoundError:
-                raise StoreError(f"{self.url}: there is no such bucket. Fix: make it.") from None
+            self.put(name, content, "overwrite")
+
+    def put(self, name: str, content: bytes, mode: Any) -> str:
+        """Put an object; return its ETag."""
+        try:
+            return str(obstore.put(self.client, name, content, mode=mode)["e_tag"])
+        except FileNotFoundError:
+            raise StoreError(f"{self.url}: there is no such bucket. Fix: create it.") from None
 
     def names(self, folder: str) -> list[str]:
         """List the next level below a prefix."""
@@ -89,7 +95,7 @@ class Bucket:
                 obstore.delete(self.client, name)
 
     def digest(self, name: str) -> str:
-        """Hash an object; one that is still as this process put or got it is not got again."""
+        """Hash an object; fetch it only if it changed since this process put or fetched it."""
         tag = self._tag(name)
         if tag and (name, tag) not in self._digests:
             self._fetch(name)
@@ -97,26 +103,26 @@ class Bucket:
         return self._digests[name, tag] if tag else ""
 
     def size(self, name: str) -> int:
-        """Ask the service."""
+        """Return the size of an object in bytes."""
         with reaching(self.where(name)):
             return int(obstore.head(self.client, name)["size"])
 
     def zarr(self) -> "Objects":
-        """Return zarr's object store, which keeps what was fetched or put in mind."""
+        """Return zarr's object store, which remembers what was fetched or put."""
         return Objects(self)
 
     def lock(self, name: str) -> "BucketLock":
-        """Take an object that only one process can create; a dead owner's is taken over."""
+        """Create the lock object, which one process can hold; take over that of a dead owner."""
         with reaching(self.where(name)):
             return BucketLock(self, name)
 
     def held(self, name: str) -> memoryview | None:
-        """Return an object's bytes if they were fetched lately."""
+        """Return an object's bytes if they are still in memory."""
         with self._guard:
             return self._held[name][1] if name in self._held else None
 
     def remember(self, name: str, tag: str, content: Buffer) -> None:
-        """Keep the digest of what was put."""
+        """Keep the digest of an object that was put."""
         with self._guard:
             self._held.pop(name, None)
             self._digests[name, tag] = xxhash.xxh3_128_hexdigest(content.as_buffer_like())
@@ -133,7 +139,7 @@ class Bucket:
                 self._held.popitem(last=False)
 
     def _tag(self, name: str) -> str:
-        """Return the service's mark of an object's content; empty where there is none."""
+        """Return an object's ETag; empty if there is no such object."""
         try:
             with reaching(self.where(name)):
                 return str(obstore.head(self.client, name)["e_tag"])
@@ -149,20 +155,20 @@ class Objects(ObjectStore[S3Store]):
         self._bucket = bucket
 
     def with_read_only(self, read_only: bool = False) -> "Objects":
-        """Return the same view, closed or open for writing."""
+        """Return the same view, read-only or writable."""
         return Objects(self._bucket, read_only=read_only)
 
     async def get(
         self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
     ) -> Buffer | None:
-        """Read from memory what was fetched to be checked."""
+        """Read an object, from memory if it was fetched for its check."""
         held = self._bucket.held(key)
         if held is None:
             return await super().get(key, prototype, byte_range)
         return prototype.buffer.from_bytes(held[_cut(byte_range, len(held))])
 
     async def set(self, key: str, value: Buffer) -> None:
-        """Put, and keep the digest."""
+        """Put an object, and keep its digest."""
         self._check_writable()
         ask_guards()
         put = await obstore.put_async(self.store, key, value.as_buffer_like())
@@ -170,10 +176,10 @@ class Objects(ObjectStore[S3Store]):
 
 
 class BucketLock:
-    """An object that names its owner, who gives signs of life until it is closed."""
+    """A lock: an object that names its owner and is renewed until the lock is closed."""
 
     def __init__(self, bucket: Bucket, name: str) -> None:
-        self._client, self._name, self._url = bucket.client, name, bucket.where(name)
+        self._bucket, self._name, self._url = bucket, name, bucket.where(name)
         self._text = json.dumps(me()).encode()
         self._tag = self._take()
         self._ended = threading.Event()
@@ -181,21 +187,21 @@ class BucketLock:
         threading.Thread(target=self._beat, daemon=True, name="lock").start()
 
     def close(self) -> None:
-        """Release the lock, unless it was taken over."""
+        """Release the lock, unless another process took it over."""
         if not self._ended.is_set():
             self._ended.set()
             GUARDS.remove(self.check)
             with reaching(self._url):
                 if not self._is_lost():
-                    obstore.delete(self._client, self._name)
+                    obstore.delete(self._bucket.client, self._name)
 
     def check(self) -> None:
-        """Go no further where the lock was taken over, or removed.
+        """Check that the lock was neither taken over nor removed.
 
         Raises
         ------
         HeldError
-            Another process may write here now.
+            It was: another process may write here now.
         """
         with reaching(self._url):
             lost = self._is_lost()
@@ -204,46 +210,39 @@ class BucketLock:
 
     def _is_lost(self) -> bool:
         try:
-            return bytes(obstore.get(self._client, self._name).bytes()) != self._text
+            return bytes(obstore.get(self._bucket.client, self._name).bytes()) != self._text
         except FileNotFoundError:
             return True
 
     def _take(self) -> str:
+        put = partial(self._bucket.put, self._name, self._text)
+        with suppress(AlreadyExistsError):
+            return put("create")
         try:
-            return self._put("create")
-        except AlreadyExistsError:
-            pass
-        try:
-            found = obstore.get(self._client, self._name)
-        except FileNotFoundError:  # given back a moment ago
-            return self._put("create")
-        if bytes(text := found.bytes()) == self._text:  # put by a try whose answer was lost
+            found = obstore.get(self._bucket.client, self._name)
+        except FileNotFoundError:  # released a moment ago
+            return put("create")
+        if bytes(text := found.bytes()) == self._text:  # put by an attempt whose answer was lost
             return str(found.meta["e_tag"])
         owner = parse_owner(bytes(text).decode())
         silent = (datetime.now(UTC) - found.meta["last_modified"]).total_seconds()
         refuse_living(self._url, owner, seems_alive(owner), silent)
         try:
-            return self._put({"e_tag": str(found.meta["e_tag"])})
+            return put({"e_tag": str(found.meta["e_tag"])})
         except PreconditionError:
             raise HeldError(
-                f"{self._url}: another process was faster. Fix: wait for it to end."
+                f"{self._url}: another process took the lock first. Fix: wait for it to end."
             ) from None
-
-    def _put(self, mode: Any) -> str:
-        try:
-            return str(obstore.put(self._client, self._name, self._text, mode=mode)["e_tag"])
-        except FileNotFoundError:
-            raise StoreError(f"{self._url}: there is no such bucket. Fix: make it.") from None
 
     def _beat(self) -> None:
         while not self._ended.wait(PULSE):
             with suppress(BaseError, OSError):
-                self._put({"e_tag": self._tag})
+                self._bucket.put(self._name, self._text, {"e_tag": self._tag})
 
 
 @contextmanager
 def reaching(url: str) -> Iterator[None]:
-    """Format what the service refuses; a missing object stays a ``FileNotFoundError``.
+    """Turn errors of the service into ``StoreError``; a missing object stays an OSError.
 
     Raises
     ------
@@ -255,11 +254,11 @@ def reaching(url: str) -> Iterator[None]:
     except BaseError as error:
         reason = str(error).split("\n", 1)[0]
         if "404 Not Found" in reason:  # a missing object is another error
-            raise StoreError(f"{url}: there is no such bucket. Fix: make it.") from None
+            raise StoreError(f"{url}: there is no such bucket. Fix: create it.") from None
         raise StoreError(
             f"{url}: {reason}. Fix: check AWS_ENDPOINT_URL (with http: AWS_ALLOW_HTTP=true), "
-            "AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and run again; what is "
-            "written is whole."
+            "AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and run again; what was "
+            "written is complete."
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""What a store is to hold, said before its first shard."""
+"""What a store is to hold."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,23 +13,23 @@ from kc.store.spec import ArraySpec, check_spec
 
 
 class StoreContent(NamedTuple):
-    """Arrays of the same images, what is known of each image, and how both lie on disk."""
+    """Arrays of the same images, a table of the images, and the layout of both on disk."""
 
     arrays: Sequence[ArraySpec]
     coordinates: pd.DataFrame
-    """One row an image, in row order; ``image_id`` must be unique."""
+    """One row per image, in row order; ``image_id`` must be unique."""
     shard_rows: int
-    """Images of a shard."""
+    """Images per shard."""
     compressor: str = "none"
-    """Of the shards: ``none``, ``lz4`` or ``zstd``."""
+    """Compression of the shards: ``none``, ``lz4`` or ``zstd``."""
     attributes: Mapping[str, Any] = MappingProxyType({})
-    """Of the whole store; anything JSON can hold."""
+    """Attributes of the store; anything JSON can hold."""
     source: Source | None = None
-    """Files of the user's that the store is made from: looked at once more before the manifest is
-    written, which names them (``kc store verify --sources``)."""
+    """The user's files that the store is made from. They are checked again before the manifest,
+    which names them, is written (``kc store verify --sources``)."""
     passed_over: Mapping[str, int] = MappingProxyType({})
-    """Files of the source that no image is of, counted by reason. Told by the manifest, but in no
-    digest: a hidden file more makes no other store."""
+    """Files of the source that became no image, counted by reason. The manifest lists them, but
+    no digest counts them: one more hidden file does not make another store."""
 
     @property
     def shards(self) -> int:
@@ -37,19 +37,19 @@ class StoreContent(NamedTuple):
         return -(-len(self.coordinates) // self.shard_rows)
 
     def check(self, path: Path) -> None:
-        """Refuse what no store holds.
+        """Check that a store can hold this content.
 
         Raises
         ------
         StoreError
-            An array no store can hold, or of other images than the coordinates; ids that repeat.
+            It cannot: an invalid array, another number of images than coordinates, repeated ids.
         """
         names = [spec.name for spec in self.arrays]
         for spec in self.arrays:
             check_spec(spec)
             if spec.name in self.coordinates or names.count(spec.name) > 1:
                 raise StoreError(
-                    f"{path}: two would be called '{spec.name}': arrays "
+                    f"{path}: two arrays or coordinates are called '{spec.name}': arrays "
                     f"{', '.join(names)}, coordinates {', '.join(map(str, self.coordinates))}. "
                     "Fix: another name for the array"
                 )
@@ -61,4 +61,4 @@ class StoreContent(NamedTuple):
         ids = self.coordinates["image_id"]
         if ids.duplicated().any():
             twice = ids[ids.duplicated()].iloc[0]
-            raise StoreError(f"{path}: image_id '{twice}' stands twice; ids must be unique")
+            raise StoreError(f"{path}: image_id '{twice}' appears twice; ids must be unique")

@@ -1,8 +1,8 @@
-"""Small files written whole or not at all, and what tells a changed one from the one written."""
+"""Read and write small files, completely or not at all; detect those that were changed."""
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import xxhash
 
 from kc.errors import StoreError
 from kc.files.aside import put_in_place
+from kc.files.checksum import content_digest
 from kc.plans.commands import fix_at
 
 CHECKSUM = "checksum"
@@ -17,12 +18,12 @@ CHECKSUM = "checksum"
 
 
 def write_bytes_atomic(path: Path, content: bytes) -> None:
-    """Write aside, flush to disk, rename: a kill leaves the old file or the new one.
+    """Write a temporary file, flush it to disk, rename it: a kill leaves the old file or the new.
 
     Raises
     ------
     StoreError
-        The disk does not take it.
+        The disk refuses it.
     """
     with put_in_place(path) as file:
         file.write(content)
@@ -41,23 +42,21 @@ def read_json(path: Path) -> Any:
     StoreError
         The file is missing or is not JSON.
     """
-    try:
-        text = path.read_bytes()
-    except FileNotFoundError:
-        raise StoreError(f"{path}: no such file") from None
-    return parse_json(text, str(path))
+    return parse_json(path.read_bytes, str(path))
 
 
-def parse_json(text: bytes, where: str) -> Any:
-    """Read JSON that lay at ``where``.
+def parse_json(read: Callable[[], bytes], where: str) -> Any:
+    """Read JSON by a function; ``where`` is named in errors.
 
     Raises
     ------
     StoreError
-        It is not JSON.
+        The file is missing or is not JSON.
     """
     try:
-        return json.loads(text.decode("utf-8"))
+        return json.loads(read().decode("utf-8"))
+    except FileNotFoundError:
+        raise StoreError(f"{where}: no such file") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise StoreError(f"{where}: not readable as JSON ({error}). Fix: {fix_at(where)}") from None
 
@@ -65,31 +64,27 @@ def parse_json(text: bytes, where: str) -> Any:
 def spell_json(content: Any) -> bytes:
     """Format sorted, indented JSON."""
     text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-    # a file's name that is no UTF-8 holds halves of letters: JSON escapes them just so
+    # a file name that is not UTF-8 holds surrogates: JSON escapes them in the same way
     return text.encode(errors="backslashreplace")
 
 
 def write_signed(path: Path, content: Mapping[str, Any]) -> dict[str, Any]:
-    """Write JSON with its own checksum, in one step; give what was written."""
+    """Write JSON with its own checksum, in one step; return what was written."""
     signed = sign(content)
     write_json_atomic(path, signed)
     return signed
 
 
 def read_signed(path: Path, fix: str = "") -> dict[str, Any]:
-    """Read what :func:`write_signed` wrote; not a byte of it may have changed.
+    """Read what :func:`write_signed` wrote; no byte of it may have changed.
 
     Raises
     ------
     StoreError
-        The file is missing, or was edited or damaged; ends with ``fix`` (none: what makes anew
-        the product it is in).
+        The file is missing, or was edited or damaged; ends with ``fix`` (default: the command that
+        makes its product again).
     """
-    try:
-        text = path.read_bytes()
-    except FileNotFoundError:
-        raise StoreError(f"{path}: no such file. Fix: {fix or fix_at(path)}") from None
-    return parse_signed(text, str(path), fix)
+    return parse_signed(path.read_bytes, str(path), fix)
 
 
 def sign(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,38 +92,33 @@ def sign(content: Mapping[str, Any]) -> dict[str, Any]:
     return dict(content) | {CHECKSUM: content_digest(content)}
 
 
-def parse_signed(text: bytes, where: str, fix: str) -> dict[str, Any]:
-    """Read signed JSON that lay at ``where``.
+def parse_signed(read: Callable[[], bytes], where: str, fix: str) -> dict[str, Any]:
+    """Read signed JSON by a function; ``where`` is named in errors.
 
     Raises
     ------
     StoreError
-        It was edited or damaged; ends with ``fix``.
+        The file is missing, or was edited or damaged; ends with ``fix``.
     """
     try:
+        text = read()
         signed = json.loads(text)
         content = {name: value for name, value in signed.items() if name != CHECKSUM}
-        # compared as text too: another spelling of the same number was not written by us
+        # compared as text too: another format of the same number was not written by kc
         whole = signed[CHECKSUM] == content_digest(content) and text == spell_json(signed)
+    except FileNotFoundError:
+        raise StoreError(f"{where}: no such file. Fix: {fix or fix_at(where)}") from None
     except (ValueError, AttributeError, KeyError, RecursionError):
         whole = False
     if not whole:
         raise StoreError(
-            f"{where}: edited or damaged, it is not what its checksum was taken of. "
+            f"{where}: edited or damaged, it does not match its own checksum. "
             f"Fix: {fix or fix_at(where)}"
         )
     return dict(signed)
 
 
-def content_digest(content: Mapping[str, Any]) -> str:
-    """Hash what JSON can hold, so that equal content has an equal digest."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
-
-
 def file_digest(path: Path) -> str:
     """Return the xxh3_128 digest of a file (guards against damage, not against malice)."""
-    digest = xxhash.xxh3_128()
-    with path.open("rb") as file:
-        while block := file.read(1 << 22):
-            digest.update(block)
-    return str(digest.hexdigest())
+    with path.open("rb", buffering=0) as file:
+        return hashlib.file_digest(file, xxhash.xxh3_128).hexdigest()

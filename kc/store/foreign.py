@@ -1,4 +1,4 @@
-"""Arrays of zarr that kc did not write: judged, opened, named, read; no digest guards them."""
+"""Open zarr arrays that kc did not write, after checking that their codecs run no code."""
 
 import json
 import os
@@ -22,28 +22,29 @@ NUMERIC = frozenset(
         *("sharding_indexed", "shuffle", "transpose", "zfpy", "zlib", "zstd"),
     }
 )
-"""Codecs from bytes to numbers, which decode and do nothing else."""
+"""Codecs of numbers that only decode."""
 TEXTS = frozenset({"categorize", "json2", "msgpack2", "vlen-array", "vlen-bytes", "vlen-utf8"})
-"""Codecs of arrays that are no features: these may lie beside, and are not read."""
+"""Codecs of text arrays: these may be in the folder, and are not read."""
 
 
 def open_foreign(path: Path) -> dict[str, Any]:
-    """Open a zarr array, or all arrays of a zarr group, by path; an array is called by its file.
+    """Open a zarr array, or all arrays of a zarr group; return them by path in it.
 
-    Each has ``shape``, ``dtype``, slices, and ``oindex`` for rows in any order.
+    A single array is named by its file. Each array has ``shape``, ``dtype``, slices, and
+    ``oindex`` for rows in any order.
 
     Raises
     ------
     StoreError
-        No zarr there, or not one this zarr reads; a codec that could run code (``pickle``), or is
-        not known; a link that leads out of the folder, or what is neither file nor folder.
+        There is no zarr, or none that this version reads; a codec that could run code (``pickle``)
+        or is unknown; a link out of the folder, or what is neither file nor folder.
     """
     if path.is_file():
         raise StoreError(f"{path}: a file, expected the folder of a zarr. Fix: unpack it.")
     try:
         for file in _descriptions(path):
             _judge(path, file)
-        # a group's own list of what its arrays are (consolidated) was not judged
+        # the consolidated metadata of a group was not checked
         found = zarr.open(path, mode="r", use_consolidated=False)
         if isinstance(found, zarr.Array):
             return {path.stem: found}
@@ -53,28 +54,28 @@ def open_foreign(path: Path) -> dict[str, Any]:
         raise
     except Exception as error:
         raise StoreError(
-            f"{path}: not readable as zarr ({type(error).__name__}: {error}). Fix: mend the path, "
-            "or write it with zarr 2 or 3."
+            f"{path}: not readable as zarr ({type(error).__name__}: {error}). Fix: correct the "
+            "path, or write it with zarr 2 or 3."
         ) from error
 
 
 def chunks_missing(array: Any) -> tuple[int, int]:
     """Count the stored chunks (or shards) of an array that are missing, and all there should be.
 
-    What is missing reads as the fill value. A writer may leave out chunks that hold nothing else;
-    nothing tells these from lost ones.
+    A missing chunk is read as the fill value. A writer may leave out chunks that hold nothing
+    else; these cannot be distinguished from lost ones.
     """
     if not isinstance(array, zarr.Array):
         return 0, 0
     stored = array.shards or array.chunks
     whole = prod(-(-side // part) for side, part in zip(array.shape, stored, strict=True))
-    # zarr counts the chunks of each shard that is there
+    # zarr counts the chunks of each existing shard
     each = prod(part // side for part, side in zip(stored, array.chunks, strict=True))
     return whole - int(array.nchunks_initialized) // each, whole
 
 
 def _descriptions(root: Path) -> Iterator[Path]:
-    """List the descriptions of arrays, having looked at everything in the folder."""
+    """List the descriptions of arrays; refuse links out of the folder and special files."""
     real = root.resolve()
     folders = [root]
     while folders:
@@ -84,7 +85,7 @@ def _descriptions(root: Path) -> Iterator[Path]:
                 if entry.is_symlink() and not path.resolve().is_relative_to(real):
                     raise StoreError(
                         f"{path}: a link out of the folder, to {path.resolve()}; refused: that "
-                        "file would be read as numbers. Fix: copy it to where the link is."
+                        "file would be read as numbers. Fix: replace the link by a copy."
                     )
                 if entry.is_dir(follow_symlinks=False):
                     folders.append(path)
@@ -95,20 +96,20 @@ def _descriptions(root: Path) -> Iterator[Path]:
 
 
 def _judge(root: Path, file: Path) -> None:
-    """Refuse an array with a codec that does more than decode numbers, before it is opened."""
+    """Refuse an array whose codecs do more than decode numbers, before it is opened."""
     described = json.loads(file.read_bytes())
     allowed = NUMERIC if _is_numbers(described) else NUMERIC | TEXTS
     wrong = sorted(set(_codecs(described)) - allowed)
     if wrong:
         raise StoreError(
-            f"{root}: the codec '{wrong[0]}' of '{file.relative_to(root)}' is none of numbers; "
-            "refused: it could run code when it is read. Fix: write the array anew with codecs "
-            f"of zarr's own (bytes, zstd, blosc, ...), or leave it out of {root.name}."
+            f"{root}: the codec '{wrong[0]}' of '{file.relative_to(root)}' is not one for numbers; "
+            "refused: it could run code when it is read. Fix: write the array again with codecs "
+            f"of zarr itself (bytes, zstd, blosc, ...), or leave it out of {root.name}."
         )
 
 
 def _is_numbers(described: dict[str, Any]) -> bool:
-    """Return whether it is an array of numbers, by its type of zarr 3 (a word) or 2 (numpy's)."""
+    """Return whether it is an array of numbers, by its type in zarr 3 (a word) or 2 (numpy's)."""
     name = described.get("data_type", described.get("dtype"))
     try:
         return np.dtype(name).kind in "biufc"
@@ -117,13 +118,13 @@ def _is_numbers(described: dict[str, Any]) -> bool:
 
 
 def _codecs(described: dict[str, Any]) -> Iterator[str]:
-    """Name the codecs of an array, of zarr 3 or 2, and those within them."""
+    """Return the codecs of an array of zarr 3 or 2, nested ones too."""
     ours = described.get("codecs") or []
     for codec in [*ours, described.get("compressor"), *(described.get("filters") or [])]:
         if not isinstance(codec, dict):
             named = [codec]
         else:
-            # zarr reads one of these by the array's version: any of them could be the one
+            # which of these zarr reads depends on the array's version
             inner = codec.get("configuration") or {}
             named = [codec.get("name"), codec.get("id"), inner.get("id")]
             yield from _codecs({"codecs": inner.get("codecs")})

@@ -1,4 +1,4 @@
-"""How a store lies on disk before its first shard: zarr's descriptions, and the coordinates."""
+"""The files of a store before its first shard: zarr's metadata and the coordinates."""
 
 import warnings
 from typing import Any
@@ -12,11 +12,11 @@ from zarr.storage import MemoryStore
 from kc.store.content import StoreContent
 from kc.store.spec import ArraySpec
 
-CHUNK_ROWS = 16  # inner chunk: what a reader of scattered rows has to take at least
+CHUNK_ROWS = 16  # of an inner chunk, the least that is read for a single row
 
 
 def laid_out(store: StoreContent) -> dict[str, bytes]:
-    """Return the files that describe all arrays, and those of the coordinates, by name."""
+    """Return the metadata files of all arrays and the files of the coordinates, by name."""
     files: dict[str, Buffer] = {}
     group = zarr.open_group(MemoryStore(files), mode="w", zarr_format=3)
     group.attrs.update(store.attributes)
@@ -52,7 +52,7 @@ def _create(group: zarr.Group, spec: ArraySpec, shard_rows: int, compressor: str
 
 
 def chunk_rows(shard_rows: int) -> int:
-    """Inner chunks must divide the shard."""
+    """Return the rows of an inner chunk, which must divide the shard."""
     return max(rows for rows in range(1, min(CHUNK_ROWS, shard_rows) + 1) if shard_rows % rows == 0)
 
 
@@ -60,7 +60,7 @@ def _write_coordinate(group: zarr.Group, name: str, values: pd.Series) -> None:
     numbers = values.to_numpy()
     data = numbers if numbers.dtype.kind in "iufb" else values.astype(str).to_numpy(dtype="U")
     with warnings.catch_warnings():
-        # zarr warns that fixed-length strings are not in the v3 text yet; xarray reads them
+        # zarr warns that fixed-length strings are not in the v3 standard yet; xarray reads them
         warnings.simplefilter("ignore")
         array = group.create_array(
             name,

@@ -1,7 +1,7 @@
-"""One writer a store or folder: a lock that the kernel lets go of when its owner dies.
+"""Allow one writer per store or folder, by a lock that the kernel releases when its owner dies.
 
-The kernel's lock tells processes of one machine apart, and those of several where the file system
-passes locks on. Where it does not, the lock's text does: an owner gives it back by emptying it.
+The kernel's lock works between processes of one machine, and between machines if the file system
+supports that. Otherwise the text of the lock file decides: its owner empties it on release.
 """
 
 import errno
@@ -16,35 +16,35 @@ from pathlib import Path
 from typing import IO, Any
 from uuid import uuid4
 
-from kc.errors import StoreError
+from kc.errors import StoreError, printable
 from kc.files.aside import GUARDS, process_lives, writing
-from kc.plans.commands import command, one_line
+from kc.plans.commands import command
 
 PULSE = 30.0
-"""Seconds between two signs of life of an owner."""
+"""Seconds between two renewals of a lock by its owner."""
 SILENCE = 15 * 60.0
-"""Seconds without one after which another machine's owner is taken for dead."""
+"""Seconds without renewal after which an owner on another machine counts as dead."""
 _BEGIN = '{"host": "'
 _TAKEN = (
-    "{path}: a link, or a file that kc did not make, lies where kc keeps a lock; it was left as it "
-    "is. Fix: move it away, or write elsewhere (another --out or results folder)."
+    "{path}: a link, or a file that kc did not make, is where kc keeps a lock; it was not changed. "
+    "Fix: move it away, or write elsewhere (another --out or results folder)."
 )
 LOST = (
-    "{path}: this lock was taken over by another process, or removed, while this one wrote: it was "
-    "silent for too long, or somebody took it for dead. It writes nothing more. Fix: let the "
-    "other end, and run the same command again."
+    "{path}: this lock was taken over by another process, or removed, while this one wrote: it did "
+    "not renew the lock for too long, or somebody removed it. It writes nothing more. Fix: let "
+    "the other process end, and run the same command again."
 )
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 class HeldError(StoreError):
-    """A lock that another process holds, or may hold."""
+    """A lock that another process holds or may hold."""
 
 
 class Lock:
     """A lock that is held until it is closed, or its process dies.
 
-    While it is held, no file gets its name before :meth:`check` has passed.
+    While it is held, :meth:`check` must pass before any file is renamed into place.
     """
 
     def __init__(self, file: IO[str], path: Path, text: str) -> None:
@@ -54,7 +54,7 @@ class Lock:
         threading.Thread(target=self._beat, daemon=True, name="lock").start()
 
     def close(self) -> None:
-        """Release the lock: an empty file has no owner."""
+        """Release the lock by emptying its file."""
         self._ended.set()
         if not self._file.closed:
             GUARDS.remove(self.check)
@@ -63,18 +63,18 @@ class Lock:
             self._file.close()
 
     def check(self) -> None:
-        """Go no further where the lock was taken over, or removed.
+        """Check that the lock was neither taken over nor removed.
 
         Raises
         ------
         HeldError
-            Another process may write here now.
+            It was: another process may write here now.
         """
         if self._is_lost():
             raise HeldError(LOST.format(path=self._path))
 
     def _is_lost(self) -> bool:
-        """Look whether the file still bears this lock's text and name."""
+        """Return whether the file no longer has this lock's text or name."""
         opened = self._file.fileno()
         try:
             there = os.path.samestat(self._path.stat(), os.fstat(opened))
@@ -91,14 +91,14 @@ class Lock:
 
 
 def lock(path: Path) -> Lock:
-    """Take a lock file; a dead owner's is taken over.
+    """Take a lock file; take over that of a dead owner.
 
     Raises
     ------
     HeldError
-        Another process holds it, or may: its host, process and SLURM job are named.
+        Another process holds or may hold it; host, process and SLURM job are named.
     StoreError
-        The file is a link, or no lock: it would be emptied.
+        The file is a link or no lock, so kc must not empty it.
     """
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -112,7 +112,7 @@ def lock(path: Path) -> Lock:
 
 
 def _opened(path: Path) -> IO[str]:
-    """Open a lock file, or make it; not through a link, nor one that has a second name."""
+    """Open or create a lock file; refuse a link, and a file with a second name."""
     flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
     try:
         file = os.fdopen(os.open(path, flags, 0o666), "a+", encoding="utf-8", errors="replace")
@@ -129,7 +129,7 @@ def _opened(path: Path) -> IO[str]:
 
 
 def is_lock(text: str) -> bool:
-    """Return whether a text is a lock's, whole or cut short, not somebody else's file."""
+    """Return whether a text is that of a lock, complete or cut short."""
     return _BEGIN.startswith(text[: len(_BEGIN)])
 
 
@@ -147,7 +147,7 @@ def _take(file: IO[str], path: Path) -> str:
 
 
 def me() -> dict[str, Any]:
-    """Name this process, as the text of a lock; no two texts are equal."""
+    """Return what the text of a lock says of this process; no two are equal."""
     job = os.environ.get("SLURM_JOB_ID", "none")
     again = os.environ.get("SLURM_RESTART_COUNT", "0")
     about = {"host": socket.gethostname(), "pid": os.getpid(), "slurm_job": job}
@@ -155,7 +155,7 @@ def me() -> dict[str, Any]:
 
 
 def parse_owner(text: str) -> dict[str, Any]:
-    """Read who holds a lock, or held it when it died; nobody: empty."""
+    """Read the owner from the text of a lock; empty if there is none."""
     try:
         owner = json.loads(text or "{}")
         return dict(owner) | {"host": str(owner["host"]), "pid": int(owner["pid"])}
@@ -164,7 +164,7 @@ def parse_owner(text: str) -> dict[str, Any]:
 
 
 def refuse_living(path: str, owner: dict[str, Any], held: bool, silent: float) -> None:
-    """Go no further while the owner lives, or may: on another machine, silent for too short.
+    """Refuse to take a lock whose owner lives, or may live on another machine.
 
     Raises
     ------
@@ -178,21 +178,22 @@ def refuse_living(path: str, owner: dict[str, Any], held: bool, silent: float) -
             "Fix: wait for it to end, or stop it; two writers would lose data."
         )
     away = bool(owner) and owner["host"] != mine["host"]
-    # a job that SLURM started again on another machine is its own predecessor; one that runs on
-    # several machines at a time is not
+    # a job that SLURM restarted on another machine may take over its own lock; one that runs on
+    # several machines at a time may not
     again = (
         mine["slurm_job"] != "none"
         and owner.get("slurm_job") == mine["slurm_job"]
         and _number(owner.get("slurm_restart")) < _number(mine["slurm_restart"])
     )
     if away and not again and silent < SILENCE:
-        host = one_line(owner["host"])
+        host = printable(owner["host"])
+        remove = path if path.startswith("s3://") else command("rm", Path(path))
         raise HeldError(
-            f"{path}: the last writer ({_spell(owner)}) did not give this lock back; its last "
-            f"sign of life was {silent / 60:.0f} min ago, and from {mine['host']} nobody can see "
+            f"{path}: the last writer ({_spell(owner)}) did not release this lock; it renewed "
+            f"it {silent / 60:.0f} min ago, and kc on {mine['host']} cannot see "
             f"whether it still runs. Fix: make sure that it does not (on {host}: ps -p "
             f"{owner['pid']}; squeue), and remove the lock; after {SILENCE / 60:.0f} min without "
-            f"a sign it is taken over. To remove it: {_removal(path)}"
+            f"renewal kc takes it over. To remove it: {remove}"
         )
 
 
@@ -201,7 +202,7 @@ def _number(text: Any) -> int:
 
 
 def _is_held(file: IO[str], owner: dict[str, Any]) -> bool:
-    """Ask the kernel; where the file system knows no locks, ask for the owner on this machine."""
+    """Try the kernel's lock; if the file system has none, ask whether the owner lives."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -214,18 +215,12 @@ def _is_held(file: IO[str], owner: dict[str, Any]) -> bool:
 
 
 def seems_alive(owner: dict[str, Any]) -> bool:
-    """Ask for the owner's process, if it is one of this machine."""
-    if not owner or owner["host"] != socket.gethostname():
-        return False
-    return process_lives(owner["pid"])
-
-
-def _removal(path: str) -> str:
-    return path if path.startswith("s3://") else command("rm", Path(path))
+    """Return whether the owner is a living process of this machine."""
+    return bool(owner) and owner["host"] == socket.gethostname() and process_lives(owner["pid"])
 
 
 def _spell(owner: dict[str, Any]) -> str:
     if not owner:
-        return "unknown: it left no name yet"
+        return "unknown: it has not written its name yet"
     job = owner.get("slurm_job", "none")
-    return one_line(f"process {owner['pid']} on host {owner['host']}, SLURM job {job}")
+    return printable(f"process {owner['pid']} on host {owner['host']}, SLURM job {job}")

@@ -1,4 +1,4 @@
-"""The manifest beside a store: written last, it says what the store is, down to each shard."""
+"""The manifest of a store: written last, it describes the store and every shard."""
 
 from typing import Any
 
@@ -7,15 +7,10 @@ from kc.plans.commands import fix_at, remake
 from kc.store.place import Place, read_json_at, read_signed_at
 
 FORMAT = 3
-"""Of the manifest; readers refuse another one."""
+"""Version of the manifest; readers refuse any other."""
 
 DROPPED = "dropped"
-"""Folder, beside a kind of stores, of the notes that dropped ones leave."""
-
-
-def dropped_path(name: str) -> str:
-    """Name the note that a dropped store leaves in its place."""
-    return f"{DROPPED}/{name}.json"
+"""Folder of the notes on dropped stores, next to the stores of one kind."""
 
 
 def read_manifest(place: Place, name: str) -> dict[str, Any]:
@@ -33,7 +28,7 @@ def read_manifest(place: Place, name: str) -> dict[str, Any]:
         raise StoreError(
             f"{place.where(name)}.zarr: the store is {what} ({file}). Fix: {fix_at(file)}"
         )
-    # what the file says of the fix is not to be believed either
+    # the fix that a damaged file names cannot be trusted
     fix = fix_at(file)
     found = read_json_at(place, f"{name}.json")
     if isinstance(found, dict) and found.get("format") != FORMAT:
@@ -44,7 +39,7 @@ def read_manifest(place: Place, name: str) -> dict[str, Any]:
 
 
 def _refuse_dropped(place: Place, name: str) -> None:
-    note = dropped_path(name)
+    note = f"{DROPPED}/{name}.json"
     if place.has(note):
         readers = ", ".join(read_signed_at(place, note)["readers"])
         file = place.where(f"{name}.json")

@@ -1,8 +1,8 @@
-"""Whether a manifest may lead over the network: only to where somebody asked for.
+"""Decide whether a manifest may refer to a bucket: only if the user asked for it.
 
-A manifest can come from anybody. One that names a bucket would have kc ask that bucket, with the
-user's own keys. So it is followed where the user named the place (``storage.root`` of the
-workflow's settings, the ``root`` of a writer in this process) or asked for the network.
+Anybody can write a manifest. One that names a bucket makes kc access that bucket with the user's
+keys. So kc follows it only if the user named the place (``storage.root`` in the settings of the
+workflow, the ``root`` of a writer in this process) or allowed the network.
 """
 
 import os
@@ -17,13 +17,13 @@ _ROOTS: set[str] = set()
 
 
 def trust(root: str) -> None:
-    """Let manifests lead below a root for as long as this process lives."""
+    """Allow manifests to refer to places below a root, until this process ends."""
     _ROOTS.add(root)
 
 
 @contextmanager
 def over_network(asked: bool) -> Iterator[None]:
-    """Let manifests lead anywhere in here, if that was asked for."""
+    """Allow manifests to refer to any bucket inside this context, if ``asked``."""
     added = {"s3:/"} - _ROOTS if asked else set()
     _ROOTS.update(added)
     try:
@@ -33,20 +33,20 @@ def over_network(asked: bool) -> Iterator[None]:
 
 
 def followed(location: object, manifest: str, asked: bool = False) -> str:
-    """Return the place a manifest names, if it may be followed.
+    """Return the place a manifest names, if kc may follow it.
 
     Raises
     ------
     StoreError
-        It is no place, or lies over the network where nobody asked for.
+        It is no path, or a bucket that the user did not ask for.
     """
     if not isinstance(location, str) or not location:
         raise StoreError(f"{manifest}: 'location' is no path. Fix: remove the manifest")
     if is_remote(location) and not asked and not _is_trusted(location):
         raise StoreError(
-            f"{manifest}: its arrays lie over the network, in {location!r:.200}. Nothing was asked "
-            "of it, since a manifest may come from anybody. Fix: if you know that place, ask "
-            "with --network (in Python: open_store(path, network=True)), or name it in place of "
+            f"{manifest}: its arrays are on the network, in {location!r:.200}. kc did not "
+            "access it, since anybody can write a manifest. Fix: if you trust that place, give "
+            "--network (in Python: open_store(path, network=True)), or name it instead of "
             "the manifest"
         )
     return location

@@ -1,7 +1,7 @@
-"""Who writes which shards of a store: several owners may, but no shard has two.
+"""Assign the shards of a store to writers: a store may have several owners, a shard only one.
 
-An owner holds the lock ``owners/FIRST-STOP``, named by its range of shards. Owners come in one
-after another, each through the lock ``door``, which nobody holds for long.
+An owner holds the lock ``owners/FIRST-STOP``, named by its range of shards. Owners enter one after
+another through the lock ``door``, which each holds only for a short time.
 """
 
 import time
@@ -12,12 +12,12 @@ from kc.store.lock import HeldError
 from kc.store.place import Closing, Place
 
 PATIENCE = 120.0
-"""Seconds to wait at the door: whoever is inside may have a large store to remove."""
+"""Seconds to wait at the door: its holder may have to remove a large store."""
 
 
 @contextmanager
 def through_the_door(place: Place, state: str) -> Iterator[None]:
-    """Come in alone; waits for its turn."""
+    """Hold the door alone; wait until it is free."""
     last = time.monotonic() + PATIENCE
     while True:
         try:
@@ -34,17 +34,17 @@ def through_the_door(place: Place, state: str) -> Iterator[None]:
 
 
 def own(place: Place, state: str, shards: range) -> Closing:
-    """Become the owner of some shards; closing what is given gives them back."""
+    """Become the owner of some shards, until the returned lock is closed."""
     return place.lock(f"{state}/owners/{shards.start}-{shards.stop}")
 
 
 def refuse_others(place: Place, state: str, shards: range | None) -> None:
-    """Go no further while others own some of these shards (none: any); for inside the door.
+    """Refuse to write while others own some of these shards (None: any); call it inside the door.
 
     Raises
     ------
     StoreError
-        Another process does; its host, process and SLURM job are named.
+        Another process owns them; its host, process and SLURM job are named.
     """
     for name in place.names(f"{state}/owners"):
         first, stop = map(int, name.split("-"))

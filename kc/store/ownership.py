@@ -1,8 +1,8 @@
-"""What lies in a place that kc did not make: it is refused, never removed or written over.
+"""Find files that kc did not make: kc refuses to write there, and never removes or replaces them.
 
-A store is kc's by its key, receipts or owners in ``NAME.state``, or by its manifest; a folder of
-products by its key or card (:mod:`kc.store.product`); other files by a list, ``kc.json``, that
-names them before they are written. One that is damaged still counts.
+kc recognises its stores by the key, receipts or owners in ``NAME.state``, or by the manifest; a
+folder of products by its key or card (:mod:`kc.store.product`); other files by a list, ``kc.json``,
+that names them before they are written. Damaged ones count too.
 """
 
 import json
@@ -19,41 +19,41 @@ from kc.store.lock import is_lock
 from kc.store.place import Place, read_json_at, read_signed_at
 
 LEDGER = "kc.json"
-"""Names the files of a folder that kc writes."""
+"""List of the files of a folder that kc writes."""
 LITTER = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
-"""What file managers leave in any folder they show."""
+"""Files that file managers leave in any folder they show."""
 SHOWN = 3
-"""Files named in a message."""
+"""Number of files named in a message."""
 _ARRAYS = re.compile(r"(?:[^/]+/)*?(?:zarr\.json|c(?:/\d+)+)")
 _STATE = re.compile(r"key\.json|door|receipts/\d+\.json|owners/\d+-\d+")
 _MANIFEST = ("checksum", "coordinates", "metadata", "shard_rows")
 _SIGNED = ("checksum", "key")
 _SPELLED = '{\n  "'
-"""How JSON of kc's begins."""
+"""Beginning of all JSON that kc writes."""
 
 
 def refuse_strangers(where: str | Path, strangers: Sequence[str]) -> None:
-    """Go no further where anything of somebody else's lies.
+    """Raise an error if there are files that kc did not make.
 
     Raises
     ------
     StoreError
-        Names the first few.
+        There are; the first few are named.
     """
     if not strangers:
         return
     more = f" and {len(strangers) - SHOWN} more" if len(strangers) > SHOWN else ""
     raise StoreError(
         f"{where}: kc did not make {', '.join(strangers[:SHOWN])}{more}, and writes here; expected "
-        "nothing, or what kc made. It was left as it is. Fix: move it away, or write elsewhere "
+        "nothing, or files of kc. Nothing was changed. Fix: move it away, or write elsewhere "
         "(another --out or results folder)."
     )
 
 
 def store_strangers(place: Place, name: str) -> list[str]:
-    """List what lies where the store ``NAME`` is to be, and is no part of a store of kc's."""
+    """List the files in the place of the store ``NAME`` that are no part of a store of kc."""
     arrays = _seen(place, f"{name}.zarr")
-    if is_kcs_store(place, name):
+    if _has_state(place, name) or _holds(_text(place, f"{name}.json"), _MANIFEST):
         known = array_names(place, name)
         arrays = [file for file in arrays if not _is_of_arrays(finished(file), known)]
     found = [f"{name}.zarr/{file}" for file in arrays]
@@ -65,24 +65,24 @@ def store_strangers(place: Place, name: str) -> list[str]:
 
 
 def manifest_strangers(place: Place, name: str) -> list[str]:
-    """Name the file that lies where a store's manifest is to be, if it is none."""
+    """Name the file in the place of a store's manifest, if it is no manifest."""
     file = f"{name}.json"
-    if not place.has(file) or _looks(text := _text(place, file), _MANIFEST):
+    if not place.has(file) or looks_signed(text := _text(place, file), _MANIFEST):
         return []
-    # beside a key of kc's, what is no JSON any more was the manifest
+    # next to a key of kc, a file that is not JSON is a damaged manifest
     return [file] if _is_json(text) or not _has_state(place, name) else []
 
 
 def refuse_owned(place: Place, name: str, key: str, owner: str, beside: Place) -> None:
-    """Go no further where the store was made for another results folder, which shares the place.
+    """Refuse a store that was made for another results folder, which shares the place.
 
-    One of before owners were written down is told by its key alone: a finished one under another
-    key may be anybody's, unless the manifest ``beside`` is of it.
+    Older stores name no owner and are compared by their key alone: a finished one under another
+    key may belong to anybody, unless the manifest ``beside`` refers to it.
 
     Raises
     ------
     StoreError
-        Both owners are named.
+        It was; both owners are named.
     """
     about, where = _key_of(place, name), f"{place.where(name)}.zarr"
     other = about.get("owner")
@@ -91,24 +91,19 @@ def refuse_owned(place: Place, name: str, key: str, owner: str, beside: Place) -
     if other not in (None, owner):
         raise StoreError(
             f"{where}: a store of {other}; this is {owner or 'one without storage.root'}, which "
-            "neither goes on with it nor removes it. Fix: another storage.root, or another --out."
+            "neither continues nor removes it. Fix: another storage.root, or another --out."
         )
-
-
-def is_kcs_store(place: Place, name: str) -> bool:
-    """Return whether kc began or finished the store ``NAME``."""
-    return _has_state(place, name) or _holds(_text(place, f"{name}.json"), _MANIFEST)
 
 
 def _has_state(place: Place, name: str) -> bool:
     state = place.names(f"{name}.state")
-    if "key.json" in state and _looks(_text(place, f"{name}.state/key.json"), _SIGNED):
+    if "key.json" in state and looks_signed(_text(place, f"{name}.state/key.json")):
         return True
     return bool({"receipts", "owners"} & set(state))
 
 
 def finished(name: str) -> str:
-    """Return the name of the file that a writer who was killed left this one aside for."""
+    """Return the final name of a temporary file that a killed writer left."""
     folder, slash, last = name.rpartition("/")
     if last.endswith(".partial"):  # zarr's own
         last = last.partition(".")[0]
@@ -116,15 +111,10 @@ def finished(name: str) -> str:
     return f"{folder}{slash}{last}"
 
 
-def looks_signed(text: str) -> bool:
-    """Return whether a text is signed JSON of kc's, damaged or not, by its fields."""
-    return _looks(text, _SIGNED)
-
-
 def unclaimed(folder: Path, names: Iterable[str], older: Sequence[str] = ()) -> list[str]:
-    """List the files among ``names`` that are there and that the folder's list does not name.
+    """List the files among ``names`` that exist and that the folder's list does not name.
 
-    ``older``: patterns of what counts as kc's where the list is damaged.
+    ``older``: patterns of the files that count as kc's if the list is damaged.
     """
     known = claimed(folder, older)
     there = (name for name in names if (folder / name).exists())
@@ -132,12 +122,12 @@ def unclaimed(folder: Path, names: Iterable[str], older: Sequence[str] = ()) -> 
 
 
 def claimed(folder: Path, older: Sequence[str] = ()) -> list[str]:
-    """Return the names, or patterns, that a folder's list holds; none: there is no list.
+    """Return the names or patterns in a folder's list; empty if there is no list.
 
     Raises
     ------
     StoreError
-        The file is somebody else's.
+        kc did not write the file.
     """
     file = folder / LEDGER
     if not file.is_file():
@@ -145,18 +135,19 @@ def claimed(folder: Path, older: Sequence[str] = ()) -> list[str]:
     try:
         return [str(name) for name in read_signed(file)["names"]]
     except (StoreError, KeyError):
-        if not _looks(file.read_text(encoding="utf-8", errors="replace"), ("checksum", "names")):
+        text = file.read_text(encoding="utf-8", errors="replace")
+        if not looks_signed(text, ("checksum", "names")):
             refuse_strangers(folder, [LEDGER])
         return list(older)
 
 
 def claim(folder: Path, names: Iterable[str], keep: Iterable[str] = ()) -> None:
-    """Note, before they are written, which files of a folder are kc's."""
+    """Write the list of the files of a folder that kc is about to write."""
     write_signed(folder / LEDGER, {"names": sorted({*names, *keep})})
 
 
 def is_table(path: Path) -> bool:
-    """Return whether it is the ``.json`` of a table of kc's."""
+    """Return whether a file is the ``.json`` of a table of kc."""
     try:
         about: Any = read_json(path)
     except (StoreError, OSError):
@@ -174,7 +165,7 @@ def _is_of_arrays(file: str, known: set[str] | None) -> bool:
 
 
 def _key_of(place: Place, name: str) -> dict[str, Any]:
-    """Read a store's key; empty where there is none, or a damaged one."""
+    """Read a store's key; empty if it is missing or damaged."""
     file = f"{name}.state/key.json"
     try:
         return emptied(read_json_at(place, file)) or read_signed_at(place, file)
@@ -183,12 +174,12 @@ def _key_of(place: Place, name: str) -> dict[str, Any]:
 
 
 def emptied(about: Any) -> dict[str, Any]:
-    """Return what a key says that is not signed: kc was about to empty the place; else nothing."""
+    """Return an unsigned key, written before kc empties the place; empty if it is another."""
     return about if isinstance(about, dict) and about.get("key") == "" else {}
 
 
 def array_names(place: Place, name: str) -> set[str] | None:
-    """Return the folders of a store's arrays and coordinates; None where that is not known."""
+    """Return the folders of a store's arrays and coordinates; None if unknown."""
     about = _key_of(place, name)
     held = about.get("holds")
     if held is None and about.get("key") != "":
@@ -200,8 +191,8 @@ def array_names(place: Place, name: str) -> set[str] | None:
     return None if held is None else {str(each).partition("/")[0] for each in held}
 
 
-def _looks(text: str, words: Sequence[str]) -> bool:
-    """Return whether a file is kc's, by its words, or by its beginning where it was cut short."""
+def looks_signed(text: str, words: Sequence[str] = _SIGNED) -> bool:
+    """Return whether a text is signed JSON of kc, by its fields, or by its beginning if cut."""
     begins = text.startswith(_SPELLED) or _SPELLED.startswith(text)
     return _holds(text, words) or (begins and not _is_json(text))
 
@@ -215,12 +206,12 @@ def _is_json(text: str) -> bool:
 
 
 def _holds(text: str, words: Sequence[str]) -> bool:
-    """Look for all words but one, which may be the one that is damaged."""
+    """Return whether a text has all words but one, which may be damaged."""
     return sum(f'"{word}"' in text for word in words) >= len(words) - 1
 
 
 def _text(place: Place, file: str) -> str:
-    """Read a file; one that cannot be read is not kc's."""
+    """Read a file; one that cannot be read counts as not kc's."""
     try:
         return place.read(file).decode("utf-8", errors="replace")
     except OSError:

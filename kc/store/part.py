@@ -1,17 +1,17 @@
-"""Where stores are written, and the part of them that one of several jobs writes."""
+"""Where stores are written, and which part of them a job writes."""
 
 from pathlib import Path
 from typing import NamedTuple
 
 
 class JobPart(NamedTuple):
-    """One of several jobs that write a store together; each owns shards that lie side by side."""
+    """One of several jobs that write a store together; each owns consecutive shards."""
 
     number: int = 0
     of: int = 1
 
     def shards(self, total: int) -> range:
-        """Return the shards owned of ``total``; none where there are more parts than shards."""
+        """Return the owned shards of ``total``; none if there are more parts than shards."""
         return range(self.number * total // self.of, (self.number + 1) * total // self.of)
 
 
@@ -19,16 +19,16 @@ WHOLE = JobPart()
 
 
 class Destination(NamedTuple):
-    """Where stores go; a folder alone says it all where nothing else is asked for."""
+    """Where stores are written; usually a folder is enough."""
 
     folder: Path
-    """Of the manifests."""
+    """Folder of the manifests."""
     root: str = ""
-    """Holds the stores in its place (:class:`kc.store.StoreWriter`)."""
+    """Folder or bucket of the stores, if it is another (:class:`kc.store.StoreWriter`)."""
     part: JobPart = WHOLE
-    """The shards that are written; only all of them make a finished store."""
+    """The shards to write; a store is finished only by a job that owns all."""
 
     @classmethod
     def of(cls, out: "Path | Destination") -> "Destination":
-        """Take a folder for the stores, whole, in it."""
+        """Turn a folder into a destination of complete stores."""
         return cls(out) if isinstance(out, Path) else out

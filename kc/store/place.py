@@ -1,18 +1,18 @@
-"""Where a store lies: the few operations it needs of a folder.
+"""The place of a store: a folder or bucket, by the operations that a store needs.
 
 A store ``NAME`` is three things in one place: ``NAME.zarr`` (the arrays), ``NAME.json`` (the
-manifest) and ``NAME.state`` (the writer's own: lock, key, receipts; readers need none of it).
+manifest) and ``NAME.state`` (the writer's lock, key and receipts; readers do not need it).
 """
 
 import shutil
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, override, runtime_checkable
 
 from zarr.abc.store import Store as ZarrStore
 from zarr.storage import LocalStore
 
 from kc.errors import StoreError
-from kc.plans.commands import fix_at
 from kc.store.files import file_digest, parse_json, parse_signed, write_bytes_atomic
 from kc.store.lock import lock
 
@@ -21,11 +21,10 @@ SUFFIXES = (".zarr", ".json", ".state")
 
 @runtime_checkable
 class Closing(Protocol):
-    """Something to give back."""
+    """Something that can be closed."""
 
     def close(self) -> None:
-        """Release it."""
-        ...
+        """Close it."""
 
 
 @runtime_checkable
@@ -33,82 +32,71 @@ class Place(Protocol):
     """A folder of files; names are relative to it, with slashes."""
 
     def where(self, name: str) -> str:
-        """Format a file's full path, for messages."""
-        ...
+        """Return a file's full path, for messages."""
 
     def has(self, name: str) -> bool:
-        """Return whether a file or a folder lies there."""
-        ...
+        """Return whether a file or folder exists."""
 
     def read(self, name: str) -> bytes:
-        """Read a file; ``FileNotFoundError`` where there is none."""
-        ...
+        """Read a file; raise ``FileNotFoundError`` if there is none."""
 
     def write(self, name: str, content: bytes) -> None:
-        """Write a file, whole or not at all."""
-        ...
+        """Write a file, completely or not at all."""
 
     def names(self, folder: str) -> list[str]:
-        """List what lies in a folder, by name; nothing where there is none."""
-        ...
+        """List the names in a folder; empty if there is no folder."""
 
     def files(self, folder: str) -> list[str]:
-        """List all files below a folder, relative to it; one that is no folder is one of no name.
+        """List all files below a folder, relative to it; if it is a file itself, one empty name.
 
-        A link to a folder is a file whose name ends with a slash: it is not gone into.
+        A link to a folder counts as a file; its name ends with a slash.
         """
-        ...
 
     def delete(self, name: str) -> None:
-        """Remove a file, a link or a whole folder, where it is there."""
-        ...
+        """Remove a file, a link or a folder with all it holds, if it exists."""
 
     def digest(self, name: str) -> str:
-        """Return the digest of a file as it lies there; empty where there is none."""
-        ...
+        """Return the digest of a file; empty if there is none."""
 
     def size(self, name: str) -> int:
-        """Return a file's bytes."""
-        ...
+        """Return the size of a file in bytes."""
 
     def zarr(self) -> ZarrStore:
-        """Return zarr's view of the place."""
-        ...
+        """Return the place as a store of zarr."""
 
     def lock(self, name: str) -> Closing:
-        """Take a lock that one process at a time can hold; ``HeldError`` if another does."""
-        ...
+        """Take a lock that one process can hold; raise ``HeldError`` if another holds it."""
 
 
-class Folder:
+class Folder(Place):
     """A folder of a file system."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
+    @override
     def where(self, name: str) -> str:
-        """Format a path."""
         return str(self.root / name)
 
+    @override
     def has(self, name: str) -> bool:
-        """Look for a file or a folder."""
         return (self.root / name).exists()
 
+    @override
     def read(self, name: str) -> bytes:
-        """Read a file."""
         return (self.root / name).read_bytes()
 
+    @override
     def write(self, name: str, content: bytes) -> None:
-        """Write aside and rename."""
         write_bytes_atomic(self.root / name, content)
 
+    @override
     def names(self, folder: str) -> list[str]:
-        """List a folder."""
         path = self.root / folder
         return sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
 
+    @override
     def files(self, folder: str) -> list[str]:
-        """Walk a folder."""
         top, found = self.root / folder, []
         if top.is_symlink() or top.is_file():
             return [""]
@@ -118,29 +106,30 @@ class Folder:
             found += [f"{inside}{name}/" for name in folders if (at / name).is_symlink()]
         return sorted(found)
 
+    @override
     def delete(self, name: str) -> None:
-        """Remove a file, a folder, or a link but not what it leads to."""
+        """Remove a file, a folder, or a link but not its target."""
         path = self.root / name
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
 
+    @override
     def digest(self, name: str) -> str:
-        """Hash a file block by block."""
         path = self.root / name
         return file_digest(path) if path.is_file() else ""
 
+    @override
     def size(self, name: str) -> int:
-        """Ask the file system."""
         return (self.root / name).stat().st_size
 
+    @override
     def zarr(self) -> ZarrStore:
-        """Return zarr's local store."""
         return LocalStore(self.root)
 
+    @override
     def lock(self, name: str) -> Closing:
-        """Take the kernel's lock."""
         return lock(self.root / name)
 
 
@@ -152,10 +141,7 @@ def read_json_at(place: Place, name: str) -> Any:
     StoreError
         The file is missing or is not JSON.
     """
-    try:
-        return parse_json(place.read(name), place.where(name))
-    except FileNotFoundError:
-        raise StoreError(f"{place.where(name)}: no such file") from None
+    return parse_json(partial(place.read, name), place.where(name))
 
 
 def read_signed_at(place: Place, name: str, fix: str = "") -> dict[str, Any]:
@@ -166,11 +152,15 @@ def read_signed_at(place: Place, name: str, fix: str = "") -> dict[str, Any]:
     StoreError
         The file is missing, or was edited or damaged; ends with ``fix``.
     """
+    return parse_signed(partial(place.read, name), place.where(name), fix)
+
+
+def signed_or_empty(place: Place, name: str) -> dict[str, Any]:
+    """Read signed JSON; return nothing where it is missing, edited or damaged."""
     try:
-        return parse_signed(place.read(name), place.where(name), fix)
-    except FileNotFoundError:
-        where = place.where(name)
-        raise StoreError(f"{where}: no such file. Fix: {fix or fix_at(where)}") from None
+        return read_signed_at(place, name)
+    except StoreError:
+        return {}
 
 
 def place_of(root: Path | str) -> Place:
@@ -196,5 +186,5 @@ def locate(path: Path | str) -> tuple[Place, str]:
 
 
 def _url(path: Path | str) -> str:
-    """Format a URL that went through a ``Path``, which makes one slash of two."""
+    """Restore a URL after a ``Path``, which makes one slash of two."""
     return "s3://" + str(path).removeprefix("s3:").strip("/")

@@ -1,8 +1,8 @@
-"""Whole uncompressed shards, copied between file and memory and hashed on the way.
+"""Read and write complete uncompressed shards without zarr, and hash them on the way.
 
-Byte for byte what zarr writes. It takes a task and two copies a chunk of 16 rows, and a digest
-taken before or after means reading a shard twice: together an eighth of the speed of this in
-reading (``benchmarks/read.py``), a quarter in writing.
+The files equal those of zarr byte for byte. zarr needs a task and two copies per chunk of 16 rows,
+and a separate digest reads each shard twice: together this is eight times as slow as this module
+in reading (``benchmarks/read.py``), four times in writing.
 """
 
 import os
@@ -21,22 +21,22 @@ from kc.files.aside import put_in_place
 _CRC_BYTES = 4
 _NO_CHUNK = 2**64 - 1
 _PIECE = 1 << 19
-"""Bytes read and then hashed: what stays in the cache in between."""
+"""Bytes read and then hashed at a time, so that they stay in the cache."""
 
 
 class PlainShards(NamedTuple):
-    """How an array's shards lie on disk: chunks of rows, a CRC behind each, an index at the end."""
+    """Layout of an array's shards: chunks of rows, a CRC after each, an index at the end."""
 
     row_axis: int
     chunks: int
-    """In a whole shard."""
+    """Chunks per shard."""
     chunk_rows: int
     chunk_bytes: int
 
     def write(self, file: Path, blocks: Iterable[np.ndarray]) -> dict[str, Any]:
-        """Write a shard, chunk after chunk, aside and then in its place.
+        """Write a shard chunk by chunk to a temporary file, then rename it.
 
-        Every block but the last holds ``chunk_rows``. Gives the file's ``bytes`` and ``digest``.
+        Every block but the last holds ``chunk_rows``. Return the file's ``bytes`` and ``digest``.
         """
         digest, size = xxhash.xxh3_128(), 0
         index = np.full((self.chunks, 2), _NO_CHUNK, "<u8")
@@ -56,7 +56,7 @@ class PlainShards(NamedTuple):
         return {"bytes": size, "digest": digest.hexdigest()}
 
     def read(self, file: Path, out: np.ndarray, hashed: bool) -> str:
-        """Fill ``out`` with a shard's rows; give the digest of its file, where it is asked for.
+        """Fill ``out`` with a shard's rows; if ``hashed``, return the digest of its file.
 
         Rows must be the first axis.
 
@@ -90,14 +90,14 @@ class PlainShards(NamedTuple):
         return digest.hexdigest() if hashed else ""
 
     def _filled(self, block: np.ndarray) -> np.ndarray:
-        """Return a chunk's bytes; zeros where its last rows are missing."""
+        """Return a chunk's bytes, with zeros for missing last rows."""
         missing = [(0, 0)] * block.ndim
         missing[self.row_axis] = (0, self.chunk_rows - block.shape[self.row_axis])
         whole = np.pad(block, missing) if missing[self.row_axis][1] else block
         return np.ascontiguousarray(whole).reshape(-1).view(np.uint8)
 
     def _behind(self, opened: int, used: int, stride: int) -> np.ndarray:
-        """Return what lies behind the chunks: the index, which must name them in order."""
+        """Return the index after the chunks, which must name them in order."""
         expected = np.arange(used, dtype="<u8") * stride
         behind = np.empty(16 * self.chunks + _CRC_BYTES, np.uint8)
         if os.fstat(opened).st_size == used * stride + len(behind):
@@ -109,7 +109,7 @@ class PlainShards(NamedTuple):
 
 
 def _read(opened: int, into: np.ndarray, begin: int) -> None:
-    # not a map of the file: no slower, and one that is cut off meanwhile is no crash
+    # no memory map: it is not faster, and crashes if the file is cut off meanwhile
     done = 0
     while done < len(into):
         got = os.preadv(opened, [into[done:]], begin + done)
@@ -123,7 +123,7 @@ def _crc(content: np.ndarray) -> np.ndarray:
 
 
 def plain_shards(array: zarr.Array[Any], row_axis: int) -> PlainShards | None:
-    """Return the layout of shards whose chunks hold rows as they are; None if compressed."""
+    """Return the layout of uncompressed shards; None for any other layout."""
     codec = array.metadata.codecs[0] if array.metadata.zarr_format == 3 else None
     if not isinstance(codec, ShardingCodec) or array.shards is None:
         return None

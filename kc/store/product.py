@@ -1,8 +1,8 @@
-"""A folder of small files made together (weights, history, card): whole under its key, or absent.
+"""A folder of small files made together (weights, history, card), complete under its key.
 
-``card.json`` is what the workflow asks for; Snakemake removes it before a job runs again. So the
-same content lies in ``result.json``, which the workflow does not know, and what was finished
-before a kill is not made twice.
+The workflow asks for ``card.json``; Snakemake removes it before a job runs again. So
+``result.json``, which the workflow does not know, has the same content, and a product that was
+finished before a kill is not made twice.
 """
 
 import logging
@@ -24,24 +24,24 @@ RESULT = "result.json"
 KEY = "key.json"
 LOCK = "lock"
 SEALS = "seals.json"
-"""Digests of files that are done for good before the others are; gone when all are."""
+"""Digests of files that are final before the others; removed with the last one."""
 
 LOG = logging.getLogger(__name__)
 
 
 class Product:
-    """One folder under one key; a context manager, which holds the folder's lock.
+    """One folder under one key; a context manager that holds the folder's lock.
 
     Parameters
     ----------
     folder
-        Where it lies; nothing else may be kept there. What kc did not make is left alone, and
-        refused where the folder is to be made anew.
+        Folder of the product alone. Files that kc did not make are never changed, and the
+        folder is then not made again.
     key
         Hash of inputs, settings and code (:func:`kc.provenance.product_key`).
     files
-        Names of all that may be written there before the card names it, states to go on from too:
-        what a kill leaves is known by them.
+        Names of all files that may be written before the card names them, states to continue
+        from too: kc recognises by them what a kill leaves.
     """
 
     def __init__(self, folder: Path, key: str, files: Iterable[str] = ()) -> None:
@@ -63,7 +63,7 @@ class Product:
         self._lock.close()
 
     def is_done(self) -> bool:
-        """Whether it lies there whole, made under this key; mends its card and its key."""
+        """Return whether it is complete under this key; if so, repair its card and key."""
         try:
             card = read_signed(self.folder / RESULT)
             whole = card["key"] == self.key and not damaged_files(self.folder, card)
@@ -77,19 +77,19 @@ class Product:
         return whole
 
     def start(self) -> None:
-        """Make the folder ready; what another key left is removed, what this one left is kept.
+        """Prepare the folder: remove what another key left, keep what this one left.
 
-        Unless a sealed file is no longer the one written: then all is made anew.
+        If a sealed file changed, nothing is kept.
 
         Raises
         ------
         StoreError
-            Something lies there that kc did not make.
+            The folder holds files that kc did not make.
         """
         self.refuse_strangers()
         goes_on, known = self._goes_on(), self._known()
         if not goes_on:
-            # first of all: what a kill leaves is known as kc's; not signed, so of no key
+            # first, so that kc recognises what a kill leaves; unsigned, so that it matches no key
             write_json_atomic(self.folder / KEY, {"key": "", "files": sorted(known)})
         for path in self.folder.iterdir():
             old = path.name in (CARD, RESULT) or (not goes_on and path.name not in (LOCK, KEY))
@@ -98,12 +98,12 @@ class Product:
         write_signed(self.folder / KEY, {"key": self.key})
 
     def refuse_strangers(self) -> None:
-        """Go no further where something lies in the folder that kc did not make.
+        """Check that kc made all that is in the folder.
 
         Raises
         ------
         StoreError
-            It is named.
+            It did not; the files are named.
         """
         begun = self._is_kcs()
         known = self._known() if begun else {LOCK}
@@ -118,22 +118,22 @@ class Product:
         refuse_strangers(self.folder, strangers)
 
     def seal(self, name: str) -> None:
-        """Keep the digest of a file that is done, where the card is still far away.
+        """Keep the digest of a final file, long before the card is written.
 
-        What happens to the file in between is then found, not signed.
+        A change of the file in between is then detected instead of signed.
         """
         self._seals[name] = file_digest(self.folder / name)
         write_signed(self.folder / SEALS, {"files": self._seals})
 
     def finish(self, card: Mapping[str, Any], files: Sequence[str]) -> None:
-        """Write the card with the digest of each file, then remove all that it does not name.
+        """Write the card with the digest of each file, then remove all other files of kc.
 
         Its ``digest`` is that of the first file.
 
         Raises
         ------
         StoreError
-            A sealed file is no longer the one written.
+            A sealed file changed.
         """
         changed = damaged_files(self.folder, {"files": self._seals})
         if changed:
@@ -148,7 +148,7 @@ class Product:
         self._sweep(digests)
 
     def _goes_on(self) -> bool:
-        """Return whether what lies there is of this key and sound; learn what was sealed."""
+        """Return whether the folder is of this key and undamaged; read its seals."""
         self._seals = {}
         try:
             if read_signed(self.folder / KEY).get("key") != self.key:
@@ -164,7 +164,7 @@ class Product:
             changed = [SEALS]
         if changed:
             LOG.warning(
-                "%s: %s missing or changed since written; it is made anew",
+                "%s: %s missing or changed since written; it is made again",
                 self.folder,
                 ", ".join(changed),
             )
@@ -173,7 +173,7 @@ class Product:
         return True
 
     def _sweep(self, files: Mapping[str, str]) -> None:
-        """Remove what served the making only, as states to go on from."""
+        """Remove the files that only the making needed, such as states to continue from."""
         known = self._known()
         for name in self._names() - {*files, CARD, RESULT, KEY, LOCK}:
             if finished(name) in known:
@@ -193,7 +193,7 @@ class Product:
         )
 
     def _known(self) -> set[str]:
-        """Name all that is kc's: what may be written, and what card, copy and seals name."""
+        """Return the names of all files of kc: those in ``files``, card, copy, key and seals."""
         known = {CARD, RESULT, KEY, LOCK, SEALS, *self.files, *self._seals}
         for name in (CARD, RESULT, SEALS):
             with suppress(StoreError, KeyError):
@@ -204,17 +204,17 @@ class Product:
 
 
 def read_card(folder: Path, fix: str = "", files: Sequence[str] | None = None) -> dict[str, Any]:
-    """Read a finished product's card; the files to be read next (none named: all) are its own.
+    """Read a finished product's card, and check ``files`` (None: all) against it.
 
     Raises
     ------
     StoreError
-        The product is not finished, or such a file is missing or damaged; ends with ``fix``.
+        The product is not finished, or a file is missing or damaged; ends with ``fix``.
     """
     card = read_signed(folder / CARD, fix)
     if "files" not in card:
         raise StoreError(
-            f"{folder / CARD}: whole, but no card: another file's. Fix: {fix or fix_at(folder)}"
+            f"{folder / CARD}: undamaged, but not a card. Fix: {fix or fix_at(folder)}"
         )
     damaged = damaged_files(folder, card, files)
     if damaged:
@@ -228,7 +228,7 @@ def read_card(folder: Path, fix: str = "", files: Sequence[str] | None = None) -
 def damaged_files(
     folder: Path, card: Mapping[str, Any], files: Sequence[str] | None = None
 ) -> list[str]:
-    """Name the files of a product that are missing or not those its card was written for."""
+    """Return the files of a product that are missing or do not match its card."""
     return [
         name
         for name in (card["files"] if files is None else files)

@@ -1,4 +1,4 @@
-"""Open and read a store; every shard is checked against the manifest before it is believed."""
+"""Open and read a store; every shard is checked against the manifest before it is used."""
 
 import threading
 import warnings
@@ -35,12 +35,12 @@ class Store:
         self.attributes: dict[str, Any] = self.manifest["attributes"]
         self.passed_over: dict[str, int] = self.manifest.get("passed_over", {})
         self.names: list[str] = sorted(self.manifest["arrays"])
-        # one that cannot be opened can be checked all the same
+        # a store that cannot be opened can still be checked
         self.rows = self._coordinates() if opened else pd.DataFrame()
 
     @property
     def mend(self) -> str:
-        """What makes the store anew where it is damaged, for messages."""
+        """The command that makes the store again, for messages."""
         return fix_at(self.opened, self.manifest["mend"])
 
     @property
@@ -57,7 +57,7 @@ class Store:
         return name in self.names
 
     def verify(self) -> list[str]:
-        """Check every shard and description; one line a damage, none when the store is whole."""
+        """Check every shard and description; return one line per damage."""
         damages = [*filter(None, map(self._description_damage, self.manifest["metadata"]))]
         damages += self._coordinate_damages()
         for name in self.names:
@@ -69,16 +69,16 @@ class Store:
         return damages + bookkeeping_damages(self.place, self.name, self.manifest)
 
     def check_metadata(self, folder: str) -> None:
-        """Refuse an array whose description (its ``zarr.json``) is not the one written."""
+        """Raise an error if an array's description (its ``zarr.json``) was changed."""
         if damage := self._description_damage(f"{folder}/zarr.json"):
             raise StoreError(damage)
 
     def file(self, name: str) -> str:
-        """Name a file of the arrays in the store's place."""
+        """Return the name of an array's file in the store's place."""
         return f"{self.name}.zarr/{name}"
 
     def open_array(self, name: str) -> zarr.Array[Any]:
-        """Return zarr's view of an array; nothing it reads has been checked."""
+        """Open an array with zarr, which checks nothing."""
         return zarr.open_array(self.place.zarr(), path=self.file(name), mode="r")
 
     def _description_damage(self, name: str) -> str:
@@ -129,14 +129,11 @@ class StoredArray:
         self._checked: set[int] = set()
         self._guard = threading.Lock()
         if opened:
-            self._open()
-
-    def _open(self) -> None:
-        self.store.check_metadata(self.name)
-        with zarr.config.set({"array.read_missing_chunks": False}):
-            self._array = self.store.open_array(self.name)
-        direct = isinstance(self.store.place, Folder) and self._spec.row_axis == 0
-        self._plain = plain_shards(self._array, 0) if direct else None
+            store.check_metadata(name)
+            with zarr.config.set({"array.read_missing_chunks": False}):
+                self._array = store.open_array(name)
+            direct = isinstance(store.place, Folder) and self._spec.row_axis == 0
+            self._plain = plain_shards(self._array, 0) if direct else None
 
     def __len__(self) -> int:
         return self.shape[self._spec.row_axis]
@@ -163,31 +160,16 @@ class StoredArray:
 
     @property
     def mean(self) -> float | None:
-        """Mean over images and units, where statistics were kept."""
+        """Mean over images and units; None without statistics."""
         return self._statistics.get("mean")
 
     @property
     def std(self) -> float | None:
-        """Standard deviation over images and units, where statistics were kept."""
+        """Standard deviation over images and units; None without statistics."""
         return self._statistics.get("std")
 
-    @property
-    def count(self) -> int | None:
-        """Values per channel behind the statistics."""
-        return self._statistics.get("count")
-
-    @property
-    def channel_mean(self) -> np.ndarray:
-        """Mean per channel."""
-        return np.asarray(self._statistics["channel_mean"])
-
-    @property
-    def channel_std(self) -> np.ndarray:
-        """Standard deviation per channel."""
-        return np.asarray(self._statistics["channel_std"])
-
     def __reduce__(self) -> tuple[Any, ...]:
-        # by path: a worker of dask's opens the store itself, and it must be this one
+        # by path: a dask worker opens the store itself, and it must be the same one
         return _reopen, (self.store.path, self.store.digest, self.name)
 
     def __getitem__(self, index: int | slice | np.ndarray) -> np.ndarray:
@@ -204,19 +186,19 @@ class StoredArray:
         return self._gather(self._numbers(np.asarray(index)))
 
     def _numbers(self, index: np.ndarray) -> np.ndarray:
-        """Turn a mask or indices, from either end, into row numbers."""
+        """Turn a mask or indices (also negative ones) into row numbers."""
         if index.dtype == bool and index.shape == (len(self),):
             return np.flatnonzero(index)
         rows = index.astype(np.int64)
         if index.dtype == bool or ((rows < -len(self)) | (rows >= len(self))).any():
             raise IndexError(
                 f"{self.store.path}: '{self.name}' has {len(self)} rows; got a mask of shape "
-                f"{index.shape}, or a row that is none of them"
+                f"{index.shape}, or a row out of range"
             )
         return rows % len(self)
 
     def read(self, rows: slice, out: np.ndarray | None = None) -> np.ndarray:
-        """Read contiguous image rows, to ``out`` if given; the shards they lie in are checked."""
+        """Read contiguous image rows, into ``out`` if given, and check their shards."""
         start, stop, _ = rows.indices(len(self))
         # bfloat16 has another type on disk than in memory
         direct = out is not None and out.dtype == self._spec.disk_dtype and out.flags.c_contiguous
@@ -238,7 +220,7 @@ class StoredArray:
         return out
 
     def _whole_shards(self, start: int, stop: int, out: np.ndarray | None) -> np.ndarray | None:
-        """Read rows that are whole shards; None where they are not, or lie in another layout."""
+        """Read rows that are complete shards; None if they are not, or of another layout."""
         ends = stop == len(self) or stop % self.shard_rows == 0
         if self._plain is None or start % self.shard_rows or not ends or stop <= start:
             return None
@@ -250,20 +232,20 @@ class StoredArray:
         return values
 
     def _read_shard(self, layout: PlainShards, shard: int, out: np.ndarray) -> None:
-        """Fill ``out`` with a shard; its first reading is its check."""
+        """Fill ``out`` with a shard, and check it at its first reading."""
         known = shard in self._checked
         file = Path(self.store.place.where(self.store.file(self._spec.file_name(shard))))
         try:
             digest = layout.read(file, out, hashed=not known)
         except (OSError, ValueError):
-            self._check(shard)  # says better what is wrong, where it is damaged
+            self._check(shard)  # gives a better message if it is damaged
             raise
         if not known and digest != self._digests[shard]:
             raise StoreError(self._damaged(shard))
         self._checked.add(shard)
 
     def damage(self, shard: int) -> str:
-        """Describe what is wrong with a shard; empty when nothing is."""
+        """Describe the damage of a shard; empty if there is none."""
         digest = self.store.place.digest(self.store.file(self._spec.file_name(shard)))
         if not digest:
             return f"{self._where(shard)} is missing. Fix: {self.store.mend}"
@@ -278,7 +260,7 @@ class StoredArray:
         return f"{path}: shard {shard} of '{self.name}' ({rows})"
 
     def to_xarray(self, shards_per_chunk: int = 1) -> xr.DataArray:
-        """Return a dask-backed array with image coordinates, chunked by whole shards."""
+        """Return a dask-backed array with image coordinates, chunked by complete shards."""
         import dask.array as da
 
         axis = self._spec.row_axis
@@ -313,7 +295,7 @@ class StoredArray:
 
 
 class _Indexed:
-    """A stored array as dask indexes one, in all dimensions; its blocks are checked as read."""
+    """Let dask index a stored array in all dimensions; blocks are checked when read."""
 
     def __init__(self, array: StoredArray) -> None:
         self.array = array
@@ -329,21 +311,18 @@ def _reopen(path: str, digest: str, name: str) -> StoredArray:
     store = open_store(path)
     if store.digest != digest:
         raise StoreError(
-            f"{path}: the store was made anew since it was opened (digest {digest}, now "
+            f"{path}: the store was made again since it was opened (digest {digest}, now "
             f"{store.digest}). Fix: open it again"
         )
     return store[name]
 
 
 def store_damages(path: Path | str) -> list[str]:
-    """Check a store whatever of it is damaged; one line a damage.
-
-    Raises
-    ------
-    StoreError
-        Its manifest is missing or damaged.
-    """
-    return Store(path, opened=False).verify()
+    """Check a store, also one that cannot be opened; return one line per damage."""
+    try:
+        return Store(path, opened=False).verify()
+    except StoreError as error:
+        return [str(error)]
 
 
 def open_store(path: Path | str, network: bool = False) -> Store:
@@ -352,21 +331,21 @@ def open_store(path: Path | str, network: bool = False) -> Store:
     Parameters
     ----------
     path
-        Of either, in a folder or a bucket (``s3://bucket/prefix/NAME.zarr``).
+        Path of either, in a folder or a bucket (``s3://bucket/prefix/NAME.zarr``).
     network
-        Follow a manifest in a folder to arrays in a bucket, whichever it names. Jobs of the
-        workflow follow those below ``storage.root`` without being asked.
+        Let a manifest in a folder refer to arrays in any bucket. Jobs of the workflow accept
+        places below ``storage.root`` without it.
 
     Raises
     ------
     StoreError
-        Nothing there, unfinished (no manifest), an edited manifest, or one that leads over the
-        network.
+        The store is missing or unfinished (no manifest), or its manifest was edited or refers
+        to a bucket.
     """
     return Store(path, network)
 
 
-def check_same_images(a: Any, b: Any, mend: str = "") -> None:
+def check_same_images(a: Any, b: Any) -> None:
     """Refuse two stores (or arrays of stores) whose rows are not the same images.
 
     Raises
@@ -376,7 +355,7 @@ def check_same_images(a: Any, b: Any, mend: str = "") -> None:
     """
     first, second = a.image_ids, b.image_ids
     names = " and ".join(str(getattr(s, "store", s).path) for s in (a, b))
-    fix = mend or getattr(a, "store", a).mend
+    fix = getattr(a, "store", a).mend
     if len(first) != len(second):
         raise StoreError(f"{names}: {len(first)} and {len(second)} images. Fix: {fix}")
     different = np.flatnonzero(first != second)

@@ -1,9 +1,9 @@
-"""What was made in a results folder, noted beside it, so that what is gone or exchanged is found.
+"""Notes of all products of a results folder, by which missing or exchanged ones are found.
 
-A product says of itself whether it is whole, but not that it ought to be there, nor under which
-name. ``kc-made/KIND/NAME.json`` in the results folder says both: its name, its key and the digest
-of its content, or the digest of each file where it has no card (tables, figures, pages). It is
-written before the card or the manifest, so a product that looks finished is always noted.
+A product can tell whether it is complete, but not that it should exist, nor under which name.
+``kc-made/KIND/NAME.json`` in the results folder holds both: its name, its key and the digest of
+its content, or the digest of each file if it has no card (tables, figures, pages). The note is
+written before the card or the manifest, so every finished product has one.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,62 +13,49 @@ from typing import Any
 from kc.errors import StoreError
 from kc.files.made import MADE
 from kc.plans.commands import fix_at
-from kc.store.files import CHECKSUM, file_digest, read_signed, write_signed
+from kc.store.files import file_digest, read_signed, sign, write_signed
 
 
 def note_made(path: Path, about: Mapping[str, Any]) -> None:
-    """Note a product that is about to be finished; where no notes are kept, nothing is done.
+    """Note a product that is about to be finished, if the results folder keeps notes.
 
     Parameters
     ----------
     path
         A store (``NAME.zarr``), the folder of a product, or a file.
     about
-        ``key`` and ``digest`` of what has a card or a manifest; ``files``, digests by name
-        relative to the path's folder, of what has none.
+        ``key`` and ``digest`` of a product with a card or manifest; else ``files``, digests by
+        name relative to the path's folder.
     """
-    base = _base_of(path)
-    if base is None:
-        return
-    name = path.absolute().relative_to(base).as_posix()
-    note, content = _note(base, name), dict(about) | {"name": name}
-    try:
-        known = read_signed(note)
-    except StoreError:
-        known = {}
-    if {name: value for name, value in known.items() if name != CHECKSUM} != content:
+    note, name = _note_of(path)
+    content = dict(about) | {"name": name}
+    if note is not None and _known(note) != sign(content):
         write_signed(note, content)
 
 
 def forget(path: Path) -> None:
-    """Note no more that a product is there: it was removed on purpose."""
-    base = _base_of(path)
-    if base is not None:
-        _note(base, path.absolute().relative_to(base).as_posix()).unlink(missing_ok=True)
+    """Remove the note of a product that was removed on purpose."""
+    note, _ = _note_of(path)
+    if note is not None:
+        note.unlink(missing_ok=True)
 
 
 def noted_files(path: Path) -> set[str]:
-    """Return the files that were noted of what has no card, relative to its folder; else none."""
-    base = _base_of(path)
-    if base is None:
-        return set()
-    try:
-        about = read_signed(_note(base, path.absolute().relative_to(base).as_posix()))
-    except StoreError:
-        return set()
-    return set(about.get("files", ()))
+    """Return the noted files of a product without a card, relative to its folder."""
+    note, _ = _note_of(path)
+    return set() if note is None else set(_known(note).get("files", ()))
 
 
-def unlike_notes(path: Path) -> list[str]:
-    """Hold what lies at a path or below it against the notes; one line a damage.
+def unlike_notes(path: Path, inner: Iterable[Path]) -> list[str]:
+    """Compare what is at a path or below it with the notes; return one line per damage.
 
-    Files of products and shards of stores are not read: their cards and manifests name them.
+    Files of products and shards of stores are not read: cards and manifests cover them.
+    ``inner``: results folders below the path.
     """
     whole = path.absolute()
     around = _base_of(whole)
-    bases = {each.parent for each in whole.rglob(MADE)} | ({around} if around else set())
     found: list[str] = []
-    for base in sorted(bases):
+    for base in sorted({*(each.absolute() for each in inner), *([around] if around else [])}):
         for note in sorted((base / MADE).rglob("*.json")):
             name = note.relative_to(base / MADE).as_posix().removesuffix(".json")
             if (base / name).is_relative_to(whole):
@@ -77,15 +64,12 @@ def unlike_notes(path: Path) -> list[str]:
 
 
 def unnoted(paths: Iterable[Path]) -> list[str]:
-    """Hold finished products against the notes the other way; one line a note that is gone."""
+    """Return one line per finished product whose note is missing."""
     found = []
     for path in paths:
-        base = _base_of(path)
-        if base is None:
-            continue
-        note = _note(base, path.absolute().relative_to(base).as_posix())
-        if not note.is_file():
-            found.append(f"{note}: gone, though {path.name} is there. Fix: {fix_at(path)}")
+        note, _ = _note_of(path)
+        if note is not None and not note.is_file():
+            found.append(f"{note}: missing, though {path.name} exists. Fix: {fix_at(path)}")
     return found
 
 
@@ -98,12 +82,12 @@ def _unlike(base: Path, name: str, note: Path) -> Iterator[str]:
         yield str(error)
         return
     if about.get("name") != name:
-        yield f"{note}: is the note of {about.get('name')}. Fix: {fix}"
+        yield f"{note}: the note of another product, {about.get('name')}. Fix: {fix}"
         return
     for file, digest in about.get("files", {}).items():
         there = path.parent / file
         if not there.is_file():
-            yield f"{there}: gone. Fix: {fix_at(there)}"
+            yield f"{there}: missing. Fix: {fix_at(there)}"
         elif file_digest(there) != digest:
             yield f"{there}: not the file that was written. Fix: {fix_at(there)}"
     if "digest" in about:
@@ -115,15 +99,15 @@ def _unlike_card(path: Path, about: Mapping[str, Any], fix: str) -> Iterator[str
     card = path.with_suffix(".json") if is_store else path / "card.json"
     if not card.is_file():
         what = "store" if is_store else "product"
-        yield f"{card}: gone, though the {what} was finished. Fix: {fix}"
+        yield f"{card}: missing, though the {what} was finished. Fix: {fix}"
         return
     try:
         told = read_signed(card, fix)
     except StoreError:
-        return  # its own check says so
+        return  # reported by the check of the product
     if any(told.get(word) != about[word] for word in ("key", "digest")):
         yield (
-            f"{card}: of another product than the one made under this name (key "
+            f"{card}: belongs to another product than the one made under this name (key "
             f"{told.get('key')}, expected {about['key']}). Fix: {fix}"
         )
 
@@ -133,5 +117,15 @@ def _base_of(path: Path) -> Path | None:
     return next((each for each in (whole, *whole.parents) if (each / MADE).is_dir()), None)
 
 
-def _note(base: Path, name: str) -> Path:
-    return base / MADE / f"{name}.json"
+def _note_of(path: Path) -> tuple[Path | None, str]:
+    """Return the file of a product's note (None if notes are not kept), and its name."""
+    base = _base_of(path)
+    name = "" if base is None else path.absolute().relative_to(base).as_posix()
+    return (None if base is None else base / MADE / f"{name}.json"), name
+
+
+def _known(note: Path) -> dict[str, Any]:
+    try:
+        return read_signed(note)
+    except StoreError:
+        return {}

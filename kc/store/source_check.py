@@ -1,4 +1,4 @@
-"""Read every source again and hold it against what was made of it."""
+"""Compare every source with the digest it had when products were made from it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +10,9 @@ from kc.store.files import read_json
 
 
 def moved_sources(path: Path) -> list[str]:
-    """Name the sources of products that are gone, or no longer what the products were made of.
+    """Return one line per source that is missing, or changed since products were made from it.
 
-    Every byte is read; no time of change and no record is trusted.
+    Every byte is read; times of change and records are not used.
 
     Parameters
     ----------
@@ -26,11 +26,11 @@ def moved_sources(path: Path) -> list[str]:
         for paths, digest in _sources(file):
             now = seen.setdefault(paths, digest_of(paths))
             if now != digest:
-                state = "no longer what it was made of" if now else "not there now"
+                state = "has changed" if now else "is missing"
                 found.append(
-                    f"{file}: made of {spell(paths)}, which is {state} ({digest[:8]}, found "
-                    f"{now[:8] or 'nothing'}). Fix: put it back; or run what made this again, "
-                    "which makes anew all that depends on it."
+                    f"{file}: made from {spell(paths)}, which {state} (expected {digest[:8]}, "
+                    f"found {now[:8] or 'nothing'}). Fix: restore it; or run the command that made "
+                    "this again, which also makes all that depends on it again."
                 )
     return found
 

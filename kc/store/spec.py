@@ -1,4 +1,4 @@
-"""What an array of a store is: names, shape, type, and how it is laid out on disk."""
+"""Specification of an array of a store, and conversion to its type on disk."""
 
 from typing import Any, NamedTuple
 
@@ -10,7 +10,7 @@ DTYPES = ("float16", "float32", "bfloat16", "float64", "uint8", "bool", "int64")
 
 
 class ArraySpec(NamedTuple):
-    """One array; exactly one of its dimensions is ``image``, the one it is sharded along."""
+    """One array; it is sharded along ``image``, exactly one of its dimensions."""
 
     name: str
     dims: tuple[str, ...]
@@ -25,26 +25,26 @@ class ArraySpec(NamedTuple):
 
     @property
     def disk_dtype(self) -> np.dtype:
-        """Type on disk: numpy has no bfloat16, so its bits lie there as uint16."""
+        """Type on disk: bits of bfloat16, which numpy lacks, are stored as uint16."""
         return np.dtype("uint16" if self.dtype == "bfloat16" else self.dtype)
 
     def at(self, rows: Any) -> tuple[Any, ...]:
-        """Return the index that takes some images, of all else everything."""
+        """Return the index that selects some images, and all of the other dimensions."""
         return (*([slice(None)] * self.row_axis), rows)
 
     def file_name(self, shard: int) -> str:
-        """Path of a shard inside the store, as zarr names it."""
+        """Return the path of a shard inside the store, as zarr names it."""
         index = ["0"] * len(self.dims)
         index[self.row_axis] = str(shard)
         return "/".join([self.name, "c", *index])
 
 
 def check_spec(spec: ArraySpec) -> None:
-    """Refuse an array the store cannot hold."""
+    """Raise an error if a store cannot hold the array."""
     if spec.dims.count("image") != 1 or len(spec.dims) != len(spec.shape):
         raise StoreError(
             f"array '{spec.name}': dims {spec.dims} with shape {spec.shape}; expected one name "
-            "a dimension and exactly one of them 'image'"
+            "per dimension and exactly one of them 'image'"
         )
     if spec.dtype not in DTYPES:
         raise StoreError(f"array '{spec.name}': dtype '{spec.dtype}' is not among {DTYPES}")
@@ -53,10 +53,10 @@ def check_spec(spec: ArraySpec) -> None:
 def to_disk(values: np.ndarray, spec: ArraySpec) -> np.ndarray:
     """Convert to the type on disk (bfloat16: round to nearest even, keep the upper 16 bits)."""
     if spec.dtype == "float16" and values.dtype == np.float32:
-        # here, not above: who only reads needs no torch
+        # imported here: reading needs no torch
         import torch
 
-        # the same bits as numpy's, ten times as fast
+        # the same bits as numpy, ten times as fast
         return torch.from_numpy(np.require(values, requirements="W")).half().numpy()
     if spec.dtype != "bfloat16":
         return values.astype(spec.disk_dtype, copy=False)
@@ -72,7 +72,7 @@ def from_disk(values: np.ndarray, dtype: str) -> np.ndarray:
 
 
 def widened(values: np.ndarray) -> np.ndarray:
-    """Return float16 as float32; numpy brings it to float64 one value at a time."""
+    """Return float16 as float32: numpy is slow at converting it to float64."""
     if values.dtype != np.float16:
         return values
     import torch
@@ -81,8 +81,8 @@ def widened(values: np.ndarray) -> np.ndarray:
 
 
 def all_finite(values: np.ndarray) -> bool:
-    """Whether no value is NaN or infinite."""
+    """Return whether no value is NaN or infinite."""
     if values.dtype.kind != "f":
         return True
-    # one addition a value; a sum that overflows is looked at again
+    # one addition per value; if the sum overflows, each value is tested
     return bool(np.isfinite(widened(values).sum()) or np.isfinite(values).all())

@@ -1,4 +1,4 @@
-"""Means and variances per channel, by shard, merged in shard order (Chan et al.)."""
+"""Compute means and variances per channel and shard, and merge them (Chan et al.)."""
 
 import math
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ import numpy as np
 from kc.store.spec import ArraySpec, widened
 
 BLOCK_VALUES = 1 << 17
-"""Values brought to float64 at once: they stay in the cache, which is three times as fast."""
+"""Values converted to float64 at once: they fit the cache, which is three times as fast."""
 
 
 class ShardStatistics:
@@ -20,7 +20,7 @@ class ShardStatistics:
         self._found = _Moments()
 
     def add(self, values: np.ndarray) -> bool:
-        """Take in further images; say whether all values were finite."""
+        """Add images; return whether all values so far are finite."""
         step = max(1, BLOCK_VALUES * len(values) // max(1, values.size))
         for start in range(0, len(values), step):
             block = widened(values[start : start + step])
@@ -34,7 +34,7 @@ class ShardStatistics:
         return bool(np.isfinite(self._found.squares).all())
 
     def spell(self) -> dict[str, Any]:
-        """Return what a receipt keeps of them."""
+        """Return the statistics as a receipt stores them."""
         found = self._found
         return {"count": found.count, "mean": found.mean.tolist(), "m2": found.squares.tolist()}
 
@@ -64,7 +64,7 @@ class _Moments:
         self.mean = self.squares = np.zeros(1)
 
     def merge(self, count: int, mean: np.ndarray, squares: np.ndarray) -> None:
-        """Take in further values (Chan et al.)."""
+        """Add the moments of further values (Chan et al.)."""
         if self.count == 0:
             self.count, self.mean, self.squares = count, mean, squares
             return

@@ -1,4 +1,4 @@
-"""Tensors on disk as safetensors (no pickles), whole or not at all, with their checksum."""
+"""Read and write tensors as safetensors (no pickles), with a checksum."""
 
 import json
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ NOTE = "kc"
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Any = None) -> None:
-    """Write tensors, and what JSON can hold ``about`` them, aside, then rename.
+    """Write tensors and ``about``, which JSON can hold, to a temporary file, then rename it.
 
     Raises
     ------
@@ -28,13 +28,13 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Any = None) 
     """
     whole = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     text = json.dumps(about)
-    # one entry: safetensors spells several in any order, and equal files are to be equal
+    # a single entry: safetensors writes several in any order, and files must be reproducible
     note = json.dumps([_checksum(whole, text), about])
     write_bytes_atomic(path, save(whole, metadata={NOTE: note}))
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], Any]:
-    """Read what :func:`write_tensors` wrote: the tensors, on the CPU, and what is about them.
+    """Read what :func:`write_tensors` wrote: the tensors, on the CPU, and ``about``.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], Any]:
         raise StoreError(f"{path}: no such file") from None
     except (SafetensorError, KeyError, ValueError, TypeError):
         raise StoreError(
-            f"{path}: damaged, it is not what its checksum was taken of. Fix: {fix_at(path)}"
+            f"{path}: damaged, it does not match its own checksum. Fix: {fix_at(path)}"
         ) from None
     return tensors, about
 

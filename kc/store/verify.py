@@ -1,4 +1,4 @@
-"""Check what lies in a folder: stores, products, tables, figures, pages, and the notes of them."""
+"""Check stores, products, tables, figures and pages in a folder, and their notes."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -7,7 +7,7 @@ from kc.errors import StoreError
 from kc.files.made import MADE
 from kc.files.sources import FOLDER as SOURCES
 from kc.files.sources import is_record
-from kc.plans.commands import AGAIN, DRAWN, NOTE, command, fix_at, read_run
+from kc.plans.commands import AGAIN, DRAWN, NOTE, PAGE_FILES, command, fix_at, read_run
 from kc.store.files import CHECKSUM, read_signed, sign
 from kc.store.manifest import DROPPED
 from kc.store.ownership import LEDGER, is_table, looks_signed
@@ -17,87 +17,91 @@ from kc.store.reader import store_damages
 from kc.store.register import unlike_notes, unnoted
 
 PARTS = (".zarr", ".state")
-PAGE = "index_files"
 MAKER = {".png": b"Software\0kc", ".svg": b"<dc:title>kc</dc:title>"}
-"""What a figure of kc's holds."""
+"""Bytes by which figures of kc are recognised."""
 
 
 def damages_under(path: Path) -> list[str]:
-    """Check a store, a product, or all of both under a folder; one line a damage.
+    """Check a store, a product, or all of them under a folder; return one line per damage.
 
     Parameters
     ----------
     path
         ``NAME.zarr`` or its manifest; a product's folder (weights, fits) or its ``card.json``;
-        any folder that holds such; or a store's URL.
+        any folder with these below it; or a store's URL.
 
     Raises
     ------
     StoreError
-        There is nothing of the kind.
+        There is neither.
     """
     if is_remote(path):
-        return _of_store(path)
+        return store_damages(path)
     is_drawn = path.name.endswith(DRAWN)
     if path.name == CARD or ((path / CARD).is_file() and not is_drawn):
         return _of_product(path.parent if path.name == CARD else path)
     if path.suffix in (".zarr", ".json") and path.exists():
-        return _of_store(path)
+        return store_damages(path)
     there = _found_under(path)
-    noted = unlike_notes(path)
+    noted = unlike_notes(path, there.results)
     if not any((there.stores, there.products, there.written, noted)):
         raise StoreError(f"{path}: no store (NAME.zarr) and no product (with a {CARD}) is here.")
-    found = [_of_store(store) for store in there.stores]
+    found = [store_damages(store) for store in there.stores]
     found += [_of_product(folder) for folder in there.products]
     found += [_of_file(file) for file in there.files]
     noted += unnoted(sorted({*there.finished(), *there.written}))
     told = [line for part in found for line in part]
-    # what is told by its own check is not told again by the notes
+    # damage found by a product's own check is not repeated by the notes
     return told + [line for line in noted if line not in told]
 
 
 class _There(NamedTuple):
-    """What lies in a folder."""
+    """What is in a folder."""
 
     stores: list[Path]
-    """Of which anything is left: arrays, a manifest."""
+    """Stores of which at least arrays or a manifest exist."""
     products: list[Path]
-    """Of which anything is left: a card, a key."""
+    """Products of which at least a card or key exists."""
     written: list[Path]
-    """Tables, figures, pages and folders of drawn pictures, as they are noted."""
+    """Tables, figures, pages and folders of drawn pictures, by the names in their notes."""
     files: list[Path]
-    """What stands for itself: lists of names, records of sources, notes of runs and of drops."""
+    """Files with their own checksum: lists, records of sources, notes of runs and drops."""
+    results: list[Path]
+    """Results folders that keep notes."""
 
     def finished(self) -> list[Path]:
-        """List the stores and products that are as good as noted."""
+        """List the stores and products that must have a note."""
         stores = [store for store in self.stores if store.with_suffix(".json").is_file()]
         return stores + [each for each in self.products if (each / CARD).is_file()]
 
 
 def _found_under(path: Path) -> _There:
-    stores, products, written, files = set(), set(), set(), set()
+    stores, products, written, files, results = set(), set(), set(), set(), set()
     for each in path.rglob("*"):
         folders = each.relative_to(path).parts[:-1]
+        if each.name == MADE:
+            results.add(each.parent)
         if MADE in folders:
             continue
         inside = any(part.endswith(PARTS) for part in folders)
-        if each.suffix in PARTS or (not inside and _is_manifest(each)):
+        is_manifest = each.suffix == ".json" and not inside and _holds(each, "mend", "shard_rows")
+        if each.suffix in PARTS or is_manifest:
             stores.add(each.with_suffix(".zarr"))
         elif inside or not each.is_file():
             continue
         elif each.name == KEY or _is_card(each):
             products.add(each.parent)
-        elif each.parent.name == PAGE:
+        elif each.parent.name == PAGE_FILES:
             continue  # the page's note holds them
         elif each.name == LEDGER or _is_of_run(each):
             files.add(each)
         else:
             written |= _written_as(each)
-    return _There(*map(sorted, (stores, products, written, files)))
+    return _There(*map(sorted, (stores, products, written, files, results)))
 
 
 def _is_of_run(file: Path) -> bool:
-    """Return whether it is a record, or a note of a run or a drop; only where notes are kept."""
+    """Return whether a file is a record, or a note of a run or a drop, where notes are kept."""
     kind, base = file.parent.name, file.parent.parent
     if kind == DROPPED:
         return (base.parent / MADE).is_dir()
@@ -105,7 +109,7 @@ def _is_of_run(file: Path) -> bool:
 
 
 def _written_as(file: Path) -> set[Path]:
-    """Return what a table, a figure, a page or drawn pictures are noted as; empty: none of them."""
+    """Return under which name a table, figure, page or drawn pictures are noted; else nothing."""
     if file.name == CARD and file.parent.name.endswith(DRAWN):
         return {file.parent}
     if file.name == "index.html" and b'<meta name="generator" content="kc">' in _head(file):
@@ -122,10 +126,10 @@ def _head(file: Path) -> bytes:
 
 
 def _of_file(file: Path) -> list[str]:
-    """Check a file that holds its own checksum; somebody else's of its name is left alone."""
+    """Check a file that holds its own checksum; ignore others of the same name."""
     if file.parent.name == SOURCES:
         fix = command("rm", file)
-        return [] if is_record(file) else [f"{file}: damaged; it is made anew. Fix: {fix}"]
+        return [] if is_record(file) else [f"{file}: damaged; the next run writes it. Fix: {fix}"]
     if file.parts[-2:] == NOTE.parts:
         line = f"{file}: damaged; the next run writes it. Fix: {AGAIN}"
         return [] if read_run(file) else [line]
@@ -136,33 +140,22 @@ def _of_file(file: Path) -> list[str]:
     return []
 
 
-def _is_manifest(file: Path) -> bool:
-    return file.suffix == ".json" and _holds(file, "mend", "shard_rows")
-
-
 def _is_card(file: Path) -> bool:
-    """Return whether it is a product's card; drawn pictures are known by their note."""
+    """Return whether a file is a product's card; drawn pictures are found by their note."""
     is_card = file.name in (CARD, RESULT) and not file.parent.name.endswith(DRAWN)
     return is_card and _holds(file, "files", "key", CHECKSUM)
 
 
 def _holds(file: Path, *fields: str) -> bool:
-    """Return whether a file is kc's by its fields, also where it is damaged elsewhere."""
+    """Return whether a file has these fields, as one of kc does even if damaged elsewhere."""
     if not file.is_file():
         return False
     text = file.read_bytes()
     return all(f'"{field}":'.encode() in text for field in fields)
 
 
-def _of_store(path: Path) -> list[str]:
-    try:
-        return store_damages(path)
-    except StoreError as error:
-        return [str(error)]
-
-
 def _of_product(folder: Path) -> list[str]:
-    """Check the files against the card, or its copy, and the bookkeeping; name all that is bad."""
+    """Check card, copy, key and all files of a product; return one line per damage."""
     fix = fix_at(folder)
     found: dict[str, dict[str, Any]] = {}
     damages = []

@@ -1,9 +1,9 @@
-"""Write a store shard by shard so that a kill at any moment costs one shard and no truth.
+"""Write a store shard by shard, so that an interruption loses at most one shard.
 
-Order on disk: key, then array metadata and coordinates, then for each shard its files and, once
-they are whole, a receipt with their digests; the manifest last. A shard without a valid receipt
-does not exist. Another key means start empty. Metadata and coordinates are small: they are made
-again each time a store is opened for writing, so a damaged one is mended and never believed.
+Order on disk: key, then array metadata and coordinates, then for each shard its files and, when
+they are complete, a receipt with their digests; the manifest last. A shard without a valid receipt
+does not count. Under another key the store starts empty. Metadata and coordinates are small: they
+are computed each time a store is opened for writing, so damaged ones are replaced.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,11 +17,12 @@ import zarr
 
 from kc.errors import FeatureError, StoreError
 from kc.files.aside import writing
+from kc.files.checksum import content_digest
 from kc.files.flush import Flusher
 from kc.names import folder_id
 from kc.plans.commands import AGAIN
 from kc.store.content import StoreContent
-from kc.store.files import content_digest, sign, spell_json
+from kc.store.files import sign, spell_json
 from kc.store.layout import chunk_rows, laid_out
 from kc.store.manifest import FORMAT
 from kc.store.network import trust
@@ -34,7 +35,7 @@ from kc.store.ownership import (
     store_strangers,
 )
 from kc.store.part import WHOLE, JobPart
-from kc.store.place import Folder, locate, place_of, read_signed_at
+from kc.store.place import Folder, locate, place_of, read_signed_at, signed_or_empty
 from kc.store.plain_shard import PlainShards, plain_shards
 from kc.store.register import note_made
 from kc.store.spec import ArraySpec, all_finite, from_disk, to_disk
@@ -42,30 +43,30 @@ from kc.store.statistics import ShardStatistics, merge_statistics
 
 
 class StoreWriter:
-    """Writer of one store, or of a part of it; use as a context manager, which holds the lock.
+    """Writer of one store, or of a part of it; a context manager that holds the lock.
 
-    Several processes may write one store, each a part of its own; one that owns the whole of it
-    then finds their shards and writes the manifest. Which of them wrote a shard leaves no trace.
+    Several processes may each write a part of one store; a process that owns all shards then
+    finds theirs and writes the manifest. The files do not depend on who wrote which shard.
 
     Parameters
     ----------
     path
         ``NAME.zarr``; the manifest will be ``NAME.json``.
     key
-        Hash of inputs, settings and code. Shards found under an equal key are checked and
-        kept, anything else is removed.
+        Hash of inputs, settings and code. Existing shards of the same key are checked and kept,
+        those of another key are removed.
     content
         What to store; see :class:`StoreContent`.
     mend
-        What makes the store anew, such as :func:`kc.plans.commands.remake`; quoted in errors.
+        Command that makes the store again (:func:`kc.plans.commands.remake`), for errors.
     part
         The shards this writer owns; only the owner of all can finish the store.
     root
-        Folder or ``s3://bucket/prefix`` that holds the store in place of ``path``'s folder, where
-        only a manifest is then: it names the place. What is there from another ``path``'s folder
-        is refused.
+        Folder or ``s3://bucket/prefix`` of the store. The folder of ``path`` then holds only a
+        manifest that refers to it. A store there that was made from another folder is refused.
 
-    Entering it removes what another key left, and refuses, untouched, what kc did not make.
+    On entering, files of another key are removed; if there are files that kc did not make, nothing
+    is changed and an error is raised.
     """
 
     def __init__(
@@ -93,22 +94,22 @@ class StoreWriter:
 
     def __enter__(self) -> "StoreWriter":
         state = f"{self.name}.state"
-        # before the door, which is a file already
+        # before the door, which creates a file
         self._refuse_strangers()
         with writing(self.path), through_the_door(self.place, state):
             self._refuse_owned()
-            goes_on = self._is_begun()
+            goes_on = signed_or_empty(self.place, self._own("key.json")).get("key") == self.key
             refuse_others(self.place, state, self.owned if goes_on else None)
             if not goes_on:
-                # whatever a kill leaves from here on is known as kc's, and of no key
+                # from here on kc recognises what a kill leaves, and it matches no key
                 before = array_names(self.place, self.name)
                 self._write_key("", None if before is None else {*before, *self._holds()})
             for place in (self.beside, self.place):
                 place.delete(f"{self.name}.json")
             if not goes_on:
                 self._begin()
-            self._described = self._put_right()
-            self._layouts = self._written_directly()
+            self._described = self._write_metadata()
+            self._layouts = self._plain_layouts()
             self._lock = own(self.place, state, self.owned)
         self._flusher = Flusher()
         return self
@@ -125,16 +126,16 @@ class StoreWriter:
             self._flusher.wait()
 
     def rows(self, shard: int) -> slice:
-        """Image rows of a shard."""
+        """Return the image rows of a shard."""
         start = shard * self.content.shard_rows
         return slice(start, min(start + self.content.shard_rows, len(self.content.coordinates)))
 
     def missing(self) -> list[int]:
-        """List the shards owned and still to write; those found are checked by digest."""
+        """List the owned shards still to write; existing ones are checked by digest."""
         return [shard for shard in self.owned if not self._is_whole(shard)]
 
     def write(self, shard: int, values: Mapping[str, np.ndarray]) -> None:
-        """Write one whole shard of every array, then its receipt."""
+        """Write one shard of every array, then its receipt."""
         assert shard in self.owned
         if set(values) != set(self.arrays):
             raise StoreError(
@@ -151,7 +152,7 @@ class StoreWriter:
             self.place.write(self._receipt(shard), spell_json(receipt))
 
     def digests(self) -> dict[str, dict[str, str]]:
-        """Return the digest of each array's file, by shard, of the shards owned."""
+        """Return the digest of each array's file, by owned shard."""
         receipts = {n: self._read_receipt(n) for n in self.owned}
         return {
             str(shard): {name: receipt[name]["digest"] for name in sorted(receipt)}
@@ -159,7 +160,7 @@ class StoreWriter:
         }
 
     def finish(self) -> dict[str, Any]:
-        """Write the manifest, last, and give it."""
+        """Write the manifest, last, and return it."""
         assert len(self.owned) == self.content.shards
         missing = self.missing()
         if missing:
@@ -199,7 +200,7 @@ class StoreWriter:
         return sign(manifest)
 
     def _flush(self) -> None:
-        """Bring all that the manifest will promise to the disk, earlier writers' shards too."""
+        """Flush all files of the manifest to the disk, shards of earlier writers too."""
         if not isinstance(self.place, Folder):
             return
         shards = range(self.content.shards)
@@ -208,7 +209,7 @@ class StoreWriter:
         self._flusher.settle(map(Path, files), Path(self.place.where(f"{self.name}.zarr")))
 
     def _refuse_strangers(self) -> None:
-        """Go no further where kc did not make what lies here, or made it for somebody else."""
+        """Raise an error if kc did not make what is here, or made it for another folder."""
         refuse_strangers(
             self.place.where(f"{self.name}.zarr"), store_strangers(self.place, self.name)
         )
@@ -220,33 +221,26 @@ class StoreWriter:
     def _refuse_owned(self) -> None:
         refuse_owned(self.place, self.name, self.key, self.owner, self.beside)
 
-    def _is_begun(self) -> bool:
-        """Whether a store lies there under an equal key."""
-        try:
-            return bool(read_signed_at(self.place, self._own("key.json"))["key"] == self.key)
-        except StoreError:
-            return False
-
     def _begin(self) -> None:
-        """Start empty: what another key left there is removed."""
-        # receipts first: whatever a kill leaves from here on, no shard of it exists
+        """Start empty: remove what another key left."""
+        # receipts first: without them no shard counts, whatever a kill leaves
         for old in (self._own("receipts"), f"{self.name}.zarr"):
             self.place.delete(old)
         self._write_key(self.key, self._holds())
 
     def _holds(self) -> set[str]:
-        """Name the folders of the arrays and the coordinates."""
+        """Return the folders of the arrays and the coordinates."""
         return {str(name).partition("/")[0] for name in (*self.arrays, *self.content.coordinates)}
 
     def _write_key(self, key: str, holds: set[str] | None) -> None:
-        """Write what tells that kc made the store, of what, and for whom if many share the root."""
+        """Write key, contents and, with a shared root, owner of the store."""
         about: dict[str, Any] = {"key": key} | ({"owner": self.owner} if self.owner else {})
         about |= {} if holds is None else {"holds": sorted(holds)}
-        # not signed while the store is emptied: of no key yet
+        # not signed while the store is emptied, so that it matches no key
         self.place.write(self._own("key.json"), spell_json(sign(about) if key else about))
 
-    def _put_right(self) -> dict[str, str]:
-        """Write metadata and coordinates where they are not as they should be; give digests."""
+    def _write_metadata(self) -> dict[str, str]:
+        """Write metadata and coordinates that are missing or wrong; return the digests of all."""
         digests = {}
         for name, content in laid_out(self.content).items():
             digests[name] = xxhash.xxh3_128_hexdigest(content)
@@ -254,8 +248,8 @@ class StoreWriter:
                 self.place.write(self._file(name), content)
         return digests
 
-    def _written_directly(self) -> dict[str, PlainShards]:
-        """Return the layouts of the arrays whose shards need nothing of zarr."""
+    def _plain_layouts(self) -> dict[str, PlainShards]:
+        """Return the layouts of the arrays whose shards are written without zarr."""
         if not isinstance(self.place, Folder):
             return {}
         found = {n: plain_shards(self._open(s), s.row_axis) for n, s in self.arrays.items()}
@@ -300,7 +294,7 @@ class StoreWriter:
         values: np.ndarray,
         statistics: ShardStatistics | None,
     ) -> Iterator[np.ndarray]:
-        """Bring an inner chunk after the other to its type on disk, while it is in the cache."""
+        """Convert one inner chunk after another to its type on disk, while it is in the cache."""
         size = chunk_rows(self.content.shard_rows)
         for start in range(0, values.shape[spec.row_axis], size):
             block = values[spec.at(slice(start, start + size))]
@@ -313,7 +307,7 @@ class StoreWriter:
             yield stored
 
     def _sweep(self, file: str) -> None:
-        """Remove what had been written aside for a shard when its writer was killed."""
+        """Remove temporary files that a killed writer left for a shard."""
         folder, name = file.rsplit("/", 1)
         for left in self.place.names(folder):
             if left.startswith(f"{name}.") and left.endswith(".partial"):
@@ -327,7 +321,7 @@ class StoreWriter:
             what, fix = f"overflows {spec.dtype}", "activations.dtype: set it to float32"
             bad = ~np.isfinite(kept)
         if not bad.any():
-            return  # only their squares are too large
+            return  # only the sum of their squares overflows
         row = first_row + int(np.argwhere(bad)[0][spec.row_axis])
         raise FeatureError(
             f"{self.path}: '{spec.name}' of image {self.content.coordinates['image_id'][row]} "
@@ -345,11 +339,11 @@ class StoreWriter:
         )
 
     def _read_receipt(self, shard: int) -> dict[str, Any]:
-        """Return what was written of each array of a shard."""
+        """Return what a shard's receipt says of each array."""
         receipt = read_signed_at(self.place, self._receipt(shard), self.mend)
         if receipt["shard"] != shard:
             raise StoreError(
-                f"{self.place.where(self._receipt(shard))}: is the receipt of shard "
+                f"{self.place.where(self._receipt(shard))}: the receipt of another shard, "
                 f"{receipt['shard']}. Fix: {self.mend}"
             )
         arrays: dict[str, Any] = receipt["arrays"]
@@ -369,11 +363,11 @@ class StoreWriter:
         return described
 
     def _file(self, name: str) -> str:
-        """Name a file of the arrays in the store's place."""
+        """Return the name of an array's file in the store's place."""
         return f"{self.name}.zarr/{name}"
 
     def _own(self, name: str) -> str:
-        """Name a file of the writer's own in the store's place."""
+        """Return the name of a bookkeeping file in the store's place."""
         return f"{self.name}.state/{name}"
 
     def _receipt(self, shard: int) -> str:

@@ -56,7 +56,7 @@ def damage(store):
     shard.write_bytes(content)
 
 
-def test_info_says_what_a_store_holds(store):
+def test_info_describes_a_store(store):
     found = run("store", "info", store)
     assert found.exit_code == 0, found.output
     assert "6 images" in found.output
@@ -64,21 +64,21 @@ def test_info_says_what_a_store_holds(store):
     assert "layout: cub" in found.output
 
 
-def test_info_says_which_image_a_row_is(store):
+def test_info_describes_the_image_of_a_row(store):
     found = run("store", "info", store, "--row", 5)
     assert found.output.splitlines()[0] == "image_id: bird5.jpg"
     assert "subset: test" in found.output
 
 
 @pytest.mark.parametrize("row", [-1, COUNT])
-def test_a_row_that_is_not_there_is_one_clear_error(store, row):
+def test_a_row_out_of_range_is_one_clear_error(store, row):
     found = run("store", "info", store, f"--row={row}")
     assert found.exit_code == 2
     assert f"no row {row}; there are rows 0 to 5" in found.output
     assert "Traceback" not in found.output
 
 
-def test_verify_is_quiet_on_a_whole_store_and_names_the_damaged_shard(store):
+def test_verify_passes_an_undamaged_store_and_names_the_damaged_shard(store):
     assert run("store", "verify", store).exit_code == 0
     damage(store)
     found = run("store", "verify", store)
@@ -102,13 +102,13 @@ def test_images_are_counted_by_class_and_subset(store):
     assert lines[-1] == ["passed", "over:", "2", ".heic"]
 
 
-def test_the_schema_is_the_settings_own():
+def test_the_schema_is_that_of_the_settings():
     found = run("config", "schema")
     assert found.output == json_schema()
     assert json.loads(found.output)["additionalProperties"] is False
 
 
-def test_settings_are_checked_over_each_other(tmp_path):
+def test_settings_are_merged_and_checked(tmp_path):
     preset = tmp_path / "mine.yaml"
     preset.write_text("consistency: {order: 1}\n")
     assert run("config", "check", ROOT / "config.yaml", preset).exit_code == 0
@@ -119,7 +119,7 @@ def test_settings_are_checked_over_each_other(tmp_path):
 
 
 @pytest.mark.parametrize(("content", "told"), [("- a list\n", "a mapping"), ("a: [", "YAML")])
-def test_settings_that_are_no_mapping_are_refused(tmp_path, content, told):
+def test_settings_that_are_not_a_mapping_are_refused(tmp_path, content, told):
     preset = tmp_path / "mine.yaml"
     preset.write_text(content)
     found = run("config", "check", preset)
@@ -127,7 +127,7 @@ def test_settings_that_are_no_mapping_are_refused(tmp_path, content, told):
     assert told in found.output
 
 
-def test_the_papers_plan_counts_bytes_by_hand():
+def test_the_plan_of_the_paper_has_the_bytes_counted_by_hand():
     preset = ROOT / "workflow" / "presets" / "paper.yaml"
     found = run("plan", "stability", "--configfile", preset, "--base", ROOT / "config.yaml")
     assert found.exit_code == 0, found.output
@@ -153,7 +153,7 @@ def failing(monkeypatch, error):
     return run("config", "schema")
 
 
-def test_a_fault_of_ours_is_one_line_with_its_place_and_a_trace(tmp_path, monkeypatch):
+def test_a_fault_of_kc_is_one_line_with_its_place_and_a_trace(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     error = ValueError("no\nsuch \x1b[31m https://me:hunter2@host/x")
     found = failing(monkeypatch, error)
@@ -174,7 +174,7 @@ def test_a_fault_of_ours_is_one_line_with_its_place_and_a_trace(tmp_path, monkey
     assert "\x1b" not in trace
 
 
-def test_the_trace_is_shown_where_it_is_asked_for_or_cannot_be_kept(tmp_path, monkeypatch):
+def test_the_trace_is_shown_if_asked_for_or_if_it_cannot_be_written(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nothing"))
     assert "trace, below\nTraceback" in failing(monkeypatch, ValueError("x")).stderr
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
@@ -183,7 +183,7 @@ def test_the_trace_is_shown_where_it_is_asked_for_or_cannot_be_kept(tmp_path, mo
 
 
 class OutOfMemoryError(RuntimeError):
-    """As torch's, of a GPU."""
+    """Named as torch's error for a GPU."""
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ class OutOfMemoryError(RuntimeError):
         OSError(12, "Cannot allocate memory"),
     ],
 )
-def test_too_little_memory_is_for_the_user_to_mend(monkeypatch, error):
+def test_too_little_memory_is_an_error_for_the_user_to_fix(monkeypatch, error):
     found = failing(monkeypatch, error)
     assert found.exit_code == 2
     assert (
@@ -207,7 +207,7 @@ def test_too_little_memory_is_for_the_user_to_mend(monkeypatch, error):
 def test_an_interruption_is_one_line(monkeypatch):
     found = failing(monkeypatch, KeyboardInterrupt())
     assert found.exit_code == 130
-    assert found.stderr == "interrupted; the same command again goes on from what is whole\n"
+    assert found.stderr == "interrupted; the same command again continues from what is complete\n"
 
 
 def test_a_broken_pipe_that_is_not_the_output_is_a_fault(tmp_path, monkeypatch):
@@ -216,7 +216,7 @@ def test_a_broken_pipe_that_is_not_the_output_is_a_fault(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_what_nobody_reads_on_ends_without_a_word(unbuffered):
+def test_a_closed_output_ends_the_command_without_a_message(unbuffered):
     command = [sys.executable, "-c", "from kc.cli import app; app()", "config", "schema"]
     about = os.environ | {"PYTHONUNBUFFERED": unbuffered}
     with subprocess.Popen(
@@ -227,7 +227,7 @@ def test_what_nobody_reads_on_ends_without_a_word(unbuffered):
     assert process.returncode == 141
 
 
-def test_no_name_steers_a_terminal(monkeypatch):
+def test_no_name_controls_the_terminal(monkeypatch):
     bad = "\x1b]0;owned\x07\u202e[red]x[/red]"
     spelled = r"\x1b]0;owned\x07\u202e[red]x[/red]"
     for arguments in (["config", "check", bad], ["config", "schema", bad], ["plan", f"--{bad}"]):
@@ -242,7 +242,7 @@ def test_no_name_steers_a_terminal(monkeypatch):
     assert spelled in warnings.formatwarning(bad, UserWarning, "file.py", 1)
 
 
-def test_a_name_is_printed_whatever_the_locale():
+def test_any_name_is_printed_in_any_locale():
     about = os.environ | {"PYTHONIOENCODING": "latin-1"}
     program = r"from kc.cli.terminal import echo, prepare; prepare(); echo('x\u0394 \udcff')"
     found = subprocess.run(
@@ -251,7 +251,7 @@ def test_a_name_is_printed_whatever_the_locale():
     assert found.stdout == b"x\\u0394 \\udcff\n"
 
 
-def test_commands_print_by_one_function_alone():
+def test_commands_print_only_by_one_function():
     for path in (ROOT / "kc" / "cli").glob("*.py"):
         names = {ast.unparse(node) for node in ast.walk(ast.parse(path.read_text()))}
         assert path.stem == "terminal" or not names & {"typer.echo", "typer.secho"}, path

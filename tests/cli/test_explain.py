@@ -1,4 +1,4 @@
-"""A table's chain back to its images: whole when it is, each broken link found and named."""
+"""``kc explain`` on the tables of the workflow: each broken link is found and named."""
 
 import json
 import shlex
@@ -70,7 +70,7 @@ def make_images(settings, images):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """A folder with everything behind Table 1, as the workflow's scripts leave it."""
+    """Make all products behind Table 1, as the workflow's scripts do."""
     folder, cpu, out = tmp_path_factory.mktemp("whole"), torch.device("cpu"), Path("out")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -96,7 +96,7 @@ def whole(tmp_path_factory):
 
 @pytest.fixture
 def here(whole, tmp_path, monkeypatch):
-    """A copy that may be damaged, as the working directory."""
+    """Copy them to a working directory where they may be damaged."""
     shutil.copytree(whole, tmp_path / "here")
     monkeypatch.chdir(tmp_path / "here")
     return tmp_path / "here"
@@ -125,7 +125,7 @@ def flip(path):
     path.write_bytes(content)
 
 
-def test_a_whole_chain_reaches_the_archive_and_the_generator(here):
+def test_an_undamaged_chain_reaches_the_archive_and_the_generator(here):
     code, text = explain(TABLE)
     assert code == 0, text
     assert "every link holds" in text
@@ -143,7 +143,7 @@ def test_a_whole_chain_reaches_the_archive_and_the_generator(here):
 
 
 @pytest.mark.parametrize("kind", ["ladder", "repeats"])
-def test_what_lies_beside_a_fit_is_in_the_chain(here, kind):
+def test_ladders_and_repeats_of_a_fit_are_in_the_chain(here, kind):
     flip(here / "out" / kind / FIT / f"{kind}.csv")
     code, text = explain(TABLE)
     assert code == 1
@@ -190,7 +190,7 @@ def made_anew(card):
 
 
 def other_fit(here):
-    """As after the fit was made anew, and the table not."""
+    """Make another fit but not the table."""
     card = here / "out" / "fits" / FIT / "card.json"
     made_anew(card)
 
@@ -225,7 +225,7 @@ def break_images(here):
 
 
 def other_images(here):
-    """As after the images were read anew at another size, and nothing else was made."""
+    """Make images of another size and nothing else."""
     settings = load_settings(SETTINGS)
     wide = settings.datasets["dogs"].model_copy(update={"size": 16})
     shutil.rmtree("out/images/dogs.state")
@@ -288,24 +288,24 @@ def other_drawing(here):
         (other_drawing, "generated pictures of dogs  stale", "out/images/dogs.json"),
     ],
 )
-def test_a_link_that_does_not_hold_is_named_with_what_mends_it(here, damage, line, mend):
+def test_a_link_that_does_not_hold_is_named_with_its_fix(here, damage, line, mend):
     damage(here)
     code, text = explain(TABLE)
     assert code == 1
     assert line in text
     assert "every link holds" not in text
-    told = text[text.index("To mend, in this order:") :].splitlines()[1:]
+    told = text[text.index("To fix, in this order:") :].splitlines()[1:]
     commands = [each.strip() for each in told if each.strip().startswith("snakemake")]
     assert any(c.startswith(f"snakemake --cores 1 --force {mend}") for c in commands)
-    # whatever is mended, the table is made again after it
+    # the table is always made again at the end
     assert str(TABLE) in commands[-1]
 
 
-def test_a_missing_archive_is_told_with_no_command_to_mend_it(here):
+def test_a_missing_archive_is_named_without_a_command(here):
     Path("data/birds.tar").unlink()
     code, text = explain(TABLE)
     assert code == 1
-    assert "by hand: archive data/birds.tar: it is not there now" in text
+    assert "by hand: archive data/birds.tar: not there now" in text
 
 
 def test_components_are_those_of_the_fits(here):
@@ -316,7 +316,7 @@ def test_components_are_those_of_the_fits(here):
     assert code == 0, text
     assert f"components {FIT}  ok" in text
     edit(origin, lambda content: content["fits"][FIT].update(key="0"))
-    assert f"components {FIT}  stale  of another fit" in explain(TABLE)[1]
+    assert f"components {FIT}  stale  made from another fit" in explain(TABLE)[1]
     components.unlink()
     assert f"components {FIT}  missing" in explain(TABLE)[1]
 
@@ -328,7 +328,7 @@ def test_quick_compares_digests_and_reads_no_store(here):
     assert explain(TABLE, "--quick")[0] == 1
 
 
-def test_the_commands_carry_the_options_of_the_run(here):
+def test_the_commands_have_the_options_of_the_run(here):
     break_table(here)
     assert f"--force {TABLE} --config data_root=data" in explain(TABLE)[1]
     presets = here / "workflow" / "presets"
@@ -346,7 +346,7 @@ def test_without_settings_here_no_options_are_guessed(here):
     assert run_options(origin, TABLE, Path("nowhere") / "config.yaml") is None
 
 
-def test_the_commands_carry_the_options_of_the_last_run_where_it_gives_these_settings(here):
+def test_the_commands_have_the_options_of_the_last_run_if_they_give_these_settings(here):
     break_table(here)
     (here / "kc's code").mkdir()
     (here / "kc's code/config.yaml").write_text("results: out\n")
@@ -362,10 +362,10 @@ def test_the_commands_carry_the_options_of_the_last_run_where_it_gives_these_set
     assert "each with the --configfile" in explain(TABLE)[1]
 
 
-def test_what_is_no_table_of_the_workflow_is_refused(here):
+def test_a_file_that_is_not_a_table_of_the_workflow_is_refused(here):
     code, text = explain("out/tables/table9.csv")
     assert code == 2
-    assert "no such file; it holds what a table was made from" in text
+    assert "no such file; it records what a table was made from" in text
     edit(TABLE.with_suffix(".json"), lambda origin: origin.pop("study"))
-    with pytest.raises(StoreError, match="says nothing of study"):
+    with pytest.raises(StoreError, match="has no study"):
         chain(TABLE)

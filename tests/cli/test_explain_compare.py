@@ -33,14 +33,14 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def here(made, tmp_path):
-    """A copy that may be damaged; the features lie where they were."""
+    """Copy the output, which may be damaged; the features stay in place."""
     for name in ("pair", "matrix"):
         shutil.copytree(made / name, tmp_path / name)
     return tmp_path
 
 
 @pytest.mark.parametrize("table", ["pair/tables/compare.csv", "pair/tables/peers.md"])
-def test_a_whole_chain_reaches_what_the_user_brought(here, made, table):
+def test_an_undamaged_chain_reaches_the_files_of_the_user(here, made, table):
     code, text = run("explain", here / table)
     assert code == 0, text
     assert "every link holds" in text
@@ -75,15 +75,15 @@ def cut(path: Path) -> None:
         ("peers/b-from-a/peers.csv", "peers b-from-a  changed  peers.csv missing or not"),
     ],
 )
-def test_a_link_that_does_not_hold_is_named_with_what_mends_it(here, damaged, line):
+def test_a_link_that_does_not_hold_is_named_with_its_fix(here, damaged, line):
     cut(here / "pair" / damaged)
     code, text = run("explain", here / "pair/tables/compare.csv")
     assert code == 1
     assert line in text
-    assert "give the command that made it again" in text.splitlines()[-1]
+    assert "run the command that made it again" in text.splitlines()[-1]
 
 
-def test_a_store_that_was_made_anew_is_stale(here):
+def test_a_store_that_was_made_again_is_stale(here):
     for suffix in (".zarr", ".json", ".state"):
         target = here / f"pair/activations/a{suffix}"
         shutil.rmtree(target) if target.is_dir() else target.unlink()
@@ -96,7 +96,7 @@ def test_a_store_that_was_made_anew_is_stale(here):
     assert f"which is {digest} now" in text
 
 
-def test_features_that_changed_since_are_told(made, here):
+def test_features_that_changed_since_are_named(made, here):
     kept = (made / "a.npz").read_bytes()
     try:
         np.savez(made / "a.npz", x=np.zeros((60, 4)), y=np.zeros((60, 3)))

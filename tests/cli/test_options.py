@@ -1,4 +1,4 @@
-"""Options are the settings' own: name, type, default and help stand in one place."""
+"""Options have the names, types, defaults and descriptions of the settings."""
 
 import inspect
 from typing import Literal
@@ -18,7 +18,7 @@ from kc.settings.sections import Section
 
 
 class Bird(Section):
-    """Settings of a test."""
+    """Settings for the tests."""
 
     song: Literal["high", "low"] = Field("high", description="how it sings")
     tall: bool = Field(False, description="whether it is tall")
@@ -42,7 +42,7 @@ def test_fields_become_options_with_their_types_defaults_and_help():
     assert "how it sings (high, low)" in told
     assert "[default: high]" in told
     assert "--no-tall" not in told
-    assert run().exit_code == 2  # eggs are wanted
+    assert run().exit_code == 2  # eggs are required
     assert run("--eggs", "two").exit_code == 2
     bird = Bird(song="low", tall=True, names=("a", "b"), eggs=2)
     found = run("--eggs", "2", "--song", "low", "--tall", "--names", "a, b", "--out", "x")
@@ -50,7 +50,7 @@ def test_fields_become_options_with_their_types_defaults_and_help():
     assert run("--eggs", "2").output == f"{Bird(eggs=2)!r} here\n"
 
 
-def test_what_the_settings_refuse_names_the_option():
+def test_an_error_of_the_settings_names_the_option():
     with pytest.raises(SettingsError, match=r"--song: Input should be 'high' or 'low' \(got 'no'"):
         settings_of(Bird, {"song": "no", "eggs": 1})
 

@@ -1,4 +1,4 @@
-"""What the concepts study is said to compute, against counts by hand."""
+"""Compare the estimated work of the concepts study with counts by hand."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from kc.settings.whole import Settings
 ROOT = Path(__file__).parents[2]
 
 DRAWN = {"layout": "voc", "size": 64, "generated": {"classes": 4, "images_per_class": 20}}
-"""Of 4 x 20 objects 0.6 are trained on: 48."""
+"""48 training objects: 0.6 of 4 x 20."""
 
 
 def settings(**concepts: object) -> Settings:
@@ -36,7 +36,7 @@ def settings(**concepts: object) -> Settings:
 
 
 def forward_of_alexnet() -> dict[str, int]:
-    """Multiplications and additions up to each layer, from the weights and sizes of the maps."""
+    """Count operations up to each layer from the weights and the sizes of the maps."""
     model = build_with_head("alexnet", concepts_work.CLASSES, settings().network("alexnet"), 0)
     maps = {0: 29, 3: 14, 6: 6, 8: 6, 10: 6}  # sides of the convolutions' outputs at 64 px
     found = sum(2 * model.features[k].weight.numel() * side**2 for k, side in maps.items())
@@ -47,12 +47,12 @@ def forward_of_alexnet() -> dict[str, int]:
     return total
 
 
-def test_operations_are_those_of_the_weights():
+def test_operations_equal_those_computed_from_the_weights():
     costs = costs_of(settings(), "alexnet", 64)
     assert {name: cost.forward for name, cost in costs.items()} == forward_of_alexnet()
     for cost in costs.values():
-        # backward to the image costs what forward does; to the weights as much again, but for
-        # what the first convolution would hand on to the image
+        # backward to the image costs as much as forward; to the weights as much again, except
+        # for the first convolution, which passes nothing to the image
         assert cost.probe == 2 * cost.forward
         assert 2 * cost.forward < cost.learn < 3 * cost.forward
     model = build_with_head("alexnet", concepts_work.CLASSES, settings().network("alexnet"), 0)
@@ -60,7 +60,7 @@ def test_operations_are_those_of_the_weights():
     assert costs["fc3"].learn == 3 * costs["fc3"].forward - first
 
 
-def test_every_network_is_counted_by_what_it_learns_and_is_asked(monkeypatch: pytest.MonkeyPatch):
+def test_every_network_is_counted_by_its_training_and_its_searches(monkeypatch: pytest.MonkeyPatch):
     costs = {
         "fc1": Cost(1e12, 3e12, 2e12),
         "fc2": Cost(2e12, 5e12, 4e12),
@@ -73,7 +73,7 @@ def test_every_network_is_counted_by_what_it_learns_and_is_asked(monkeypatch: py
     looks, seen = 3 * 7, 2 + 1 + 1 + 2  # checkpoints x images; layers of T, S, S, B
     assert row["search_steps"] == looks * seen * 80 * 96
     whole = 2 * 5 * 9  # teacher and baseline
-    below = 5 * (3 + 1) + 5 * (5 + 2)  # with a look at the teacher
+    below = 5 * (3 + 1) + 5 * (5 + 2)  # with forward passes of the teacher
     above = 2 * (9 - 3) + 2 * (9 - 5) + 1 + 2  # after one pass to the features
     assert row["training_pflop"] == pytest.approx(48 * (whole + below + above) / 1e3)
     one = (97 * 1 + 80 * 96 * 2) * 3 + (97 * 2 + 80 * 96 * 4) * 3  # fc1 and fc2, three times each
@@ -99,7 +99,7 @@ def test_rows_are_by_data_set_and_architecture(monkeypatch: pytest.MonkeyPatch):
     ]
 
 
-def test_objects_trained_on_are_those_of_the_classes():
+def test_training_objects_are_those_of_the_classes():
     assert trained_on(settings(), "drawn") == 48
     some = {"epochs": 1, "checkpoints": [1], "classes": ["cat", "dog"]}
     assert trained_on(settings(training=some), "drawn") == 24
@@ -110,7 +110,7 @@ def test_objects_trained_on_are_those_of_the_classes():
     assert trained_on(about, "det") == 920
 
 
-def test_hours_at_a_rate_given_and_at_the_rate_measured_here():
+def test_hours_follow_from_a_given_or_a_measured_rate():
     about = settings()
     found = work(about)
     pflop = found["training_pflop"].iloc[0] + found["search_pflop"].iloc[0]
@@ -123,7 +123,7 @@ def test_hours_at_a_rate_given_and_at_the_rate_measured_here():
     assert 1e-4 < rate < 10  # 10^12 a second on one core
 
 
-def test_kc_plan_says_what_was_assumed(tmp_path):
+def test_kc_plan_lists_its_assumptions(tmp_path):
     base = tmp_path / "config.yaml"
     base.write_text(
         "datasets: {objects: {layout: voc, generated: {classes: 4, images_per_class: 20}}}\n"
@@ -139,7 +139,7 @@ def test_kc_plan_says_what_was_assumed(tmp_path):
     assert "2, as given" in done.output
 
 
-def test_kc_plan_takes_concepts_beside_other_studies():
+def test_kc_plan_accepts_concepts_together_with_other_studies():
     plan = ["plan", "concepts", "stability", "--base", str(ROOT / "config.yaml")]
     done = CliRunner().invoke(app, plan)
     assert done.exit_code == 0, done.output

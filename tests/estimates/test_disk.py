@@ -1,4 +1,4 @@
-"""Room a run takes: a small plan worked out by hand."""
+"""The room a run needs: a small plan computed by hand."""
 
 import shutil
 from collections import namedtuple
@@ -32,7 +32,7 @@ def planned(**storage):
     return settings, {"compression": plan_of(settings, "compression")}
 
 
-def test_stores_are_of_the_bytes_counted_by_hand():
+def test_bytes_of_stores_equal_those_counted_by_hand():
     settings, plans = planned()
     sizes = store_bytes(settings, plans.values())
     assert {size for (kind, _), size in sizes.items() if kind == "activations"} == {STORE}
@@ -41,19 +41,19 @@ def test_stores_are_of_the_bytes_counted_by_hand():
     assert kept == [36 * CHANNELS * 4 * 4 * 2 * 4]
 
 
-def test_the_original_and_one_pruned_network_lie_there_at_a_time():
+def test_the_stores_of_the_original_and_one_pruned_network_exist_at_a_time():
     settings, plans = planned()
     everything = int(estimate(settings, plans.values())["bytes"].sum())
     kept = peak(settings, plans, ())
     assert (kept.total, kept.stores) == (everything, 0)
-    # four stores in all; each pruned one goes when its only fit is done, the original last
+    # four stores in all; each pruned one is dropped after its only fit, the original last
     room = peak(settings, plans, ["activations"])
     assert room.stores == 2 * STORE
     assert room.total == everything - 2 * STORE
     assert room.when.startswith("record_birds-resnet34-seed0-pruned")
 
 
-def test_components_stay_for_the_study_and_the_page():
+def test_components_are_kept_until_the_study_and_the_page_are_done():
     settings, plans = planned()
     component = 36 * CHANNELS * 4 * 4 * 2 * 4
     room = peak(settings, plans, ["activations", "components"])
@@ -64,14 +64,14 @@ def test_components_stay_for_the_study_and_the_page():
     assert alone.stores == component
 
 
-def test_a_study_that_reads_the_stores_itself_holds_them():
+def test_stores_that_a_study_reads_are_kept_until_it_is_done():
     raw = RAW | {"baselines": {"studies": ["compression"]}}
     settings = load_settings(raw)
     plans = {name: plan_of(settings, name) for name in ("compression", "baselines")}
     assert peak(settings, plans, ["activations"]).stores == 4 * STORE
 
 
-def test_a_run_that_does_not_fit_is_refused_unless_told_otherwise(tmp_path, monkeypatch):
+def test_a_run_that_does_not_fit_is_refused_unless_the_check_is_off(tmp_path, monkeypatch):
     settings, plans = planned()
     settings = settings.model_copy(update={"results": tmp_path / "none" / "results"})
     needed = peak(settings, plans, ()).total
@@ -85,12 +85,12 @@ def test_a_run_that_does_not_fit_is_refused_unless_told_otherwise(tmp_path, monk
     for name in ("old/made", "activations/old.zarr/c", "logs/made"):
         other = settings.results / name
         other.parent.mkdir(parents=True, exist_ok=True)
-        other.write_bytes(b"123")  # no part of the run: it makes no room
-    with pytest.raises(RoomError, match="0 B of it are there"):
+        other.write_bytes(b"123")  # not a part of the run, so it does not count
+    with pytest.raises(RoomError, match="0 B of it exist"):
         refuse_full_disk(settings, plans)
     store.mkdir()
     (store / "shard").write_bytes(b"1")
-    assert "1 B of it are there" in refuse_full_disk(settings, plans)
+    assert "1 B of it exist" in refuse_full_disk(settings, plans)
     shutil.rmtree(settings.results)
     dropping, _ = planned(drop=["activations"])
     refuse_full_disk(dropping.model_copy(update={"results": settings.results}), plans)

@@ -18,7 +18,7 @@ RAW = {
 }
 
 
-def test_shapes_are_those_a_real_pass_gives():
+def test_shapes_equal_those_of_a_real_forward_pass():
     settings = load_settings(RAW)
     fits = plan_of(settings, "stability").fits
     network = networks_of(fits)[0]
@@ -29,7 +29,7 @@ def test_shapes_are_those_a_real_pass_gives():
     }
 
 
-def test_bytes_of_stores_are_counted_by_whole_shards():
+def test_bytes_of_stores_are_counted_by_full_shards():
     settings = load_settings(RAW)
     plan = plan_of(settings, "stability")
     fits = plan.fits
@@ -38,13 +38,13 @@ def test_bytes_of_stores_are_counted_by_whole_shards():
     networks = len(networks_of(fits))
     # 90 images fill 3 shards of 32; float16
     assert table.loc["activations", "bytes"] == networks * 96 * 2 * sum(map(prod, shapes.values()))
-    # beside a pair of each layer: K = 1, five other lambda, two other seeds, one restart
+    # for one pair per layer also: K = 1, five other lambda, two other seeds, one restart
     layers = {(fit.target.architecture, fit.target_layer) for fit in fits}
     assert table.loc["fits", "count"] == len(fits) + 9 * len(layers)
 
 
 @pytest.mark.parametrize(("scatter", "jobs"), [(1, 1), (3, 4)])
-def test_a_scattered_recording_is_counted_as_its_parts_and_the_job_that_gathers(scatter, jobs):
+def test_a_scattered_recording_counts_its_parts_and_the_collecting_job(scatter, jobs):
     settings = load_settings(RAW | {"cluster": {"scatter": scatter}})
     table = estimate(settings, [plan_of(settings, "stability")]).set_index("product")
     # all networks are of one architecture and data set: one batch

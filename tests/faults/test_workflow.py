@@ -92,7 +92,7 @@ def test_a_run_that_does_not_fit_is_refused_and_one_that_fills_the_disk_can_cont
 
         refused = run(disk, "stability")
         assert refused.returncode == 1
-        assert text_of(refused).count("too little. Fix: make room; or drop stores") == 1
+        assert text_of(refused).count("too little. Fix: free space; or drop stores") == 1
         assert "Traceback" not in text_of(refused)
         assert not (disk / "out/activations").exists()
 

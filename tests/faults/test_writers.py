@@ -75,7 +75,7 @@ def left(path: Path, **about: object) -> Path:
 def test_a_lock_of_another_host_is_explained_with_its_fix(tmp_path: Path):
     file = left(tmp_path / "lock")
     wanted = (
-        r"process 12 on host elsewhere, SLURM job 34\) did not give this lock back.*"
+        r"process 12 on host elsewhere, SLURM job 34\) did not release this lock.*"
         rf"0 min ago.*from {HERE}.*Fix: .*on elsewhere: ps -p 12; squeue\), .*: rm .*lock"
     )
     with pytest.raises(StoreError, match=wanted):
@@ -96,17 +96,17 @@ def test_a_lock_of_another_host_is_taken_over_after_a_long_silence(tmp_path: Pat
 
 def test_a_job_that_slurm_restarted_on_another_host_takes_over_its_own_lock(tmp_path, monkeypatch):
     monkeypatch.setenv("SLURM_JOB_ID", "35")
-    with pytest.raises(StoreError, match="did not give this lock back"):
+    with pytest.raises(StoreError, match="did not release this lock"):
         lock(left(tmp_path / "lock"))
     monkeypatch.setenv("SLURM_JOB_ID", "34")
     # the same job on two machines at a time: SLURM restarted nothing
     for restarts in (None, "0"):
         if restarts is not None:
             monkeypatch.setenv("SLURM_RESTART_COUNT", restarts)
-        with pytest.raises(StoreError, match="did not give this lock back"):
+        with pytest.raises(StoreError, match="did not release this lock"):
             lock(left(tmp_path / "lock"))
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
-    with pytest.raises(StoreError, match="did not give this lock back"):
+    with pytest.raises(StoreError, match="did not release this lock"):
         lock(left(tmp_path / "lock", slurm_restart="1"))
     lock(left(tmp_path / "lock")).close()
     lock(left(tmp_path / "lock", slurm_restart="0")).close()

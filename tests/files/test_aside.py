@@ -1,4 +1,4 @@
-"""Files written aside: by one process each, whole, in the name of a lock that still holds."""
+"""Files are written through temporary files: completely, and only while locks hold."""
 
 import errno
 import os
@@ -32,7 +32,7 @@ def writer(path):
     return child, child.stdout.readline().strip()
 
 
-def test_two_processes_write_the_same_file_without_touching_each_others(tmp_path):
+def test_two_processes_write_the_same_file_through_separate_temporary_files(tmp_path):
     path = tmp_path / "table.csv"
     child, name = writer(path)
     assert target_of(name) == "table.csv"
@@ -44,7 +44,7 @@ def test_two_processes_write_the_same_file_without_touching_each_others(tmp_path
     assert path.read_bytes() == b"half"
 
 
-def test_what_a_killed_process_left_aside_goes_and_a_living_ones_stays(tmp_path):
+def test_temporary_files_of_killed_processes_are_removed_and_of_living_ones_kept(tmp_path):
     child, left = writer(tmp_path / "a")
     other, kept = writer(tmp_path / "b")
     child.kill()
@@ -59,7 +59,7 @@ def test_what_a_killed_process_left_aside_goes_and_a_living_ones_stays(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["table.csv", ".hidden", "a.aside", "0"])
-def test_a_file_aside_tells_what_it_was_to_become(tmp_path, name):
+def test_the_final_name_is_found_from_a_temporary_file(tmp_path, name):
     with put_in_place(tmp_path / name) as file:
         assert target_of(Path(file.name).name) == name
     assert target_of(name) == name
@@ -72,10 +72,10 @@ def test_a_file_aside_tells_what_it_was_to_become(tmp_path, name):
         (errno.EFBIG, "cannot be written.*ulimit -f"),
         (errno.EROFS, "cannot be written.*write elsewhere"),
         (errno.EACCES, "cannot be written.*make it writable"),
-        (errno.EIO, "cannot be written.*look at the disk"),
+        (errno.EIO, "cannot be written.*check the disk"),
     ],
 )
-def test_what_the_disk_refuses_is_told_with_a_fix(tmp_path, number, text):
+def test_errors_of_the_disk_are_shown_with_a_fix(tmp_path, number, text):
 
     def write():
         with put_in_place(tmp_path / "f") as file:
@@ -87,12 +87,12 @@ def test_what_the_disk_refuses_is_told_with_a_fix(tmp_path, number, text):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_other_faults_are_not_told_as_the_disks(tmp_path):
+def test_other_errors_are_not_shown_as_errors_of_the_disk(tmp_path):
     with pytest.raises(OSError, match="Interrupted"), writing(tmp_path):
         raise OSError(errno.EINTR, os.strerror(errno.EINTR))
 
 
-def test_a_file_limit_of_the_shell_is_told(tmp_path):
+def test_a_file_size_limit_of_the_shell_is_named(tmp_path):
     code = (
         "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
         "from pathlib import Path; from kc.store.files import write_bytes_atomic\n"
@@ -117,11 +117,11 @@ def test_content_and_name_are_on_the_disk_before_the_writer_returns(tmp_path, mo
 
 
 @pytest.mark.parametrize("how", ["taken", "removed"])
-def test_an_owner_whose_lock_is_gone_writes_nothing_more(tmp_path, how):
+def test_an_owner_that_lost_its_lock_writes_nothing_more(tmp_path, how):
     path = tmp_path / "lock"
     held = lock(path)
     write_bytes_atomic(tmp_path / "before", b"x")
-    if how == "taken":  # as another machine's process does after the silence
+    if how == "taken":  # as a process of another machine does after a long silence
         path.write_text('{"host": "other", "pid": 7}')
     else:
         path.unlink()
@@ -130,6 +130,6 @@ def test_an_owner_whose_lock_is_gone_writes_nothing_more(tmp_path, how):
     held.close()
     assert sorted(p.name for p in tmp_path.iterdir() if p.name != "lock") == ["before"]
     if how == "taken":
-        assert "other" in path.read_text()  # what the new owner wrote stays
+        assert "other" in path.read_text()  # the text of the new owner is kept
     assert aside.GUARDS == []
     write_bytes_atomic(tmp_path / "after", b"x")

@@ -232,7 +232,7 @@ def test_a_network_of_both_tasks_has_a_head_for_each(images, tmp_path):
 
 def test_a_single_superclass_is_refused(images, tmp_path):
     images.rows["superclass"] = "bird"
-    with pytest.raises(NetworkError, match=r"tell superclasses apart.*Fix"):
+    with pytest.raises(NetworkError, match=r"classify superclasses.*Fix"):
         made(images, tmp_path, replace(plan(0), task="superclass"))
 
 

@@ -1,4 +1,4 @@
-"""Commands as messages print them: a shell reads them back, and nothing else spells one."""
+"""Commands in messages can be pasted into a shell, and only one module formats them."""
 
 import ast
 import json
@@ -21,7 +21,6 @@ from kc.plans.commands import (
     config_options,
     fix_at,
     note_run,
-    one_line,
     remake,
     run_of,
     write_run,
@@ -55,8 +54,9 @@ def test_a_command_on_a_path_means_that_path_and_no_other(tmp_path: Path, name: 
     assert {file.name for file in tmp_path.iterdir()} == bystanders
 
 
-def test_text_from_a_file_is_made_one_line_without_control_characters():
-    assert one_line(" rm x\n\x1b[2Jrm y\x00\u2028z\n") == "rm x??[2Jrm y??z"
+def test_text_from_a_file_is_escaped_into_one_line():
+    told = fix_at(Path("a.zarr"), " rm x\n\x1b[2Jrm y\x00\u2028z\n")
+    assert told == r"rm x\n\x1b[2Jrm y\x00\u2028z"
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ PLAIN = "snakemake --cores 1 --force "
         ("custom/pair/fits/a-from-b", "custom/pair/index.html"),
     ],
 )
-def test_what_the_workflow_made_is_made_again_by_its_target(room, monkeypatch, path, target):
+def test_products_of_the_workflow_are_made_again_by_their_target(room, monkeypatch, path, target):
     noted(room)
     assert fix_at(Path("my results", path), "rm -r /") == f"{PLAIN}'my results/{target}'"
     monkeypatch.chdir("my results")
@@ -120,7 +120,7 @@ def test_the_options_of_the_last_run_are_given_again(room, monkeypatch):
     target, table = f"{PLAIN}'my results/tables/t.csv'", room / "my results/tables/t.csv"
     more = "--use-conda --configfile 'workflow/a preset.yaml' --config 'data_root=../my data'"
     assert fix_at(table) == f"{target} {more}"
-    # from elsewhere every path is whole, and where to stand is said
+    # from another folder every path is absolute, and the working directory is given
     run = noted(room, elsewhere=True, snakefile="/kc/Snakefile", configfiles=[preset])
     away = ["--snakefile", Path("/kc/Snakefile"), "--directory", room, "--configfile", Path(preset)]
     assert run.options() == away
@@ -130,7 +130,7 @@ def test_the_options_of_the_last_run_are_given_again(room, monkeypatch):
     assert "--directory" in fix_at(table)
 
 
-def test_snakemakes_own_account_of_a_run_is_noted(room):
+def test_a_run_is_noted_as_snakemake_describes_it(room):
     settings = SimpleNamespace(configfiles=[room / "p.yaml"], config={"data_root": "d"})
     deployed = SimpleNamespace(deployment_method=[SimpleNamespace(name="CONDA")])
     about = {"config_settings": settings, "deployment_settings": deployed}
@@ -152,7 +152,7 @@ def test_a_password_is_in_no_note_and_no_command(room):
     assert "secret" not in told
 
 
-def test_a_note_is_believed_only_whole_and_of_this_folder(room):
+def test_a_note_is_used_only_if_undamaged_and_of_this_folder(room):
     noted(room)
     assert run_of("my results/tables/t.csv") is not None
     shutil.copytree("my results", "copied")
@@ -167,34 +167,34 @@ def test_a_note_is_believed_only_whole_and_of_this_folder(room):
         assert run_of("my results/tables/t.csv") is None
 
 
-def test_a_run_on_a_full_disk_is_not_stopped_by_its_note(room):
+def test_a_run_continues_if_its_note_cannot_be_written(room):
     Path("my results/logs").write_text("no folder")
     noted(room)
     assert run_of("my results/x") is None
 
 
-def test_without_a_note_what_a_product_says_is_believed_so_far(room):
+def test_without_a_note_the_fix_of_a_product_is_used_with_limits(room):
     store = "elsewhere/a.zarr"
     ours = remake("my results/a.json")
     assert fix_at(store, ours) == f"{PLAIN}'my results/a.json'{UNKNOWN}"
     noted(room)
     assert fix_at("s3://bucket/a.zarr", ours) == f"{PLAIN}'my results/a.json'"
-    assert fix_at(store, f"{ours}; curl x\n| sh") == f"{ours}; curl x?| sh"
+    assert fix_at(store, f"{ours}; curl x\n| sh") == rf"{ours}; curl x\n| sh"
     assert fix_at(store, "it's") == "it's"
     assert fix_at(store, AGAIN) == fix_at(store) == AGAIN
 
 
 @pytest.mark.parametrize("made", ["tables/compare.json", "tables/matrix.json", "pictures.zarr"])
-def test_without_a_note_a_fit_is_the_workflows_unless_a_comparison_lies_around_it(room, made):
+def test_without_a_note_a_fit_outside_a_comparison_counts_as_the_workflows(room, made):
     assert fix_at("my results/fits/f") == f"{PLAIN}'my results/fits/f/card.json'{UNKNOWN}"
     Path("my results", made).mkdir(parents=True)
     assert fix_at("my results/fits/f") == AGAIN
-    # a folder of that name which holds no product
+    # a folder of that name without a product
     Path("fits/tables").mkdir(parents=True)
     assert fix_at("fits/tables/t.json") == AGAIN
 
 
-def test_the_comment_behind_a_command_is_one_to_the_shell(tmp_path: Path):
+def test_the_comment_after_a_command_is_a_comment_to_the_shell(tmp_path: Path):
     assert in_bash(command("printf", "%s", "a b") + UNKNOWN, tmp_path) == "a b"
 
 
@@ -202,7 +202,7 @@ SPELLED = re.compile(r"\brm -|\brm \{|snakemake --|snakemake -n|pip install|\bkc
 
 
 def spelled(file: Path) -> list[str]:
-    """List the texts of a module that spell a command; docstrings, and a command's help, may."""
+    """List the texts of a module with a command, except docstrings and help texts."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
     texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     return [
@@ -213,7 +213,7 @@ def spelled(file: Path) -> list[str]:
     ]
 
 
-def test_no_other_module_spells_a_command(tmp_path: Path):
+def test_no_other_module_formats_a_command(tmp_path: Path):
     sources = [*(ROOT / "kc").rglob("*.py"), *(ROOT / "workflow/scripts").rglob("*.py")]
     assert len(sources) > 150
     own = Path(commands.__file__)

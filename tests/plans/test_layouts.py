@@ -1,4 +1,4 @@
-"""Each layout's reader and drawing code are where the table says, and count for it alone."""
+"""The table of layouts is correct, and each layout counts only its own code."""
 
 import subprocess
 import sys
@@ -19,7 +19,7 @@ OWN = {
     "det": {"kc.datasets.det", "kc.synthetic.vehicles", "kc.synthetic.write_det"},
     "folder": {"kc.datasets.folder"},
 }
-"""What some layouts count and others do not."""
+"""Modules that only some layouts count."""
 
 
 def counted(dataset: Dataset) -> set[str]:
@@ -32,7 +32,7 @@ def test_the_table_has_every_layout_of_the_settings() -> None:
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_reader_and_writer_are_where_the_table_says(layout: str) -> None:
+def test_readers_and_writers_are_in_the_modules_of_the_table(layout: str) -> None:
     about = LAYOUTS[layout]
     assert callable(getattr(import_module(about.reader), f"read_{layout}"))
     if about.writer:
@@ -52,7 +52,7 @@ def test_a_data_set_counts_its_own_code_only(layout: str) -> None:
         assert photographs < drawn
 
 
-def test_drawn_birds_and_dogs_do_not_count_each_other_nor_scenes() -> None:
+def test_drawn_birds_and_dogs_count_neither_each_other_nor_scenes() -> None:
     birds, dogs = counted(Dataset(layout="cub")), counted(Dataset(layout="dogs"))
     assert birds & (OWN["dogs"] | OWN["voc"] | {"kc.synthetic.heads"}) == set()
     assert dogs & (OWN["cub"] | OWN["voc"] | {"kc.synthetic.bird_painting"}) == set()
@@ -64,7 +64,7 @@ def test_a_mixture_counts_no_reader_and_no_drawing() -> None:
     assert not any(module.startswith("kc.synthetic") for module in mixed)
 
 
-def test_naming_the_code_loads_neither_torch_nor_zarr() -> None:
+def test_listing_the_code_loads_neither_torch_nor_zarr() -> None:
     code = "import sys, kc.plans.layouts; print({'torch', 'zarr', 'pandas'} & {*sys.modules})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

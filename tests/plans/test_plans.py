@@ -1,4 +1,4 @@
-"""Plans of the default settings, counted by hand; what studies share is there once."""
+"""Plans of the default settings, counted by hand; shared products are planned once."""
 
 from collections import Counter
 from pathlib import Path
@@ -57,12 +57,12 @@ EXPECTED = {
     "cross_task": (2, 4),
     "orders": (2, 1),
     "baselines": (7, 6),  # diagnosis and refinement
-    "concepts": (0, 0),  # it has networks of its own
+    "concepts": (0, 0),  # it has its own networks
 }
 
 
 @pytest.mark.parametrize("study", list(EXPECTED))
-def test_networks_and_fits_of_a_study_by_number(study: str):
+def test_a_study_has_the_number_of_networks_and_fits_counted_by_hand(study: str):
     plan = plan_of(default(), study)
     assert (len(plan.networks), len(plan.fits)) == EXPECTED[study]
     assert len({fit.name for fit in plan.fits}) == len(plan.fits)
@@ -73,12 +73,12 @@ def test_networks_and_fits_of_a_study_by_number(study: str):
         assert "." in fit.target_node
 
 
-def test_every_study_has_a_plan_and_a_number_here():
+def test_every_study_has_a_plan_and_is_counted_here():
     assert list(plans(default())) == list(STUDIES)
     assert set(EXPECTED) == set(STUDIES)
 
 
-def test_diagnosis_by_name():
+def test_networks_and_fits_of_diagnosis():
     plan = plan_of(default(), "diagnosis")
     assert [fit.name for fit in plan.cases["blind_spots"]] == [
         "birds-alexnet-seed0--birds-resnet34-seed0--conv5-to-last_conv"
@@ -92,7 +92,7 @@ def test_diagnosis_by_name():
     assert drawn_fits("diagnosis", plan) == list(plan.fits)
 
 
-def test_refinement_by_name():
+def test_networks_and_fits_of_refinement():
     plan = plan_of(default(), "refinement")
     assert {network.name for network in plan.networks} == seeds(
         ["birds-vgg16_bn", "birds-resnet18", "birds-resnet34"]
@@ -105,7 +105,7 @@ def test_refinement_by_name():
     ]
 
 
-def test_redundancy_by_name():
+def test_networks_and_fits_of_redundancy():
     plan = plan_of(default(), "redundancy")
     assert {network.name for network in plan.networks} == seeds(
         ["objects-vgg16_bn", "objects-resnet18", "mix-vgg16_bn", "mix-resnet18"]
@@ -122,7 +122,7 @@ def test_redundancy_by_name():
     ]
 
 
-def test_compression_by_name():
+def test_networks_and_fits_of_compression():
     plan = plan_of(default(), "compression")
     assert list(plan.cases) == ["0.5", "0.8", "0.9", "0.933", "0.97"]
     assert {fit.source.name for fit in plan.fits} == {
@@ -131,11 +131,11 @@ def test_compression_by_name():
     assert {fit.target.name for fit in plan.fits} == {"birds-vgg16_bn-seed0"}
     assert {fit.source.name for fit in plan.fits if fit.keep} == {
         "birds-vgg16_bn-seed0-pruned97"
-    }  # what is thrown away shows best where most is
+    }  # the most pruned network shows the loss best
     assert {fit.source.origin for fit in plan.fits} == {vgg()}
 
 
-def test_born_again_by_name():
+def test_networks_and_fits_of_born_again():
     plan = plan_of(default(), "born_again")
     assert [network.name for network in plan.networks] == [
         "birds-vgg16_bn-seed0",
@@ -148,7 +148,7 @@ def test_born_again_by_name():
     assert [fit.source.generation for fit in plan.fits if fit.keep] == [1, 1]
 
 
-def test_cross_task_by_name():
+def test_networks_and_fits_of_cross_task():
     plan = plan_of(default(), "cross_task")
     assert [network.name for network in plan.networks] == [
         "mix-vgg16_bn-seed0", "mix-vgg16_bn-seed0-superclass",
@@ -158,7 +158,7 @@ def test_cross_task_by_name():
     assert all(fit.keep for fit in plan.fits)
 
 
-def test_halves_are_of_one_split_each():
+def test_a_fit_between_halves_uses_one_split():
     fits = plan_of(default(), "stability").cases["training_data"]
     assert Counter((fit.source.half, fit.target.half) for fit in fits) == {
         pair: 5 for n in "012" for pair in ((f"{n}a", f"{n}b"), (f"{n}b", f"{n}a"))
@@ -178,21 +178,21 @@ def test_networks_shared_between_studies_are_trained_once():
         ("birds", "resnet18"): 2,
         ("objects", "vgg16_bn"): 2,
         ("objects", "resnet18"): 2,
-        ("mix", "vgg16_bn"): 3,  # one of them tells superclasses apart
+        ("mix", "vgg16_bn"): 3,  # one of them classifies superclasses
         ("mix", "resnet18"): 2,
     }
     alone = sum(len(plan.networks) for plan in plans(default()).values())
-    assert alone == 58 + 7  # what it would be without sharing
+    assert alone == 58 + 7  # the number without sharing
 
 
 def test_fits_shared_between_studies_are_made_once():
     fits = all_fits(default())
-    # refinement finds conv4_3 and resnet34, orders its one fit, among those of stability
+    # stability shares conv4_3 and resnet34 with refinement, and one fit with orders
     assert sum(number for _, number in EXPECTED.values()) == 128 + 6
     assert len(fits) == len({fit.name for fit in fits}) == 125
 
 
-def test_a_fit_two_studies_want_kept_is_kept_once_and_one_suffices():
+def test_a_fit_is_kept_once_if_at_least_one_study_keeps_it():
     settings = default()
     (wanted,) = plan_of(settings, "orders").fits
     same = [fit for fit in plan_of(settings, "stability").fits if fit.name == wanted.name]
@@ -208,7 +208,7 @@ def test_a_fit_two_studies_want_kept_is_kept_once_and_one_suffices():
     assert next(fit for fit in all_fits(settings) if fit.name == refined.name).keep
 
 
-def test_fits_that_differ_in_images_only_stay_apart():
+def test_fits_that_differ_only_in_images_are_not_merged():
     a, b = vgg(0, "mix"), vgg(1, "mix")
     some = [
         FitPlan(a, b, "conv5_3", "conv5_3"),
@@ -220,7 +220,7 @@ def test_fits_that_differ_in_images_only_stay_apart():
     assert len(merged(some)) == len({fit.name for fit in some}) == 5
 
 
-def test_origins_come_along_once_and_before_what_is_made_from_them():
+def test_origins_are_listed_once_and_before_the_networks_made_from_them():
     chain = with_origins([vgg(generation=3), vgg(removed=0.9), vgg(generation=3)])
     assert chain == [vgg(), vgg(generation=2), vgg(generation=3), vgg(removed=0.9)]
     for network in all_networks(default()):
@@ -241,7 +241,7 @@ def test_every_node_a_fit_reads_is_recorded():
 # jobs
 
 
-def test_batches_by_architecture():
+def test_one_job_per_architecture():
     found = batches(all_networks(default()), "architecture")
     assert {name: len(members) for name, members in found.items()} == {
         "birds-alexnet": 9,
@@ -260,7 +260,7 @@ def test_batches_by_architecture():
         assert len({(n.dataset, n.architecture, n.kind) for n in members}) == 1
 
 
-def test_batches_by_network():
+def test_one_job_per_network():
     networks = all_networks(default())
     found = batches(networks, "network")
     assert {name: [n.name for n in members] for name, members in found.items()} == {
@@ -268,7 +268,7 @@ def test_batches_by_network():
     }
 
 
-def test_data_sets_and_what_they_are_mixed_from():
+def test_data_sets_include_the_parts_of_mixtures():
     settings = default()
     assert datasets_of(settings, plan_of(settings, "redundancy").networks) == [
         "birds", "dogs", "mix", "objects",
@@ -282,7 +282,7 @@ def test_data_sets_and_what_they_are_mixed_from():
 # files
 
 
-def test_outputs_by_name():
+def test_outputs_of_studies():
     settings = default()
     outputs = {name: outputs_of(settings, name, plan) for name, plan in plans(settings).items()}
     assert [name for name in outputs["diagnosis"] if name.endswith((".csv", ".png"))] == [
@@ -306,7 +306,7 @@ def test_outputs_by_name():
     assert len(set(together)) == len(together)
 
 
-def test_pictures_have_names_of_their_own_on_every_system():
+def test_pictures_have_distinct_names_on_every_system():
     layers = {"vgg16_bn": ["conv5_3", "features.3", "features.33"], "resnet18": ["last_conv"]}
     settings = default(
         orders={"layers": layers},
@@ -366,14 +366,14 @@ def test_an_unknown_data_set_is_one_clear_error(over: dict[str, object], told: s
         plans(settings)
     (study,) = over
     for name in set(STUDIES) - {study, "baselines"}:
-        plan_of(settings, name)  # the others do not mind
+        plan_of(settings, name)  # the other studies are not affected
 
 
 @pytest.mark.parametrize(
     "over",
     [{"redundancy": {"tasks": {}}}, {"refinement": {"layers": {}}}, {"orders": {"layers": {}}}],
 )
-def test_a_study_of_nothing_is_one_clear_error(over: dict[str, object]):
+def test_an_empty_study_is_one_clear_error(over: dict[str, object]):
     (study,) = over
     (key,) = over[study]  # type: ignore[misc]
     settings = default().model_copy(

@@ -1,4 +1,4 @@
-"""What every script of the workflow does around its one call."""
+"""Tests of the context in which the scripts of the workflow run."""
 
 import subprocess
 import sys
@@ -22,7 +22,7 @@ OWNER = textwrap.dedent("""
 """)
 
 
-def test_a_job_that_scancel_stops_gives_its_locks_back_and_says_so(tmp_path):
+def test_a_job_stopped_by_scancel_releases_its_locks_and_logs_it(tmp_path):
     log, lock = tmp_path / "log", tmp_path / "lock"
     command = [sys.executable, "-c", OWNER, str(log), str(lock)]
     with subprocess.Popen(
@@ -38,7 +38,7 @@ def test_a_job_that_scancel_stops_gives_its_locks_back_and_says_so(tmp_path):
     assert lock.read_text() == ""
 
 
-def test_a_job_that_is_done_says_what_it_took(tmp_path):
+def test_a_finished_job_logs_its_time_and_memory(tmp_path):
     script = (
         f"from kc.steps.job import job\nwith job(['{tmp_path / 'log'}']):\n"
         "    x = b'x' * (300 << 20)"

@@ -1,4 +1,4 @@
-"""The workflow's page shows every file of every study, each with its words."""
+"""The page of the workflow shows every file of every study with its caption."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def settings(tmp_path: Path) -> Settings:
     return read_settings([ROOT / "config.yaml"], {"results": str(tmp_path)})
 
 
-def test_every_study_and_every_file_to_look_at_is_on_the_page(monkeypatch, settings: Settings):
+def test_every_study_with_all_tables_and_figures_is_on_the_page(monkeypatch, settings: Settings):
     sections = {section.name: section for section in shown(monkeypatch, settings)["sections"]}
     assert list(sections) == list(STUDIES)
     for study, section in sections.items():
@@ -46,7 +46,7 @@ def test_every_study_and_every_file_to_look_at_is_on_the_page(monkeypatch, setti
         assert all(len(caption) > 20 for caption in captions)
 
 
-def test_every_kept_fit_can_be_looked_at_once(monkeypatch, settings: Settings):
+def test_every_kept_fit_has_one_view(monkeypatch, settings: Settings):
     views = shown(monkeypatch, settings)["views"]
     kept = {fit.name for plan in plans(settings).values() for fit in plan.fits if fit.keep}
     assert {view.name for view in views} == kept
@@ -55,11 +55,11 @@ def test_every_kept_fit_can_be_looked_at_once(monkeypatch, settings: Settings):
     assert seen.pair == "birds-alexnet-seed0 → birds-resnet34-seed0"
     assert seen.layer == "conv5 → last_conv"
     assert "x*: last_conv of birds-resnet34-seed0; x: conv5 of birds-alexnet-seed0." in seen.about
-    assert "Seen in: Diagnosis" in seen.about
+    assert "Used in: Diagnosis" in seen.about
     assert seen.images == settings.results / "images" / "birds.json"
 
 
-def test_without_components_there_is_nothing_to_look_at(monkeypatch, settings: Settings):
+def test_without_components_there_is_no_view(monkeypatch, settings: Settings):
     none = settings.consistency.model_copy(update={"components": "none"})
     given = shown(monkeypatch, settings.model_copy(update={"consistency": none}))
     assert given["views"] == []

@@ -1,4 +1,4 @@
-"""Stores in a bucket of a real S3 server (moto's): the guarantees of a folder hold there too."""
+"""Stores in a bucket of an S3 server (moto) have the same guarantees as in a folder."""
 
 import json
 import os
@@ -92,7 +92,7 @@ def test_the_root_may_be_another_folder(tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "delete", "swap"])
-def test_damage_in_a_bucket_is_found_and_mended(tmp_path, bucket, damage):
+def test_damage_in_a_bucket_is_found_and_repaired(tmp_path, bucket, damage):
     manifest = fill(tmp_path / "a.zarr", bucket)
     undisturbed, place = objects(bucket), place_of(bucket)
     name, other = (f"a.zarr/conv/c/{n}/0/0/0" for n in (1, 0))
@@ -119,7 +119,7 @@ def test_damage_in_a_bucket_is_found_and_mended(tmp_path, bucket, damage):
     assert f"{bucket}/a.zarr: {ROWS} images" in shown.output
 
 
-def test_a_killed_writer_ends_byte_identical_in_the_bucket(tmp_path, bucket):
+def test_after_a_killed_writer_the_finished_store_is_identical_in_the_bucket(tmp_path, bucket):
     fill(tmp_path / "a.zarr", f"{bucket}/whole")
     dice, kills = random.Random(1), 0
     for _ in range(3):
@@ -131,7 +131,7 @@ def test_a_killed_writer_ends_byte_identical_in_the_bucket(tmp_path, bucket):
         kills += process.returncode == -signal.SIGKILL
     assert kills == 3
     left = place_of(f"{bucket}/killed").names("a.state/owners")
-    assert left  # what was killed gives no lock back: it is taken over from the dead process
+    assert left  # a killed process does not release its lock; it is taken over
     fill(tmp_path / "a.zarr", f"{bucket}/killed")
     assert objects(f"{bucket}/killed") == objects(f"{bucket}/whole")
 
@@ -152,7 +152,7 @@ def test_a_second_writer_is_refused_by_name_of_the_first(tmp_path, bucket):
         assert 2 in store.missing()
 
 
-def test_a_silent_owner_on_another_machine_is_not_taken_for_dead_too_soon(tmp_path, bucket):
+def test_an_owner_on_another_machine_does_not_count_as_dead_too_soon(tmp_path, bucket):
     fill(tmp_path / "a.zarr", bucket)
     place, name = place_of(bucket), "a.state/owners/0-3"
     place.write(name, json.dumps({"host": "elsewhere", "pid": 7, "slurm_job": "12"}).encode())
@@ -164,7 +164,7 @@ def test_a_silent_owner_on_another_machine_is_not_taken_for_dead_too_soon(tmp_pa
     assert place.has(name)
 
 
-def test_a_lock_taken_over_is_not_given_back_by_its_old_owner(bucket):
+def test_a_lock_taken_over_is_not_released_by_its_old_owner(bucket):
     place = place_of(bucket)
     lock = place.lock("lock")
     with pytest.raises(StoreError, match="another process writes here"):
@@ -176,7 +176,7 @@ def test_a_lock_taken_over_is_not_given_back_by_its_old_owner(bucket):
     assert not place.has("lock")
 
 
-def test_what_the_service_refuses_is_one_clear_error(tmp_path, bucket, monkeypatch):
+def test_errors_of_the_service_are_one_clear_error(tmp_path, bucket, monkeypatch):
     with (
         pytest.raises(StoreError, match="no such bucket"),
         writer(tmp_path / "a.zarr", "s3://none/x"),

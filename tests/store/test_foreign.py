@@ -1,4 +1,4 @@
-"""A zarr that others made: nothing in it is run, and nothing outside of it is read."""
+"""zarr arrays of others: no code in them is run, and no file outside is read."""
 
 import json
 import os
@@ -27,7 +27,7 @@ class Harmful:
 
 
 def described(path, **changes):
-    """Write an array of zarr 2 by hand: its description, and one chunk as it lies on disk."""
+    """Write an array of zarr 2 by hand: its description and one chunk."""
     about = {
         "zarr_format": 2,
         "shape": [10, 4],
@@ -54,7 +54,7 @@ def of_zarr_3(path, *codecs):
 
 
 @pytest.mark.parametrize("zarr_format", [2, 3])
-def test_what_zarr_itself_writes_is_read(tmp_path, zarr_format):
+def test_arrays_written_by_zarr_are_read(tmp_path, zarr_format):
     group = zarr.open_group(tmp_path / "x.zarr", mode="w", zarr_format=zarr_format)
     made = {"plain": {"compressors": None}, "usual": {}, "big": {"chunks": (4, 2)}}
     if zarr_format == 2:
@@ -94,19 +94,19 @@ PICKLE = {"id": "pickle"}
     ],
 )
 def test_pickles_are_refused_before_anything_is_read(tmp_path, monkeypatch, changes):
-    """zarr may be allowed to unpickle, by another program's settings; kc never asks it to."""
+    """The settings of another program may allow zarr to unpickle; kc still refuses."""
     monkeypatch.setattr(numcodecs.pickles, "ALLOW_UNSAFE_PICKLE_DECODE", True, raising=False)
     mark = tmp_path / "ran"
     path = described(tmp_path / "x.zarr", **changes)
     (path / "0.0").write_bytes(pickle.dumps(Harmful(mark)))
-    # as it would be found below a group, too
+    # below a group too
     (tmp_path / "g.zarr").mkdir()
     (tmp_path / "g.zarr/.zgroup").write_text('{"zarr_format": 2}')
     described(tmp_path / "g.zarr/deep/x", **changes)
     for each in (path, tmp_path / "g.zarr"):
         with pytest.raises(
             StoreError,
-            match=rf"{each.name}: the codec '\w+' of '.*\.zarray' is none of numbers; re",
+            match=rf"{each.name}: the codec '\w+' of '.*\.zarray' is not one for numbers; re",
         ):
             open_foreign(each)
     assert not mark.exists()
@@ -132,8 +132,8 @@ def test_codecs_of_zarr_3_are_refused_as_well(tmp_path, codec):
         open_foreign(tmp_path / "x.zarr")
 
 
-def test_a_list_of_the_groups_own_is_not_believed(tmp_path):
-    """Consolidated metadata describes arrays once more; here it says pickle of a good array."""
+def test_consolidated_metadata_of_a_group_is_not_trusted(tmp_path):
+    """Here the consolidated metadata names pickle as the codec of a harmless array."""
     group = zarr.open_group(tmp_path / "x.zarr", mode="w", zarr_format=2)
     group.create_array("good", data=X, compressors=None)
     zarr.consolidate_metadata(tmp_path / "x.zarr", zarr_format=2)
@@ -145,10 +145,10 @@ def test_a_list_of_the_groups_own_is_not_believed(tmp_path):
     np.testing.assert_array_equal(found["good"][:], X)
 
 
-def test_numbers_behind_a_codec_of_texts_are_refused(tmp_path):
+def test_numbers_with_a_codec_for_texts_are_refused(tmp_path):
     for codec in ("json2", "msgpack2", "vlen-utf8"):
         path = described(tmp_path / f"{codec}.zarr", filters=[{"id": codec}])
-        with pytest.raises(StoreError, match=rf"the codec '{codec}' of '\.zarray' is none of numb"):
+        with pytest.raises(StoreError, match=rf"the codec '{codec}' of '\.zarray' is not one for"):
             open_foreign(path)
 
 
@@ -165,7 +165,7 @@ def test_links_out_of_the_folder_are_refused(tmp_path):
         ):
             open_foreign(tmp_path / "x.zarr")
         chunk.unlink()
-    # a link within it, and the whole folder by another name
+    # a link inside the folder, and a link to the folder
     chunk.symlink_to("../../kept")
     (tmp_path / "named.zarr").symlink_to(tmp_path / "x.zarr")
     np.testing.assert_array_equal(open_foreign(tmp_path / "named.zarr")["named"][:], X)
@@ -180,7 +180,7 @@ def test_links_out_of_the_folder_are_refused(tmp_path):
         open_foreign(tmp_path / "x.zarr")
 
 
-def test_what_is_no_zarr(tmp_path):
+def test_a_path_that_is_not_zarr_is_refused(tmp_path):
     (tmp_path / "x.zarr").write_bytes(b"PK\x03\x04")
     with pytest.raises(
         StoreError, match=r"x\.zarr: a file, expected the folder of a zarr\. Fix: u"
@@ -201,7 +201,7 @@ def test_what_is_no_zarr(tmp_path):
 
 
 @pytest.mark.parametrize("zarr_format", [2, 3])
-def test_groups_in_groups_are_read(tmp_path, zarr_format):
+def test_nested_groups_are_read(tmp_path, zarr_format):
     group = zarr.open_group(tmp_path / "x.zarr", mode="w", zarr_format=zarr_format)
     group.create_array("a/b/c", data=X)
     group.create_array("d", data=2 * X)

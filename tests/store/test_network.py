@@ -1,4 +1,4 @@
-"""A manifest somebody sent opens no bucket unless the user asks for it."""
+"""A manifest does not make kc access a bucket unless the user allows it."""
 
 import numpy as np
 import pandas as pd
@@ -16,12 +16,12 @@ EVIL = "s3://evil/stores/a.zarr"
 
 
 class ReachedError(Exception):
-    """The bucket was asked."""
+    """The bucket was accessed."""
 
 
 @pytest.fixture
 def sent(tmp_path, monkeypatch):
-    """A store's manifest that names a bucket, as it is told to."""
+    """Write a manifest that names a bucket."""
 
     def reach(url):
         raise ReachedError(url)
@@ -45,25 +45,25 @@ def sent(tmp_path, monkeypatch):
 
 
 def test_a_manifest_that_names_a_bucket_is_not_followed(sent):
-    told = r"a\.json: its arrays lie over the network, in 's3://evil/.*--network .*network=True"
+    told = r"a\.json: its arrays are on the network, in 's3://evil/.*--network .*network=True"
     for path in (sent(), sent().with_suffix(".zarr")):
         with pytest.raises(StoreError, match=told):
             open_store(path)
 
 
-def test_it_is_where_that_is_asked_for(sent):
+def test_a_manifest_that_names_a_bucket_is_followed_if_asked(sent):
     with pytest.raises(ReachedError, match="s3://evil/stores"):
         open_store(sent(), network=True)
     with over_network(True), pytest.raises(ReachedError):
         open_store(sent())
-    with over_network(False), pytest.raises(StoreError, match="over the network"):
+    with over_network(False), pytest.raises(StoreError, match="on the network"):
         open_store(sent())
-    with pytest.raises(StoreError, match="over the network"):
+    with pytest.raises(StoreError, match="on the network"):
         open_store(sent())
 
 
 @pytest.mark.parametrize("root", ["s3://evil", "s3://evil/", "s3://evil/stores"])
-def test_it_is_below_the_root_of_the_settings_or_of_a_writer(sent, monkeypatch, root):
+def test_a_manifest_is_followed_below_the_root_of_settings_or_writer(sent, monkeypatch, root):
     monkeypatch.setenv(STORAGE_ROOT, root)
     with pytest.raises(ReachedError):
         open_store(sent())
@@ -74,15 +74,15 @@ def test_it_is_below_the_root_of_the_settings_or_of_a_writer(sent, monkeypatch, 
 
 
 @pytest.mark.parametrize("root", ["", "s3://ev", "s3://evil/store", "s3://other", "/"])
-def test_another_root_is_not_enough(sent, monkeypatch, root):
+def test_a_manifest_is_not_followed_to_another_root(sent, monkeypatch, root):
     monkeypatch.setenv(STORAGE_ROOT, root)
     for location in (EVIL, "s3:/evil/stores/a.zarr", "s3://other/../evil/a.zarr"):
-        with pytest.raises(StoreError, match="over the network"):
+        with pytest.raises(StoreError, match="on the network"):
             open_store(sent(location))
 
 
 @pytest.mark.parametrize("location", [5, None, "", ["s3://evil/a.zarr"], {"a": 1}])
-def test_a_location_that_is_no_path_is_refused(sent, location):
+def test_a_location_that_is_not_a_path_is_refused(sent, location):
     with pytest.raises(StoreError, match=r"a\.json: 'location' is no path"):
         open_store(sent(location))
 
@@ -92,14 +92,14 @@ def test_a_location_on_this_machine_is_followed(sent, tmp_path):
 
 
 @pytest.mark.parametrize("command", [["store", "verify"], ["store", "info"]])
-def test_the_command_says_how_to_ask(sent, command):
+def test_the_error_says_how_to_allow_the_network(sent, command):
     path = str(sent())
     done = CliRunner().invoke(app, [*command, path])
     assert done.exit_code in (1, 2)
-    assert "over the network, in 's3://evil/stores/a.zarr'" in done.stderr
+    assert "on the network, in 's3://evil/stores/a.zarr'" in done.stderr
     assert "--network" in done.stderr
     done = CliRunner().invoke(app, [*command, "--network", path])
-    # the bucket is asked: what a test's network raises is a fault of ours, told as such
+    # the bucket is accessed: the error of the test is shown as a fault of kc
     assert done.exit_code == 3
     assert "ReachedError" in done.stderr
     assert CliRunner().invoke(app, [*command, path]).exit_code in (1, 2)

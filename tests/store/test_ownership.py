@@ -1,4 +1,4 @@
-"""What kc did not make is refused and left as it is, wherever a store or a product writes."""
+"""Stores and products refuse to write where there are files that kc did not make."""
 
 import contextlib
 import json
@@ -50,14 +50,14 @@ def refused(folder: Path, store: StoreWriter, told: str) -> None:
 
 @pytest.fixture
 def mine(tmp_path: Path) -> Path:
-    """A folder of the user's."""
+    """Make a folder of the user."""
     folder = tmp_path / "mine"
     zarr.create_array(folder / "x.zarr", data=VALUES)
     (folder / "notes.txt").write_text("mine")
     return folder
 
 
-def test_a_users_array_in_a_stores_place_is_left_alone(mine: Path):
+def test_a_users_array_in_the_place_of_a_store_is_not_changed(mine: Path):
     refused(mine, writer(mine / "x.zarr"), r"x\.zarr: kc did not make .*x\.zarr/zarr\.json.*Fix: m")
 
 
@@ -71,7 +71,7 @@ def test_a_folder_with_one_file_is_refused_and_an_empty_one_is_filled(tmp_path: 
 
 @pytest.mark.parametrize("name", ["a.zarr/mine.txt", "a.state/receipts/mine", "a.zarr/unit/c/mine"])
 @pytest.mark.parametrize("key", ["k", "other"])
-def test_a_file_put_into_a_store_later_is_never_removed(tmp_path: Path, name: str, key: str):
+def test_a_file_added_to_a_store_later_is_never_removed(tmp_path: Path, name: str, key: str):
     written(tmp_path / "a.zarr")
     (tmp_path / name).write_text("mine")
     refused(tmp_path, writer(tmp_path / "a.zarr", key), rf"kc did not make {name}")
@@ -86,7 +86,7 @@ def test_an_array_added_to_a_store_is_never_removed(tmp_path: Path, told_by: str
     refused(tmp_path, writer(path, "other"), r"kc did not make a\.zarr/mine/c/0/0")
 
 
-def test_a_users_file_of_the_manifests_name_is_left_alone(tmp_path: Path):
+def test_a_users_file_with_the_name_of_the_manifest_is_not_changed(tmp_path: Path):
     (tmp_path / "a.json").write_text('{"labels": [1, 2]}')
     refused(tmp_path, writer(tmp_path / "a.zarr"), r"kc did not make a\.json")
     refused(tmp_path, writer(tmp_path / "a.zarr", root=str(tmp_path / "r")), r"not make a\.json")
@@ -95,11 +95,11 @@ def test_a_users_file_of_the_manifests_name_is_left_alone(tmp_path: Path):
     refused(tmp_path, writer(tmp_path / "a.zarr"), r"kc did not make a\.json")
 
 
-def test_what_an_older_kc_made_is_its_own(tmp_path: Path):
+def test_stores_of_an_older_kc_count_as_kcs(tmp_path: Path):
     path = written(tmp_path / "a.zarr")
     (tmp_path / "a.state/key.json").write_bytes(spell_json(sign({"key": "of before"})))
     assert open_store(written(path, "new", "other")).names == ["other"]
-    shutil.rmtree(tmp_path / "a.state")  # told by its manifest
+    shutil.rmtree(tmp_path / "a.state")  # recognised by its manifest
     assert open_store(written(path, "newer")).names == ["unit"]
 
 
@@ -112,7 +112,7 @@ def test_a_damaged_key_is_still_kcs(tmp_path: Path, damage: str):
     assert not (path / "unit").exists()
 
 
-def test_a_users_text_under_a_name_of_kcs_is_left_alone(tmp_path: Path):
+def test_a_users_text_with_a_name_of_kc_is_not_changed(tmp_path: Path):
     (tmp_path / "a.state").mkdir()
     for name in ("a.json", "a.state/key.json"):
         (tmp_path / name).write_text("my notes")
@@ -122,7 +122,7 @@ def test_a_users_text_under_a_name_of_kcs_is_left_alone(tmp_path: Path):
         (tmp_path / name).unlink()
 
 
-def test_a_manifest_of_which_nothing_is_left_is_still_kcs(tmp_path: Path):
+def test_an_empty_manifest_is_still_kcs(tmp_path: Path):
     path = written(tmp_path / "a.zarr")
     (tmp_path / "a.json").write_bytes(b"\x00\xff\x00")
     assert open_store(written(path)).verify() == []
@@ -141,7 +141,7 @@ def test_a_kill_while_a_store_is_emptied_leaves_it_kcs(tmp_path, monkeypatch, de
         if count > deletes:
             raise KeyboardInterrupt
         if count == deletes and name.endswith(".zarr"):
-            (path / "zarr.json").unlink()  # half of it
+            (path / "zarr.json").unlink()  # a part of it
             raise KeyboardInterrupt
         delete(self, name)
 
@@ -152,7 +152,7 @@ def test_a_kill_while_a_store_is_emptied_leaves_it_kcs(tmp_path, monkeypatch, de
     assert open_store(written(path, "newest", "third")).names == ["third"]
 
 
-def test_links_in_a_stores_place_are_not_gone_through(mine: Path, tmp_path: Path):
+def test_links_in_the_place_of_a_store_are_not_followed(mine: Path, tmp_path: Path):
     (tmp_path / "a.zarr").symlink_to(mine / "x.zarr")
     refused(tmp_path, writer(tmp_path / "a.zarr"), r"kc did not make a\.zarr, and writes")
     (tmp_path / "a.zarr").unlink()
@@ -162,7 +162,7 @@ def test_links_in_a_stores_place_are_not_gone_through(mine: Path, tmp_path: Path
     refused(tmp_path, writer(path), r"kc did not make a\.zarr/unit/c, and writes")
 
 
-def test_deleting_a_link_leaves_what_it_leads_to(mine: Path, tmp_path: Path):
+def test_deleting_a_link_keeps_its_target(mine: Path, tmp_path: Path):
     (tmp_path / "link").symlink_to(mine)
     before = files(mine)
     Folder(tmp_path).delete("link")
@@ -171,7 +171,7 @@ def test_deleting_a_link_leaves_what_it_leads_to(mine: Path, tmp_path: Path):
 
 
 @pytest.mark.parametrize("link", ["table.csv", ".table.csv.aside"])
-def test_a_file_is_written_over_a_link_and_not_through_it(tmp_path: Path, link: str):
+def test_writing_a_file_replaces_a_link_and_keeps_its_target(tmp_path: Path, link: str):
     (tmp_path / "mine").write_text("mine")
     (tmp_path / link).symlink_to(tmp_path / "mine")
     write_bytes_atomic(tmp_path / "table.csv", b"1,2")
@@ -180,7 +180,7 @@ def test_a_file_is_written_over_a_link_and_not_through_it(tmp_path: Path, link: 
     assert (tmp_path / "table.csv").read_bytes() == b"1,2"
 
 
-def test_a_shard_is_written_over_a_link_and_not_through_it(tmp_path: Path):
+def test_writing_a_shard_replaces_a_link_and_keeps_its_target(tmp_path: Path):
     path = written(tmp_path / "a.zarr")
     (tmp_path / "mine").write_text("mine")
     shard = path / "unit/c/1/0"
@@ -192,7 +192,7 @@ def test_a_shard_is_written_over_a_link_and_not_through_it(tmp_path: Path):
 
 
 @pytest.mark.parametrize("how", ["link", "hard link", "file", "folder"])
-def test_a_lock_empties_no_file_of_the_users(tmp_path: Path, how: str):
+def test_a_lock_does_not_empty_files_of_the_user(tmp_path: Path, how: str):
     (tmp_path / "mine").write_text("mine" if how == "file" else "")
     if how == "link":
         (tmp_path / "lock").symlink_to(tmp_path / "mine")
@@ -209,7 +209,7 @@ def test_a_lock_empties_no_file_of_the_users(tmp_path: Path, how: str):
 
 
 @pytest.mark.parametrize("name", ["history.csv", "weights", "mine.txt", "lock"])
-def test_a_folder_without_a_key_is_no_product_of_kcs(tmp_path: Path, name: str):
+def test_a_folder_without_a_key_is_not_a_product_of_kc(tmp_path: Path, name: str):
     (tmp_path / "net").mkdir()
     (tmp_path / "net" / name).write_text("mine")
     told = rf"net: kc did not make {name}, and"
@@ -233,7 +233,7 @@ def finished_product(folder: Path, key: str = "k") -> Path:
 
 
 @pytest.mark.parametrize("name", ["mine.txt", "mine/deep.txt"])
-def test_what_is_put_into_a_product_later_is_never_removed(tmp_path: Path, name: str):
+def test_files_added_to_a_product_later_are_never_removed(tmp_path: Path, name: str):
     folder = finished_product(tmp_path / "net")
     assert not (folder / "state").exists()
     (folder / name).parent.mkdir(exist_ok=True)
@@ -264,7 +264,7 @@ def test_a_kill_while_a_product_is_emptied_leaves_it_kcs(tmp_path, monkeypatch, 
             raise KeyboardInterrupt
         unlink(self, missing_ok)
 
-    # of a kc that writes no weights: only the card, gone early, names them
+    # for a kc that writes no weights: only the card, removed early, names them
     with Product(folder, "new") as product, monkeypatch.context() as patch:
         patch.setattr(Path, "unlink", dying)
         with contextlib.suppress(KeyboardInterrupt):
@@ -276,7 +276,7 @@ def test_a_kill_while_a_product_is_emptied_leaves_it_kcs(tmp_path, monkeypatch, 
 
 @pytest.fixture
 def shared(tmp_path: Path) -> Path:
-    """A root with a store that folder ``one`` has finished."""
+    """Make a root with a finished store of folder ``one``."""
     written(tmp_path / "one/a.zarr", "k1", root=str(tmp_path / "root"))
     return tmp_path
 
@@ -286,29 +286,29 @@ def test_a_store_of_another_folder_that_shares_the_root_is_refused(shared: Path,
     told = rf"root/a\.zarr: a store of {folder_id(shared / 'one')}; this is .*another storage\.root"
     refused(shared, writer(shared / "two/a.zarr", key, root=str(shared / "root")), told)
     refused(shared, writer(shared / "root/a.zarr", key), r"a store of one-.*without storage\.root")
-    # its own, under another key, is made anew
+    # its own store, under another key, is made again
     written(shared / "one/a.zarr", "k3", root=str(shared / "root"))
     assert open_store(shared / "one/a.json").manifest["key"] == "k3"
 
 
-def of_before_owners(state: Path) -> None:
+def remove_owner(state: Path) -> None:
     about = {n: v for n, v in json.loads(state.read_text()).items() if n in ("key", "holds")}
     write_json_atomic(state, sign(about))
 
 
-def test_a_store_of_before_owners_is_told_by_its_key(shared: Path):
-    of_before_owners(shared / "root/a.state/key.json")
+def test_a_store_without_an_owner_is_recognised_by_its_key(shared: Path):
+    remove_owner(shared / "root/a.state/key.json")
     told = r"a store of another results folder; this is two-"
     refused(shared, writer(shared / "two/a.zarr", "k2", root=str(shared / "root")), told)
     with writer(shared / "two/a.zarr", "k1", root=str(shared / "root")) as store:
         assert store.missing() == []
         store.finish()
-    of_before_owners(shared / "root/a.state/key.json")
-    written(shared / "one/a.zarr", "k3", root=str(shared / "root"))  # its manifest is of it
+    remove_owner(shared / "root/a.state/key.json")
+    written(shared / "one/a.zarr", "k3", root=str(shared / "root"))  # as its manifest says
     assert open_store(shared / "one/a.json").manifest["key"] == "k3"
 
 
-def test_only_its_own_store_is_dropped(shared: Path):
+def test_only_the_folders_own_store_is_dropped(shared: Path):
     shutil.copytree(shared / "one", shared / "two")
     before = files(shared)
     with pytest.raises(StoreError, match=r"a store of one-.*; this is two-"):
@@ -319,7 +319,7 @@ def test_only_its_own_store_is_dropped(shared: Path):
     (shared / "root/a.zarr/mine").unlink()
     assert files(shared) == before
     drop_store(shared / "one/a.json", ["fit"])
-    drop_store(shared / "one/a.json", ["fit"])  # a kill before the last file would want it
+    drop_store(shared / "one/a.json", ["fit"])  # as after a kill before the last file
     assert set(files(shared)) == {"one/dropped/a.json", "two/a.json"}
     (shared / "one/a.json").write_text("[]")
     with pytest.raises(StoreError, match=r"a\.json: kc did not make a\.json"):

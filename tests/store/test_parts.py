@@ -1,4 +1,4 @@
-"""A store written in parts, by several owners, is the one that a single writer makes."""
+"""A store written in parts by several owners equals that of a single writer."""
 
 import multiprocessing
 import os
@@ -14,7 +14,7 @@ from kc.errors import StoreError
 from kc.store import ArraySpec, StoreContent, StoreWriter, open_store
 from kc.store.part import WHOLE, JobPart
 
-ROWS, SHARD = 30, 4  # 8 shards, the last one short
+ROWS, SHARD = 30, 4  # 8 shards, the last one smaller
 VALUES = np.random.default_rng(0).normal(2, 3, (ROWS, 3, 4, 4)).astype(np.float32)
 FORK = multiprocessing.get_context("fork")
 
@@ -82,7 +82,7 @@ def test_parts_written_at_the_same_time_make_the_store_of_one_writer(tmp_path, s
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.03, 0.06, 0.09])
-def test_a_part_killed_and_redone_leaves_no_trace(tmp_path, single, seconds):
+def test_a_part_that_was_killed_and_repeated_changes_nothing(tmp_path, single, seconds):
     path, part = tmp_path / "a.zarr", JobPart(1, 2)
     fill(path, JobPart(0, 2))
     killed = FORK.Process(target=fill, args=(path, part, 0.03))
@@ -112,7 +112,7 @@ def test_the_last_job_writes_what_a_part_never_wrote(tmp_path, single):
         (JobPart(2, 3), False),
     ],
 )
-def test_an_owner_of_a_shard_that_is_owned_is_refused_by_name(tmp_path, newcomer, refused):
+def test_a_second_owner_of_a_shard_is_refused_and_the_first_is_named(tmp_path, newcomer, refused):
     path = tmp_path / "a.zarr"
     with writer(path, JobPart(0, 2)):
         if refused:
@@ -128,7 +128,7 @@ def test_an_owner_of_a_shard_that_is_owned_is_refused_by_name(tmp_path, newcomer
         pass
 
 
-def test_nobody_starts_the_store_anew_under_another_key_while_a_part_is_written(tmp_path, single):
+def test_no_writer_of_another_key_empties_the_store_while_a_part_is_written(tmp_path, single):
     path = tmp_path / "a.zarr"
     fill(path, JobPart(0, 2))
     with writer(path, JobPart(1, 2)) as store:

@@ -1,4 +1,4 @@
-"""Whole shards read around zarr: the same values, the same refusals."""
+"""Complete shards read without zarr give the same values and errors as with zarr."""
 
 import os
 
@@ -13,7 +13,7 @@ from kc.store import writer as writer_module
 from kc.store.files import read_json
 from kc.store.plain_shard import PlainShards, plain_shards
 
-ROWS, SHARD = 109, 48  # three chunks a shard; the last shard holds one whole and one broken chunk
+ROWS, SHARD = 109, 48  # three chunks per shard; the last shard has one full and one partial chunk
 
 
 def write(path, dtype="float32", compressor="none", dims=("image", "channel")):
@@ -34,22 +34,22 @@ def shards(path, row_axis=0):
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "bfloat16", "uint8", "bool"])
-def test_whole_shards_hold_what_zarr_reads(tmp_path, dtype):
+def test_complete_shards_are_read_as_zarr_reads_them(tmp_path, dtype):
     path = write(tmp_path / "a.zarr", dtype)
     assert shards(path) is not None
     array, parts = open_store(path)["a"], open_store(path)["a"]
-    # no slice of the second one is a whole shard, so zarr reads it
+    # no slice of the second one is a complete shard, so zarr reads it
     expected = np.concatenate([parts[i : i + 1] for i in range(ROWS)])
     for rows in (slice(0, 48), slice(48, 96), slice(96, 109), slice(0, 109), slice(48, 109)):
         found = array[rows]
         assert found.dtype == expected.dtype
         np.testing.assert_array_equal(found, expected[rows])
-        found[:] = 0  # one's own copy
+        found[:] = 0  # a separate copy
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "bfloat16", "uint8", "bool"])
 @pytest.mark.parametrize("dims", [("image", "channel"), ("part", "image", "channel"), ("image",)])
-def test_what_is_written_around_zarr_are_the_bytes_zarr_writes(tmp_path, dtype, dims, monkeypatch):
+def test_shards_written_without_zarr_have_the_same_bytes(tmp_path, dtype, dims, monkeypatch):
     ours = write(tmp_path / "ours.zarr", dtype, dims=dims)
     monkeypatch.setattr(writer_module, "plain_shards", lambda *_: None)
     zarrs = write(tmp_path / "zarrs.zarr", dtype, dims=dims)
@@ -77,7 +77,7 @@ def test_a_shard_that_cannot_be_written_leaves_nothing(tmp_path):
     ("compressor", "dims"),
     [("lz4", ("image", "channel")), ("zstd", ("image", "channel")), ("none", ("part", "image"))],
 )
-def test_other_layouts_are_left_to_zarr(tmp_path, compressor, dims):
+def test_other_layouts_are_read_by_zarr(tmp_path, compressor, dims):
     path = write(tmp_path / "a.zarr", compressor=compressor, dims=dims)
     assert (shards(path, dims.index("image")) is None) == (compressor != "none")
     whole, array = open_store(path)["a"][:], open_store(path)["a"]
@@ -89,7 +89,7 @@ def test_other_layouts_are_left_to_zarr(tmp_path, compressor, dims):
     ("dtype", "compressor"),
     [("float32", "none"), ("float16", "lz4"), ("bfloat16", "none")],
 )
-def test_rows_are_read_to_a_given_place(tmp_path, dtype, compressor):
+def test_rows_are_read_into_a_given_array(tmp_path, dtype, compressor):
     array = open_store(write(tmp_path / "a.zarr", dtype, compressor))["a"]
     expected = array[:]
     room = np.full((ROWS + 2, 6), 7, array.dtype)
@@ -142,7 +142,7 @@ def test_a_shard_is_hashed_once_and_found_damaged_at_the_first_reading(tmp_path,
     assert open_store(path)["a"][96:109].any()
 
 
-def test_chunks_in_another_order_are_not_taken_for_rows(tmp_path):
+def test_chunks_in_another_order_are_not_read_as_rows(tmp_path):
     path = write(tmp_path / "a.zarr")
     file = path / "a" / "c" / "0" / "0"
     content = bytearray(file.read_bytes())

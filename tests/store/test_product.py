@@ -1,4 +1,4 @@
-"""A folder of files made together: found again under its key, and only whole."""
+"""A folder of files made together is found again under its key if complete."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def started(folder: Path, key: str) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def test_a_removed_card_comes_back(tmp_path: Path):
+def test_a_removed_card_is_restored(tmp_path: Path):
     product = made(tmp_path / "net")
     before = (tmp_path / "net/card.json").read_bytes()
     (tmp_path / "net/card.json").unlink()
@@ -35,7 +35,7 @@ def test_a_removed_card_comes_back(tmp_path: Path):
 
 
 @pytest.mark.parametrize("name", ["weights", "history"])
-def test_a_damaged_file_undoes_it(tmp_path: Path, name: str):
+def test_a_product_with_a_damaged_file_is_not_done(tmp_path: Path, name: str):
     product = made(tmp_path / "net")
     (tmp_path / "net/card.json").unlink()
     (tmp_path / f"net/{name}").write_bytes(b"1235")
@@ -53,7 +53,7 @@ def test_another_key_starts_empty_and_its_own_keeps_states(tmp_path: Path):
     assert started(tmp_path / "net", "k2") == {"key.json", "lock"}
 
 
-def test_what_becomes_of_a_sealed_file_is_found(tmp_path: Path, caplog):
+def test_changes_of_a_sealed_file_are_found(tmp_path: Path, caplog):
     with Product(tmp_path / "net", "k") as product:
         product.start()
         for name in ("early", "late"):
@@ -72,7 +72,7 @@ def test_what_becomes_of_a_sealed_file_is_found(tmp_path: Path, caplog):
 
 
 @pytest.mark.parametrize("text", ["{", "{}"])
-def test_seals_that_cannot_be_read_vouch_for_nothing(tmp_path: Path, text: str):
+def test_unreadable_seals_are_not_trusted(tmp_path: Path, text: str):
     with Product(tmp_path / "net", "k") as product:
         product.start()
         (tmp_path / "net/early").write_bytes(b"1234")
@@ -81,7 +81,7 @@ def test_seals_that_cannot_be_read_vouch_for_nothing(tmp_path: Path, text: str):
     assert started(tmp_path / "net", "k") == {"key.json", "lock"}
 
 
-def test_seals_go_with_the_card(tmp_path: Path):
+def test_seals_are_removed_when_the_card_is_written(tmp_path: Path):
     with Product(tmp_path / "net", "k") as product:
         product.start()
         (tmp_path / "net/early").write_bytes(b"1234")
@@ -91,7 +91,7 @@ def test_seals_go_with_the_card(tmp_path: Path):
     assert read_card(tmp_path / "net")["files"].keys() == {"early"}
 
 
-def test_a_second_maker_is_refused(tmp_path: Path):
+def test_a_second_process_is_refused(tmp_path: Path):
     with (
         Product(tmp_path / "net", "k"),
         pytest.raises(StoreError, match="another process writes here"),
@@ -110,7 +110,7 @@ def test_an_edited_card_is_refused(tmp_path: Path):
         read_card(tmp_path / "net")
 
 
-def test_unreadable_bookkeeping_is_no_product(tmp_path: Path):
+def test_a_product_with_unreadable_bookkeeping_is_not_done(tmp_path: Path):
     product = made(tmp_path / "net")
     (tmp_path / "net/result.json").write_text("[]")
     assert not product.is_done()

@@ -1,4 +1,4 @@
-"""What is gone, exchanged or edited in a folder is found, whatever it is."""
+"""Any missing, exchanged or edited file of a folder is found."""
 
 import shutil
 from pathlib import Path
@@ -92,17 +92,17 @@ NOTES = (
 
 
 @pytest.mark.parametrize("name", NOTES)
-def test_a_note_that_is_gone_is_named_and_made_again(compared, tmp_path, name):
+def test_a_missing_note_is_named_and_written_again(compared, tmp_path, name):
     out = Path(shutil.copytree(compared[0], tmp_path / "out"))
     note = out / MADE / f"{name}.json"
     note.unlink()
     (line,) = damages_under(out)
-    assert line.startswith(f"{note}: gone, though {Path(name).name} is there. Fix: ")
+    assert line.startswith(f"{note}: missing, though {Path(name).name} exists. Fix: ")
     if name in ("activations/a.zarr", "index.html"):
         assert run(compared[1], out) == []
 
 
-def test_lists_and_records_are_checked_and_those_of_others_are_not(compared, tmp_path):
+def test_lists_and_records_of_kc_are_checked_and_those_of_others_are_not(compared, tmp_path):
     out = Path(shutil.copytree(compared[0], tmp_path / "out"))
     record = next((out / "sources").glob("*.json"))
     for file in (out / "kc.json", record):
@@ -122,7 +122,7 @@ def test_lists_and_records_are_checked_and_those_of_others_are_not(compared, tmp
     assert damages_under(out) == []
 
 
-def test_a_figure_without_its_note_is_known_by_its_maker(tmp_path):
+def test_a_figure_without_its_note_is_recognised_by_its_metadata(tmp_path):
     begin_register(tmp_path)
     stem = tmp_path / "figures" / "one"
     write_figure(Figure(), stem)
@@ -130,7 +130,7 @@ def test_a_figure_without_its_note_is_known_by_its_maker(tmp_path):
     note = tmp_path / MADE / "figures" / "one.json"
     note.unlink()
     for left in (".png", ".svg"):
-        assert damages_under(tmp_path) == [f"{note}: gone, though one is there. Fix: {AGAIN}"]
+        assert damages_under(tmp_path) == [f"{note}: missing, though one exists. Fix: {AGAIN}"]
         stem.with_suffix(left).unlink()
     with pytest.raises(StoreError, match="no store"):
         damages_under(tmp_path)
@@ -161,12 +161,12 @@ def test_drawn_pictures_are_noted(tmp_path):
     note = tmp_path / MADE / "images" / "birds-source.json"
     note.unlink()
     (line,) = damages_under(tmp_path / "images")
-    assert line.startswith(f"{note}: gone, though birds-source is there.")
+    assert line.startswith(f"{note}: missing, though birds-source exists.")
     write_generated("cub", few, drawn)
     assert damages_under(tmp_path / "images") == []
 
 
-def test_notes_of_a_pair_in_a_results_folder_are_looked_at(compared, tmp_path):
+def test_notes_of_a_pair_in_a_results_folder_are_checked(compared, tmp_path):
     begin_register(tmp_path)
     out = Path(shutil.copytree(compared[0], tmp_path / "custom" / "pair"))
     assert damages_under(tmp_path) == []
@@ -194,7 +194,7 @@ def test_each_damage_is_found(compared, tmp_path, damage):
     assert all("Fix: " in line for line in found)
 
 
-def test_the_same_command_mends_what_is_found(compared, tmp_path):
+def test_the_same_command_repairs_what_is_found(compared, tmp_path):
     out = Path(shutil.copytree(compared[0], tmp_path / "out"))
     for damage in (
         *("components wholly removed", "a fit removed", "stores exchanged", "a csv edited"),
@@ -205,7 +205,7 @@ def test_the_same_command_mends_what_is_found(compared, tmp_path):
         assert run(compared[1], out) == [], damage
 
 
-def test_figures_and_stores_and_their_removal_on_purpose(tmp_path):
+def test_removed_figures_and_stores_are_found_unless_removed_on_purpose(tmp_path):
     begin_register(tmp_path)
     rows = pd.DataFrame({"image_id": ["a", "b"]})
     content = StoreContent([ArraySpec("x", ("image", "unit"), (2, 3), "float32")], rows, 2)
@@ -222,14 +222,16 @@ def test_figures_and_stores_and_their_removal_on_purpose(tmp_path):
     assert damages_under(tmp_path) == []
     shutil.rmtree(tmp_path / "fits" / "f")
     (line,) = damages_under(tmp_path)
-    assert line.startswith(f"{tmp_path / 'fits' / 'f' / 'card.json'}: gone, though the product was")
-    # another folder's damages are not told
+    assert line.startswith(
+        f"{tmp_path / 'fits' / 'f' / 'card.json'}: missing, though the product was"
+    )
+    # damage of another folder is not reported
     assert damages_under(tmp_path / "fits") == [line]
     with pytest.raises(StoreError, match="no store"):
         damages_under(tmp_path / "activations")
 
 
-def test_a_folder_with_products_of_before_there_were_notes_gets_none(tmp_path):
+def test_a_folder_with_older_products_without_notes_gets_no_notes(tmp_path):
     (tmp_path / "fits").mkdir()
     begin_register(tmp_path)
     assert not (tmp_path / MADE).exists()
@@ -239,7 +241,7 @@ def test_a_folder_with_products_of_before_there_were_notes_gets_none(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".md", ".tex"])
-def test_no_page_is_made_of_a_table_that_was_edited(tmp_path, suffix):
+def test_no_page_is_made_from_an_edited_table(tmp_path, suffix):
     frame = pd.DataFrame({"layer": ["conv4"], "share": [0.1]})
     write_table(frame, tmp_path / "t", TableText("T", "C.", ["N."]), provenance={"code": "x"})
     assert "0.1" in read_table(tmp_path / "t").table

@@ -1,4 +1,4 @@
-"""``kc store verify --sources`` reads what products were made of."""
+"""``kc store verify --sources`` reads the sources of products again."""
 
 import json
 import os
@@ -41,29 +41,29 @@ def verify(path):
     return found.exit_code, found.output
 
 
-def test_a_source_that_stands_is_whole(made):
+def test_an_unchanged_source_passes(made):
     store, _ = made
     for path in (store, store.with_suffix(".json"), store.parents[1]):
         assert moved_sources(path) == []
-    assert verify(store) == (0, f"{store}: whole\n")
+    assert verify(store) == (0, f"{store}: undamaged\n")
 
 
-def test_bytes_that_changed_under_the_same_times_are_found(made):
+def test_changed_bytes_with_the_same_times_are_found(made):
     store, archive = made
     about = archive.stat()
     archive.write_bytes(b"other")
     os.utime(archive, ns=(about.st_atime_ns, about.st_mtime_ns))
     code, text = verify(store.parents[1])
     assert code == 1
-    assert f"made of {archive}, which is no longer what it was made of" in text
+    assert f"made from {archive}, which has changed (" in text
     assert open_store(store).verify() == []
 
 
-def test_a_source_that_is_gone_is_told(made):
+def test_a_missing_source_is_named(made):
     store, archive = made
     archive.unlink()
     (line,) = moved_sources(store.parents[1])
-    assert f"{archive}, which is not there now" in line
+    assert f"{archive}, which is missing (" in line
 
 
 def test_pretrained_weights_are_read_too(tmp_path):
@@ -77,7 +77,7 @@ def test_pretrained_weights_are_read_too(tmp_path):
     assert len(moved_sources(tmp_path)) == 1
 
 
-def test_a_store_is_not_finished_from_a_source_that_changed_meanwhile(tmp_path):
+def test_a_store_is_not_finished_if_its_source_changed_meanwhile(tmp_path):
     archive = tmp_path / "birds.tar"
     archive.write_bytes(b"first")
     store = tmp_path / "birds.zarr"
@@ -86,7 +86,7 @@ def test_a_store_is_not_finished_from_a_source_that_changed_meanwhile(tmp_path):
     assert not store.with_suffix(".json").exists()
 
 
-def test_where_the_source_lies_is_no_part_of_what_a_store_is(made, tmp_path):
+def test_the_place_of_the_source_does_not_change_a_store(made, tmp_path):
     store, archive = made
     moved = archive.rename(tmp_path / "moved.tar")
     write(tmp_path / "again.zarr", Source.of(moved))

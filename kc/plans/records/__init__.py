@@ -1,1 +1,1 @@
-"""One record a study: what it is called and told, what it needs, and what it writes."""
+"""One record per study: its name, texts, settings, needs and outputs."""

@@ -1,4 +1,4 @@
-"""The record of `baselines`: the measures others use, beside the pairs of other studies."""
+"""The record of `baselines`: similarity measures for the pairs of other studies."""
 
 from typing import Annotated
 
@@ -10,7 +10,7 @@ from kc.settings.sections import Distinct, Name, StudySection
 
 
 class Baselines(StudySection):
-    """The measures others use, beside every pair of the studies named."""
+    """Similarity measures for every pair of the studies named."""
 
     studies: Annotated[tuple[Name, ...], Field(min_length=1), Distinct] = (
         "stability",
@@ -28,7 +28,7 @@ def _plan(about: Baselines, others: Others) -> StudyPlan:
     Raises
     ------
     SettingsError
-        A study that is none, stands beside others itself, or fits no pairs.
+        A study is unknown, depends on other studies itself, or fits no pairs.
     """
     cases = {}
     for name in about.studies:
@@ -48,9 +48,9 @@ def _plan(about: Baselines, others: Others) -> StudyPlan:
 STUDY = Study(
     name="baselines",
     place=90,
-    title="Other measures",
-    caption="The measures others use (CKA, SVCCA, CCA, Procrustes, the best linear map) beside "
-    "the share of x^Delta, for every pair of the other studies.",
+    title="Similarity measures",
+    caption="Similarity measures (CKA, SVCCA, CCA, Procrustes, the best linear map) and the share "
+    "of x^Delta (fraction of variance unexplained), for every pair of the other studies.",
     settings=Baselines,
     plan=_plan,
     tables=("baselines",),

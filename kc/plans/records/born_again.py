@@ -23,7 +23,7 @@ class BornAgain(StudySection):
 
 
 def _plan(about: BornAgain, _: Others) -> StudyPlan:
-    """Reconstruct the last generation's features from each one's before it."""
+    """Reconstruct the last generation's features from those of each earlier one."""
     *earlier, last = [
         NetworkPlan(about.dataset, about.architecture, about.seed, generation=number)
         for number in range(1, about.generations + 1)
@@ -42,11 +42,14 @@ STUDY = Study(
     name="born_again",
     place=60,
     title="Born-again networks",
-    caption="Born-again networks [L20, Fig. 4, right]: what of the last generation g does "
-    "not give from each one before.",
+    caption="Born-again networks [L20, Fig. 4, right]: the share of the last generation's features "
+    "that g does not explain from each earlier one.",
     settings=BornAgain,
     plan=_plan,
     tables=("born_again",),
-    plots={"fig4_born_again": "Share of x^Δ and accuracy by generation."},
+    plots={
+        "fig4_born_again": "Share of x^Δ (fraction of variance unexplained) and "
+        "accuracy by generation."
+    },
     pictures="fig4_born_again",
 )

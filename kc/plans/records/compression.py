@@ -1,4 +1,4 @@
-"""The record of `compression`: what pruning throws away [L20, Fig. 4 left]."""
+"""The record of `compression`: what pruning removes [L20, Fig. 4 left]."""
 
 from typing import Annotated
 
@@ -12,7 +12,7 @@ from kc.settings.sections import Layers, Name, Seed, Share, StudySection
 
 
 class Compression(StudySection):
-    """What pruning throws away [L20, Fig. 4 left]."""
+    """What pruning removes from features [L20, Fig. 4 left]."""
 
     dataset: Name = "birds"
     architecture: Architecture = "vgg16_bn"
@@ -24,10 +24,10 @@ class Compression(StudySection):
     retraining: Retraining = Retraining()
 
     @model_validator(mode="after")
-    def _shares_have_names_of_their_own(self) -> "Compression":
+    def _shares_have_distinct_names(self) -> "Compression":
         names = [f"{100 * share:g} %" for share in self.removed]
         if len(set(names)) < len(names):
-            raise ValueError(f"removed {', '.join(names)}: no share may stand twice")
+            raise ValueError(f"removed {', '.join(names)}: no share may appear twice")
         return self
 
 
@@ -48,11 +48,14 @@ STUDY = Study(
     name="compression",
     place=50,
     title="Compression",
-    caption="Compression [L20, Fig. 4, left]: what a pruned network can no longer give of the "
-    "original's features.",
+    caption="Compression [L20, Fig. 4, left]: the share of the original's features that a pruned "
+    "network no longer explains.",
     settings=Compression,
     plan=_plan,
     tables=("compression",),
-    plots={"fig4_compression": "Share of x^Δ and accuracy over the share of weights removed."},
+    plots={
+        "fig4_compression": "Share of x^Δ (fraction of variance unexplained) and "
+        "accuracy over the share of weights removed."
+    },
     pictures="fig4_compression",
 )

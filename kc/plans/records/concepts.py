@@ -6,12 +6,12 @@ from kc.settings.concepts import Concepts
 
 CAPTION = (
     "Visual concepts in knowledge distillation [C20, Tables 2 and 3]: cells of an image whose "
-    "content a layer keeps, on the object and behind it, for teacher, student and baseline."
+    "content a layer keeps, in foreground and background, for teacher, student and baseline."
 )
 
 
 def _plan(about: Concepts, _: Others) -> StudyPlan:
-    """Take the study's own networks, each in every layer it is looked at in; it fits no pairs."""
+    """Plan the study's own networks and the maps of their layers; it fits no pairs."""
     networks = concept_networks(about)
     images = [f"images/{dataset}.json" for dataset in about.datasets]
     inputs = (*card_paths(networks), *map_paths(networks, about), *images)

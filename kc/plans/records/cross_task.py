@@ -11,10 +11,10 @@ from kc.settings.sections import Layers, Name, Seed, StudySection
 
 
 class CrossTask(StudySection):
-    """What networks of two tasks share: A tells all classes, B only superclasses [L20, Fig. 5]."""
+    """What networks of two tasks share: A classifies all classes, B superclasses [L20, Fig. 5]."""
 
     task: Literal["superclass", "both"] = Field(
-        "superclass", description="of B; both: a head for classes and one for superclasses"
+        "superclass", description="task of B; both: a head for classes and one for superclasses"
     )
     dataset: Name = "mix"
     architecture: Architecture = "vgg16_bn"
@@ -36,8 +36,8 @@ STUDY = Study(
     name="cross_task",
     place=70,
     title="Two tasks",
-    caption="Networks of two tasks [L20, Fig. 5]: what the network of all classes and that of "
-    "superclasses share.",
+    caption="Networks of two tasks [L20, Fig. 5]: what a network trained on all classes and one "
+    "trained on superclasses share.",
     settings=CrossTask,
     plan=_plan,
     tables=("cross_task",),

@@ -1,4 +1,4 @@
-"""The record of `diagnosis`: a weak network by a strong one [L20, Sec. 4.1]."""
+"""The record of `diagnosis`: a weak network compared with a strong one [L20, Sec. 4.1]."""
 
 from collections.abc import Iterator
 
@@ -25,7 +25,7 @@ class Diagnosis(StudySection):
 
 
 def _plan(about: Diagnosis, _: Others) -> StudyPlan:
-    """Reconstruct the strong network's features from the weak one's, and the other way round."""
+    """Reconstruct the strong network's features from the weak one's, and vice versa."""
     weak = NetworkPlan(about.dataset, about.weak, about.seed)
     strong = NetworkPlan(about.dataset, about.strong, about.seed)
     blind = FitPlan(weak, strong, about.weak_layer, about.strong_layer, keep=True)
@@ -37,9 +37,9 @@ STUDY = Study(
     name="diagnosis",
     place=20,
     title="Diagnosis",
-    caption="Diagnosis of a weak network by a strong one [L20, Sec. 4.1]: blind spots are what "
-    "the weak one cannot give of the strong one's feature, unreliable features what the strong "
-    "one cannot give of the weak one's.",
+    caption="Diagnosis of a weak network by a strong one [L20, Sec. 4.1]: blind spots are what the "
+    "weak network does not explain of the strong one's feature, unreliable features what the "
+    "strong one does not explain of the weak one's.",
     settings=Diagnosis,
     plan=_plan,
     tables=("diagnosis",),

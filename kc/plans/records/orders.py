@@ -8,7 +8,7 @@ from kc.settings.sections import LayersOf, Name, Seeds, StudySection
 
 
 class Orders(StudySection):
-    """Pictures of the components by order [L20, Fig. 1], of networks of different seeds."""
+    """Pictures of the components by order [L20, Fig. 1], for networks of different seeds."""
 
     dataset: Name = "birds"
     layers: LayersOf = {"vgg16_bn": ("conv5_3",)}
@@ -24,8 +24,8 @@ STUDY = Study(
     name="orders",
     place=80,
     title="Orders",
-    caption="Components by order [L20, Fig. 1]: a feature, its parts of order 0 to K, and the "
-    "rest.",
+    caption="Components by order [L20, Fig. 1]: a feature, its components of order 0 to K, "
+    "and the rest.",
     settings=Orders,
     plan=_plan,
     pictures="fig1",

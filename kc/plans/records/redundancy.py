@@ -1,4 +1,4 @@
-"""The record of `redundancy`: features cleared of what a part of the classes does not need."""
+"""The record of `redundancy`: features without what some of the classes do not need."""
 
 from collections.abc import Iterator
 
@@ -10,14 +10,14 @@ from kc.settings.sections import LayersOf, Name, Section, Seeds, StudySection
 
 
 class Task(Section):
-    """Some classes of a data set: those of one superclass."""
+    """The classes of one superclass of a data set."""
 
     dataset: Name
     superclass: Name
 
 
 class Redundancy(StudySection):
-    """Features cleared of what a part of the classes does not need [L20, Table 4]."""
+    """Features without what some of the classes do not need [L20, Table 4]."""
 
     tasks: dict[Name, Task] = {
         "voc_animal": Task(dataset="objects", superclass="animal"),
@@ -25,7 +25,7 @@ class Redundancy(StudySection):
         "mix_dogs": Task(dataset="mix", superclass="dog"),
     }
     layers: LayersOf = {"vgg16_bn": ("conv4_3", "conv5_2"), "resnet18": ("last_conv",)}
-    seeds: Seeds = Field((0, 1), description="of A, which reconstructs, and of B")
+    seeds: Seeds = Field((0, 1), description="seeds of A, which reconstructs, and of B")
 
     def datasets_named(self) -> Iterator[tuple[str, str]]:
         """Return the keys that name a data set, each with the data set."""

@@ -1,4 +1,4 @@
-"""The record of `refinement`: features of A that B's tail reads better [L20, Table 3]."""
+"""The record of `refinement`: features that B's tail classifies better [L20, Table 3]."""
 
 from pydantic import Field
 
@@ -8,7 +8,7 @@ from kc.settings.sections import LayersOf, Name, Seeds, StudySection
 
 
 class Refinement(StudySection):
-    """Features of A that B's tail reads better than B's own [L20, Table 3]."""
+    """Features from A that B's tail classifies better than B's own [L20, Table 3]."""
 
     dataset: Name = "birds"
     layers: LayersOf = {
@@ -16,7 +16,7 @@ class Refinement(StudySection):
         "resnet18": ("last_conv",),
         "resnet34": ("last_conv",),
     }
-    seeds: Seeds = Field((0, 1), description="of A, which reconstructs, and of B")
+    seeds: Seeds = Field((0, 1), description="seeds of A, which reconstructs, and of B")
 
 
 def _plan(about: Refinement, _: Others) -> StudyPlan:
@@ -28,8 +28,8 @@ STUDY = Study(
     name="refinement",
     place=30,
     title="Refinement",
-    caption="Refined features [L20, Table 3]: B's tail on what A gives of B's features, with "
-    "both networks' own features beside.",
+    caption="Refined features [L20, Table 3]: accuracy of B's tail on B's features reconstructed "
+    "from A (model stitching), compared with both networks' own features.",
     settings=Refinement,
     plan=_plan,
     tables=("table3",),

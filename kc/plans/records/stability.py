@@ -20,7 +20,7 @@ class Stability(StudySection):
             "vgg16_bn": ("conv4_3", "conv5_3"),
             "resnet34": ("last_conv",),
         },
-        description="layers compared, by architecture; a graph node name serves as well",
+        description="layers compared, by architecture; graph node names are valid too",
     )
     seeds: Annotated[tuple[Seed, ...], Field(min_length=2, max_length=64), Distinct] = Field(
         (0, 1, 2), description="case 1: one network each; intervals need three"
@@ -29,10 +29,10 @@ class Stability(StudySection):
         3, description="case 2: random half-splits; intervals need three"
     )
     half_images: bool = Field(
-        True, description="case 1: fit once more on half the images, to see how far g overfits"
+        True, description="case 1: also fit on half the images, to see how much g overfits"
     )
     repeats: Annotated[int, Field(ge=1, le=20)] = Field(
-        3, description="fits of one pair a layer with other seeds of g, its own among them"
+        3, description="fits of one pair per layer with different seeds of g, the first included"
     )
 
 
@@ -65,16 +65,16 @@ STUDY = Study(
     name="stability",
     place=10,
     title="Stability",
-    caption="Instability of training [L20, Sec. 4.2]: how much of a feature the same layer of "
-    "another network, of another initialisation or trained on other images, cannot give through "
-    "g.",
+    caption="Instability of training [L20, Sec. 4.2]: the share of a feature that g does not "
+    "explain from the same layer of another network, with another initialisation or other "
+    "training images (share of x^Delta: fraction of variance unexplained, 1 - R^2).",
     settings=Stability,
     plan=_plan,
     tables=("table1", "table2", "ladder", "networks"),
     plots={
         "table1": "Table 1: test and training images, and the values printed in [L20].",
-        "ladder": "What the orders are worth, one pair a layer: share missed by linear maps and "
-        "by g, and the path over lambda.",
+        "ladder": "Gain by order, one pair per layer: fraction of variance unexplained by linear "
+        "maps and by g, and the path over lambda.",
     },
     environment="report",
 )
