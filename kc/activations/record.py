@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 
@@ -38,22 +37,19 @@ def record_networks(
     may run at the same time; the one that owns the whole then finds their shards, checks them,
     records what is missing still, and writes the manifests.
     """
-    about = _Recording(nodes, images, settings, Destination.of(out), device)
-    return {name: _record_one(name, folder, about) for name, folder in networks.items()}
+    about = nodes, images, settings, Destination.of(out), device
+    return {name: _record_one(name, folder, *about) for name, folder in networks.items()}
 
 
-class _Recording(NamedTuple):
-    """What all networks recorded together share."""
-
-    nodes: Sequence[str]
-    images: Store
-    settings: Activations
-    out: Destination
-    device: torch.device
-
-
-def _record_one(name: str, folder: Path, about: _Recording) -> dict[str, dict[str, str]]:
-    nodes, images, settings, out, device = about
+def _record_one(
+    name: str,
+    folder: Path,
+    nodes: Sequence[str],
+    images: Store,
+    settings: Activations,
+    out: Destination,
+    device: torch.device,
+) -> dict[str, dict[str, str]]:
     weights = read_card(folder, files=())["digest"]
     key = product_key(
         {"settings": settings, "nodes": list(nodes)},

@@ -1,5 +1,6 @@
 """What a file of features promises, against what its files could hold."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,11 +23,15 @@ def check_promise(path: Path, arrays: Mapping[str, Any], files: Sequence[Path]) 
     FeatureError
         Names the largest array, what it promises, and what there is.
     """
-    sizes = {name: _bytes(array) for name, array in arrays.items()}
+    sizes = {
+        name: np.dtype(array.dtype).itemsize * math.prod(map(int, array.shape))
+        for name, array in arrays.items()
+    }
     promised = sum(sizes.values())
     if promised <= LEAST:
         return
-    there = sum(_on_disk(file) for file in files)
+    parts = [part for file in files for part in (file, *file.rglob("*")) if part.is_file()]
+    there = sum(part.stat().st_size for part in parts)
     if promised > RATIO * there:
         name = max(sizes, key=lambda name: sizes[name])
         raise FeatureError(
@@ -34,16 +39,3 @@ def check_promise(path: Path, arrays: Mapping[str, Any], files: Sequence[Path]) 
             f"bytes, but {there:,} are on disk; refused: a damaged file, or one made to fill the "
             "memory. Fix: save the array again."
         )
-
-
-def _bytes(array: Any) -> int:
-    count = int(np.dtype(array.dtype).itemsize)
-    for side in array.shape:
-        count *= int(side)
-    return count
-
-
-def _on_disk(path: Path) -> int:
-    if path.is_file():
-        return path.stat().st_size
-    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())

@@ -7,17 +7,15 @@ from typing import Any, NamedTuple
 import pandas as pd
 from tqdm import tqdm
 
-from kc.activations.rounding import rounding_share
 from kc.comparison import notes
 from kc.comparison.classes import check_classes, shares_by_class
 from kc.comparison.fits import direction_product, shapes_of
 from kc.comparison.forms import Form, align
-from kc.comparison.layers import Tap
 from kc.comparison.memory import check_memory
 from kc.comparison.places import check_places
 from kc.comparison.rungs import ladder_of
 from kc.comparison.settings import CompareSettings
-from kc.comparison.shares import of_spread, one_ladder, shares_table, warnings_of
+from kc.comparison.shares import both_ways, of_spread, one_ladder, shares_table, warnings_of
 from kc.comparison.sides import (
     Comparable,
     ComparedRows,
@@ -37,7 +35,7 @@ from kc.images.rows import rows_in
 from kc.plans.variants import folders_of, orders_and_path, reseeded
 from kc.provenance import code_hash, plain, versions
 from kc.runtime import pick_device
-from kc.store import Store, StoredArray
+from kc.store import Store
 
 DEFAULT = CompareSettings()
 DIRECTIONS = (("a", "b"), ("b", "a"))
@@ -144,7 +142,7 @@ def compare(
     about = {letter: (names[letter], forms[letter]) for letter in names}
     told = (
         *warnings_of(repeated, peers, ladders, _base(fits, settings)),
-        *_rounded(sides, stored),
+        *notes.of_rounding(sides, {letter: [array] for letter, array in stored.items()}),
         *of_spread(shares, settings.repeats),
         *(side.note(names[side.letter]) for side in sides),
         *notes.of_forms(sides, about),
@@ -186,16 +184,6 @@ def origin_of(rows: ComparedRows, images: Path | str | None) -> dict[str, Any]:
     if rows.images is None:
         return {"rows": len(rows.table)}
     return {"source": str(images), "digest": rows.images.digest, "rows": len(rows.table)}
-
-
-def _rounded(sides: Sequence[ComparedSide], stored: Mapping[str, StoredArray]) -> list[str]:
-    found = []
-    for side in sides:
-        array = stored[side.letter]
-        recorded = isinstance(side.source, Tap)
-        share = rounding_share(array)
-        found += notes.of_rounding(side.letter, array.name, share, recorded)
-    return found
 
 
 def _named(source: str, target: str) -> str:
@@ -243,9 +231,9 @@ def _ranked(at: Workplace, ways: Ways, images: int) -> Workplace:
 def _fitted(way: Direction, at: Workplace) -> list[Fitted]:
     """Fit a direction, and as often again as is asked for."""
     own = direction_product(way, at)
-    first = make_fitted(own, at.out)
+    fits = [make_fitted(own, at.out)]
     more = reseeded(at.settings.repeats)
-    return [first, *(make_fitted(varied(own, one, at.out), at.out) for one in more)]
+    return fits + [make_fitted(varied(own, one, at.out), at.out) for one in more]
 
 
 def _base(fits: Mapping[tuple[str, str], Fitted], settings: CompareSettings) -> int:
@@ -260,22 +248,13 @@ def _ladders(ways: Ways, at: Workplace) -> dict[tuple[str, str], Ladder]:
 
 
 def _peers(ways: Ways, at: Workplace) -> pd.DataFrame:
-    rows = []
     bar = tqdm(ways.items(), desc="other measures", unit="direction", disable=None)
-    for (source, target), way in bar:
-        rows.append({"target": target, "source": source} | peers_of(way, at).to_dict())
-    return pd.DataFrame(rows)
+    return both_ways({ends: pd.DataFrame([peers_of(way, at)]) for ends, way in bar})
 
 
 def _classes(ways: Ways, rows: ComparedRows, at: Workplace) -> pd.DataFrame:
-    found = []
     bar = tqdm(ways.items(), desc="classes", unit="direction", disable=None)
-    for (source, target), way in bar:
-        of = shares_by_class(way, rows, at)
-        of.insert(0, "target", target)
-        of.insert(1, "source", source)
-        found.append(of)
-    return pd.concat(found, ignore_index=True)
+    return both_ways({ends: shares_by_class(way, rows, at) for ends, way in bar})
 
 
 def _resized(fits: Mapping[tuple[str, str], Fitted]) -> list[str]:

@@ -5,14 +5,12 @@ import shutil
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 
 from kc.comparison.settings import CompareSettings
 from kc.consistency.equations import POSITIONS
-from kc.consistency.ladder import inputs_of
-from kc.consistency.net import channels_of
+from kc.consistency.net import channels_of, inputs_of, positions_of
 from kc.consistency.rank import common_rank
 from kc.errors import StoreError
 from kc.names import Shape
@@ -28,57 +26,48 @@ SLOWER = 3.0
 """How much slower than a matrix product a fit's operations run, about."""
 
 
-class Work(NamedTuple):
-    """One fit to be made."""
-
-    source: Shape
-    target: Shape
-
-
-def seconds_of(work: Work, images: int, settings: CompareSettings, rate: float) -> float:
+def seconds_of(
+    source: Shape, target: Shape, images: int, settings: CompareSettings, rate: float
+) -> float:
     """Estimate the seconds of one fit on ``images`` training images, within a factor of three.
 
     ``rate``: operations a second.
     """
-    return OVERHEAD + operations_of(work, images, settings) * SLOWER / rate
+    return OVERHEAD + operations_of(source, target, images, settings) * SLOWER / rate
 
 
-def operations_of(work: Work, images: int, settings: CompareSettings) -> float:
+def operations_of(source: Shape, target: Shape, images: int, settings: CompareSettings) -> float:
     """Count the operations of one fit.
 
     Three times a forward pass for each epoch, then the normal equations of W(0), solved three
     times.
     """
-    width, wide = channels_of(work.source), channels_of(work.target)
-    places = math.prod(work.target) // wide
-    on_maps = len(work.target) == 3
-    patch = width * (settings.consistency.kernel_size**2 if on_maps else 1)
+    width, wide, places = channels_of(source), channels_of(target), positions_of(target)
+    patch = inputs_of(settings.consistency.kernel_size, source)
     order, optimiser = settings.consistency.order, settings.consistency.optimiser
     epochs = min(optimiser.epochs, -(-USUAL_STEPS * optimiser.batch_size // images))
     forward = 2 * images * places * patch * (order * width + wide)
-    rank = common_rank([work], images, settings.consistency)
+    rank = common_rank([(source, target)], images, settings.consistency)
     if rank is not None:
-        taps = patch // width
-        each = rank * (order * 2 * width + width + wide + (order + 1) * taps * rank)
+        each = rank * (order * 2 * width + width + wide + (order + 1) * patch // width * rank)
         forward = 2 * images * places * each
-    solve = linear_operations(work, images, settings.consistency.kernel_size)
+    solve = linear_operations(source, target, images, settings.consistency.kernel_size)
     # evaluation, Sigma and starts are passes over the images too
     passes = 3 * epochs + 3 * order + 8
     return passes * forward + 3 * solve
 
 
-def linear_operations(work: Work, images: int, field: int) -> float:
+def linear_operations(source: Shape, target: Shape, images: int, field: int) -> float:
     """Count the operations of the best linear map of a field."""
-    wide = channels_of(work.target)
-    places = math.prod(work.target) // wide
+    wide, positions = channels_of(target), images * positions_of(target)
     # the dual, where positions are fewer: no matrix has more rows than they are
-    patch = min(inputs_of(field, work.source), images * places)
-    return 2 * min(images * places, POSITIONS) * patch * (patch + wide) + EIGEN * patch**3
+    patch = min(inputs_of(field, source), positions)
+    return 2 * min(positions, POSITIONS) * patch * (patch + wide) + EIGEN * patch**3
 
 
-def flattened_operations(work: Work, images: int) -> float:
+def flattened_operations(source: Shape, target: Shape, images: int) -> float:
     """Count the operations of the best linear map of whole images, in the dual."""
-    units = math.prod(work.source) + math.prod(work.target)
+    units = math.prod(source) + math.prod(target)
     return 4 * float(images) ** 2 * units + EIGEN * float(images) ** 3
 
 

@@ -10,7 +10,6 @@ from kc.consistency.net import positions_of
 from kc.consistency.order import Rows
 from kc.consistency.rank import Rank, with_rank
 from kc.consistency.result import FitResult
-from kc.consistency.rungs import Fitted, make_fitted
 from kc.consistency.variance import Moments
 from kc.images.rows import rows_in
 from kc.names import SUBSETS, Shape
@@ -24,19 +23,6 @@ PICTURED = 512
 def shapes_of(of: Direction) -> tuple[Shape, Shape]:
     """Return the shapes of one image's source and target features."""
     return of.source.shape[1:], of.target.shape[1:]
-
-
-def fit_direction(of: Direction, at: Workplace, rank: Rank = None, pictured: bool = True) -> Fitted:
-    """Fit g from source to target on the training images and evaluate it on both subsets.
-
-    What lies there under the same key is not made again. See :func:`direction_product`.
-
-    Raises
-    ------
-    FeatureError
-        Layers of different kinds, constant features, too few images.
-    """
-    return make_fitted(direction_product(of, at, rank, pictured), at.out)
 
 
 def direction_product(

@@ -51,36 +51,36 @@ def layers_of(network: OwnNetwork, size: int = 224) -> list[tuple[str, Shape]]:
     NetworkError
         The network cannot be copied or traced, or takes no pictures of this size.
     """
+    return [(name, tuple(found.shape[1:])) for name, found in _looked_at(network, size).items()]
+
+
+def distinct_layers(network: OwnNetwork, size: int) -> list[tuple[str, Shape]]:
+    """List :func:`layers_of` without nodes that return what the node before them returned.
+
+    Those are dropout in eval mode and identities; they would give the same fits.
+    """
+    kept: list[tuple[str, Tensor]] = []
+    for name, feature in _looked_at(network, size).items():
+        if not (kept and torch.equal(feature, kept[-1][1])):
+            kept.append((name, feature))
+    return [(name, tuple(feature.shape[1:])) for name, feature in kept]
+
+
+def _looked_at(network: OwnNetwork, size: int) -> dict[str, Tensor]:
+    """Return the features of two pictures at all nodes that can be tapped, in order."""
     network = owned(network)
     pictures = intake_of(network, size)(drawn(network, size))
     names = _traced(network, nodes)
-    extractor = _traced(network, lambda model: feature_extractor(model, names))
+    extractor, _ = _untouched(network, names)
     features = _forward(network, extractor, pictures)
-    found = [name for name in names[1:] if _is(features[name])]
+    found = {name: features[name] for name in names[1:] if _is(features[name])}
     if not found:
         raise NetworkError(
             f"{network.name}: none of its {len(names) - 1} nodes gives features, floats with a row "
             "a picture, (n, units), (n, tokens, units) or (n, channels, y, x). Fix: let forward "
             "keep pictures apart, with layers between what it takes and what it gives."
         )
-    return [(name, tuple(features[name].shape[1:])) for name in found]
-
-
-def distinct_layers(network: OwnNetwork, size: int) -> list[str]:
-    """List the nodes of :func:`layers_of` without those that only hand on what came in.
-
-    Dropout in eval mode and identities give what the layer before gave, and so would their fits.
-    """
-    network = owned(network)
-    names = [name for name, _ in layers_of(network, size)]
-    extractor, _ = _untouched(network, names)
-    pictures = intake_of(network, size)(drawn(network, size))
-    features = _forward(network, extractor, pictures)
-    kept: list[str] = []
-    for name in names:
-        if not (kept and torch.equal(features[name], features[kept[-1]])):
-            kept.append(name)
-    return kept
+    return found
 
 
 def tap(network: OwnNetwork, wanted: Sequence[str], size: int) -> Tap:

@@ -11,13 +11,11 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from kc.activations.rounding import rounding_share
 from kc.comparison import notes
 from kc.comparison.compare import DEFAULT, DIRECTIONS, origin_of
-from kc.comparison.estimate import Work, check_space, matrix_rate, seconds_of, spell_seconds
-from kc.comparison.fits import fit_direction
+from kc.comparison.estimate import check_space, matrix_rate, seconds_of, spell_seconds
+from kc.comparison.fits import direction_product
 from kc.comparison.forms import LONGEST, Form, align
-from kc.comparison.layers import Tap
 from kc.comparison.memory import check_memory
 from kc.comparison.places import check_places
 from kc.comparison.record import specs_of
@@ -27,10 +25,10 @@ from kc.comparison.similarities import cka_of_all
 from kc.comparison.workplace import Direction, Workplace
 from kc.consistency.net import check_shapes
 from kc.consistency.rank import Rank, common_rank
-from kc.consistency.rungs import Fitted
+from kc.consistency.rungs import Fitted, make_fitted
 from kc.errors import FeatureError
 from kc.images.rows import rows_in
-from kc.names import SUBSETS, component_names
+from kc.names import SUBSETS, Shape, component_names
 from kc.provenance import code_hash, plain, versions
 from kc.runtime import pick_device
 from kc.store import Store
@@ -48,7 +46,7 @@ class Matrix(NamedTuple):
 class _Cell(NamedTuple):
     layers: tuple[str, str]
     forms: tuple[Form, Form]
-    shapes: tuple[tuple[int, ...], tuple[int, ...]]
+    shapes: tuple[Shape, Shape]
 
     def array(self, letter: str) -> str:
         at = "ab".index(letter)
@@ -62,8 +60,8 @@ class _Cell(NamedTuple):
             return spelled
         return f"{plain_name[:LONGEST]}.{hashlib.sha256(spelled.encode()).hexdigest()[:8]}"
 
-    def work(self, source: str, target: str) -> Work:
-        return Work(self.shapes["ab".index(source)], self.shapes["ab".index(target)])
+    def work(self, source: str, target: str) -> tuple[Shape, Shape]:
+        return self.shapes["ab".index(source)], self.shapes["ab".index(target)]
 
 
 class _Planned(NamedTuple):
@@ -152,18 +150,12 @@ def compare_layers(
         "versions": versions(),
         "device": str(at.device),
     }
-    rounded = [
-        note
-        for side in sides
-        for name in stores[side.letter].names
-        for note in notes.of_rounding(
-            side.letter,
-            name,
-            rounding_share(stores[side.letter][name]),
-            isinstance(side.source, Tap),
-        )
-    ]
-    told = (*rounded, *_notes(fitted, left_out), notes.of_rows(sides, rows, settings))
+    arrays = {letter: [store[name] for name in store.names] for letter, store in stores.items()}
+    told = (
+        *notes.of_rounding(sides, arrays),
+        *_notes(fitted, left_out),
+        notes.of_rows(sides, rows, settings),
+    )
     told += tuple(notes.of_ranks(fitted.fits))
     told += (*(_note(side) for side in sides), notes.of_fit(settings), notes.ONE_PAIR)
     return Matrix(_table(cells, fitted, cka, settings.consistency.order), told, origin)
@@ -174,7 +166,7 @@ def _plan(
 ) -> list[_Planned]:
     """List both directions of each pair, with an estimate of its seconds."""
     return [
-        _Planned(cell, *ends, seconds_of(cell.work(*ends), images, settings, rate))
+        _Planned(cell, *ends, seconds_of(*cell.work(*ends), images, settings, rate))
         for cell in cells
         for ends in DIRECTIONS
     ]
@@ -199,7 +191,8 @@ def _fit_all(
             try:
                 settings = at.settings.consistency
                 check_memory(name, [cell.work(source, target)], images, settings, at.device)
-                fit = fit_direction(Direction(name, *ends), at, rank, pictured=False)
+                own = direction_product(Direction(name, *ends), at, rank, pictured=False)
+                fit = make_fitted(own, at.out)
             except FeatureError as error:
                 found.refused[name] = error
             else:

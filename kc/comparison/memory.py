@@ -7,9 +7,8 @@ from pathlib import Path
 import psutil
 import torch
 
-from kc.consistency.ladder import inputs_of
 from kc.consistency.linear import LEADING, MANY
-from kc.consistency.net import channels_of, positions_of
+from kc.consistency.net import channels_of, inputs_of, positions_of
 from kc.consistency.rank import common_rank
 from kc.errors import FeatureError
 from kc.names import Shape, spell_bytes
@@ -119,19 +118,18 @@ def fit_bytes(source: Shape, target: Shape, images: int, settings: Consistency) 
     ``images``: training images, the validation cut among them.
     """
     width, wide = channels_of(source), channels_of(target)
-    taps = settings.kernel_size**2 if len(target) == 3 else 1
+    field = settings.kernel_size if len(target) == 3 else 1
     rank = common_rank([(source, target)], images, settings)
     outputs = [wide, *[width] * settings.order]
     if rank is None:
-        weights = sum(width * taps * output for output in outputs)
+        weights = sum(inputs_of(field, source) * output for output in outputs)
     else:
-        middle = rank * rank * taps if len(target) == 3 else 0
+        middle = (rank * field) ** 2 if len(target) == 3 else 0
         weights = sum(rank * (width + output) + middle for output in outputs)
     if settings.preset == "released":
         return int(SCATTERED * 4 * STATE * weights)
     # the optimiser has a basis of each W's inputs
     state = 4 * (STATE * weights + len(outputs) * width**2)
-    field = settings.kernel_size if len(target) == 3 else 1
     fitted = round(images * (1 - settings.optimiser.validation_share))
     solve = _solve_bytes(source, target, fitted, field)
     return int(SCATTERED * (state + max(8 * EIGEN * width**2, solve)))

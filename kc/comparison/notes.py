@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from kc.activations.rounding import TOO_MUCH
+from kc.activations.rounding import TOO_MUCH, rounding_share
 from kc.comparison.forms import Form
 from kc.comparison.layers import Tap
 from kc.comparison.settings import CompareSettings
@@ -17,6 +17,7 @@ from kc.datasets.folder import spell_passed
 from kc.images.rows import rows_in
 from kc.names import SUBSETS, Subset
 from kc.similarity.measures import MANY, NAMES
+from kc.store import StoredArray
 
 ENOUGH = 10.0
 """Positions per weight of g below which a warning is due."""
@@ -63,16 +64,22 @@ def _of_passed(rows: ComparedRows) -> str:
     return f" Passed over: {spell_passed(passed)}." if passed else ""
 
 
-def of_rounding(letter: str, layer: str, share: float, recorded: bool) -> list[str]:
-    """Warn where rounding to float16 is a part of a layer's variance."""
-    if share < TOO_MUCH:
-        return []
-    fix = "--dtype float32" if recorded else "save the features as float32"
-    return [
-        f"Warning: {letter}'s layer {layer} is stored as float16, whose rounding makes about "
-        f"{share:.2g} of its variance (its mean is far from 0, or its spread small); that counts "
-        f"as xdelta. Fix: {fix}."
-    ]
+def of_rounding(
+    sides: Sequence[ComparedSide], arrays: Mapping[str, Iterable[StoredArray]]
+) -> list[str]:
+    """Warn where rounding to float16 is a part of a layer's variance; ``arrays``: by letter."""
+    told = []
+    for side in sides:
+        fix = "--dtype float32" if isinstance(side.source, Tap) else "save the features as float32"
+        shares = {array.name: rounding_share(array) for array in arrays[side.letter]}
+        told += [
+            f"Warning: {side.letter}'s layer {layer} is stored as float16, whose rounding makes "
+            f"about {share:.2g} of its variance (its mean is far from 0, or its spread small); "
+            f"that counts as xdelta. Fix: {fix}."
+            for layer, share in shares.items()
+            if share >= TOO_MUCH
+        ]
+    return told
 
 
 def of_fit(settings: CompareSettings) -> str:

@@ -17,7 +17,7 @@ from kc.errors import ImageError
 from kc.files.sources import FOLDER, Source
 from kc.images import open_images
 from kc.images.build import SHARD_ROWS, class_names, coordinates, image_arrays, ordered
-from kc.names import SUBSETS, Subset
+from kc.names import SUBSETS
 from kc.plans.commands import AGAIN
 from kc.provenance import product_key
 from kc.runtime import derive_seed
@@ -26,8 +26,6 @@ from kc.store import Store, StoreContent, StoreWriter
 
 LEAST = {"train": 10, "test": 4}
 """Pictures g can be fitted on, with a cut to stop on, and tested on (the debiased CKA asks 4)."""
-
-PathParts = tuple[str, ...]
 
 
 def build_pictures(source: Path, out: Path, settings: CompareSettings) -> Store:
@@ -67,7 +65,11 @@ def read_samples(files: Files, dataset: Dataset) -> list[Sample]:
     depth = min(len(parts) for parts in inner)
     if depth > (2 if given else 1):
         return read_folder(files, dataset)
-    subsets = given_subsets(files, inner, named) if given else _drawn(inner, dataset)
+    if given:
+        subsets = given_subsets(files, inner, named)
+    else:
+        drawn = drawn_subsets(len(inner), dataset.test_share, dataset.seed)
+        subsets = dict(zip(sorted(inner), drawn.tolist(), strict=True))
     return [
         Sample(
             image_id="/".join(parts),
@@ -99,14 +101,13 @@ def _check_places(source: Path, out: Path) -> None:
         )
 
 
-def _drawn(inner: Sequence[PathParts], dataset: Dataset) -> dict[PathParts, Subset]:
-    count = len(inner)
-    tested = min(max(round(count * dataset.test_share), 1), count - 1)
-    rng = np.random.default_rng(derive_seed("split", dataset.seed))
-    chosen = set(rng.permutation(count)[:tested].tolist())
-    return {
-        parts: "test" if index in chosen else "train" for index, parts in enumerate(sorted(inner))
-    }
+def drawn_subsets(count: int, test_share: float, seed: int) -> np.ndarray:
+    """Return ``train`` or ``test`` for each of some rows, drawn at random."""
+    tested = min(max(round(count * test_share), 1), count - 1)
+    rng = np.random.default_rng(derive_seed("split", seed))
+    subsets = np.full(count, "train", object)
+    subsets[rng.permutation(count)[:tested]] = "test"
+    return subsets
 
 
 def _check_counts(source: Path, samples: Sequence[Sample]) -> None:

@@ -7,11 +7,10 @@ import numpy as np
 import pandas as pd
 
 from kc.comparison.arrays import OwnArrays
-from kc.comparison.pictures import LEAST
+from kc.comparison.pictures import LEAST, drawn_subsets
 from kc.comparison.settings import CompareSettings
 from kc.errors import FeatureError
 from kc.images.build import row_order
-from kc.runtime import derive_seed
 
 SHOWN = 3
 """Ids listed of each kind of mismatch."""
@@ -54,7 +53,8 @@ def rows_of_arrays(sides: Sequence[OwnArrays], settings: CompareSettings) -> Pai
         for side, place in zip(sides, places, strict=True)
         if side.subsets is not None
     ]
-    subsets = tested[0] if tested else _drawn(len(ids), settings)
+    drawn = drawn_subsets(len(ids), settings.test_share, settings.seed)
+    subsets = tested[0] if tested else drawn
     _check_counts(sides, subsets)
     order = np.array(row_order(list(map(str, ids)), settings.seed))
     table = pd.DataFrame({"image_id": ids[order], "subset": subsets[order]})
@@ -86,14 +86,6 @@ def order_in(side: OwnArrays, own: np.ndarray, wanted: Sequence[str] | np.ndarra
             "the same images, under the same ids."
         )
     return np.array([at[str(name)] for name in wanted])
-
-
-def _drawn(count: int, settings: CompareSettings) -> np.ndarray:
-    tested = min(max(round(count * settings.test_share), 1), count - 1)
-    rng = np.random.default_rng(derive_seed("split", settings.seed))
-    subsets = np.full(count, "train", object)
-    subsets[rng.permutation(count)[:tested]] = "test"
-    return subsets
 
 
 def _check_counts(sides: Sequence[OwnArrays], subsets: np.ndarray) -> None:

@@ -49,6 +49,12 @@ def _with_spread(some: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return row
 
 
+def both_ways(frames: Mapping[Ends, pd.DataFrame]) -> pd.DataFrame:
+    """Lay the frames of both directions below one another, with columns of target and source."""
+    found = [frame.assign(target=t, source=s) for (s, t), frame in frames.items()]
+    return pd.concat(found, ignore_index=True)[["target", "source", *[*found[0]][:-2]]]
+
+
 def warnings_of(
     fits: Repeated, peers: pd.DataFrame, ladders: Mapping[Ends, Ladder], base: int
 ) -> list[str]:
@@ -102,12 +108,6 @@ def one_ladder(
     """Lay the ladders of both directions below one another; say what they are."""
     if not ladders:
         return None, ()
-    found = []
-    for (source, target), ladder in ladders.items():
-        rungs = ladder.rungs.copy()
-        rungs.insert(0, "target", target)
-        rungs.insert(1, "source", source)
-        found.append(rungs)
-    whole = pd.concat(found, ignore_index=True)
+    whole = both_ways({ends: ladder.rungs for ends, ladder in ladders.items()})
     left_out = {f"{s} to {t}": ladder.left_out for (s, t), ladder in ladders.items()}
     return whole, notes.of_ladder(whole, penalty, left_out)

@@ -13,7 +13,7 @@ from torch import nn
 
 from kc.comparison.arrays import OwnArrays, import_arrays
 from kc.comparison.forms import OwnLayer, is_channels_last
-from kc.comparison.layers import Tap, distinct_layers, layers_of, owned, tap
+from kc.comparison.layers import Tap, distinct_layers, owned, tap
 from kc.comparison.networks import OwnNetwork
 from kc.comparison.pictures import build_pictures
 from kc.comparison.record import WantedForms, record_layers
@@ -87,9 +87,8 @@ def open_side(
             "NODE, or --layers all. Fix: 'kc layers' lists the nodes."
         )
     if wanted == "all":
-        shapes = dict(layers_of(network, settings.size))
         distinct = distinct_layers(network, settings.size)
-        wanted = [name for name in distinct if not is_channels_last(shapes[name])]
+        wanted = [name for name, shape in distinct if not is_channels_last(shape)]
         if len(wanted) < len(distinct):
             LOG.warning(
                 "%s: %d nodes left out, whose maps seem to have their channels last",

@@ -27,11 +27,9 @@ class FeatureArray(Protocol):
     @property
     def shape(self) -> tuple[int, ...]:
         """Images first, then the shape of one image's feature."""
-        ...
 
     def __getitem__(self, index: Any, /) -> Any:
         """Read images."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -179,7 +177,7 @@ def pair_up(
     if in_memory:
         fits = device.type == "cpu" or _fits(device, _bytes(source) + _bytes(target))
         place = device if fits else torch.device("cpu")
-        source, target = (_whole(side).to(place) for side in (source, target))
+        source, target = (_tensor(side[:]).to(place) for side in (source, target))
     # float64 may become infinite as float32
     finite = len(stored) == 2 and all(side.dtype.itemsize <= 4 for side in stored)
     return FeaturePair(source, target, device, block_rows, in_memory, finite)
@@ -210,17 +208,12 @@ def _refuse_not_finite(values: Tensor, rows: Rows, side: str) -> None:
 
 
 def _bytes(values: Any) -> int:
-    size = values.element_size() if isinstance(values, Tensor) else np.dtype(values.dtype).itemsize
-    return int(np.prod(values.shape)) * int(size)
+    return int(np.prod(values.shape)) * int(values.dtype.itemsize)
 
 
 def _fits(device: torch.device, size: int) -> bool:
     free, _ = torch.cuda.mem_get_info(device)
     return size < 0.5 * free
-
-
-def _whole(values: Any) -> Tensor:
-    return values.detach() if isinstance(values, Tensor) else _tensor(values[:])
 
 
 def _tensor(values: Any) -> Tensor:

@@ -5,14 +5,14 @@ for, n x n. On maps these are sums over taps of shifted inner products of pixels
 cheaper than those of patches; a patch is never written out.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from kc.consistency.equations import STRENGTHS
+from kc.consistency.equations import best_damped
 
 BLOCK = 32
 """Images of which products are made at a time."""
@@ -25,18 +25,10 @@ class Examples(NamedTuple):
     targets: Float[Tensor, "n *target"]
 
 
-class DualSolution(NamedTuple):
-    """The ridge solution that does best on the validation cut."""
-
-    weight: Float[Tensor, "d c *kernel"]
-    error: float
-    """On the validation cut, per element."""
-    strength: float
-    """In units of the mean eigenvalue of the patches' second moments."""
-
-
 @torch.no_grad()
-def dual_ridge(fitted: Examples, validation: Examples, kernel_size: int) -> DualSolution:
+def dual_ridge(
+    fitted: Examples, validation: Examples, kernel_size: int
+) -> Float[Tensor, "d c *kernel"]:
     r"""Solve ridge regression from the inner products of patches.
 
     .. math:: W = U^\top (U U^\top + n \rho I)^{-1} Y = (U^\top U + n \rho I)^{-1} U^\top Y
@@ -53,18 +45,14 @@ def dual_ridge(fitted: Examples, validation: Examples, kernel_size: int) -> Dual
     values, vectors = torch.linalg.eigh(gram)
     del gram
     values = values.clamp_min(0)
-    floor = float(values[-1]) * 1e-10
     rotated, seen = vectors.T @ y, across @ vectors
-    best: tuple[Tensor, float, float] | None = None
-    for strength in STRENGTHS:
-        shrunk = 1 / (values + strength * mean + floor)
-        error = float(torch.addmm(held, seen * shrunk, rotated, beta=-1).square().mean())
-        if best is None or error < best[1]:
-            best = shrunk, error, strength
-    assert best is not None
-    shrunk, error, strength = best
-    alpha = vectors @ (rotated * shrunk[:, None]) / len(y)
-    return DualSolution(_weight(fitted, alpha, kernel_size), error, strength)
+
+    def error(damped: Tensor) -> float:
+        missed = torch.addmm(held, seen * damped.reciprocal(), rotated, beta=-1)
+        return float(missed.square().mean())
+
+    shrunk = best_damped(values, mean, error).reciprocal()
+    return _weight(fitted, vectors @ (rotated * shrunk[:, None]) / len(y), kernel_size)
 
 
 def patch_products(
@@ -127,7 +115,6 @@ def _weight(fitted: Examples, alpha: Float[Tensor, "positions d"], kernel_size: 
     return found
 
 
-def gathered(batches: Callable[[], Iterator[tuple[Tensor, Tensor]]]) -> Examples:
+def gathered(batches: Iterable[tuple[Tensor, Tensor]]) -> Examples:
     """Hold all of some batches."""
-    parts = list(batches())
-    return Examples(torch.cat([x for x, _ in parts]), torch.cat([y for _, y in parts]))
+    return Examples(*(torch.cat(side) for side in zip(*batches, strict=True)))

@@ -4,7 +4,7 @@ One eigendecomposition serves every ridge strength tried, and the validation cut
 them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import torch
@@ -33,11 +33,6 @@ class NormalEquations(NamedTuple):
     cross: Float[Tensor, "u d"]
     target: float
     """Mean over positions of the squared norm of y."""
-
-    def error(self, solution: Float[Tensor, "u d"]) -> float:
-        """Return the mean squared error per element of ``u @ solution``."""
-        fitted = (solution * (self.patches @ solution)).sum() - 2 * (solution * self.cross).sum()
-        return float(self.target + fitted) / self.cross.shape[1]
 
 
 @torch.no_grad()
@@ -87,34 +82,32 @@ def _add_products(moments: Tensor, u: Tensor) -> None:
         moments[begin:, begin:end] += u[:, begin:].T @ u[:, begin:end]
 
 
-def ridge(
-    fitted: NormalEquations, validation: NormalEquations
-) -> tuple[Float[Tensor, "u d"], float, float]:
-    """Solve least squares with the ridge strength that does best on the validation cut.
-
-    Returns
-    -------
-    solution, validation error, strength
-        The strength in units of the mean eigenvalue.
-    """
+def ridge(fitted: NormalEquations, validation: NormalEquations) -> Float[Tensor, "u d"]:
+    """Solve least squares with the ridge strength that does best on the validation cut."""
     values, vectors = torch.linalg.eigh(fitted.patches)
     values = values.clamp_min(0)
     rotated = vectors.T @ fitted.cross
     # in the eigenvectors' basis a solution is rotated / damped: strengths cost no product each
     squares = (vectors.T @ validation.patches @ vectors) * (rotated @ rotated.T)
     linear = (rotated * (vectors.T @ validation.cross)).sum(1)
+
+    def error(damped: Tensor) -> float:
+        shrunk = damped.reciprocal()
+        missed = shrunk @ squares @ shrunk - 2 * (shrunk @ linear)
+        return float(validation.target + missed) / rotated.shape[1]
+
+    shrunk = best_damped(values, values.mean(), error).reciprocal()
+    solution: Tensor = vectors @ (rotated * shrunk[:, None])
+    return solution
+
+
+def best_damped(
+    values: Float[Tensor, " u"], mean: Tensor | float, error: Callable[[Tensor], float]
+) -> Float[Tensor, " u"]:
+    """Add the ridge of least ``error`` to eigenvalues; strengths are in units of ``mean``."""
     # directions that hold nothing but rounding are left out even without a ridge
     floor = float(values[-1]) * 1e-10
-    best: tuple[Tensor, float, float] | None = None
-    for strength in STRENGTHS:
-        shrunk = 1 / (values + strength * values.mean() + floor)
-        missed = shrunk @ squares @ shrunk - 2 * (shrunk @ linear)
-        error = float(validation.target + missed) / rotated.shape[1]
-        if best is None or error < best[1]:
-            best = shrunk, error, strength
-    assert best is not None
-    shrunk, error, strength = best
-    return vectors @ (rotated * shrunk[:, None]), error, strength
+    return min((values + strength * mean + floor for strength in STRENGTHS), key=error)
 
 
 def equations_of(

@@ -41,19 +41,6 @@ class FitSettings(TypedDict, total=False):
     precision: Literal["float32", "bfloat16"]
 
 
-class FitKeywords(FitSettings, total=False):
-    """All that :func:`fit` takes beside the features."""
-
-    train: ArrayLike | None
-    seed: int
-    epochs: int | None
-    choose: Choose
-    initial: ConsistencyNet | None
-    resume: Resume | None
-    device: torch.device | str
-    block_rows: int
-
-
 @dataclass(frozen=True)
 class FitRun:
     """What one fit has of its own, beside the settings it may share; see :func:`fit`."""
@@ -66,7 +53,20 @@ class FitRun:
     resume: Resume | None = None
 
 
-def fit(source: Any, target: Any, **about: Unpack[FitKeywords]) -> FitResult:
+def fit(
+    source: Any,
+    target: Any,
+    *,
+    train: ArrayLike | None = None,
+    seed: int = 0,
+    epochs: int | None = None,
+    choose: Choose = "validation",
+    initial: ConsistencyNet | None = None,
+    resume: Resume | None = None,
+    device: torch.device | str = "cpu",
+    block_rows: int = 256,
+    **given: Unpack[FitSettings],
+) -> FitResult:
     """Fit g from ``source`` to ``target``, features of the same images.
 
     Under ``paper``, W(0) starts in closed form: the best linear map (all gains shut: the
@@ -128,12 +128,9 @@ def fit(source: Any, target: Any, **about: Unpack[FitKeywords]) -> FitResult:
     StoreError
         Stored layers that list different images.
     """
-    own: dict[str, Any] = dict(about)
-    device, block_rows = own.pop("device", "cpu"), own.pop("block_rows", 256)
-    given = {name: own.pop(name) for name in FitSettings.__annotations__ if name in own}
-    settings, run = _settings_of(given), FitRun(**own)
+    settings = _settings_of(given)
     pair = pair_up(source, target, torch.device(device), block_rows, settings.memory_gb)
-    return fit_pair(pair, settings, run)
+    return fit_pair(pair, settings, FitRun(train, seed, epochs, choose, initial, resume))
 
 
 def fit_pair(pair: FeaturePair, settings: Consistency, run: FitRun) -> FitResult:
@@ -171,7 +168,7 @@ def fit_pair(pair: FeaturePair, settings: Consistency, run: FitRun) -> FitResult
     return FitResult(net, lines, units, rows, held, progress.best.entry, about, progress.linear)
 
 
-def _settings_of(given: dict[str, Any]) -> Consistency:
+def _settings_of(given: FitSettings) -> Consistency:
     """Check what was given as the settings' own model does."""
     named = {{"buffer_blocks": "buffer_shards"}.get(n, n): v for n, v in given.items()}
     try:

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from kc.consistency.data import FeaturePair
 from kc.consistency.decompose import exact_products, moments
-from kc.consistency.equations import STRENGTHS
+from kc.consistency.equations import best_damped
 from kc.consistency.fit import units_of
-from kc.consistency.net import ConsistencyNet, channels_of, positions_of
+from kc.consistency.net import ConsistencyNet, inputs_of, positions_of
 from kc.consistency.order import Rows
 from kc.consistency.result import FitResult
 from kc.consistency.start import solve
@@ -42,11 +42,6 @@ def field_of(order: int, kernel_size: int, shape: Shape) -> int:
     return 1 + (order + 1) * (kernel_size - 1) if len(shape) == 3 else 1
 
 
-def inputs_of(field: int, source: Shape) -> int:
-    """Return the number of inputs of a linear map of a field."""
-    return channels_of(source) * (field**2 if len(source) == 3 else 1)
-
-
 def fields_of(order: int, kernel_size: int, shape: Shape) -> list[int]:
     """Return the fields of orders 0 to K, each once, the smallest first."""
     return sorted({field_of(k, kernel_size, shape) for k in range(order + 1)})
@@ -66,7 +61,7 @@ def linear_rung(
         net = net.to(pair.device)
         solve(net, task)
         found = {name: moments(net, task.units, pair, rows) for name, rows in subsets.items()}
-    return {name: share_of(one.variance(result.about.centring)) for name, one in found.items()}
+    return {name: one.share(result.about.centring) for name, one in found.items()}
 
 
 def task_of(result: FitResult, pair: FeaturePair, field: int, settings: Consistency) -> FitTask:
@@ -111,7 +106,7 @@ def flattened_rung(
         both = torch.stack([missed[at[name]].reshape(y[at[name]].shape), y[at[name]]])
         one = Moments()
         one.add(both, 1 if y.ndim == 4 else -1)
-        found[name] = share_of(one.variance(result.about.centring))
+        found[name] = one.share(result.about.centring)
     return found
 
 
@@ -123,17 +118,9 @@ def _best_dual(
     values = values.clamp_min(0)
     rotated = vectors.T @ y[fitted]
     reach = products @ vectors
-    floor = float(values[-1]) * 1e-10
 
-    def missed(strength: float, rows: Tensor | slice) -> Tensor:
-        damped = values + strength * values.mean() + floor
-        left: Tensor = y[rows] - (reach[rows] / damped) @ rotated
-        return left
+    def error(damped: Tensor) -> float:
+        return float((y[held] - (reach[held] / damped) @ rotated).square().sum())
 
-    best = min(STRENGTHS, key=lambda strength: float(missed(strength, held).square().sum()))
-    return missed(best, slice(None))
-
-
-def share_of(variances: Float[Tensor, " parts"]) -> float:
-    """Return Var(x^Delta) / Var(x*), the last two parts."""
-    return float(variances[-2] / variances[-1])
+    missed: Tensor = y - (reach / best_damped(values, values.mean(), error)) @ rotated
+    return missed

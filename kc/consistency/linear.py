@@ -5,7 +5,6 @@ Where both are many: only the leading principal channels enter, so that u is sma
 """
 
 from collections.abc import Iterator
-from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -15,7 +14,7 @@ from torch import Tensor
 from kc.consistency.basis import InputMoments, traces
 from kc.consistency.dual import dual_ridge, gathered
 from kc.consistency.equations import equations_of, positions_in, ridge
-from kc.consistency.net import ConsistencyNet, apply_weight, channels_of
+from kc.consistency.net import ConsistencyNet, apply_weight, channels_of, inputs_of
 from kc.consistency.order import Rows
 from kc.consistency.task import FitTask
 from kc.consistency.traces import traces_of
@@ -59,12 +58,11 @@ def best_linear(net: ConsistencyNet, task: FitTask) -> Solved:
 
     Whether W(0) is factorised does not matter: the map is the full one.
     """
-    positions, units, side = positions_in(net, task.fitted), _units(net), _side(net)
+    positions, side = positions_in(net, task.fitted), _side(net)
+    units = inputs_of(side, net.source_shape)
     if units > positions and positions <= MANY:
-        fitted, held = (
-            gathered(partial(_fed, net, task, rows)) for rows in (task.fitted, task.held)
-        )
-        best = LinearMap(dual_ridge(fitted, held, side).weight)
+        fitted, held = (gathered(_fed(net, task, rows)) for rows in (task.fitted, task.held))
+        best = LinearMap(dual_ridge(fitted, held, side))
         return Solved(best, traces_of(torch.split(fitted.inputs, task.pair.block_rows), side))
     if units <= MANY:
         solution, patches = _primal(net, task, None)
@@ -87,7 +85,7 @@ def moments_of(net: ConsistencyNet, task: FitTask) -> InputMoments:
 def _primal(net: ConsistencyNet, task: FitTask, first: Tensor | None) -> tuple[Tensor, Tensor]:
     """Return the weight, and the moments of patches."""
     fitted = equations_of(net, task, task.fitted, first)
-    solution, _, _ = ridge(fitted, equations_of(net, task, task.held, first))
+    solution = ridge(fitted, equations_of(net, task, task.held, first))
     kernel = (net.kernel_size, net.kernel_size) if net.on_maps else ()
     return solution.T.reshape(solution.shape[1], -1, *kernel).float(), fitted.patches
 
@@ -107,8 +105,3 @@ def _fed(net: ConsistencyNet, task: FitTask, rows: Rows) -> Iterator[tuple[Tenso
 
 def _side(net: ConsistencyNet) -> int:
     return net.kernel_size if net.on_maps else 1
-
-
-def _units(net: ConsistencyNet) -> int:
-    """Count the units of a patch."""
-    return channels_of(net.source_shape) * _side(net) ** 2

@@ -79,7 +79,7 @@ def _linear_parts(result: FitResult, pair: FeaturePair, settings: Consistency) -
         )
         for rows in (task.fitted, task.held)
     ]
-    net.weights[0].copy_(ridge(*equations)[0].T.reshape(net.weights[0].shape))
+    net.weights[0].copy_(ridge(*equations).T.reshape(net.weights[0].shape))
     return _Linear(net, task.units, task.units.target_std)
 
 

@@ -125,9 +125,9 @@ class ConsistencyNet(nn.Module):
         x = self.prepare(x)
         return self._composed(x, self.operate(self.order, x))
 
-    def _composed(self, x: Tensor, h: Tensor) -> Tensor:
-        """Go from the innermost operation's output to g(x)."""
-        for k in reversed(range(self.order)):
+    def _composed(self, x: Tensor, h: Tensor, last: int = 0) -> Tensor:
+        """Go from the innermost operation's output to h of order ``last``; 0: to g(x)."""
+        for k in reversed(range(last, self.order)):
             higher = self.gains[k] * torch.relu(h / self._scale(k + 1, h))
             h = self.operate(k, x + higher)
         return h
@@ -171,10 +171,7 @@ class ConsistencyNet(nn.Module):
     def hidden(self, x: Float[Tensor, "n *source"], k: int) -> Float[Tensor, "n *hidden"]:
         """Return h(k), from which Sigma(k) is taken; orders above k use the present Sigma."""
         x = self.prepare(x)
-        h = self.operate(self.order, x)
-        for j in reversed(range(k, self.order)):
-            h = self.operate(j, x + self.gains[j] * torch.relu(h / self._scale(j + 1, h)))
-        return h
+        return self._composed(x, self.operate(self.order, x), k)
 
     def last_input(self, x: Float[Tensor, "n *source"]) -> Float[Tensor, "n *resized"]:
         """Return what W(0) is applied to: x + x_higher of order 1 (x itself where K = 0)."""
@@ -231,6 +228,11 @@ def check_shapes(source: Shape, target: Shape) -> None:
 def channels_of(shape: Shape) -> int:
     """Return the number of channels (maps) or units (vectors, tokens) of one image's feature."""
     return shape[0] if len(shape) == 3 else shape[-1]
+
+
+def inputs_of(field: int, source: Shape) -> int:
+    """Return the number of inputs of a linear map of a field."""
+    return channels_of(source) * (field**2 if len(source) == 3 else 1)
 
 
 def positions_of(shape: Shape) -> int:

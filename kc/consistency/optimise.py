@@ -89,21 +89,17 @@ class FitRecipe(Protocol):
     @property
     def optimiser(self) -> torch.optim.Optimizer:
         """What takes the steps."""
-        ...
 
     def begin(self, net: ConsistencyNet, task: FitTask) -> Progress:
         """Bring g to where training begins."""
-        ...
 
     def set_rate(self, epoch: int) -> None:
         """Set the learning rate of an epoch, counted from 0."""
-        ...
 
     def close(
         self, net: ConsistencyNet, task: FitTask, progress: Progress, train_mse: float
     ) -> None:
         """Measure g, and say when to do so next; ``train_mse``: of the last epoch."""
-        ...
 
 
 def optimise(

@@ -15,7 +15,7 @@ from kc.consistency.data import FeaturePair, pair_up
 from kc.consistency.fit_product import FitProduct, make_fit
 from kc.consistency.order import Rows
 from kc.consistency.result import FitResult
-from kc.consistency.variance import Moments, series
+from kc.consistency.variance import Moments
 from kc.errors import FeatureError
 from kc.images.rows import rows_in
 from kc.names import SUBSETS
@@ -150,10 +150,7 @@ def _told(
 ) -> dict[str, Any]:
     """Describe what the fit is of, and the share of x^Delta."""
     net = result.net
-    shares = {
-        name: _share(series(moments.variance(result.about.centring), net.order))
-        for name, moments in found.items()
-    }
+    shares = {name: moments.share(result.about.centring) for name, moments in found.items()}
     LOG.info("%s: held-out share of x^Delta %.3f", plan.name, shares["test"])
     return {
         "source": {"network": plan.source.name, "layer": plan.source_layer}
@@ -165,7 +162,3 @@ def _told(
         "rows": {"train": len(result.train), "validation": len(result.validation)},
         "share_delta": shares,
     }
-
-
-def _share(variances: pd.Series) -> float:
-    return float(variances["xdelta"] / variances["target"])

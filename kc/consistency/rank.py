@@ -5,9 +5,9 @@ have positions to set them by.
 """
 
 from collections.abc import Iterable
-from math import log2, prod
+from math import log2
 
-from kc.consistency.net import channels_of
+from kc.consistency.net import channels_of, positions_of
 from kc.errors import SettingsError
 from kc.names import Shape
 from kc.settings.reconstruction import Consistency
@@ -52,11 +52,7 @@ def common_rank(pairs: Iterable[tuple[Shape, Shape]], images: int, settings: Con
     if settings.rank == "full":
         return None
     fitted = images * (1 - settings.optimiser.validation_share)
-    positions = [
-        fitted * prod(target) / channels_of(target)
-        for source, target in pairs
-        if is_wide(source, target)
-    ]
+    positions = [fitted * positions_of(pair[1]) for pair in pairs if is_wide(*pair)]
     if not positions:
         return None
     rounded = int(2.0 ** round(log2(max(1.0, min(positions) / POSITIONS_EACH))))

@@ -34,12 +34,12 @@ def repeat(own: FitProduct, out: Path, repeats: int) -> Repeats:
 
     Written into ``out/repeats/NAME``; what lies there under its key is not made again.
     """
-    first = make_fitted(own, out)
-    fits = [first, *(make_fitted(varied(own, one, out), out) for one in reseeded(repeats))]
+    fits = [make_fitted(own, out)]
+    fits += [make_fitted(varied(own, one, out), out) for one in reseeded(repeats)]
     cards, restart = [fit.card for fit in fits], {}
     if own.settings.preset != "released":
-        on = make_fitted(varied(own, restarted(own.settings, first.card), out), out).card
-        before, after = (card["chosen"]["validation_mse"] for card in (first.card, on))
+        on = make_fitted(varied(own, restarted(own.settings, cards[0]), out), out).card
+        before, after = (card["chosen"]["validation_mse"] for card in (cards[0], on))
         # a g without errors gains nothing
         gain = 1 - after / before if before else 0.0
         restart = {"gain": gain, "epochs": on["epochs"]}

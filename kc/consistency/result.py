@@ -87,8 +87,7 @@ class FitResult:
 
     def instability(self, source: Any, target: Any, rows: ArrayLike | None = None) -> float:
         """Return Var(xdelta) / Var(x*): the fraction of the target's variance g does not give."""
-        found = self.variances(source, target, rows)
-        return float(found["xdelta"] / found["target"])
+        return self.moments(source, target, rows).share(self.about.centring)
 
     def _pair(self, source: Any, target: Any, rows: ArrayLike | None) -> tuple[FeaturePair, Rows]:
         device = self.net.logits.device
@@ -109,8 +108,7 @@ def linear_shares(
             made = linear.apply(net.prepare(units.source(x)))
             delta = (units.target(y) - made) * units.target_std
             sums.add(torch.stack([delta, y]), net.channel_axis)
-        variances = sums.variance(result.about.centring)
-        found[name] = float(variances[0] / variances[1])
+        found[name] = sums.share(result.about.centring)
     return found
 
 

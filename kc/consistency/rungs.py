@@ -17,10 +17,10 @@ from kc.consistency.ladder import (
     field_of,
     fields_of,
     flattened_rung,
-    inputs_of,
     linear_rung,
 )
 from kc.consistency.moved import moved_shares
+from kc.consistency.net import inputs_of
 from kc.consistency.saved import load_fit
 from kc.consistency.variants import varied
 from kc.names import Shape, component_names
@@ -120,9 +120,8 @@ def climb(
     What lies there under its key is not made again; a run that was killed goes on at the next
     fit. ``own`` lies in ``out``; ``left_out`` names maps that are not wanted.
     """
-    first = make_fitted(own, out)
-    others = [make_fitted(varied(own, variant, out), out) for variant in variants]
-    fits = [first, *others]
+    fits = [make_fitted(own, out)]
+    fits += [make_fitted(varied(own, variant, out), out) for variant in variants]
     key = product_key(
         {"fields": list(fields)},
         {fit.card["fit"]: fit.card["key"] for fit in fits},
@@ -135,11 +134,9 @@ def climb(
             pair = own.pair()
             linear, moved = _linear(own, pair, out, fields)
             rungs = _rungs(fits, linear, pair.target_shape, own.settings)
-            for file, frame in (
-                (LADDER, rungs.to_csv(index=False)),
-                (MOVED, moved.rename_axis("subset").to_csv()),
-            ):
-                write_bytes_atomic(product.folder / file, frame.encode())
+            write_bytes_atomic(product.folder / LADDER, rungs.to_csv(index=False).encode())
+            text = moved.rename_axis("subset").to_csv()
+            write_bytes_atomic(product.folder / MOVED, text.encode())
             seconds = round(time.monotonic() - begun, 2)
             made = {"fit": own.name, "of": own.key, "seconds": seconds, "device": str(pair.device)}
             product.finish(made, [LADDER, MOVED])
@@ -174,15 +171,13 @@ def _rungs(
 
 def _of_fit(fit: Fitted, field: int, linear: float) -> dict[str, Any]:
     """Return the row of a g; what it gains is over ``linear``, the map of its own field."""
-    gains = fit.card["p"]
-    order = len(gains)
+    card, order = fit.card, len(fit.card["p"])
     shares = fit.shares("test", ("xdelta", *component_names(order)[:-1], "cross"))
-    row = {"map": "g", "order": order, "field": field, "penalty": fit.card["penalty"]}
-    row |= {"xdelta": shares.pop("xdelta"), "xdelta_train": fit.share("train")}
-    row |= {"beyond_linear": linear - row["xdelta"]}
-    row |= {"validation_mse": fit.card["chosen"]["validation_mse"]}
-    row |= {"settled": fit.card["settled"], **shares}
-    return row | {f"p{k}": gain for k, gain in enumerate(gains, start=1)}
+    row = {"map": "g", "order": order, "field": field, **shares}
+    row |= {"beyond_linear": linear - shares["xdelta"], "xdelta_train": fit.share("train")}
+    row |= {"validation_mse": card["chosen"]["validation_mse"]}
+    row |= {name: card[name] for name in ("penalty", "settled")}
+    return row | {f"p{k}": gain for k, gain in enumerate(card["p"], start=1)}
 
 
 def _linear(

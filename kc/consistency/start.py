@@ -65,7 +65,7 @@ def _solve_after_first(net: ConsistencyNet, task: FitTask) -> None:
     """Solve for what follows the first factor; on maps in two factors, the best of that rank."""
     first, *between, last = net.factors(0)
     fitted = equations_of(net, task, task.fitted, first)
-    solution, _, _ = ridge(fitted, equations_of(net, task, task.held, first))
+    solution = ridge(fitted, equations_of(net, task, task.held, first))
     if not between:
         last.copy_(solution.T)
         return

@@ -16,17 +16,11 @@ def traces_of(inputs: Iterable[Tensor], kernel_size: int) -> InputMoments:
     A pixel is in as many patches as there are taps that reach it, so the trace over taps is one
     weighted product of pixels; nothing of patches by patches is made.
     """
-    found: InputMoments | None = None
-    count = 0
+    channels, taps, count = torch.zeros(()), torch.zeros(()), 0
     for u in inputs:
-        channels, taps, positions = _of_batch(u, kernel_size)
-        if found is None:
-            found = InputMoments(torch.zeros_like(channels), torch.zeros_like(taps))
-        found.channels.add_(channels)
-        found.taps.add_(taps)
-        count += positions
-    assert found is not None
-    return InputMoments(found.channels / count, found.taps / count)
+        of_channels, of_taps, positions = _of_batch(u, kernel_size)
+        channels, taps, count = channels + of_channels, taps + of_taps, count + positions
+    return InputMoments(channels / count, taps / count)
 
 
 def _of_batch(u: Tensor, kernel_size: int) -> tuple[Tensor, Tensor, int]:

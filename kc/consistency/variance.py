@@ -33,9 +33,6 @@ class Moments:
         squares = (wide - mean).square_().sum(others)
         mean = mean.squeeze(others)
         count = math.prod(parts.shape[other] for other in others)
-        if self.count == 0:
-            self.count, self.mean, self.squares = count, mean, squares
-            return
         total = self.count + count
         shift = mean - self.mean
         self.mean = self.mean + shift * (count / total)
@@ -45,6 +42,11 @@ class Moments:
     def variance(self, centring: Centring) -> Float[Tensor, " parts"]:
         """Return the variance of each part about one mean, or about each channel's."""
         return self.global_variance if centring == "layer" else self.channel_variance.mean(1)
+
+    def share(self, centring: Centring) -> float:
+        """Return Var(x^Delta) / Var(x*), the last two parts: the FVU of the target given g."""
+        variances = self.variance(centring)
+        return float(variances[-2] / variances[-1])
 
     @property
     def global_mean(self) -> Float[Tensor, " parts"]:

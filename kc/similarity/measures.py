@@ -8,6 +8,7 @@ import torch
 from numpy.typing import ArrayLike
 
 from kc.consistency.data import FeaturePair, pair_up
+from kc.consistency.net import inputs_of, positions_of
 from kc.consistency.order import Rows, rows_of
 from kc.consistency.variance import Centring
 from kc.errors import FeatureError
@@ -147,8 +148,8 @@ def _compared(view: RowView, train: Rows, test: Rows, centring: Centring) -> dic
 
 def _of_patches(pair: FeaturePair, train: Rows, test: Rows, how: Measuring) -> float:
     """Return the share the best linear map of patches misses, by the smaller of two matrices."""
-    rows = (len(train) + len(test)) * math.prod(pair.target_shape[1:])
-    units = pair.source_shape[0] * how.kernel_size**2
+    rows = (len(train) + len(test)) * positions_of(pair.target_shape)
+    units = inputs_of(how.kernel_size, pair.source_shape)
     if min(rows, units) > MANY:
         return math.nan
     if rows < units:

@@ -1,6 +1,5 @@
 """Linear CKA by minibatch, for features too wide for a matrix of their units."""
 
-import math
 from collections.abc import Iterable, Sequence
 
 import torch
@@ -11,7 +10,6 @@ WIDTH = 8192
 """Units that are multiplied in float64 at a time."""
 
 
-@torch.no_grad()
 def minibatch_cka(batches: Iterable[tuple[Tensor, Tensor]]) -> float:
     r"""Linear CKA from the unbiased HSIC_1 of minibatches [Nguyen2021, Eqs. (2), (3)].
 
@@ -33,12 +31,7 @@ def minibatch_cka(batches: Iterable[tuple[Tensor, Tensor]]) -> float:
     float
         NaN where a feature's own sum is not above 0.
     """
-    sums = torch.zeros(3, dtype=torch.float64)
-    for x, y in batches:
-        k, l = _gram(x), _gram(y)  # noqa: E741
-        sums += torch.stack([hsic1(k, k), hsic1(k, l), hsic1(l, l)]).cpu()
-    xx, xy, yy = sums.tolist()
-    return xy / math.sqrt(xx * yy) if min(xx, yy) > 0 else math.nan
+    return float(cka_matrix(([x], [y]) for x, y in batches))
 
 
 @torch.no_grad()
@@ -50,16 +43,13 @@ def cka_matrix(
     ``batches``: of each minibatch, the features of both kinds, ``(n, *shape)``, n at least 4. Each
     feature's kernel is made once a batch, whatever it is compared with.
     """
-    own, across = None, None
+    own, across = [torch.zeros(()), torch.zeros(())], torch.zeros(())
     for sides in batches:
         kernels = [[_gram(x) for x in side] for side in sides]
         squares = [torch.stack([hsic1(k, k) for k in side]).cpu() for side in kernels]
         products = torch.stack([hsic1(x, y) for x in kernels[0] for y in kernels[1]]).cpu()
-        products = products.reshape(len(kernels[0]), len(kernels[1]))
-        own = squares if own is None else [old + new for old, new in zip(own, squares, strict=True)]
-        across = products if across is None else across + products
-    assert own is not None
-    assert across is not None
+        own = [old + new for old, new in zip(own, squares, strict=True)]
+        across = across + products.reshape(len(kernels[0]), len(kernels[1]))
     of_first, of_second = (torch.where(side > 0, side, torch.nan) for side in own)
     return across / (of_first[:, None] * of_second[None]).sqrt()
 

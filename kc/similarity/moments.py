@@ -49,6 +49,6 @@ def joint_moments(blocks: Blocks) -> JointMoments:
 def _means(blocks: Iterable[tuple[Tensor, Tensor]]) -> tuple[int, Tensor, Tensor]:
     count, sums = 0, (torch.zeros(()), torch.zeros(()))
     for x, y in blocks:
-        sums = (x.sum(0), y.sum(0)) if count == 0 else (sums[0] + x.sum(0), sums[1] + y.sum(0))
+        sums = sums[0] + x.sum(0), sums[1] + y.sum(0)
         count += len(x)
     return count, sums[0] / count, sums[1] / count

@@ -17,7 +17,7 @@ from einops import rearrange
 from torch import Tensor
 
 from kc.consistency.data import FeaturePair
-from kc.consistency.net import channels_of, match_size
+from kc.consistency.net import channels_of, inputs_of, match_size, positions_of
 from kc.consistency.order import Rows
 from kc.errors import FeatureError
 from kc.similarity.formulas import TargetUnits
@@ -72,26 +72,23 @@ class RowView:
             yield self._source(x.double()), self._target(y.double())
 
     def _source(self, x: Tensor) -> Tensor:
-        if self.reading == "flattened":
-            return rearrange(x, "n ... -> n (...)")
-        x = match_size(x, self.pair.target_shape)
+        if self.reading != "flattened":
+            x = match_size(x, self.pair.target_shape)
         if self.reading == "patches" and x.ndim == 4:
             patches = F.unfold(x, self.kernel_size, padding=self.kernel_size // 2)
             return rearrange(patches, "n units positions -> (n positions) units")
-        return rearrange(x, _POSITIONS[x.ndim])
+        return self._target(x)
 
     def _target(self, y: Tensor) -> Tensor:
-        if self.reading == "flattened":
-            return rearrange(y, "n ... -> n (...)")
-        return rearrange(y, _POSITIONS[y.ndim])
+        is_flat = self.reading == "flattened"
+        return rearrange(y, "n ... -> n (...)" if is_flat else _POSITIONS[y.ndim])
 
     def _fewer_rows_than_units(self, images: int) -> bool:
         source, target = self.pair.source_shape, self.pair.target_shape
         if self.reading == "flattened":
             return images < max(math.prod(source), math.prod(target))
-        of_patch = self.kernel_size**2 if self.reading == "patches" and len(target) == 3 else 1
-        positions = math.prod(target) // channels_of(target)
-        return images * positions < max(of_patch * channels_of(source), channels_of(target))
+        units = inputs_of(self.kernel_size if self.reading == "patches" else 1, source)
+        return images * positions_of(target) < max(units, channels_of(target))
 
 
 def _check_varying(moments: JointMoments, rows: str) -> None:

@@ -110,13 +110,14 @@ def test_a_layer_knows_itself(networks, photos, tmp_path):
 
 def test_all_leaves_out_what_only_hands_on(nets):
     network = read_network(f"{nets}:tiny")
-    assert distinct_layers(network, 16) == [
+    assert [name for name, _ in distinct_layers(network, 16)] == [
         "conv1", "relu", "conv2", "relu_1", "conv3", "relu_2", "mean", "head"
     ]  # fmt: skip
     idle = torch.nn.Sequential(
         torch.nn.Conv2d(3, 2, 3), torch.nn.Dropout(), torch.nn.Identity(), torch.nn.ReLU()
     )
-    assert distinct_layers(OwnNetwork("idle", idle), 16) == ["0", "3"]
+    wanted = [("0", (2, 14, 14)), ("3", (2, 14, 14))]
+    assert distinct_layers(OwnNetwork("idle", idle), 16) == wanted
 
 
 def test_pairs_that_cannot_be_are_left_out_and_counted(networks, photos, tmp_path):
@@ -163,7 +164,7 @@ def test_features_larger_than_the_disk_are_refused_before_they_are_made(
 
 def test_larger_fits_are_estimated_to_take_longer():
     def seconds(source, target, images=1000, rate=1e10):
-        return estimate.seconds_of(estimate.Work(source, target), images, SETTINGS, rate)
+        return estimate.seconds_of(source, target, images, SETTINGS, rate)
 
     small = seconds((8, 4, 4), (8, 4, 4))
     assert seconds((16, 4, 4), (8, 4, 4)) > small

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from pydantic import ValidationError
 
 from kc.comparison import CompareSettings, compare, notes, read_arrays, rungs
-from kc.comparison.estimate import Work, linear_operations
+from kc.comparison.estimate import linear_operations
 from kc.comparison.shares import of_spread
 from kc.comparison.write_pair import write_comparison
 from kc.consistency import fit_product
@@ -94,9 +94,9 @@ def test_without_a_ladder_there_is_none(sides, tmp_path):
 
 
 def test_a_map_that_costs_more_than_the_fit_is_left_out_and_named(sides, tmp_path, monkeypatch):
-    work = Work((2, 6, 6), (3, 6, 6))
+    least = linear_operations((2, 6, 6), (3, 6, 6), 72, 5) / 3
     monkeypatch.setattr(rungs, "LEAST", 0)
-    monkeypatch.setattr(rungs, "operations_of", lambda *_: linear_operations(work, 72, 5) / 3)
+    monkeypatch.setattr(rungs, "operations_of", lambda *_: least)
     monkeypatch.setattr(rungs, "SLOWER", 3)
     found = compare(*sides, out=tmp_path / "out", settings=settings())
     assert set(found.ladder["field"].dropna()) == {3, 5, 7}  # 7 is that of g
