@@ -1,4 +1,4 @@
-"""What a file of features promises, against what its files could hold."""
+"""Check the declared size of features against the size of their files."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,18 +10,18 @@ import numpy as np
 from kc.errors import FeatureError
 
 LEAST = 16 << 20
-"""Up to here no array is refused, bytes: a few rows are mostly padding, or all zero."""
+"""Bytes up to which no array is refused: small arrays may be mostly padding, or all zero."""
 RATIO = 2000
-"""Bytes of numbers a byte on disk; DEFLATE packs zeros 1,030 to 1, features 1 to 20."""
+"""Most bytes of numbers for each byte on disk; DEFLATE packs zeros 1,030:1, features 1 to 20:1."""
 
 
 def check_promise(path: Path, arrays: Mapping[str, Any], files: Sequence[Path]) -> None:
-    """Refuse arrays that are much larger than their files: a bomb, or a file that was cut.
+    """Refuse arrays that are much larger than their files: a zip bomb or a truncated file.
 
     Raises
     ------
     FeatureError
-        Names the largest array, what it promises, and what there is.
+        The error names the largest array, its declared size and the size on disk.
     """
     sizes = {
         name: np.dtype(array.dtype).itemsize * math.prod(map(int, array.shape))

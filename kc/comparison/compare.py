@@ -1,4 +1,4 @@
-"""Two networks, a layer of each, a folder of pictures: what g gives of each from the other."""
+"""Compare one layer of each of two networks on a folder of pictures, in both directions."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -45,29 +45,29 @@ Ways = Mapping[tuple[str, str], Direction]
 
 
 class Comparison(NamedTuple):
-    """What came out, for tables and pictures."""
+    """The results of a comparison, for tables and pictures."""
 
     shares: pd.DataFrame
-    """One row a direction and subset: shares of Var(target) by order, counts, gains."""
+    """One row for each direction and subset: shares of Var(target) by order, counts, gains."""
     peers: pd.DataFrame
-    """One row a direction, test images: what other measures say
+    """One row for each direction, test images: similarity measures
     (:data:`kc.similarity.measures.NAMES`)."""
     notes: tuple[str, ...]
-    """What the shares are of; warnings first. They hold no path."""
+    """Footnotes of the shares; warnings first. They contain no path."""
     classes: pd.DataFrame | None
-    """A row a direction and class, where classes were asked for
+    """One row for each direction and class, if classes were requested
     (:func:`kc.comparison.classes.shares_by_class`)."""
     peer_notes: tuple[str, ...]
-    """What the other measures are of."""
+    """Footnotes of the similarity measures."""
     components: dict[str, Path]
-    """Component store of each direction, where the layers are maps."""
+    """Component store of each direction, if the layers are maps."""
     images: Store | None
-    """The pictures; None where both features were made elsewhere."""
+    """The pictures; None if both sides are features."""
     provenance: dict[str, Any]
     ladder: pd.DataFrame | None = None
-    """A row a direction and map (:class:`kc.consistency.rungs.Ladder`); None: not wanted."""
+    """One row for each direction and map (:class:`kc.consistency.rungs.Ladder`), or None."""
     ladder_notes: tuple[str, ...] = ()
-    """What the maps are, and which were left out."""
+    """Footnotes of the ladder: what the maps are, and which were left out."""
 
 
 def compare(
@@ -80,36 +80,36 @@ def compare(
     settings: CompareSettings = DEFAULT,
     device: str = "auto",
 ) -> Comparison:
-    """Reconstruct each layer from the other and say what share of it g does not give.
+    """Reconstruct each layer from the other and return the share of its variance g misses.
 
-    Everything lies in ``out``: ``pictures.zarr``, ``activations/``, ``fits/``, ``peers/``,
-    ``components/``. A run that was killed goes on from there; what was made from other settings,
-    pictures or weights is made anew.
+    That share is the fraction of variance unexplained (FVU = 1 - R^2) of the target given g.
+    All files are in ``out``: ``pictures.zarr``, ``activations/``, ``fits/``, ``peers/``,
+    ``components/``. An interrupted run resumes there; what other settings, pictures or weights
+    made is made again.
 
     Parameters
     ----------
     a, b
         Any ``nn.Module`` that takes pictures ``(n, 3, size, size)``,
-        :func:`kc.comparison.read_network`'s, or features made elsewhere
+        one from :func:`kc.comparison.read_network`, or features made outside kc
         (:func:`kc.comparison.read_arrays`).
     layer_a, layer_b
         Nodes as :func:`kc.comparison.layers_of` lists them, or arrays of a file (None: the only
         one).
     images
-        Folder or archive of pictures; None where both sides are features.
+        Folder or archive of pictures; None if both sides are features.
 
     Raises
     ------
     NetworkError
-        No such layer (the nearest are named), or a network that cannot be traced, or takes no
-        pictures of this size.
+        The layer does not exist (the error names the nearest), or the network cannot be traced or
+        does not take pictures of this size.
     ImageError
-        No pictures, too few, or one that does not decode.
+        There are no or too few pictures, or one does not decode.
     FeatureError
-        Layers that cannot be brought to one kind, rows that do not match, values that are not
-        finite.
+        The layers cannot be brought to the same kind, rows do not match, or a value is not finite.
     StoreError
-        ``out`` has an input, or what kc did not make, where kc writes; nothing is touched then.
+        An input, or a file that kc did not make, is where kc writes; nothing is changed then.
     """
     at = Workplace(settings, Path(out), pick_device(device))
     sides = [open_side("a", a, layer_a, settings), open_side("b", b, layer_b, settings)]
@@ -180,14 +180,14 @@ def compare(
 
 
 def origin_of(rows: ComparedRows, images: Path | str | None) -> dict[str, Any]:
-    """Return which pictures, or how many rows, a comparison is of."""
+    """Return the pictures, or the number of rows, of a comparison."""
     if rows.images is None:
         return {"rows": len(rows.table)}
     return {"source": str(images), "digest": rows.images.digest, "rows": len(rows.table)}
 
 
 def _named(source: str, target: str) -> str:
-    """Call a direction as its fit, its components and its figures are called."""
+    """Return the name of a direction: of its fit, its components and its figures."""
     return f"{target}-from-{source}"
 
 
@@ -197,7 +197,7 @@ def _places(
     names: Mapping[str, str],
     settings: CompareSettings,
 ) -> tuple[list[str], list[str]]:
-    """Name the stores of components and the folders of products, as they lie in the folder."""
+    """List the component stores and the product folders, relative to the output folder."""
     made = [_named(*ends) for ends in DIRECTIONS]
     kinds = ["fits", "peers", *(["classes"] if settings.labels else [])]
     kinds += [] if settings.ladder is False else ["ladder"]
@@ -221,7 +221,7 @@ def _forms(
 
 
 def _ranked(at: Workplace, ways: Ways, images: int) -> Workplace:
-    """Put the r of both directions in the place of ``auto``."""
+    """Replace the rank ``auto`` by the rank r of both directions."""
     shapes = [shapes_of(way) for way in ways.values()]
     given = at.settings.consistency
     chosen = with_rank(given, *shapes[0], common_rank(shapes, images, given))
@@ -229,7 +229,7 @@ def _ranked(at: Workplace, ways: Ways, images: int) -> Workplace:
 
 
 def _fitted(way: Direction, at: Workplace) -> list[Fitted]:
-    """Fit a direction, and as often again as is asked for."""
+    """Fit a direction, once or with ``repeats`` seeds of g."""
     own = direction_product(way, at)
     fits = [make_fitted(own, at.out)]
     more = reseeded(at.settings.repeats)
@@ -237,7 +237,7 @@ def _fitted(way: Direction, at: Workplace) -> list[Fitted]:
 
 
 def _base(fits: Mapping[tuple[str, str], Fitted], settings: CompareSettings) -> int:
-    """Return the field of W(0), which is one of both directions."""
+    """Return the field of W(0), which is the same in both directions."""
     shape = tuple(next(iter(fits.values())).card["target_shape"])
     return field_of(0, settings.consistency.kernel_size, shape)
 

@@ -1,4 +1,4 @@
-"""How long fits will take and what stores will weigh, told before they are made."""
+"""Estimate how long fits will take and how large stores will be."""
 
 import math
 import shutil
@@ -17,13 +17,13 @@ from kc.names import Shape
 from kc.store import ArraySpec
 
 USUAL_STEPS = 700
-"""Of a fit: half of the default's are finished after 680, eight of ten after 320 to 1,650."""
+"""Steps of a fit: half of the default's finish after 680, eight of ten after 320 to 1,650."""
 OVERHEAD = 0.5
-"""Seconds a fit takes whatever its size."""
+"""Seconds that a fit of any size takes."""
 EIGEN = 20.0
 """Operations of a symmetric eigendecomposition, in units of the side cubed."""
 SLOWER = 3.0
-"""How much slower than a matrix product a fit's operations run, about."""
+"""Factor by which a fit's operations are slower than a matrix product, about."""
 
 
 def seconds_of(
@@ -31,7 +31,7 @@ def seconds_of(
 ) -> float:
     """Estimate the seconds of one fit on ``images`` training images, within a factor of three.
 
-    ``rate``: operations a second.
+    ``rate``: operations per second.
     """
     return OVERHEAD + operations_of(source, target, images, settings) * SLOWER / rate
 
@@ -72,7 +72,7 @@ def flattened_operations(source: Shape, target: Shape, images: int) -> float:
 
 
 def matrix_rate(device: torch.device) -> float:
-    """Multiply two matrices and give the operations a second."""
+    """Multiply two matrices and return the operations per second."""
     side = 512 if device.type == "cpu" else 4096
     x = torch.ones(side, side, device=device)
     best = math.inf
@@ -84,12 +84,12 @@ def matrix_rate(device: torch.device) -> float:
 
 
 def check_space(specs: Iterable[ArraySpec], out: Path) -> int:
-    """Return the bytes arrays will take; refuse more than the disk has.
+    """Return the bytes that arrays will take; refuse more than the disk has free.
 
     Raises
     ------
     StoreError
-        Too little space; both numbers are named.
+        There is too little space; the error gives both numbers.
     """
     needed = sum(math.prod(spec.shape) * spec.disk_dtype.itemsize for spec in specs)
     out.mkdir(parents=True, exist_ok=True)
@@ -97,14 +97,14 @@ def check_space(specs: Iterable[ArraySpec], out: Path) -> int:
     if needed > free:
         raise StoreError(
             f"{out}: the features of these layers take {needed / 1e9:.3g} GB, {free / 1e9:.3g} GB "
-            "are free. Fix: fewer layers (--layers a,b,c), fewer or smaller images, or another "
+            "are free. Fix: use fewer layers (--layers a,b,c), fewer or smaller images, or another "
             "--out."
         )
     return needed
 
 
 def spell_seconds(seconds: float) -> str:
-    """Format a time to one digit or two."""
+    """Format a time in seconds, minutes or hours."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

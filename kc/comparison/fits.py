@@ -1,4 +1,4 @@
-"""One direction of a comparison as files: g, its variances, and the components pictures need."""
+"""Describe the files of one direction: g, its variances, and the components for pictures."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,7 +17,7 @@ from kc.provenance import product_key
 from kc.runtime import derive_seed
 
 PICTURED = 512
-"""Test images whose components are kept: the store's first, which are a random sample."""
+"""Number of test images whose components are kept: the first rows, which are a random sample."""
 
 
 def shapes_of(of: Direction) -> tuple[Shape, Shape]:
@@ -30,8 +30,8 @@ def direction_product(
 ) -> FitProduct:
     """Describe what a direction's files are made from.
 
-    ``rank``: the table's, where settings leave it to the images. ``pictured``: keep the
-    components of some test images, where the layers are maps.
+    ``rank``: the rank of the whole table, if the settings have ``auto``. ``pictured``: keep the
+    components of some test images, if the layers are maps.
     """
     settings = with_rank(at.settings.consistency, *shapes_of(of), rank)
     about = settings.model_dump(mode="json", exclude={"components", "memory_gb"})
@@ -42,7 +42,7 @@ def direction_product(
     subsets: dict[str, Rows] = {subset: rows_in(of.target.rows, subset) for subset in SUBSETS}
 
     def told(result: FitResult, _: Mapping[str, Moments]) -> dict[str, Any]:
-        """Describe what the fit is of, and on how many images."""
+        """Return the card's entries on shapes and numbers of images."""
         return {
             "source_shape": list(result.net.source_shape),
             "target_shape": list(result.net.target_shape),
@@ -64,7 +64,7 @@ def direction_product(
 
 
 def _kept(of: Direction, key: str, at: Workplace) -> Kept | None:
-    """Return which components are kept: of maps, for pictures, unless none are wanted."""
+    """Return the components to keep: of maps, for pictures, unless the settings keep none."""
     settings = at.settings.consistency
     if settings.components == "none" or len(of.target.shape) != 4:
         return None

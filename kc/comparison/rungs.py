@@ -1,4 +1,4 @@
-"""Which linear maps stand beside a comparison's fits: all, or those that cost less than a fit."""
+"""Choose the linear maps of a comparison's ladder: all, or those cheaper than a fit."""
 
 from kc.comparison.estimate import (
     SLOWER,
@@ -15,13 +15,13 @@ from kc.names import spell_bytes
 from kc.plans.variants import orders_and_path
 
 LEAST = 5e9
-"""Operations that are never too many: about a second, as a fit of whatever size takes."""
+"""Operations that are always allowed: about a second, which a fit of any size takes."""
 
 
 def ladder_of(of: Direction, at: Workplace) -> Ladder:
-    """Measure the linear maps of a direction, and with ``settings.ladder`` fit every g beside.
+    """Measure the linear maps of a direction, and with ``settings.ladder`` fit every g of it.
 
-    Without it only the maps that cost less than the direction's own fit are made.
+    Without it, only the maps that cost less than the direction's own fit are made.
     """
     fields, left_out = _fields(of, at)
     variants = orders_and_path(at.settings.consistency) if at.settings.ladder else []
@@ -44,7 +44,7 @@ def _fields(of: Direction, at: Workplace) -> tuple[list[int], list[str]]:
     fields = [f for f in fields if taken.get(f, 0) <= free]
     if settings.ladder:
         return fields, left_out
-    # a linear map is made of matrix products
+    # a linear map consists of matrix products
     most = max(LEAST, SLOWER * operations_of(*shapes, images, settings))
     cost = {
         field: linear_operations(*shapes, images, field)

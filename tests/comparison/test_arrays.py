@@ -129,7 +129,7 @@ def test_rows_that_do_not_match_are_refused(tmp_path):
     b = of(x, ids_in(tmp_path / "b.txt", [*names[1:], "other"]))
     with pytest.raises(
         FeatureError,
-        match=r"x\.npy: other images than .*1 missing in it \(s000\); 1 only in it \(other\)",
+        match=r"x\.npy: its images are not those of the comparison: 1 missing in it \(s000\); 1 only in it \(other\)",
     ):
         compare(a, b, out=tmp_path / "out", settings=SETTINGS)
     twice = of(x, ids_in(tmp_path / "t.txt", [*names[1:], names[1]]))
@@ -270,7 +270,7 @@ def test_ids_are_text_one_a_line(tmp_path):
         file.write_bytes(content)
         with pytest.raises(FeatureError, match=r"ids\.txt: line 2 is no id: it has [\d,]+ charact"):
             of(x, file)
-    with pytest.raises(FeatureError, match=r"none\.txt: no such file; expected ids, one a line"):
+    with pytest.raises(FeatureError, match=r"none\.txt: no such file; expected one id a line"):
         of(x, tmp_path / "none.txt")
 
 
@@ -289,9 +289,7 @@ def test_features_beside_a_network_say_which_picture_they_are_of(nets, photos, t
     values = saved(tmp_path / "x.npy", X[:60])
     with pytest.raises(ImageError, match=r"a network is compared, so pictures are needed\. Fix"):
         compare(network, of(values), "mean", out=tmp_path / "out", settings=SETTINGS)
-    with pytest.raises(
-        FeatureError, match=r"need to say which picture each row is\..*--ids-b FILE"
-    ):
+    with pytest.raises(FeatureError, match=r"need the picture of each row\..*--ids-b FILE"):
         compare(network, of(values), "mean", None, photos, tmp_path / "out", SETTINGS)
     # the network's own features, as another program would have saved them
     found = compare(network, network, "mean", "mean", photos, tmp_path / "own", SETTINGS)

@@ -91,7 +91,7 @@ def test_a_fit_that_is_not_finished_is_a_warning_with_the_option_that_helps(feat
 
 def test_verdicts_are_spelled_as_far_as_they_occur():
     told = notes.of_settled(["plateau", "validation"])
-    assert "orders are early-stopped" in told
+    assert "the orders depend on where training stopped" in told
     assert "not finished" not in told
     card = {"settled": "no", "preset": "released", "epochs": 1000}
     assert "the preset released ends by its schedule" in notes.not_settled("from a to b", card)

@@ -144,8 +144,8 @@ def test_a_layer_too_wide_for_the_images_is_a_warning_with_numbers(nets, photos,
         "From b to a, g has 6 weights for each channel and 36 x 1 positions to fit them on: "
         in (warnings[1])
     )
-    assert "6.0 a weight, at least 10 are wanted (60 training images)" in warnings[1]
-    assert f"the test share is too high: {share:.3f}" in warnings[1]
+    assert "6.0 per weight, at least 10 are needed (60 training images)" in warnings[1]
+    assert f"the share on test images is too high: {share:.3f}" in warnings[1]
 
 
 def test_layers_g_cannot_lead_between(nets, photos, tmp_path):

@@ -92,7 +92,7 @@ def test_compare_ends_in_a_page_with_the_other_measures_beside(nets, photos, tmp
     assert peers["cka_positions"][0] == pytest.approx(peers["cka_positions"][1])
     assert 0 < peers["linear_share_positions"][0] != peers["linear_share_positions"][1]
     told = (out / "tables" / "peers.md").read_text()
-    assert "What each can and cannot tell: docs/peers.md." in told
+    assert "What each measure shows: docs/peers.md." in told
     assert "pwcca_flattened" in told.partition("Not told")[2]
 
 
@@ -166,7 +166,7 @@ def test_one_file_of_weights_for_both_is_one_network(nets, photos, tmp_path):
         ("--layer-a", "conv33", r"NetworkError: unknown node 'conv33'; nearest: conv3"),
         ("--a", "resnet81", r"NetworkError: 'resnet81' is no network of torchvision's"),
         ("--weights-b", "nothing.pt", r"NetworkError: nothing.pt: no such file"),
-        ("--images", "nowhere", r"ImageError: nowhere: no folder and no archive there"),
+        ("--images", "nowhere", r"ImageError: nowhere: no such folder or archive"),
         ("--order", 9, r"SettingsError: --order: Input should be less than or equal to 5 (got 9)"),
         ("--dtype", "float8", r"SettingsError: --dtype: Input should be"),
         ("--size", 8, r"SettingsError: --size: Input should be greater than or equal to 16"),

@@ -207,8 +207,8 @@ class Unsteady(torch.nn.Module):
     [
         (lambda _, x: F.dropout(x, 0.5, training=True), "node 'add' gives other features each"),
         (lambda _, x: x + torch.randn(4, 14, 14), "mine: gives other outputs each time"),
-        (lambda _, x: x - x.mean(0), "node 'add' gives of one picture other features beside"),
-        (lambda net, x: net.norm(x), "node 'add' gives of one picture other features beside"),
+        (lambda _, x: x - x.mean(0), "node 'add' gives other features of a picture if"),
+        (lambda net, x: net.norm(x), "node 'add' gives other features of a picture if"),
     ],
 )
 def test_features_that_are_not_the_pictures_alone(rule, told):

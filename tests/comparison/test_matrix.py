@@ -124,7 +124,7 @@ def test_pairs_that_cannot_be_are_left_out_and_counted(networks, photos, tmp_pat
     grid = SETTINGS.model_copy(update={"align": "grid"})
     found = compare_layers(*networks, LAYERS, ["conv3"], photos, tmp_path / "out", grid)
     assert found.table["layer_a"].tolist() == ["conv2", "conv3"]
-    assert "1 pairs could not be brought to one kind." in found.notes
+    assert "1 pairs could not be brought to the same kind." in found.notes
     with pytest.raises(FeatureError, match=r"'mean' \(4\) cannot be laid on a grid"):
         compare_layers(*networks, ["mean"], ["conv3"], photos, tmp_path / "out", grid)
 

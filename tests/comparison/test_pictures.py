@@ -111,7 +111,7 @@ def test_a_folder_may_be_called_anything_but_what_is_no_text(photos, tmp_path):
     odd = photos.rename(tmp_path / "my photos (1) & 'x'")
     assert len(build(odd, tmp_path).rows) == 60
     worse = odd.rename(tmp_path / "caf\udce9")
-    with pytest.raises(ImageError, match=r"caf\\udce9': a path that is no UTF-8 .*Fix: rename"):
+    with pytest.raises(ImageError, match=r"caf\\udce9': the path is not UTF-8 .*Fix: rename"):
         build(worse, tmp_path)
 
 
@@ -146,7 +146,7 @@ def test_an_unreadable_picture_is_named(photos, tmp_path):
 
 
 def test_nothing_to_read(tmp_path):
-    with pytest.raises(ImageError, match=r"none: no folder and no archive there\. Fix: mend --im"):
+    with pytest.raises(ImageError, match=r"none: no such folder or archive\. Fix: correct --im"):
         build(tmp_path / "none", tmp_path)
     empty = tmp_path / "empty"
     empty.mkdir()

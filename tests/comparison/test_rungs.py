@@ -80,7 +80,7 @@ def test_the_whole_ladder_is_written_and_goes_on_after_a_kill(sides, tmp_path, m
     assert list(of_g["order"]) == [1, 2, 2, 2, 2, 2, 2]
     assert list(of_g["field"]) == [5, 7, 7, 7, 7, 7, 7]
     page = write_comparison(found, out)
-    assert "Orders beside linear maps" in page.read_text()
+    assert "Orders and linear maps" in page.read_text()
     for name in ("ladder", "ladder-path"):
         assert (out / "figures" / f"{name}.png").is_file()
     assert "beyond linear" in (out / "tables" / "ladder.md").read_text()
