@@ -1,7 +1,7 @@
-"""Pairs of features of the same images, read from memory or block by block.
+"""Feed pairs of features of the same images, from memory or block by block from disk.
 
-Both ways of feeding follow one order (``kc.consistency.order``), so they give the same batches
-and the same weights, bit for bit.
+Both ways use the same order (``kc.consistency.order``), so they give the same batches and the
+same weights, bit for bit.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ from kc.store import StoredArray, check_same_images
 
 @runtime_checkable
 class FeatureArray(Protocol):
-    """What is asked of a feature: shape, dtype and slices of the image axis."""
+    """What a feature must have: a shape and slices of the image axis."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -34,7 +34,7 @@ class FeatureArray(Protocol):
 
 @dataclass(frozen=True)
 class FeaturePair:
-    """Source and target features of the same images, and how they are fed."""
+    """Source and target features of the same images, and how they are read."""
 
     source: FeatureArray
     target: FeatureArray
@@ -42,7 +42,7 @@ class FeaturePair:
     block_rows: int
     in_memory: bool
     finite: bool = False
-    """Whether that is known: the writer of a store refuses NaN and infinity."""
+    """Whether all values are known to be finite: stores refuse NaN and infinity."""
 
     def __len__(self) -> int:
         return int(self.target.shape[0])
@@ -63,7 +63,7 @@ class FeaturePair:
         Raises
         ------
         FeatureError
-            A value that is not finite; the row is named.
+            A value is not finite; the error names the row.
         """
         feed = self._gathered(order) if self.in_memory else self._streamed(order)
         for (start, stop), (x, y) in zip(pairwise(order.edges), feed, strict=True):
@@ -71,7 +71,7 @@ class FeaturePair:
             yield self._finish(x, rows, "source"), self._finish(y, rows, "target")
 
     def in_order(self, rows: Rows, batch: int = 128) -> Iterator[tuple[Tensor, Tensor]]:
-        """Return the rows from first to last."""
+        """Return batches of the rows from first to last."""
         return self.batches(in_sequence(rows, batch, self.block_rows))
 
     def _finish(self, values: Tensor, rows: Rows, side: str) -> Tensor:
@@ -105,7 +105,7 @@ class FeaturePair:
     def _buffers(self, order: Order) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Return each buffer's features and where in it the rows lie, in the order of use.
 
-        Blocks stay whole: the rows not wanted are fewer bytes than a copy of the others.
+        Blocks are kept complete: unwanted rows take fewer bytes than a copy of the wanted ones.
         """
         size = order.block_rows
         wanted = np.bincount(order.rows // size)
@@ -121,7 +121,7 @@ class FeaturePair:
             yield torch.from_numpy(rows + offsets[rows // size]), x, y
 
     def _read_ahead(self, order: Order) -> Iterator[tuple[Tensor, Tensor]]:
-        """Read buffer after buffer, the next one while the last is being used; there are two."""
+        """Read one buffer after the other, the next while one is in use; there are two."""
         size = order.block_rows
         most = min(len(self), max(len(buffer) for buffer in order.buffers) * size)
         rooms = [(_room(self.source, most), _room(self.target, most)) for _ in order.buffers[:2]]
@@ -155,17 +155,17 @@ def pair_up(
     block_rows: int = 256,
     memory_gb: float = 4.0,
 ) -> FeaturePair:
-    """Check that two features belong together and choose how they are fed.
+    """Check that two features belong together and choose how they are read.
 
-    Features already in memory, and stored ones below ``memory_gb``, are gathered once (on the
-    device); larger ones are streamed.
+    Features in memory, and stored ones below ``memory_gb``, are loaded once (on the device);
+    larger ones are streamed.
 
     Raises
     ------
     FeatureError
-        Different numbers of images, shapes g is not defined for.
+        Numbers of images differ, or g is not defined for the shapes.
     StoreError
-        Stored layers that list different images.
+        The stored layers list different images.
     """
     if isinstance(source, StoredArray) and isinstance(target, StoredArray):
         check_same_images(source, target)
@@ -223,7 +223,7 @@ def _tensor(values: Any) -> Tensor:
 
 
 def _room(values: Any, rows: int) -> Tensor:
-    """Return room for some rows of a feature."""
+    """Return an empty tensor for some rows of a feature."""
     like = values if isinstance(values, Tensor) else torch.from_numpy(np.empty(0, values.dtype))
     return like.new_empty((rows, *values.shape[1:]))
 
@@ -237,7 +237,7 @@ def _read_into(room: Tensor, values: Any, rows: range) -> None:
 
 
 def _take(values: Any, rows: Tensor) -> Tensor:
-    # whole rows at once: values[rows] goes element by element, which takes three times as long
+    # values[rows] copies element by element, which takes three times as long
     return values.index_select(0, rows.to(values.device))  # type: ignore[no-any-return]
 
 

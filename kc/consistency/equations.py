@@ -1,7 +1,6 @@
 """Ridge regression from second moments of patches, summed block by block in float64.
 
-One eigendecomposition serves every ridge strength tried, and the validation cut chooses among
-them.
+All ridge strengths share one eigendecomposition, and the validation cut chooses among them.
 """
 
 from collections.abc import Callable, Iterable
@@ -17,9 +16,9 @@ from kc.consistency.order import Rows
 from kc.consistency.task import FitTask
 
 POSITIONS = 131_072
-"""Positions that enter the normal equations at most: beyond, the estimate hardly moves."""
+"""Most positions in the normal equations: with more, the estimate hardly changes."""
 COLUMN_BLOCKS = 4
-"""Of u^T u: spares 3/8 of its products, and that much of the time (0.59 to 0.64 measured)."""
+"""Column blocks of u^T u: saves 3/8 of the products and of the time (0.59 to 0.64 measured)."""
 STRENGTHS = (0.0, 1e-5, 1e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 10.0)
 """Ridge strengths tried, in units of the mean eigenvalue of the patches' second moments."""
 
@@ -45,9 +44,9 @@ def normal_equations(
 ) -> NormalEquations:
     """Sum the normal equations of W(0) over batches, in evaluation mode.
 
-    ``positions`` is the number the batches hold; above ``POSITIONS`` of them, each batch gives
-    an equal share, drawn at random by ``seed``. ``first``: a weight that is applied before patches
-    are taken, to solve for what follows it.
+    ``positions``: the number in all batches; above ``POSITIONS``, an equal share of each batch is
+    drawn at random by ``seed``. ``first``: a weight that is applied before patches are taken, to
+    solve for the weight after it.
     """
     generator = torch.Generator().manual_seed(seed)
     patches: Tensor | None = None
@@ -75,7 +74,7 @@ def normal_equations(
 
 
 def _add_products(moments: Tensor, u: Tensor) -> None:
-    """Add u^T u by blocks of columns, from the diagonal down: the rest is the same mirrored."""
+    """Add u^T u by blocks of columns, from the diagonal down: the rest follows by symmetry."""
     width = -(-len(moments) // COLUMN_BLOCKS)
     for begin in range(0, len(moments), width):
         end = begin + width
@@ -87,7 +86,7 @@ def ridge(fitted: NormalEquations, validation: NormalEquations) -> Float[Tensor,
     values, vectors = torch.linalg.eigh(fitted.patches)
     values = values.clamp_min(0)
     rotated = vectors.T @ fitted.cross
-    # in the eigenvectors' basis a solution is rotated / damped: strengths cost no product each
+    # in the eigenvectors' basis a solution is rotated / damped: no matrix product per strength
     squares = (vectors.T @ validation.patches @ vectors) * (rotated @ rotated.T)
     linear = (rotated * (vectors.T @ validation.cross)).sum(1)
 
@@ -105,7 +104,7 @@ def best_damped(
     values: Float[Tensor, " u"], mean: Tensor | float, error: Callable[[Tensor], float]
 ) -> Float[Tensor, " u"]:
     """Add the ridge of least ``error`` to eigenvalues; strengths are in units of ``mean``."""
-    # directions that hold nothing but rounding are left out even without a ridge
+    # directions that are only rounding are left out even without a ridge
     floor = float(values[-1]) * 1e-10
     return min((values + strength * mean + floor for strength in STRENGTHS), key=error)
 
@@ -130,5 +129,5 @@ def _patches(net: ConsistencyNet, x: Tensor) -> Float[Tensor, "positions u"]:
 
 
 def by_position(net: ConsistencyNet, y: Tensor) -> Float[Tensor, "positions d"]:
-    """Lay positions along one axis, channels along the other."""
+    """Arrange positions along one axis, channels along the other."""
     return y.movedim(net.channel_axis, -1).reshape(-1, y.shape[net.channel_axis])

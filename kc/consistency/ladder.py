@@ -1,9 +1,9 @@
-"""What the orders of g are worth: beside its share, those of linear maps of each field.
+"""Measure the best linear map of each field, to compare g with.
 
-On maps, order 0 of g sees 3 x 3 positions and order K sees 3 + 2 K: a higher order may give a
-wider field, or what no linear map gives. Here are the linear maps of each field, with an
-intercept, so that "non-linear" can be said of what g gains over the one of its own field. Maps
-and g have the same training images, validation cut and centring of variances.
+On maps, order 0 of g sees 3 x 3 positions and order K sees 3 + 2 K: a higher order may gain by
+its wider field or by being non-linear. What g gains over the linear map of the same field, which
+has an intercept, is non-linear. Linear maps and g have the same training images, validation cut
+and centring of variances.
 """
 
 import math
@@ -28,17 +28,17 @@ from kc.names import Shape
 from kc.settings.reconstruction import Consistency
 
 WIDEST = 8192
-"""Inputs of a linear map at most: their second moments and eigenvectors take 2 GB."""
+"""Most inputs of a linear map: their second moments and eigenvectors take 2 GB."""
 IMAGES, VALUES = 2000, 2**26
-"""Most training images, and values of both features, of which flattened ones are regressed."""
+"""Most training images, and values of both features, for the regression of whole images."""
 UNFOLDED = 2**26
-"""Values of patches made at a time."""
+"""Values of patches that are computed at a time."""
 
 Subsets = Mapping[str, Rows]
 
 
 def field_of(order: int, kernel_size: int, shape: Shape) -> int:
-    """Return the side of what g sees of a map, 3 + 2 K for a 3 x 3 kernel; 1 of other features."""
+    """Return the side of the field of g, 3 + 2 K for a 3 x 3 kernel; 1 for other than maps."""
     return 1 + (order + 1) * (kernel_size - 1) if len(shape) == 3 else 1
 
 
@@ -65,7 +65,7 @@ def linear_rung(
 
 
 def task_of(result: FitResult, pair: FeaturePair, field: int, settings: Consistency) -> FitTask:
-    """Return what a linear map beside ``result`` is solved on, in units of each channel's mean."""
+    """Return the task of a linear map with the images of ``result``, channel means subtracted."""
     fitted = np.setdiff1d(result.train, result.validation)
     units = units_of(pair, fitted, "channel")
     places = positions_of(pair.target_shape)
@@ -78,12 +78,12 @@ def flattened_rung(
 ) -> dict[str, float] | None:
     r"""Return, by subset, the share that the best linear map of whole images misses.
 
-    Each image is a row and all its values are units, each side in its own size. Ridge in the dual,
+    Each image is a row and all its values are units, each side in its size. Ridge in the dual,
 
     .. math:: \hat y = \bar y + (x - \bar x)^\top X^\top (X X^\top + \lambda I)^{-1} (Y - \bar y)
 
-    with the images' own (n, n) matrix; the strength is chosen on the validation cut, in units of
-    the mean eigenvalue. None: vectors, for which this is the linear map of field 1, or more than
+    with the (n, n) matrix of the images; the strength is chosen on the validation cut, in units of
+    the mean eigenvalue. None: for vectors, where this is the linear map of field 1, or above
     ``IMAGES`` training images or ``VALUES`` values.
     """
     units = math.prod(pair.source_shape) + math.prod(pair.target_shape)
@@ -113,7 +113,7 @@ def flattened_rung(
 def _best_dual(
     products: Float[Tensor, "n f"], y: Float[Tensor, "n d"], fitted: Tensor, held: Tensor
 ) -> Float[Tensor, "n d"]:
-    """Return what the ridge of the strength that validates best misses of every image."""
+    """Return what the ridge regression that validates best misses of every image."""
     values, vectors = torch.linalg.eigh(products[fitted])
     values = values.clamp_min(0)
     rotated = vectors.T @ y[fitted]

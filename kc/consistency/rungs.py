@@ -1,4 +1,4 @@
-"""The ladder of a fit: linear maps of each field, g of each order, the path over lambda."""
+"""Make the ladder of a fit: linear maps of each field, g of each order, the path over lambda."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -35,52 +35,52 @@ ABOUT = (
     *("map", "order", "field", "penalty", "xdelta", "xdelta_train", "beyond_linear"),
     *("validation_mse", "settled"),
 )
-"""Columns of a ladder before the orders'."""
+"""Columns of a ladder before those of the orders."""
 FLAT = 0
-"""In place of a field: the map of whole images."""
+"""Stands for the linear map of whole images in lists of fields."""
 
 
 class Fitted(NamedTuple):
-    """A fit that is made, as its files say."""
+    """The card, variances and components of a fit, read from its files."""
 
     card: dict[str, Any]
     variances: pd.DataFrame
-    """Subset, component, variance."""
+    """Columns: subset, component, variance."""
     components: Path | None = None
-    """Their store, where they are kept."""
+    """The store of components, if they are kept."""
 
     def share(self, subset: str) -> float:
-        """Return Var(x^Delta) / Var(x*) of a subset."""
+        """Return Var(x^Delta) / Var(x*) of a subset: the fraction of variance unexplained."""
         return self.shares(subset, ["xdelta"])["xdelta"]
 
     def shares(self, subset: str, names: Sequence[str]) -> dict[str, float]:
-        """Return shares of the target's variance by part."""
+        """Return the shares of the target's variance of some parts."""
         part = self.variances[self.variances["subset"] == subset]
         variance = part.set_index("component")["variance"]
         return {name: float(variance[name] / variance["target"]) for name in names}
 
 
 class Ladder(NamedTuple):
-    """What the orders of one fit are worth."""
+    """Linear maps and fits of other orders and lambda, compared with one fit."""
 
     rungs: pd.DataFrame
-    """A row a map, test images but for ``xdelta_train``: ``map`` (``linear``, ``flattened``,
-    ``g``), ``order``, ``field``, ``penalty``, ``xdelta``, ``beyond_linear``,
+    """One row for each map, test images except ``xdelta_train``: ``map`` (``linear``,
+    ``flattened``, ``g``), ``order``, ``field``, ``penalty``, ``xdelta``, ``beyond_linear``,
     ``validation_mse`` (in units of the target's variance), ``settled``, orders' shares, gains."""
     moved: pd.DataFrame
-    """By subset, shares of orders without what is linear in them
-    (:func:`kc.consistency.moved.moved_shares`); empty where that was left out."""
+    """By subset, shares of orders without their linear part
+    (:func:`kc.consistency.moved.moved_shares`); empty if left out."""
     left_out: tuple[str, ...]
     """Linear maps that were not made."""
 
     def linear(self, field: int) -> float:
-        """Return what the linear map of a field misses; NaN where it was left out."""
+        """Return the share that the linear map of a field misses; NaN if it was left out."""
         rows = self.rungs[(self.rungs["map"] == "linear") & (self.rungs["field"] == field)]
         return float(rows["xdelta"].iloc[0]) if len(rows) else np.nan
 
 
 def make_fitted(about: FitProduct, out: Path) -> Fitted:
-    """Make a fit where it is not made, and read what its files say."""
+    """Make a fit if it does not exist, and read its files."""
     folder = make_fit(about, out)
     card = read_card(folder, files=["variances.csv"])
     kept = None if about.kept is None else about.kept.path
@@ -90,7 +90,7 @@ def make_fitted(about: FitProduct, out: Path) -> Fitted:
 def possible_fields(
     settings: Consistency, source: Shape, target: Shape
 ) -> tuple[list[int], list[str]]:
-    """List the fields of the linear maps that can be made, and say which cannot."""
+    """List the fields of the linear maps that can be made, and descriptions of the others."""
     found, left_out = [], []
     for field in fields_of(settings.order, settings.kernel_size, target):
         inputs = inputs_of(field, source)
@@ -102,7 +102,7 @@ def possible_fields(
 
 
 def spell_field(field: int, target: Shape) -> str:
-    """Format what a linear map sees of a feature."""
+    """Format the field of a linear map."""
     if field == FLAT:
         return "flattened"
     return f"{field} x {field}" if len(target) == 3 else "linear"
@@ -115,10 +115,10 @@ def climb(
     variants: Sequence[Variant] = (),
     left_out: Sequence[str] = (),
 ) -> Ladder:
-    """Fit every g of a ladder and measure its linear maps, into ``out/ladder/NAME``.
+    """Fit every g of a ladder and measure its linear maps; keep them in ``out/ladder/NAME``.
 
-    What lies there under its key is not made again; a run that was killed goes on at the next
-    fit. ``own`` lies in ``out``; ``left_out`` names maps that are not wanted.
+    A result with the same key is not made again; an interrupted run resumes at the next fit. The
+    files of ``own`` are in ``out``; ``left_out`` describes maps that are not wanted.
     """
     fits = [make_fitted(own, out)]
     fits += [make_fitted(varied(own, variant, out), out) for variant in variants]
@@ -153,7 +153,7 @@ def _rungs(
     target: Shape,
     settings: Consistency,
 ) -> pd.DataFrame:
-    """Lay linear maps and fits below one another."""
+    """Return linear maps and fits as one frame."""
     maps = [
         {"map": "linear" if field else "flattened", "order": 0, "field": field or np.nan}
         | {"xdelta": missed["test"], "xdelta_train": missed["train"]}
@@ -170,7 +170,7 @@ def _rungs(
 
 
 def _of_fit(fit: Fitted, field: int, linear: float) -> dict[str, Any]:
-    """Return the row of a g; what it gains is over ``linear``, the map of its own field."""
+    """Return the row of a g; ``linear``: what the linear map of its field misses."""
     card, order = fit.card, len(fit.card["p"])
     shares = fit.shares("test", ("xdelta", *component_names(order)[:-1], "cross"))
     row = {"map": "g", "order": order, "field": field, **shares}
@@ -183,7 +183,7 @@ def _of_fit(fit: Fitted, field: int, linear: float) -> dict[str, Any]:
 def _linear(
     own: FitProduct, pair: FeaturePair, out: Path, fields: Sequence[int]
 ) -> tuple[dict[int, dict[str, float]], pd.DataFrame]:
-    """Return what the linear map of each field misses, and the orders without what is linear."""
+    """Return the shares missed by the linear map of each field, and the moved orders."""
     result = load_fit(out / "fits" / own.name, pair.device)
     found = {}
     for field in fields:

@@ -129,11 +129,11 @@ def test_rows_that_do_not_match_are_refused(tmp_path):
     b = of(x, ids_in(tmp_path / "b.txt", [*names[1:], "other"]))
     with pytest.raises(
         FeatureError,
-        match=r"x\.npy: its images are not those of the comparison: 1 missing in it \(s000\); 1 only in it \(other\)",
+        match=r"x\.npy: its images are not .*1 missing in it \(s000\); 1 only in it \(other\)",
     ):
         compare(a, b, out=tmp_path / "out", settings=SETTINGS)
     twice = of(x, ids_in(tmp_path / "t.txt", [*names[1:], names[1]]))
-    with pytest.raises(FeatureError, match=r"id 's001' stands twice"):
+    with pytest.raises(FeatureError, match=r"id 's001' occurs twice"):
         compare(twice, twice, out=tmp_path / "out", settings=SETTINGS)
     with pytest.raises(FeatureError, match=r"short\.txt: 3 ids for the 200 rows of .*x\.npy"):
         of(x, ids_in(tmp_path / "short.txt", "abc"))
@@ -505,6 +505,6 @@ def test_features_too_small_to_vary_say_so(tmp_path):
     small = of(saved(tmp_path / "x.npy", X * np.float32(1e-20)))
     right = of(saved(tmp_path / "y.npy", Y))
     with pytest.raises(
-        FeatureError, match=r"constant .* but for a standard deviation of 1e-20; .* multiply the f"
+        FeatureError, match=r"constant .*standard deviation 1e-20.*; .* multiply the f"
     ):
         compare(small, right, out=tmp_path / "out", settings=SETTINGS)

@@ -93,7 +93,7 @@ def test_compare_ends_in_a_page_with_the_other_measures_beside(nets, photos, tmp
     assert 0 < peers["linear_share_positions"][0] != peers["linear_share_positions"][1]
     told = (out / "tables" / "peers.md").read_text()
     assert "What each measure shows: docs/peers.md." in told
-    assert "pwcca_flattened" in told.partition("Not told")[2]
+    assert "pwcca_flattened" in told.partition("Not computed")[2]
 
 
 def test_layers_with_commas_are_every_one_against_every_one(nets, photos, tmp_path):

@@ -222,7 +222,7 @@ def test_bad_features_are_refused_with_what_and_where():
     with pytest.raises(FeatureError, match="target: image in row 37 holds NaN or infinity"):
         fit(x, bad)
     result = fit(x, y, optimiser=FAST)
-    with pytest.raises(FeatureError, match="this g leads from"):
+    with pytest.raises(FeatureError, match="this g maps"):
         result.decompose(y, x)
 
 
