@@ -93,7 +93,7 @@ def ridge(fitted: NormalEquations, validation: NormalEquations) -> Float[Tensor,
     def error(damped: Tensor) -> float:
         shrunk = damped.reciprocal()
         missed = shrunk @ squares @ shrunk - 2 * (shrunk @ linear)
-        return float(validation.target + missed) / rotated.shape[1]
+        return float(validation.target + missed) / fitted.cross.shape[1]
 
     shrunk = best_damped(values, values.mean(), error).reciprocal()
     solution: Tensor = vectors @ (rotated * shrunk[:, None])

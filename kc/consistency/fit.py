@@ -171,6 +171,9 @@ def fit_pair(pair: FeaturePair, settings: Consistency, run: FitRun) -> FitResult
 
 def _settings_of(given: FitSettings) -> Consistency:
     """Check the arguments by the model of the settings."""
+    unknown = sorted({*given} - {*FitSettings.__annotations__})
+    if unknown:
+        raise TypeError(f"fit() got an unexpected keyword argument '{unknown[0]}'")
     named = {{"buffer_blocks": "buffer_shards"}.get(n, n): v for n, v in given.items()}
     try:
         settings = Consistency.model_validate({n: v for n, v in named.items() if v is not None})

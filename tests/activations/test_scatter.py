@@ -53,7 +53,7 @@ def files(folder):
 
 
 @pytest.mark.parametrize("of", [2, 3, 7])  # of five shards
-def test_scattered_and_gathered_is_what_a_single_job_records(tmp_path, monkeypatch, recorded, of):
+def test_scattered_jobs_record_the_store_of_a_single_job(tmp_path, monkeypatch, recorded, of):
     single, scattered = tmp_path / "single", tmp_path / "scattered"
     for folder in (single, scattered):
         folder.mkdir()

@@ -73,7 +73,7 @@ def test_features_of_anything_are_compared_without_pictures(tmp_path):
     assert held_out(noisy)["b"] == pytest.approx(0.5, abs=0.1)
 
 
-def test_every_kind_of_file_is_the_same_features(tmp_path):
+def test_all_file_formats_give_the_same_features(tmp_path):
     group = zarr.open_group(tmp_path / "x.zarr", mode="w")
     group.create_array("layer", data=X)
     group.create_array("labels", data=np.arange(ROWS))  # no feature
@@ -151,7 +151,7 @@ def test_a_value_that_is_not_finite_names_its_row(tmp_path):
         compare(a, b, out=tmp_path / "out", settings=SETTINGS)
 
 
-def test_files_that_hold_no_features(tmp_path, monkeypatch):
+def test_files_without_features_are_refused(tmp_path, monkeypatch):
     with pytest.raises(FeatureError, match=r"none\.npy: no such file; expected FILE\.npy, FILE\."):
         of(tmp_path / "none.npy")
     (tmp_path / "torn.npy").write_bytes(b"\x93NUMPY torn")
@@ -192,7 +192,7 @@ def header(path, shape, data=b""):
     return path
 
 
-def test_headers_that_promise_what_is_not_there(tmp_path):
+def test_headers_that_declare_more_than_the_file_holds_are_refused(tmp_path):
     for number, shape in enumerate([(1 << 40, 4), (1 << 62, 4), (1 << 32, 1 << 32), (-1, 4)]):
         file = header(tmp_path / f"{number}.npy", shape, bytes(400))
         with pytest.raises(FeatureError, match=rf"{number}\.npy: not readable as \.npy"):
@@ -246,7 +246,7 @@ def test_numbers_that_cannot_be_read_name_the_file(tmp_path):
             compare(of(tmp_path / name), right, out=tmp_path / f"o{number}", settings=settings)
 
 
-def test_ids_are_text_one_a_line(tmp_path):
+def test_ids_are_read_from_text_with_one_on_each_line(tmp_path):
     x, file = saved(tmp_path / "x.npy", X[:3]), tmp_path / "ids.txt"
     for content in (b"a\nb\nc", b"a\r\nb\r\nc\r\n", b"\xef\xbb\xbfa\nb\nc\n"):
         file.write_bytes(content)
@@ -274,7 +274,7 @@ def test_ids_are_text_one_a_line(tmp_path):
         of(x, tmp_path / "none.txt")
 
 
-def test_one_of_several_arrays_is_named(tmp_path):
+def test_one_of_several_arrays_must_be_named(tmp_path):
     a = OwnArrays("x.zarr", {"one": X, "two": Y}, tmp_path)
     with pytest.raises(
         FeatureError, match=r"a: x\.zarr holds 2 arrays \(one, two\); one must be n"
@@ -284,7 +284,7 @@ def test_one_of_several_arrays_is_named(tmp_path):
         compare(a, a, "tow", "one", out=tmp_path / "out", settings=SETTINGS)
 
 
-def test_features_beside_a_network_say_which_picture_they_are_of(nets, photos, tmp_path):
+def test_features_compared_with_a_network_need_the_ids_of_pictures(nets, photos, tmp_path):
     network = read_network(f"{nets}:tiny")
     values = saved(tmp_path / "x.npy", X[:60])
     with pytest.raises(ImageError, match=r"a network is compared, so pictures are needed\. Fix"):
@@ -317,7 +317,7 @@ def test_two_stores_of_different_pictures_are_refused(nets, photos, tmp_path):
         compare(*stores, out=tmp_path / "out", settings=SETTINGS)
 
 
-def test_a_chunk_that_is_not_there_is_refused(tmp_path):
+def test_a_missing_chunk_is_refused(tmp_path):
     array = zarr.create_array(tmp_path / "x.zarr", shape=X.shape, chunks=(50, 4), dtype="f4")
     array[:] = X
     assert len(of(tmp_path / "x.zarr")) == ROWS
@@ -356,7 +356,7 @@ def test_maps_with_channels_last_are_refused(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_rounding_that_counts_as_xdelta_is_said(tmp_path):
+def test_rounding_that_counts_as_xdelta_gives_a_warning(tmp_path):
     first = saved(tmp_path / "x.npy", X.astype(np.float16))
     second = saved(tmp_path / "y.npy", (X + 1000).astype(np.float16))
     found = compare(of(first), of(second), out=tmp_path / "out", settings=SETTINGS)
@@ -373,7 +373,7 @@ def npy(path, values, **how):
     return path
 
 
-def test_every_way_to_write_numbers_gives_these_numbers(tmp_path):
+def test_all_number_types_and_layouts_are_read_as_the_same_numbers(tmp_path):
     whole = np.rint(10 * X)
     group = {number: tmp_path / f"{number}.zarr" for number in (2, 3)}
     for number, path in group.items():
@@ -402,7 +402,7 @@ def test_every_way_to_write_numbers_gives_these_numbers(tmp_path):
         np.testing.assert_allclose(values, whole, rtol=1e-6, err_msg=str(spec))
 
 
-def test_what_a_layer_is_called_does_not_change_it(tmp_path):
+def test_the_name_of_a_layer_does_not_change_its_features(tmp_path):
     """Coordinates of the store, its own files, and what no folder can be called."""
     names = ["subset", "image_id", "label", "zarr.json", "..", "", "a\\b", "x@pool", "n" * 300]
     values = {name: X + number for number, name in enumerate([*names, "x", "N" * 300, "é\n$"])}
@@ -430,7 +430,7 @@ def test_what_a_layer_is_called_does_not_change_it(tmp_path):
         (np.zeros((ROWS, 2), [("a", "f4")]), r"\[\('a', '<f4'\)\] of shape .* Fix: save numbers"),
     ],
 )
-def test_what_is_no_feature_says_how_to_make_it_one(tmp_path, values, told):
+def test_an_array_that_is_not_a_feature_is_refused_with_a_fix(tmp_path, values, told):
     saved(tmp_path / "x.npy", values)
     np.savez(tmp_path / "x.npz", x=values)
     for name in ("x.npy", "x.npz"):
@@ -438,7 +438,7 @@ def test_what_is_no_feature_says_how_to_make_it_one(tmp_path, values, told):
             of(tmp_path / name)
 
 
-def test_an_npz_that_is_none(tmp_path):
+def test_an_invalid_npz_is_refused(tmp_path):
     np.savez(tmp_path / "x.npz", X)
     whole = (tmp_path / "x.npz").read_bytes()
     np.savez(tmp_path / "objects.npz", np.array([[{}]], object))
@@ -478,7 +478,7 @@ def test_an_npz_that_is_none(tmp_path):
         ("x.d/zarr.json", b"", r"it holds zarr: rename it to x\.d\.zarr"),
     ],
 )
-def test_a_file_of_another_kind_says_how_to_convert_it(tmp_path, name, content, fix):
+def test_a_file_of_another_format_is_refused_with_a_conversion(tmp_path, name, content, fix):
     path = tmp_path / name
     path.parent.mkdir(exist_ok=True)
     path.mkdir() if name.endswith("/") else path.write_bytes(content)
@@ -493,7 +493,7 @@ def test_a_file_of_another_kind_says_how_to_convert_it(tmp_path, name, content, 
         read_arrays(f"{tmp_path}/nothing.csv")
 
 
-def test_a_zip_called_npy_is_told(tmp_path):
+def test_a_zip_with_suffix_npy_is_refused_with_a_fix(tmp_path):
     np.savez(tmp_path / "x.npz", X)
     path = (tmp_path / "x.npz").rename(tmp_path / "x.npy")
     assert convert(path) == "it is a zip, as numpy.savez writes: rename it to x.npz"
@@ -501,7 +501,7 @@ def test_a_zip_called_npy_is_told(tmp_path):
         of(path)
 
 
-def test_features_too_small_to_vary_say_so(tmp_path):
+def test_features_with_too_small_values_are_refused(tmp_path):
     small = of(saved(tmp_path / "x.npy", X * np.float32(1e-20)))
     right = of(saved(tmp_path / "y.npy", Y))
     with pytest.raises(

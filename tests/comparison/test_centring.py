@@ -43,7 +43,7 @@ def warned(found, text):
     return [note for note in found.notes if note.startswith("Warning") and text in note]
 
 
-def test_constants_of_the_target_cost_nothing(features, compared):
+def test_constants_of_the_target_do_not_count_as_xdelta(features, compared):
     a, b, means = features
     found = compared(a, b + means)
     assert share(found) < 0.01
@@ -51,7 +51,7 @@ def test_constants_of_the_target_cost_nothing(features, compared):
     assert not warned(found, "best linear map")
 
 
-def test_under_the_papers_centring_they_do_and_that_is_said_first(features, compared):
+def test_with_the_papers_centring_constants_count_and_a_warning_comes_first(features, compared):
     a, b, means = features
     found = compared(a, b + means, settings(centring="layer"))
     assert share(found) > 0.2
@@ -70,14 +70,14 @@ def test_an_offset_in_one_unit_of_the_source_changes_nothing(features, compared)
     assert share(compared(a + offset, b, settings(centring="layer"))) > 0.2
 
 
-def test_centring_is_each_channels_unless_it_is_given():
+def test_the_default_centring_is_channel():
     assert CompareSettings().consistency.centring == "channel"
     assert settings().consistency.centring == "channel"
     assert settings(centring="layer").consistency.centring == "layer"
     assert CompareSettings.model_validate({"consistency": {}}).consistency.centring == "channel"
 
 
-def test_a_fit_that_is_not_finished_is_a_warning_with_the_option_that_helps(features, compared):
+def test_an_unfinished_fit_gives_a_warning_with_the_option_that_helps(features, compared):
     a, b, _ = features
     found = compared(a, np.abs(b))
     assert list(found.shares["settled"]) == ["no"] * 4
@@ -89,7 +89,7 @@ def test_a_fit_that_is_not_finished_is_a_warning_with_the_option_that_helps(feat
     assert not warned(finished, "not finished")
 
 
-def test_verdicts_are_spelled_as_far_as_they_occur():
+def test_only_verdicts_that_occur_are_explained():
     told = notes.of_settled(["plateau", "validation"])
     assert "the orders depend on where training stopped" in told
     assert "not finished" not in told
@@ -98,7 +98,7 @@ def test_verdicts_are_spelled_as_far_as_they_occur():
     assert notes.not_settled("from a to b", card | {"settled": "validation"}) is None
 
 
-def test_only_a_share_far_above_the_linear_maps_is_warned_of():
+def test_only_a_share_far_above_the_linear_map_gives_a_warning():
     assert notes.far_from_linear("from a to b", 0.34, 0.3) is None
     assert notes.far_from_linear("from a to b", 0.34, float("nan")) is None
     told = notes.far_from_linear("from a to b", 0.36, 0.3)

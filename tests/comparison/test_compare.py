@@ -32,7 +32,7 @@ def many(tmp_path):
     return write(tmp_path / "many", *(f"{k:03d}.png" for k in range(300)))
 
 
-def test_a_network_knows_itself_and_not_an_untrained_one(nets, many, tmp_path):
+def test_a_network_is_reconstructed_from_itself_and_not_from_an_untrained_one(nets, many, tmp_path):
     first, other = (read_network(f"{nets}:tiny", seed=seed) for seed in (0, 1))
     same = compare(first, first, "conv3", "conv3", many, tmp_path / "same", SETTINGS)
     apart = compare(first, other, "conv3", "conv3", many, tmp_path / "apart", SETTINGS)
@@ -46,7 +46,7 @@ def test_a_network_knows_itself_and_not_an_untrained_one(nets, many, tmp_path):
           ("a", "b", "train", 180)]  # fmt: skip
 
 
-def test_what_the_store_holds_is_the_layer_of_the_normalised_picture(nets, photos, tmp_path):
+def test_the_store_holds_the_layer_of_the_normalised_pictures(nets, photos, tmp_path):
     network = read_network(f"{nets}:tiny")
     settings = SETTINGS.model_copy(update={
         "mean": (0.1, 0.2, 0.3), "std": (0.5, 0.6, 0.7),
@@ -77,7 +77,7 @@ def test_vectors_are_compared_and_have_no_pictures(nets, photos, tmp_path):
     assert list(found.shares["positions_per_weight"]) == [36 / 4] * 2 + [36 / 6] * 2
 
 
-def test_a_killed_run_goes_on(nets, photos, tmp_path, monkeypatch):
+def test_an_interrupted_run_resumes(nets, photos, tmp_path, monkeypatch):
     a, b = (read_network(f"{nets}:tiny", seed=seed) for seed in (0, 1))
     written, made = [], []
     write_shard, fit = StoreWriter.write, fit_product.fit_pair
@@ -121,7 +121,7 @@ def test_a_killed_run_goes_on(nets, photos, tmp_path, monkeypatch):
     pd.testing.assert_frame_equal(plain.shares, found.shares)
 
 
-def test_other_weights_are_recorded_anew(nets, photos, tmp_path, monkeypatch):
+def test_other_weights_are_recorded_again(nets, photos, tmp_path, monkeypatch):
     networks = [read_network(f"{nets}:tiny", seed=seed) for seed in (0, 1, 2)]
     compare(*networks[:2], "conv3", "conv3", photos, tmp_path / "out", SETTINGS)
     other = compare(networks[0], networks[2], "conv3", "conv3", photos, tmp_path / "out", SETTINGS)
@@ -131,7 +131,7 @@ def test_other_weights_are_recorded_anew(nets, photos, tmp_path, monkeypatch):
     pd.testing.assert_frame_equal(other.shares, fresh.shares)
 
 
-def test_a_layer_too_wide_for_the_images_is_a_warning_with_numbers(nets, photos, many, tmp_path):
+def test_a_layer_too_wide_for_the_images_gives_a_warning_with_numbers(nets, photos, many, tmp_path):
     a, b = read_network(f"{nets}:tiny"), read_network(f"{nets}:wide")
     # 36 images of 4 x 4 positions for 4 x 9 and 6 x 9 weights: 16 and 10.7
     found = compare(a, b, "conv3", "conv3", photos, tmp_path / "enough", SETTINGS)
@@ -148,7 +148,7 @@ def test_a_layer_too_wide_for_the_images_is_a_warning_with_numbers(nets, photos,
     assert f"the share on test images is too high: {share:.3f}" in warnings[1]
 
 
-def test_layers_g_cannot_lead_between(nets, photos, tmp_path):
+def test_layers_that_g_cannot_map_are_refused(nets, photos, tmp_path):
     a = read_network(f"{nets}:tiny")
     grid = SETTINGS.model_copy(update={"align": "grid"})
     with pytest.raises(FeatureError, match=r"'mean' \(4\) cannot be laid on a grid: exp"):
@@ -163,20 +163,20 @@ def test_values_that_are_not_finite_name_the_image(nets, photos, tmp_path):
         compare(a, b, "conv3", "truediv", photos, tmp_path / "out", SETTINGS)
 
 
-def test_a_wrong_node_costs_no_time(nets, photos, tmp_path):
+def test_a_wrong_layer_is_refused_before_anything_is_recorded(nets, photos, tmp_path):
     a = read_network(f"{nets}:tiny")
     with pytest.raises(NetworkError, match=r"unknown node 'conv33'; nearest: conv3"):
         compare(a, a, "conv3", "conv33", photos, tmp_path / "out", SETTINGS)
     assert not (tmp_path / "out").exists()
 
 
-def test_modules_of_python_are_compared(photos, tmp_path):
+def test_python_modules_are_compared(photos, tmp_path):
     modules = [torch.nn.Sequential(torch.nn.Conv2d(3, 2, 3, stride=2)) for _ in range(2)]
     networks = [OwnNetwork(f"mine {k}", module) for k, module in enumerate(modules)]
     found = compare(*networks, "0", "0", photos, tmp_path / "out", SETTINGS)
     assert "a: mine 0, weights: as the module holds them; layer 0 (2 x 7 x 7)." in found.notes
 
 
-def test_a_penalty_by_name_is_refused():
+def test_a_penalty_that_is_not_a_number_is_refused():
     with pytest.raises(ValueError, match=r"'raw_equivalent' is for the papers' networks; expected"):
         CompareSettings(consistency=Consistency(penalty="raw_equivalent"))

@@ -44,7 +44,7 @@ def cell(found, a, b):
     return table.loc[(a, b)]
 
 
-def test_each_pair_is_what_it_is_alone(networks, photos, tmp_path, monkeypatch):
+def test_each_pair_has_the_shares_of_its_own_comparison(networks, photos, tmp_path, monkeypatch):
     passes, write = [], StoreWriter.write
     monkeypatch.setattr(
         StoreWriter,
@@ -71,7 +71,7 @@ def test_each_pair_is_what_it_is_alone(networks, photos, tmp_path, monkeypatch):
     assert row["xdelta_a"] == pytest.approx(test["a"], abs=0.1)
 
 
-def test_a_killed_run_goes_on_at_the_next_fit_and_more_layers_cost_only_theirs(
+def test_an_interrupted_run_resumes_and_more_layers_need_only_their_fits(
     networks, photos, tmp_path, monkeypatch
 ):
     made, fit = [], fit_product.fit_pair
@@ -95,7 +95,7 @@ def test_a_killed_run_goes_on_at_the_next_fit_and_more_layers_cost_only_theirs(
     pd.testing.assert_frame_equal(kept, found.table)
 
 
-def test_a_layer_knows_itself(networks, photos, tmp_path):
+def test_a_layer_is_reconstructed_from_itself(networks, photos, tmp_path):
     found = compare_layers(
         networks[0], networks[0], ["conv1", "conv3"], ["conv1", "conv3"], photos, tmp_path / "out",
         SETTINGS,
@@ -108,7 +108,7 @@ def test_a_layer_knows_itself(networks, photos, tmp_path):
     assert cell(found, "conv3", "conv1")["cka"] < 0.95
 
 
-def test_all_leaves_out_what_only_hands_on(nets):
+def test_all_leaves_out_layers_that_return_their_input(nets):
     network = read_network(f"{nets}:tiny")
     assert [name for name, _ in distinct_layers(network, 16)] == [
         "conv1", "relu", "conv2", "relu_1", "conv3", "relu_2", "mean", "head"
@@ -120,7 +120,7 @@ def test_all_leaves_out_what_only_hands_on(nets):
     assert distinct_layers(OwnNetwork("idle", idle), 16) == wanted
 
 
-def test_pairs_that_cannot_be_are_left_out_and_counted(networks, photos, tmp_path):
+def test_incompatible_pairs_are_left_out_and_counted(networks, photos, tmp_path):
     grid = SETTINGS.model_copy(update={"align": "grid"})
     found = compare_layers(*networks, LAYERS, ["conv3"], photos, tmp_path / "out", grid)
     assert found.table["layer_a"].tolist() == ["conv2", "conv3"]
@@ -129,7 +129,7 @@ def test_pairs_that_cannot_be_are_left_out_and_counted(networks, photos, tmp_pat
         compare_layers(*networks, ["mean"], ["conv3"], photos, tmp_path / "out", grid)
 
 
-def test_a_layer_that_never_varies_costs_its_own_fits_alone(photos, tmp_path):
+def test_a_constant_layer_loses_only_its_own_fits(photos, tmp_path):
     class Fading(torch.nn.Module):
         def __init__(self):
             super().__init__()
@@ -157,7 +157,7 @@ def test_features_larger_than_the_disk_are_refused_before_they_are_made(
     networks, photos, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(estimate.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
-    with pytest.raises(StoreError, match=r"take 4\.2e-05 GB, 1e-06 GB are free\. Fix: f"):
+    with pytest.raises(StoreError, match=r"take 4\.2e-05 GB, 1e-06 GB are free\. Fix: use f"):
         compare_layers(*networks, LAYERS, LAYERS, photos, tmp_path / "out", SETTINGS)
     assert not (tmp_path / "out" / "activations").exists()
 
@@ -176,7 +176,7 @@ def test_larger_fits_are_estimated_to_take_longer():
     assert [estimate.spell_seconds(s) for s in (5.0, 600.0, 9000.0)] == ["5 s", "10 min", "2.5 h"]
 
 
-def test_the_heatmaps_show_what_the_table_says(networks, photos, tmp_path):
+def test_the_heatmaps_show_the_numbers_of_the_table(networks, photos, tmp_path):
     found = compare_layers(*networks, ["conv1", "mean"], LAYERS, photos, tmp_path / "m", SETTINGS)
     figure = matrix_figure(found)
     shown = [axes.images[0].get_array() for axes in figure.axes[:3]]
@@ -200,7 +200,7 @@ def test_the_heatmaps_show_what_the_table_says(networks, photos, tmp_path):
     assert f"{lowest['layer_a']} of a gives {100 * (1 - lowest['xdelta_b']):.1f} %" in best(found)
 
 
-def test_names_no_folder_can_have_are_compared_all_the_same(tmp_path):
+def test_layers_with_names_that_no_folder_can_have_are_compared(tmp_path):
     """Some are a coordinate's, one is too long, and two would have shared a fit's folder."""
     rng = np.random.default_rng(0)
     values = rng.normal(size=(80, 3)).astype(np.float32)

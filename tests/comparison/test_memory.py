@@ -66,7 +66,7 @@ def test_the_estimate_is_what_was_measured(width, measured):
     assert measured / 1.5 < found < 1.5 * measured
 
 
-def test_what_a_fit_takes_grows_as_its_matrices_do():
+def test_the_memory_of_a_fit_grows_with_its_matrices():
     def taken(source, target, images=36, **settings):
         return memory.fit_bytes(source, target, images, Consistency(**settings))
 
@@ -95,7 +95,7 @@ def arrays(path: Path, **widths: int) -> OwnArrays:
 QUICK = CompareSettings(consistency=Consistency(order=1, optimiser=Optimiser(epochs=1)))
 
 
-def test_more_than_there_is_is_refused_before_anything_is_made(tmp_path, monkeypatch):
+def test_fits_that_need_too_much_memory_are_refused_at_the_start(tmp_path, monkeypatch):
     side = arrays(tmp_path / "x", wide=300)
     monkeypatch.setattr(memory, "free_bytes", lambda _: 2_000_000)
     with pytest.raises(
@@ -109,7 +109,7 @@ def test_more_than_there_is_is_refused_before_anything_is_made(tmp_path, monkeyp
         memory.check_memory("x", [((64, 8, 8), (64, 8, 8))], 36, QUICK.consistency, CPU)
 
 
-def test_the_cure_keeps_all_that_rows_hold():
+def test_the_fix_keeps_all_information_of_the_rows():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(60, 300))
     u, s, _ = np.linalg.svd(x - x.mean(0), full_matrices=False)
@@ -118,7 +118,7 @@ def test_the_cure_keeps_all_that_rows_hold():
     np.testing.assert_allclose(narrow @ narrow.T, (x - x.mean(0)) @ (x - x.mean(0)).T, atol=1e-9)
 
 
-def test_a_matrix_leaves_out_what_takes_too_much(tmp_path, monkeypatch):
+def test_a_matrix_leaves_out_fits_that_need_too_much_memory(tmp_path, monkeypatch):
     side = arrays(tmp_path / "x", narrow=4, wide=300)
     monkeypatch.setattr(memory, "free_bytes", lambda _: 2_000_000)
     found = compare_layers(side, side, out=tmp_path / "out", settings=QUICK)

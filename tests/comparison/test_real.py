@@ -39,7 +39,7 @@ def weights_of(folder: Path, name: str) -> Path:
 
 @pytest.mark.real
 @pytest.mark.parametrize("name", ["resnet20", "resnet44"])
-def test_cifars_networks_are_as_good_as_they_should_be(tmp_path, name):
+def test_the_cifar_networks_have_their_published_accuracy(tmp_path, name):
     folder = shared() / "data" / "cifar10"
     weights = weights_of(folder, name)
     images = build_pictures(folder / "cifar10_subset.tgz", tmp_path / "pictures.zarr", CIFAR)
@@ -54,7 +54,7 @@ def test_cifars_networks_are_as_good_as_they_should_be(tmp_path, name):
 
 @pytest.mark.real
 @pytest.mark.timeout(900)
-def test_a_comparison_of_both_from_command_to_page(tmp_path):
+def test_the_command_compares_both_networks_and_writes_the_page(tmp_path):
     """What the README says of them, without the linear maps of wider fields.
 
     Processor seconds, since the machine that tests may have other work.

@@ -51,7 +51,7 @@ def test_tokens_on_their_grid_are_a_linear_map_of_the_other_networks(photos, tmp
     assert found.components == {}
 
 
-def test_the_grid_is_not_turned(photos, tmp_path):
+def test_the_grid_is_not_transposed(photos, tmp_path):
     """Were rows and columns exchanged, maps and tokens would have only the diagonal in common."""
     first, second = Small(), Reading()
     found = compare(first, second, "conv", "cat", photos, tmp_path / "out", SETTINGS)
@@ -76,7 +76,7 @@ def test_tokens_of_a_vision_transformer_with_and_without_the_class_token(photos,
     assert shapes == {"all": (17, 12), "patches": (16, 12), "class": (12,)}
 
 
-def test_a_convolutional_network_beside_a_transformer(photos, tmp_path):
+def test_a_convolutional_network_is_compared_with_a_transformer(photos, tmp_path):
     """Untrained, they share little; what is done is said; it can be had the other way."""
     vit = tiny_vit()
     grid = compare(Small(7), vit, "conv", ADDED, photos, tmp_path / "grid", SETTINGS)
@@ -88,13 +88,13 @@ def test_a_convolutional_network_beside_a_transformer(photos, tmp_path):
         assert min(held_out(found).values()) > 0.01
 
 
-def test_a_class_token_that_is_not_there(photos, tmp_path):
+def test_a_missing_class_token_is_refused(photos, tmp_path):
     vit = tiny_vit()
     with pytest.raises(FeatureError, match=r"'permute': 16 tokens, none of them a class token"):
         compare(vit, vit, "permute", "permute", photos, tmp_path / "out", other(tokens="class"))
 
 
-def test_timms_transformers_tell_how_many_tokens_come_first(photos, tmp_path):
+def test_timm_transformers_state_how_many_tokens_come_first(photos, tmp_path):
     pytest.importorskip("timm", reason="timm is not installed (kc's extra 'timm')")
     import timm
 

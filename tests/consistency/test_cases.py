@@ -37,7 +37,7 @@ def alexnets():
     return tapped(base, images), tapped(shuffled, images), tapped(other, images), same
 
 
-def test_case_1_permuted_channels_are_the_same_knowledge(alexnets):
+def test_case_1_permuted_channels_are_reconstructed(alexnets):
     base, shuffled, _, same_logits = alexnets
     train, test = halves(len(base))
     assert same_logits
@@ -62,7 +62,7 @@ def noisy_linear(offset=0.0):
     return x, target, float(noise.var() / target.var())
 
 
-def test_case_2_linear_part_and_noise_are_told_apart():
+def test_case_2_linear_part_and_noise_are_separated():
     x, target, noise_share = noisy_linear()
     train, test = halves(len(x))
     result = fit(x, target, train=train, optimiser=FAST)
@@ -71,7 +71,7 @@ def test_case_2_linear_part_and_noise_are_told_apart():
     assert (found["x1"] + found["x2"]) / found["target"] < 0.02
 
 
-def test_case_2_without_zero_mean_offsets_are_left():
+def test_case_2_offsets_of_channels_remain_in_xdelta():
     """One scalar mean and no bias: channels with means of their own cannot be matched."""
     x = draw(1, 1500, 6)
     clean = x @ draw(2, 6, 6)
@@ -105,7 +105,7 @@ def second_order_truth(count=4000, width=8):
 
 
 @pytest.mark.parametrize("penalty", [0.0, 0.1])
-def test_case_3_started_at_the_truth_it_stays(penalty):
+def test_case_3_a_fit_started_at_the_true_g_stays_there(penalty):
     x, target, truth = second_order_truth()
     train, test = halves(len(x))
     settings = Optimiser(epochs=30, learning_rate=1e-3, weight_decay=0.0)
@@ -132,7 +132,7 @@ def test_case_3_from_random_weights_beats_the_linear_map():
     assert min(shares) < 0.25 * linear.instability(x, target, test)
 
 
-def test_what_lies_beyond_the_linear_map_of_the_same_field_is_found():
+def test_g_finds_what_the_linear_map_of_the_same_field_misses():
     x = draw(11, 600, 6, 6, 6)
     truth = ConsistencyNet((6, 6, 6), (4, 6, 6), 1, seed=3).eval()
     with torch.no_grad():
@@ -178,7 +178,7 @@ def test_case_5_under_released_rescaling_the_target_rescales_lambda():
     assert abs(gain("released", 1.0) - gain("released", 64.0)) > 3e-4
 
 
-def test_case_6_a_feature_knows_itself():
+def test_case_6_a_feature_is_reconstructed_from_itself():
     x, _, _ = noisy_linear()
     train, test = halves(len(x))
     assert fit(x, x, train=train, optimiser=FAST).instability(x, x, test) < 1e-3

@@ -127,7 +127,7 @@ def test_a_half_fit_sees_a_fixed_half_of_the_training_images(stores, tmp_path):
     assert set(half.train) < set(full.train)
 
 
-def test_a_second_run_makes_nothing_and_a_killed_one_goes_on(stores, tmp_path, counted):
+def test_a_second_run_makes_nothing_and_an_interrupted_one_resumes(stores, tmp_path, counted):
     run(stores, tmp_path)
     assert len(counted) == 3
     run(stores, tmp_path)
@@ -169,7 +169,7 @@ def test_damaged_components_are_made_again_from_the_fit(stores, tmp_path, counte
     assert open_store(path).verify() == []
 
 
-def test_a_changed_penalty_refits_and_kept_components_do_not(stores, tmp_path, counted):
+def test_a_changed_penalty_needs_a_new_fit_and_components_do_not(stores, tmp_path, counted):
     run(stores, tmp_path)
     kept_all = SETTINGS.model_copy(update={"components": "all", "memory_gb": 1.0})
     run(stores, tmp_path, kept_all)
@@ -182,7 +182,7 @@ def test_a_changed_penalty_refits_and_kept_components_do_not(stores, tmp_path, c
     assert card["penalty"] == 0.2
 
 
-def test_same_seed_same_bytes_and_streaming_changes_none(stores, tmp_path):
+def test_the_same_seed_gives_the_same_bytes_also_when_streaming(stores, tmp_path):
     run(stores, tmp_path / "one")
     run(stores, tmp_path / "two", SETTINGS.model_copy(update={"memory_gb": 1e-9}))
     run(stores, tmp_path / "three", seed=1)
@@ -196,7 +196,7 @@ def test_same_seed_same_bytes_and_streaming_changes_none(stores, tmp_path):
             assert texts[0] != texts[2]
 
 
-def test_raw_penalties_are_the_papers(stores, tmp_path):
+def test_raw_penalties_are_those_of_the_paper(stores, tmp_path):
     _, y = features(stores)
     train = open_store(stores[B.name]).rows["subset"] == "train"
     plans = [PLANS[0]]
@@ -226,7 +226,7 @@ def test_stores_of_other_images_are_refused(stores, tmp_path):
 
 
 @pytest.mark.parametrize("preset", ["paper", "released"])
-def test_a_fit_killed_between_epochs_goes_on_and_ends_with_the_same_bytes(
+def test_a_fit_interrupted_between_epochs_resumes_to_the_same_bytes(
     stores, tmp_path, monkeypatch, preset
 ):
     about = {"epochs": 5} if preset == "paper" else {"epochs": 2}

@@ -115,7 +115,7 @@ def test_few_positions_never_make_a_matrix_of_patches(monkeypatch):
     assert (found - wanted).abs().max() < 1e-4 * wanted.abs().max()
 
 
-def test_leading_channels_serve_where_both_sides_are_many(monkeypatch):
+def test_leading_channels_are_used_if_units_and_positions_are_many(monkeypatch):
     """All of them give the exact answer, as few as the source has do too; fewer do not."""
     few = draw(80, 5, 3, 3)
     x = torch.einsum("cf,nfyx->ncyx", draw(12, 5, seed=1), few)
@@ -188,7 +188,7 @@ def test_a_factorised_fit_gains_over_its_start_and_is_read_back(tmp_path):
     assert load_fit(tmp_path).net.rank == 8
 
 
-def test_a_factorised_fit_goes_on_where_it_was_killed(tmp_path, monkeypatch):
+def test_an_interrupted_factorised_fit_resumes(tmp_path, monkeypatch):
     monkeypatch.setattr("kc.consistency.resume.EVERY", 0)
     x, y = pair_of((16, 3, 3), (6, 3, 3), 40)
     file = tmp_path / "state.safetensors"
@@ -220,7 +220,7 @@ def test_a_factorised_fit_goes_on_where_it_was_killed(tmp_path, monkeypatch):
         ((4096,), (4096,), 100, None),
     ],
 )
-def test_the_rank_follows_what_the_images_carry(source, target, images, wanted):
+def test_the_rank_follows_the_number_of_positions(source, target, images, wanted):
     auto = Consistency(rank="auto")
     rank = common_rank([(source, target)], images, auto)
     assert rank == wanted
@@ -250,7 +250,7 @@ def test_the_released_preset_has_no_rank():
         Consistency(preset="released", rank=64)
 
 
-def test_outputs_beyond_the_rank_of_a_solution_are_shut():
+def test_outputs_beyond_the_rank_of_a_solution_are_zero():
     found = start._leading_outputs(
         torch.eye(4).double(), draw(4, 1).double() @ draw(1, 5).double(), 3
     )
