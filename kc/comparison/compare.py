@@ -1,6 +1,6 @@
 """Compare one layer of each of two networks on a folder of pictures, in both directions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,12 +24,12 @@ from kc.comparison.sides import (
     pair_rows,
     store_side,
 )
-from kc.comparison.similarities import peers_of
+from kc.comparison.similarities import measures_of
 from kc.comparison.workplace import Direction, Workplace
 from kc.consistency.ladder import field_of
 from kc.consistency.net import check_shapes
 from kc.consistency.rank import common_rank, with_rank
-from kc.consistency.rungs import Fitted, Ladder, make_fitted
+from kc.consistency.rungs import Fitted, make_fitted
 from kc.consistency.variants import varied
 from kc.images.rows import rows_in
 from kc.plans.variants import folders_of, orders_and_path, reseeded
@@ -135,23 +135,26 @@ def compare(
     at = _ranked(at, ways, known)
     repeated = {ends: _fitted(way, at) for ends, way in ways.items()}
     fits = {ends: some[0] for ends, some in repeated.items()}
-    peers = _peers(ways, at)
-    ladders = {} if settings.ladder is False else _ladders(ways, at)
+    peers = both_ways(_each(ways, "measures", lambda way: pd.DataFrame([measures_of(way, at)])))
+    wanted = {} if settings.ladder is False else ways
+    ladders = _each(wanted, "linear maps", lambda way: ladder_of(way, at))
     shares = shares_table(repeated, ladders, settings.consistency.order)
-    classes = _classes(ways, rows, at) if settings.labels else None
-    about = {letter: (names[letter], forms[letter]) for letter in names}
+    classes = None
+    if settings.labels:
+        classes = both_ways(_each(ways, "classes", lambda way: shares_by_class(way, rows, at)))
+    base = field_of(0, settings.consistency.kernel_size, one)
     told = (
-        *warnings_of(repeated, peers, ladders, _base(fits, settings)),
+        *warnings_of(repeated, peers, ladders, base),
         *notes.of_rounding(sides, {letter: [array] for letter, array in stored.items()}),
         *of_spread(shares, settings.repeats),
         *(side.note(names[side.letter]) for side in sides),
-        *notes.of_forms(sides, about),
+        *notes.of_forms(sides, {letter: (names[letter], forms[letter]) for letter in names}),
         notes.of_rows(sides, rows, settings),
         *(notes.READING, notes.of_fit(settings), notes.of_settled(shares["settled"])),
         *([notes.MOVED] if "x0_linear" in shares else []),
         notes.ONE_PAIR,
         *notes.of_ranks(fits),
-        *_resized(fits),
+        *([notes.RESIZED] if any(fit.card["resized"] for fit in fits.values()) else []),
     )
     origin = {
         "images": origin_of(rows, images),
@@ -174,7 +177,7 @@ def compare(
     kept = {f.card["fit"]: f.components for f in fits.values() if f.components is not None}
     ladder, ladder_notes = one_ladder(ladders, float(settings.consistency.penalty))
     return Comparison(
-        shares, peers, told, classes, notes.of_peers(peers), kept, rows.images, origin,
+        shares, peers, told, classes, notes.of_measures(peers), kept, rows.images, origin,
         ladder, ladder_notes,
     )  # fmt: skip
 
@@ -236,28 +239,6 @@ def _fitted(way: Direction, at: Workplace) -> list[Fitted]:
     return fits + [make_fitted(varied(own, one, at.out), at.out) for one in more]
 
 
-def _base(fits: Mapping[tuple[str, str], Fitted], settings: CompareSettings) -> int:
-    """Return the field of W(0), which is the same in both directions."""
-    shape = tuple(next(iter(fits.values())).card["target_shape"])
-    return field_of(0, settings.consistency.kernel_size, shape)
-
-
-def _ladders(ways: Ways, at: Workplace) -> dict[tuple[str, str], Ladder]:
-    bar = tqdm(ways.items(), desc="linear maps", unit="direction", disable=None)
-    return {ends: ladder_of(way, at) for ends, way in bar}
-
-
-def _peers(ways: Ways, at: Workplace) -> pd.DataFrame:
-    bar = tqdm(ways.items(), desc="other measures", unit="direction", disable=None)
-    return both_ways({ends: pd.DataFrame([peers_of(way, at)]) for ends, way in bar})
-
-
-def _classes(ways: Ways, rows: ComparedRows, at: Workplace) -> pd.DataFrame:
-    bar = tqdm(ways.items(), desc="classes", unit="direction", disable=None)
-    return both_ways({ends: shares_by_class(way, rows, at) for ends, way in bar})
-
-
-def _resized(fits: Mapping[tuple[str, str], Fitted]) -> list[str]:
-    if not any(fitted.card["resized"] for fitted in fits.values()):
-        return []
-    return ["The maps differ in size: the source's is resized bilinearly to the target's."]
+def _each[R](ways: Ways, what: str, make: Callable[[Direction], R]) -> dict[tuple[str, str], R]:
+    bar = tqdm(ways.items(), desc=what, unit="direction", disable=None)
+    return {ends: make(way) for ends, way in bar}

@@ -157,7 +157,8 @@ def compare_layers(
         notes.of_rows(sides, rows, settings),
     )
     told += tuple(notes.of_ranks(fitted.fits))
-    told += (*(_note(side) for side in sides), notes.of_fit(settings), notes.ONE_PAIR)
+    told += tuple(f"{s.letter}: {s.name}, {s.weights}; {len(s.layers)} layers." for s in sides)
+    told += (notes.of_fit(settings), notes.ONE_PAIR)
     return Matrix(_table(cells, fitted, cka, settings.consistency.order), told, origin)
 
 
@@ -300,10 +301,6 @@ def _cka(
     found = cka_of_all(stores["a"], stores["b"], (names[0], names[1]), at)
     pairs = product(arrays[0], arrays[1])
     return dict(zip(pairs, found.to_numpy().ravel().tolist(), strict=True))
-
-
-def _note(side: ComparedSide) -> str:
-    return f"{side.letter}: {side.name}, {side.weights}; {len(side.layers)} layers."
 
 
 def _notes(fitted: _Fitted, left_out: int) -> list[str]:

@@ -50,18 +50,13 @@ ONE_PAIR = "One pair of networks: these numbers do not show how much other seeds
 def of_rows(sides: Sequence[ComparedSide], rows: ComparedRows, settings: CompareSettings) -> str:
     """Return the note on the number of images and their normalisation."""
     counts = " and ".join(f"{len(rows_in(rows.table, name))} {name}" for name in SUBSETS)
+    skipped = rows.images.passed_over if rows.images else None
     if not any(isinstance(side.source, Tap) for side in sides):
         return f"Rows: {counts}."
     return (
         f"Images: {counts}, {settings.size} px, minus {_spell(settings.mean)}, over "
-        f"{_spell(settings.std)}.{_of_passed(rows)}"
+        f"{_spell(settings.std)}.{f' Passed over: {spell_passed(skipped)}.' if skipped else ''}"
     )
-
-
-def _of_passed(rows: ComparedRows) -> str:
-    """Return a sentence on the files of the folder that were skipped, or an empty text."""
-    passed = rows.images.passed_over if rows.images else None
-    return f" Passed over: {spell_passed(passed)}." if passed else ""
 
 
 def of_rounding(
@@ -183,6 +178,7 @@ MOVED = (
     "sees) is moved to x^(0); fitted on training images. These vary less than the orders: half of "
     "a ReLU is linear, and a fit may put it in either."
 )
+RESIZED = "The maps differ in size: the source's is resized bilinearly to the target's."
 CLASSES = (
     "xdelta of a class: squared deviations of x^Delta from its mean over all test images (each "
     "channel's, under the centring channel), over those of x*, summed over the class's images; "
@@ -193,7 +189,7 @@ CLASSES = (
 )
 
 
-def of_peers(peers: pd.DataFrame) -> tuple[str, ...]:
+def of_measures(peers: pd.DataFrame) -> tuple[str, ...]:
     """Return notes on the similarity measures, and on those that could not be computed."""
     empty = [name for name in NAMES if peers[name].isna().any()]
     told = (

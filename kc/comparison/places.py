@@ -9,7 +9,7 @@ from tempfile import TemporaryFile
 from kc.comparison.arrays import OwnArrays
 from kc.comparison.classes import IMAGES
 from kc.comparison.sides import ComparedSide
-from kc.comparison.similarities import CKA, PEERS
+from kc.comparison.similarities import CKA, SIMILARITIES
 from kc.consistency import saved
 from kc.consistency.rungs import LADDER, MOVED
 from kc.errors import StoreError
@@ -20,7 +20,7 @@ from kc.store.product import Product
 SIDES = ("activations/a", "activations/b")
 FILES = {
     "fits": saved.FILES,
-    "peers": (PEERS, CKA),
+    "peers": (SIMILARITIES, CKA),
     "classes": (IMAGES,),
     "ladder": (LADDER, MOVED),
 }

@@ -23,10 +23,10 @@ WIDTH = 1024
 """Most units of a flattened feature: for wider ones, the linear map and CCA take longer than g,
 and there are too few images."""
 MINIBATCH = 256
-PEERS, CKA = "peers.csv", "cka.csv"
+SIMILARITIES, CKA = "peers.csv", "cka.csv"
 
 
-def peers_of(of: Direction, at: Workplace) -> "pd.Series[float]":
+def measures_of(of: Direction, at: Workplace) -> "pd.Series[float]":
     """Return :func:`kc.similarity.measures.similarities` of one direction, on test images.
 
     A result with the same key is not computed again.
@@ -34,7 +34,7 @@ def peers_of(of: Direction, at: Workplace) -> "pd.Series[float]":
     settings = at.settings.consistency
     about = (WIDTH, settings.kernel_size, settings.centring)
     key = product_key(about, of.inputs, "kc.similarity.measures", "kc.comparison.similarities")
-    with Product(at.out / "peers" / of.name, key, [PEERS]) as product:
+    with Product(at.out / "peers" / of.name, key, [SIMILARITIES]) as product:
         if not product.is_done():
             begun = time.monotonic()
             product.start()
@@ -54,10 +54,10 @@ def peers_of(of: Direction, at: Workplace) -> "pd.Series[float]":
                 how=how,
             )
             content = found.rename_axis("measure").to_csv().encode()
-            write_bytes_atomic(product.folder / PEERS, content)
+            write_bytes_atomic(product.folder / SIMILARITIES, content)
             seconds = round(time.monotonic() - begun, 2)
-            product.finish({"seconds": seconds, "device": str(at.device)}, [PEERS])
-    values = pd.read_csv(product.folder / PEERS, index_col="measure")["similarity"]
+            product.finish({"seconds": seconds, "device": str(at.device)}, [SIMILARITIES])
+    values = pd.read_csv(product.folder / SIMILARITIES, index_col="measure")["similarity"]
     return values.reindex(list(NAMES))
 
 

@@ -56,7 +56,7 @@ def normal_equations(
         inputs = net.last_input(x)
         if first is not None:
             inputs = apply_weight(inputs, first)
-        u, v = _patches(net, inputs), by_position(net, y)
+        u, v = _patches(net, inputs), y.movedim(net.channel_axis, -1).flatten(0, -2)
         if positions > POSITIONS:
             kept = max(1, round(len(u) * POSITIONS / positions))
             chosen = torch.randperm(len(u), generator=generator)[:kept].to(u.device)
@@ -126,8 +126,3 @@ def _patches(net: ConsistencyNet, x: Tensor) -> Float[Tensor, "positions u"]:
         return x.reshape(-1, x.shape[-1])
     unfolded = F.unfold(x, net.kernel_size, padding=net.kernel_size // 2)
     return unfolded.transpose(1, 2).reshape(-1, unfolded.shape[1])
-
-
-def by_position(net: ConsistencyNet, y: Tensor) -> Float[Tensor, "positions d"]:
-    """Arrange positions along one axis, channels along the other."""
-    return y.movedim(net.channel_axis, -1).reshape(-1, y.shape[net.channel_axis])
