@@ -1,4 +1,4 @@
-"""How much of a layer's variance the rounding of float16 is, against what it really is."""
+"""The estimated share of float16 rounding in a layer's variance equals the true one."""
 
 from pathlib import Path
 

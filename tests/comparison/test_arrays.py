@@ -1,4 +1,4 @@
-"""Features made elsewhere: files, ids, rows, and what of them is refused."""
+"""Features made outside kc: files, ids and rows, and what is refused."""
 
 import re
 import sys
@@ -43,7 +43,7 @@ def of(path, ids=None):
 
 
 def stored(spec, folder, memory_gb=4.0):
-    """Return the arrays of a file as a comparison has them, by layer."""
+    """Return the arrays of a file as a comparison reads them, by layer."""
     side = read_arrays(str(spec))
     wanted = {name: [Form()] for name in side.layers}
     rows = pd.DataFrame({"image_id": [f"r{k}" for k in range(len(side))], "subset": "train"})
@@ -91,7 +91,7 @@ def test_all_file_formats_give_the_same_features(tmp_path):
         side = read_arrays(spec)
         assert [layer.shape for layer in side.layers.values()] == [(4,)], spec
         out = tmp_path / f"out{number}"
-        # held in memory, and read row by row
+        # in memory, and read row by row
         settings = SETTINGS.model_copy(
             update={"consistency": SETTINGS.consistency.model_copy(update={"memory_gb": 1e-9})}
         )
@@ -101,7 +101,7 @@ def test_all_file_formats_give_the_same_features(tmp_path):
         rows.append(store[store.names[0]][:])
     for found in rows[1:]:
         np.testing.assert_array_equal(found, rows[0])
-    # rows are shuffled once, and each is what its id says
+    # rows are shuffled once, and each belongs to its id
     ids = [int(name.removeprefix("row-")) for name in store.image_ids]
     assert ids != sorted(ids)
     np.testing.assert_array_equal(rows[0], X[ids])
@@ -114,7 +114,7 @@ def test_rows_are_matched_by_their_ids(tmp_path):
     b = of(shuffled, ids_in(tmp_path / "b.txt", [names[k] for k in order]))
     found = compare(a, b, out=tmp_path / "out", settings=SETTINGS)
     assert max(held_out(found).values()) < 0.001
-    # without ids, row i of one is taken for row i of the other
+    # without ids, row i of one side is row i of the other
     blind = compare(of(tmp_path / "x.npy"), of(shuffled), out=tmp_path / "o", settings=SETTINGS)
     assert min(held_out(blind).values()) > 0.9
 
@@ -184,7 +184,7 @@ def test_files_without_features_are_refused(tmp_path, monkeypatch):
 
 
 def header(path, shape, data=b""):
-    """Write an .npy whose header says more than there is."""
+    """Write an .npy whose header declares more than the file holds."""
     with path.open("wb") as file:
         about = {"descr": "<f4", "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_2_0(file, about)
@@ -207,7 +207,7 @@ def test_headers_that_declare_more_than_the_file_holds_are_refused(tmp_path):
 
 
 def test_arrays_far_larger_than_their_files_are_refused(tmp_path):
-    """The counter-example is as large, and there: only what cannot be is refused."""
+    """The counter-example is as large, but complete: it is not refused."""
     h5py = pytest.importorskip("h5py")
     shape = (1 << 22, 4)
     zarr.create_array(tmp_path / "x.zarr", shape=shape, dtype="f4", chunks=(1 << 20, 4))
@@ -291,7 +291,7 @@ def test_features_compared_with_a_network_need_the_ids_of_pictures(nets, photos,
         compare(network, of(values), "mean", out=tmp_path / "out", settings=SETTINGS)
     with pytest.raises(FeatureError, match=r"need the picture of each row\..*--ids-b FILE"):
         compare(network, of(values), "mean", None, photos, tmp_path / "out", SETTINGS)
-    # the network's own features, as another program would have saved them
+    # the network's own features, as another program would save them
     found = compare(network, network, "mean", "mean", photos, tmp_path / "own", SETTINGS)
     store = open_store(tmp_path / "own" / "activations" / "a.zarr")
     order = RNG.permutation(60)
@@ -300,7 +300,7 @@ def test_features_compared_with_a_network_need_the_ids_of_pictures(nets, photos,
     beside = of(tmp_path / "own.npy", ids)
     found = compare(network, beside, "mean", None, photos, tmp_path / "beside", SETTINGS)
     assert max(held_out(found).values()) < 0.01
-    # a store of kc's brings ids and subsets with it
+    # a store of kc also holds ids and subsets
     again = compare(of(store.path), of(store.path), out=tmp_path / "stores", settings=SETTINGS)
     assert again.shares["images"].tolist() == [24, 36, 24, 36]
 
@@ -403,7 +403,7 @@ def test_all_number_types_and_layouts_are_read_as_the_same_numbers(tmp_path):
 
 
 def test_the_name_of_a_layer_does_not_change_its_features(tmp_path):
-    """Coordinates of the store, its own files, and what no folder can be called."""
+    """Names of coordinates, of the store's files, and names that no folder can have."""
     names = ["subset", "image_id", "label", "zarr.json", "..", "", "a\\b", "x@pool", "n" * 300]
     values = {name: X + number for number, name in enumerate([*names, "x", "N" * 300, "é\n$"])}
     side = OwnArrays("x", values, saved(tmp_path / "x.npy", X))

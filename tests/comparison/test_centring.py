@@ -1,4 +1,4 @@
-"""Constants are not knowledge: what a mean of its own in each unit changes, and what is said."""
+"""Constants of units: how each centring counts them, and the notes on it."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ def settings(epochs=2, **consistency):
 
 @pytest.fixture(scope="module")
 def features():
-    """b is linear in a, and each unit of b has a mean as large as three deviations."""
+    """b is linear in a, and each unit of b has a mean of three standard deviations."""
     rng = np.random.default_rng(0)
     a = rng.standard_normal((600, UNITS)).astype("f4")
     b = (a @ rng.standard_normal((UNITS, UNITS)) / 4).astype("f4")
@@ -83,7 +83,7 @@ def test_an_unfinished_fit_gives_a_warning_with_the_option_that_helps(features, 
     assert list(found.shares["settled"]) == ["no"] * 4
     assert len(warned(found, "is not finished after 2 epochs")) == 2
     assert "a higher --epochs" in found.notes[0]
-    # W(0) is solved at once: training on changes nothing
+    # W(0) is solved at once: more training changes nothing
     finished = compared(a, b, settings(200))
     assert set(finished.shares["settled"]) == {"plateau"}
     assert not warned(finished, "not finished")

@@ -73,7 +73,7 @@ def test_the_class_the_other_network_cannot_see_has_the_largest_share(seeing, pi
     assert (of_hue["low"] < of_hue["xdelta"]).all()
     assert (of_hue["xdelta"] < of_hue["high"]).all()
     assert of_hue["high"]["grey"] < of_hue["low"]["colour"]
-    # who sees both lacks nothing of either class
+    # the network that sees both misses nothing of either class
     assert missing(found, "a")["xdelta"].max() < 0.01
 
 

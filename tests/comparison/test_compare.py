@@ -38,7 +38,7 @@ def test_a_network_is_reconstructed_from_itself_and_not_from_an_untrained_one(ne
     apart = compare(first, other, "conv3", "conv3", many, tmp_path / "apart", SETTINGS)
     assert max(held_out(same).values()) < 0.002
     assert min(held_out(apart).values()) > 0.05
-    # parts and cross term are all there is
+    # parts and cross term sum to 1
     parts = ["x0", "x1", "x2", "xdelta", "cross"]
     np.testing.assert_allclose(apart.shares[parts].sum(axis=1), 1, atol=1e-6)
     assert [tuple(row) for row in apart.shares[["target", "source", "subset", "images"]].to_numpy()
@@ -112,7 +112,7 @@ def test_an_interrupted_run_resumes(nets, photos, tmp_path, monkeypatch):
     assert made == ["fit", "second kill", "fit"]
     shards = [entry for entry in written if entry[0] in ("a.zarr", "b.zarr")]
     assert shards == [(f"{letter}.zarr", shard) for letter in "ab" for shard in range(4)]
-    # nothing is made a third time, and the numbers are those of an undisturbed run
+    # nothing is made a third time, and the numbers are those of an uninterrupted run
     before = (len(written), len(made))
     pd.testing.assert_frame_equal(run().shares, found.shares)
     assert (len(written), len(made)) == before

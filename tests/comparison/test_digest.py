@@ -1,4 +1,4 @@
-"""A network's digest follows whatever changes its features, and nothing else."""
+"""A network's digest changes with everything that changes its features, and nothing else."""
 
 import numpy as np
 import pytest
@@ -41,7 +41,7 @@ def digest(file, code=CODE):
     ("old", "new"),
     [
         ("inner(torch.relu(x))", "inner(torch.sin(20 * x))"),
-        # nothing that the example shows: no value reaches it
+        # the example does not show this: no value reaches it
         ("LIMIT = 2.5", "LIMIT = 1e9"),
         ("clamp(max=LIMIT)", "clamp(max=LIMIT, min=-1e9)"),
         ("torch.ones(4, 1, 1)", "torch.ones(4, 1, 1) * 1.5"),
@@ -83,7 +83,7 @@ class Former(nn.Module):
 
 
 class Held(nn.Module):
-    """Keeps what it needs where no state dict looks."""
+    """Keeps what it needs outside its state dict."""
 
     def __init__(self, **about):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Tokens, grids and means: what of two layers is put side by side."""
+"""Tokens, grids and means: the forms in which two layers are compared."""
 
 import re
 
@@ -106,7 +106,7 @@ def test_forms_are_described_in_words():
 
 
 def test_names_that_no_folder_can_have_are_replaced():
-    """Names that a store takes as they are stay so; no two names share a folder."""
+    """Valid names stay unchanged; no two names share a folder."""
     kept = ["layer1.0", "features.30", "ä b", "$a$", "C:", "Label"]
     assert [storable(name) for name in kept] == kept
     odd = ["", ".", "..", "a/b", "a\\b", "a_b\n", "x@pool", "__x", "subset", "image_id", "label"]

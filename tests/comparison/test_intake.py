@@ -1,4 +1,4 @@
-"""Pictures are given to a network as it takes them; where it takes none, the cause is named."""
+"""Pictures are converted to what a network takes; if it takes none, the error says why."""
 
 import pytest
 import torch
@@ -43,7 +43,7 @@ def test_pictures_are_made_grey_for_one_channel():
 
 
 class Viewing(nn.Module):
-    """Takes a picture of three channels for three pictures."""
+    """Treats a picture of three channels as three pictures."""
 
     def __init__(self):
         super().__init__()

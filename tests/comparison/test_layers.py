@@ -27,7 +27,7 @@ def test_sums_of_resnets_and_tokens_of_vits_are_listed():
     assert listed["layer3.1.add"] == (256, 4, 4)
     tokens = dict(layers_of(read_network("vit_b_16"), 224))
     assert tokens["encoder.layers.encoder_layer_11.add_1"] == (197, 768)
-    # sizes, parameters and tuples are nothing to tap
+    # sizes, parameters and tuples cannot be tapped
     assert not {"getitem", "x"} & set(tokens)
 
 
@@ -82,7 +82,7 @@ class Given:
 
 
 class Giving(torch.nn.Module):
-    """Gives its output in some form; where it ``loses``, a line works in place on its own."""
+    """Returns its output in some form; if it ``loses``, an in-place result is not used."""
 
     def __init__(self, form, loses):
         super().__init__()
@@ -214,7 +214,7 @@ class Unsteady(torch.nn.Module):
 def test_features_that_depend_on_more_than_the_picture_are_refused(rule, told):
     with pytest.raises(NetworkError, match=rf"{told}.*Fix: "):
         tap(OwnNetwork("mine", Unsteady(rule)), ["add"], 16)
-    # what comes before is well
+    # layers before it can be tapped
     if "node" in told:
         tap(OwnNetwork("mine", Unsteady(rule)), ["one"], 16)
 

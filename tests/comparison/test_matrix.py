@@ -1,4 +1,4 @@
-"""Layer by layer: every pair both ways, in one recording, resumable."""
+"""Many layers: all pairs in both directions, from one recording, resumable."""
 
 from types import SimpleNamespace
 
@@ -56,7 +56,7 @@ def test_each_pair_has_the_shares_of_its_own_comparison(networks, photos, tmp_pa
         *networks, LAYERS, LAYERS, photos, tmp_path / "all", SETTINGS, say=said.append
     )
     assert len(found.table) == 9
-    # one pass a network over the 60 pictures, in the forms the pairs ask for
+    # one pass of each network over the 60 pictures, in the forms that the pairs need
     recorded = [names for names in passes if "image" not in names]
     assert recorded == [["conv2", "conv2@pool", "conv3", "conv3@pool", "mean"]] * 4
     assert said[0].startswith("18 fits (3 x 3 layers, both ways): about ")
@@ -65,7 +65,7 @@ def test_each_pair_has_the_shares_of_its_own_comparison(networks, photos, tmp_pa
     assert cell(found, "conv2", "mean")[["form_a", "form_b"]].tolist() == ["pool", "own"]
     alone = compare(*networks, "conv2", "conv3", photos, tmp_path / "one", SETTINGS)
     assert row["cka"] == pytest.approx(alone.peers[MINIBATCH][0], rel=1e-9)
-    # g's seed goes by the fit's name, so the numbers are close, not the same
+    # g's seed depends on the fit's name, so the numbers are close, not equal
     test = alone.shares[alone.shares["subset"] == "test"].set_index("target")["xdelta"]
     assert row["xdelta_b"] == pytest.approx(test["b"], abs=0.1)
     assert row["xdelta_a"] == pytest.approx(test["a"], abs=0.1)
@@ -103,7 +103,7 @@ def test_a_layer_is_reconstructed_from_itself(networks, photos, tmp_path):
     for name in ("conv1", "conv3"):
         assert cell(found, name, name)[["xdelta_a", "xdelta_b"]].max() < 0.01
         assert cell(found, name, name)["cka"] == pytest.approx(1)
-    # depth: conv3 cannot give back what conv1 had
+    # conv1 cannot be reconstructed from conv3
     assert cell(found, "conv3", "conv1")["xdelta_b"] > 0.1
     assert cell(found, "conv3", "conv1")["cka"] < 0.95
 
@@ -201,7 +201,7 @@ def test_the_heatmaps_show_the_numbers_of_the_table(networks, photos, tmp_path):
 
 
 def test_layers_with_names_that_no_folder_can_have_are_compared(tmp_path):
-    """Some are a coordinate's, one is too long, and two would have shared a fit's folder."""
+    """Some are names of coordinates, one is too long, and two would share a fit's folder."""
     rng = np.random.default_rng(0)
     values = rng.normal(size=(80, 3)).astype(np.float32)
     noise = rng.normal(size=(80, 3)).astype(np.float32)

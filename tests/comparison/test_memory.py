@@ -1,4 +1,4 @@
-"""Batches are as large as free memory bears; what is stored does not depend on it."""
+"""Batches are as large as free memory allows; stores do not depend on their size."""
 
 from pathlib import Path
 
@@ -55,13 +55,13 @@ def test_little_memory_makes_small_batches_of_the_same_store(nets, photos, tmp_p
     assert sizes == [1] * 60
     np.testing.assert_allclose(small, whole, atol=2e-3)
     sizes.clear()
-    record("a.zarr", 0)  # it lies there; less memory is no reason to make it again
+    record("a.zarr", 0)  # it exists; less memory must not make it again
     assert sizes == []
 
 
 @pytest.mark.parametrize(("width", "measured"), [(1000, 220), (2000, 860), (4000, 5_400)], ids=str)
 def test_the_estimate_is_what_was_measured(width, measured):
-    """Of ``kc compare`` on 60 rows of both sides, one epoch: MB of RSS above that of the start."""
+    """MB of RSS above the start, of ``kc compare`` on 60 rows of both sides, one epoch."""
     found = memory.fit_bytes((width,), (width,), 36, Consistency(rank="auto")) / 1e6
     assert measured / 1.5 < found < 1.5 * measured
 
@@ -73,7 +73,7 @@ def test_the_memory_of_a_fit_grows_with_its_matrices():
     wide = taken((8000,), (8000,))
     assert wide == pytest.approx(64 * taken((1000,), (1000,)), rel=0.01)
     assert taken((8000,), (10,)) > 0.5 * wide > 20 * taken((10,), (8000,))
-    # more rows than units: moments of units by units in place of rows by rows
+    # more rows than units: moments are units by units instead of rows by rows
     assert taken((1000,), (1000,), 100) < taken((1000,), (1000,), 5000)
     maps = [taken((256, 7, 7), (256, 7, 7), n) for n in (20, 2000)]
     assert maps[0] < 0.5 * maps[1]

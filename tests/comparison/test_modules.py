@@ -1,4 +1,4 @@
-"""Modules that are wrapped or hard to copy are looked into as they are, and left as they were."""
+"""Modules that are wrapped or hard to copy can be tapped, and are not changed."""
 
 import threading
 import warnings
@@ -28,7 +28,7 @@ class Net(nn.Module):
 
 
 class Keeping(Net):
-    """Keeps what it made, and what nothing can copy."""
+    """Keeps its outputs, and objects that cannot be copied."""
 
     def __init__(self):
         super().__init__()
@@ -90,7 +90,7 @@ MAKES = {
 
 
 def plain(net):
-    """What the layer gives by a hook, in eval mode, the wrappers left out."""
+    """Return the layer's output by a hook, in eval mode, without wrappers."""
     inner = getattr(net, "module", None) or getattr(net, "_orig_mod", net)
     found, modes = {}, [module.training for module in net.modules()]
     two = getattr(inner.two, "module", inner.two)
@@ -108,7 +108,7 @@ def plain(net):
 def test_features_are_those_of_the_module_which_is_not_changed(name):
     net = MAKES[name]()
     if name in ("kept", "old weight norm", "weight norm"):
-        net(PICTURES)  # there is a history now
+        net(PICTURES)  # now it holds a gradient history
     modules = list(net.modules())
     before = [
         (m.training, len(m._forward_hooks), [p.requires_grad for p in m.parameters()])

@@ -158,7 +158,7 @@ def test_two_projects_may_have_files_of_the_same_name(tmp_path):
 
 
 def test_weights_of_networks_that_may_transform_their_input_are_refused(tmp_path):
-    """No state dict tells; the named function's is what it says."""
+    """A state dict does not show it; a named function states it."""
     about = {"transform_input": True, "aux_logits": False, "num_classes": 7}
     net = models.googlenet(init_weights=False, **about)
     file = tmp_path / "w.pth"

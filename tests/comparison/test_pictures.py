@@ -128,7 +128,7 @@ def test_an_interrupted_build_resumes(photos, tmp_path, monkeypatch):
     monkeypatch.setattr(made, "decode", failing)
     with pytest.raises(KeyboardInterrupt):
         build(photos, tmp_path)
-    # one shard is whole; four pictures of the second were lost
+    # one shard is complete; four pictures of the second were lost
     decoded.append("past the kill")
     build(photos, tmp_path)
     assert len(decoded) == 21 + 60 - 16

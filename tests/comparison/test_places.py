@@ -1,4 +1,4 @@
-"""A comparison writes over nothing that is not kc's, and over nothing it reads."""
+"""A comparison overwrites neither its inputs nor files that kc did not make."""
 
 import os
 import shutil
@@ -47,7 +47,7 @@ def made(file: Path, out: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished comparison in ``out``, beside the features it is of."""
+    """A finished comparison in ``out``, next to its features."""
     folder = tmp_path_factory.mktemp("whole")
     np.save(folder / "x.npy", X)
     made(folder / "x.npy", folder / "out")
@@ -56,7 +56,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def again(whole: Path, tmp_path: Path) -> Path:
-    """A copy of it."""
+    """A copy of the finished comparison."""
     return Path(shutil.copytree(whole, tmp_path / "again"))
 
 
@@ -106,7 +106,7 @@ def test_features_in_a_place_of_kc_are_refused_and_kept(tmp_path: Path, monkeypa
     refused(tmp_path, Path(), told, "activations/a.zarr", "activations/b.zarr")
     np.save(tmp_path / "x.npy", X)
     refused(tmp_path, Path(), r"kc did not make activations/a\.zarr/", "x.npy", "x.npy")
-    # a place that is not written to is nobody's business
+    # places that are not written to are not checked
     refused(tmp_path, Path(), "lies in", "x.npy", "activations/b.zarr")
 
 

@@ -1,4 +1,4 @@
-"""The six lines of the README, on modules that stay as they were."""
+"""The six lines of the README; the modules are not changed."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What the orders of a comparison are worth, and how sure they are."""
+"""The ladder of a comparison and the spread over seeds of g."""
 
 import numpy as np
 import pandas as pd
@@ -26,7 +26,7 @@ def settings(epochs=1, **given):
 
 @pytest.fixture
 def sides(tmp_path):
-    """A target that is a 5 x 5 convolution of the source: a wider field, and nothing bent."""
+    """A target that is a 5 x 5 convolution of the source: a wider field, and linear."""
     rng = torch.Generator().manual_seed(0)
     a = torch.randn(120, 2, 6, 6, generator=rng)
     b = F.conv2d(a, torch.randn(3, 2, 5, 5, generator=rng) / 5, padding=2)

@@ -1,4 +1,4 @@
-"""What a comparison of wide layers says of its factorised g."""
+"""Comparisons of wide layers and their factorised g."""
 
 import json
 

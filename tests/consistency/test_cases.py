@@ -1,4 +1,4 @@
-"""What a right answer looks like: the seven cases of method.md section 5, each with its opposite.
+"""Cases with known answers: the seven of method.md section 5, each with a counter-example.
 
 Case 7 (formulas) is tests/consistency/test_net.py.
 """
@@ -27,7 +27,7 @@ def halves(count):
 
 @pytest.fixture(scope="module")
 def alexnets():
-    """Features of a network, of its shuffled self, and of another network, with logits."""
+    """Features of a network, of its permuted copy, and of another network, with logits."""
     images, order = draw(0, 300, 3, 95, 95), torch.randperm(32, generator=torch.Generator())
     base, other = narrow_alexnet(0), narrow_alexnet(1)
     shuffled = permuted(base, order)
@@ -72,7 +72,7 @@ def test_case_2_linear_part_and_noise_are_separated():
 
 
 def test_case_2_offsets_of_channels_remain_in_xdelta():
-    """One scalar mean and no bias: channels with means of their own cannot be matched."""
+    """One scalar mean and no bias: different means of channels cannot be matched."""
     x = draw(1, 1500, 6)
     clean = x @ draw(2, 6, 6)
     target = clean + clean.std() * draw(3, *clean.shape)
@@ -85,7 +85,7 @@ def test_case_2_offsets_of_channels_remain_in_xdelta():
 
 
 def second_order_truth(count=4000, width=8):
-    """Give x, x* = W0 (x + 0.8 ReLU(Sigma^-1/2 W1 x)) and the g that says so."""
+    """Return x, x* = W0 (x + 0.8 ReLU(Sigma^-1/2 W1 x)) and that g."""
     x = draw(4, count, width)
     x = (x - x.mean()) / x.std(correction=0)
     truth = ConsistencyNet((width,), (width,), 1, seed=7)
@@ -94,7 +94,7 @@ def second_order_truth(count=4000, width=8):
         truth.weights[0].copy_(draw(8, width, width))
         h = x @ truth.weights[1].T
         truth.variance[0] = h.var(0, correction=0)
-        # ReLU's mean must not leave x* an offset: g has no bias to hold it
+        # ReLU's mean must not give x* an offset: g has no bias for it
         mean = torch.relu(h / truth.variance[0].sqrt()).mean(0)
         truth.weights[0].sub_((truth.weights[0] @ mean)[:, None] * mean / mean.square().sum())
         truth.logits.fill_(float(np.log(0.8 / 0.2)))
@@ -111,7 +111,7 @@ def test_case_3_a_fit_started_at_the_true_g_stays_there(penalty):
     settings = Optimiser(epochs=30, learning_rate=1e-3, weight_decay=0.0)
     about = {"order": 1, "penalty": penalty, "train": train, "optimiser": settings}
     result = fit(x, target, initial=deepcopy(truth), **about)
-    # lambda leads the path away; what validates best is where it began
+    # lambda moves the path away; the start validates best
     assert result.instability(x, target, test) < 0.005
     last = fit(x, target, initial=truth, choose="last", **about)
     assert (float(last.net.gains[0].detach()) < 0.7) == (penalty > 0)
@@ -142,7 +142,7 @@ def test_g_finds_what_the_linear_map_of_the_same_field_misses():
     target = target - target.mean()
     train, test = halves(len(x))
     linear = fit(x, target, order=0, kernel_size=5, train=train)
-    # of the field that g of order 1 has: a fifth of the variance is no linear map's
+    # the linear map with the field of g of order 1 misses a fifth of the variance
     assert linear.instability(x, target, test) > 0.15
     result = fit(x, target, order=1, train=train)
     assert result.settled == "plateau"

@@ -1,4 +1,4 @@
-"""The order of images, and that both ways of feeding follow it to the bit."""
+"""The order of images, which both ways of reading follow bit for bit."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""When a fit is finished."""
+"""The rule that decides when a fit is finished."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""fit: what it keeps, what it looks at, what repeats, what it refuses."""
+"""fit: what it keeps, reads, reproduces and refuses."""
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ def draw(seed, *shape):
 
 
 def related(source=(5, 4, 4), target=(4, 4, 4), count=160):
-    """Give features that share a non-linear part and a part of their own."""
+    """Return features that share a non-linear part, each with a part of its own."""
     x = draw(1, count, *source)
     net = ConsistencyNet(source, target, 1, seed=9).eval()
     with torch.no_grad():
@@ -106,7 +106,7 @@ def test_history_lists_start_and_rounds_and_the_best_is_kept():
     result = fit(x, y, optimiser=FAST, epochs=90)
     history = result.history
     assert list(history["stage"]) == ["start", "round", "round", "round"]
-    # two steps an epoch; the last is cut short
+    # two steps per epoch; the last round is cut short
     assert list(history["epoch"]) == [0, 30, 60, 90]
     assert {"p1", "p2", "train_mse", "validation_mse"} <= set(history.columns)
     penalty = 0.001 * (history["p1"] ** 2 + history["p2"] ** 2)
@@ -262,7 +262,7 @@ def test_a_step_along_a_path_moves_away_from_its_start():
 
 
 def test_a_mean_a_million_times_the_spread_does_not_change_the_share():
-    """In float32 with the mean, what is predicted of the spread would be rounded to steps."""
+    """In float32 together with the mean, predictions of the spread would be rounded."""
     x = draw(1, 200, 4)
     y = 1 + 1e-6 * (x @ draw(2, 4, 4)).double()
     y = y.float()
@@ -276,6 +276,6 @@ def test_a_mean_a_million_times_the_spread_does_not_change_the_share():
     parts = result.decompose(x, y)
     found = float(parts.delta.double().var(0).sum() / y.double().var(0).sum())
     assert found == pytest.approx(expected, rel=1e-2)
-    # the same with the mean in both, which is what float32 cannot hold
+    # the same with the mean in both, which float32 cannot represent
     summed = float((y - parts.components.sum(0)).double().var(0).sum() / y.double().var(0).sum())
     assert summed > 1.3 * expected

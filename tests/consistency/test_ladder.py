@@ -1,4 +1,4 @@
-"""Linear maps of each field beside g, and orders without what is linear in them."""
+"""Linear maps of each field, and orders of g without their linear part."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def fitted(x, y, of, **settings):
 
 
 def maps(kernel, count=80, seed=0):
-    """A target that is a convolution of the source, each channel with a constant of its own."""
+    """A target that is a convolution of the source, each channel with another constant."""
     rng = torch.Generator().manual_seed(seed)
     x = torch.randn(count, 2, 8, 8, generator=rng)
     weight = torch.randn(3, 2, kernel, kernel, generator=rng) / kernel
@@ -54,7 +54,7 @@ def test_a_wider_field_does_not_count_as_non_linear():
     result, settings = fitted(x, y, of, order=0)
     pair = pair_up(x, y, CPU)
     missed = {side: linear_rung(result, pair, of, side, settings) for side in (3, 5, 7)}
-    # W(0) of g sees 3 x 3, and W is white enough here for both to be one map
+    # W(0) of g sees 3 x 3, and W is white enough here for both maps to be equal
     assert missed[3]["test"] == pytest.approx(result.instability(x, y, of["test"]), abs=0.005)
     assert missed[3]["test"] > 0.3
     assert max(missed[5]["test"], missed[7]["test"]) < 0.01
@@ -147,7 +147,7 @@ def test_orders_of_maps_still_sum_to_g():
 
 
 def test_a_warm_start_is_measured_unchanged_and_w0_is_solved_after_a_round():
-    """With W(0) taken away, a round without a step worth the name brings it back."""
+    """With W(0) set to 0, a round with a negligible rate restores it."""
     x, y = maps(3)
     of = subsets(len(x))
     first, _ = fitted(x, y, of, order=1)

@@ -1,4 +1,4 @@
-"""g against the slow plain version, its identities, and what it refuses."""
+"""g compared with the slow plain version, its identities, and what it refuses."""
 
 import pytest
 import torch

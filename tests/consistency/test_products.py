@@ -1,4 +1,4 @@
-"""fit_pairs from stores to files: what is written, continued, made again, and left alone."""
+"""fit_pairs from stores to files: what is written, resumed, made again, and kept."""
 
 import json
 import sys
@@ -55,7 +55,7 @@ def run(stores, tmp_path, settings=SETTINGS, seed=0, plans=PLANS):
 
 @pytest.fixture
 def counted(monkeypatch):
-    """Count the fits that are really made."""
+    """Count the fits that are made."""
     made, fit = [], fit_product.fit_pair
 
     def fitting(pair, settings, run):
@@ -138,7 +138,7 @@ def test_a_second_run_makes_nothing_and_an_interrupted_one_resumes(stores, tmp_p
     run(stores, tmp_path)
     assert len(counted) == 3
     assert (folder / "card.json").read_bytes() == card
-    (folder / "result.json").unlink()  # as after a kill before the end
+    (folder / "result.json").unlink()  # as after an interruption before the end
     run(stores, tmp_path)
     assert len(counted) == 4
 
@@ -203,7 +203,7 @@ def test_raw_penalties_are_those_of_the_paper(stores, tmp_path):
     run(stores, tmp_path, SETTINGS.model_copy(update={"penalty": "raw_equivalent"}), plans=plans)
     result = load_fit(tmp_path / "fits" / PLANS[0].name)
     assert result.about.penalty == pytest.approx(8.0 / y[train].astype(np.float64).var(), rel=1e-6)
-    # what the stores are of is told by the plan alone
+    # only the plan names the networks of the stores
     vgg_a, vgg_b = (replace(network, architecture="vgg16_bn") for network in (A, B))
     vgg = FitPlan(vgg_a, vgg_b, "features.8", "features.8")
     opened = {name: open_store(path) for name, path in stores.items()}
@@ -256,7 +256,7 @@ def test_a_fit_interrupted_between_epochs_resumes_to_the_same_bytes(
     assert {path.name for path in folder.iterdir()} == {path.name for path in whole.iterdir()}
     for path in [*whole.glob("*.safetensors"), *whole.glob("*.csv")]:
         assert (folder / path.name).read_bytes() == path.read_bytes(), path.name
-    # another penalty finds no state of this one's, and a damaged state is not believed
+    # another penalty does not use this state, and a damaged state is not used
     state = folder / "state.safetensors"
     epochs[:] = [0]
     with pytest.raises(KeyboardInterrupt):

@@ -1,4 +1,4 @@
-"""Averaged AdamW: the plain recursion, what a basis changes, what is kept."""
+"""Averaged AdamW: the plain recursion, the effect of a basis, the weights kept."""
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ def quadratic(curvature, at):
 
 
 def plain(start, curvature, steps, rate, decay):
-    """Follow Eqs. (3)-(5) as they are written, with AdamW's direction."""
+    """Compute Eqs. (3)-(5) as written, with AdamW's direction."""
     z, x, squares, total = start.clone(), start.clone(), torch.zeros_like(start), 0.0
     for step in range(1, steps + 1):
         y = (1 - BETAS[0]) * z + BETAS[0] * x

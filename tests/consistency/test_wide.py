@@ -35,7 +35,7 @@ def draw(*shape, seed=0):
 
 
 def pair_of(source, target, images=12, noise=0.5):
-    """Give features of which the target is a convolution of the source, and noise."""
+    """Return features whose target is a convolution of the source plus noise."""
     x = draw(images, *source)
     if len(source) == 3:
         y = F.conv2d(x, draw(target[0], source[0], 3, 3, seed=1) / 9, padding=1)
@@ -116,14 +116,14 @@ def test_few_positions_never_make_a_matrix_of_patches(monkeypatch):
 
 
 def test_leading_channels_are_used_if_units_and_positions_are_many(monkeypatch):
-    """All of them give the exact answer, as few as the source has do too; fewer do not."""
+    """All channels give the exact answer, as many as the source's rank too; fewer do not."""
     few = draw(80, 5, 3, 3)
     x = torch.einsum("cf,nfyx->ncyx", draw(12, 5, seed=1), few)
     y = F.conv2d(x, draw(4, 12, 3, 3, seed=2) / 9, padding=1) + 0.3 * draw(80, 4, 3, 3, seed=3)
     net, task = ConsistencyNet((12, 3, 3), (4, 3, 3), 0, seed=0), task_of(x, y)
     exact = best_linear(net, task).best.apply(x)
     monkeypatch.setattr(linear, "MANY", 10)
-    # strengths count in mean eigenvalues, so that another number of channels takes others
+    # strengths are in units of the mean eigenvalue, so they depend on the number of channels
     for channels in (12, 5):
         monkeypatch.setattr(linear, "LEADING", 9 * channels)
         found = best_linear(net, task).best

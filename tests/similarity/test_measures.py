@@ -1,4 +1,4 @@
-"""Every measure against its formula, what leaves it unchanged, and what does not."""
+"""Every similarity measure compared with its formula, and its invariances."""
 
 import numpy as np
 import pandas as pd
@@ -37,7 +37,7 @@ def compared(x, y, **how):
 
 
 def expected(x, y, rows):
-    """Every measure of one reading, from arrays in memory."""
+    """Return every measure of one reading, from arrays in memory."""
     (x_test, y_test), (x_train, y_train) = ((rows(x[s]), rows(y[s])) for s in (TEST, TRAIN))
     return {
         "cka": plain.debiased_cka(x_test, y_test),
@@ -138,7 +138,7 @@ def test_minibatch_cka_equals_its_formula(minibatch):
 
 
 def test_minibatches_are_unbiased_and_the_biased_estimate_is_not():
-    """Wide features that share little: batches of 16 still find what all rows say."""
+    """Wide features that share little: batches of 16 still give the value of all rows."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(4000, 40))
     y = np.c_[x[:, :8], rng.normal(size=(4000, 32))]
@@ -187,7 +187,7 @@ def test_independent_features_have_nothing_in_common_but_for_the_bias_of_cca():
     assert found["cka_positions"] == pytest.approx(0, abs=0.03)
     assert found[MINIBATCH] == pytest.approx(0, abs=0.03)
     assert found["linear_share_positions"] > 1
-    # 150 rows of 60 and 60 units: CCA and Procrustes, which nothing debiases, see a lot
+    # 150 rows of 60 and 60 units: CCA and Procrustes are biased and give large values
     assert found["mean_cca_positions"] > 0.5
     assert found["procrustes_positions"] > 0.4
     moments = joint_moments(lambda: [(torch.from_numpy(x[TEST]), torch.from_numpy(y[TEST]))])
@@ -195,7 +195,7 @@ def test_independent_features_have_nothing_in_common_but_for_the_bias_of_cca():
 
 
 def changes(turn_source, turn_target, source=(6,), target=(6,)):
-    """How far each measure moves when both features are turned."""
+    """Return how far each measure changes when both features are rotated."""
     x, y = (side.astype(np.float64) for side in pair(7, source, target, noise=2.0))
     before, after = compared(x, y), compared(x @ turn_source, y @ turn_target)
     return {
@@ -218,7 +218,7 @@ def test_orthogonal_maps_change_only_pwcca():
     for name in ("cka", "svcca", "mean_cca", "procrustes"):
         assert moved[name] < SAME, name
     assert moved["pwcca"] > OTHER / 2
-    # one mean for all units: in a turned basis their means differ by other amounts
+    # one mean for all units: in a rotated basis their means differ by other amounts
     assert moved["linear_share"] > OTHER
 
 
@@ -240,7 +240,7 @@ def test_offsets_of_units_leave_centred_measures_unchanged():
     before, after = compared(x, y), compared(x + shifts[0], y + shifts[1])
     for name in LIKE:
         assert after[f"{name}_positions"] == pytest.approx(before[f"{name}_positions"], abs=SAME)
-    # Var is about one mean for all units, as that of x^Delta is: the target's spread grew
+    # Var is about one mean for all units, as for x^Delta: the target's spread grew
     assert after["linear_share_positions"] < before["linear_share_positions"] - OTHER
 
 
@@ -401,7 +401,7 @@ def test_too_few_rows_for_the_unbiased_estimate_give_nan():
 
 @pytest.mark.parametrize("units", [6, 500])
 def test_the_linear_share_about_each_units_mean_equals_the_formula(units):
-    """With more units than rows the target's columns are turned, which changes no variance."""
+    """With more units than rows the target's columns are rotated, which changes no variance."""
     x, y = pair(3, (5,), (units,))
     y = y + np.linspace(-9, 9, units, dtype=np.float32)
     found = compared(x, y, centring="channel")["linear_share_positions"]

@@ -1,4 +1,4 @@
-"""The linear share of patches from inner products, against that from moments."""
+"""The linear share of patches from inner products equals that from moments."""
 
 import numpy as np
 import pytest
