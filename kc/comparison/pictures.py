@@ -97,7 +97,7 @@ def _check_places(source: Path, out: Path) -> None:
             )
     if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
         raise ImageError(
-            f"{out.parent}: lies inside the folder of the pictures, {source}; figures there "
+            f"{out.parent}: is inside the folder of the pictures, {source}; figures there "
             "would be read as your pictures next time. Fix: another --out."
         )
 

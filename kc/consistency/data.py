@@ -103,7 +103,7 @@ class FeaturePair:
             begun = end
 
     def _buffers(self, order: Order) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Return each buffer's features and where in it the rows lie, in the order of use.
+        """Return each buffer's features and the places of its rows, in the order of use.
 
         Blocks are kept complete: unwanted rows take fewer bytes than a copy of the wanted ones.
         """

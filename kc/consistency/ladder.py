@@ -52,7 +52,7 @@ def linear_rung(
 ) -> dict[str, float]:
     """Return, by subset, the share that the best linear map of a field misses.
 
-    The map has an intercept: each channel's training mean is taken off both sides. Its ridge
+    The map has an intercept: each channel's training mean is subtracted on both sides. Its ridge
     strength is chosen on the validation cut of ``result``, a g fitted to the same pair.
     """
     with exact_products():

@@ -169,5 +169,5 @@ def test_too_few_pictures_are_refused(tmp_path, names, told):
 
 
 def test_an_output_folder_among_the_pictures_is_refused(photos):
-    with pytest.raises(ImageError, match=r"out: lies inside the folder of the pictures, .*--out"):
+    with pytest.raises(ImageError, match=r"out: is inside the folder of the pictures, .*--out"):
         build(photos, photos)
