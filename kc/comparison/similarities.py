@@ -58,7 +58,7 @@ def measures_of(of: Direction, at: Workplace) -> "pd.Series[float]":
             seconds = round(time.monotonic() - begun, 2)
             product.finish({"seconds": seconds, "device": str(at.device)}, [SIMILARITIES])
     values = pd.read_csv(product.folder / SIMILARITIES, index_col="measure")["similarity"]
-    return values.reindex(list(NAMES))
+    return values.rename_axis(None).reindex(list(NAMES))
 
 
 def cka_of_all(
