@@ -158,7 +158,10 @@ def test_a_folder_without_pictures_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("names", "told"),
     [
-        ([f"{k}.png" for k in range(6)], "4 to fit g on and 2 to test it on; expected 10 and 4"),
+        (
+            [f"{k}.png" for k in range(6)],
+            "4 to fit g on and 2 to test it on; expected at least 10 and 4",
+        ),
         (["1.png"], "1 to fit g on and 0 to test"),
         ([*(f"train/{k}.png" for k in range(12)), "test/1.png"], "12 to fit g on and 1 to test"),
     ],
