@@ -1,4 +1,4 @@
-"""Activation stores: what trained networks make of every image."""
+"""Record the features of trained networks for every image in activation stores."""
 
 from kc.activations.record import record_networks
 from kc.store import check_same_images, open_store

@@ -1,9 +1,8 @@
-"""Dump the features of trained networks to stores: several layers in one forward pass."""
+"""Record features of trained networks in stores: several layers in one forward pass."""
 
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 
@@ -21,7 +20,7 @@ from kc.store.product import read_card
 LOG = logging.getLogger(__name__)
 
 type Recorded = dict[str, dict[str, dict[str, str]]]
-"""Digest of what lies on disk, by network, shard and node."""
+"""Digest of each file, by network, shard and layer."""
 
 
 def record_networks(
@@ -32,28 +31,25 @@ def record_networks(
     out: Path | Destination,
     device: torch.device,
 ) -> Recorded:
-    """Record some nodes of each network for every image; memory does not grow with images.
+    """Record some layers of each network for every image; memory does not grow with images.
 
-    A recording that was killed goes on at the next missing shard. Jobs that record a part each
-    may run at the same time; the one that owns the whole then finds their shards, checks them,
-    records what is missing still, and writes the manifests.
+    An interrupted recording resumes at the next missing shard. Jobs that each record a part may
+    run at the same time; the job that owns all shards then checks them, records those that are
+    missing, and writes the manifests.
     """
-    about = _Recording(nodes, images, settings, Destination.of(out), device)
-    return {name: _record_one(name, folder, about) for name, folder in networks.items()}
+    about = nodes, images, settings, Destination.of(out), device
+    return {name: _record_one(name, folder, *about) for name, folder in networks.items()}
 
 
-class _Recording(NamedTuple):
-    """What all networks recorded together share."""
-
-    nodes: Sequence[str]
-    images: Store
-    settings: Activations
-    out: Destination
-    device: torch.device
-
-
-def _record_one(name: str, folder: Path, about: _Recording) -> dict[str, dict[str, str]]:
-    nodes, images, settings, out, device = about
+def _record_one(
+    name: str,
+    folder: Path,
+    nodes: Sequence[str],
+    images: Store,
+    settings: Activations,
+    out: Destination,
+    device: torch.device,
+) -> dict[str, dict[str, str]]:
     weights = read_card(folder, files=())["digest"]
     key = product_key(
         {"settings": settings, "nodes": list(nodes)},

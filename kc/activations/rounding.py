@@ -1,23 +1,23 @@
-"""How much of a stored layer's variance is the rounding of float16."""
+"""Estimate how much of a stored layer's variance is float16 rounding."""
 
 import numpy as np
 
 from kc.store import StoredArray
 
 ROWS = 256
-"""Looked at: a store's first rows are a random sample."""
+"""Rows that are read: the first rows of a store are a random sample."""
 BLOCK = 32
-"""Of them held at a time."""
+"""Rows in memory at a time."""
 TOO_MUCH = 1e-3
-"""Share of the variance above which rounding is worth a warning."""
+"""Share of the variance above which kc warns of rounding."""
 
 
 def rounding_share(stored: StoredArray) -> float:
-    """Return the share of a layer's variance that rounding to float16 adds; 0 of other types.
+    """Return the share of a layer's variance that rounding to float16 adds; 0 for other types.
 
-    Rounding adds a twelfth of the squared step between neighbouring numbers, which grows with a
-    value's size: so a mean far from 0 beside a small spread costs most. Variances are about each
-    channel's mean. An upper bound where values were round already.
+    Rounding adds a twelfth of the squared step between neighbouring numbers, which grows with the
+    value: so the share is largest for a mean far from 0 and a small spread. Variances are about
+    each channel's mean. For values that were already rounded this is an upper bound.
     """
     count = min(ROWS, stored.shape[0])
     first = np.asarray(stored[: min(BLOCK, count)])

@@ -1,4 +1,4 @@
-"""Features of stored pictures, shard by shard: the one loop that all recordings run."""
+"""Record features of stored pictures, shard by shard: the loop of all recordings."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -18,7 +18,7 @@ from kc.store import ArraySpec, StoredArray, StoreWriter
 LOG = logging.getLogger(__name__)
 
 See = Callable[[UInt8[Tensor, "n 3 y x"]], Mapping[str, Tensor]]
-"""From stored pictures to features ``(n, *shape)``, by the name of their array."""
+"""Maps stored pictures to features ``(n, *shape)``, by name of their array."""
 
 
 def seen_by(
@@ -27,7 +27,7 @@ def seen_by(
     mean: Colours = IMAGENET_MEAN,
     std: Colours = IMAGENET_STD,
 ) -> See:
-    """Return what turns stored pictures into the features ``extract`` finds, on a device."""
+    """Return a function from stored pictures to the features of ``extract``, on a device."""
     return lambda pixels: look(extract, normalise(pixels.to(device), mean, std))
 
 
@@ -39,15 +39,15 @@ def feature_spec(name: str, shape: tuple[int, ...], rows: int, dtype: str) -> Ar
 
 
 def record_missing(writer: StoreWriter, images: StoredArray, see: See, batch: int) -> None:
-    """Record every shard the store still lacks.
+    """Record every shard that the store does not have yet.
 
-    Batches of at most ``batch`` pictures begin anew with each shard. Held are the pictures of one
-    shard and its features, float32.
+    Each shard is recorded in batches of at most ``batch`` pictures. In memory are the pictures of
+    one shard and its features, float32.
 
     Raises
     ------
     FeatureError
-        A value that is not finite, or too large for the type it is stored in; the image is named.
+        A value is not finite or too large for its type; the error names the image.
     """
     missing, name = writer.missing(), writer.path.stem
     LOG.info("%s: %d of %d shards to record", name, len(missing), writer.content.shards)

@@ -1,4 +1,4 @@
-"""Your own networks: read them from a few words, and compare two of them on your own pictures."""
+"""Read your own networks and features, and compare two of them on your own pictures."""
 
 from kc.comparison.arrays import OwnArrays, read_arrays
 from kc.comparison.compare import Comparison, compare

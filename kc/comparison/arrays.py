@@ -1,4 +1,4 @@
-"""Features made elsewhere: numpy's, zarr's and HDF5's files, of images or of anything else."""
+"""Features made outside kc, in files of numpy, zarr or HDF5; of images or of anything else."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -31,18 +31,18 @@ from kc.store.foreign import chunks_missing, open_foreign
 
 @dataclass(frozen=True)
 class OwnArrays:
-    """Features by name; their rows are images, sentences, sounds, in an order of their own."""
+    """Features by name; each row is an image, a sentence, a sound, ..., in any order."""
 
     name: str
     arrays: Mapping[str, Any]
     """Each (n, d), (n, t, d) or (n, c, h, w), of one n."""
     path: Path
     ids: np.ndarray | None = None
-    """What each row is called; None: by its number."""
+    """The id of each row; None: its number."""
     subsets: np.ndarray | None = None
-    """``train`` or ``test`` for each row; None: still to be drawn."""
+    """``train`` or ``test`` for each row; None: to be drawn at random."""
     files: tuple[Path, ...] = ()
-    """All files their content lies in; none: ``path`` alone."""
+    """All files that hold the content; none: ``path`` alone."""
     ids_file: Path | None = None
 
     def __len__(self) -> int:
@@ -50,12 +50,12 @@ class OwnArrays:
 
     @property
     def inputs(self) -> tuple[Path, ...]:
-        """List what it was read from."""
+        """List the files the features were read from."""
         return (self.path, *self.files, *([] if self.ids_file is None else [self.ids_file]))
 
     @property
     def layers(self) -> dict[str, OwnLayer]:
-        """Shapes by name."""
+        """Return the shape of each array, by name."""
         return {name: OwnLayer(name, tuple(v.shape[1:])) for name, v in self.arrays.items()}
 
 
@@ -65,18 +65,18 @@ def read_arrays(spec: str, ids: Path | None = None) -> OwnArrays:
     Parameters
     ----------
     spec
-        Without ``:NAME`` all arrays of the file are there. A store of kc's brings its ids and
-        which images are tested on.
+        Without ``:NAME``: all arrays of the file. A store of kc also holds its ids and which
+        images are test images.
     ids
-        A text file, one id a line in the order of the rows.
+        A text file with one id on each line, in the order of the rows.
 
     Raises
     ------
     FeatureError
-        No such file or array, one that is no numbers of two to four dimensions, arrays or ids of
-        different numbers; HDF5 without h5py.
+        The file or array does not exist, is not numeric with two to four dimensions, the numbers of
+        rows or ids differ, or h5py is missing.
     StoreError
-        A zarr that cannot be read, a store of kc's that is damaged.
+        A zarr cannot be read, or a store of kc is damaged.
     """
     parsed = FEATURES.fullmatch(spec)
     if parsed is None and Path(spec).exists():
@@ -104,7 +104,7 @@ def read_arrays(spec: str, ids: Path | None = None) -> OwnArrays:
     else:
         found, files = read_hdf5(path, only)
     chosen = _chosen(path, found, only)
-    if names is None:  # a store of kc's, which has names, can lie in a bucket
+    if names is None:  # a store of kc has names, and may lie in a bucket
         check_promise(path, chosen, files)
         _refuse_holes(path, chosen)
     arrays = OwnArrays(path.name, chosen, path, names, subsets, files)
@@ -112,12 +112,12 @@ def read_arrays(spec: str, ids: Path | None = None) -> OwnArrays:
 
 
 def _is_kcs(path: Path) -> bool:
-    """Return whether it is a store of kc's, by the manifest beside it."""
+    """Return whether a path is a store of kc, by the manifest next to it."""
     manifest = path.with_suffix(".json")
     if path.suffix != ".zarr" or not manifest.is_file():
         return False
     text = manifest.read_text(encoding="utf-8", errors="replace")
-    # any of the two: one that is damaged is still ours, and refused by the one who reads it
+    # either key is enough: a damaged manifest is still kc's, and open_store refuses it
     return '"shard_rows"' in text or f'"{CHECKSUM}"' in text
 
 
@@ -125,7 +125,7 @@ def _from_npy(path: Path) -> dict[str, Any]:
     try:
         # numpy.load would also open an .npz of this name
         return {path.stem: np.lib.format.open_memmap(path, mode="r")}
-    # whatever a broken file makes numpy raise
+    # a broken file can make numpy raise anything
     except Exception as error:
         raise FeatureError(
             f"{path}: not readable as .npy ({type(error).__name__}: {error!s:.300}). Damaged, or "
@@ -135,7 +135,7 @@ def _from_npy(path: Path) -> dict[str, Any]:
 
 
 def _chosen(path: Path, found: Mapping[str, Any], only: str | None) -> dict[str, Any]:
-    """Take the array asked for, or all that could be features."""
+    """Return the requested array, or all arrays that could be features."""
     if only is not None:
         if only not in found:
             raise FeatureError(
@@ -216,7 +216,7 @@ def _with_ids(arrays: OwnArrays, file: Path) -> OwnArrays:
     if len(ids) != len(arrays):
         raise FeatureError(
             f"{file}: {len(ids)} ids for the {len(arrays)} rows of {arrays.path}; expected one "
-            "each. Fix: mend --ids, or write it from the same list as the features."
+            "for each row. Fix: correct --ids, or write it from the same list as the features."
         )
     return replace(arrays, ids=ids, ids_file=file)
 
@@ -229,15 +229,15 @@ def import_arrays(
     settings: CompareSettings,
     out: Path,
 ) -> Store:
-    """Write features into a store of kc's, in the order of ``rows``, or go on with it.
+    """Write features to a store, in the order of ``rows``, or resume writing it.
 
-    ``order``: for each row of the store, its row in the file. Half precision stays so, all else
-    becomes float32. Arrays up to ``consistency.memory_gb`` are read at once.
+    ``order``: for each row of the store, its row in the file. float16 stays float16, all other
+    types become float32. Arrays up to ``consistency.memory_gb`` are read at once.
 
     Raises
     ------
     FeatureError
-        A value that is not finite; the row is named.
+        A value is not finite; the error names the row.
     """
     layers = {name: arrays.layers[name] for name in wanted}
     halves = all(np.dtype(arrays.arrays[name].dtype) == np.float16 for name in layers)
@@ -278,7 +278,7 @@ def import_arrays(
 
 
 def _files(arrays: OwnArrays) -> list[Path]:
-    """List what holds the features: of a store of kc's the manifest, which has every digest."""
+    """List the files of the features: of a store of kc the manifest, which holds every digest."""
     if _is_kcs(arrays.path):
         return [arrays.path.with_suffix(".json")]
     return [arrays.path, *(file for file in arrays.files if file != arrays.path)]
@@ -286,7 +286,7 @@ def _files(arrays: OwnArrays) -> list[Path]:
 
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
-    """Word what a damaged file makes its reader raise, chunk by chunk."""
+    """Turn what a damaged file makes its reader raise into a FeatureError."""
     try:
         yield
     except KCError:
@@ -303,16 +303,16 @@ def _held(arrays: OwnArrays, names: Mapping[str, OwnLayer], memory_gb: float) ->
     for name in names:
         values = arrays.arrays[name]
         small = np.prod(values.shape) * np.dtype(values.dtype).itemsize <= memory_gb * 1e9
-        small |= isinstance(values, ZippedArray)  # whose rows are not read one by one
+        small |= isinstance(values, ZippedArray)  # cannot be read row by row
         found[name] = np.asarray(values[:]) if small else values
     return found
 
 
 def _rows(values: Any, rows: np.ndarray) -> np.ndarray:
-    """Read rows in any order, float32."""
+    """Read rows in any order, as float32."""
     if isinstance(values, (np.ndarray, StoredArray)):
         return np.asarray(values[rows], np.float32)
-    # zarr and HDF5 read rows that rise
+    # zarr and HDF5 read only ascending rows
     rising = np.argsort(rows)
     chosen = getattr(values, "oindex", values)[rows[rising]]
     found = np.empty(chosen.shape, np.float32)

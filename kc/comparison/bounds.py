@@ -1,5 +1,6 @@
-"""What a file of features promises, against what its files could hold."""
+"""Check the declared size of features against the size of their files."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,24 +10,28 @@ import numpy as np
 from kc.errors import FeatureError
 
 LEAST = 16 << 20
-"""Up to here no array is refused, bytes: a few rows are mostly padding, or all zero."""
+"""Bytes up to which no array is refused: small arrays may be mostly padding, or all zero."""
 RATIO = 2000
-"""Bytes of numbers a byte on disk; DEFLATE packs zeros 1,030 to 1, features 1 to 20."""
+"""Most bytes of numbers for each byte on disk; DEFLATE packs zeros 1,030:1, features 1 to 20:1."""
 
 
 def check_promise(path: Path, arrays: Mapping[str, Any], files: Sequence[Path]) -> None:
-    """Refuse arrays that are much larger than their files: a bomb, or a file that was cut.
+    """Refuse arrays that are much larger than their files: a zip bomb or a truncated file.
 
     Raises
     ------
     FeatureError
-        Names the largest array, what it promises, and what there is.
+        The error names the largest array, its declared size and the size on disk.
     """
-    sizes = {name: _bytes(array) for name, array in arrays.items()}
+    sizes = {
+        name: np.dtype(array.dtype).itemsize * math.prod(map(int, array.shape))
+        for name, array in arrays.items()
+    }
     promised = sum(sizes.values())
     if promised <= LEAST:
         return
-    there = sum(_on_disk(file) for file in files)
+    parts = [part for file in files for part in (file, *file.rglob("*")) if part.is_file()]
+    there = sum(part.stat().st_size for part in parts)
     if promised > RATIO * there:
         name = max(sizes, key=lambda name: sizes[name])
         raise FeatureError(
@@ -34,16 +39,3 @@ def check_promise(path: Path, arrays: Mapping[str, Any], files: Sequence[Path]) 
             f"bytes, but {there:,} are on disk; refused: a damaged file, or one made to fill the "
             "memory. Fix: save the array again."
         )
-
-
-def _bytes(array: Any) -> int:
-    count = int(np.dtype(array.dtype).itemsize)
-    for side in array.shape:
-        count *= int(side)
-    return count
-
-
-def _on_disk(path: Path) -> int:
-    if path.is_file():
-        return path.stat().st_size
-    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())

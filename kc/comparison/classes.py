@@ -1,4 +1,4 @@
-"""Shares of x^Delta by class, on test images: where g gives least."""
+"""Shares of x^Delta (FVU = 1 - R^2 of the target given g) by class, on test images."""
 
 import time
 from pathlib import Path
@@ -29,38 +29,38 @@ IMAGES = "images.csv"
 
 
 def check_classes(rows: ComparedRows, images: Path | str | None) -> None:
-    """Make sure there are classes to tell apart.
+    """Check that the pictures have at least two classes.
 
     Raises
     ------
     ImageError
-        No pictures, or pictures of one class, as those that lie in no class folders.
+        There are no pictures, or all are of one class (or in no class folders).
     """
     if rows.images is None:
         raise ImageError(
             "labels: classes are the folders of pictures, and only features were given. "
-            "Fix: --images as well, or without --labels."
+            "Fix: add --images, or drop --labels."
         )
     found = sorted(set(rows.table["class_name"]))
     if len(found) < 2:
         raise ImageError(
             f"{images}: --labels asks for pictures in class folders (CLASS/..., or train/CLASS/... "
             f"and test/CLASS/...), two classes or more; found {len(found)} ({', '.join(found)}). "
-            "Fix: sort them into folders, or without --labels."
+            "Fix: sort them into folders, or drop --labels."
         )
 
 
 def shares_by_class(of: Direction, rows: ComparedRows, at: Workplace) -> pd.DataFrame:
-    """Return a row a class of test images, most of x^Delta first.
+    """Return one row for each class of test images, the largest share of x^Delta first.
 
     Columns: ``class``, ``images``, ``xdelta`` with ``low`` and ``high`` (95 %, the bootstrap over
     the class's images; NaN for one image), ``weight``. ``xdelta``: sum over the class's images of
     the squared deviation of x^Delta from its mean over *all* test images (one mean, or one a
-    channel, as the fit's centring has it), over that of x*; ``weight``: the class's part of the
-    latter sum. So the mean of ``xdelta`` by ``weight`` is the share of all test images,
-    Var(x^Delta) / Var(x*) [L20, Sec. 4.2].
+    channel, by the fit's centring), over that of x*; ``weight``: the class's part of the latter
+    sum. So the mean of ``xdelta`` weighted by ``weight`` is the share of all test images,
+    Var(x^Delta) / Var(x*) [L20, Sec. 4.2]: the fraction of variance unexplained, 1 - R^2.
 
-    ``out/classes/NAME/images.csv`` holds the deviations image by image (mean squares).
+    ``out/classes/NAME/images.csv`` holds the mean squared deviations of each image.
     """
     images = deviations(of, at)
     images["class"] = rows.table["class_name"].to_numpy()[rows_in(rows.table, "test")]
@@ -79,9 +79,8 @@ def shares_by_class(of: Direction, rows: ComparedRows, at: Workplace) -> pd.Data
 def deviations(of: Direction, at: Workplace) -> pd.DataFrame:
     """Return, for each test image, the mean squared deviation of x^Delta and of x*.
 
-    Deviations are from the mean over all test images and units, or from each channel's over all
-    test images, as the fit's centring has it. What lies there under the fit's key is not made
-    again.
+    Deviations are from one mean over all test images and units, or from each channel's mean over
+    all test images, by the fit's centring. A result with the fit's key is not computed again.
     """
     fitted = at.out / "fits" / of.name
     inputs = {"fit": read_card(fitted)["key"]}
@@ -102,14 +101,14 @@ def deviations(of: Direction, at: Workplace) -> pd.DataFrame:
             )
             seconds = round(time.monotonic() - begun, 2)
             product.finish({"seconds": seconds, "device": str(at.device)}, [IMAGES])
-    # a carriage return in an id ends no row
+    # a carriage return in an id does not end a row
     return pd.read_csv(product.folder / IMAGES, lineterminator="\n")
 
 
 def _moments(parts: Tensor, channel_axis: int, centring: Centring) -> tuple[Tensor, Tensor]:
-    """Return each image's means and mean square of each part (parts, n, ...).
+    """Return the means and the mean square of each part and image.
 
-    The former (parts, n, c), one a channel, or one in all; the latter (parts, n).
+    The means are (parts, n, c), one for each channel or c = 1; the mean squares (parts, n).
     """
     values = parts.double()
     square = values.flatten(2).square().mean(2).cpu()

@@ -1,23 +1,21 @@
-"""Two networks, a layer of each, a folder of pictures: what g gives of each from the other."""
+"""Compare one layer of each of two networks on a folder of pictures, in both directions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 from tqdm import tqdm
 
-from kc.activations.rounding import rounding_share
 from kc.comparison import notes
 from kc.comparison.classes import check_classes, shares_by_class
 from kc.comparison.fits import direction_product, shapes_of
 from kc.comparison.forms import Form, align
-from kc.comparison.layers import Tap
 from kc.comparison.memory import check_memory
 from kc.comparison.places import check_places
 from kc.comparison.rungs import ladder_of
 from kc.comparison.settings import CompareSettings
-from kc.comparison.shares import of_spread, one_ladder, shares_table, warnings_of
+from kc.comparison.shares import both_ways, of_spread, one_ladder, shares_table, warnings_of
 from kc.comparison.sides import (
     Comparable,
     ComparedRows,
@@ -26,18 +24,18 @@ from kc.comparison.sides import (
     pair_rows,
     store_side,
 )
-from kc.comparison.similarities import peers_of
+from kc.comparison.similarities import measures_of
 from kc.comparison.workplace import Direction, Workplace
 from kc.consistency.ladder import field_of
 from kc.consistency.net import check_shapes
 from kc.consistency.rank import common_rank, with_rank
-from kc.consistency.rungs import Fitted, Ladder, make_fitted
+from kc.consistency.rungs import Fitted, make_fitted
 from kc.consistency.variants import varied
 from kc.images.rows import rows_in
 from kc.plans.variants import folders_of, orders_and_path, reseeded
 from kc.provenance import code_hash, plain, versions
 from kc.runtime import pick_device
-from kc.store import Store, StoredArray
+from kc.store import Store
 
 DEFAULT = CompareSettings()
 DIRECTIONS = (("a", "b"), ("b", "a"))
@@ -47,29 +45,29 @@ Ways = Mapping[tuple[str, str], Direction]
 
 
 class Comparison(NamedTuple):
-    """What came out, for tables and pictures."""
+    """The results of a comparison, for tables and pictures."""
 
     shares: pd.DataFrame
-    """One row a direction and subset: shares of Var(target) by order, counts, gains."""
+    """One row for each direction and subset: shares of Var(target) by order, counts, gains."""
     peers: pd.DataFrame
-    """One row a direction, test images: what other measures say
+    """One row for each direction, test images: similarity measures
     (:data:`kc.similarity.measures.NAMES`)."""
     notes: tuple[str, ...]
-    """What the shares are of; warnings first. They hold no path."""
+    """Footnotes of the shares; warnings first. They contain no path."""
     classes: pd.DataFrame | None
-    """A row a direction and class, where classes were asked for
+    """One row for each direction and class, if classes were requested
     (:func:`kc.comparison.classes.shares_by_class`)."""
     peer_notes: tuple[str, ...]
-    """What the other measures are of."""
+    """Footnotes of the similarity measures."""
     components: dict[str, Path]
-    """Component store of each direction, where the layers are maps."""
+    """Component store of each direction, if the layers are maps."""
     images: Store | None
-    """The pictures; None where both features were made elsewhere."""
+    """The pictures; None if both sides are features."""
     provenance: dict[str, Any]
     ladder: pd.DataFrame | None = None
-    """A row a direction and map (:class:`kc.consistency.rungs.Ladder`); None: not wanted."""
+    """One row for each direction and map (:class:`kc.consistency.rungs.Ladder`), or None."""
     ladder_notes: tuple[str, ...] = ()
-    """What the maps are, and which were left out."""
+    """Footnotes of the ladder: what the maps are, and which were left out."""
 
 
 def compare(
@@ -82,36 +80,36 @@ def compare(
     settings: CompareSettings = DEFAULT,
     device: str = "auto",
 ) -> Comparison:
-    """Reconstruct each layer from the other and say what share of it g does not give.
+    """Reconstruct each layer from the other and return the share of its variance g misses.
 
-    Everything lies in ``out``: ``pictures.zarr``, ``activations/``, ``fits/``, ``peers/``,
-    ``components/``. A run that was killed goes on from there; what was made from other settings,
-    pictures or weights is made anew.
+    That share is the fraction of variance unexplained (FVU = 1 - R^2) of the target given g.
+    All files are in ``out``: ``pictures.zarr``, ``activations/``, ``fits/``, ``peers/``,
+    ``components/``. An interrupted run resumes there; what other settings, pictures or weights
+    made is made again.
 
     Parameters
     ----------
     a, b
         Any ``nn.Module`` that takes pictures ``(n, 3, size, size)``,
-        :func:`kc.comparison.read_network`'s, or features made elsewhere
+        one from :func:`kc.comparison.read_network`, or features made outside kc
         (:func:`kc.comparison.read_arrays`).
     layer_a, layer_b
         Nodes as :func:`kc.comparison.layers_of` lists them, or arrays of a file (None: the only
         one).
     images
-        Folder or archive of pictures; None where both sides are features.
+        Folder or archive of pictures; None if both sides are features.
 
     Raises
     ------
     NetworkError
-        No such layer (the nearest are named), or a network that cannot be traced, or takes no
-        pictures of this size.
+        The layer does not exist (the error names the nearest), or the network cannot be traced or
+        does not take pictures of this size.
     ImageError
-        No pictures, too few, or one that does not decode.
+        There are no or too few pictures, or one does not decode.
     FeatureError
-        Layers that cannot be brought to one kind, rows that do not match, values that are not
-        finite.
+        The layers cannot be brought to the same kind, rows do not match, or a value is not finite.
     StoreError
-        ``out`` has an input, or what kc did not make, where kc writes; nothing is touched then.
+        An input, or a file that kc did not make, is where kc writes; nothing is changed then.
     """
     at = Workplace(settings, Path(out), pick_device(device))
     sides = [open_side("a", a, layer_a, settings), open_side("b", b, layer_b, settings)]
@@ -137,23 +135,26 @@ def compare(
     at = _ranked(at, ways, known)
     repeated = {ends: _fitted(way, at) for ends, way in ways.items()}
     fits = {ends: some[0] for ends, some in repeated.items()}
-    peers = _peers(ways, at)
-    ladders = {} if settings.ladder is False else _ladders(ways, at)
+    peers = both_ways(_each(ways, "measures", lambda way: pd.DataFrame([measures_of(way, at)])))
+    wanted = {} if settings.ladder is False else ways
+    ladders = _each(wanted, "linear maps", lambda way: ladder_of(way, at))
     shares = shares_table(repeated, ladders, settings.consistency.order)
-    classes = _classes(ways, rows, at) if settings.labels else None
-    about = {letter: (names[letter], forms[letter]) for letter in names}
+    classes = None
+    if settings.labels:
+        classes = both_ways(_each(ways, "classes", lambda way: shares_by_class(way, rows, at)))
+    base = field_of(0, settings.consistency.kernel_size, one)
     told = (
-        *warnings_of(repeated, peers, ladders, _base(fits, settings)),
-        *_rounded(sides, stored),
+        *warnings_of(repeated, peers, ladders, base),
+        *notes.of_rounding(sides, {letter: [array] for letter, array in stored.items()}),
         *of_spread(shares, settings.repeats),
         *(side.note(names[side.letter]) for side in sides),
-        *notes.of_forms(sides, about),
+        *notes.of_forms(sides, {letter: (names[letter], forms[letter]) for letter in names}),
         notes.of_rows(sides, rows, settings),
         *(notes.READING, notes.of_fit(settings), notes.of_settled(shares["settled"])),
         *([notes.MOVED] if "x0_linear" in shares else []),
         notes.ONE_PAIR,
         *notes.of_ranks(fits),
-        *_resized(fits),
+        *([notes.RESIZED] if any(fit.card["resized"] for fit in fits.values()) else []),
     )
     origin = {
         "images": origin_of(rows, images),
@@ -176,30 +177,20 @@ def compare(
     kept = {f.card["fit"]: f.components for f in fits.values() if f.components is not None}
     ladder, ladder_notes = one_ladder(ladders, float(settings.consistency.penalty))
     return Comparison(
-        shares, peers, told, classes, notes.of_peers(peers), kept, rows.images, origin,
+        shares, peers, told, classes, notes.of_measures(peers), kept, rows.images, origin,
         ladder, ladder_notes,
     )  # fmt: skip
 
 
 def origin_of(rows: ComparedRows, images: Path | str | None) -> dict[str, Any]:
-    """Return which pictures, or how many rows, a comparison is of."""
+    """Return the pictures, or the number of rows, of a comparison."""
     if rows.images is None:
         return {"rows": len(rows.table)}
     return {"source": str(images), "digest": rows.images.digest, "rows": len(rows.table)}
 
 
-def _rounded(sides: Sequence[ComparedSide], stored: Mapping[str, StoredArray]) -> list[str]:
-    found = []
-    for side in sides:
-        array = stored[side.letter]
-        recorded = isinstance(side.source, Tap)
-        share = rounding_share(array)
-        found += notes.of_rounding(side.letter, array.name, share, recorded)
-    return found
-
-
 def _named(source: str, target: str) -> str:
-    """Call a direction as its fit, its components and its figures are called."""
+    """Return the name of a direction: of its fit, its components and its figures."""
     return f"{target}-from-{source}"
 
 
@@ -209,7 +200,7 @@ def _places(
     names: Mapping[str, str],
     settings: CompareSettings,
 ) -> tuple[list[str], list[str]]:
-    """Name the stores of components and the folders of products, as they lie in the folder."""
+    """List the component stores and the product folders, relative to the output folder."""
     made = [_named(*ends) for ends in DIRECTIONS]
     kinds = ["fits", "peers", *(["classes"] if settings.labels else [])]
     kinds += [] if settings.ladder is False else ["ladder"]
@@ -233,7 +224,7 @@ def _forms(
 
 
 def _ranked(at: Workplace, ways: Ways, images: int) -> Workplace:
-    """Put the r of both directions in the place of ``auto``."""
+    """Replace the rank ``auto`` by the rank r of both directions."""
     shapes = [shapes_of(way) for way in ways.values()]
     given = at.settings.consistency
     chosen = with_rank(given, *shapes[0], common_rank(shapes, images, given))
@@ -241,44 +232,13 @@ def _ranked(at: Workplace, ways: Ways, images: int) -> Workplace:
 
 
 def _fitted(way: Direction, at: Workplace) -> list[Fitted]:
-    """Fit a direction, and as often again as is asked for."""
+    """Fit a direction, once or with ``repeats`` seeds of g."""
     own = direction_product(way, at)
-    first = make_fitted(own, at.out)
+    fits = [make_fitted(own, at.out)]
     more = reseeded(at.settings.repeats)
-    return [first, *(make_fitted(varied(own, one, at.out), at.out) for one in more)]
+    return fits + [make_fitted(varied(own, one, at.out), at.out) for one in more]
 
 
-def _base(fits: Mapping[tuple[str, str], Fitted], settings: CompareSettings) -> int:
-    """Return the field of W(0), which is one of both directions."""
-    shape = tuple(next(iter(fits.values())).card["target_shape"])
-    return field_of(0, settings.consistency.kernel_size, shape)
-
-
-def _ladders(ways: Ways, at: Workplace) -> dict[tuple[str, str], Ladder]:
-    bar = tqdm(ways.items(), desc="linear maps", unit="direction", disable=None)
-    return {ends: ladder_of(way, at) for ends, way in bar}
-
-
-def _peers(ways: Ways, at: Workplace) -> pd.DataFrame:
-    rows = []
-    bar = tqdm(ways.items(), desc="other measures", unit="direction", disable=None)
-    for (source, target), way in bar:
-        rows.append({"target": target, "source": source} | peers_of(way, at).to_dict())
-    return pd.DataFrame(rows)
-
-
-def _classes(ways: Ways, rows: ComparedRows, at: Workplace) -> pd.DataFrame:
-    found = []
-    bar = tqdm(ways.items(), desc="classes", unit="direction", disable=None)
-    for (source, target), way in bar:
-        of = shares_by_class(way, rows, at)
-        of.insert(0, "target", target)
-        of.insert(1, "source", source)
-        found.append(of)
-    return pd.concat(found, ignore_index=True)
-
-
-def _resized(fits: Mapping[tuple[str, str], Fitted]) -> list[str]:
-    if not any(fitted.card["resized"] for fitted in fits.values()):
-        return []
-    return ["The maps differ in size: the source's is resized bilinearly to the target's."]
+def _each[R](ways: Ways, what: str, make: Callable[[Direction], R]) -> dict[tuple[str, str], R]:
+    bar = tqdm(ways.items(), desc=what, unit="direction", disable=None)
+    return {ends: make(way) for ends, way in bar}

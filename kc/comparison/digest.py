@@ -1,4 +1,4 @@
-"""One digest of all that a network's features depend on, but the picture."""
+"""Hash everything a network's features depend on, except the picture."""
 
 import hashlib
 import re
@@ -15,24 +15,23 @@ from kc.files.user_code import is_library
 PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.dtype, np.generic)
 ADDRESS = re.compile(r"0x[0-9a-f]+")
 OF_ANY_MODULE = frozenset(vars(nn.Module()))
-"""Attributes that say nothing of a module in particular, or are counted as its state."""
+"""Attributes that every module has, or that are hashed as its state."""
 OF_ANY_GRAPH = frozenset(vars(fx.GraphModule({}, fx.Graph())))
-"""Attributes that tell a graph, which is counted by itself."""
+"""Attributes that hold the graph, which is hashed separately."""
 _Seen = dict[int, object]
-"""What was spelled already, kept so that no other object gets its id."""
+"""Objects that were already hashed, kept so that no other object gets their id."""
 
 
 def network_digest(
     model: nn.Module, extractor: fx.GraphModule, graph: fx.Graph, features: Mapping[str, Tensor]
 ) -> str:
-    """Hash a network: graph, modules, state, what neither shows, and what it gives for an example.
+    """Hash a network: graph, modules, state, wrapped functions, and its features of an example.
 
-    ``graph`` is the extractor's without what kc put into it: where kc's code lies tells nothing of
-    the network.
+    ``graph`` is the extractor's without the nodes that kc added, which contain paths of kc's code.
 
-    The graph leaves out what functions under ``torch.fx.wrap`` do, the state plain tensors and
-    numbers kept as attributes; both are followed. ``features``, of a fixed example, show whatever
-    else there may be, such as an operator of one's own in C++.
+    The graph does not show what functions under ``torch.fx.wrap`` do, and the state not the
+    tensors and numbers kept as attributes; both are hashed too. ``features``, of a fixed example,
+    cover everything else, such as a custom operator in C++.
     """
     found = xxhash.xxh3_128()
     for part in _parts(model, extractor, graph, features):
@@ -57,7 +56,7 @@ def _parts(
 def _of_module(
     model: nn.Module, seen: _Seen, left_out: frozenset[str] = frozenset()
 ) -> Iterator[str | bytes]:
-    """Format all modules; of the outermost without the attributes left out."""
+    """Format all modules; of the outermost one without the attributes ``left_out``."""
     for name, module in model.named_modules():
         yield name
         state = dict(module.named_parameters(recurse=False)) | dict(
@@ -69,7 +68,7 @@ def _of_module(
 
 
 def _spelled(value: object, seen: _Seen) -> Iterator[str | bytes]:
-    """Format a value down to its tensors and numbers; of other objects the type alone."""
+    """Format a value down to its tensors and numbers; of other objects only the type."""
     if isinstance(value, PLAIN):
         yield repr(value)
         return
@@ -111,7 +110,7 @@ def _of_numbers(value: Tensor | np.ndarray) -> Iterator[str | bytes]:
 
 
 def _of_function(function: FunctionType, seen: _Seen) -> Iterator[str | bytes]:
-    """Format a user's function: its code, and the values of the names it uses."""
+    """Format a user's function: its code and the values of the names it uses."""
     yield from _of_code(function.__code__)
     yield from _spelled(function.__defaults__, seen)
     yield from _spelled(function.__kwdefaults__, seen)

@@ -1,89 +1,78 @@
-"""How long fits will take and what stores will weigh, told before they are made."""
+"""Estimate how long fits will take and how large stores will be."""
 
 import math
 import shutil
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 
 from kc.comparison.settings import CompareSettings
 from kc.consistency.equations import POSITIONS
-from kc.consistency.ladder import inputs_of
-from kc.consistency.net import channels_of
+from kc.consistency.net import channels_of, inputs_of, positions_of
 from kc.consistency.rank import common_rank
 from kc.errors import StoreError
 from kc.names import Shape
 from kc.store import ArraySpec
 
 USUAL_STEPS = 700
-"""Of a fit: half of the default's are finished after 680, eight of ten after 320 to 1,650."""
+"""Steps of a fit: half of the default's finish after 680, eight of ten after 320 to 1,650."""
 OVERHEAD = 0.5
-"""Seconds a fit takes whatever its size."""
+"""Seconds that a fit of any size takes."""
 EIGEN = 20.0
 """Operations of a symmetric eigendecomposition, in units of the side cubed."""
 SLOWER = 3.0
-"""How much slower than a matrix product a fit's operations run, about."""
+"""Factor by which a fit's operations are slower than a matrix product, about."""
 
 
-class Work(NamedTuple):
-    """One fit to be made."""
-
-    source: Shape
-    target: Shape
-
-
-def seconds_of(work: Work, images: int, settings: CompareSettings, rate: float) -> float:
+def seconds_of(
+    source: Shape, target: Shape, images: int, settings: CompareSettings, rate: float
+) -> float:
     """Estimate the seconds of one fit on ``images`` training images, within a factor of three.
 
-    ``rate``: operations a second.
+    ``rate``: operations per second.
     """
-    return OVERHEAD + operations_of(work, images, settings) * SLOWER / rate
+    return OVERHEAD + operations_of(source, target, images, settings) * SLOWER / rate
 
 
-def operations_of(work: Work, images: int, settings: CompareSettings) -> float:
+def operations_of(source: Shape, target: Shape, images: int, settings: CompareSettings) -> float:
     """Count the operations of one fit.
 
     Three times a forward pass for each epoch, then the normal equations of W(0), solved three
     times.
     """
-    width, wide = channels_of(work.source), channels_of(work.target)
-    places = math.prod(work.target) // wide
-    on_maps = len(work.target) == 3
-    patch = width * (settings.consistency.kernel_size**2 if on_maps else 1)
+    width, wide, places = channels_of(source), channels_of(target), positions_of(target)
+    patch = inputs_of(settings.consistency.kernel_size, source)
     order, optimiser = settings.consistency.order, settings.consistency.optimiser
     epochs = min(optimiser.epochs, -(-USUAL_STEPS * optimiser.batch_size // images))
     forward = 2 * images * places * patch * (order * width + wide)
-    rank = common_rank([work], images, settings.consistency)
+    rank = common_rank([(source, target)], images, settings.consistency)
     if rank is not None:
-        taps = patch // width
-        each = rank * (order * 2 * width + width + wide + (order + 1) * taps * rank)
+        each = rank * (order * 2 * width + width + wide + (order + 1) * patch // width * rank)
         forward = 2 * images * places * each
-    solve = linear_operations(work, images, settings.consistency.kernel_size)
+    solve = linear_operations(source, target, images, settings.consistency.kernel_size)
     # evaluation, Sigma and starts are passes over the images too
     passes = 3 * epochs + 3 * order + 8
     return passes * forward + 3 * solve
 
 
-def linear_operations(work: Work, images: int, field: int) -> float:
+def linear_operations(source: Shape, target: Shape, images: int, field: int) -> float:
     """Count the operations of the best linear map of a field."""
-    wide = channels_of(work.target)
-    places = math.prod(work.target) // wide
+    wide, positions = channels_of(target), images * positions_of(target)
     # the dual, where positions are fewer: no matrix has more rows than they are
-    patch = min(inputs_of(field, work.source), images * places)
-    return 2 * min(images * places, POSITIONS) * patch * (patch + wide) + EIGEN * patch**3
+    patch = min(inputs_of(field, source), positions)
+    return 2 * min(positions, POSITIONS) * patch * (patch + wide) + EIGEN * patch**3
 
 
-def flattened_operations(work: Work, images: int) -> float:
+def flattened_operations(source: Shape, target: Shape, images: int) -> float:
     """Count the operations of the best linear map of whole images, in the dual."""
-    units = math.prod(work.source) + math.prod(work.target)
+    units = math.prod(source) + math.prod(target)
     return 4 * float(images) ** 2 * units + EIGEN * float(images) ** 3
 
 
 def matrix_rate(device: torch.device) -> float:
-    """Multiply two matrices and give the operations a second."""
+    """Multiply two matrices and return the operations per second."""
     side = 512 if device.type == "cpu" else 4096
     x = torch.ones(side, side, device=device)
     best = math.inf
@@ -95,12 +84,12 @@ def matrix_rate(device: torch.device) -> float:
 
 
 def check_space(specs: Iterable[ArraySpec], out: Path) -> int:
-    """Return the bytes arrays will take; refuse more than the disk has.
+    """Return the bytes that arrays will take; refuse more than the disk has free.
 
     Raises
     ------
     StoreError
-        Too little space; both numbers are named.
+        There is too little space; the error gives both numbers.
     """
     needed = sum(math.prod(spec.shape) * spec.disk_dtype.itemsize for spec in specs)
     out.mkdir(parents=True, exist_ok=True)
@@ -108,14 +97,14 @@ def check_space(specs: Iterable[ArraySpec], out: Path) -> int:
     if needed > free:
         raise StoreError(
             f"{out}: the features of these layers take {needed / 1e9:.3g} GB, {free / 1e9:.3g} GB "
-            "are free. Fix: fewer layers (--layers a,b,c), fewer or smaller images, or another "
+            "are free. Fix: use fewer layers (--layers a,b,c), fewer or smaller images, or another "
             "--out."
         )
     return needed
 
 
 def spell_seconds(seconds: float) -> str:
-    """Format a time to one digit or two."""
+    """Format a time in seconds, minutes or hours."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

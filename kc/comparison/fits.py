@@ -1,4 +1,4 @@
-"""One direction of a comparison as files: g, its variances, and the components pictures need."""
+"""Describe the files of one direction: g, its variances, and the components for pictures."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,6 @@ from kc.consistency.net import positions_of
 from kc.consistency.order import Rows
 from kc.consistency.rank import Rank, with_rank
 from kc.consistency.result import FitResult
-from kc.consistency.rungs import Fitted, make_fitted
 from kc.consistency.variance import Moments
 from kc.images.rows import rows_in
 from kc.names import SUBSETS, Shape
@@ -18,7 +17,7 @@ from kc.provenance import product_key
 from kc.runtime import derive_seed
 
 PICTURED = 512
-"""Test images whose components are kept: the store's first, which are a random sample."""
+"""Number of test images whose components are kept: the first rows, which are a random sample."""
 
 
 def shapes_of(of: Direction) -> tuple[Shape, Shape]:
@@ -26,26 +25,13 @@ def shapes_of(of: Direction) -> tuple[Shape, Shape]:
     return of.source.shape[1:], of.target.shape[1:]
 
 
-def fit_direction(of: Direction, at: Workplace, rank: Rank = None, pictured: bool = True) -> Fitted:
-    """Fit g from source to target on the training images and evaluate it on both subsets.
-
-    What lies there under the same key is not made again. See :func:`direction_product`.
-
-    Raises
-    ------
-    FeatureError
-        Layers of different kinds, constant features, too few images.
-    """
-    return make_fitted(direction_product(of, at, rank, pictured), at.out)
-
-
 def direction_product(
     of: Direction, at: Workplace, rank: Rank = None, pictured: bool = True
 ) -> FitProduct:
     """Describe what a direction's files are made from.
 
-    ``rank``: the table's, where settings leave it to the images. ``pictured``: keep the
-    components of some test images, where the layers are maps.
+    ``rank``: the rank of the whole table, if the settings have ``auto``. ``pictured``: keep the
+    components of some test images, if the layers are maps.
     """
     settings = with_rank(at.settings.consistency, *shapes_of(of), rank)
     about = settings.model_dump(mode="json", exclude={"components", "memory_gb"})
@@ -56,7 +42,7 @@ def direction_product(
     subsets: dict[str, Rows] = {subset: rows_in(of.target.rows, subset) for subset in SUBSETS}
 
     def told(result: FitResult, _: Mapping[str, Moments]) -> dict[str, Any]:
-        """Describe what the fit is of, and on how many images."""
+        """Return the card's entries on shapes and numbers of images."""
         return {
             "source_shape": list(result.net.source_shape),
             "target_shape": list(result.net.target_shape),
@@ -78,7 +64,7 @@ def direction_product(
 
 
 def _kept(of: Direction, key: str, at: Workplace) -> Kept | None:
-    """Return which components are kept: of maps, for pictures, unless none are wanted."""
+    """Return the components to keep: of maps, for pictures, unless the settings keep none."""
     settings = at.settings.consistency
     if settings.components == "none" or len(of.target.shape) != 4:
         return None

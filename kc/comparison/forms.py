@@ -1,8 +1,8 @@
-"""In which form two layers are put beside each other: tokens chosen, pooled, or laid on a grid.
+"""Bring two layers to the same kind: choose tokens, pool them, or arrange them on a grid.
 
-g leads between features of one kind (vectors, tokens of one number, maps). A convolutional
-network's maps and a vision transformer's tokens are brought to one kind by laying the tokens of
-the patches on their grid (``grid``) or by taking means over positions and tokens (``pool``).
+g maps features to features of the same kind (vectors, equal numbers of tokens, maps). Maps of a
+convolutional network and tokens of a vision transformer are brought to the same kind by arranging
+the patch tokens on their grid (``grid``) or by means over positions and tokens (``pool``).
 """
 
 import hashlib
@@ -18,20 +18,20 @@ from kc.names import Shape
 from kc.settings.custom import Align, Tokens
 
 PREFIX = 8
-"""Tokens before those of the patches (class token, registers) looked for, at most."""
+"""Most tokens before the patch tokens (class token, registers) that are looked for."""
 
 
 TAKEN = frozenset(
     {"image_id", "label", "class_name", "subset", "superclass", "has_foreground", "zarr.json"}
 )
-"""Names a store has for itself: its coordinates and zarr's description."""
+"""Names that a store uses itself: its coordinates and zarr's description."""
 LONGEST = 160
-"""Bytes of a name that is used as it is; a file system takes 255, with what is added."""
+"""Most bytes of a name that is used unchanged; a file system takes 255, with suffixes."""
 _UNSAFE = re.compile(r"^[.]|^__|[/\\@\x00-\x1f\x7f\ud800-\udfff]")
 
 
 def storable(name: str) -> str:
-    """Return a name as a folder can be called: one that cannot be gets a digest of its own.
+    """Return a valid folder name; where the name is not one, a digest of it is added.
 
     >>> storable("layer1.0"), storable("subset")
     ('layer1.0', 'subset.daa5c360')
@@ -44,27 +44,27 @@ def storable(name: str) -> str:
 
 
 class Form(NamedTuple):
-    """What of a layer's feature is compared; the default is the feature as it is."""
+    """The part of a layer's feature that is compared; the default is the unchanged feature."""
 
     tokens: Tokens = "all"
     layout: Literal["own", "pool", "grid"] = "own"
     prefix: int = 0
-    """Tokens that are of no patch; they come first."""
+    """Number of tokens that belong to no patch; they come first."""
 
     @property
     def suffix(self) -> str:
-        """What is added to a layer's name in a store."""
+        """Suffix of a layer's name in a store."""
         if self.layout == "grid":
             return "@grid"
         parts = [part for part in (self.tokens, self.layout) if part not in ("all", "own")]
         return "".join(f"@{part}" for part in parts)
 
     def array(self, layer: str) -> str:
-        """Name the array of a layer in this form, as a store has it."""
+        """Return the name of the array of a layer in this form."""
         return storable(layer) + self.suffix
 
     def shape(self, own: Shape) -> Shape:
-        """Return the shape of one image's feature in this form, from its own."""
+        """Return the shape of one image's feature in this form, from its original shape."""
         if len(own) == 1:
             return own
         width = own[0] if len(own) == 3 else own[1]
@@ -94,7 +94,7 @@ class Form(NamedTuple):
         return kept.mean(1) if self.layout == "pool" else kept
 
     def spell(self, own: Shape) -> str:
-        """Describe what was done to a feature of this shape; empty where nothing was."""
+        """Describe what was done to a feature of this shape; empty if it is unchanged."""
         if self.suffix == "":
             return ""
         if len(own) == 3:
@@ -110,9 +110,9 @@ class Form(NamedTuple):
 
 
 def prefix_of(tokens: int, told: int | None = None) -> int | None:
-    """Find how many tokens come before those of a square grid of patches; None: no grid.
+    """Return how many tokens come before those of a square grid of patches; None: no grid.
 
-    ``told``: what the network says of itself. Without it the fewest that leave a square.
+    ``told``: the number the network states. Without it: the fewest that leave a square.
     """
     first = [] if told is None else [told]
     for prefix in (*first, *range(PREFIX + 1)):
@@ -129,16 +129,16 @@ class OwnLayer(NamedTuple):
     shape: Shape
     """Of one image's feature."""
     told: int | None = None
-    """Tokens before those of the patches, where the network says so."""
+    """Number of tokens before the patch tokens, if the network states it."""
 
     @property
     def prefix(self) -> int | None:
-        """Tokens before those of the patches; None: tokens without a grid, or no tokens."""
+        """Number of tokens before the patch tokens; None: there is no grid, or no tokens."""
         return prefix_of(self.shape[0], self.told) if len(self.shape) == 2 else None
 
 
 def is_channels_last(shape: Shape) -> bool:
-    """Return whether a map is (y, x, channels): its two equal sides come first."""
+    """Return whether a map is (y, x, channels): its first two sides are equal."""
     return len(shape) == 3 and shape[0] == shape[1] != shape[2]
 
 
@@ -147,14 +147,14 @@ def align(
 ) -> tuple[Form, Form]:
     """Choose the forms in which two layers are compared.
 
-    ``auto`` leaves layers of one kind as they are (maps of another size are resized by g), lays
-    tokens beside a map on their grid, and pools what is left: beside a vector, tokens without a
-    grid, tokens of another number without grids of their own.
+    ``auto`` leaves layers of the same kind unchanged (g resizes maps of another size), arranges
+    tokens on their grid if the other layer is a map, and pools everything else: layers compared
+    with a vector, tokens without a grid.
 
     Raises
     ------
     FeatureError
-        A class token or a grid where there is none.
+        A class token or a grid was requested that does not exist.
     """
     first, second = _chosen(a, tokens), _chosen(b, tokens)
     kinds = [len(form.shape(layer.shape)) for form, layer in ((first, a), (second, b))]
@@ -169,7 +169,7 @@ def align(
 
 
 def _chosen(layer: OwnLayer, tokens: Tokens) -> Form:
-    """Take the tokens asked for; maps and vectors have none."""
+    """Return the form of the requested tokens; maps and vectors have none."""
     if len(layer.shape) != 2:
         return Form()
     prefix = layer.prefix or 0

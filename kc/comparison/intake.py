@@ -1,4 +1,4 @@
-"""Pictures as a user's network takes them: grey where it has one channel, in its own precision."""
+"""Convert pictures to what a user's network takes: grey for one channel, its precision."""
 
 import inspect
 from collections.abc import Iterator
@@ -15,24 +15,24 @@ from kc.errors import NetworkError
 GREY = (0.299, 0.587, 0.114)
 """Shares of red, green and blue (ITU-R BT.601)."""
 SIZES = (224, 32, 28, 64, 96, 128, 256, 299, 384)
-"""Sides tried where the one asked for fails, px."""
+"""Sizes in px that are tried if the requested one fails."""
 
 
 class Intake(NamedTuple):
-    """What is done to normalised pictures (n, 3, y, x) before a network takes them."""
+    """The conversion of normalised pictures (n, 3, y, x) to what a network takes."""
 
     grey: bool = False
     dtype: torch.dtype = torch.float32
 
     def __call__(self, pictures: Tensor) -> Tensor:
-        """Return the pictures as the network takes them."""
+        """Convert pictures."""
         if self.grey:
             shares = pictures.new_tensor(GREY).reshape(1, 3, 1, 1)
             pictures = (pictures * shares).sum(1, keepdim=True)
         return pictures.to(self.dtype)
 
     def told(self) -> str:
-        """Describe what was done; empty where it was nothing."""
+        """Describe the conversion; empty if there is none."""
         parts = ["made grey (0.299 R + 0.587 G + 0.114 B)"] if self.grey else []
         if self.dtype != torch.float32:
             parts.append(f"cast to {str(self.dtype).removeprefix('torch.')}, as its parameters are")
@@ -40,14 +40,14 @@ class Intake(NamedTuple):
 
 
 def intake_of(network: OwnNetwork, size: int) -> Intake:
-    """Find how a network takes pictures, by trying: as they are, in its precision, grey.
+    """Find by trial which pictures a network takes: unchanged, in its precision, or grey.
 
-    A way counts where what comes out has a row a picture; else the first that raises nothing.
+    Return the first conversion that gives one row for each picture, else the first without error.
 
     Raises
     ------
     NetworkError
-        It needs more than pictures, or takes none of this size; says which it takes.
+        It needs more than pictures, or takes none of this size; the error says which it takes.
     """
     _check_arguments(network)
     ways, errors = _tried(network, size)
@@ -57,14 +57,14 @@ def intake_of(network: OwnNetwork, size: int) -> Intake:
 
 
 def drawn(network: OwnNetwork, size: int, count: int = 2) -> Tensor:
-    """Draw normalised pictures, where the network lies: the first are the same for any count."""
+    """Draw random pictures on the network's device; the first are the same for any count."""
     generator = torch.Generator().manual_seed(0)
     pictures = [torch.randn((1, 3, size, size), generator=generator) for _ in range(count)]
     return torch.cat(pictures).to(next(network.model.parameters(), pictures[0]).device)
 
 
 def tensors_in(given: object) -> list[Tensor]:
-    """List the tensors of what a network gives: in tuples, lists, dicts and dataclasses."""
+    """List the tensors in a network's output: in tuples, lists, dicts and dataclasses."""
     waiting, found = [given], []
     while waiting:
         for leaf in tree_leaves(waiting.pop(0)):
@@ -76,7 +76,7 @@ def tensors_in(given: object) -> list[Tensor]:
 
 
 def _tried(network: OwnNetwork, size: int) -> tuple[dict[Intake, bool], list[Exception]]:
-    """Try all ways up to the first that gives a row a picture; tell which do, and what failed."""
+    """Try conversions until one gives one row for each picture; return them and the errors."""
     pictures = drawn(network, size)
     ways: dict[Intake, bool] = {}
     errors: list[Exception] = []
@@ -100,7 +100,7 @@ def _ways(model: nn.Module) -> Iterator[Intake]:
 
 
 def _check_arguments(network: OwnNetwork) -> None:
-    """Refuse a forward that needs more than pictures; what has a default keeps it."""
+    """Refuse a forward that needs more than pictures; other arguments keep their default."""
     takes = inspect.signature(network.model.forward).parameters.values()
     needed = [
         each
@@ -118,7 +118,7 @@ def _check_arguments(network: OwnNetwork) -> None:
 
 
 def _why_not(network: OwnNetwork, size: int, errors: list[Exception]) -> str:
-    """Describe what a network takes in place of pictures of a size."""
+    """Return the error text for a network that does not take pictures of a size."""
     first = next((m for m in network.model.modules() if isinstance(m, nn.Conv2d)), None)
     channels = 3 if first is None else first.in_channels
     # in colour first, then grey

@@ -1,4 +1,4 @@
-"""What a file is that was named as a network or as features, and is neither; how to convert it."""
+"""Refuse a file that is neither a network nor features, and say how to convert it."""
 
 from pathlib import Path
 from typing import NoReturn
@@ -17,7 +17,7 @@ _ARRAYS = {
     (".pkl", ".pickle", ".joblib"): "pickle.load(open('PATH', 'rb'))",
     (".parquet", ".feather"): "pandas.read_parquet('PATH').to_numpy('float32')",
 }
-"""Python that reads the array of the file PATH, by its suffix."""
+"""Python that reads the array in the file PATH, by suffix."""
 _MORE = {
     **dict.fromkeys((".pt", ".pth", ".th", ".ckpt", ".bin", ".safetensors"), _WEIGHTS),
     ".mat": "; of version 7.3: h5py.File('PATH')['NAME'][:].T",
@@ -35,12 +35,12 @@ _FIXES = {
 
 
 def refuse_kind(path: Path) -> NoReturn:
-    """Refuse what is there, but is no file of features that kc reads.
+    """Refuse a file or folder that exists but is not a file of features that kc reads.
 
     Raises
     ------
     FeatureError
-        Says which kinds are read, and how to convert this one.
+        The error names the kinds that are read, and how to convert this file.
     """
     what = "folder" if path.is_dir() else "file"
     raise FeatureError(
@@ -50,7 +50,7 @@ def refuse_kind(path: Path) -> NoReturn:
 
 
 def convert(path: Path) -> str:
-    """Return how to read features from a file: by its content where that shows, else by name."""
+    """Return how to read features from a file: by its content if known, else by its name."""
     if path.is_dir():
         if any((path / name).exists() for name in ("zarr.json", ".zarray", ".zgroup")):
             return f"it holds zarr: rename it to {path.name}.zarr"
@@ -66,7 +66,7 @@ def convert(path: Path) -> str:
 
 
 def renamed(path: Path) -> str:
-    """Return which suffix suits a file's content, where that shows and the file has another."""
+    """Return a hint to rename a file whose suffix does not match its content, else ''."""
     start, suffix = _begins(path), path.suffix.lower()
     if start.startswith(_NPY) and suffix != ".npy":
         return f"; it is an array of numpy's: rename it to {path.stem}.npy"

@@ -1,4 +1,4 @@
-"""Which layers of a user's network can be tapped, and some of them as a function of pictures."""
+"""List the layers of a user's network, and tap some of them."""
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ from kc.networks import feature_extractor, nodes
 from kc.networks.tap import Extract, whole_graph
 
 RANKS = (2, 3, 4)
-"""Vectors, tokens and maps, with the images before them."""
+"""Dimensions of vectors, tokens and maps, with the images as the first."""
 FIXED = "F.dropout(x, p, training=self.training), and nothing drawn or counted in forward"
 
 
@@ -34,74 +34,74 @@ class Tap(NamedTuple):
     extract: Extract
     """By node."""
     module: nn.Module
-    """What has to be moved to a device for that."""
+    """The module that ``extract`` runs; move it to a device first."""
     digest: str
-    """Of everything the features depend on but the picture (:mod:`kc.comparison.digest`)."""
+    """Of everything the features depend on, except the picture (:mod:`kc.comparison.digest`)."""
     bytes_each: int
-    """What one picture's features take in all modules, float32: more than is held at any time."""
+    """Bytes of one picture's features in all modules, float32: an upper bound of the memory."""
     told: str = ""
-    """What is done to pictures first; empty: nothing."""
+    """What is done to pictures first; empty if nothing."""
 
 
 def layers_of(network: OwnNetwork, size: int = 224) -> list[tuple[str, Shape]]:
-    """List the nodes that can be tapped, in order, with the shape of one image's feature.
+    """List the layers that can be tapped, in order, with the shape of one image's feature.
 
     Raises
     ------
     NetworkError
-        The network cannot be copied or traced, or takes no pictures of this size.
+        The network cannot be copied or traced, or does not take pictures of this size.
     """
+    return [(name, tuple(found.shape[1:])) for name, found in _looked_at(network, size).items()]
+
+
+def distinct_layers(network: OwnNetwork, size: int) -> list[tuple[str, Shape]]:
+    """List :func:`layers_of` without nodes that return what the node before them returned.
+
+    Those are dropout in eval mode and identities; they would give the same fits.
+    """
+    kept: list[tuple[str, Tensor]] = []
+    for name, feature in _looked_at(network, size).items():
+        if not (kept and torch.equal(feature, kept[-1][1])):
+            kept.append((name, feature))
+    return [(name, tuple(feature.shape[1:])) for name, feature in kept]
+
+
+def _looked_at(network: OwnNetwork, size: int) -> dict[str, Tensor]:
+    """Return the features of two pictures at all nodes that can be tapped, in order."""
     network = owned(network)
     pictures = intake_of(network, size)(drawn(network, size))
     names = _traced(network, nodes)
-    extractor = _traced(network, lambda model: feature_extractor(model, names))
+    extractor, _ = _untouched(network, names)
     features = _forward(network, extractor, pictures)
-    found = [name for name in names[1:] if _is(features[name])]
+    found = {name: features[name] for name in names[1:] if _is(features[name])}
     if not found:
         raise NetworkError(
-            f"{network.name}: none of its {len(names) - 1} nodes gives features, floats with a row "
-            "a picture, (n, units), (n, tokens, units) or (n, channels, y, x). Fix: let forward "
-            "keep pictures apart, with layers between what it takes and what it gives."
+            f"{network.name}: none of its {len(names) - 1} nodes gives features, floats with one "
+            "row for each picture, (n, units), (n, tokens, units) or (n, channels, y, x). Fix: let "
+            "forward keep pictures apart, with layers between its input and its output."
         )
-    return [(name, tuple(features[name].shape[1:])) for name in found]
-
-
-def distinct_layers(network: OwnNetwork, size: int) -> list[str]:
-    """List the nodes of :func:`layers_of` without those that only hand on what came in.
-
-    Dropout in eval mode and identities give what the layer before gave, and so would their fits.
-    """
-    network = owned(network)
-    names = [name for name, _ in layers_of(network, size)]
-    extractor, _ = _untouched(network, names)
-    pictures = intake_of(network, size)(drawn(network, size))
-    features = _forward(network, extractor, pictures)
-    kept: list[str] = []
-    for name in names:
-        if not (kept and torch.equal(features[name], features[kept[-1]])):
-            kept.append(name)
-    return kept
+    return found
 
 
 def tap(network: OwnNetwork, wanted: Sequence[str], size: int) -> Tap:
-    """Look into a network at some nodes (their names in :func:`layers_of`), in one pass.
+    """Tap some layers of a network (named as in :func:`layers_of`) in one forward pass.
 
-    Whatever runs after the last node is left out, and features are copied as they are made, so
-    ReLUs that work in place overwrite nothing. Pictures are made grey for a network of one channel
-    and cast to the type of its parameters.
+    What runs after the last layer is left out. Features are copied at once, so that in-place
+    ReLUs do not overwrite them. Pictures are made grey for a network of one channel and cast to
+    the type of its parameters.
 
     Raises
     ------
     NetworkError
-        No such node (the nearest are named), it gives no feature, one that is drawn or depends on
-        the other pictures of a batch, or as :func:`layers_of`.
+        The node does not exist (the error names the nearest) or gives no feature, its feature is
+        random or depends on other pictures of the batch; or as :func:`layers_of`.
     """
     network = owned(network)
     seen = intake_of(network, size)
     extractor, graph = _untouched(network, wanted)
     example = seen(drawn(network, size))
     with _counted(extractor) as sizes, torch.random.fork_rng(devices=[]):
-        # a network that draws numbers gives the same ones for the same digest
+        # a network that draws random numbers must still get the same digest
         torch.manual_seed(0)
         features = _forward(network, extractor, example)
     for node in wanted:
@@ -119,15 +119,15 @@ def tap(network: OwnNetwork, wanted: Sequence[str], size: int) -> Tap:
 
 
 def owned(network: OwnNetwork) -> OwnNetwork:
-    """Take a copy of a module the user holds too; kc's own is taken as it is."""
+    """Copy a module that the user also holds; return kc's own modules unchanged."""
     if not network.shared:
         return network
     return replace(network, model=copy_of(network.model, network.name), shared=False)
 
 
 def told_prefix(model: nn.Module) -> int | None:
-    """Return the number of tokens before those of the patches, where a transformer tells it."""
-    # timm's name, and torchvision's
+    """Return the number of tokens before the patch tokens, if a transformer states it."""
+    # first timm's name, then torchvision's
     number = getattr(model, "num_prefix_tokens", None)
     if isinstance(number, int):
         return number
@@ -135,7 +135,7 @@ def told_prefix(model: nn.Module) -> int | None:
 
 
 def _untouched(network: OwnNetwork, wanted: Sequence[str]) -> tuple[Any, fx.Graph]:
-    """Trace an extractor that copies each feature as it is made; and its graph without copies."""
+    """Trace an extractor that copies each feature at once; return it and its graph."""
     extractor: Any = _traced(network, lambda model: feature_extractor(model, wanted))
     graph = deepcopy(extractor.graph)
     output = next(node for node in extractor.graph.nodes if node.op == "output")
@@ -154,7 +154,7 @@ def _copied(value: object) -> object:
 
 @contextmanager
 def _counted(model: nn.Module) -> Iterator[list[int]]:
-    """Count the bytes of what each module gives, as float32."""
+    """Count the bytes of each module's output, as float32."""
     sizes: list[int] = []
 
     def count(_: nn.Module, __: object, given: object) -> None:
@@ -177,7 +177,7 @@ def _refuse(network: OwnNetwork, node: str, feature: object) -> NoReturn:
 
 
 def _traced[R](network: OwnNetwork, trace: Callable[[nn.Module], R]) -> R:
-    """Trace the network; torchvision's word on training mode does not matter here."""
+    """Trace the network, without torchvision's warning about training mode."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
@@ -188,13 +188,13 @@ def _traced[R](network: OwnNetwork, trace: Callable[[nn.Module], R]) -> R:
     except Exception as error:
         raise NetworkError(
             f"{network.name}: torch.fx cannot trace it ({type(error).__name__}: {error}). Its "
-            "forward branches on values (an if, an assert), or does what takes no symbols, such as "
+            "forward branches on values (an if, an assert), or does what cannot be traced, such as "
             "x[:, 0] = y. Fix: wrap that part in a function marked with torch.fx.wrap."
         ) from error
 
 
 def _forward(network: OwnNetwork, model: Any, pictures: Tensor) -> Any:
-    """Run a graph on pictures that the network takes."""
+    """Run a traced graph on pictures that the network takes."""
     try:
         with torch.inference_mode():
             return model(pictures)
@@ -207,9 +207,9 @@ def _forward(network: OwnNetwork, model: Any, pictures: Tensor) -> Any:
 
 
 def _check_trace(network: OwnNetwork, example: Tensor) -> None:
-    """Refuse a network whose graph is not the whole of it.
+    """Refuse a network whose traced graph gives other outputs than the network.
 
-    What works in place on a value nobody takes (``F.relu_(x)`` on a line of its own) is lost in
+    An in-place operation whose result is not used (``F.relu_(x)`` on a separate line) is lost in
     the graph of an extractor.
     """
     traced = _outputs(network, _traced(network, whole_graph), example)
@@ -235,7 +235,7 @@ def _check_trace(network: OwnNetwork, example: Tensor) -> None:
 
 
 def _outputs(network: OwnNetwork, model: nn.Module, example: Tensor, seed: int = 0) -> list[Tensor]:
-    """Run a model, whose drawn numbers are the same each time, and list all tensors it gives."""
+    """Run a model with a fixed random seed and list all tensors in its output."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return tensors_in(_forward(network, model, example))
@@ -244,7 +244,7 @@ def _outputs(network: OwnNetwork, model: nn.Module, example: Tensor, seed: int =
 def _check_apart(
     network: OwnNetwork, extractor: nn.Module, features: Mapping[str, Tensor], three: Tensor
 ) -> None:
-    """Refuse features that are another time, or in another batch, of other numbers."""
+    """Refuse features that change from call to call, or with the other pictures of the batch."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
         again = _forward(network, extractor, three[:2])
@@ -257,9 +257,9 @@ def _check_apart(
             )
         if not _are_alike(value[:1], beside[node][:1]):
             raise NetworkError(
-                f"{network.name}: node '{node}' gives of one picture other features beside other "
-                "pictures, as a batch norm does that trains. Fix: let eval() reach it "
-                "(training=self.training, no train() of its own), with running statistics."
+                f"{network.name}: node '{node}' gives other features of a picture if the "
+                "batch has other pictures, as a batch norm in training mode does. Fix: let eval() "
+                "reach it (training=self.training, no call of train()), with running statistics."
             )
 
 
@@ -273,7 +273,7 @@ def _are_alike(one: Tensor, other: Tensor) -> bool:
 
 
 def _is(value: object) -> bool:
-    """Return whether a value is a feature, not a size, a tuple or a parameter."""
+    """Return whether a value is a feature: not a size, a tuple or a parameter."""
     return (
         isinstance(value, Tensor)
         and value.is_floating_point()

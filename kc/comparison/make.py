@@ -1,4 +1,4 @@
-"""A pair of one's own from what was asked for to the page: the command line and the workflow."""
+"""Compare the pair of a user and write the page: for the command line and the workflow."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -26,17 +26,17 @@ def make(
     device: str = "auto",
     say: Callable[[str], None] = tqdm.write,
 ) -> Path:
-    """Compare a pair and write tables, figures and the page; give the page.
+    """Compare a pair, write tables, figures and the page, and return the path of the page.
 
-    Two untrained networks of one name get different weights. A folder has one comparison at a
-    time: else a table could be of two.
+    Two untrained networks of the same name get different weights. Only one comparison may run in
+    a folder at a time: otherwise a table could mix two.
 
     Raises
     ------
     KCError
-        Whatever of the pair cannot be.
+        The pair is invalid.
     """
-    # vectors have no figures, but what they would be called is kc's all the same
+    # vectors have no figures, but the names of figures are reserved for all pairs
     figures = ["matrix"] if pair.is_matrix else ["b-from-a", "a-from-b"]
     if "ladder" in pair.tables():
         figures += ["ladder", *(["ladder-path"] if pair.ladder else [])]

@@ -1,4 +1,4 @@
-"""Many layers of one side against many of the other: shares in both directions, and CKA."""
+"""Compare many layers of two sides: shares of x^Delta (FVU) in both directions, and CKA."""
 
 import hashlib
 import re
@@ -11,13 +11,11 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from kc.activations.rounding import rounding_share
 from kc.comparison import notes
 from kc.comparison.compare import DEFAULT, DIRECTIONS, origin_of
-from kc.comparison.estimate import Work, check_space, matrix_rate, seconds_of, spell_seconds
-from kc.comparison.fits import fit_direction
+from kc.comparison.estimate import check_space, matrix_rate, seconds_of, spell_seconds
+from kc.comparison.fits import direction_product
 from kc.comparison.forms import LONGEST, Form, align
-from kc.comparison.layers import Tap
 from kc.comparison.memory import check_memory
 from kc.comparison.places import check_places
 from kc.comparison.record import specs_of
@@ -27,20 +25,20 @@ from kc.comparison.similarities import cka_of_all
 from kc.comparison.workplace import Direction, Workplace
 from kc.consistency.net import check_shapes
 from kc.consistency.rank import Rank, common_rank
-from kc.consistency.rungs import Fitted
+from kc.consistency.rungs import Fitted, make_fitted
 from kc.errors import FeatureError
 from kc.images.rows import rows_in
-from kc.names import SUBSETS, component_names
+from kc.names import SUBSETS, Shape, component_names
 from kc.provenance import code_hash, plain, versions
 from kc.runtime import pick_device
 from kc.store import Store
 
 
 class Matrix(NamedTuple):
-    """What came out, for a table and a picture."""
+    """The results of a comparison of many layers, for a table and a picture."""
 
     table: pd.DataFrame
-    """One row a pair of layers."""
+    """One row for each pair of layers."""
     notes: tuple[str, ...]
     provenance: dict[str, Any]
 
@@ -48,22 +46,22 @@ class Matrix(NamedTuple):
 class _Cell(NamedTuple):
     layers: tuple[str, str]
     forms: tuple[Form, Form]
-    shapes: tuple[tuple[int, ...], tuple[int, ...]]
+    shapes: tuple[Shape, Shape]
 
     def array(self, letter: str) -> str:
         at = "ab".index(letter)
         return self.forms[at].array(self.layers[at])
 
     def name(self, source: str, target: str) -> str:
-        """Name a fit's folder; no two pairs of layers have one."""
+        """Return the name of a fit's folder, different for each pair of layers."""
         spelled = f"{target}.{self.array(target)}-from-{source}.{self.array(source)}"
         plain_name = re.sub(r"[^A-Za-z0-9._@-]", "_", spelled)
         if plain_name == spelled and len(spelled) <= LONGEST:
             return spelled
         return f"{plain_name[:LONGEST]}.{hashlib.sha256(spelled.encode()).hexdigest()[:8]}"
 
-    def work(self, source: str, target: str) -> Work:
-        return Work(self.shapes["ab".index(source)], self.shapes["ab".index(target)])
+    def work(self, source: str, target: str) -> tuple[Shape, Shape]:
+        return self.shapes["ab".index(source)], self.shapes["ab".index(target)]
 
 
 class _Planned(NamedTuple):
@@ -71,12 +69,12 @@ class _Planned(NamedTuple):
     source: str
     target: str
     seconds: float
-    """As estimated."""
+    """Estimated time of the fit."""
 
 
 class _Fitted(NamedTuple):
     fits: dict[tuple[tuple[str, str], str], Fitted]
-    """By the pair of layers and the target's letter."""
+    """By pair of layers and letter of the target."""
     warned: list[str]
     """Fits with too few images."""
     open: list[str]
@@ -98,22 +96,22 @@ def compare_layers(
 ) -> Matrix:
     """Reconstruct every layer of each side from every layer of the other.
 
-    All layers of a network are recorded in one pass. A run that was killed goes on at the next
-    fit. ``say`` is told, before the first fit, how many there are and how long they may take.
+    All layers of a network are recorded in one pass. An interrupted run resumes at the next fit.
+    ``say`` gets, before the first fit, a line with the number of fits and their estimated time.
 
     Parameters
     ----------
     layers_a, layers_b
-        Some nodes, or ``all`` (those that only hand on what came in are left out).
+        Some layers, or ``all`` (without layers that return their input unchanged).
 
     Raises
     ------
     NetworkError, ImageError, FeatureError
-        As :func:`kc.comparison.compare`; pairs that cannot be brought to one kind are left out,
-        unless there are no others.
+        As :func:`kc.comparison.compare`; pairs that cannot be brought to the same kind are left
+        out, unless there are no others.
     StoreError
-        Features of more bytes than the disk has; or ``out`` has an input, or what kc did not
-        make, where kc writes: nothing is touched then.
+        The features need more space than the disk has; or an input, or a file that kc did not
+        make, is where kc writes: nothing is changed then.
     """
     at = Workplace(settings, Path(out), pick_device(device))
     sides = [open_side("a", a, layers_a, settings), open_side("b", b, layers_b, settings)]
@@ -128,7 +126,7 @@ def compare_layers(
         f"{len(plan)} fits ({len(sides[0].layers)} x {len(sides[1].layers)} layers, both ways"
         f"{f', {left_out} pairs left out' if left_out else ''}): about "
         f"{spell_seconds(sum(planned.seconds for planned in plan))} on {at.device.type}, "
-        f"{size / 1e9:.3g} GB of features. A killed run goes on."
+        f"{size / 1e9:.3g} GB of features. An interrupted run resumes."
     )
     stores = {side.letter: store_side(side, wanted[side.letter], rows, at) for side in sides}
     shapes = [cell.work(*ends) for cell in cells for ends in DIRECTIONS]
@@ -152,29 +150,24 @@ def compare_layers(
         "versions": versions(),
         "device": str(at.device),
     }
-    rounded = [
-        note
-        for side in sides
-        for name in stores[side.letter].names
-        for note in notes.of_rounding(
-            side.letter,
-            name,
-            rounding_share(stores[side.letter][name]),
-            isinstance(side.source, Tap),
-        )
-    ]
-    told = (*rounded, *_notes(fitted, left_out), notes.of_rows(sides, rows, settings))
+    arrays = {letter: [store[name] for name in store.names] for letter, store in stores.items()}
+    told = (
+        *notes.of_rounding(sides, arrays),
+        *_notes(fitted, left_out),
+        notes.of_rows(sides, rows, settings),
+    )
     told += tuple(notes.of_ranks(fitted.fits))
-    told += (*(_note(side) for side in sides), notes.of_fit(settings), notes.ONE_PAIR)
+    told += tuple(f"{s.letter}: {s.name}, {s.weights}; {len(s.layers)} layers." for s in sides)
+    told += (notes.of_fit(settings), notes.ONE_PAIR)
     return Matrix(_table(cells, fitted, cka, settings.consistency.order), told, origin)
 
 
 def _plan(
     cells: Sequence[_Cell], images: int, settings: CompareSettings, rate: float
 ) -> list[_Planned]:
-    """List both directions of each pair, with an estimate of its seconds."""
+    """List both directions of each pair, with the estimated seconds of the fit."""
     return [
-        _Planned(cell, *ends, seconds_of(cell.work(*ends), images, settings, rate))
+        _Planned(cell, *ends, seconds_of(*cell.work(*ends), images, settings, rate))
         for cell in cells
         for ends in DIRECTIONS
     ]
@@ -183,9 +176,9 @@ def _plan(
 def _fit_all(
     plan: Sequence[_Planned], stores: Mapping[str, Store], at: Workplace, rank: Rank
 ) -> _Fitted:
-    """Fit what is not fitted yet; what cannot be (a layer that never varies) is told, not raised.
+    """Fit what is not fitted yet; list fits that fail (such as of a constant layer).
 
-    The bar counts estimated seconds, so that its time left is not that of the small fits.
+    The progress bar counts estimated seconds, as fits take very different times.
     """
     found = _Fitted({}, [], [], {})
     layout = "{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
@@ -199,7 +192,8 @@ def _fit_all(
             try:
                 settings = at.settings.consistency
                 check_memory(name, [cell.work(source, target)], images, settings, at.device)
-                fit = fit_direction(Direction(name, *ends), at, rank, pictured=False)
+                own = direction_product(Direction(name, *ends), at, rank, pictured=False)
+                fit = make_fitted(own, at.out)
             except FeatureError as error:
                 found.refused[name] = error
             else:
@@ -234,7 +228,7 @@ def _table(
 
 
 def _cells(sides: Sequence[ComparedSide], settings: CompareSettings) -> tuple[list[_Cell], int]:
-    """Pair all layers; those that cannot be brought to one kind are counted and left out."""
+    """Pair all layers; count and leave out pairs that cannot be brought to the same kind."""
     found, refused = [], []
     for first in sides[0].layers.values():
         for second in sides[1].layers.values():
@@ -251,7 +245,7 @@ def _cells(sides: Sequence[ComparedSide], settings: CompareSettings) -> tuple[li
 
 
 def _wanted(letter: str, cells: Sequence[_Cell]) -> dict[str, list[Form]]:
-    """Gather the forms each layer is stored in."""
+    """Return the forms in which each layer is stored."""
     at, found = "ab".index(letter), dict[str, list[Form]]()
     for cell in cells:
         forms = found.setdefault(cell.layers[at], [])
@@ -294,7 +288,7 @@ def _cka(
     stores: Mapping[str, Store],
     at: Workplace,
 ) -> dict[tuple[str, str], float]:
-    """Compare each layer in the form that holds most of it; by layer of a and of b."""
+    """Return the CKA of each pair of layers, each layer in its form with the most units."""
     arrays = []
     for side in sides:
         of_side = wanted[side.letter]
@@ -309,34 +303,31 @@ def _cka(
     return dict(zip(pairs, found.to_numpy().ravel().tolist(), strict=True))
 
 
-def _note(side: ComparedSide) -> str:
-    return f"{side.letter}: {side.name}, {side.weights}; {len(side.layers)} layers."
-
-
 def _notes(fitted: _Fitted, left_out: int) -> list[str]:
-    """Describe what the columns are, warnings first."""
+    """Return footnotes on the columns, warnings first."""
     told = []
     if fitted.open:
         told.append(
             f"Warning: {len(fitted.open)} of {len(fitted.fits)} fits are not finished, the first "
-            f"{fitted.open[0]}: their xdelta is too large. Fix: a higher --epochs (it is the most "
-            "that is run), or without it."
+            f"{fitted.open[0]}: their xdelta is too large. Fix: a higher --epochs (a maximum), or "
+            "no --epochs."
         )
     if fitted.warned:
         told.append(
             f"Warning: too few images for the width of {len(fitted.warned)} of "
             f"{len(fitted.fits)} fits (fewer than {notes.ENOUGH:g} positions for a weight of g): "
-            "their test shares are too high. Hold them against xdelta on training images."
+            "their test shares are too high. Compare them with xdelta on training images."
         )
     if fitted.refused:
         name, error = next(iter(fitted.refused.items()))
         told.append(f"{len(fitted.refused)} fits could not be made, the first {name}: {error}")
     if left_out:
-        told.append(f"{left_out} pairs could not be brought to one kind.")
+        told.append(f"{left_out} pairs could not be brought to the same kind.")
     return [
         *told,
-        "xdelta_b: share of Var(b's layer) that a's layer does not give, test images; xdelta_a "
-        "the other way round; _train: on training images. x0: what a linear map gives.",
+        "xdelta_b: share of Var(b's layer) that g does not reconstruct from a's layer (fraction "
+        "of variance unexplained, 1 - R^2), test images; xdelta_a: from b's layer; _train: on "
+        "training images. x0: share of what passes no ReLU of g.",
         "cka: linear CKA, debiased, averaged over batches of 256 test images, flattened "
-        "features as stored; it has no direction.",
+        "features as stored; the same in both directions.",
     ]

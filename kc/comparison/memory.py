@@ -1,4 +1,4 @@
-"""Memory: pictures of a batch, and what a fit takes, told before it is begun."""
+"""Choose the batch size by the free memory, and estimate the memory of a fit."""
 
 import resource
 from collections.abc import Iterable, Iterator
@@ -7,9 +7,8 @@ from pathlib import Path
 import psutil
 import torch
 
-from kc.consistency.ladder import inputs_of
 from kc.consistency.linear import LEADING, MANY
-from kc.consistency.net import channels_of, positions_of
+from kc.consistency.net import channels_of, inputs_of, positions_of
 from kc.consistency.rank import common_rank
 from kc.errors import FeatureError
 from kc.names import Shape, spell_bytes
@@ -18,12 +17,12 @@ from kc.settings.reconstruction import Consistency
 PART = 0.25
 """Share of the free memory a batch may take."""
 STATE = 6
-"""Numbers kept for each weight of g: itself, its gradient, three of the optimiser's, the best."""
+"""Numbers kept for each weight of g: value, gradient, three of the optimiser, the best value."""
 EIGEN = 6
-"""Matrices of float64 held while the eigenvectors of one are found and used."""
+"""Matrices of float64 held while the eigenvectors of one matrix are computed and used."""
 SCATTERED = 1.9
-"""What the allocator takes for a byte asked for: 1.6 to 2.6 in comparisons of 1,000 to 4,000 units
-(memory that is freed is kept, and the next matrix does not always fit into it)."""
+"""Bytes the allocator takes per requested byte: 1.6 to 2.6 in comparisons of 1,000 to 4,000 units
+(it keeps freed memory, and the next matrix does not always fit into it)."""
 GROUPS = Path("/sys/fs/cgroup")
 CONTROLLERS = {
     "": ("", "memory.max", "memory.current", "inactive_file"),
@@ -32,19 +31,19 @@ CONTROLLERS = {
         "total_inactive_file",
     ),
 }
-"""Of control groups, version 2 and 1: the folder, and the files of limit and use."""
+"""Control groups, versions 2 and 1: folder, files of limit and use, and the droppable cache."""
 
 
 def batch_size(most: int, bytes_each: int, device: torch.device) -> int:
-    """Return the pictures of one batch: ``most``, or fewer where memory is short; at least one.
+    """Return the number of pictures of a batch: at most ``most``, fewer if memory is short.
 
-    ``bytes_each``: what one picture takes on its way through the network.
+    ``bytes_each``: bytes that one picture takes on its way through the network.
     """
     return max(1, min(most, int(PART * free_bytes(device)) // bytes_each))
 
 
 def free_bytes(device: torch.device) -> int:
-    """Return the memory this process may still take there: by machine, groups and limits."""
+    """Return the bytes this process may still take: by machine, control groups and limits."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     free = [int(psutil.virtual_memory().available), *left_to_groups()]
@@ -55,9 +54,9 @@ def free_bytes(device: torch.device) -> int:
 
 
 def left_to_groups(root: Path = GROUPS, groups: Path = Path("/proc/self/cgroup")) -> Iterator[int]:
-    """List what each control group of this process may still take, where it is told.
+    """List the bytes that each control group of this process may still take, if it has a limit.
 
-    Files that the system holds for speed and can drop count as free.
+    File cache that the system can drop counts as free.
     """
     try:
         lines = [line.split(":", 2) for line in groups.read_text().splitlines()]
@@ -74,7 +73,7 @@ def left_to_groups(root: Path = GROUPS, groups: Path = Path("/proc/self/cgroup")
             try:
                 most, used = (int((folder / file).read_text()) for file in (limit, usage))
                 about = dict(map(str.split, (folder / "memory.stat").read_text().splitlines()))
-            except (OSError, ValueError):  # no limit is the word max
+            except (OSError, ValueError):  # without a limit the file says max
                 continue
             yield most - used + int(about.get(dropped, 0))
 
@@ -86,12 +85,12 @@ def check_memory(
     settings: Consistency,
     device: torch.device,
 ) -> None:
-    """Refuse fits of source to target shapes that take more memory than there is.
+    """Refuse fits of source to target shapes that take more memory than is free.
 
     Raises
     ------
     FeatureError
-        Both numbers are named.
+        The error gives both numbers.
     """
     for source, target in pairs:
         needed, free = fit_bytes(source, target, images, settings), free_bytes(device)
@@ -114,37 +113,36 @@ def _fix(target: Shape) -> str:
 
 
 def fit_bytes(source: Shape, target: Shape, images: int, settings: Consistency) -> int:
-    """Estimate the bytes that a fit takes beside the features, within a factor of 1.5.
+    """Estimate the bytes that a fit takes in addition to the features, within a factor of 1.5.
 
     ``images``: training images, the validation cut among them.
     """
     width, wide = channels_of(source), channels_of(target)
-    taps = settings.kernel_size**2 if len(target) == 3 else 1
+    field = settings.kernel_size if len(target) == 3 else 1
     rank = common_rank([(source, target)], images, settings)
     outputs = [wide, *[width] * settings.order]
     if rank is None:
-        weights = sum(width * taps * output for output in outputs)
+        weights = sum(inputs_of(field, source) * output for output in outputs)
     else:
-        middle = rank * rank * taps if len(target) == 3 else 0
+        middle = (rank * field) ** 2 if len(target) == 3 else 0
         weights = sum(rank * (width + output) + middle for output in outputs)
     if settings.preset == "released":
         return int(SCATTERED * 4 * STATE * weights)
-    # the optimiser has a basis of each W's inputs
+    # the optimiser keeps a basis of the inputs of each W
     state = 4 * (STATE * weights + len(outputs) * width**2)
-    field = settings.kernel_size if len(target) == 3 else 1
     fitted = round(images * (1 - settings.optimiser.validation_share))
     solve = _solve_bytes(source, target, fitted, field)
     return int(SCATTERED * (state + max(8 * EIGEN * width**2, solve)))
 
 
 def linear_bytes(source: Shape, target: Shape, images: int, field: int) -> int:
-    """Estimate the bytes that the best linear map of a field takes beside the features."""
+    """Estimate the bytes of the best linear map of a field, in addition to the features."""
     weight = 4 * inputs_of(field, source) * channels_of(target)
     return int(SCATTERED * (weight + _solve_bytes(source, target, images, field)))
 
 
 def _solve_bytes(source: Shape, target: Shape, images: int, field: int) -> int:
-    """Count what :func:`kc.consistency.linear.best_linear` holds at most, float64."""
+    """Estimate the most bytes that :func:`kc.consistency.linear.best_linear` holds."""
     units, positions = inputs_of(field, source), images * positions_of(target)
     if units > positions and positions <= MANY:
         return 8 * EIGEN * positions**2

@@ -1,4 +1,4 @@
-"""Modules that users bring: out of their wrappers, and copies that kc may do with as it likes."""
+"""Copy the modules of users and take them out of their wrappers."""
 
 from collections.abc import Iterator
 from copy import deepcopy
@@ -13,12 +13,12 @@ from kc.errors import NetworkError
 
 
 def copy_of(module: nn.Module, name: str) -> nn.Module:
-    """Copy a network, out of its wrappers and in eval mode; the user's stays as it is.
+    """Copy a network without its wrappers, in eval mode; the user's network is not changed.
 
     Raises
     ------
     NetworkError
-        It cannot be copied; or as :func:`ready`.
+        The network cannot be copied; or as :func:`ready`.
     """
     try:
         copied = deepcopy(module)
@@ -28,17 +28,17 @@ def copy_of(module: nn.Module, name: str) -> nn.Module:
         except Exception as error:
             raise NetworkError(
                 f"{name}: cannot be copied ({type(error).__name__}: {error!s:.300}); kc works on a "
-                "copy, so that yours stays as it is. Fix: name a function that makes it, "
+                "copy, so that yours is not changed. Fix: name a function that makes it, "
                 "kc.read_network('FILE.py:FUNCTION')."
             ) from error
     return ready(unwrap(copied), name)
 
 
 def _uncopied(module: nn.Module) -> Iterator[tuple[int, object]]:
-    """Return what stands in a copy for each thing that refuses to be copied, by the thing's id.
+    """Return, for each object that deepcopy refuses, its id and its replacement in a copy.
 
-    Tensors with a history (outputs kept as attributes, a weight under weight norm) are copied
-    without it; locks, files and the like are shared.
+    Tensors with a gradient history (outputs kept as attributes, a weight under weight norm) are
+    copied without it; locks, files and similar objects are shared.
     """
     for part in module.modules():
         for kept in tree_leaves(dict(vars(part))):
@@ -53,7 +53,7 @@ def _uncopied(module: nn.Module) -> Iterator[tuple[int, object]]:
 
 
 def unwrap(model: nn.Module) -> nn.Module:
-    """Take a network, and all in it, out of DataParallel and torch.compile."""
+    """Take a network and all its parts out of DataParallel and torch.compile."""
     model = _inner(model)
     for part in list(model.modules()):
         part._compiled_call_impl = None
@@ -64,12 +64,12 @@ def unwrap(model: nn.Module) -> nn.Module:
 
 
 def ready(model: nn.Module, name: str) -> nn.Module:
-    """Set a network to eval mode that can run and be looked into.
+    """Check that a network can run and be tapped, and set it to eval mode.
 
     Raises
     ------
     NetworkError
-        It is TorchScript, or some of its parameters have no numbers.
+        The network is TorchScript, or some of its parameters have no values.
     """
     if isinstance(model, torch.jit.ScriptModule):
         raise NetworkError(
@@ -87,7 +87,7 @@ def ready(model: nn.Module, name: str) -> nn.Module:
 
 
 def _inner(module: nn.Module) -> nn.Module:
-    """Return what a wrapper holds; any other module as it is."""
+    """Return the module inside a wrapper; return any other module unchanged."""
     while True:
         inner = getattr(module, "_orig_mod", None)
         if isinstance(module, (nn.DataParallel, nn.parallel.DistributedDataParallel)):

@@ -1,4 +1,4 @@
-"""A network from a few words: a name of torchvision's or timm's, or a function in a file."""
+"""Build a network from a name of torchvision or timm, or from a function in a file."""
 
 import difflib
 import importlib
@@ -25,43 +25,44 @@ from kc.networks.weights import classes_of, last_layer, load_into, named_as, ten
 from kc.plans.commands import command
 
 TIMM = "timm:"
-"""Before a name that torchvision has too."""
+"""Prefix of a timm name that torchvision also has."""
 
 
 @dataclass(frozen=True)
 class OwnNetwork:
-    """A network ready to be looked into, and what it is called in tables."""
+    """A network that can be tapped, and its name in tables."""
 
     name: str
     model: nn.Module
     weights: str = "as the module holds them"
-    """Where its weights are from."""
+    """Origin of its weights."""
     files: tuple[Path, ...] = ()
-    """What it was read from."""
+    """Files it was read from."""
     shared: bool = True
-    """Whether others hold the module too; then kc works on a copy of it."""
+    """Whether the user also holds the module; then kc works on a copy."""
 
 
 def read_network(spec: str, weights: Path | None = None, seed: int = 0) -> OwnNetwork:
-    """Make the network a user names, in eval mode on the CPU.
+    """Build the network a user names, in eval mode on the CPU.
 
     Parameters
     ----------
     spec
-        A classifier of torchvision (``resnet18``), of timm where it is installed (``timm:NAME`` if
-        torchvision has that name too), or ``path/file.py:function``: the function is called
-        without arguments and gives an ``nn.Module``. **The file is run**: name your own only.
+        A classifier of torchvision (``resnet18``), of timm if it is installed (``timm:NAME`` if
+        torchvision also has that name), or ``path/file.py:function``: the function is called
+        without arguments and returns an ``nn.Module``. **The file is run**: name only your own.
     weights
         A state dict; see :func:`kc.networks.state.read_state`. None: a named network keeps the
-        random weights of ``seed``, a function's keeps those it came with. Named networks get as
-        many classes as the weights have.
+        random weights of ``seed``, a function's network its own. Named networks get as many
+        classes as the weights have.
     seed
-        Of initial weights; torch's own generator is left as it was.
+        Of initial weights; torch's global generator is not changed.
 
     Raises
     ------
     NetworkError
-        No such name, file or function; the user's code raised; the weights do not fit.
+        The name, file or function does not exist, the user's code raised, or the weights do not
+        fit.
     FeatureError
         The name is that of a file of another kind.
     """
@@ -95,15 +96,15 @@ def _for_weights(name: str, state: State, file: Path) -> nn.Module:
 
 
 def _refuse_transform(name: str, state: State, file: Path, classes: int | None) -> None:
-    """Refuse weights that may want their pictures transformed, which no state dict tells."""
+    """Refuse weights that may need transformed pictures, which a state dict does not show."""
     about = "" if any("aux" in key.lower() for key in state) else ", aux_logits=False"
     about += "" if classes is None else f", num_classes={classes}"
     raise NetworkError(
-        f"{file}: weights for the bare name {name}, which does not say whether they want their "
+        f"{file}: weights for the bare name {name}, which does not say whether they need their "
         "pictures transformed (transform_input): torchvision's pretrained ones do, those trained "
-        "from scratch do not. Fix: name a function in a file of yours, "
+        "from scratch do not. Fix: name a function in your own file, "
         f"return torchvision.models.{name}(init_weights=False, transform_input=True{about}), or "
-        "False, and give the weights beside it."
+        "False, and give the weights with it."
     )
 
 
@@ -123,14 +124,14 @@ def _builder(name: str) -> Callable[..., nn.Module]:
     where = "torchvision's or timm's" if there else "torchvision's, and timm is not installed"
     raise NetworkError(
         f"'{name}' is no network of {where}; nearest: {', '.join(close) or 'none'}. "
-        "Fix: mend the name, or name a function (path/file.py:function)"
+        "Fix: correct the name, or name a function (path/file.py:function)"
         f"{'.' if there else ', or: ' + command('pip', 'install', 'timm')}"
     )
 
 
 def _of_torchvision(name: str, **about: Any) -> nn.Module:
     with warnings.catch_warnings():
-        # of how long some take to draw their first weights
+        # torchvision warns that some initialisations are slow
         warnings.simplefilter("ignore", FutureWarning)
         model: nn.Module = models.get_model(name, weights=None, **about)
     return model
@@ -166,9 +167,9 @@ def _run(file: Path) -> ModuleType:
 
 @contextmanager
 def _importable_beside(file: Path) -> Iterator[None]:
-    """Let a user's file import those beside it, and forget them afterwards.
+    """Let a user's file import files of its folder, and forget them afterwards.
 
-    Two versions of one project, each with its own ``layers.py``, must not share the first's.
+    Two versions of a project, each with its own ``layers.py``, must not share the first one.
     """
     folder, before = file.resolve().parent, {name.partition(".")[0] for name in sys.modules}
     sys.path.insert(0, str(folder))
@@ -183,14 +184,14 @@ def _importable_beside(file: Path) -> Iterator[None]:
 
 
 def _is_beside(folder: Path, top: str, origin: str | None) -> bool:
-    """Return whether ``top.py`` or ``top/`` is the user's, not a library installed below it."""
+    """Return whether ``top.py`` or ``top/`` is in the folder, not a library installed below."""
     if origin is None or not Path(origin).resolve().is_relative_to(folder):
         return False
     return Path(origin).resolve().relative_to(folder).parts[0] in (f"{top}.py", top)
 
 
 def _called(file: Path, what: str, call: Callable[[], Any]) -> Any:
-    """Run the user's code; say where in it an error came up, instead of a traceback of ours."""
+    """Run the user's code; on an error name its line in that code, without a traceback of kc."""
     try:
         return call()
     except (Exception, SystemExit) as error:

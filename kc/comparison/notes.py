@@ -1,4 +1,4 @@
-"""What stands under the numbers of a comparison: what they are of, and warnings first."""
+"""Footnotes of comparison tables: what the numbers mean, and warnings."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from kc.activations.rounding import TOO_MUCH
+from kc.activations.rounding import TOO_MUCH, rounding_share
 from kc.comparison.forms import Form
 from kc.comparison.layers import Tap
 from kc.comparison.settings import CompareSettings
@@ -17,76 +17,77 @@ from kc.datasets.folder import spell_passed
 from kc.images.rows import rows_in
 from kc.names import SUBSETS, Subset
 from kc.similarity.measures import MANY, NAMES
+from kc.store import StoredArray
 
 ENOUGH = 10.0
-"""Positions per weight of g below which a warning is due."""
+"""Positions per weight of g below which kc warns."""
 ROUNDED = 5e-4
-"""Shares nearer than this print alike, about."""
+"""Shares that differ by less print alike, about."""
 FAR = 0.05
-"""By how much x^Delta may exceed what the best linear map misses, which g contains."""
+"""By how much xdelta may exceed what the best linear map misses; g contains that map."""
 READING = (
-    "Shares are of the variance of the target's feature; x^(0) is what passes no gate of g, "
-    "x^(k) what passes k of them (on maps each also sees a wider field), xdelta what this g does "
-    "not give: the fraction of variance unexplained, 1 - R^2. The parts may be correlated: cross "
-    "is what their sum misses of 1."
+    "Shares are of the variance of the target's feature. x^(0): what passes no ReLU of g; x^(k): "
+    "what passes k of them (on maps each also sees a wider field); xdelta: what this g does not "
+    "give, the fraction of variance unexplained (FVU = 1 - R^2) of the target given g. The parts "
+    "may be correlated: cross is 1 minus their sum."
 )
 CENTRINGS = {
-    "channel": "Each channel's training mean is taken off first, and variances are about each "
-    "channel's own mean (--centring channel): constants count as nothing.",
-    "layer": "One mean of the whole layer is taken off, as in the papers (--centring layer): what "
-    "channels differ in by a constant counts as variance, and g has no bias to give it.",
+    "channel": "Each channel's training mean is subtracted first, and variances are about each "
+    "channel's own mean (--centring channel): constants do not count.",
+    "layer": "One mean of the whole layer is subtracted, as in the papers (--centring layer): "
+    "constant differences between channels count as variance, and g has no bias to give them.",
 }
 SETTLED = {
     "plateau": "validation error no longer improves",
-    "validation": "it would only rise: xdelta stands, and orders are early-stopped, which means "
-    "that they depend on where",
+    "validation": "validation error would only rise: xdelta is final, but the orders depend on "
+    "where training stopped",
     "no": "not finished",
 }
-"""What the verdicts on a fit mean (:mod:`kc.consistency.finish`)."""
-ONE_PAIR = "One pair of networks: how far another seed would differ is not told by these numbers."
+"""Meaning of ``settled`` (:mod:`kc.consistency.finish`)."""
+ONE_PAIR = "One pair of networks: these numbers do not show how much other seeds would differ."
 
 
 def of_rows(sides: Sequence[ComparedSide], rows: ComparedRows, settings: CompareSettings) -> str:
-    """Describe how many images there are, and how networks saw them."""
+    """Return the note on the number of images and their normalisation."""
     counts = " and ".join(f"{len(rows_in(rows.table, name))} {name}" for name in SUBSETS)
+    skipped = rows.images.passed_over if rows.images else None
     if not any(isinstance(side.source, Tap) for side in sides):
         return f"Rows: {counts}."
     return (
         f"Images: {counts}, {settings.size} px, minus {_spell(settings.mean)}, over "
-        f"{_spell(settings.std)}.{_of_passed(rows)}"
+        f"{_spell(settings.std)}.{f' Passed over: {spell_passed(skipped)}.' if skipped else ''}"
     )
 
 
-def _of_passed(rows: ComparedRows) -> str:
-    """Describe what of the folder is not among the images; nothing where all of it is."""
-    passed = rows.images.passed_over if rows.images else None
-    return f" Passed over: {spell_passed(passed)}." if passed else ""
-
-
-def of_rounding(letter: str, layer: str, share: float, recorded: bool) -> list[str]:
-    """Warn where rounding to float16 is a part of a layer's variance."""
-    if share < TOO_MUCH:
-        return []
-    fix = "--dtype float32" if recorded else "save the features as float32"
-    return [
-        f"Warning: {letter}'s layer {layer} is stored as float16, whose rounding makes about "
-        f"{share:.2g} of its variance (its mean is far from 0, or its spread small); that counts "
-        f"as xdelta. Fix: {fix}."
-    ]
+def of_rounding(
+    sides: Sequence[ComparedSide], arrays: Mapping[str, Iterable[StoredArray]]
+) -> list[str]:
+    """Warn if rounding to float16 is a part of a layer's variance; ``arrays``: by letter."""
+    told = []
+    for side in sides:
+        fix = "--dtype float32" if isinstance(side.source, Tap) else "save the features as float32"
+        shares = {array.name: rounding_share(array) for array in arrays[side.letter]}
+        told += [
+            f"Warning: {side.letter}'s layer {layer} is stored as float16, whose rounding makes "
+            f"about {share:.2g} of its variance (its mean is far from 0, or its spread small); "
+            f"that counts as xdelta. Fix: {fix}."
+            for layer, share in shares.items()
+            if share >= TOO_MUCH
+        ]
+    return told
 
 
 def of_fit(settings: CompareSettings) -> str:
-    """Describe what g saw, which means were taken off, and what depends on lambda."""
+    """Return the note on what g was fitted on, the means subtracted, and what lambda changes."""
     return (
         f"{CENTRINGS[settings.consistency.centring]} g is fitted and stopped on training images; "
-        "test images are read once, at the end. How the parts fall to x^(1) and above depends on "
-        "lambda "
-        f"({settings.consistency.penalty:g}); do not compare them across layers."
+        "test images are read once, at the end. How much of g is in x^(1) and above depends on "
+        f"lambda ({settings.consistency.penalty:g}); do not compare the orders across layers."
     )
 
 
 def of_forms(sides: Sequence[ComparedSide], chosen: Mapping[str, tuple[str, Form]]) -> list[str]:
-    """Describe the forms two layers are compared in, and how to get others; empty where as is."""
+    """Return the note on changed features and the options for it; empty if none is changed."""
     told = []
     for side in sides:
         layer, form = chosen[side.letter]
@@ -95,65 +96,64 @@ def of_forms(sides: Sequence[ComparedSide], chosen: Mapping[str, tuple[str, Form
             told.append(f"{side.letter}: {done}")
     if not told:
         return []
-    return [f"To be of one kind, features are changed ({'; '.join(told)}): --tokens, --align."]
+    return [f"To be of the same kind, features are changed ({'; '.join(told)}): --tokens, --align."]
 
 
 def of_settled(verdicts: Iterable[str]) -> str:
-    """Describe what the column ``settled`` means, as far as it is filled."""
+    """Return the note on the values that occur in the column ``settled``."""
     there = set(verdicts)
     told = "; ".join(f"{name}: {text}" for name, text in SETTLED.items() if name in there)
     return f"settled, whether g is finished: {told}."
 
 
 def not_settled(direction: str, card: Mapping[str, Any]) -> str | None:
-    """Warn of a g that is not finished, with the option that helps."""
+    """Warn of a g that is not finished, and name the option that helps."""
     if card["settled"] != "no":
         return None
     if card["preset"] == "released":
         return (
-            f"Warning: {direction}, g is not known to be finished: the preset released ends by its "
-            "schedule. Its xdelta may be too large, and p and the orders stand where that left "
-            "them. Fix: the preset paper."
+            f"Warning: {direction}, g may not be finished: the preset released ends by its "
+            "schedule. Its xdelta may be too large, and p and the orders may not be final. "
+            "Fix: the preset paper."
         )
     return (
         f"Warning: {direction}, g is not finished after {card['epochs']} epochs: its xdelta is too "
-        "large, and its orders stand where it stopped. Fix: a higher --epochs (it is the most "
-        "that is run), or without it."
+        "large, and its orders are not final. Fix: a higher --epochs (a maximum), or no --epochs."
     )
 
 
 def far_from_linear(direction: str, share: float, linear: float) -> str | None:
-    """Warn where g misses far more than the best linear map, which is one of the g there are.
+    """Warn if g misses far more than the best linear map, which is one of the possible g.
 
-    ``share``: of x^Delta; ``linear``: what the map misses. Both of test images, in one centring.
+    ``share``: of x^Delta; ``linear``: what the map misses. Both on test images, centred alike.
     """
     if not share > linear + FAR:
         return None
     return (
         f"Warning: {direction}, xdelta is {share:.3f}, and the best linear map with an intercept "
-        f"misses {linear:.3f}. g contains all such maps but for the intercept, so {share:.3f} is "
-        "not what the source lacks: constants, or a g that found no better. Fix: --centring "
-        "channel where it is layer, more images, or a higher --epochs."
+        f"misses {linear:.3f}. g contains all such maps except the intercept, so {share:.3f} is "
+        "not what the source lacks: it is due to constants, or g was fitted badly. Fix: --centring "
+        "channel if it is layer, more images, or a higher --epochs."
     )
 
 
 LADDER = (
-    "Test images, but for xdelta_train. linear: the best linear map, with an intercept, that sees "
+    "Test images, except xdelta_train. linear: the best linear map, with an intercept, that sees "
     "a field x field neighbourhood (ridge by the validation cut); flattened: whole images. "
     "beyond_linear: what g misses less than the linear map of its own field. Only that is "
     "non-linear: on maps an order of g also widens the field."
 )
 PATH = (
-    "Where lambda is not the comparison's, g is trained on from the comparison's (afresh "
-    "where that is the linear map), to where training ends. Gains p are no property of "
-    "the networks: never compare them across pairs."
+    "For other lambda than the comparison's, training continues from the comparison's g (from "
+    "the start if that is the linear map) until it ends. Gains p are not a property of the "
+    "networks: never compare them across pairs."
 )
 
 
 def of_ladder(
     ladder: pd.DataFrame, penalty: float, left_out: Mapping[str, Sequence[str]]
 ) -> tuple[str, ...]:
-    """Describe what a ladder's rows are, what g gains over linear maps, and what was left out."""
+    """Return notes on a ladder's rows, on what g gains over linear maps, and on maps left out."""
     told = []
     for direction, names in left_out.items():
         source, _, target = direction.partition(" to ")
@@ -174,41 +174,43 @@ def of_ladder(
 
 
 MOVED = (
-    "x0_linear, x1_beyond, ...: the orders once what is linear in them (in the patches that x^(0) "
-    "sees) is moved to x^(0); fitted on training images. Steadier than the orders: half of a ReLU "
-    "is linear, and a fit may book it in either."
+    "x0_linear, x1_beyond, ...: the orders after what is linear in them (in the patches that x^(0) "
+    "sees) is moved to x^(0); fitted on training images. These vary less than the orders: half of "
+    "a ReLU is linear, and a fit may put it in either."
 )
+RESIZED = "The maps differ in size: the source's is resized bilinearly to the target's."
 CLASSES = (
     "xdelta of a class: squared deviations of x^Delta from its mean over all test images (each "
     "channel's, under the centring channel), over those of x*, summed over the class's images; "
     "weight: the class's part of the variance of x*. "
-    "The mean of xdelta by weight is the share of all. 95 %: bootstrap over the class's images; it "
-    "does not cover another seed or fit, and of many classes some stand apart by chance."
+    "The mean of xdelta weighted by weight is the share of all images. 95 %: bootstrap over the "
+    "class's images; it does not cover other seeds or fits, and with many classes some differ by "
+    "chance."
 )
 
 
-def of_peers(peers: pd.DataFrame) -> tuple[str, ...]:
-    """Describe what the measures beside are of, and which could not be told."""
+def of_measures(peers: pd.DataFrame) -> tuple[str, ...]:
+    """Return notes on the similarity measures, and on those that could not be computed."""
     empty = [name for name in NAMES if peers[name].isna().any()]
     told = (
-        "Other measures, test images. positions: each position of a map is a row and its channels "
-        "the units, as g sees it; flattened: each image is a row and all its values are units, "
-        f"where both features have at most {WIDTH} of them. linear_share: what the best linear map "
-        "misses, beside xdelta; the others are 1 where features are alike. What each can and "
-        "cannot tell: docs/peers.md."
+        "Similarity measures, test images. positions: each position of a map is a row and its "
+        "channels the units, as for g; flattened: each image is a row and all its values are "
+        f"units, if both features have at most {WIDTH} of them. linear_share: what the best linear "
+        "map misses, comparable with xdelta; the others are 1 if features are alike. What each "
+        "measure shows: docs/peers.md."
     )
     if not empty:
         return (told,)
     return (
         told,
-        f"Not told ({len(empty)} of {len(NAMES)}): flattened features wider than {WIDTH}, "
-        f"patches of more than {MANY} units at as many positions, and CCA's kinds where images are "
-        "too few for the units: " + ", ".join(empty) + ".",
+        f"Not computed ({len(empty)} of {len(NAMES)}): flattened features wider than {WIDTH}, "
+        f"patches of more than {MANY} units at as many positions, and CCA measures if there are "
+        "too few images for the units: " + ", ".join(empty) + ".",
     )
 
 
 def too_few(direction: str, card: Mapping[str, Any], shares: Mapping[Subset, float]) -> str | None:
-    """Warn, with the numbers, where images are too few for the layer's width.
+    """Warn, with numbers, if there are too few images for the layer's width.
 
     ``shares``: of x^Delta, by subset.
     """
@@ -219,22 +221,21 @@ def too_few(direction: str, card: Mapping[str, Any], shares: Mapping[Subset, flo
     return (
         f"Warning: too few images for the width of this layer. {direction}, g "
         f"has {weights} weights for each channel and {card['rows']['train']} x {each} "
-        f"positions to fit them on: {card['positions_per_weight']:.1f} a weight, at least "
-        f"{ENOUGH:g} are wanted ({needed:.0f} training images). What g learns by heart fails "
-        f"on test images, so the test share is too high: {shares['test']:.3f}, on training images "
-        f"{shares['train']:.3f}."
+        f"positions to fit them on: {card['positions_per_weight']:.1f} per weight, at least "
+        f"{ENOUGH:g} are needed ({needed:.0f} training images). g overfits, so the share on test "
+        f"images is too high: {shares['test']:.3f}, on training images {shares['train']:.3f}."
     )
 
 
 def of_ranks(fits: Mapping[Any, Fitted]) -> list[str]:
-    """Describe which r a factorised g has, and what the full linear map beside it misses."""
+    """Return the note on the rank r of factorised g, and what full linear maps miss."""
     cards = [fitted.card for fitted in fits.values() if fitted.card["rank"] is not None]
     if not cards:
         return []
     beside = [f"{card['fit']} {card['linear']['test']:.3f}" for card in cards if card.get("linear")]
     told = (
         f"Wide layers: each W of g is factorised, C x {cards[0]['rank']} x C "
-        "(--rank full: it is whole)."
+        "(--rank full: not factorised)."
     )
     if beside:
         told += (
@@ -247,14 +248,14 @@ def of_ranks(fits: Mapping[Any, Fitted]) -> list[str]:
 def worse_than_linear(
     direction: str, card: Mapping[str, Any], shares: Mapping[Subset, float]
 ) -> str | None:
-    """Warn where a factorised g misses more of test images than the full linear map."""
+    """Warn if a factorised g misses more on test images than the full linear map."""
     linear = card.get("linear")
     if not linear or shares["test"] <= linear["test"] + ROUNDED:
         return None
     return (
         f"Warning: g is worse than a linear map. {direction}, xdelta on test images is "
         f"{shares['test']:.3f}, that of the best full linear map {linear['test']:.3f}: g's W are "
-        f"factorised, C x {card['rank']} x C, and too narrow. Read the lower of the two as what "
+        f"factorised, C x {card['rank']} x C, and too narrow. Use the lower of the two as what "
         f"the source does not give, or fit with --rank {2 * card['rank']} or --rank full."
     )
 

@@ -1,4 +1,4 @@
-"""Several arrays in one file of numpy's: ``.npz``, read without pickles."""
+"""Read the arrays of an ``.npz`` file of numpy, without pickles."""
 
 import zipfile
 from pathlib import Path
@@ -9,11 +9,11 @@ import numpy as np
 from kc.errors import FeatureError
 
 SUFFIX = ".npy"
-"""Of an array's name within the file."""
+"""Suffix of an array's name in the file."""
 
 
 class ZippedArray:
-    """An array of an ``.npz``: shape and type are known, the numbers are read when asked for."""
+    """An array of an ``.npz``: shape and type are read at once, the numbers on access."""
 
     def __init__(self, path: Path, member: str) -> None:
         self.path, self.member = path, member
@@ -24,7 +24,7 @@ class ZippedArray:
             self.shape, _, self.dtype = read(opened)
 
     def __getitem__(self, rows: Any) -> np.ndarray:
-        # what is packed is read from its beginning, whatever is asked for
+        # compressed data can only be read from the start
         with zipfile.ZipFile(self.path) as file, file.open(self.member) as opened:
             return np.asarray(np.lib.format.read_array(opened, allow_pickle=False)[rows])
 
@@ -35,13 +35,13 @@ def read_npz(path: Path) -> dict[str, ZippedArray]:
     Raises
     ------
     FeatureError
-        No zip, a damaged one, or one that holds anything but arrays.
+        The file is not a zip, is damaged, or holds anything but arrays.
     """
     try:
         with zipfile.ZipFile(path) as file:
             names = file.namelist()
         return {name.removesuffix(SUFFIX): ZippedArray(path, name) for name in names}
-    # whatever a damaged file makes zipfile and numpy raise
+    # a damaged file can make zipfile and numpy raise anything
     except Exception as error:
         raise FeatureError(
             f"{path}: not readable as .npz ({type(error).__name__}: {error!s:.300}). Fix: "

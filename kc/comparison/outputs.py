@@ -1,6 +1,7 @@
-"""Tables, figures and page of a comparison: none is written over a file that kc did not make.
+"""Protect files that kc did not make from being overwritten by a comparison's outputs.
 
-``kc.json`` in the folder names them before they are written, so that what a kill leaves is known.
+``kc.json`` in the folder lists the outputs before they are written, so that the files of an
+interrupted run are known as kc's.
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,11 +19,11 @@ FIGURE = ("png", "svg")
 LOCK = "kc.lock"
 """Held from the first write to the last."""
 FIRST = ("tables/compare.json", "tables/matrix.json")
-"""Written by every comparison: they tell a folder of before there was a list."""
+"""Files of every comparison: they identify folders written before kc kept a list."""
 
 
 def names_of(tables: Iterable[str], figures: Iterable[str]) -> list[str]:
-    """Name the files of tables and figures, and the page."""
+    """List the files of tables and figures, and the page."""
     found = [f"tables/{name}.{suffix}" for name in tables for suffix in TABLE]
     found += [f"figures/{name}.{suffix}" for name in figures for suffix in FIGURE]
     return [*found, "index.html"]
@@ -30,19 +31,19 @@ def names_of(tables: Iterable[str], figures: Iterable[str]) -> list[str]:
 
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """Hold the lock of a comparison's folder, of which nothing stays.
+    """Hold the lock of a comparison's folder; remove the lock file at the end.
 
     Raises
     ------
     StoreError
-        Another comparison writes there.
+        Another comparison is writing there.
     """
     is_new = not folder.exists()
     held = lock(folder / LOCK)
     try:
         yield
     finally:
-        # one who opened it meanwhile finds that its file has no name any more, and stops
+        # a process that opened it meanwhile finds its file without a name, and stops
         (folder / LOCK).unlink(missing_ok=True)
         held.close()
         if is_new:
@@ -51,12 +52,12 @@ def alone_in(folder: Path) -> Iterator[None]:
 
 
 def refuse_outputs(folder: Path, names: Iterable[str]) -> None:
-    """Go no further where one of these files, or beside the page, is somebody else's.
+    """Refuse to continue if one of these files, or a file of the page, is not kc's.
 
     Raises
     ------
     StoreError
-        They are named.
+        The error names the files.
     """
     if not _is_older(folder):
         refuse_strangers(folder, unclaimed(folder, names, ("*",)))
@@ -64,7 +65,7 @@ def refuse_outputs(folder: Path, names: Iterable[str]) -> None:
 
 
 def claim_outputs(folder: Path, names: Iterable[str]) -> None:
-    """Refuse as :func:`refuse_outputs` does, then note that these files are kc's."""
+    """Refuse files as :func:`refuse_outputs` does, then list these files as kc's."""
     wanted = list(names)
     refuse_outputs(folder, wanted)
     claim(folder, wanted, claimed(folder))
@@ -72,7 +73,7 @@ def claim_outputs(folder: Path, names: Iterable[str]) -> None:
 
 
 def _is_older(folder: Path) -> bool:
-    """Return whether kc wrote to the folder before it kept a list."""
+    """Return whether an older kc, which kept no list, wrote to the folder."""
     page = folder / FILES
     is_page = (page / ASSETS[0]).is_file() and not (page / LEDGER).exists()
     is_compared = is_page or any(is_table(folder / name) for name in FIRST)

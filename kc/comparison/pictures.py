@@ -1,4 +1,4 @@
-"""An image store from any folder of pictures: class folders where there are any, else as it is."""
+"""Build an image store from any folder of pictures, with or without class folders."""
 
 import os.path
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from kc.errors import ImageError
 from kc.files.sources import FOLDER, Source
 from kc.images import open_images
 from kc.images.build import SHARD_ROWS, class_names, coordinates, image_arrays, ordered
-from kc.names import SUBSETS, Subset
+from kc.names import SUBSETS
 from kc.plans.commands import AGAIN
 from kc.provenance import product_key
 from kc.runtime import derive_seed
@@ -25,25 +25,24 @@ from kc.settings.dataset import Dataset
 from kc.store import Store, StoreContent, StoreWriter
 
 LEAST = {"train": 10, "test": 4}
-"""Pictures g can be fitted on, with a cut to stop on, and tested on (the debiased CKA asks 4)."""
-
-PathParts = tuple[str, ...]
+"""Fewest pictures to fit g on (with a validation cut) and to test on (debiased CKA needs 4)."""
 
 
 def build_pictures(source: Path, out: Path, settings: CompareSettings) -> Store:
-    """Write the store of a folder's (or an archive's) pictures, or go on with it.
+    """Write the store of the pictures of a folder or an archive, or resume writing it.
 
-    Where every picture lies in a class folder it is read as :func:`kc.datasets.folder.read_folder`
-    does; else labels are left aside: ``train/`` and ``test/`` (or ``val/``) at the top are the
-    split, or ``settings.test_share`` of all pictures, drawn by ``settings.seed``, is tested on.
+    If every picture is in a class folder, it is read by :func:`kc.datasets.folder.read_folder`.
+    Otherwise there are no labels: ``train/`` and ``test/`` (or ``val/``) at the top are the
+    subsets, or ``settings.test_share`` of all pictures, drawn by ``settings.seed``, is the test
+    subset.
 
     Raises
     ------
     ImageError
-        Nothing there, no picture or too few in it, a picture that does not decode (it is named).
+        The folder does not exist or has too few pictures, or a named picture does not decode.
     """
     _check_places(source, out)
-    # no place in it: only a workflow is particular about the letters of one
+    # without a path: only workflows restrict the characters of paths
     dataset = Dataset(size=settings.size, seed=settings.seed, test_share=settings.test_share)
     about = dataset.model_dump(mode="json", include={"size", "seed", "test_share"})
     taken = Source.of(source, records=out.parent / FOLDER)
@@ -57,9 +56,9 @@ def build_pictures(source: Path, out: Path, settings: CompareSettings) -> Store:
 
 
 def read_samples(files: Files, dataset: Dataset) -> list[Sample]:
-    """List the pictures of a folder, with their classes where all of them have one."""
-    pictures = pictures_in(files, "mend --images")
-    # what lies around all of them says nothing
+    """List the pictures of a folder, with their classes if all of them have one."""
+    pictures = pictures_in(files, "correct --images")
+    # folders that contain all pictures carry no information
     around = PurePosixPath(os.path.commonpath(["/".join(parts[:-1]) for parts in pictures])).parts
     inner = [parts[len(around) :] for parts in pictures]
     named = parts_named(files, inner) or {}
@@ -67,7 +66,11 @@ def read_samples(files: Files, dataset: Dataset) -> list[Sample]:
     depth = min(len(parts) for parts in inner)
     if depth > (2 if given else 1):
         return read_folder(files, dataset)
-    subsets = given_subsets(files, inner, named) if given else _drawn(inner, dataset)
+    if given:
+        subsets = given_subsets(files, inner, named)
+    else:
+        drawn = drawn_subsets(len(inner), dataset.test_share, dataset.seed)
+        subsets = dict(zip(sorted(inner), drawn.tolist(), strict=True))
     return [
         Sample(
             image_id="/".join(parts),
@@ -85,28 +88,27 @@ def read_samples(files: Files, dataset: Dataset) -> list[Sample]:
 
 def _check_places(source: Path, out: Path) -> None:
     if not source.exists():
-        raise ImageError(f"{source}: no folder and no archive there. Fix: mend --images.")
+        raise ImageError(f"{source}: no such folder or archive. Fix: correct --images.")
     for path in (source, out):
         if not is_text(str(path.absolute())):
             raise ImageError(
-                f"{str(path.absolute())!a}: a path that is no UTF-8 text, which no card can hold. "
+                f"{str(path.absolute())!a}: the path is not UTF-8 text, which no card can hold. "
                 "Fix: rename the folder, or set a link to it."
             )
     if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
         raise ImageError(
-            f"{out.parent}: lies inside the folder of the pictures, {source}; what is drawn there "
-            "would be taken for a picture of yours next time. Fix: another --out."
+            f"{out.parent}: is inside the folder of the pictures, {source}; figures there "
+            "would be read as your pictures next time. Fix: another --out."
         )
 
 
-def _drawn(inner: Sequence[PathParts], dataset: Dataset) -> dict[PathParts, Subset]:
-    count = len(inner)
-    tested = min(max(round(count * dataset.test_share), 1), count - 1)
-    rng = np.random.default_rng(derive_seed("split", dataset.seed))
-    chosen = set(rng.permutation(count)[:tested].tolist())
-    return {
-        parts: "test" if index in chosen else "train" for index, parts in enumerate(sorted(inner))
-    }
+def drawn_subsets(count: int, test_share: float, seed: int) -> np.ndarray:
+    """Return ``train`` or ``test`` for each of some rows, drawn at random."""
+    tested = min(max(round(count * test_share), 1), count - 1)
+    rng = np.random.default_rng(derive_seed("split", seed))
+    subsets = np.full(count, "train", object)
+    subsets[rng.permutation(count)[:tested]] = "test"
+    return subsets
 
 
 def _check_counts(source: Path, samples: Sequence[Sample]) -> None:
@@ -114,8 +116,8 @@ def _check_counts(source: Path, samples: Sequence[Sample]) -> None:
     if any(found[name] < LEAST[name] for name in SUBSETS):
         raise ImageError(
             f"{source}: too few pictures: {found['train']} to fit g on and {found['test']} to test "
-            f"it on; expected {LEAST['train']} and {LEAST['test']} at the very least, and "
-            "thousands for numbers worth reading. Fix: more pictures."
+            f"it on; expected at least {LEAST['train']} and {LEAST['test']}, and thousands for "
+            "useful numbers. Fix: add pictures."
         )
 
 

@@ -1,4 +1,4 @@
-"""Where a comparison writes: nothing of the user's may be, hold, or lie in such a place."""
+"""Check the places where a comparison writes: none may be, hold, or be inside a user's file."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -9,7 +9,7 @@ from tempfile import TemporaryFile
 from kc.comparison.arrays import OwnArrays
 from kc.comparison.classes import IMAGES
 from kc.comparison.sides import ComparedSide
-from kc.comparison.similarities import CKA, PEERS
+from kc.comparison.similarities import CKA, SIMILARITIES
 from kc.consistency import saved
 from kc.consistency.rungs import LADDER, MOVED
 from kc.errors import StoreError
@@ -20,11 +20,11 @@ from kc.store.product import Product
 SIDES = ("activations/a", "activations/b")
 FILES = {
     "fits": saved.FILES,
-    "peers": (PEERS, CKA),
+    "peers": (SIMILARITIES, CKA),
     "classes": (IMAGES,),
     "ladder": (LADDER, MOVED),
 }
-"""All that is written into a product's folder, by where it lies."""
+"""All files that are written to a product's folder, by its parent folder."""
 
 
 def check_places(
@@ -34,19 +34,19 @@ def check_places(
     stores: Iterable[str],
     products: Iterable[str],
 ) -> None:
-    """Refuse a folder whose places hold an input, or what kc did not make; write nothing.
+    """Refuse an output folder if kc would overwrite an input or a file that it did not make.
 
     Parameters
     ----------
     stores
-        Those made beside the sides' own, relative to ``out``, without suffix.
+        Stores in addition to those of the sides, relative to ``out``, without suffix.
     products
         Folders of fits and measures, relative to ``out``.
 
     Raises
     ------
     StoreError
-        The place and what is in it are named.
+        The error names the place and what is in it.
     """
     is_seen = not all(isinstance(side.source, OwnArrays) for side in sides)
     names = [*SIDES, *(["pictures"] if is_seen else []), *stores]
@@ -64,14 +64,14 @@ def check_places(
 
 
 def refuse_inputs(places: Iterable[Path], inputs: Iterable[Path]) -> None:
-    """Refuse a place that is an input, holds one, or lies in one, however both are spelled.
+    """Refuse a place that is an input, holds one, or is inside one.
 
-    Files are told by what the disk calls them: through links, other spellings and mounts.
+    Files are compared by inode, so links, other spellings and mounts are found too.
 
     Raises
     ------
     StoreError
-        Both are named.
+        The error names both.
     """
     read = [(path, _chain(path)) for path in inputs if path.exists()]
     for place in places:
@@ -81,17 +81,17 @@ def refuse_inputs(places: Iterable[Path], inputs: Iterable[Path]) -> None:
             if chain[0] in above or (place.exists() and above[0] in chain):
                 raise StoreError(
                     f"{place}: kc writes here, and the place {how} {path}, which it reads. "
-                    "Nothing was touched. Fix: another --out."
+                    "Nothing was changed. Fix: another --out."
                 )
 
 
 def refuse_files(out: Path, folders: Iterable[Path]) -> None:
-    """Refuse a file that lies where a folder is to be.
+    """Refuse a file where a folder must be made.
 
     Raises
     ------
     StoreError
-        It is named.
+        The error names the file.
     """
     wanted = [out, *(out / folder for folder in sorted(folders))]
     above = [next(path for path in (each, *each.parents) if path.exists()) for each in wanted]
@@ -99,16 +99,16 @@ def refuse_files(out: Path, folders: Iterable[Path]) -> None:
 
 
 def check_writable(out: Path) -> None:
-    """Refuse a folder that cannot be made, or written to; nothing stays of the attempt.
+    """Refuse a folder that cannot be made or written to; leave nothing behind.
 
     Raises
     ------
     StoreError
-        Says what the system says.
+        The error gives the system's reason.
     """
     missing = [path for path in (out, *out.parents) if not os.path.lexists(path)]
     try:
-        str(out.resolve()).encode()  # files of weights are opened by names in UTF-8
+        str(out.resolve()).encode()  # safetensors opens files by names in UTF-8
         out.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=out):
             pass
@@ -129,10 +129,10 @@ def _unusable(path: Path, error: Exception) -> StoreError:
 
 
 def _chain(path: Path) -> list[tuple[int, int]]:
-    """Identify a path, where it exists, and then the folders it lies in, innermost first."""
+    """Return device and inode of a path, if it exists, and of its parents, innermost first."""
     try:
         whole = path.resolve()
         about = [each.stat() for each in (whole, *whole.parents) if each.exists()]
-    except (OSError, RuntimeError) as error:  # a ring of links; a name that is too long
+    except (OSError, RuntimeError) as error:  # circular links; a name that is too long
         raise _unusable(path, error) from error
     return [(one.st_dev, one.st_ino) for one in about]

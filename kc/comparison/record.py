@@ -1,4 +1,4 @@
-"""Some layers of a user's network for every picture, in one pass and one store."""
+"""Record some layers of a user's network for every picture, in one pass and one store."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,15 +28,15 @@ def record_layers(
     out: Path,
     device: torch.device,
 ) -> Store:
-    """Record layers for every picture, or go on at the next missing shard; give the store.
+    """Record layers for every picture, or resume at the next missing shard; return the store.
 
-    The array of a layer is called as :meth:`kc.comparison.forms.Form.array` says. Pictures
-    go through the network ``activations.batch_size`` at a time, or fewer where memory is short.
+    The array of a layer is named by :meth:`kc.comparison.forms.Form.array`. Pictures go through
+    the network ``activations.batch_size`` at a time, or fewer if memory is short.
 
     Raises
     ------
     FeatureError
-        A value that is not finite, or too large for the type it is stored in; the image is named.
+        A value is not finite or too large for its type; the error names the image.
     """
     about = {
         "activations": settings.activations.model_dump(mode="json", exclude={"batch_size"}),
@@ -82,7 +82,7 @@ def specs_of(
 
 
 def formed(features: Mapping[str, Tensor], wanted: WantedForms) -> dict[str, Tensor]:
-    """Bring a batch of each layer into its forms, float32."""
+    """Convert a batch of each layer to its forms, as float32."""
     return {
         form.array(name): form(features[name].float())
         for name, forms in wanted.items()

@@ -1,4 +1,4 @@
-"""Which row of which feature is which image, and whether it is fitted or tested on."""
+"""Match the rows of features to images, and choose training and test rows."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -7,14 +7,13 @@ import numpy as np
 import pandas as pd
 
 from kc.comparison.arrays import OwnArrays
-from kc.comparison.pictures import LEAST
+from kc.comparison.pictures import LEAST, drawn_subsets
 from kc.comparison.settings import CompareSettings
 from kc.errors import FeatureError
 from kc.images.build import row_order
-from kc.runtime import derive_seed
 
 SHOWN = 3
-"""Ids listed of each kind of mismatch."""
+"""Number of ids that an error lists for each kind of mismatch."""
 
 
 class Paired(NamedTuple):
@@ -23,19 +22,19 @@ class Paired(NamedTuple):
     table: pd.DataFrame
     """``image_id`` and ``subset`` of each."""
     orders: list[np.ndarray]
-    """For each side, the row of its file that each is."""
+    """For each side, the row of its file for each row of the table."""
 
 
 def rows_of_arrays(sides: Sequence[OwnArrays], settings: CompareSettings) -> Paired:
-    """Pair the rows of features that came without pictures, in a fixed random order.
+    """Pair the rows of features that come without pictures, in a fixed random order.
 
-    Ids are those of the first side that has any, and so is what is tested on, which else is drawn
-    by ``settings.seed``. Without ids on both sides, row i of both is the same.
+    Ids and test rows are those of the first side that has any; otherwise test rows are drawn by
+    ``settings.seed``. If a side has no ids, its row i is the other side's row i.
 
     Raises
     ------
     FeatureError
-        Features of different numbers of rows or of different ids, too few rows.
+        Numbers of rows or ids differ, or there are too few rows.
     """
     counts = [len(side) for side in sides]
     if len(set(counts)) > 1:
@@ -54,7 +53,8 @@ def rows_of_arrays(sides: Sequence[OwnArrays], settings: CompareSettings) -> Pai
         for side, place in zip(sides, places, strict=True)
         if side.subsets is not None
     ]
-    subsets = tested[0] if tested else _drawn(len(ids), settings)
+    drawn = drawn_subsets(len(ids), settings.test_share, settings.seed)
+    subsets = tested[0] if tested else drawn
     _check_counts(sides, subsets)
     order = np.array(row_order(list(map(str, ids)), settings.seed))
     table = pd.DataFrame({"image_id": ids[order], "subset": subsets[order]})
@@ -62,19 +62,19 @@ def rows_of_arrays(sides: Sequence[OwnArrays], settings: CompareSettings) -> Pai
 
 
 def order_in(side: OwnArrays, own: np.ndarray, wanted: Sequence[str] | np.ndarray) -> np.ndarray:
-    """Return the row of each id wanted, among a side's ``own`` ids.
+    """Return the row of each wanted id among a side's ``own`` ids.
 
     Raises
     ------
     FeatureError
-        Ids that stand twice, or are not the ones wanted; some of each kind are named.
+        Ids occur twice, are missing or not wanted; the error names some of each kind.
     """
     at = {str(name): row for row, name in enumerate(own)}
     if len(at) < len(own):
         repeated = pd.Series(own.astype(str))
         twice = repeated[repeated.duplicated()].iloc[0]
         raise FeatureError(
-            f"{side.name}: id '{twice}' stands twice; each row has its own. Fix: mend --ids."
+            f"{side.name}: id '{twice}' occurs twice; expected one per row. Fix: correct --ids."
         )
     asked = {str(name) for name in wanted}
     missing, spare = sorted(asked - set(at)), sorted(set(at) - asked)
@@ -82,18 +82,10 @@ def order_in(side: OwnArrays, own: np.ndarray, wanted: Sequence[str] | np.ndarra
         kinds = {"missing in it": missing, "only in it": spare}
         told = "; ".join(f"{len(v)} {k} ({', '.join(v[:SHOWN])})" for k, v in kinds.items() if v)
         raise FeatureError(
-            f"{side.name}: other images than those it is compared on: {told}. Fix: features of "
+            f"{side.name}: its images are not those of the comparison: {told}. Fix: features of "
             "the same images, under the same ids."
         )
     return np.array([at[str(name)] for name in wanted])
-
-
-def _drawn(count: int, settings: CompareSettings) -> np.ndarray:
-    tested = min(max(round(count * settings.test_share), 1), count - 1)
-    rng = np.random.default_rng(derive_seed("split", settings.seed))
-    subsets = np.full(count, "train", object)
-    subsets[rng.permutation(count)[:tested]] = "test"
-    return subsets
 
 
 def _check_counts(sides: Sequence[OwnArrays], subsets: np.ndarray) -> None:
@@ -102,6 +94,6 @@ def _check_counts(sides: Sequence[OwnArrays], subsets: np.ndarray) -> None:
         names = " and ".join(side.name for side in sides)
         raise FeatureError(
             f"{names}: too few rows: {found['train']} to fit g on and {found['test']} to test it "
-            f"on; expected {LEAST['train']} and {LEAST['test']} at the very least. Fix: "
-            "more rows; --test-share says how many of them are tested on."
+            f"on; expected at least {LEAST['train']} and {LEAST['test']}. Fix: add rows; "
+            "--test-share sets the share of test rows."
         )

@@ -1,8 +1,7 @@
-"""Which linear maps stand beside a comparison's fits: all, or those that cost less than a fit."""
+"""Choose the linear maps of a comparison's ladder: all, or those cheaper than a fit."""
 
 from kc.comparison.estimate import (
     SLOWER,
-    Work,
     flattened_operations,
     linear_operations,
     operations_of,
@@ -16,13 +15,13 @@ from kc.names import spell_bytes
 from kc.plans.variants import orders_and_path
 
 LEAST = 5e9
-"""Operations that are never too many: about a second, as a fit of whatever size takes."""
+"""Operations that are always allowed: about a second, which a fit of any size takes."""
 
 
 def ladder_of(of: Direction, at: Workplace) -> Ladder:
-    """Measure the linear maps of a direction, and with ``settings.ladder`` fit every g beside.
+    """Measure the linear maps of a direction, and with ``settings.ladder`` fit every g of it.
 
-    Without it only the maps that cost less than the direction's own fit are made.
+    Without it, only the maps that cost less than the direction's own fit are made.
     """
     fields, left_out = _fields(of, at)
     variants = orders_and_path(at.settings.consistency) if at.settings.ladder else []
@@ -33,11 +32,11 @@ def _fields(of: Direction, at: Workplace) -> tuple[list[int], list[str]]:
     """Choose the linear maps: all that can be made, or those that cost less than the fit."""
     settings, shapes = at.settings, shapes_of(of)
     fields, left_out = possible_fields(settings.consistency, *shapes)
-    work, images = Work(*shapes), len(rows_in(of.target.rows, "train"))
-    taken = {f: linear_bytes(*work, images, f) for f in fields if f != FLAT}
+    images = len(rows_in(of.target.rows, "train"))
+    taken = {f: linear_bytes(*shapes, images, f) for f in fields if f != FLAT}
     free = free_bytes(at.device)
     left_out += [
-        f"{spell_field(f, work.target)} (about {spell_bytes(size)} of memory, "
+        f"{spell_field(f, shapes[1])} (about {spell_bytes(size)} of memory, "
         f"{spell_bytes(free)} are free)"
         for f, size in taken.items()
         if size > free
@@ -45,16 +44,16 @@ def _fields(of: Direction, at: Workplace) -> tuple[list[int], list[str]]:
     fields = [f for f in fields if taken.get(f, 0) <= free]
     if settings.ladder:
         return fields, left_out
-    # a linear map is made of matrix products
-    most = max(LEAST, SLOWER * operations_of(work, images, settings))
+    # a linear map consists of matrix products
+    most = max(LEAST, SLOWER * operations_of(*shapes, images, settings))
     cost = {
-        field: linear_operations(work, images, field)
+        field: linear_operations(*shapes, images, field)
         if field != FLAT
-        else flattened_operations(work, images)
+        else flattened_operations(*shapes, images)
         for field in fields
     }
     left_out += [
-        f"{spell_field(field, work.target)} (it costs more than the fit: --ladder)"
+        f"{spell_field(field, shapes[1])} (it costs more than the fit: --ladder)"
         for field in fields
         if cost[field] > most
     ]

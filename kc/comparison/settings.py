@@ -1,4 +1,4 @@
-"""What a comparison of two networks depends on, beside the networks and the pictures."""
+"""Settings of a comparison of two networks."""
 
 from pydantic import Field, field_validator, model_validator
 
@@ -18,18 +18,18 @@ class CompareSettings(Look):
     )
     activations: Activations = Activations()
     consistency: Consistency = Consistency(centring=CENTRING, rank="auto")
-    """Its centring is ``channel``, its rank ``auto``, unless they are given."""
+    """Centring ``channel`` and rank ``auto``, unless given."""
 
     @classmethod
     def of(cls, look: Look, **sections: Activations | Consistency) -> "CompareSettings":
-        """Complete what a pair says; colours it does not name are ImageNet's."""
+        """Complete the settings of a pair; the default colours are ImageNet's."""
         given = {name: getattr(look, name) for name in Look.model_fields}
         return cls.model_validate({k: v for k, v in given.items() if v is not None} | sections)
 
     @field_validator("consistency")
     @classmethod
     def _not_the_papers(cls, given: Consistency) -> Consistency:
-        """Constants are no knowledge, and the rank follows the images, unless it is said."""
+        """Subtract channel means and choose the rank by the images, unless given otherwise."""
         wanted: dict[str, str] = {"centring": CENTRING}
         if given.preset == "paper":
             wanted["rank"] = "auto"

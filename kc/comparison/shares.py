@@ -1,4 +1,4 @@
-"""The table of shares, and what must be said of it first."""
+"""Build the table of shares and its warnings."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,18 +11,18 @@ from kc.consistency.rungs import Fitted, Ladder
 from kc.names import SUBSETS, component_names
 
 LINEAR = ("linear_share_patches", "linear_share_positions")
-"""Of the other measures, what g contains."""
+"""Similarity measures whose linear maps g contains."""
 SPREAD = "_spread"
-"""Ending of a column: largest minus smallest over the seeds of g."""
+"""Suffix of a column: largest minus smallest over the seeds of g."""
 
 Ends = tuple[str, str]
 """Source and target."""
 Repeated = Mapping[Ends, Sequence[Fitted]]
-"""The fits of each direction: its own first, then those with other seeds of g."""
+"""The fits of each direction: first its own, then those with other seeds of g."""
 
 
 def shares_table(fits: Repeated, ladders: Mapping[Ends, Ladder], order: int) -> pd.DataFrame:
-    """Return one row a direction and subset, held-out images first."""
+    """Return one row for each direction and subset, test images first."""
     names = ("xdelta", *component_names(order)[:-1], "cross")
     rows = []
     for (source, target), some in fits.items():
@@ -40,7 +40,7 @@ def shares_table(fits: Repeated, ladders: Mapping[Ends, Ladder], order: int) -> 
 
 
 def _with_spread(some: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Lay the spread of each share beside it, where there are several fits."""
+    """Return each share, and its spread if there are several fits."""
     row = {}
     for name, value in some[0].items():
         row[name] = value
@@ -49,10 +49,16 @@ def _with_spread(some: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return row
 
 
+def both_ways(frames: Mapping[Ends, pd.DataFrame]) -> pd.DataFrame:
+    """Concatenate the frames of both directions, with columns of target and source."""
+    found = [frame.assign(target=t, source=s) for (s, t), frame in frames.items()]
+    return pd.concat(found, ignore_index=True)[["target", "source", *[*found[0]][:-2]]]
+
+
 def warnings_of(
     fits: Repeated, peers: pd.DataFrame, ladders: Mapping[Ends, Ladder], base: int
 ) -> list[str]:
-    """Describe which shares are not what they seem, with the numbers.
+    """Return warnings of misleading shares, with the numbers.
 
     ``base``: field of the linear map that g contains.
     """
@@ -75,7 +81,7 @@ def warnings_of(
 
 
 def of_spread(shares: pd.DataFrame, repeats: int) -> list[str]:
-    """Describe which orders cannot be told apart, as their spread over seeds of g exceeds them."""
+    """Return notes on the spread over seeds of g, and on orders smaller than their spread."""
     if repeats < 2:
         return []
     told = []
@@ -89,25 +95,19 @@ def of_spread(shares: pd.DataFrame, repeats: int) -> list[str]:
                 )
     first = (
         f"_spread: largest minus smallest of {repeats} fits with other seeds of g (and other "
-        "validation cuts); the value is the first fit's."
+        "validation cuts); the value is that of the first fit."
     )
     if not told:
         return [first]
-    return [first, f"Cannot be told apart from nothing, test images: {', '.join(told)}."]
+    return [first, f"Not distinguishable from 0, test images: {', '.join(told)}."]
 
 
 def one_ladder(
     ladders: Mapping[Ends, Ladder], penalty: float
 ) -> tuple[pd.DataFrame | None, tuple[str, ...]]:
-    """Lay the ladders of both directions below one another; say what they are."""
+    """Return the ladders of both directions as one frame, and its notes."""
     if not ladders:
         return None, ()
-    found = []
-    for (source, target), ladder in ladders.items():
-        rungs = ladder.rungs.copy()
-        rungs.insert(0, "target", target)
-        rungs.insert(1, "source", source)
-        found.append(rungs)
-    whole = pd.concat(found, ignore_index=True)
+    whole = both_ways({ends: ladder.rungs for ends, ladder in ladders.items()})
     left_out = {f"{s} to {t}": ladder.left_out for (s, t), ladder in ladders.items()}
     return whole, notes.of_ladder(whole, penalty, left_out)

@@ -1,4 +1,4 @@
-"""The two sides of a comparison: a network and its layers, or features made elsewhere."""
+"""The two sides of a comparison: a network and its layers, or features made outside kc."""
 
 import difflib
 import logging
@@ -13,7 +13,7 @@ from torch import nn
 
 from kc.comparison.arrays import OwnArrays, import_arrays
 from kc.comparison.forms import OwnLayer, is_channels_last
-from kc.comparison.layers import Tap, distinct_layers, layers_of, owned, tap
+from kc.comparison.layers import Tap, distinct_layers, owned, tap
 from kc.comparison.networks import OwnNetwork
 from kc.comparison.pictures import build_pictures
 from kc.comparison.record import WantedForms, record_layers
@@ -28,24 +28,24 @@ LOG = logging.getLogger(__name__)
 
 Comparable = OwnNetwork | nn.Module | OwnArrays
 Choice = str | Sequence[str] | Literal["all"] | None
-"""A layer, several, ``all``; None: the only one there is."""
+"""A layer, several, or ``all``; None: the only one."""
 
 
 @dataclass(frozen=True)
 class ComparedSide:
-    """One side with the layers that are looked at."""
+    """One side with the layers that are compared."""
 
     letter: str
     name: str
     weights: str
-    """Where its weights, or its features, are from."""
+    """Origin of its weights or features."""
     layers: dict[str, OwnLayer]
     source: Tap | OwnArrays
     files: tuple[Path, ...] = ()
-    """What it was read from."""
+    """Files it was read from."""
 
     def note(self, layer: str) -> str:
-        """Describe what a layer is of."""
+        """Return the note on a layer: network, weights and shape."""
         shape = " x ".join(map(str, self.layers[layer].shape))
         what, seen = "", ""
         if isinstance(self.source, Tap):
@@ -54,26 +54,26 @@ class ComparedSide:
 
 
 class ComparedRows(NamedTuple):
-    """Which rows all features of a comparison have."""
+    """The rows that all features of a comparison have."""
 
     table: pd.DataFrame
     images: Store | None
-    """The pictures, where a network looks at them."""
+    """The pictures, if a side is a network."""
     orders: dict[str, np.ndarray]
-    """By letter, for features made elsewhere: the row of the file that each row is."""
+    """By letter, for features made outside kc: the row of the file for each row."""
 
 
 def open_side(
     letter: str, what: Comparable, wanted: Choice, settings: CompareSettings
 ) -> ComparedSide:
-    """Find the layers asked for.
+    """Open one side and find the requested layers.
 
     Raises
     ------
     NetworkError
         As :func:`kc.comparison.layers.tap`.
     FeatureError
-        No such array in the file, or several and none was named.
+        The array does not exist, or there are several and none was named.
     """
     if isinstance(what, OwnArrays):
         names = _arrays_named(letter, what, wanted)
@@ -87,9 +87,8 @@ def open_side(
             "NODE, or --layers all. Fix: 'kc layers' lists the nodes."
         )
     if wanted == "all":
-        shapes = dict(layers_of(network, settings.size))
         distinct = distinct_layers(network, settings.size)
-        wanted = [name for name in distinct if not is_channels_last(shapes[name])]
+        wanted = [name for name, shape in distinct if not is_channels_last(shape)]
         if len(wanted) < len(distinct):
             LOG.warning(
                 "%s: %d nodes left out, whose maps seem to have their channels last",
@@ -104,7 +103,7 @@ def open_side(
 
 
 def _refuse_channels_last(name: str, layers: Mapping[str, OwnLayer], fix: str) -> None:
-    """Refuse maps (y, x, channels), which would be read as (channels, y, x)."""
+    """Refuse maps (y, x, channels), which kc would read as (channels, y, x)."""
     for layer in layers.values():
         if is_channels_last(layer.shape):
             shape = " x ".join(map(str, layer.shape))
@@ -115,7 +114,7 @@ def _refuse_channels_last(name: str, layers: Mapping[str, OwnLayer], fix: str) -
 
 
 def _network(letter: str, what: object) -> OwnNetwork:
-    """Take a network, or a module of the user's by the name of its class."""
+    """Return a network; name a module of the user by its class."""
     if isinstance(what, nn.Module):
         what = OwnNetwork(type(what).__name__, what)
     if not isinstance(what, OwnNetwork):
@@ -146,14 +145,14 @@ def _arrays_named(letter: str, what: OwnArrays, wanted: Choice) -> list[str]:
 def pair_rows(
     sides: Sequence[ComparedSide], images: Path | str | None, at: Workplace
 ) -> ComparedRows:
-    """Make the pictures' store where a network needs it, and find every side's rows in it.
+    """Make the store of pictures if a network needs it, and find the rows of each side in it.
 
     Raises
     ------
     ImageError
-        A network and no pictures; as :func:`kc.comparison.pictures.build_pictures`.
+        A network without pictures; or as :func:`kc.comparison.pictures.build_pictures`.
     FeatureError
-        Rows that do not match.
+        Rows do not match.
     """
     arrays = {side.letter: side.source for side in sides if isinstance(side.source, OwnArrays)}
     if len(arrays) == len(sides):
@@ -167,15 +166,15 @@ def pair_rows(
     for letter, side in arrays.items():
         if side.ids is None:
             raise FeatureError(
-                f"{side.name}: beside a network, features need to say which picture each row is. "
-                f"Fix: --ids-{letter} FILE, one id a line: the picture's path in --images."
+                f"{side.name}: compared with a network, features need the picture of each row. "
+                f"Fix: --ids-{letter} FILE, one id on each line: the picture's path in --images."
             )
         orders[letter] = order_in(side, side.ids, store.image_ids)
     return ComparedRows(store.rows, store, orders)
 
 
 def store_side(side: ComparedSide, wanted: WantedForms, rows: ComparedRows, at: Workplace) -> Store:
-    """Store a side's layers in the forms wanted, or go on with it."""
+    """Store a side's layers in the wanted forms, or resume storing them."""
     begin_register(at.out)
     path = at.out / "activations" / f"{side.letter}.zarr"
     if isinstance(side.source, OwnArrays):

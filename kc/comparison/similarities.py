@@ -1,4 +1,4 @@
-"""The measures others use beside the share of x^Delta, from the same stores, once each."""
+"""Compute and keep similarity measures of the layers of a comparison."""
 
 import math
 import time
@@ -20,21 +20,21 @@ from kc.store.files import write_bytes_atomic
 from kc.store.product import Product
 
 WIDTH = 1024
-"""Units a flattened feature may have: beyond, the best linear map and its kin take longer than g,
-and images are too few for them."""
+"""Most units of a flattened feature: for wider ones, the linear map and CCA take longer than g,
+and there are too few images."""
 MINIBATCH = 256
-PEERS, CKA = "peers.csv", "cka.csv"
+SIMILARITIES, CKA = "peers.csv", "cka.csv"
 
 
-def peers_of(of: Direction, at: Workplace) -> "pd.Series[float]":
-    """Return :func:`kc.similarity.measures.similarities` of one direction, measured on test images.
+def measures_of(of: Direction, at: Workplace) -> "pd.Series[float]":
+    """Return :func:`kc.similarity.measures.similarities` of one direction, on test images.
 
-    What lies there under the same key is not measured again.
+    A result with the same key is not computed again.
     """
     settings = at.settings.consistency
     about = (WIDTH, settings.kernel_size, settings.centring)
     key = product_key(about, of.inputs, "kc.similarity.measures", "kc.comparison.similarities")
-    with Product(at.out / "peers" / of.name, key, [PEERS]) as product:
+    with Product(at.out / "peers" / of.name, key, [SIMILARITIES]) as product:
         if not product.is_done():
             begun = time.monotonic()
             product.start()
@@ -54,11 +54,11 @@ def peers_of(of: Direction, at: Workplace) -> "pd.Series[float]":
                 how=how,
             )
             content = found.rename_axis("measure").to_csv().encode()
-            write_bytes_atomic(product.folder / PEERS, content)
+            write_bytes_atomic(product.folder / SIMILARITIES, content)
             seconds = round(time.monotonic() - begun, 2)
-            product.finish({"seconds": seconds, "device": str(at.device)}, [PEERS])
-    values = pd.read_csv(product.folder / PEERS, index_col="measure")["similarity"]
-    return values.reindex(list(NAMES))
+            product.finish({"seconds": seconds, "device": str(at.device)}, [SIMILARITIES])
+    values = pd.read_csv(product.folder / SIMILARITIES, index_col="measure")["similarity"]
+    return values.rename_axis(None).reindex(list(NAMES))
 
 
 def cka_of_all(
@@ -67,10 +67,10 @@ def cka_of_all(
     names: tuple[list[str], list[str]],
     at: Workplace,
 ) -> pd.DataFrame:
-    """Return CKA by minibatch of every layer of one store with every one of another, test images.
+    """Return minibatch CKA of every layer of one store with every layer of another, test images.
 
-    Layers are read once each, flattened, in the form they are stored in: CKA asks for no common
-    form. Rows of the result are the first store's layers.
+    Each layer is read once, flattened, in its stored form: CKA needs no common form. Rows of the
+    result are the first store's layers.
     """
     inputs = {"first": first.digest, "second": second.digest}
     key = product_key(names, inputs, "kc.comparison.similarities")
@@ -88,7 +88,7 @@ def _batches(
     first: Store, second: Store, names: tuple[list[str], list[str]], device: torch.device
 ) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
     rows = rows_in(first.rows, "test")
-    # a rest of fewer than four rows has no unbiased estimate
+    # fewer than four remaining rows have no unbiased estimate: they join the last batch
     count = max(1, math.ceil((len(rows) - 3) / MINIBATCH))
     edges = list(pairwise([*(MINIBATCH * k for k in range(count)), len(rows)]))
     arrays = [[first[name] for name in names[0]], [second[name] for name in names[1]]]

@@ -1,4 +1,4 @@
-"""Where a comparison works, and the two layers it looks at."""
+"""Settings, folder and device of a comparison, and the two layers of a direction."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from kc.store import StoredArray
 
 
 class Workplace(NamedTuple):
-    """Under which settings a comparison works, in which folder, on which device."""
+    """The settings, output folder and device of a comparison."""
 
     settings: CompareSettings
     out: Path
@@ -20,20 +20,20 @@ class Workplace(NamedTuple):
 
 
 class Direction(NamedTuple):
-    """Two stored layers, one to be told from the other."""
+    """Two stored layers, of which the target is reconstructed from the source."""
 
     name: str
-    """Of its fit, and of all that is made beside it."""
+    """Name of its fit and of everything made with it."""
     source: StoredArray
     target: StoredArray
 
     @property
     def inputs(self) -> dict[str, str]:
-        """Hash both layers; others beside them in their stores cost no fit."""
+        """Return the digests of both layers; other layers in their stores do not matter."""
         return {"source": _digest(self.source), "target": _digest(self.target)}
 
     def pair(self, at: Workplace) -> FeaturePair:
-        """Return how both are fed: from memory where they fit into it, else block by block."""
+        """Return both layers as a pair: in memory if they fit, else read block by block."""
         memory_gb = at.settings.consistency.memory_gb
         return pair_up(self.source, self.target, at.device, self.source.shard_rows, memory_gb)
 

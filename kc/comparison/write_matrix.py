@@ -1,15 +1,15 @@
-"""Layer by layer: a long table and three heatmaps.
+"""Write the comparison of many layers: a long table and three heatmaps.
 
 ``kc compare --layers`` writes, in the folder of ``--out``:
 
 ``tables/matrix.csv`` (and .md, .tex, .json)
-    A row a pair of layers: ``layer_a``, ``form_a``, ``shape_a``, the same of b; ``xdelta_b``: share
-    of Var(b's layer) that a's does not give, test images, with ``x0_b`` .. ``xK_b`` and
-    ``xdelta_b_train``; ``xdelta_a`` .. the other way round; ``cka``.
+    One row for each pair of layers: ``layer_a``, ``form_a``, ``shape_a``, the same for b;
+    ``xdelta_b``: share of Var(b's layer) that g does not give from a's (FVU), test images, with
+    ``x0_b`` .. ``xK_b`` and ``xdelta_b_train``; ``xdelta_a`` ..: from b's layer; ``cka``.
 ``figures/matrix.png``, ``figures/matrix.svg``
-    What a gives of b's layers, what b gives of a's, CKA; layers of a down, of b across.
+    Shares of b's layers given by a's, and of a's by b's, CKA; rows: a, columns: b.
 ``activations/``, ``fits/``, ``pictures.zarr``
-    As of :mod:`kc.comparison.write_pair`; a fit is called ``b.LAYER-from-a.LAYER``.
+    As in :mod:`kc.comparison.write_pair`; a fit is named ``b.LAYER-from-a.LAYER``.
 """
 
 from pathlib import Path
@@ -32,17 +32,18 @@ PANELS = {
     "cka": "linear CKA",
 }
 CAPTION = (
-    "Share of the variance of a layer that the other side's gives, 1 - Var(x^Delta) / Var(x*), in "
-    "both directions, and linear CKA (debiased, by minibatch); test images. Grey: not compared."
+    "Share of the variance of a layer that g gives from the other side's layer, 1 - Var(x^Delta) / "
+    "Var(x*) = R^2, in both directions, and linear CKA (debiased, by minibatch); test images. "
+    "Grey: not compared."
 )
 CELL = 0.34
-"""Side of a cell, inches."""
+"""Side of a cell in inches."""
 NUMBERED = 24
-"""Cells across up to which each has its number written in it."""
+"""Most cells per side with numbers written in them."""
 
 
 def write_matrix(found: Matrix, folder: Path | str) -> Path:
-    """Write the table (csv, md, tex, json), the heatmaps (png, svg) and the page; give the page."""
+    """Write table (csv, md, tex, json), heatmaps (png, svg) and page; return the page's path."""
     out = Path(folder)
     claim_outputs(out, names_of(["matrix"], ["matrix"]))
     shares = {name: Column(name, ".3f") for name in map(str, found.table)}
@@ -50,9 +51,9 @@ def write_matrix(found: Matrix, folder: Path | str) -> Path:
         found.table,
         out / "tables" / "matrix",
         TableText(
-            title="What the layers know of each other",
-            caption="Test images; xdelta: share of the variance the other side's layer does not "
-            "give.",
+            title="Layers reconstructed from each other",
+            caption="Test images; xdelta: share of the variance that g does not give from the "
+            "other side's layer.",
             notes=found.notes,
         ),
         provenance=found.provenance,
@@ -76,7 +77,7 @@ def write_matrix(found: Matrix, folder: Path | str) -> Path:
 
 
 def best(found: Matrix) -> str:
-    """Describe which pair of layers gives most, in each direction."""
+    """Return a sentence on the pair of layers with the largest share, in each direction."""
     told = []
     for target, source in ("ba", "ab"):
         if found.table[f"xdelta_{target}"].isna().all():
@@ -117,7 +118,7 @@ def matrix_figure(found: Matrix) -> Figure:
 
 
 def _heat(axes: Axes, values: np.ndarray) -> None:
-    """Draw cells from 0 (pale) to 1, with their numbers where there is room; unknown ones grey."""
+    """Draw cells from 0 (pale) to 1, with their numbers if there is room; unknown cells grey."""
     axes.imshow(values, cmap="viridis_r", vmin=0, vmax=1, aspect="auto")
     axes.set_facecolor("0.85")
     axes.tick_params(length=0)

@@ -1,46 +1,46 @@
-"""What a comparison leaves for people to look at.
+"""Write the tables, figures and page of a comparison of two layers.
 
 ``kc compare`` (one layer against another) writes, in the folder of ``--out``:
 
 ``tables/compare.csv`` (and .md, .tex)
-    A row a direction and subset. ``target``, ``source``: ``a`` or ``b``; ``subset``: ``test`` or
-    ``train``; ``xdelta``: share of Var(target) g does not give from the source; ``x0`` .. ``xK``,
-    ``cross``: shares of the orders and of what their sum misses; ``settled``: whether g is
-    finished (``plateau``, ``validation``, ``no``); ``images``: of the subset;
-    ``positions_per_weight``: of g, on training images; ``p1`` .. ``pK``: gains.
+    One row for each direction and subset. ``target``, ``source``: ``a`` or ``b``; ``subset``:
+    ``test`` or ``train``; ``xdelta``: share of Var(target) g does not give from the source, the
+    fraction of variance unexplained (1 - R^2); ``x0`` .. ``xK``, ``cross``: shares of the orders
+    and what the sum of all shares lacks of 1; ``settled``: whether g is finished (``plateau``,
+    ``validation``, ``no``); ``images``: of the subset; ``positions_per_weight``: of g, on training
+    images; ``p1`` .. ``pK``: gains.
 ``tables/compare.json``
-    Where the numbers are from: ``networks`` (by ``a`` and ``b``: ``name``, ``weights``, ``layer``,
+    Origin of the numbers: ``networks`` (by ``a`` and ``b``: ``name``, ``weights``, ``layer``,
     ``form``, ``activations``), ``images``, ``settings``, ``fits`` (the cards), ``versions``.
 ``tables/peers.csv`` (and .md, .tex, .json)
-    A row a direction, test images: ``target``, ``source``, and the columns of
+    One row for each direction, test images: ``target``, ``source``, and the columns of
     :data:`kc.similarity.measures.NAMES`.
 ``tables/ladder.csv`` (and .md, .tex, .json), ``figures/ladder.png`` (and .svg)
-    Unless ``--no-ladder``: a row a direction and map, linear or g
+    Unless ``--no-ladder``: one row for each direction and map, linear or g
     (:class:`kc.consistency.rungs.Ladder`). With ``--ladder`` also ``figures/ladder-path.*``.
 ``tables/classes.csv`` (and .md, .tex, .json)
-    With ``--labels``: a row a direction and class, test images
+    With ``--labels``: one row for each direction and class, test images
     (:func:`kc.comparison.classes.shares_by_class`).
 ``figures/b-from-a.png``, ``figures/a-from-b.png`` (and .svg)
-    Where the layers are maps: image, x*, x^(0) .. x^Delta of some filters.
+    If the layers are maps: image, x*, x^(0) .. x^Delta of some filters.
 ``pictures.zarr``, ``activations/a.zarr``, ``activations/b.zarr``
-    Stores (:mod:`kc.store`) with rows in one order. An array of activations is called by the
-    node's name and its form (``@pool``, ``@grid``, ``@patches``, ``@class``); a name that no folder
-    can have, or a coordinate has, is followed by a digest
-    (:func:`kc.comparison.forms.storable`).
+    Stores (:mod:`kc.store`) with rows in the same order. An array of activations is named by its
+    layer and form (``@pool``, ``@grid``, ``@patches``, ``@class``); a digest is added to a name
+    that a folder cannot have or a coordinate already has (:func:`kc.comparison.forms.storable`).
 ``fits/b-from-a``, ``fits/a-from-b`` (``.2``, .. with ``--repeats``, ``.K1``, ``.lambda-0.1``, ..
     with ``--ladder``)
     g of each direction (:func:`kc.consistency.saved.load_fit`) with ``variances.csv``.
 ``components/b-from-a.zarr``, ``components/a-from-b.zarr``
-    Where the layers are maps: ``component`` (component, image, channel, y, x) of the first test
-    images, names of the components in the attribute ``component``, ids in ``image_id``, under
-    which ``pictures.zarr`` has the pictures.
+    If the layers are maps: ``component`` (component, image, channel, y, x) of the first test
+    images, names of the components in the attribute ``component``, ids in ``image_id``, as in
+    ``pictures.zarr``.
 
 ``index.html``, ``index_files/``
     The page of these tables and figures, with a viewer of the components.
 ``kc.json``
-    The names of the tables, figures and page that kc wrote: others of these names are refused.
+    The names of the tables, figures and page that kc wrote; other files are not overwritten.
 
-``kc compare --layers`` writes what :mod:`kc.comparison.write_matrix` says.
+``kc compare --layers`` writes the files of :mod:`kc.comparison.write_matrix`.
 """
 
 from collections.abc import Mapping
@@ -64,15 +64,15 @@ from kc.similarity.measures import NAMES
 from kc.store import Store, open_store
 
 LOOKED_AT = 2**24
-"""Values of one component that filters and images of a picture are chosen from, at most."""
+"""Most values of a component from which filters and images of a figure are chosen."""
 FILTERS, IMAGES = 4, 3
-"""Filters of a picture, and images of each."""
+"""Filters of a figure, and images for each filter."""
 
 
 def write_comparison(found: Comparison, folder: Path | str) -> Path:
-    """Write tables (csv, md, tex, json), pictures (png, svg) and the page; give the page.
+    """Write tables (csv, md, tex, json), figures (png, svg) and page; return the page's path.
 
-    ``folder``: the one the comparison was made in.
+    ``folder``: the output folder of the comparison.
     """
     out = Path(folder)
     classes = [] if found.classes is None else ["classes"]
@@ -96,8 +96,8 @@ def write_comparison(found: Comparison, folder: Path | str) -> Path:
         found.peers,
         out / "tables" / "peers",
         TableText(
-            title="The same layers by other measures",
-            caption="Test images. linear_share is read as xdelta is; the others are 1 where "
+            title="Similarity measures of the same layers",
+            caption="Test images. linear_share is a share like xdelta; the others are 1 if "
             "features are alike.",
             notes=found.peer_notes,
         ),
@@ -117,7 +117,7 @@ def write_comparison(found: Comparison, folder: Path | str) -> Path:
     if found.classes is not None:
         written = _write_classes(found.classes, found.provenance, out)
         sections.append(PageSection("classes", "By class", "", [written], []))
-    sections.append(PageSection("peers", "Other measures", "", [out / "tables" / "peers"], []))
+    sections.append(PageSection("peers", "Similarity measures", "", [out / "tables" / "peers"], []))
     names = found.provenance["networks"]
     return write_page(
         out,
@@ -129,14 +129,14 @@ def write_comparison(found: Comparison, folder: Path | str) -> Path:
 
 
 def _write_classes(classes: pd.DataFrame, provenance: Mapping[str, Any], out: Path) -> Path:
-    """Write the table of classes; give its path."""
+    """Write the table of classes; return its path."""
     path = out / "tables" / "classes"
     write_table(
         classes,
         path,
         TableText(
             title="What is missing of each class",
-            caption="Test images, classes of which most is missing first.",
+            caption="Test images; the classes with the largest xdelta first.",
             notes=[notes.CLASSES],
         ),
         provenance=provenance,
@@ -146,7 +146,7 @@ def _write_classes(classes: pd.DataFrame, provenance: Mapping[str, Any], out: Pa
 
 
 def sentence(found: Comparison) -> str:
-    """Put the two held-out shares in words."""
+    """Return a sentence with the shares of both directions on test images."""
     held = found.shares[found.shares["subset"] == "test"]
     parts = [
         f"{100 * share:.1f} % of the variance of {target}'s layer is not given by g from {source}'s"
@@ -158,7 +158,7 @@ def sentence(found: Comparison) -> str:
 
 
 def _view(found: Comparison, name: str, components: Path, images: Path) -> View:
-    """Describe what the viewer shows of a direction."""
+    """Return what the viewer shows of a direction."""
     target, _, source = name.partition("-from-")
     of = found.provenance["networks"]
     return View(
@@ -171,7 +171,7 @@ def _view(found: Comparison, name: str, components: Path, images: Path) -> View:
 
 
 def _told(found: Comparison, name: str) -> str:
-    """Describe what x and x* are."""
+    """Return a sentence on what x and x* are."""
     target, _, source = name.partition("-from-")
     of = found.provenance["networks"]
     return (
@@ -181,7 +181,7 @@ def _told(found: Comparison, name: str) -> str:
 
 
 def _figure(found: Comparison, images: Store, name: str, store: Store) -> tuple[Figure, str]:
-    """Draw the filters of the target that have the largest share of what the source lacks."""
+    """Draw the filters of the target with the largest share of x^Delta."""
     array = store["component"]
     each = int(np.prod(array.shape[2:]))
     values = array[: max(1, min(len(array), LOOKED_AT // each))].astype(np.float32)

@@ -1,4 +1,4 @@
-"""Knowledge consistency: what of one network's feature another's gives through g [L20]."""
+"""Knowledge consistency: reconstruct one network's feature from another's with g [L20]."""
 
 from kc.consistency.decompose import Decomposition
 from kc.consistency.fit import fit

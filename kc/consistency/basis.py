@@ -1,8 +1,8 @@
-"""A basis in which the inputs of g's weights are nearer to white, so that training is even.
+"""Change the basis of g's weights so that their inputs are closer to white, for faster training.
 
-Features vary much in some directions and little in others; gradient steps follow the former for
-thousands of steps before they come to the latter. Here weights are W = V M with
-M = (moments of the inputs)^(-POWER / 2), and V is what the optimiser moves.
+Features vary much in some directions and little in others, and gradient descent needs thousands
+of steps to reach the latter. Here weights are W = V M with
+M = (moments of the inputs)^(-POWER / 2), and the optimiser changes V.
 """
 
 from typing import NamedTuple
@@ -12,14 +12,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 POWER = 0.35
-"""1 would make inputs white, and noise in what hardly varies as loud as the rest; 0 does nothing.
+"""1 would whiten inputs fully, which amplifies noise in directions of small variance; 0: no change.
 Chosen on four pairs, confirmed on others (docs/fitting.md)."""
 FLOOR = 1e-3
 """Added to eigenvalues, in units of their mean."""
 
 
 class Basis(NamedTuple):
-    """M of a weight (d, c, y, x) or (d, c): one factor for channels, one for a kernel's taps."""
+    """M of a weight (d, c, y, x) or (d, c): one factor for channels, one for kernel positions."""
 
     channels: Float[Tensor, "c c"]
     taps: Float[Tensor, "t t"]
@@ -32,12 +32,12 @@ class Basis(NamedTuple):
 
     @property
     def inverse(self) -> "Basis":
-        """From W to V."""
+        """The basis that maps W to V."""
         return Basis(*(torch.linalg.inv(factor.double()).float() for factor in self))
 
 
 class InputMoments(NamedTuple):
-    """Partial traces of the second moments of patches: all of them that a basis asks for."""
+    """Partial traces of the second moments of patches, from which a basis is computed."""
 
     channels: Float[Tensor, "c c"]
     """Summed over taps."""
@@ -46,21 +46,21 @@ class InputMoments(NamedTuple):
 
     @property
     def of_channels_alone(self) -> "InputMoments":
-        """For a weight without neighbours."""
+        """The moments for a weight of kernel size 1."""
         return InputMoments(self.channels, torch.ones_like(self.taps[:1, :1]))
 
 
 def traces(moments: Float[Tensor, "u u"], channels: int) -> InputMoments:
-    """Take the partial traces of whole moments, whose units are channels by taps."""
+    """Return the partial traces of second moments whose units are channels by taps."""
     taps = len(moments) // channels
     split = moments.reshape(channels, taps, channels, taps)
     return InputMoments(torch.einsum("ctet->ce", split), torch.einsum("ctcs->ts", split))
 
 
 def basis_of(moments: InputMoments) -> Basis:
-    """Take M from the second moments of patches.
+    """Return M for the second moments of patches.
 
-    Both factors are those of the moments' partial traces: exact where space and channels are
+    The factors are roots of the moments' partial traces: exact if space and channels are
     independent, and small enough for wide layers.
     """
     return Basis(_root(moments.channels), _root(moments.taps))

@@ -1,6 +1,6 @@
-"""The components of a fit on disk: (component, image, channel, y, x), float16.
+"""Store the components of a fit: (component, image, channel, y, x), float16.
 
-They are checked against the forward pass in float32 before they come here.
+They are checked against the forward pass in float32 before they are stored.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ SHARD_ROWS = 256
 
 @dataclass(frozen=True)
 class Kept:
-    """A component store to be written: where, of which rows, under which key."""
+    """A component store to be written: path, key and rows."""
 
     path: Path
     key: str
@@ -34,13 +34,13 @@ class Kept:
     root: str = ""
     """See :class:`kc.store.StoreWriter`."""
     fit_key: str = ""
-    """Key of the fit whose components these are."""
+    """Key of the fit of the components."""
     mend: str = ""
     """See :class:`kc.store.StoreWriter`."""
 
     @property
     def spec(self) -> ArraySpec:
-        """Describe the array."""
+        """Description of the array."""
         shape = tuple(self.target.shape[1:])
         return ArraySpec(
             name="component",
@@ -50,7 +50,7 @@ class Kept:
         )
 
     def is_done(self) -> bool:
-        """Return whether the store lies there whole, made from the same things."""
+        """Return whether the store is complete and has this key."""
         try:
             store = open_store(self.path)
             return bool(store.manifest["key"] == self.key) and not store.verify()
@@ -81,7 +81,7 @@ class Kept:
 def kept_of(
     plan: FitPlan, settings: Consistency, fit_key: str, target: StoredArray, out: Destination
 ) -> Kept | None:
-    """Return what is kept of a fit: nothing, the test images' components, or all."""
+    """Return the components to keep: none, those of the test images, or all."""
     if settings.components == "none" or not plan.keep:
         return None
     subset: Subset | None = "test" if settings.components == "test" else None

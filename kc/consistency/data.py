@@ -1,7 +1,7 @@
-"""Pairs of features of the same images, read from memory or block by block.
+"""Feed pairs of features of the same images, from memory or block by block from disk.
 
-Both ways of feeding follow one order (``kc.consistency.order``), so they give the same batches
-and the same weights, bit for bit.
+Both ways use the same order (``kc.consistency.order``), so they give the same batches and the
+same weights, bit for bit.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,21 +22,19 @@ from kc.store import StoredArray, check_same_images
 
 @runtime_checkable
 class FeatureArray(Protocol):
-    """What is asked of a feature: shape, dtype and slices of the image axis."""
+    """What a feature must have: a shape and slices of the image axis."""
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Images first, then the shape of one image's feature."""
-        ...
 
     def __getitem__(self, index: Any, /) -> Any:
         """Read images."""
-        ...
 
 
 @dataclass(frozen=True)
 class FeaturePair:
-    """Source and target features of the same images, and how they are fed."""
+    """Source and target features of the same images, and how they are read."""
 
     source: FeatureArray
     target: FeatureArray
@@ -44,7 +42,7 @@ class FeaturePair:
     block_rows: int
     in_memory: bool
     finite: bool = False
-    """Whether that is known: the writer of a store refuses NaN and infinity."""
+    """Whether all values are known to be finite: stores refuse NaN and infinity."""
 
     def __len__(self) -> int:
         return int(self.target.shape[0])
@@ -65,7 +63,7 @@ class FeaturePair:
         Raises
         ------
         FeatureError
-            A value that is not finite; the row is named.
+            A value is not finite; the error names the row.
         """
         feed = self._gathered(order) if self.in_memory else self._streamed(order)
         for (start, stop), (x, y) in zip(pairwise(order.edges), feed, strict=True):
@@ -73,7 +71,7 @@ class FeaturePair:
             yield self._finish(x, rows, "source"), self._finish(y, rows, "target")
 
     def in_order(self, rows: Rows, batch: int = 128) -> Iterator[tuple[Tensor, Tensor]]:
-        """Return the rows from first to last."""
+        """Return batches of the rows from first to last."""
         return self.batches(in_sequence(rows, batch, self.block_rows))
 
     def _finish(self, values: Tensor, rows: Rows, side: str) -> Tensor:
@@ -105,9 +103,9 @@ class FeaturePair:
             begun = end
 
     def _buffers(self, order: Order) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Return each buffer's features and where in it the rows lie, in the order of use.
+        """Return each buffer's features and the places of its rows, in the order of use.
 
-        Blocks stay whole: the rows not wanted are fewer bytes than a copy of the others.
+        Blocks are kept complete: unwanted rows take fewer bytes than a copy of the wanted ones.
         """
         size = order.block_rows
         wanted = np.bincount(order.rows // size)
@@ -123,7 +121,7 @@ class FeaturePair:
             yield torch.from_numpy(rows + offsets[rows // size]), x, y
 
     def _read_ahead(self, order: Order) -> Iterator[tuple[Tensor, Tensor]]:
-        """Read buffer after buffer, the next one while the last is being used; there are two."""
+        """Read one buffer after the other, the next while one is in use; there are two."""
         size = order.block_rows
         most = min(len(self), max(len(buffer) for buffer in order.buffers) * size)
         rooms = [(_room(self.source, most), _room(self.target, most)) for _ in order.buffers[:2]]
@@ -157,17 +155,17 @@ def pair_up(
     block_rows: int = 256,
     memory_gb: float = 4.0,
 ) -> FeaturePair:
-    """Check that two features belong together and choose how they are fed.
+    """Check that two features belong together and choose how they are read.
 
-    Features already in memory, and stored ones below ``memory_gb``, are gathered once (on the
-    device); larger ones are streamed.
+    Features in memory, and stored ones below ``memory_gb``, are loaded once (on the device);
+    larger ones are streamed.
 
     Raises
     ------
     FeatureError
-        Different numbers of images, shapes g is not defined for.
+        Numbers of images differ, or g is not defined for the shapes.
     StoreError
-        Stored layers that list different images.
+        The stored layers list different images.
     """
     if isinstance(source, StoredArray) and isinstance(target, StoredArray):
         check_same_images(source, target)
@@ -179,7 +177,7 @@ def pair_up(
     if in_memory:
         fits = device.type == "cpu" or _fits(device, _bytes(source) + _bytes(target))
         place = device if fits else torch.device("cpu")
-        source, target = (_whole(side).to(place) for side in (source, target))
+        source, target = (_tensor(side[:]).to(place) for side in (source, target))
     # float64 may become infinite as float32
     finite = len(stored) == 2 and all(side.dtype.itemsize <= 4 for side in stored)
     return FeaturePair(source, target, device, block_rows, in_memory, finite)
@@ -210,17 +208,12 @@ def _refuse_not_finite(values: Tensor, rows: Rows, side: str) -> None:
 
 
 def _bytes(values: Any) -> int:
-    size = values.element_size() if isinstance(values, Tensor) else np.dtype(values.dtype).itemsize
-    return int(np.prod(values.shape)) * int(size)
+    return int(np.prod(values.shape)) * int(values.dtype.itemsize)
 
 
 def _fits(device: torch.device, size: int) -> bool:
     free, _ = torch.cuda.mem_get_info(device)
     return size < 0.5 * free
-
-
-def _whole(values: Any) -> Tensor:
-    return values.detach() if isinstance(values, Tensor) else _tensor(values[:])
 
 
 def _tensor(values: Any) -> Tensor:
@@ -230,7 +223,7 @@ def _tensor(values: Any) -> Tensor:
 
 
 def _room(values: Any, rows: int) -> Tensor:
-    """Return room for some rows of a feature."""
+    """Return an empty tensor for some rows of a feature."""
     like = values if isinstance(values, Tensor) else torch.from_numpy(np.empty(0, values.dtype))
     return like.new_empty((rows, *values.shape[1:]))
 
@@ -244,7 +237,7 @@ def _read_into(room: Tensor, values: Any, rows: range) -> None:
 
 
 def _take(values: Any, rows: Tensor) -> Tensor:
-    # whole rows at once: values[rows] goes element by element, which takes three times as long
+    # values[rows] copies element by element, which takes three times as long
     return values.index_select(0, rows.to(values.device))  # type: ignore[no-any-return]
 
 

@@ -1,4 +1,4 @@
-"""x* = x(0) + ... + x(K) + x(delta), in the target's own units [L20, Eq. (3)]."""
+"""Split x* = x(0) + ... + x(K) + x(delta), in the target's units [L20, Eq. (3)]."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,10 +19,10 @@ TOLERANCE = 1e-5
 
 
 class Normalisation(NamedTuple):
-    """One mean and one deviation a layer [L20, footnote 2]; 0 and 1 under ``released``.
+    """Mean and standard deviation of each layer [L20, footnote 2]; 0 and 1 under ``released``.
 
-    A mean may be one for each channel instead, shaped to be broadcast over one image's feature:
-    then what is constant in the target is given, and g needs no bias.
+    There may be one mean for each channel instead, shaped to broadcast over one image's feature:
+    then constants of the target are given, and g needs no bias.
     """
 
     source_mean: float | Tensor = 0.0
@@ -40,11 +40,11 @@ class Normalisation(NamedTuple):
         return self._replace(**means)
 
     def source(self, x: Tensor) -> Tensor:
-        """Bring a source feature into the units g works in."""
+        """Convert a source feature to the units of g."""
         return (x - self.source_mean) / self.source_std
 
     def target(self, y: Tensor) -> Tensor:
-        """Bring a target feature into the units g works in."""
+        """Convert a target feature to the units of g."""
         return (y - self.target_mean) / self.target_std
 
 
@@ -65,13 +65,13 @@ def decompose(
 ) -> Decomposition:
     """Split one block, and check the parts against the ordinary forward pass.
 
-    Where float32 cannot hold the sum (``sigma="image"`` divides by deviations that may be next to
-    nothing), the block is made in float64 instead, and checked there.
+    If the sum is not exact enough in float32 (``sigma="image"`` divides by standard deviations
+    that may be close to 0), the block is computed and checked in float64 instead.
 
     Raises
     ------
     RuntimeError
-        The parts do not sum to g(x): a fault of ours, never the data's.
+        The parts do not sum to g(x): an error in kc, never in the data.
     """
     with torch.no_grad(), exact_products():
         components, error = _split(net, units.source(x))
@@ -81,10 +81,10 @@ def decompose(
         if not error <= TOLERANCE:
             raise RuntimeError(
                 f"the parts of g(x) miss its forward pass by {error:.2e} of its scale; allowed "
-                f"{TOLERANCE:.0e}. This is a fault in kc.consistency.net: report it."
+                f"{TOLERANCE:.0e}. This is an error in kc.consistency.net: report it."
             )
         components *= units.target_std
-        # about the mean: beside a far larger mean float32 would round the rest away
+        # subtract the mean first: float32 would lose small parts next to a large mean
         delta = (y - units.target_mean) - components.sum(0)
         components[0] += units.target_mean
         return Decomposition(components, delta)
@@ -100,7 +100,7 @@ def blocks(
 
 
 def moments(net: ConsistencyNet, units: Normalisation, pair: FeaturePair, rows: Rows) -> Moments:
-    """Sum up the variances of x0..xK, xdelta and the target over the rows."""
+    """Return the moments of x0..xK, xdelta and the target over the rows."""
     found = Moments()
     for parts, y in blocks(net, units, pair, rows):
         found.add(stacked(parts, y), net.channel_axis)
@@ -108,13 +108,13 @@ def moments(net: ConsistencyNet, units: Normalisation, pair: FeaturePair, rows: 
 
 
 def stacked(parts: Decomposition, y: Tensor) -> Float[Tensor, "parts n *target"]:
-    """Lay x0..xK, xdelta and the target behind one another."""
+    """Stack x0..xK, xdelta and the target along the first axis."""
     return torch.cat([parts.components, parts.delta[None], y[None]])
 
 
 @contextmanager
 def exact_products() -> Iterator[None]:
-    """Keep a GPU's convolutions in float32, and the same from run to run."""
+    """Make a GPU's convolutions exact float32 and deterministic."""
     with torch.backends.cudnn.flags(
         enabled=True, benchmark=False, deterministic=True, allow_tf32=False
     ):
@@ -122,7 +122,7 @@ def exact_products() -> Iterator[None]:
 
 
 def _split(net: ConsistencyNet, x: Tensor) -> tuple[Tensor, float]:
-    """Return the parts, and how far their sum misses the forward pass, in units of its scale."""
+    """Return the parts, and the relative error of their sum against the forward pass."""
     components, whole = net.components_and_sum(x)
     error = float(components.sum(0).sub_(whole).abs_().max())
     return components, error / max(float(whole.abs().max()), torch.finfo(whole.dtype).tiny)

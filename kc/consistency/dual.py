@@ -1,48 +1,40 @@
-"""Ridge regression on patches in the dual: for layers of fewer positions than units of a patch.
+"""Ridge regression on patches in the dual: for layers with fewer positions than units of a patch.
 
-The solution is a sum of the fitted patches, U^T alpha, and only their inner products are asked
-for, n x n. On maps these are sums over taps of shifted inner products of pixels, nine times
-cheaper than those of patches; a patch is never written out.
+The solution is a sum of the fitted patches, U^T alpha, and needs only their inner products,
+n x n. On maps these are sums over shifts of inner products of pixels, nine times cheaper than
+those of patches; patches are never stored.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from kc.consistency.equations import STRENGTHS
+from kc.consistency.equations import best_damped
 
 BLOCK = 32
-"""Images of which products are made at a time."""
+"""Number of images whose products are computed at a time."""
 
 
 class Examples(NamedTuple):
-    """Inputs of a linear map and what it should give: maps, or rows of units."""
+    """Inputs and targets of a linear map: maps, or rows of units."""
 
     inputs: Float[Tensor, "n *input"]
     targets: Float[Tensor, "n *target"]
 
 
-class DualSolution(NamedTuple):
-    """The ridge solution that does best on the validation cut."""
-
-    weight: Float[Tensor, "d c *kernel"]
-    error: float
-    """On the validation cut, per element."""
-    strength: float
-    """In units of the mean eigenvalue of the patches' second moments."""
-
-
 @torch.no_grad()
-def dual_ridge(fitted: Examples, validation: Examples, kernel_size: int) -> DualSolution:
+def dual_ridge(
+    fitted: Examples, validation: Examples, kernel_size: int
+) -> Float[Tensor, "d c *kernel"]:
     r"""Solve ridge regression from the inner products of patches.
 
     .. math:: W = U^\top (U U^\top + n \rho I)^{-1} Y = (U^\top U + n \rho I)^{-1} U^\top Y
 
-    With U ``(n, u)`` the patches of all positions. The same answer as
-    :func:`kc.consistency.equations.ridge` to rounding, strengths and choice included.
+    With U ``(n, u)`` the patches of all positions. The solution and the chosen strength are those
+    of :func:`kc.consistency.equations.ridge`, up to rounding.
     """
     on_maps = fitted.inputs.ndim == 4
     y, held = by_rows(fitted.targets), by_rows(validation.targets)
@@ -53,18 +45,14 @@ def dual_ridge(fitted: Examples, validation: Examples, kernel_size: int) -> Dual
     values, vectors = torch.linalg.eigh(gram)
     del gram
     values = values.clamp_min(0)
-    floor = float(values[-1]) * 1e-10
     rotated, seen = vectors.T @ y, across @ vectors
-    best: tuple[Tensor, float, float] | None = None
-    for strength in STRENGTHS:
-        shrunk = 1 / (values + strength * mean + floor)
-        error = float(torch.addmm(held, seen * shrunk, rotated, beta=-1).square().mean())
-        if best is None or error < best[1]:
-            best = shrunk, error, strength
-    assert best is not None
-    shrunk, error, strength = best
-    alpha = vectors @ (rotated * shrunk[:, None]) / len(y)
-    return DualSolution(_weight(fitted, alpha, kernel_size), error, strength)
+
+    def error(damped: Tensor) -> float:
+        missed = torch.addmm(held, seen * damped.reciprocal(), rotated, beta=-1)
+        return float(missed.square().mean())
+
+    shrunk = best_damped(values, mean, error).reciprocal()
+    return _weight(fitted, vectors @ (rotated * shrunk[:, None]) / len(y), kernel_size)
 
 
 def patch_products(
@@ -72,7 +60,7 @@ def patch_products(
 ) -> Float[Tensor, "rows columns"]:
     """Return the inner products of all patches of one with all of the other, float64.
 
-    Positions are counted image by image, row by row; beyond the border patches hold zeros.
+    Positions are in order of image, row and column; patches are zero beyond the border.
     """
     if left.ndim != 4:
         return by_rows(left) @ by_rows(right).T
@@ -95,19 +83,19 @@ def patch_products(
 
 
 def _shifted(by: int, length: int) -> tuple[slice, slice]:
-    """Return the positions that have a neighbour so far on, and those neighbours."""
+    """Return the positions that have a neighbour at this distance, and those neighbours."""
     by = max(-length, min(length, by))
     return slice(max(0, -by), length - max(0, by)), slice(max(0, by), length - max(0, -by))
 
 
 def by_rows(values: Tensor) -> Float[Tensor, "positions c"]:
-    """Lay positions along one axis, in float64."""
+    """Flatten positions along one axis, in float64."""
     last = values.movedim(1, -1) if values.ndim == 4 else values
     return last.reshape(-1, last.shape[-1]).double()
 
 
 def _weight(fitted: Examples, alpha: Float[Tensor, "positions d"], kernel_size: int) -> Tensor:
-    """Return U^T alpha, shaped as a weight: on maps a sum over shifts of products of pixels."""
+    """Return U^T alpha in the shape of a weight; on maps a sum over shifts of pixel products."""
     x = fitted.inputs
     if x.ndim != 4:
         return alpha.T @ by_rows(x)
@@ -127,7 +115,6 @@ def _weight(fitted: Examples, alpha: Float[Tensor, "positions d"], kernel_size: 
     return found
 
 
-def gathered(batches: Callable[[], Iterator[tuple[Tensor, Tensor]]]) -> Examples:
-    """Hold all of some batches."""
-    parts = list(batches())
-    return Examples(torch.cat([x for x, _ in parts]), torch.cat([y for _, y in parts]))
+def gathered(batches: Iterable[tuple[Tensor, Tensor]]) -> Examples:
+    """Concatenate batches."""
+    return Examples(*(torch.cat(side) for side in zip(*batches, strict=True)))

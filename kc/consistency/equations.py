@@ -1,10 +1,9 @@
 """Ridge regression from second moments of patches, summed block by block in float64.
 
-One eigendecomposition serves every ridge strength tried, and the validation cut chooses among
-them.
+All ridge strengths share one eigendecomposition, and the validation cut chooses among them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import torch
@@ -17,9 +16,9 @@ from kc.consistency.order import Rows
 from kc.consistency.task import FitTask
 
 POSITIONS = 131_072
-"""Positions that enter the normal equations at most: beyond, the estimate hardly moves."""
+"""Most positions in the normal equations: with more, the estimate hardly changes."""
 COLUMN_BLOCKS = 4
-"""Of u^T u: spares 3/8 of its products, and that much of the time (0.59 to 0.64 measured)."""
+"""Column blocks of u^T u: saves 3/8 of the products and of the time (0.59 to 0.64 measured)."""
 STRENGTHS = (0.0, 1e-5, 1e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 10.0)
 """Ridge strengths tried, in units of the mean eigenvalue of the patches' second moments."""
 
@@ -34,11 +33,6 @@ class NormalEquations(NamedTuple):
     target: float
     """Mean over positions of the squared norm of y."""
 
-    def error(self, solution: Float[Tensor, "u d"]) -> float:
-        """Return the mean squared error per element of ``u @ solution``."""
-        fitted = (solution * (self.patches @ solution)).sum() - 2 * (solution * self.cross).sum()
-        return float(self.target + fitted) / self.cross.shape[1]
-
 
 @torch.no_grad()
 def normal_equations(
@@ -50,9 +44,9 @@ def normal_equations(
 ) -> NormalEquations:
     """Sum the normal equations of W(0) over batches, in evaluation mode.
 
-    ``positions`` is the number the batches hold; above ``POSITIONS`` of them, each batch gives
-    an equal share, drawn at random by ``seed``. ``first``: a weight that is applied before patches
-    are taken, to solve for what follows it.
+    ``positions``: the number in all batches; above ``POSITIONS``, an equal share of each batch is
+    drawn at random by ``seed``. ``first``: a weight that is applied before patches are taken, to
+    solve for the weight after it.
     """
     generator = torch.Generator().manual_seed(seed)
     patches: Tensor | None = None
@@ -62,7 +56,7 @@ def normal_equations(
         inputs = net.last_input(x)
         if first is not None:
             inputs = apply_weight(inputs, first)
-        u, v = _patches(net, inputs), by_position(net, y)
+        u, v = _patches(net, inputs), y.movedim(net.channel_axis, -1).flatten(0, -2)
         if positions > POSITIONS:
             kept = max(1, round(len(u) * POSITIONS / positions))
             chosen = torch.randperm(len(u), generator=generator)[:kept].to(u.device)
@@ -80,41 +74,39 @@ def normal_equations(
 
 
 def _add_products(moments: Tensor, u: Tensor) -> None:
-    """Add u^T u by blocks of columns, from the diagonal down: the rest is the same mirrored."""
+    """Add u^T u by blocks of columns, from the diagonal down: the rest follows by symmetry."""
     width = -(-len(moments) // COLUMN_BLOCKS)
     for begin in range(0, len(moments), width):
         end = begin + width
         moments[begin:, begin:end] += u[:, begin:].T @ u[:, begin:end]
 
 
-def ridge(
-    fitted: NormalEquations, validation: NormalEquations
-) -> tuple[Float[Tensor, "u d"], float, float]:
-    """Solve least squares with the ridge strength that does best on the validation cut.
-
-    Returns
-    -------
-    solution, validation error, strength
-        The strength in units of the mean eigenvalue.
-    """
+def ridge(fitted: NormalEquations, validation: NormalEquations) -> Float[Tensor, "u d"]:
+    """Solve least squares with the ridge strength that does best on the validation cut."""
     values, vectors = torch.linalg.eigh(fitted.patches)
     values = values.clamp_min(0)
     rotated = vectors.T @ fitted.cross
-    # in the eigenvectors' basis a solution is rotated / damped: strengths cost no product each
+    # in the eigenvectors' basis a solution is rotated / damped: no matrix product per strength
     squares = (vectors.T @ validation.patches @ vectors) * (rotated @ rotated.T)
     linear = (rotated * (vectors.T @ validation.cross)).sum(1)
-    # directions that hold nothing but rounding are left out even without a ridge
-    floor = float(values[-1]) * 1e-10
-    best: tuple[Tensor, float, float] | None = None
-    for strength in STRENGTHS:
-        shrunk = 1 / (values + strength * values.mean() + floor)
+
+    def error(damped: Tensor) -> float:
+        shrunk = damped.reciprocal()
         missed = shrunk @ squares @ shrunk - 2 * (shrunk @ linear)
-        error = float(validation.target + missed) / rotated.shape[1]
-        if best is None or error < best[1]:
-            best = shrunk, error, strength
-    assert best is not None
-    shrunk, error, strength = best
-    return vectors @ (rotated * shrunk[:, None]), error, strength
+        return float(validation.target + missed) / fitted.cross.shape[1]
+
+    shrunk = best_damped(values, values.mean(), error).reciprocal()
+    solution: Tensor = vectors @ (rotated * shrunk[:, None])
+    return solution
+
+
+def best_damped(
+    values: Float[Tensor, " u"], mean: Tensor | float, error: Callable[[Tensor], float]
+) -> Float[Tensor, " u"]:
+    """Add the ridge of least ``error`` to eigenvalues; strengths are in units of ``mean``."""
+    # directions that are only rounding are left out even without a ridge
+    floor = float(values[-1]) * 1e-10
+    return min((values + strength * mean + floor for strength in STRENGTHS), key=error)
 
 
 def equations_of(
@@ -134,8 +126,3 @@ def _patches(net: ConsistencyNet, x: Tensor) -> Float[Tensor, "positions u"]:
         return x.reshape(-1, x.shape[-1])
     unfolded = F.unfold(x, net.kernel_size, padding=net.kernel_size // 2)
     return unfolded.transpose(1, 2).reshape(-1, unfolded.shape[1])
-
-
-def by_position(net: ConsistencyNet, y: Tensor) -> Float[Tensor, "positions d"]:
-    """Lay positions along one axis, channels along the other."""
-    return y.movedim(net.channel_axis, -1).reshape(-1, y.shape[net.channel_axis])

@@ -1,4 +1,4 @@
-"""One pass over the images: variances of every part by subset, and the components kept on disk."""
+"""Compute the variances of all parts by subset, and store components, in one pass over images."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
@@ -24,9 +24,9 @@ BLOCK = 256
 def evaluate(
     result: FitResult, pair: FeaturePair, subsets: Mapping[str, Rows], kept: Kept | None
 ) -> dict[str, Moments]:
-    """Go once over the images: moments of each subset's parts, and the components to keep.
+    """Return the moments of each subset's parts, and store the components to keep, in one pass.
 
-    Parts are checked in float32 as they are made, before a shard is written.
+    Parts are checked in float32 before a shard is written.
     """
     found = {name: Moments() for name in subsets}
     result.net.eval()
@@ -42,9 +42,9 @@ def evaluate(
 
 
 def write_variances(found: Mapping[str, Moments], result: FitResult, folder: Path) -> list[str]:
-    """Write ``variances.csv`` (subset, component, both centrings) and one by channel; name both.
+    """Write ``variances.csv`` (both centrings) and the variances by channel; return the file names.
 
-    ``variance`` is about the means the fit takes off.
+    ``variance`` is about the means that the fit subtracts.
     """
     overall, channels = [], []
     order, centring = result.net.order, result.about.centring
@@ -72,7 +72,7 @@ def _pass(
     subsets: Mapping[str, Rows],
     found: Mapping[str, Moments],
 ) -> Tensor:
-    """Decompose some rows and add them to their subsets; give x0..xK and xdelta on the CPU."""
+    """Decompose some rows and add them to their subsets; return x0..xK and xdelta on the CPU."""
     pieces, begun = [], 0
     for x, y in pair.in_order(rows):
         block = stacked(decompose(result.net, result.normalisation, x, y), y)
@@ -89,9 +89,9 @@ def _pass(
 def _passes(
     subsets: Mapping[str, Rows], kept: Kept | None, missing: list[int]
 ) -> Iterator[tuple[int | None, Rows]]:
-    """Cut the rows to go over: the kept store's shards first, then what else is evaluated.
+    """Split the rows into blocks: first the shards of the kept store, then all other rows.
 
-    A shard that lies there already is gone over only where its variances are wanted.
+    A shard that is already stored is included only if its variances are needed.
     """
     wanted = np.unique(np.concatenate([np.zeros(0, np.int64), *subsets.values()]))
     done = np.zeros(0, np.int64)

@@ -1,8 +1,9 @@
-"""When a fit is finished: the rule that stops it, and what it says of itself.
+"""Decide when a fit is finished.
 
-A share of x^Delta measures the networks only once g has stopped improving; before that it
-measures the schedule. The rule looks at the mean squared error on the validation cut alone, at
-the ends of rounds of training; from the third on, each round is at least a third of all so far.
+A share of x^Delta measures the networks only after g has stopped improving; before that it
+measures the schedule. The rule uses only the mean squared error on the validation cut, at the
+ends of rounds of training; from the third on, each round is at least a third of all steps so
+far.
 """
 
 from collections.abc import Sequence
@@ -10,11 +11,11 @@ from typing import Literal
 
 Settled = Literal["plateau", "validation", "no"]
 ROUNDS = 4
-"""Before so many no fit is finished."""
+"""Fewest rounds of a finished fit."""
 RISE = 0.01
-"""Share of its minimum by which a validation error that lies above it is one that rises."""
+"""Share of its minimum by which the validation error must exceed it to count as rising."""
 ROUNDING = 2e-5
-"""Of the target's variance: improvements below it are none, whatever their share."""
+"""In units of the target's variance: smaller improvements never count."""
 
 
 def settled(losses: Sequence[float], improvement: float) -> Settled:
@@ -30,9 +31,9 @@ def settled(losses: Sequence[float], improvement: float) -> Settled:
     Returns
     -------
     Settled
-        ``plateau``: training on, by half of all steps again, changes nothing. ``validation``: the
-        last two rounds lay more than ``RISE`` above the least error, so the g of the minimum is
-        the best of the path, though training would move it on. ``no``: it is still improving.
+        ``plateau``: training longer, by half of all steps, changes nothing. ``validation``: the
+        last two rounds were more than ``RISE`` above the least error, so the g of the minimum is
+        the best of the path, though training would still change it. ``no``: it is still improving.
     """
     if len(losses) <= ROUNDS:
         return "no"
@@ -42,14 +43,14 @@ def settled(losses: Sequence[float], improvement: float) -> Settled:
     highest = max((1 + RISE) * best, best + ROUNDING)
     if last <= highest:
         return "plateau"
-    # one round may have met a bad average: two are a trend
+    # one round may have a bad average: two are a trend
     return "validation" if losses[-2] > highest else "no"
 
 
 def at_rest(losses: Sequence[float], improvement: float) -> Settled:
-    """Return whether a step along a path has ended: the last round moved the error neither way.
+    """Return whether a fit along a path has ended: the last round did not change the error.
 
-    The start was best under another lambda, so the error may rise for as long as training moves.
+    The start was the best under another lambda, so the error may rise during training.
     """
     if len(losses) <= ROUNDS:
         return "no"

@@ -1,4 +1,4 @@
-"""Fit g: x* from x, stopped on a validation cut of the training images [L20, Eq. (2)]."""
+"""Fit g to reconstruct x* from x, stopped on a validation cut of training images [L20, Eq. (2)]."""
 
 from dataclasses import dataclass
 from typing import Any, Literal, TypedDict, Unpack
@@ -26,7 +26,7 @@ from kc.settings.reconstruction import Consistency, Optimiser
 
 
 class FitSettings(TypedDict, total=False):
-    """What :func:`fit` takes of the settings, by the names it has for them."""
+    """The settings that :func:`fit` takes, by its names."""
 
     order: int
     penalty: float
@@ -41,22 +41,9 @@ class FitSettings(TypedDict, total=False):
     precision: Literal["float32", "bfloat16"]
 
 
-class FitKeywords(FitSettings, total=False):
-    """All that :func:`fit` takes beside the features."""
-
-    train: ArrayLike | None
-    seed: int
-    epochs: int | None
-    choose: Choose
-    initial: ConsistencyNet | None
-    resume: Resume | None
-    device: torch.device | str
-    block_rows: int
-
-
 @dataclass(frozen=True)
 class FitRun:
-    """What one fit has of its own, beside the settings it may share; see :func:`fit`."""
+    """The arguments of one fit, in addition to the settings; see :func:`fit`."""
 
     train: ArrayLike | None = None
     seed: int = 0
@@ -66,15 +53,28 @@ class FitRun:
     resume: Resume | None = None
 
 
-def fit(source: Any, target: Any, **about: Unpack[FitKeywords]) -> FitResult:
+def fit(
+    source: Any,
+    target: Any,
+    *,
+    train: ArrayLike | None = None,
+    seed: int = 0,
+    epochs: int | None = None,
+    choose: Choose = "validation",
+    initial: ConsistencyNet | None = None,
+    resume: Resume | None = None,
+    device: torch.device | str = "cpu",
+    block_rows: int = 256,
+    **given: Unpack[FitSettings],
+) -> FitResult:
     """Fit g from ``source`` to ``target``, features of the same images.
 
-    Under ``paper``, W(0) starts in closed form: the best linear map (all gains shut: the
-    history's ``start``), then solved again with the gains open. Rounds of averaged AdamW follow
-    (:mod:`kc.consistency.rounds`), W(0) solved after each, until a round no longer improves
-    validation MSE. Of start and rounds the one that validates best is kept, so g is never worse
-    there than the linear map. Under ``released``, Adam and the schedule of the authors' code from
-    random weights.
+    Under ``paper``, W(0) starts in closed form: the best linear map (all gains 0: the history's
+    ``start``), then solved again with open gains. Rounds of averaged AdamW follow
+    (:mod:`kc.consistency.rounds`), with W(0) solved after each, until a round no longer improves
+    the validation MSE. The start or round that validates best is kept, so g is never worse on the
+    validation cut than the linear map. Under ``released``: Adam and the schedule of the authors'
+    code, from random weights.
 
     Parameters
     ----------
@@ -88,56 +88,54 @@ def fit(source: Any, target: Any, **about: Unpack[FitKeywords]) -> FitResult:
         ``full`` (the default): each W(k) is one weight; a number r: factorised C x r x C;
         ``auto``: by :func:`kc.consistency.rank.common_rank`.
     centring
-        ``layer`` (the default, the paper's): one mean of each layer is taken off, so constants of
-        single channels count as x^Delta; ``channel``: each channel's, so none does.
+        ``layer`` (the default, the paper's): one mean of each layer is subtracted, so constants of
+        single channels count as x^Delta; ``channel``: each channel's mean, so none count.
     penalty
-        lambda on sum p^2 (0.01). Under ``paper`` it counts on normalised features.
+        lambda on sum p^2 (0.01). Under ``paper`` it applies to normalised features.
     preset
-        ``paper`` (the default): one mean and deviation a layer (of the images g is fitted on,
-        without the validation cut), Sigma over images. ``released``: raw features, Sigma per image.
+        ``paper`` (the default): each layer's mean and standard deviation (over the images g is
+        fitted on, without the validation cut), Sigma over images. ``released``: raw features,
+        Sigma per image.
     optimiser
-        Of the preset ``paper``; of ``released`` only ``validation_share`` counts.
+        For the preset ``paper``; ``released`` uses only ``validation_share``.
     train
-        Mask or indices of the training images; None: all. No other row is looked at.
+        Mask or indices of the training images; None: all. No other row is read.
     seed
         Of the weights, the validation cut and the order of the images (0).
     device
-        Where g is fitted (the CPU).
+        Device on which g is fitted (the CPU).
     epochs
-        At most, in place of the preset's number.
+        Most epochs, instead of the preset's number.
     choose
         ``validation`` (the default): keep the best on the validation cut; ``last``: the last epoch.
     initial
-        A network to train from, in normalised units, in place of fresh weights. It is measured as
-        it is; W(0) is solved at the ends of rounds.
+        A network to train from, in normalised units, instead of new weights. It is measured
+        unchanged; W(0) is solved at the ends of rounds.
     block_rows, buffer_blocks
         Rows shuffled as one block (256), and blocks shuffled together (8); stored layers above
-        ``memory_gb`` (4 GB) are read that way, with the same weights to the bit.
+        ``memory_gb`` (4 GB) are read that way, with bit-identical weights.
     precision
-        Of the products while training (``float32``, or ``bfloat16``); everything after is float32.
+        Precision of products in training (``float32``, or ``bfloat16``); all else is float32.
     resume
-        Where the state is kept between epochs, and found when an earlier attempt was killed.
+        Keeps the state between epochs, and loads it after an interruption.
 
     Raises
     ------
     SettingsError
-        A value :class:`kc.settings.whole.Consistency` does not take.
+        A value that :class:`kc.settings.reconstruction.Consistency` does not accept.
     FeatureError
-        Shapes that do not fit, different numbers of images, values that are not finite,
-        constant features, too few images.
+        Shapes or numbers of images do not match, a value is not finite, a feature is constant, or
+        there are too few images.
     StoreError
-        Stored layers that list different images.
+        The stored layers list different images.
     """
-    own: dict[str, Any] = dict(about)
-    device, block_rows = own.pop("device", "cpu"), own.pop("block_rows", 256)
-    given = {name: own.pop(name) for name in FitSettings.__annotations__ if name in own}
-    settings, run = _settings_of(given), FitRun(**own)
+    settings = _settings_of(given)
     pair = pair_up(source, target, torch.device(device), block_rows, settings.memory_gb)
-    return fit_pair(pair, settings, run)
+    return fit_pair(pair, settings, FitRun(train, seed, epochs, choose, initial, resume))
 
 
 def fit_pair(pair: FeaturePair, settings: Consistency, run: FitRun) -> FitResult:
-    """Fit g to features that are paired up; see :func:`fit`. The penalty is a number."""
+    """Fit g to a pair of features; see :func:`fit`. The penalty is a number."""
     rows, is_paper = rows_of(run.train, len(pair)), settings.preset == "paper"
     fitted, held = cut(rows, settings.optimiser.validation_share, run.seed)
     with exact_products():
@@ -171,8 +169,11 @@ def fit_pair(pair: FeaturePair, settings: Consistency, run: FitRun) -> FitResult
     return FitResult(net, lines, units, rows, held, progress.best.entry, about, progress.linear)
 
 
-def _settings_of(given: dict[str, Any]) -> Consistency:
-    """Check what was given as the settings' own model does."""
+def _settings_of(given: FitSettings) -> Consistency:
+    """Check the arguments by the model of the settings."""
+    unknown = sorted({*given} - {*FitSettings.__annotations__})
+    if unknown:
+        raise TypeError(f"fit() got an unexpected keyword argument '{unknown[0]}'")
     named = {{"buffer_blocks": "buffer_shards"}.get(n, n): v for n, v in given.items()}
     try:
         settings = Consistency.model_validate({n: v for n, v in named.items() if v is not None})
@@ -181,7 +182,7 @@ def _settings_of(given: dict[str, Any]) -> Consistency:
             f"{'.'.join(map(str, fault['loc']))}: {fault['msg']} (got {fault['input']!r})"
             for fault in error.errors()
         )
-        raise SettingsError(f"fit: {faults}. Fix: mend what is passed") from None
+        raise SettingsError(f"fit: {faults}. Fix: correct these arguments") from None
     if isinstance(settings.penalty, str):
         raise SettingsError(f"fit: penalty '{settings.penalty}': expected a number. Fix: pass one")
     return settings
@@ -190,7 +191,7 @@ def _settings_of(given: dict[str, Any]) -> Consistency:
 def _search(
     net: ConsistencyNet, task: FitTask, recipe: FitRecipe, resume: Resume | None
 ) -> Progress:
-    """Start (or go on) and train."""
+    """Start or resume, and train."""
     left = resume.load(net, recipe.optimiser) if resume else None
     progress = left or recipe.begin(net, task)
 
@@ -203,7 +204,7 @@ def _search(
 
 
 def units_of(pair: FeaturePair, rows: Rows, centring: Centring) -> Normalisation:
-    """Take the means and one deviation of each layer; the source at the size g sees."""
+    """Return means and standard deviation of each layer; the source resized as for g."""
     of_source, of_target = Moments(), Moments()
     for x, y in pair.in_order(rows):
         axis = 1 if x.ndim == 4 else -1
@@ -213,11 +214,11 @@ def units_of(pair: FeaturePair, rows: Rows, centring: Centring) -> Normalisation
     deviations = [float(found.variance(centring)[0]) ** 0.5 for found in sides]
     for side, deviation, found in zip(("source", "target"), deviations, sides, strict=True):
         if deviation <= 1e-7 * max(1.0, abs(float(found.global_mean[0]))):
-            small = f" but for a standard deviation of {deviation:.2g}" if deviation else ""
-            fix = "multiply the features, if that is no rounding; else " if deviation else ""
+            small = f" (standard deviation {deviation:.2g})" if deviation else ""
+            fix = "multiply the features, if this is not rounding; else " if deviation else ""
             raise FeatureError(
                 f"{side}: the feature is constant over the {len(rows)} images g is fitted on"
-                f"{small}; there is nothing to reconstruct. Fix: {fix}look at the network, or "
+                f"{small}; there is nothing to reconstruct. Fix: {fix}check the network, or "
                 "take another layer."
             )
     if centring == "layer":

@@ -1,4 +1,4 @@
-"""A fit as files: ``fits/NAME/`` and, where asked for, its components' store; made once."""
+"""Make the files of a fit once: ``fits/NAME/`` and, if requested, the store of components."""
 
 import logging
 import time
@@ -27,7 +27,7 @@ from kc.store.product import Product
 LOG = logging.getLogger(__name__)
 
 Tell = Callable[[FitResult, Mapping[str, Moments]], dict[str, Any]]
-"""From a fit and the moments of each subset to what its card says of its own."""
+"""Return additional entries of the card, from a fit and the moments of each subset."""
 
 
 @dataclass(frozen=True)
@@ -38,16 +38,16 @@ class FitProduct:
     key: str
     settings: Consistency
     seed: int
-    """Of the fit, as it is passed on."""
+    """Seed of the fit."""
     subsets: Mapping[str, Rows]
-    """Rows that are evaluated; g is fitted on those of ``train``."""
+    """Rows to evaluate; g is fitted on those of ``train``."""
     pair: Callable[[], FeaturePair]
-    """Opens both layers; called only where something is to be made."""
+    """Opens both layers; called only if something must be made."""
     tell: Tell
     kept: Kept | None = None
     """The components to keep."""
     raw_penalty: float = 0.1
-    """Lambda on raw features, which the penalty ``raw_equivalent`` divides by Var(x*)."""
+    """Lambda on raw features; the penalty ``raw_equivalent`` is this divided by Var(x*)."""
     initial: Callable[[], ConsistencyNet] | None = None
     """Opens the network to train from."""
     choose: Choose = "validation"
@@ -55,15 +55,15 @@ class FitProduct:
 
 
 def make_fit(about: FitProduct, out: Path) -> Path:
-    """Fit, evaluate and write ``out/fits/NAME``; give that folder.
+    """Fit, evaluate and write ``out/fits/NAME``; return that folder.
 
-    What lies there whole under the same key is not made again; components are made from it where
-    they are missing. A fit that was killed goes on between two epochs.
+    A complete fit with the same key is not made again; missing components are made from it. An
+    interrupted fit resumes between two epochs.
 
     Raises
     ------
     FeatureError
-        Features g cannot work with.
+        The features cannot be used for g.
     """
     with Product(out / "fits" / about.name, about.key, FILES) as product:
         if not product.is_done():
@@ -75,7 +75,7 @@ def make_fit(about: FitProduct, out: Path) -> Path:
 
 
 def _make(about: FitProduct, product: Product) -> None:
-    """Fit, evaluate and write; the card comes last."""
+    """Fit, evaluate and write; write the card last."""
     begun = time.monotonic()
     product.start()
     pair, train = about.pair(), about.subsets["train"]
@@ -105,7 +105,7 @@ def _penalty(about: FitProduct, pair: FeaturePair) -> float:
 
 
 def _card(name: str, result: FitResult, pair: FeaturePair) -> dict[str, Any]:
-    """Describe what was fitted, how far it came, and how many positions there were for a weight."""
+    """Return the card's entries on the fit, its end, and its positions per weight."""
     net = result.net
     return {
         "fit": name,

@@ -1,9 +1,9 @@
-"""What the orders of g are worth: beside its share, those of linear maps of each field.
+"""Measure the best linear map of each field, to compare g with.
 
-On maps, order 0 of g sees 3 x 3 positions and order K sees 3 + 2 K: a higher order may give a
-wider field, or what no linear map gives. Here are the linear maps of each field, with an
-intercept, so that "non-linear" can be said of what g gains over the one of its own field. Maps
-and g have the same training images, validation cut and centring of variances.
+On maps, order 0 of g sees 3 x 3 positions and order K sees 3 + 2 K: a higher order may gain by
+its wider field or by being non-linear. What g gains over the linear map of the same field, which
+has an intercept, is non-linear. Linear maps and g have the same training images, validation cut
+and centring of variances.
 """
 
 import math
@@ -16,9 +16,9 @@ from torch import Tensor
 
 from kc.consistency.data import FeaturePair
 from kc.consistency.decompose import exact_products, moments
-from kc.consistency.equations import STRENGTHS
+from kc.consistency.equations import best_damped
 from kc.consistency.fit import units_of
-from kc.consistency.net import ConsistencyNet, channels_of, positions_of
+from kc.consistency.net import ConsistencyNet, inputs_of, positions_of
 from kc.consistency.order import Rows
 from kc.consistency.result import FitResult
 from kc.consistency.start import solve
@@ -28,23 +28,18 @@ from kc.names import Shape
 from kc.settings.reconstruction import Consistency
 
 WIDEST = 8192
-"""Inputs of a linear map at most: their second moments and eigenvectors take 2 GB."""
+"""Most inputs of a linear map: their second moments and eigenvectors take 2 GB."""
 IMAGES, VALUES = 2000, 2**26
-"""Most training images, and values of both features, of which flattened ones are regressed."""
+"""Most training images, and values of both features, for the regression of whole images."""
 UNFOLDED = 2**26
-"""Values of patches made at a time."""
+"""Values of patches that are computed at a time."""
 
 Subsets = Mapping[str, Rows]
 
 
 def field_of(order: int, kernel_size: int, shape: Shape) -> int:
-    """Return the side of what g sees of a map, 3 + 2 K for a 3 x 3 kernel; 1 of other features."""
+    """Return the side of the field of g, 3 + 2 K for a 3 x 3 kernel; 1 for other than maps."""
     return 1 + (order + 1) * (kernel_size - 1) if len(shape) == 3 else 1
-
-
-def inputs_of(field: int, source: Shape) -> int:
-    """Return the number of inputs of a linear map of a field."""
-    return channels_of(source) * (field**2 if len(source) == 3 else 1)
 
 
 def fields_of(order: int, kernel_size: int, shape: Shape) -> list[int]:
@@ -57,7 +52,7 @@ def linear_rung(
 ) -> dict[str, float]:
     """Return, by subset, the share that the best linear map of a field misses.
 
-    The map has an intercept: each channel's training mean is taken off both sides. Its ridge
+    The map has an intercept: each channel's training mean is subtracted on both sides. Its ridge
     strength is chosen on the validation cut of ``result``, a g fitted to the same pair.
     """
     with exact_products():
@@ -66,11 +61,11 @@ def linear_rung(
         net = net.to(pair.device)
         solve(net, task)
         found = {name: moments(net, task.units, pair, rows) for name, rows in subsets.items()}
-    return {name: share_of(one.variance(result.about.centring)) for name, one in found.items()}
+    return {name: one.share(result.about.centring) for name, one in found.items()}
 
 
 def task_of(result: FitResult, pair: FeaturePair, field: int, settings: Consistency) -> FitTask:
-    """Return what a linear map beside ``result`` is solved on, in units of each channel's mean."""
+    """Return the task of a linear map with the images of ``result``, channel means subtracted."""
     fitted = np.setdiff1d(result.train, result.validation)
     units = units_of(pair, fitted, "channel")
     places = positions_of(pair.target_shape)
@@ -83,12 +78,12 @@ def flattened_rung(
 ) -> dict[str, float] | None:
     r"""Return, by subset, the share that the best linear map of whole images misses.
 
-    Each image is a row and all its values are units, each side in its own size. Ridge in the dual,
+    Each image is a row and all its values are units, each side in its size. Ridge in the dual,
 
     .. math:: \hat y = \bar y + (x - \bar x)^\top X^\top (X X^\top + \lambda I)^{-1} (Y - \bar y)
 
-    with the images' own (n, n) matrix; the strength is chosen on the validation cut, in units of
-    the mean eigenvalue. None: vectors, for which this is the linear map of field 1, or more than
+    with the (n, n) matrix of the images; the strength is chosen on the validation cut, in units of
+    the mean eigenvalue. None: for vectors, where this is the linear map of field 1, or above
     ``IMAGES`` training images or ``VALUES`` values.
     """
     units = math.prod(pair.source_shape) + math.prod(pair.target_shape)
@@ -111,29 +106,21 @@ def flattened_rung(
         both = torch.stack([missed[at[name]].reshape(y[at[name]].shape), y[at[name]]])
         one = Moments()
         one.add(both, 1 if y.ndim == 4 else -1)
-        found[name] = share_of(one.variance(result.about.centring))
+        found[name] = one.share(result.about.centring)
     return found
 
 
 def _best_dual(
     products: Float[Tensor, "n f"], y: Float[Tensor, "n d"], fitted: Tensor, held: Tensor
 ) -> Float[Tensor, "n d"]:
-    """Return what the ridge of the strength that validates best misses of every image."""
+    """Return what the ridge regression that validates best misses of every image."""
     values, vectors = torch.linalg.eigh(products[fitted])
     values = values.clamp_min(0)
     rotated = vectors.T @ y[fitted]
     reach = products @ vectors
-    floor = float(values[-1]) * 1e-10
 
-    def missed(strength: float, rows: Tensor | slice) -> Tensor:
-        damped = values + strength * values.mean() + floor
-        left: Tensor = y[rows] - (reach[rows] / damped) @ rotated
-        return left
+    def error(damped: Tensor) -> float:
+        return float((y[held] - (reach[held] / damped) @ rotated).square().sum())
 
-    best = min(STRENGTHS, key=lambda strength: float(missed(strength, held).square().sum()))
-    return missed(best, slice(None))
-
-
-def share_of(variances: Float[Tensor, " parts"]) -> float:
-    """Return Var(x^Delta) / Var(x*), the last two parts."""
-    return float(variances[-2] / variances[-1])
+    missed: Tensor = y - (reach / best_damped(values, values.mean(), error)) @ rotated
+    return missed

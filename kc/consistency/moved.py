@@ -1,4 +1,4 @@
-"""The orders of g once what is linear in them is moved to order 0."""
+"""Move the linear part of the orders of g to order 0."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -23,9 +23,9 @@ from kc.settings.reconstruction import Consistency
 def moved_shares(
     result: FitResult, pair: FeaturePair, subsets: Subsets, settings: Consistency
 ) -> pd.DataFrame:
-    """Return the shares of orders once what is linear in them is moved to order 0.
+    """Return the shares of orders after their linear part is moved to order 0.
 
-    Half of a ReLU is linear and can be booked in either order. So each x^(k), k >= 1, is
+    Half of a ReLU is linear and may be in either order. So each x^(k), k >= 1, is
     regressed on the patches of the source that W(0) sees with all gains shut (on the training
     images, about each channel's mean, ridge by the validation cut), and the fitted part goes into
     x^(0). The sum stays g(x). Constants stay where they are.
@@ -33,7 +33,7 @@ def moved_shares(
     Returns
     -------
     DataFrame
-        A row a subset; columns ``x0_linear``, ``x1_beyond``, ..., in units of Var(x*).
+        One row for each subset; ``x0_linear``, ``x1_beyond``, ..., in units of Var(x*).
     """
     orders = result.net.order
     names = ["x0_linear", *(f"x{k}_beyond" for k in range(1, orders + 1))]
@@ -47,13 +47,13 @@ def moved_shares(
 
 
 class _Linear(NamedTuple):
-    """What is linear in all orders above 0: one map, whose channels are the orders' in turn."""
+    """The linear part of all orders above 0: one map whose channels are those of each order."""
 
     net: ConsistencyNet
     units: Normalisation
-    """Of the source."""
+    """Units of the source."""
     scale: float
-    """Of what the map gives, which is in units of the target's deviation."""
+    """Factor for the map's output, which is in units of the target's standard deviation."""
 
     def parts(self, x: Tensor, orders: int) -> Float[Tensor, "orders n *target"]:
         axis = self.net.channel_axis
@@ -79,12 +79,12 @@ def _linear_parts(result: FitResult, pair: FeaturePair, settings: Consistency) -
         )
         for rows in (task.fitted, task.held)
     ]
-    net.weights[0].copy_(ridge(*equations)[0].T.reshape(net.weights[0].shape))
+    net.weights[0].copy_(ridge(*equations).T.reshape(net.weights[0].shape))
     return _Linear(net, task.units, task.units.target_std)
 
 
 def _higher(result: FitResult, task: FitTask, rows: Rows) -> Iterator[tuple[Tensor, Tensor]]:
-    """Return the orders above 0 laid along the channels, and the source, block by block."""
+    """Return the orders above 0, concatenated by channel, and the source, block by block."""
     for x, y in task.pair.in_order(rows, task.batch):
         components = decompose(result.net, result.normalisation, x, y).components[1:]
         yield torch.cat(list(components), dim=result.net.channel_axis), x
@@ -98,7 +98,7 @@ def _centred(
 
 
 def _moments(result: FitResult, linear: _Linear | None, pair: FeaturePair, rows: Rows) -> Moments:
-    """Sum up x^(0) and the others, what is linear moved, then the target."""
+    """Return the moments of the orders, their linear part moved, and of the target."""
     found = Moments()
     for x, y in pair.in_order(rows):
         parts = decompose(result.net, result.normalisation, x, y).components

@@ -43,21 +43,21 @@ class ConsistencyNet(nn.Module):
     sigma
         ``dataset``: one variance per channel, over images and positions; the batch's in training
         mode, the buffer ``variance`` (1 before any fit) in evaluation. ``image``: the released
-        code's, one spatial standard deviation per image and channel, and x is divided by its own.
+        code's, one spatial standard deviation per image and channel; x is divided by its own.
     seed
         Of the initial weights (PyTorch's default law); None draws from the global generator.
     gain
         ``sigmoid``: p = sigmoid(q), in (0, 1), the released code's; ``free``: p = q, the paper's.
     rank
-        None: each W(k) is one weight. r: it is factorised, C x r x C_out. On maps by a 1x1
-        convolution to r channels, one of ``kernel_size`` among them and a 1x1 one from them: at a
-        position 2 C r + 9 r^2 products, where 3x3 to r and 1x1 from r take 10 C r. Every unit
+        None: each W(k) is one weight. r: it is factorised, C x r x C_out. On maps: a 1x1
+        convolution to r channels, one of ``kernel_size`` between them and a 1x1 one from them:
+        2 C r + 9 r^2 products per position, while 3x3 to r and 1x1 from r take 10 C r. Every unit
         keeps its ReLU and its Sigma.
 
     Raises
     ------
     FeatureError
-        Shapes of different or unknown rank, or tokens of different number.
+        Shapes of different or unknown kind, or different numbers of tokens.
     """
 
     variance: Tensor
@@ -92,7 +92,7 @@ class ConsistencyNet(nn.Module):
         self.batch_variances: dict[int, Tensor] = {}
 
     def _shapes(self, inputs: int, outputs: int) -> list[Shape]:
-        """List the factors of a W(k), the one that is applied first before the others."""
+        """List the shapes of the factors of a W(k), in the order they are applied."""
         kernel = (self.kernel_size, self.kernel_size) if self.on_maps else ()
         if self.rank is None:
             return [(outputs, inputs, *kernel)]
@@ -101,13 +101,13 @@ class ConsistencyNet(nn.Module):
         return [(self.rank, inputs, *single), *middle, (outputs, self.rank, *single)]
 
     def factors(self, k: int) -> list[nn.Parameter]:
-        """Return the weights W(k) is the product of, the one that is applied first in front."""
+        """Return the factors of W(k), in the order they are applied."""
         each = len(self.weights) // (self.order + 1)
         return list(self.weights)[k * each : (k + 1) * each]
 
     @property
     def weights_per_channel(self) -> int:
-        """Return how many weights of W(0) there are for a channel of the target, rounded up."""
+        """Weights of W(0) per channel of the target, rounded up."""
         width = channels_of(self.target_shape)
         return -(-sum(weight.numel() for weight in self.factors(0)) // width)
 
@@ -117,17 +117,17 @@ class ConsistencyNet(nn.Module):
         return self.logits if self.gain == "free" else torch.sigmoid(self.logits)
 
     def logit_of(self, gain: float) -> float:
-        """Return q of a p; a p of 0 is one of 2e-9 under ``sigmoid``."""
+        """Return q for a p; under ``sigmoid`` a p of 0 becomes 2e-9."""
         return gain if self.gain == "free" else float(torch.logit(torch.tensor(gain), 2e-9))
 
     def forward(self, x: Float[Tensor, "n *source"]) -> Float[Tensor, "n *target"]:
-        """Return g(x) [L20, Eq. (1)]; in the units the network was fitted in."""
+        """Return g(x) [L20, Eq. (1)], in the units of the fit."""
         x = self.prepare(x)
         return self._composed(x, self.operate(self.order, x))
 
-    def _composed(self, x: Tensor, h: Tensor) -> Tensor:
-        """Go from the innermost operation's output to g(x)."""
-        for k in reversed(range(self.order)):
+    def _composed(self, x: Tensor, h: Tensor, last: int = 0) -> Tensor:
+        """Compute h of order ``last`` (0: g(x)) from the innermost operation's output."""
+        for k in reversed(range(last, self.order)):
             higher = self.gains[k] * torch.relu(h / self._scale(k + 1, h))
             h = self.operate(k, x + higher)
         return h
@@ -140,7 +140,7 @@ class ConsistencyNet(nn.Module):
             W^{(j)} \Big) x
 
         The gates A and Sigma are those of one forward pass, so the orders sum to ``self(x)`` up
-        to rounding. ``W(j)`` is applied once, to all branches laid along the image axis.
+        to rounding. ``W(j)`` is applied once, to all branches concatenated along the image axis.
         """
         x = self.prepare(x)
         return self._branched(x, self.operate(self.order, x))
@@ -149,19 +149,19 @@ class ConsistencyNet(nn.Module):
     def components_and_sum(
         self, x: Float[Tensor, "n *source"]
     ) -> tuple[Float[Tensor, "orders n *target"], Float[Tensor, "n *target"]]:
-        """Return the orders, and ``self(x)``, which they should sum to, by its own way."""
+        """Return the orders, and ``self(x)`` computed independently, which they should sum to."""
         x = self.prepare(x)
         h = self.operate(self.order, x)
         return self._branched(x, h), self._composed(x, h)
 
     def _branched(self, x: Tensor, h: Tensor) -> Tensor:
-        """Go from the innermost operation's output to the orders."""
+        """Compute the orders from the innermost operation's output."""
         branches = h[None]
         for k in reversed(range(self.order)):
             h = reduce(torch.add, branches)
             inner = torch.empty(len(branches) + 1, *x.shape, dtype=x.dtype, device=x.device)
             inner[0] = x
-            # a gate is ReLU's derivative, and this is its product with something, in one pass
+            # multiply by the gate, which is ReLU's derivative, in one pass
             torch.ops.aten.threshold_backward(branches, h, 0, grad_input=inner[1:])
             inner[1:] *= self.gains[k] / self._scale(k + 1, h)
             applied = self.operate(k, inner.flatten(0, 1))
@@ -169,15 +169,12 @@ class ConsistencyNet(nn.Module):
         return branches
 
     def hidden(self, x: Float[Tensor, "n *source"], k: int) -> Float[Tensor, "n *hidden"]:
-        """Return h(k), from which Sigma(k) is taken; orders above k use the present Sigma."""
+        """Return h(k), from which Sigma(k) is computed; orders above k use the current Sigma."""
         x = self.prepare(x)
-        h = self.operate(self.order, x)
-        for j in reversed(range(k, self.order)):
-            h = self.operate(j, x + self.gains[j] * torch.relu(h / self._scale(j + 1, h)))
-        return h
+        return self._composed(x, self.operate(self.order, x), k)
 
     def last_input(self, x: Float[Tensor, "n *source"]) -> Float[Tensor, "n *resized"]:
-        """Return what W(0) is applied to: x + x_higher of order 1 (x itself where K = 0)."""
+        """Return the input of W(0): x + x_higher of order 1 (x itself if K = 0)."""
         u = self.prepare(x)
         if self.order == 0:
             return u
@@ -185,7 +182,7 @@ class ConsistencyNet(nn.Module):
         return u + self.gains[0] * torch.relu(h / self._scale(1, h))
 
     def prepare(self, x: Float[Tensor, "n *source"]) -> Float[Tensor, "n *resized"]:
-        """Resize maps to the target's size; with ``sigma="image"`` divide x by its own scale."""
+        """Resize maps to the target's size; with ``sigma="image"`` divide x by its scale."""
         x = match_size(x, self.target_shape)
         return x / image_scale(x) if self.sigma == "image" else x
 
@@ -196,7 +193,7 @@ class ConsistencyNet(nn.Module):
         return u
 
     def _scale(self, k: int, h: Tensor) -> Tensor:
-        """Return Sigma(k)^(1/2) + epsilon, without gradient, to be broadcast over h."""
+        """Return Sigma(k)^(1/2) + epsilon, without gradient, in a shape to broadcast over h."""
         if self.sigma == "image":
             return image_scale(h.detach())
         if self.training:
@@ -207,14 +204,14 @@ class ConsistencyNet(nn.Module):
 
 
 def apply_weight(u: Tensor, weight: Tensor) -> Tensor:
-    """Convolve maps, the border filled up with zeros, or apply a linear map."""
+    """Convolve maps with zero padding, or apply a linear map to other features."""
     if weight.ndim == 4:
         return F.conv2d(u, weight, padding=weight.shape[-1] // 2)
     return F.linear(u, weight)
 
 
 def check_shapes(source: Shape, target: Shape) -> None:
-    """Refuse features g is not defined for."""
+    """Refuse features for which g is not defined."""
     if len(source) != len(target) or len(target) not in (1, 2, 3):
         raise FeatureError(
             f"g maps vectors (d,), tokens (t, d) or maps (c, h, w) to features of the same kind; "
@@ -233,13 +230,18 @@ def channels_of(shape: Shape) -> int:
     return shape[0] if len(shape) == 3 else shape[-1]
 
 
+def inputs_of(field: int, source: Shape) -> int:
+    """Return the number of inputs of a linear map of a field."""
+    return channels_of(source) * (field**2 if len(source) == 3 else 1)
+
+
 def positions_of(shape: Shape) -> int:
-    """Return the positions (maps) or tokens of one image's feature; 1 of a vector."""
+    """Return the number of positions (maps) or tokens of one image's feature; 1 for vectors."""
     return math.prod(shape) // channels_of(shape)
 
 
 def match_size(x: Float[Tensor, "n *source"], target: Shape) -> Float[Tensor, "n *resized"]:
-    """Resize maps bilinearly to the target's size; the paper does not say what it did."""
+    """Resize maps bilinearly to the target's size; the paper does not state its method."""
     if len(target) != 3 or tuple(x.shape[-2:]) == tuple(target[-2:]):
         return x
     return F.interpolate(x, size=target[-2:], mode="bilinear", align_corners=False)
@@ -253,7 +255,7 @@ def channel_variance(h: Tensor, channel_axis: int) -> Float[Tensor, " c"]:
 
 
 def image_scale(h: Float[Tensor, "n *shape"]) -> Float[Tensor, "n *scale"]:
-    """Return each image's and channel's deviation over positions (unbiased); 1 for one position."""
+    """Return standard deviations over positions, by image and channel (unbiased; 1 for one)."""
     positions = {2: (), 3: (1,), 4: (2, 3)}[h.ndim]
     if math.prod(h.shape[axis] for axis in positions) == 1:
         return torch.ones_like(h)

@@ -1,4 +1,4 @@
-"""The loop in which g is trained, and what is kept of it; how, is a recipe's."""
+"""Train g epoch by epoch by a recipe, and keep its best weights."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Entry(NamedTuple):
 
     @classmethod
     def of(cls, line: Sequence[Any]) -> "Entry":
-        """Read it back from JSON."""
+        """Read an entry from JSON."""
         epoch, stage, train_mse, validation_mse, gains, penalty = line
         return cls(epoch, stage, train_mse, validation_mse, tuple(gains), penalty)
 
@@ -48,7 +48,7 @@ class Entry(NamedTuple):
 
 
 class Candidate(NamedTuple):
-    """Weights that may be kept, with what they reached on the validation cut."""
+    """Weights that may be kept, with their measurement on the validation cut."""
 
     entry: Entry
     state: dict[str, Tensor]
@@ -56,22 +56,22 @@ class Candidate(NamedTuple):
 
 @dataclass
 class Progress:
-    """The epochs behind a fit, what was measured, and what to keep."""
+    """The epochs so far, the measurements, and the weights to keep."""
 
     entries: list[Entry]
-    """The start first."""
+    """The first is the start."""
     best: Candidate
     ends: int
-    """Epoch at whose end g is measured next."""
+    """Epoch at the end of which g is measured next."""
     epoch: int = 0
     settled: Settled = "no"
     linear: LinearMap | None = None
-    """Of a factorised g, the full linear map it began at; lost where a fit is resumed."""
+    """For a factorised g, the full linear map at the start; lost if a fit is resumed."""
 
     def measured(self, net: ConsistencyNet, entry: Entry, choose: Choose) -> None:
-        """Take in a measurement; keep the weights if they validate best, or if they are the last.
+        """Add a measurement; keep the weights if they validate best, or if they are the last.
 
-        The MSE decides, not the objective: lambda is there to find g, not to judge it.
+        The MSE decides, not the objective: lambda helps to find g and must not judge it.
         """
         self.entries.append(entry)
         if choose == "last" or entry.validation_mse < self.best.entry.validation_mse:
@@ -80,30 +80,26 @@ class Progress:
 
 @runtime_checkable
 class FitRecipe(Protocol):
-    """How a preset starts, steps and measures."""
+    """How a preset starts, trains and measures g."""
 
     epochs: int
-    """All of them, or at most."""
+    """Number of epochs, or the maximum."""
     batch_size: int
 
     @property
     def optimiser(self) -> torch.optim.Optimizer:
-        """What takes the steps."""
-        ...
+        """The optimiser that takes the steps."""
 
     def begin(self, net: ConsistencyNet, task: FitTask) -> Progress:
-        """Bring g to where training begins."""
-        ...
+        """Prepare g for training."""
 
     def set_rate(self, epoch: int) -> None:
         """Set the learning rate of an epoch, counted from 0."""
-        ...
 
     def close(
         self, net: ConsistencyNet, task: FitTask, progress: Progress, train_mse: float
     ) -> None:
-        """Measure g, and say when to do so next; ``train_mse``: of the last epoch."""
-        ...
+        """Measure g, and set when to do so next; ``train_mse``: of the last epoch."""
 
 
 def optimise(
@@ -113,13 +109,13 @@ def optimise(
     progress: Progress,
     after_epoch: Callable[[], None],
 ) -> None:
-    """Train g on from ``progress`` until it is finished, or the epochs are over.
+    """Train g from ``progress`` until it is finished, or the epochs are over.
 
-    ``after_epoch`` is called whenever ``progress`` tells of one epoch more.
+    ``after_epoch`` is called after each epoch, when ``progress`` is up to date.
     """
     with tqdm(desc="fit g", unit="epoch", delay=10, leave=False, disable=None) as bar:
         while progress.epoch < recipe.epochs and progress.settled == "no":
-            # until it is known whether this round is the last, time left is that of this round
+            # the number of rounds is unknown, so the time left is that of this round
             bar.total = min(progress.ends, recipe.epochs)
             recipe.set_rate(progress.epoch)
             train_mse = train_epoch(net, task, recipe, progress.epoch)
@@ -131,14 +127,14 @@ def optimise(
 
 
 def offer(entry: Entry, net: ConsistencyNet) -> Candidate:
-    """Take a copy of the present weights."""
+    """Return a copy of the current weights as a candidate."""
     return Candidate(entry, {name: value.clone() for name, value in net.state_dict().items()})
 
 
 def entry_of(
     net: ConsistencyNet, task: FitTask, epoch: int, stage: Stage, train_mse: float
 ) -> Entry:
-    """Measure the validation cut under the present weights and Sigma."""
+    """Measure the validation cut with the current weights and Sigma."""
     gains = net.gains.detach()
     penalty = task.penalty * float(gains.square().sum())
     held = mean_squared_error(net, task, task.held)
@@ -146,12 +142,12 @@ def entry_of(
 
 
 def started(net: ConsistencyNet, task: FitTask) -> Entry:
-    """Measure a start."""
+    """Measure the start of a fit."""
     return entry_of(net, task, 0, "start", mean_squared_error(net, task, task.fitted))
 
 
 def train_epoch(net: ConsistencyNet, task: FitTask, recipe: FitRecipe, epoch: int) -> float:
-    """Run one epoch; give the mean MSE of its batches."""
+    """Run one epoch; return the mean MSE of its batches."""
     net.train()
     total, images = 0.0, 0
     for x, y in task.epoch(epoch, recipe.batch_size):

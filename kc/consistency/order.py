@@ -1,6 +1,6 @@
-"""Which images, and in which order: training rows, the validation cut, shuffled batches.
+"""Choose images and their order: training rows, the validation cut, shuffled batches.
 
-The order is a function of (rows, batch, seed, epoch, block_rows, buffer_blocks) alone.
+The order depends only on (rows, batch, seed, epoch, block_rows, buffer_blocks).
 """
 
 from typing import Any, NamedTuple
@@ -15,14 +15,14 @@ Rows = NDArray[np.int64]
 
 
 class Order(NamedTuple):
-    """The order in which images are taken."""
+    """The order in which images are read."""
 
     rows: Rows
     """Row of each image, in the order of use."""
     buffers: tuple[tuple[int, ...], ...]
     """Blocks that are in memory together, in the order they are read."""
     edges: Rows
-    """Where batches begin and end; they run across buffers."""
+    """Start and end of batches; a batch may span two buffers."""
     block_rows: int
 
 
@@ -31,8 +31,8 @@ def shuffled(
 ) -> Order:
     """Shuffle blocks, then the rows of each buffer of blocks.
 
-    Batches differ in size by one row at most, so that no image is dropped and no batch is too
-    small to take a variance from.
+    Batches differ in size by at most one row, so that no image is dropped and no batch is too
+    small for a variance.
     """
     rng = np.random.default_rng(derive_seed("order", seed, epoch))
     blocks = rng.permutation(np.unique(rows // block_rows))
@@ -46,7 +46,7 @@ def shuffled(
 
 
 def in_sequence(rows: Rows, batch: int, block_rows: int) -> Order:
-    """Take the rows from first to last, one block at a time."""
+    """Return the order of rows from first to last, one block at a time."""
     rows = np.sort(rows)
     buffers = tuple((int(block),) for block in np.unique(rows // block_rows))
     return Order(rows, buffers, _even_edges(len(rows), batch), block_rows)
@@ -71,23 +71,23 @@ def rows_of(train: Any, count: int) -> Rows:
     rows = np.unique(chosen.astype(np.int64))
     if len(rows) and (rows[0] < 0 or rows[-1] >= count):
         raise FeatureError(
-            f"train: rows {rows[0]}..{rows[-1]} asked for, but there are images 0..{count - 1}."
+            f"train: rows {rows[0]}..{rows[-1]} requested, but images are 0..{count - 1}."
         )
     return rows
 
 
 def cut(rows: Rows, share: float, seed: int) -> tuple[Rows, Rows]:
-    """Part training rows into those g is fitted on and those it is stopped on, at random.
+    """Split training rows at random into rows to fit g on and the validation cut.
 
     Raises
     ------
     FeatureError
-        Too few images to do both.
+        There are too few images for both.
     """
     held = max(2, round(share * len(rows)))
     if len(rows) - held < 4:
         raise FeatureError(
-            f"{len(rows)} training images are too few to fit g: {held} are kept to stop on, and "
+            f"{len(rows)} training images are too few to fit g: {held} are the validation cut, and "
             "at least 4 must be left. Fix: record more images, or mark more of them as training."
         )
     order = np.random.default_rng(derive_seed("validation", seed)).permutation(rows)

@@ -1,4 +1,4 @@
-"""The workflow's fits as files: ``fits/<fit>/`` and, where kept, ``components/<fit>.zarr``."""
+"""Make the workflow's fits: ``fits/<fit>/`` and, if kept, ``components/<fit>.zarr``."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from kc.consistency.data import FeaturePair, pair_up
 from kc.consistency.fit_product import FitProduct, make_fit
 from kc.consistency.order import Rows
 from kc.consistency.result import FitResult
-from kc.consistency.variance import Moments, series
+from kc.consistency.variance import Moments
 from kc.errors import FeatureError
 from kc.images.rows import rows_in
 from kc.names import SUBSETS
@@ -39,18 +39,18 @@ def fit_pairs(
     out: Path | Destination,
     device: torch.device,
 ) -> None:
-    """Fit g for each plan, evaluate it on both subsets, and write what is declared.
+    """Fit g for each plan, evaluate it on both subsets, and write its files.
 
-    A fit whose key and digest are found is not made again; components are made from it where
-    they are missing (in the destination's root, if it has one). Layers that fit in
-    ``settings.memory_gb`` are read once for all fits.
+    A fit with the same key and digest is not made again; missing components are made from it (in
+    the destination's root, if it has one). Layers that fit in ``settings.memory_gb`` are read once
+    for all fits.
 
     Raises
     ------
     StoreError
-        Stores of different images.
+        The stores list different images.
     FeatureError
-        Features g cannot work with.
+        The features cannot be used for g.
     """
     target = Destination.of(out)
     opened = {name: open_store(path) for name, path in sorted(stores.items())}
@@ -61,14 +61,14 @@ def fit_pairs(
 
 
 class HeldLayers:
-    """Stored layers, each read once while the fits that share it follow one another."""
+    """Stored layers that are kept in memory for consecutive fits."""
 
     def __init__(self, stores: Mapping[str, Store], memory_gb: float) -> None:
         self.stores, self.memory_gb = stores, memory_gb
         self.held: dict[tuple[str, str], Any] = {}
 
     def pair(self, plan: FitPlan, device: torch.device) -> FeaturePair:
-        """Return the plan's two layers: gathered where both fit in memory, else to be streamed."""
+        """Return the plan's two layers: loaded if both fit in memory, else to be streamed."""
         names = [(plan.source.name, plan.source_node), (plan.target.name, plan.target_node)]
         self.held = {name: value for name, value in self.held.items() if name in names}
         stored: list[Any] = [self.stores[name][node] for name, node in names]
@@ -111,7 +111,7 @@ def product_of(
 
 
 def fit_key(plan: FitPlan, settings: Consistency, seed: int, source: Store, target: Store) -> str:
-    """Name what a fit is made from; what is kept of it, and how it is fed, change nothing."""
+    """Return the key of a fit; the components kept and the memory used do not change it."""
     part = settings.model_dump(mode="json", exclude={"components", "memory_gb"})
     about = {
         "fit": part,
@@ -126,7 +126,7 @@ def fit_key(plan: FitPlan, settings: Consistency, seed: int, source: Store, targ
 
 
 def _subsets(rows: pd.DataFrame, plan: FitPlan, seed: int) -> dict[str, Rows]:
-    """Return the rows of each subset; ``train`` are those g sees (half of them: a fixed half)."""
+    """Return the rows of each subset; ``train`` may be a fixed random half."""
     found: dict[str, Rows] = {name: rows_in(rows, name, plan.only) for name in SUBSETS}
     if min(map(len, found.values())) == 0:
         known = ", ".join(sorted(set(rows["superclass"]))) if "superclass" in rows else "none"
@@ -148,12 +148,9 @@ def _told(
     result: FitResult,
     found: Mapping[str, Moments],
 ) -> dict[str, Any]:
-    """Describe what the fit is of, and the share of x^Delta."""
+    """Return the card's entries on the layers, the rows and the share of x^Delta (FVU)."""
     net = result.net
-    shares = {
-        name: _share(series(moments.variance(result.about.centring), net.order))
-        for name, moments in found.items()
-    }
+    shares = {name: moments.share(result.about.centring) for name, moments in found.items()}
     LOG.info("%s: held-out share of x^Delta %.3f", plan.name, shares["test"])
     return {
         "source": {"network": plan.source.name, "layer": plan.source_layer}
@@ -165,7 +162,3 @@ def _told(
         "rows": {"train": len(result.train), "validation": len(result.validation)},
         "share_delta": shares,
     }
-
-
-def _share(variances: pd.Series) -> float:
-    return float(variances["xdelta"] / variances["target"])

@@ -1,13 +1,13 @@
-"""How wide the middle of a factorised W is, where W is factorised at all.
+"""Choose whether W is factorised, and its rank r.
 
-On wide maps a whole 3x3 W costs 9 C^2 products at a position, and has more weights than the images
-have positions to set them by.
+On wide maps a full 3x3 W costs 9 C^2 products at each position, and has more weights than the
+images have positions to fit them.
 """
 
 from collections.abc import Iterable
-from math import log2, prod
+from math import log2
 
-from kc.consistency.net import channels_of
+from kc.consistency.net import channels_of, positions_of
 from kc.errors import SettingsError
 from kc.names import Shape
 from kc.settings.reconstruction import Consistency
@@ -15,30 +15,30 @@ from kc.settings.reconstruction import Consistency
 WIDE = 512
 """Channels of the wider map above which ``auto`` factorises."""
 POSITIONS_EACH = 20
-"""Positions to fit on for each channel of the middle."""
+"""Positions to fit on for each of the r channels."""
 LEAST, MOST = 64, 128
-"""Of what is chosen; above it, steps take longer than what is gained is worth."""
+"""Smallest and largest r that is chosen; a larger one gains less than its steps cost."""
 Rank = int | None
-"""None: W is whole."""
+"""None: W is not factorised."""
 
 
 def common_rank(pairs: Iterable[tuple[Shape, Shape]], images: int, settings: Consistency) -> Rank:
-    """Choose one r for all pairs of a table, by the fewest positions of a wide one.
+    """Choose one r for all pairs of a table, by the wide pair with the fewest positions.
 
     Parameters
     ----------
     pairs
         Shapes of one image's source and target features.
     images
-        Training images, the validation cut among them.
+        Number of training images, including the validation cut.
     settings
-        ``rank``: a number is taken as it is, ``full`` is None; ``auto`` is positions / 20 rounded
-        to a power of two, from 64 to 128, None where no pair is wide.
+        ``rank``: a number is used unchanged, ``full`` is None; ``auto`` is positions / 20 rounded
+        to a power of two, from 64 to 128, or None if no pair is wide.
 
     Raises
     ------
     SettingsError
-        A number above the channels of all features, which would only cost more than a whole W.
+        A number above the channels of all features, which only costs more than a full W.
     """
     pairs = list(pairs)
     if isinstance(settings.rank, int):
@@ -46,17 +46,13 @@ def common_rank(pairs: Iterable[tuple[Shape, Shape]], images: int, settings: Con
         if settings.rank > widest:
             raise SettingsError(
                 f"rank {settings.rank:,}: the widest feature has {widest:,} channels; expected at "
-                "most these. Fix: --rank full, or a lower one."
+                "most that many. Fix: --rank full, or a lower one."
             )
         return settings.rank
     if settings.rank == "full":
         return None
     fitted = images * (1 - settings.optimiser.validation_share)
-    positions = [
-        fitted * prod(target) / channels_of(target)
-        for source, target in pairs
-        if is_wide(source, target)
-    ]
+    positions = [fitted * positions_of(pair[1]) for pair in pairs if is_wide(*pair)]
     if not positions:
         return None
     rounded = int(2.0 ** round(log2(max(1.0, min(positions) / POSITIONS_EACH))))
@@ -64,7 +60,7 @@ def common_rank(pairs: Iterable[tuple[Shape, Shape]], images: int, settings: Con
 
 
 def with_rank(settings: Consistency, source: Shape, target: Shape, rank: Rank) -> Consistency:
-    """Put the common r in the place of ``auto``, which leaves narrow pairs whole."""
+    """Replace ``auto`` by the common r for wide pairs, and by ``full`` for others."""
     if settings.rank != "auto":
         return settings
     chosen = rank if rank is not None and is_wide(source, target) else "full"
@@ -72,5 +68,5 @@ def with_rank(settings: Consistency, source: Shape, target: Shape, rank: Rank) -
 
 
 def is_wide(source: Shape, target: Shape) -> bool:
-    """Return whether a pair is too wide for whole convolutions; vectors and tokens never are."""
+    """Return whether a pair is too wide for full convolutions; only maps can be."""
     return len(target) == 3 and max(channels_of(source), channels_of(target)) > WIDE

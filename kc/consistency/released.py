@@ -1,4 +1,4 @@
-"""The released code's training of g: Adam, 1000 epochs, rates log-spaced over two decades."""
+"""Train g as the released code: Adam, 1000 epochs, rates log-spaced over two decades."""
 
 import torch
 
@@ -12,7 +12,7 @@ EPOCHS = 1000
 class Released:
     """Adam 1e-4 to 1e-6 by epoch, coupled decay 1e-4 on q too, batch 64, from random weights.
 
-    Its schedule ends, which would make any fit look finished, so none is said to be.
+    Its schedule ends, so any fit would look finished; therefore ``settled`` stays ``no``.
     """
 
     batch_size = 64
@@ -28,14 +28,14 @@ class Released:
         return Progress([entry], offer(entry, net), ends=1)
 
     def set_rate(self, epoch: int) -> None:
-        """Follow the schedule."""
+        """Set the rate of the schedule."""
         rate = 1e-4 * 10 ** (-2 * epoch / max(1, self.epochs - 1))
         self.optimiser.param_groups[0]["lr"] = rate
 
     def close(
         self, net: ConsistencyNet, task: FitTask, progress: Progress, train_mse: float
     ) -> None:
-        """Measure the epoch, its batches' Sigma pooled."""
+        """Set Sigma over all fitted images and measure the epoch."""
         settle_variance(net, task, task.fitted)
         entry = entry_of(net, task, progress.epoch, "epoch", train_mse)
         progress.measured(net, entry, self.choose)

@@ -1,4 +1,4 @@
-"""How sure a fit is: the same pair with other seeds of g, and its training gone on with."""
+"""Measure how reproducible a fit is: other seeds of g, and continued training."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,25 +22,25 @@ class Repeats(NamedTuple):
     """One pair, fitted several times."""
 
     shares: pd.DataFrame
-    """A row a seed of g and subset: ``repeat`` (1: its own), ``subset``, parts and ``cross`` in
-    units of Var(x*)."""
+    """One row for each seed of g and subset: ``repeat`` (1: the fit's own seed), ``subset``, parts
+    and ``cross`` in units of Var(x*)."""
     restart: Mapping[str, Any]
-    """``gain``: share of its validation MSE that g gains when it is trained on; ``epochs``: how
-    many more. Empty under ``released``, which ends by its schedule."""
+    """``gain``: share of its validation MSE that g gains by continued training; ``epochs``: number
+    of additional epochs. Empty under ``released``, which ends by its schedule."""
 
 
 def repeat(own: FitProduct, out: Path, repeats: int) -> Repeats:
-    """Fit ``own``, which lies in ``out``, from other seeds, and train its g on.
+    """Fit ``own``, whose files are in ``out``, with other seeds, and continue training its g.
 
-    Written into ``out/repeats/NAME``; what lies there under its key is not made again.
+    The result is in ``out/repeats/NAME``; with the same key it is not made again.
     """
-    first = make_fitted(own, out)
-    fits = [first, *(make_fitted(varied(own, one, out), out) for one in reseeded(repeats))]
+    fits = [make_fitted(own, out)]
+    fits += [make_fitted(varied(own, one, out), out) for one in reseeded(repeats)]
     cards, restart = [fit.card for fit in fits], {}
     if own.settings.preset != "released":
-        on = make_fitted(varied(own, restarted(own.settings, first.card), out), out).card
-        before, after = (card["chosen"]["validation_mse"] for card in (first.card, on))
-        # a g without errors gains nothing
+        on = make_fitted(varied(own, restarted(own.settings, cards[0]), out), out).card
+        before, after = (card["chosen"]["validation_mse"] for card in (cards[0], on))
+        # a g without error cannot gain
         gain = 1 - after / before if before else 0.0
         restart = {"gain": gain, "epochs": on["epochs"]}
         cards.append(on)

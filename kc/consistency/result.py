@@ -1,4 +1,4 @@
-"""A fitted g, and what it makes of features: parts, variances, instability."""
+"""A fitted g, and its parts, variances and instability of features."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from kc.errors import FeatureError
 
 
 class FitAbout(NamedTuple):
-    """How a g was fitted."""
+    """Settings and outcome of a fit."""
 
     preset: Literal["paper", "released"]
     centring: Centring
@@ -28,27 +28,27 @@ class FitAbout(NamedTuple):
     """Lambda."""
     seed: int
     settled: Settled
-    """Whether, and why, it is finished (:meth:`kc.consistency.finish.settled`)."""
+    """Whether, and why, it is finished (:func:`kc.consistency.finish.settled`)."""
 
 
 @dataclass(frozen=True)
 class FitResult:
-    """A fitted g with its units, and what it makes of features."""
+    """A fitted g with its units; it splits features into parts."""
 
     net: ConsistencyNet
-    """In evaluation mode, Sigma settled over all training images."""
+    """In evaluation mode, with Sigma over all training images."""
     history: pd.DataFrame
-    """One row a candidate: stage ``start``, each ``epoch``, and the ``refit`` of W(0)."""
+    """One row for each candidate: stage ``start``, ``round`` or ``epoch``."""
     normalisation: Normalisation
     train: Rows
-    """Rows g was fitted on, the validation cut among them."""
+    """Rows g was fitted on, including the validation cut."""
     validation: Rows
-    """Rows g was stopped on."""
+    """Rows of the validation cut."""
     chosen: Entry
     """The candidate that was kept."""
     about: FitAbout
     linear: LinearMap | None = None
-    """Of a factorised g, the full linear map, in g's units; None where the fit was resumed."""
+    """For a factorised g, the full linear map in g's units; None if the fit was resumed."""
 
     @property
     def settled(self) -> Settled:
@@ -66,7 +66,7 @@ class FitResult:
         return Decomposition(components, torch.cat([parts.delta.cpu() for parts in found]))
 
     def moments(self, source: Any, target: Any, rows: ArrayLike | None = None) -> Moments:
-        """Sum up means and variances of all parts over the rows, in one pass."""
+        """Return means and variances of all parts over the rows, in one pass."""
         pair, chosen = self._pair(source, target, rows)
         return moments(self.net, self.normalisation, pair, chosen)
 
@@ -79,16 +79,15 @@ class FitResult:
     ) -> pd.Series:
         """Return Var of x0..xK, xdelta and target, and the cross term [L20, Sec. 4.2].
 
-        ``layer``: about one mean; ``channel``: about each channel's own, as the released code has
-        it; None: as the fit has it.
+        ``layer``: about one mean; ``channel``: about each channel's mean, as in the released code;
+        None: as in the fit.
         """
         found = self.moments(source, target, rows)
         return series(found.variance(centring or self.about.centring), self.net.order)
 
     def instability(self, source: Any, target: Any, rows: ArrayLike | None = None) -> float:
-        """Return Var(xdelta) / Var(x*): the fraction of the target's variance g does not give."""
-        found = self.variances(source, target, rows)
-        return float(found["xdelta"] / found["target"])
+        """Return Var(xdelta) / Var(x*), the fraction of variance unexplained (FVU = 1 - R^2)."""
+        return self.moments(source, target, rows).share(self.about.centring)
 
     def _pair(self, source: Any, target: Any, rows: ArrayLike | None) -> tuple[FeaturePair, Rows]:
         device = self.net.logits.device
@@ -100,7 +99,7 @@ class FitResult:
 def linear_shares(
     result: FitResult, linear: LinearMap, pair: FeaturePair, subsets: Mapping[str, Rows]
 ) -> dict[str, float]:
-    """Return the share of x* that a linear map of x, in g's units, misses of each subset."""
+    """Return, by subset, the share of Var(x*) that a linear map in g's units misses."""
     net, units = result.net, result.normalisation
     found = {}
     for name, rows in subsets.items():
@@ -109,16 +108,15 @@ def linear_shares(
             made = linear.apply(net.prepare(units.source(x)))
             delta = (units.target(y) - made) * units.target_std
             sums.add(torch.stack([delta, y]), net.channel_axis)
-        variances = sums.variance(result.about.centring)
-        found[name] = float(variances[0] / variances[1])
+        found[name] = sums.share(result.about.centring)
     return found
 
 
 def check_fitting(net: ConsistencyNet, pair: FeaturePair) -> None:
-    """Refuse features of other shapes than the network's."""
+    """Refuse features whose shapes are not those of the network."""
     if (pair.source_shape, pair.target_shape) != (net.source_shape, net.target_shape):
         raise FeatureError(
-            f"this g leads from {net.source_shape} to {net.target_shape}; got source "
+            f"this g maps {net.source_shape} to {net.target_shape}; got source "
             f"{pair.source_shape} and target {pair.target_shape}. Fix: pass the layers it was "
             "fitted on, source first."
         )

@@ -1,7 +1,7 @@
-"""Where a fit stands, kept in a file now and then: a kill costs what was done since, no more.
+"""Save the state of a fit regularly: an interruption loses only what was done since.
 
-Rows and batches are functions of the seed and the epoch, so weights, Sigma and the optimiser's
-moments are all the state there is.
+Rows and batches depend only on the seed and the epoch, so weights, Sigma and the optimiser's
+moments are the complete state.
 """
 
 import logging
@@ -19,7 +19,7 @@ from kc.store.tensors import read_tensors, write_tensors
 LOG = logging.getLogger(__name__)
 STATE = "state.safetensors"
 EVERY = 30.0
-"""Seconds between two savings; a fit of fewer seconds is never saved."""
+"""Seconds between saves; the state of a shorter fit is never saved."""
 
 
 class Resume:
@@ -30,13 +30,13 @@ class Resume:
         self._last = time.monotonic()
 
     def load(self, net: ConsistencyNet, optimiser: torch.optim.Optimizer) -> Progress | None:
-        """Put a saved state back; none, or a damaged one: leave both as they are."""
+        """Restore a saved state; if there is none or it is damaged, change nothing."""
         if not self.file.is_file():
             return None
         try:
             tensors, about = read_tensors(self.file)
         except StoreError as error:
-            LOG.warning("%s; the fit starts anew", error)
+            LOG.warning("%s; the fit restarts", error)
             return None
         groups: dict[str, dict[str, torch.Tensor]] = {}
         for name, value in tensors.items():
@@ -45,14 +45,14 @@ class Resume:
         net.load_state_dict(groups["net"])
         _put_back(optimiser, groups["optimiser"])
         epoch, ends, settled, best, *entries = about
-        LOG.info("the fit goes on after epoch %d", epoch)
+        LOG.info("the fit resumes after epoch %d", epoch)
         kept = Candidate(Entry.of(best), groups["best"])
         return Progress([Entry.of(line) for line in entries], kept, ends, epoch, settled)
 
     def save(
         self, net: ConsistencyNet, optimiser: torch.optim.Optimizer, progress: Progress
     ) -> None:
-        """Save what :meth:`load` puts back, if it is time."""
+        """Save the state for :meth:`load`, if ``EVERY`` seconds have passed."""
         if time.monotonic() - self._last < EVERY:
             return
         groups = {

@@ -1,8 +1,8 @@
-"""The training of g under ``paper``: rounds of averaged AdamW, W(0) solved after each.
+"""Train g under ``paper``: rounds of averaged AdamW, with W(0) solved after each.
 
-A round begins where the last ended, with the first learning rate and a new average, and is half
-as long as all before it: so its gain is what training on would bring, and the rule that stops
-(:mod:`kc.consistency.finish`) asks for nothing else.
+A round begins where the last ended, with the initial learning rate and a new average, and is half
+as long as all before it. So its gain shows what longer training would bring, which is all that
+the stopping rule (:mod:`kc.consistency.finish`) needs.
 """
 
 from typing import Any
@@ -20,26 +20,26 @@ from kc.consistency.task import FitTask, settle_variance
 from kc.settings.reconstruction import Optimiser
 
 STEPS = 60
-"""Of a round, at least."""
+"""Fewest steps of a round."""
 BATCH = 1_024
-"""Positions of a batch at most where W is factorised: its steps are dear, and that many do."""
+"""Most positions of a batch if W is factorised: its steps are slow, and these are enough."""
 INPUTS = 576
-"""Inputs of a weight (64 channels, 3 x 3) for which rate and decay are given. Weights are as large
-as one over the root of their inputs; so the rate falls with that root and decay grows with it, and
-a step turns any weight alike."""
+"""Inputs of a weight (64 channels, 3 x 3) for which rate and decay are given. The size of weights
+is one over the root of their inputs; so the rate is divided by that root and the decay multiplied
+by it, and the relative change per step is the same for all weights."""
 SHUT, OPEN = 0.0, 0.5
-"""Gains with which W(0) is solved: the linear map, and where training begins (the released p)."""
+"""Gains with which W(0) is solved: for the linear map, and for training (the released p)."""
 
 
 class Rounds:
-    """AdamW without a schedule, decoupled decay on W alone, a rate of its own for q.
+    """AdamW without a schedule, decoupled decay only on W, a separate rate for q.
 
-    q needs the larger rate: with W's it is still moving after a thousand epochs. Under
+    q needs a larger rate: with that of W it still changes after a thousand epochs. Under
     ``closed_form_start`` W(0) is solved at the start and after each round.
     """
 
     warm = False
-    """Whether training goes on from a network that is trained, whose W(0) is left at the start."""
+    """Whether training starts from a trained network, whose W(0) is not solved at the start."""
 
     def __init__(
         self, net: ConsistencyNet, settings: Optimiser, epochs: int, choose: Choose
@@ -61,7 +61,7 @@ class Rounds:
         self.optimiser = ScheduleFree(groups)
 
     def begin(self, net: ConsistencyNet, task: FitTask) -> Progress:
-        """Measure the best linear map, then open the gains and solve W(0) for them."""
+        """Measure the best linear map, then open the gains and solve W(0) again."""
         if self.warm or not self.closed:
             settle_variance(net, task, task.fitted)
             return self._begun(net, task, moments_of(net, task))
@@ -83,12 +83,12 @@ class Rounds:
         return Progress([entry], offer(entry, net), ends=self._longer(task, 0))
 
     def set_rate(self, epoch: int) -> None:
-        """Leave the rates as they are."""
+        """Keep the rates."""
 
     def close(
         self, net: ConsistencyNet, task: FitTask, progress: Progress, train_mse: float
     ) -> None:
-        """End a round: take the average, solve W(0), measure, and begin the next."""
+        """End a round: use the average, solve W(0), measure, and begin the next round."""
         self.optimiser.keep_average()
         settle_variance(net, task, task.fitted)
         moments = solve(net, task) if self.closed else moments_of(net, task)
@@ -102,15 +102,15 @@ class Rounds:
         self._begin_average(net, moments)
 
     def _longer(self, task: FitTask, epoch: int) -> int:
-        """Return the epoch at which a round that begins now ends: half as long as all before."""
+        """Return the last epoch of a round that begins now: half as long as all before."""
         steps = max(1, round(len(task.fitted) / self.batch_size))
         return epoch + max(1, -(-STEPS // steps), -(-epoch // 2))
 
     def _begin_average(self, net: ConsistencyNet, moments: InputMoments) -> None:
-        """Begin anew in the basis of what W(0) is applied to; other W's inputs are much alike.
+        """Begin a new average in the basis of W(0)'s inputs; those of the other W are similar.
 
-        Of a factorised W the first factor has one: what the others see has no more channels
-        than were found worth it.
+        Of a factorised W only the first factor has a basis: the inputs of the others have few
+        channels.
         """
         if net.rank is None:
             bases = dict.fromkeys(net.weights, basis_of(moments))

@@ -1,4 +1,4 @@
-"""The ladder of a fit: linear maps of each field, g of each order, the path over lambda."""
+"""Make the ladder of a fit: linear maps of each field, g of each order, the path over lambda."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -17,10 +17,10 @@ from kc.consistency.ladder import (
     field_of,
     fields_of,
     flattened_rung,
-    inputs_of,
     linear_rung,
 )
 from kc.consistency.moved import moved_shares
+from kc.consistency.net import inputs_of
 from kc.consistency.saved import load_fit
 from kc.consistency.variants import varied
 from kc.names import Shape, component_names
@@ -35,52 +35,52 @@ ABOUT = (
     *("map", "order", "field", "penalty", "xdelta", "xdelta_train", "beyond_linear"),
     *("validation_mse", "settled"),
 )
-"""Columns of a ladder before the orders'."""
+"""Columns of a ladder before those of the orders."""
 FLAT = 0
-"""In place of a field: the map of whole images."""
+"""Stands for the linear map of whole images in lists of fields."""
 
 
 class Fitted(NamedTuple):
-    """A fit that is made, as its files say."""
+    """The card, variances and components of a fit, read from its files."""
 
     card: dict[str, Any]
     variances: pd.DataFrame
-    """Subset, component, variance."""
+    """Columns: subset, component, variance."""
     components: Path | None = None
-    """Their store, where they are kept."""
+    """The store of components, if they are kept."""
 
     def share(self, subset: str) -> float:
-        """Return Var(x^Delta) / Var(x*) of a subset."""
+        """Return Var(x^Delta) / Var(x*) of a subset: the fraction of variance unexplained."""
         return self.shares(subset, ["xdelta"])["xdelta"]
 
     def shares(self, subset: str, names: Sequence[str]) -> dict[str, float]:
-        """Return shares of the target's variance by part."""
+        """Return the shares of the target's variance of some parts."""
         part = self.variances[self.variances["subset"] == subset]
         variance = part.set_index("component")["variance"]
         return {name: float(variance[name] / variance["target"]) for name in names}
 
 
 class Ladder(NamedTuple):
-    """What the orders of one fit are worth."""
+    """Linear maps and fits of other orders and lambda, compared with one fit."""
 
     rungs: pd.DataFrame
-    """A row a map, test images but for ``xdelta_train``: ``map`` (``linear``, ``flattened``,
-    ``g``), ``order``, ``field``, ``penalty``, ``xdelta``, ``beyond_linear``,
+    """One row for each map, test images except ``xdelta_train``: ``map`` (``linear``,
+    ``flattened``, ``g``), ``order``, ``field``, ``penalty``, ``xdelta``, ``beyond_linear``,
     ``validation_mse`` (in units of the target's variance), ``settled``, orders' shares, gains."""
     moved: pd.DataFrame
-    """By subset, shares of orders without what is linear in them
-    (:func:`kc.consistency.moved.moved_shares`); empty where that was left out."""
+    """By subset, shares of orders without their linear part
+    (:func:`kc.consistency.moved.moved_shares`); empty if left out."""
     left_out: tuple[str, ...]
     """Linear maps that were not made."""
 
     def linear(self, field: int) -> float:
-        """Return what the linear map of a field misses; NaN where it was left out."""
+        """Return the share that the linear map of a field misses; NaN if it was left out."""
         rows = self.rungs[(self.rungs["map"] == "linear") & (self.rungs["field"] == field)]
         return float(rows["xdelta"].iloc[0]) if len(rows) else np.nan
 
 
 def make_fitted(about: FitProduct, out: Path) -> Fitted:
-    """Make a fit where it is not made, and read what its files say."""
+    """Make a fit if it does not exist, and read its files."""
     folder = make_fit(about, out)
     card = read_card(folder, files=["variances.csv"])
     kept = None if about.kept is None else about.kept.path
@@ -90,7 +90,7 @@ def make_fitted(about: FitProduct, out: Path) -> Fitted:
 def possible_fields(
     settings: Consistency, source: Shape, target: Shape
 ) -> tuple[list[int], list[str]]:
-    """List the fields of the linear maps that can be made, and say which cannot."""
+    """List the fields of the linear maps that can be made, and descriptions of the others."""
     found, left_out = [], []
     for field in fields_of(settings.order, settings.kernel_size, target):
         inputs = inputs_of(field, source)
@@ -102,7 +102,7 @@ def possible_fields(
 
 
 def spell_field(field: int, target: Shape) -> str:
-    """Format what a linear map sees of a feature."""
+    """Format the field of a linear map."""
     if field == FLAT:
         return "flattened"
     return f"{field} x {field}" if len(target) == 3 else "linear"
@@ -115,14 +115,13 @@ def climb(
     variants: Sequence[Variant] = (),
     left_out: Sequence[str] = (),
 ) -> Ladder:
-    """Fit every g of a ladder and measure its linear maps, into ``out/ladder/NAME``.
+    """Fit every g of a ladder and measure its linear maps; keep them in ``out/ladder/NAME``.
 
-    What lies there under its key is not made again; a run that was killed goes on at the next
-    fit. ``own`` lies in ``out``; ``left_out`` names maps that are not wanted.
+    A result with the same key is not made again; an interrupted run resumes at the next fit. The
+    files of ``own`` are in ``out``; ``left_out`` describes maps that are not wanted.
     """
-    first = make_fitted(own, out)
-    others = [make_fitted(varied(own, variant, out), out) for variant in variants]
-    fits = [first, *others]
+    fits = [make_fitted(own, out)]
+    fits += [make_fitted(varied(own, variant, out), out) for variant in variants]
     key = product_key(
         {"fields": list(fields)},
         {fit.card["fit"]: fit.card["key"] for fit in fits},
@@ -135,11 +134,9 @@ def climb(
             pair = own.pair()
             linear, moved = _linear(own, pair, out, fields)
             rungs = _rungs(fits, linear, pair.target_shape, own.settings)
-            for file, frame in (
-                (LADDER, rungs.to_csv(index=False)),
-                (MOVED, moved.rename_axis("subset").to_csv()),
-            ):
-                write_bytes_atomic(product.folder / file, frame.encode())
+            write_bytes_atomic(product.folder / LADDER, rungs.to_csv(index=False).encode())
+            text = moved.rename_axis("subset").to_csv()
+            write_bytes_atomic(product.folder / MOVED, text.encode())
             seconds = round(time.monotonic() - begun, 2)
             made = {"fit": own.name, "of": own.key, "seconds": seconds, "device": str(pair.device)}
             product.finish(made, [LADDER, MOVED])
@@ -156,7 +153,7 @@ def _rungs(
     target: Shape,
     settings: Consistency,
 ) -> pd.DataFrame:
-    """Lay linear maps and fits below one another."""
+    """Return linear maps and fits as one frame."""
     maps = [
         {"map": "linear" if field else "flattened", "order": 0, "field": field or np.nan}
         | {"xdelta": missed["test"], "xdelta_train": missed["train"]}
@@ -173,22 +170,20 @@ def _rungs(
 
 
 def _of_fit(fit: Fitted, field: int, linear: float) -> dict[str, Any]:
-    """Return the row of a g; what it gains is over ``linear``, the map of its own field."""
-    gains = fit.card["p"]
-    order = len(gains)
+    """Return the row of a g; ``linear``: what the linear map of its field misses."""
+    card, order = fit.card, len(fit.card["p"])
     shares = fit.shares("test", ("xdelta", *component_names(order)[:-1], "cross"))
-    row = {"map": "g", "order": order, "field": field, "penalty": fit.card["penalty"]}
-    row |= {"xdelta": shares.pop("xdelta"), "xdelta_train": fit.share("train")}
-    row |= {"beyond_linear": linear - row["xdelta"]}
-    row |= {"validation_mse": fit.card["chosen"]["validation_mse"]}
-    row |= {"settled": fit.card["settled"], **shares}
-    return row | {f"p{k}": gain for k, gain in enumerate(gains, start=1)}
+    row = {"map": "g", "order": order, "field": field, **shares}
+    row |= {"beyond_linear": linear - shares["xdelta"], "xdelta_train": fit.share("train")}
+    row |= {"validation_mse": card["chosen"]["validation_mse"]}
+    row |= {name: card[name] for name in ("penalty", "settled")}
+    return row | {f"p{k}": gain for k, gain in enumerate(card["p"], start=1)}
 
 
 def _linear(
     own: FitProduct, pair: FeaturePair, out: Path, fields: Sequence[int]
 ) -> tuple[dict[int, dict[str, float]], pd.DataFrame]:
-    """Return what the linear map of each field misses, and the orders without what is linear."""
+    """Return the shares missed by the linear map of each field, and the moved orders."""
     result = load_fit(out / "fits" / own.name, pair.device)
     found = {}
     for field in fields:

@@ -1,4 +1,4 @@
-"""A fitted g on disk: weights, gains, Sigma and units in safetensors, the rest as text."""
+"""Save and load a fitted g: weights, gains, Sigma and units in safetensors, the rest as text."""
 
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,11 @@ WEIGHTS = "g.safetensors"
 HISTORY = "history.csv"
 VARIANCES = ("variances.csv", "variances_channels.csv")
 FILES = (WEIGHTS, HISTORY, *VARIANCES, STATE)
-"""All that is written into a fit's folder."""
+"""All files that are written to a fit's folder."""
 
 
 def save_fit(result: FitResult, folder: Path) -> list[str]:
-    """Write the weights and the history; give the names of both files."""
+    """Write the weights and the history; return both file names."""
     net = result.net
     tensors = dict(net.state_dict())
     tensors["rows.train"] = torch.from_numpy(result.train)
@@ -50,12 +50,12 @@ def save_fit(result: FitResult, folder: Path) -> list[str]:
 
 
 def load_fit(folder: Path, device: torch.device | str = "cpu") -> FitResult:
-    """Read a fit as :func:`save_fit` left it.
+    """Read a fit that :func:`save_fit` wrote.
 
     Raises
     ------
     StoreError
-        A fit that is not finished, or whose weights are not those of its card.
+        The fit is not complete, or its weights are not those of its card.
     """
     read_card(folder, files=[WEIGHTS, HISTORY])
     tensors, about = read_tensors(folder / WEIGHTS)
@@ -69,7 +69,7 @@ def load_fit(folder: Path, device: torch.device | str = "cpu") -> FitResult:
         gain=about["gain"],
         rank=about["rank"],
     )
-    # copies: the tensors are views of the file, whose bytes may change after they were checked
+    # copy: the tensors are views of the file, which may change after the check
     rows = {name: tensors.pop(f"rows.{name}").numpy().copy() for name in ("train", "validation")}
     units = Normalisation(*about["normalisation"])
     means: dict[str, Any] = {

@@ -1,7 +1,7 @@
-"""AdamW without a schedule: the weights to keep are an average of the path, at any step.
+"""AdamW without a schedule: at any step, the weights to keep are an average of the path.
 
 Defazio et al., The Road Less Scheduled (2024), Eqs. (3)-(5). A schedule that ends makes every fit
-look finished; here nothing ends, so a validation error that stays means what it says.
+look finished; without one, a constant validation error means that the fit is finished.
 """
 
 from collections.abc import Mapping
@@ -13,12 +13,12 @@ from torch import Tensor
 from kc.consistency.basis import Basis
 
 BETAS = (0.9, 0.999)
-"""How near to the average gradients are taken, and the memory of their squares."""
+"""Weight of the average in y, and decay of the mean of squared gradients."""
 WARM_UP = 20
-"""Steps over which the rate grows; steps at a small rate count as little in the average."""
+"""Steps over which the rate grows; steps at a small rate have a small weight in the average."""
 EPSILON = 1e-8
 COUNTERS = ("step", "weights")
-"""What of a parameter's state is a number, and stays on the CPU."""
+"""Entries of a parameter's state that are numbers, kept on the CPU."""
 
 
 class ScheduleFree(torch.optim.Optimizer):
@@ -29,14 +29,14 @@ class ScheduleFree(torch.optim.Optimizer):
         z_{t+1} = z_t - \gamma_t \big( \hat g(y_t) + \lambda y_t \big), \qquad
         x_{t+1} = (1 - c_t) x_t + c_t z_{t+1}
 
-    The weights c of the average grow with the step, which forgets the first ones sooner.
-    Parameters hold y; :meth:`keep_average` puts x in their place. Where a parameter has a basis,
-    x, y and z are in it.
+    The weights c of the average grow with the step, so that early steps are forgotten sooner.
+    Parameters hold y; :meth:`keep_average` replaces them by x. If a parameter has a basis, x, y
+    and z are in it.
 
     Parameters
     ----------
     groups
-        As torch's optimisers take them, each with ``lr`` and ``weight_decay``.
+        Parameter groups as for torch's optimisers, each with ``lr`` and ``weight_decay``.
     """
 
     def __init__(self, groups: list[dict[str, Any]]) -> None:
@@ -44,14 +44,14 @@ class ScheduleFree(torch.optim.Optimizer):
 
     @torch.no_grad()
     def begin(self, bases: Mapping[Tensor, Basis]) -> None:
-        """Forget all, and begin a new average at the present parameters."""
+        """Clear the state, and begin a new average at the current parameters."""
         self.state.clear()
         for group in self.param_groups:
             for values in group["params"]:
                 state = self.state[values]
                 begun = values.detach().clone()
                 if values in bases:
-                    # own copies: state that is saved may share no memory
+                    # copy: saved state must not share memory
                     state |= {n: f.clone() for n, f in bases[values]._asdict().items()}
                     begun = bases[values].inverse.apply(begun)
                 state |= {name: torch.zeros(()) for name in COUNTERS}
@@ -75,7 +75,7 @@ class ScheduleFree(torch.optim.Optimizer):
 
     @torch.no_grad()
     def keep_average(self) -> None:
-        """Put the averages in the parameters' place."""
+        """Replace the parameters by their averages."""
         for values, state in self.state.items():
             values.copy_(_in_basis(state, state["x"]))
 

@@ -1,8 +1,8 @@
-"""W(0) in closed form: ridge regression on what it is applied to.
+"""Solve W(0) in closed form: ridge regression on its inputs.
 
-With all gains shut that is the best linear map from source to target, the start of a fit; after
-training it is the last word on W(0), given the higher orders. Of a factorised W(0) the first
-factor is set once, from the full map; what follows it is solved each time.
+With all gains 0 this is the best linear map from source to target, the start of a fit; after
+training it is the best W(0) for the given higher orders. Of a factorised W(0) the first factor is
+set once, from the full map; the other factors are solved each time.
 """
 
 import torch
@@ -16,11 +16,11 @@ from kc.consistency.net import ConsistencyNet
 from kc.consistency.task import FitTask
 
 FLOOR = 1e-6
-"""Of the largest eigenvalue: directions of less do not choose channels."""
+"""In units of the largest eigenvalue: directions below it do not choose channels."""
 
 
 def solve(net: ConsistencyNet, task: FitTask) -> InputMoments:
-    """Set W(0) to its ridge solution under the present orders above it; give its input's moments.
+    """Set W(0) to its ridge solution for the current higher orders; return its input's moments.
 
     The validation cut chooses the ridge strength.
     """
@@ -35,11 +35,11 @@ def solve(net: ConsistencyNet, task: FitTask) -> InputMoments:
 
 @torch.no_grad()
 def solve_first(net: ConsistencyNet, task: FitTask) -> LinearMap:
-    r"""Set the first factor of W(0) to the channels the full map uses; give that map.
+    r"""Set the first factor of W(0) to the channels the full map uses; return that map.
 
     With S the second moments of channels and T the taps of the map, those directions are the
-    leading ones of :math:`S^{1/2} T T^\top S^{1/2}`: what is left out of the map's output is
-    least, were neighbours independent.
+    leading ones of :math:`S^{1/2} T T^\top S^{1/2}`: for independent neighbours they lose the
+    least of the map's output.
     """
     found, moments = best_linear(net, task)
     channels = moments.channels
@@ -54,7 +54,7 @@ def solve_first(net: ConsistencyNet, task: FitTask) -> LinearMap:
     first = (vectors / roots @ used.flip(1)[:, : net.rank]).T.float()
     if found.leading is not None:
         first = first @ found.leading.flatten(1)
-    # where r is more than the channels there are, the rest stays as it was drawn
+    # if r is more than the number of channels, the other rows keep their random values
     into = net.factors(0)[0]
     into[: len(first)] = first.reshape(-1, *into.shape[1:])
     return found
@@ -62,10 +62,10 @@ def solve_first(net: ConsistencyNet, task: FitTask) -> LinearMap:
 
 @torch.no_grad()
 def _solve_after_first(net: ConsistencyNet, task: FitTask) -> None:
-    """Solve for what follows the first factor; on maps in two factors, the best of that rank."""
+    """Solve for what follows the first factor; on maps as the best two factors of that rank."""
     first, *between, last = net.factors(0)
     fitted = equations_of(net, task, task.fitted, first)
-    solution, _, _ = ridge(fitted, equations_of(net, task, task.held, first))
+    solution = ridge(fitted, equations_of(net, task, task.held, first))
     if not between:
         last.copy_(solution.T)
         return

@@ -1,4 +1,4 @@
-"""What the search for g works on, and how g is measured."""
+"""The data of a fit of g, and the measurement of g on it."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from kc.settings.reconstruction import Consistency
 
 @dataclass(frozen=True)
 class FitTask:
-    """Features, their units, which rows do what, and the settings."""
+    """Features, their units, fitted and held-out rows, and the settings."""
 
     pair: FeaturePair
     units: Normalisation
@@ -26,7 +26,7 @@ class FitTask:
     """Its penalty is a number."""
     seed: int
     batch: int = 128
-    """Images read at a time where nothing is trained."""
+    """Images that are read at a time outside training."""
 
     @property
     def penalty(self) -> float:
@@ -41,7 +41,7 @@ class FitTask:
             yield self.units.source(x), self.units.target(y)
 
     def in_order(self, rows: Rows) -> Iterator[tuple[Tensor, Tensor]]:
-        """Return rows from first to last, in g's units."""
+        """Return batches of rows from first to last, in g's units."""
         for x, y in self.pair.in_order(rows, self.batch):
             yield self.units.source(x), self.units.target(y)
 
@@ -60,9 +60,9 @@ def mean_squared_error(net: ConsistencyNet, task: FitTask, rows: Rows) -> float:
 def settle_variance(
     net: ConsistencyNet, task: FitTask, rows: Rows, orders: Sequence[int] | None = None
 ) -> None:
-    """Set Sigma to the exact variance over the rows, one pass an order, K down to 1.
+    """Set Sigma to the exact variance over the rows, one pass for each order, K down to 1.
 
-    Sigma(k) depends on the gains of the orders above k alone, so ``orders`` may be fewer.
+    Sigma(k) depends only on the gains of the orders above k, so ``orders`` may be fewer.
     """
     if net.sigma == "image":
         return

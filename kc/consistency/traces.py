@@ -1,4 +1,4 @@
-"""Partial traces of the second moments of patches, from the maps themselves."""
+"""Compute partial traces of the second moments of patches, directly from maps."""
 
 from collections.abc import Iterable
 
@@ -11,22 +11,16 @@ from kc.consistency.basis import InputMoments
 
 @torch.no_grad()
 def traces_of(inputs: Iterable[Tensor], kernel_size: int) -> InputMoments:
-    """Sum both traces over batches of inputs, means over positions, float64.
+    """Return both traces over batches of inputs, as means over positions, float64.
 
-    A pixel is in as many patches as there are taps that reach it, so the trace over taps is one
-    weighted product of pixels; nothing of patches by patches is made.
+    A pixel is in as many patches as taps reach it, so the trace over taps is one weighted product
+    of pixels; no matrix of patches by patches is needed.
     """
-    found: InputMoments | None = None
-    count = 0
+    channels, taps, count = torch.zeros(()), torch.zeros(()), 0
     for u in inputs:
-        channels, taps, positions = _of_batch(u, kernel_size)
-        if found is None:
-            found = InputMoments(torch.zeros_like(channels), torch.zeros_like(taps))
-        found.channels.add_(channels)
-        found.taps.add_(taps)
-        count += positions
-    assert found is not None
-    return InputMoments(found.channels / count, found.taps / count)
+        of_channels, of_taps, positions = _of_batch(u, kernel_size)
+        channels, taps, count = channels + of_channels, taps + of_taps, count + positions
+    return InputMoments(channels / count, taps / count)
 
 
 def _of_batch(u: Tensor, kernel_size: int) -> tuple[Tensor, Tensor, int]:
@@ -49,7 +43,7 @@ def _of_batch(u: Tensor, kernel_size: int) -> tuple[Tensor, Tensor, int]:
 
 
 def _of_taps(u: Tensor, kernel_size: int) -> Tensor:
-    """Return sums over channels and positions of products of two taps of a patch."""
+    """Return the products of each two taps of a patch, summed over channels and positions."""
     reach = kernel_size // 2
     padded = F.pad(u, (reach,) * 4)
     height, width = u.shape[-2:]

@@ -1,4 +1,4 @@
-"""Variances of parts in one pass: global, as the paper writes it, and per channel."""
+"""Compute variances of parts in one pass: about one mean, as in the paper, and per channel."""
 
 import math
 from typing import Literal
@@ -16,7 +16,7 @@ Centring = Literal["layer", "channel"]
 class Moments:
     """Count, mean and squared deviations of each part's channels, merged block by block.
 
-    Float64, by Chan's update: no block's mean is subtracted from another's sum.
+    In float64, by Chan's update, which avoids cancellation.
     """
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class Moments:
         self.squares = torch.zeros(())
 
     def add(self, parts: Float[Tensor, "parts n *shape"], channel_axis: int) -> None:
-        """Take in a block of images; ``channel_axis`` is that of one part."""
+        """Add a block of images; ``channel_axis`` is that of one part."""
         axis = 2 if channel_axis == 1 and parts.ndim > 3 else parts.ndim - 1
         others = [other for other in range(1, parts.ndim) if other != axis]
         wide = parts.double()
@@ -33,9 +33,6 @@ class Moments:
         squares = (wide - mean).square_().sum(others)
         mean = mean.squeeze(others)
         count = math.prod(parts.shape[other] for other in others)
-        if self.count == 0:
-            self.count, self.mean, self.squares = count, mean, squares
-            return
         total = self.count + count
         shift = mean - self.mean
         self.mean = self.mean + shift * (count / total)
@@ -45,6 +42,11 @@ class Moments:
     def variance(self, centring: Centring) -> Float[Tensor, " parts"]:
         """Return the variance of each part about one mean, or about each channel's."""
         return self.global_variance if centring == "layer" else self.channel_variance.mean(1)
+
+    def share(self, centring: Centring) -> float:
+        """Return Var(x^Delta) / Var(x*), the last two parts: the FVU of the target given g."""
+        variances = self.variance(centring)
+        return float(variances[-2] / variances[-1])
 
     @property
     def global_mean(self) -> Float[Tensor, " parts"]:

@@ -1,4 +1,4 @@
-"""Fits beside a fit's own (:mod:`kc.plans.variants`): what their files are made from."""
+"""Describe the files of a fit's variants (:mod:`kc.plans.variants`)."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,24 +14,24 @@ from kc.settings.reconstruction import Consistency
 from kc.store.product import read_card
 
 LEAST = 0.005
-"""Share of validation MSE below which a round of a restart ends it."""
+"""A restart ends after a round that improves the validation MSE by less than this share."""
 
 
 def restarted(settings: Consistency, card: Mapping[str, Any]) -> Variant:
-    """Train a g on from where its card says it ended: by the same rule, at most as long again."""
+    """Return the variant that continues training by the same rule, at most as long again."""
     more = {"epochs": card["epochs"], "improvement": LEAST}
     changed = settings.optimiser.model_copy(update=more)
     return Variant(RESTART, {"optimiser": changed}, follows=True)
 
 
 def varied(own: FitProduct, variant: Variant, out: Path) -> FitProduct:
-    """Describe what a variant of ``own``, which lies in ``out``, is made from."""
+    """Describe what a variant of ``own``, whose files are in ``out``, is made from."""
     folder, inputs, goes_on = out / "fits" / own.name, {"fit": own.key}, False
     settings = own.settings.model_copy(update=dict(variant.changes))
     if variant.follows:
         card = read_card(folder)
         inputs["initial"] = card["digest"]
-        # the linear start has its gains shut, where a sigmoid has no slope to open them by
+        # the linear start has gains 0, where a sigmoid has no gradient to increase them
         goes_on = card["chosen"]["stage"] != "start"
     about: dict[str, Any] = {
         "fit": settings.model_dump(mode="json", exclude={"components", "memory_gb"})

@@ -1,1 +1,1 @@
-"""Similarity measures of two features: CKA and its kin."""
+"""Similarity measures of two features: CKA, CCA, Procrustes and the best linear map."""

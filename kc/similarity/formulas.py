@@ -1,12 +1,12 @@
-r"""How alike two features are, by the measures others use, each from second moments alone.
+r"""Similarity measures of two features, computed from second moments.
 
-Below, X ``(n, p)`` and Y ``(n, q)`` hold one row a sample, their column means removed.
+Below, X ``(n, p)`` and Y ``(n, q)`` hold one row for each sample, their column means removed.
 [Kornblith2019] is Similarity of Neural Network Representations Revisited (ICML), [Raghu2017]
 SVCCA (NeurIPS), [Morcos2018] Insights on Representational Similarity (NeurIPS), [Song2012]
 Feature Selection via Dependence Maximization (JMLR).
 
-What leaves each of them unchanged, for X and for Y: orthogonal maps and scaling: CKA, Procrustes,
-SVCCA, mean CCA; any invertible linear map: mean CCA alone; scaling alone: PWCCA.
+Invariances, for X and for Y: to orthogonal maps and scaling: CKA, Procrustes, SVCCA, mean CCA; to
+any invertible linear map: only mean CCA; only to scaling: PWCCA.
 """
 
 import math
@@ -22,22 +22,22 @@ from kc.similarity.moments import JointMoments
 KEPT = 0.99
 """Share of each feature's variance that SVCCA keeps [Raghu2017]."""
 RANK = 1e-10
-"""Directions of less variance than this, in units of the largest, are rounding and left out."""
+"""Directions of less variance, in units of the largest, are rounding and left out."""
 RIDGE = 1e-12
-"""Ridge of the linear map in units of the source's sum of squares: enough to be solvable."""
+"""Ridge of the linear map in units of the source's sum of squares: just enough to solve it."""
 
 
 class TargetUnits(NamedTuple):
-    """What a target's columns are, where they are not its units themselves."""
+    """Units of a target whose columns are not its units."""
 
     number: int
     """Units of the target."""
     mean: Float[Tensor, " q"]
-    """Weights of the columns that make a row's mean over its units."""
+    """Weights of the columns that give a row's mean over its units."""
 
 
 def linear_cka(moments: JointMoments, debiased: bool = True) -> float:
-    r"""Linear centred kernel alignment, in [0, 1] (debiased: up to its noise about 0).
+    r"""Return linear centred kernel alignment, in [0, 1] (debiased: up to noise about 0).
 
     .. math:: \frac{\|X^\top Y\|_F^2}{\|X^\top X\|_F \, \|Y^\top Y\|_F}
 
@@ -47,8 +47,8 @@ def linear_cka(moments: JointMoments, debiased: bool = True) -> float:
     .. math:: n (n - 3) \, \mathrm{HSIC}_1 = \|X^\top Y\|_F^2 - \frac{n}{n - 2} \sum_i k_i l_i
         + \frac{\sum_i k_i \sum_i l_i}{(n - 1)(n - 2)}
 
-    so it is exact over all rows without an (n, n) matrix. It takes rows as independent. NaN where
-    a feature's own HSIC_1 is not above 0 (a handful of rows).
+    so it is exact over all rows without an (n, n) matrix. It assumes independent rows. NaN if the
+    HSIC_1 of a feature with itself is not above 0 (with very few rows).
     """
     products = [moments.source, moments.cross, moments.target]
     xx, xy, yy = (float(product.square().sum()) for product in products)
@@ -66,20 +66,20 @@ def _hsic1(product: float, of_norms: float, of_traces: float, n: int) -> float:
 
 
 def procrustes(moments: JointMoments) -> float:
-    r"""Orthogonal Procrustes similarity, in [0, 1].
+    r"""Return orthogonal Procrustes similarity, in [0, 1].
 
     .. math:: \frac{\|X^\top Y\|_*}{\|X\|_F \, \|Y\|_F} = 1 - \tfrac12 \min_{R^\top R = 1}
         \Big\| \frac{X R}{\|X\|_F} - \frac{Y}{\|Y\|_F} \Big\|_F^2
 
-    [Schoenemann1966; Williams2021, Generalized Shape Metrics]. Of p and q the smaller is filled
-    up with zeros.
+    [Schoenemann1966; Williams2021, Generalized Shape Metrics]. The narrower feature is padded with
+    zeros.
     """
     scale = math.sqrt(float(moments.source.trace()) * float(moments.target.trace()))
     return float(torch.linalg.svdvals(moments.cross).sum()) / scale
 
 
 class Principal(NamedTuple):
-    """Principal directions of one feature, the largest first, without those of no variance."""
+    """Principal directions of one feature, the largest first, without zero variance."""
 
     values: Float[Tensor, " r"]
     """Sums of squares along each direction."""
@@ -87,7 +87,7 @@ class Principal(NamedTuple):
 
 
 class Whitened(NamedTuple):
-    """Two features along their principal directions, each direction scaled to length 1."""
+    """Two features along their principal directions, each scaled to length 1."""
 
     rows: int
     source: Principal
@@ -98,7 +98,7 @@ class Whitened(NamedTuple):
 
 @torch.no_grad()
 def whiten(moments: JointMoments) -> Whitened:
-    """Turn both features into their principal directions, for all of CCA's kinds."""
+    """Return both features along their principal directions, for all CCA measures."""
     source, target = _principal(moments.source), _principal(moments.target)
     left = source.vectors / source.values.sqrt()
     right = target.vectors / target.values.sqrt()
@@ -106,21 +106,21 @@ def whiten(moments: JointMoments) -> Whitened:
 
 
 def mean_cca(whitened: Whitened) -> float:
-    r"""Mean of the canonical correlations, in [0, 1] [Kornblith2019, Table 1, mean CCA rho].
+    r"""Return the mean of canonical correlations, in [0, 1] [Kornblith2019, Table 1, mean CCA rho].
 
     .. math:: \frac{1}{\min(r, s)} \sum_i \rho_i
 
-    with r and s the ranks of X and Y. NaN where r + s > n - 1: then some of the correlations are
-    1 whatever the features are.
+    with r and s the ranks of X and Y. NaN if r + s > n - 1: then some correlations are 1 for any
+    features.
     """
     return _mean_correlation(whitened.cross, whitened.rows)
 
 
 def svcca(whitened: Whitened, kept: float = KEPT) -> float:
-    """Mean CCA of the leading principal directions, in [0, 1] [Raghu2017].
+    """Return mean CCA of the leading principal directions, in [0, 1] [Raghu2017].
 
-    Of each feature the fewest directions are taken that hold ``kept`` of its variance. NaN as
-    :func:`mean_cca`, by the directions kept.
+    Of each feature the fewest directions are used that hold ``kept`` of its variance. NaN as in
+    :func:`mean_cca`, for the directions kept.
     """
     r = _leading(whitened.source.values, kept)
     s = _leading(whitened.target.values, kept)
@@ -128,14 +128,14 @@ def svcca(whitened: Whitened, kept: float = KEPT) -> float:
 
 
 def pwcca(whitened: Whitened) -> float:
-    r"""Canonical correlations weighted by what they carry of a feature, in [0, 1] [Morcos2018].
+    r"""Return canonical correlations weighted by their part of a feature, in [0, 1] [Morcos2018].
 
     .. math:: \frac{\sum_i \alpha_i \rho_i}{\sum_i \alpha_i}, \qquad
         \alpha_i = \sum_j | \langle h_i, z_j \rangle |
 
-    with h_i the canonical variables and z_j the units of the feature of lower rank, so that every
-    direction of it has a weight. Differs from the authors' code: of two features of equal rank it
-    is the target's units, not the source's. NaN as :func:`mean_cca`.
+    with h_i the canonical variables and z_j the units of the feature of lower rank, so that each of
+    its directions has a weight. Differs from the authors' code: for equal ranks the units are the
+    target's, not the source's. NaN as in :func:`mean_cca`.
     """
     if _too_few(whitened.cross, whitened.rows):
         return math.nan
@@ -154,36 +154,36 @@ def linear_share(
     ridge: float = RIDGE,
     centring: Centring = "layer",
 ) -> float:
-    r"""Share of the target's variance the best linear map misses on rows it has not seen.
+    r"""Return the share of the target's variance that the best linear map misses on test rows.
 
     .. math:: \frac{\mathrm{Var}(y - W^\top x - b)}{\mathrm{Var}(y)}, \qquad
         W = (X^\top X + \epsilon I)^{-1} X^\top Y
 
     Least squares with an intercept b, on the training rows; both Var on the test rows, each about
-    one mean over rows and units [Liang2020, Sec. 4.2], so that it stands beside the share of
-    x^Delta (and, as it, depends on the basis of Y where its columns differ in mean). 0: all of y
-    is linear in x; 1: none, and above 1 worse than none. Of many solutions
-    (fewer rows than units) the smallest. Differs from g with K = 0: an intercept for each unit,
-    no neighbouring positions, no early stop.
+    one mean over rows and units [Liang2020, Sec. 4.2], so that it is comparable with the share of
+    x^Delta (and also depends on the basis of Y if its columns differ in mean): the fraction of
+    variance unexplained, 1 - R^2. 0: all of y is linear in x; 1: nothing; above 1: worse than the
+    mean. Of many solutions (fewer rows than units), the smallest is used. Differs from g with
+    K = 0: an intercept for each unit, no neighbouring positions, no early stop.
 
     Parameters
     ----------
     train, test
-        Moments of the rows the map is fitted on, and of those it is measured on.
+        Moments of the rows to fit the map on, and of the rows to measure it on.
     units
-        Where the target's columns are not its units (:mod:`kc.similarity.row_formulas`).
+        Units, if the target's columns are not its units (:mod:`kc.similarity.row_formulas`).
     ridge
-        Epsilon in units of the sum of all squares of X, its units first brought to one size where
-        there are more rows than units.
+        Epsilon in units of the sum of all squares of X, its units first scaled to the same size
+        if there are more rows than units.
     centring
-        ``channel``: both Var are about each unit's own mean instead.
+        ``channel``: both Var are about each unit's mean instead.
     """
     q = train.cross.shape[1]
     if units is None:
         units = TargetUnits(q, torch.full_like(test.target_mean, 1 / q))
     scale = torch.ones_like(train.source_mean)
     if train.rows > len(scale):
-        # one solution, whatever the units' sizes: the ridge must not drown the small ones
+        # the solution is unique for any scale of units: the ridge must not suppress small ones
         scale = train.source.diagonal().clamp_min(0).sqrt()
         scale = torch.where(scale > 0, scale, 1.0)
     damped = train.source / scale[:, None] / scale
@@ -201,7 +201,7 @@ def linear_share(
 
 
 def _variance(within: Tensor, means: Tensor, units: TargetUnits) -> float:
-    """Return Var about one mean, from each column's variance (their sum) and mean."""
+    """Return Var about one mean, from the sum of the columns' variances and their means."""
     squares = (within + means.square().sum()) / units.number
     return float(squares - (units.mean @ means).square())
 
@@ -225,5 +225,5 @@ def _mean_correlation(cross: Tensor, rows: int) -> float:
 
 
 def _too_few(cross: Float[Tensor, "r s"], rows: int) -> bool:
-    """Return whether so many directions must share some whatever they are of."""
+    """Return whether there are too few rows, so that some correlations are always 1."""
     return sum(cross.shape) > rows - 1

@@ -1,4 +1,4 @@
-"""Two layers of the same images beside one another by the measures others use."""
+"""Compute all similarity measures of two layers of the same images."""
 
 import math
 from typing import Any, NamedTuple
@@ -8,6 +8,7 @@ import torch
 from numpy.typing import ArrayLike
 
 from kc.consistency.data import FeaturePair, pair_up
+from kc.consistency.net import inputs_of, positions_of
 from kc.consistency.order import Rows, rows_of
 from kc.consistency.variance import Centring
 from kc.errors import FeatureError
@@ -25,9 +26,9 @@ from kc.similarity.patch_share import patch_share
 from kc.similarity.row_measures import RowView
 
 READINGS = ("positions", "flattened")
-"""What counts as a row (:mod:`kc.similarity.row_measures`)."""
+"""What a row is (:mod:`kc.similarity.row_measures`)."""
 MEASURES = ("cka", "svcca", "mean_cca", "pwcca", "procrustes", "linear_share")
-"""Each is given for both readings."""
+"""Each is computed for both readings."""
 MINIBATCH = "cka_minibatch_flattened"
 PATCHES = "linear_share_patches"
 NAMES = (
@@ -35,34 +36,34 @@ NAMES = (
     PATCHES,
     MINIBATCH,
 )
-"""Names of what :func:`similarities` gives, in order."""
+"""Names of the results of :func:`similarities`, in order."""
 WIDTH = 4096
-"""Flattened features of more units than this have the minibatch estimate only."""
+"""For flattened features of more units, only the minibatch estimate is computed."""
 MANY = 8_000
-"""Positions, and units of a patch, that are too many: where both are more, patches are not told."""
+"""Most positions, or units of a patch: if both are more, the measure of patches is NaN."""
 LEAST = 4
-"""Rows the unbiased HSIC asks for."""
+"""Fewest rows of the unbiased HSIC."""
 CPU = torch.device("cpu")
 
 
 class Measuring(NamedTuple):
-    """How features are read and multiplied, and which of them are too wide."""
+    """How features are read and multiplied, and which are too wide."""
 
     width: int = WIDTH
-    """Most units a flattened feature may have; wider ones leave NaN but for ``MINIBATCH``."""
+    """Most units of a flattened feature; wider ones give NaN except for ``MINIBATCH``."""
     block: int = 64
     """Images multiplied at a time."""
     minibatch: int = 256
     """Images in one minibatch of [Nguyen2021]."""
     kernel_size: int = 3
-    """Side of the neighbourhoods ``linear_share_patches`` sees (odd): that of g."""
+    """Side of the neighbourhoods of ``linear_share_patches`` (odd): that of g."""
     block_rows: int = 256
-    """How stored layers are read, as in :func:`kc.consistency.data.pair_up`."""
+    """Rows of a block of stored layers, as in :func:`kc.consistency.data.pair_up`."""
     memory_gb: float = 0.0
-    """As ``block_rows``; at 0 GB they are read block by block, and a block and the matrices of the
-    units are all that is held (or the rows, where they are fewer than the units)."""
+    """Stored layers up to this size are held in memory; with 0 only a block and the matrices of the
+    units are (or the rows, if they are fewer than the units)."""
     centring: Centring = "layer"
-    """Of the variances of ``linear_share_*``; that of g, to stand beside its share."""
+    """Centring of the variances of ``linear_share_*``; that of g, to be comparable."""
 
 
 USUAL = Measuring()
@@ -77,42 +78,42 @@ def similarities(
     device: torch.device = CPU,
     how: Measuring = USUAL,
 ) -> "pd.Series[float]":
-    """Compare two features of the same images; every number is of the test images.
+    """Return the similarity measures of two features of the same images, on test images.
 
     Parameters
     ----------
     source, target
         ``(n, d)`` vectors, ``(n, t, d)`` tokens or ``(n, c, h, w)`` maps: arrays, tensors or
-        stored layers, any unit. For ``positions`` a source map of another size is resized
-        bilinearly to the target's, as for g; flattened maps keep their own size.
+        stored layers, in any unit. For ``positions`` a source map of another size is resized
+        bilinearly to the target's, as for g; flattened maps keep their size.
     train_rows, test_rows
-        Masks or indices of the images the linear map is fitted and everything is measured on.
+        Masks or indices of the images to fit the linear map on, and to measure on.
     device
-        Where the products are summed, in float64.
+        Device on which products are summed, in float64.
     how
-        Sizes of blocks and neighbourhoods, and the widest feature that is flattened.
+        Sizes of blocks and neighbourhoods, and the width limit of flattened features.
 
     Returns
     -------
     Series
         By ``NAMES``. ``cka_*`` (debiased, exact over all rows), ``svcca_*`` (99 % of the
-        variance), ``mean_cca_*``, ``pwcca_*``, ``procrustes_*``: 1 is alike, 0 is not.
-        ``linear_share_*``: share of the target's variance the best linear map misses, beside the
-        share of x^Delta; 0 is alike. ``linear_share_patches`` sees the neighbourhoods that W(0)
-        of g sees: what g gives beyond it is of its higher orders (not linear, or from farther
-        away). ``cka_minibatch_flattened``: of any width. For vectors all readings are the same.
-        NaN: CCA's kinds where rows are too few for the units
-        (:func:`kc.similarity.formulas.mean_cca`), PWCCA where a feature has more units than
-        both kinds of rows together, flattened features wider than ``how.width``, and patches of
-        more units than ``MANY`` at as many positions.
+        variance), ``mean_cca_*``, ``pwcca_*``, ``procrustes_*``: 1 if alike, 0 if not.
+        ``linear_share_*``: share of the target's variance the best linear map misses, comparable
+        with the share of x^Delta; 0 if alike. ``linear_share_patches`` sees the neighbourhoods that
+        W(0) of g sees: what g gives more is due to its higher orders (non-linear, or from farther
+        away). ``cka_minibatch_flattened``: for any width. For vectors all readings are the same.
+        NaN: CCA measures if rows are too few for the units
+        (:func:`kc.similarity.formulas.mean_cca`), PWCCA if a feature has more units than training
+        and test rows together, flattened features wider than ``how.width``, and patches of more
+        units than ``MANY`` at as many positions.
 
     Raises
     ------
     FeatureError
-        Shapes that cannot be compared, fewer than four images of either kind, images in both,
-        features that do not vary, values that are not finite.
+        Shapes cannot be compared, there are fewer than four training or test images, an image is
+        in both, a feature is constant, or a value is not finite.
     StoreError
-        Stored layers that list different images.
+        The stored layers list different images.
     """
     pair = pair_up(source, target, device, how.block_rows, how.memory_gb)
     train, test = (rows_of(rows, len(pair)) for rows in (train_rows, test_rows))
@@ -131,7 +132,7 @@ def similarities(
 
 
 def _compared(view: RowView, train: Rows, test: Rows, centring: Centring) -> dict[str, float]:
-    """Return every measure of one reading."""
+    """Return all measures of one reading."""
     halves = view.halves(train, test)
     whitened = whiten(halves.test)
     values = {
@@ -146,9 +147,9 @@ def _compared(view: RowView, train: Rows, test: Rows, centring: Centring) -> dic
 
 
 def _of_patches(pair: FeaturePair, train: Rows, test: Rows, how: Measuring) -> float:
-    """Return the share the best linear map of patches misses, by the smaller of two matrices."""
-    rows = (len(train) + len(test)) * math.prod(pair.target_shape[1:])
-    units = pair.source_shape[0] * how.kernel_size**2
+    """Return the share the best linear map of patches misses, by the smaller matrix."""
+    rows = (len(train) + len(test)) * positions_of(pair.target_shape)
+    units = inputs_of(how.kernel_size, pair.source_shape)
     if min(rows, units) > MANY:
         return math.nan
     if rows < units:
@@ -167,5 +168,5 @@ def _check_rows(train: Rows, test: Rows) -> None:
     if both:
         raise FeatureError(
             f"{len(both)} images (the first in row {both[0]}) are among the training and the test "
-            "rows; a held-out share needs images the map has not seen. Fix: pass rows apart."
+            "rows; test images must not be training images. Fix: pass disjoint rows."
         )

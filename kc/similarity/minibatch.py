@@ -1,6 +1,5 @@
-"""Linear CKA by minibatch, for features too wide for a matrix of their units."""
+"""Compute linear CKA by minibatch, for features too wide for a matrix of their units."""
 
-import math
 from collections.abc import Iterable, Sequence
 
 import torch
@@ -8,64 +7,55 @@ from jaxtyping import Float
 from torch import Tensor
 
 WIDTH = 8192
-"""Units that are multiplied in float64 at a time."""
+"""Number of units multiplied at a time in float64."""
 
 
-@torch.no_grad()
 def minibatch_cka(batches: Iterable[tuple[Tensor, Tensor]]) -> float:
-    r"""Linear CKA from the unbiased HSIC_1 of minibatches [Nguyen2021, Eqs. (2), (3)].
+    r"""Return linear CKA from the unbiased HSIC_1 of minibatches [Nguyen2021, Eqs. (2), (3)].
 
     .. math:: \frac{\sum_b \mathrm{HSIC}_1(K_b, L_b)}
         {\sqrt{\sum_b \mathrm{HSIC}_1(K_b, K_b)} \sqrt{\sum_b \mathrm{HSIC}_1(L_b, L_b)}}
 
-    Each HSIC_1 has the same expectation whatever the batch's size, so the estimate is about that
-    of one batch of all rows (which is ``linear_cka(..., debiased=True)`` exactly), with more noise
-    the smaller the batches.
+    The expectation of HSIC_1 does not depend on the batch's size, so the estimate is about that of
+    one batch of all rows (exactly ``linear_cka(..., debiased=True)``), with more noise for smaller
+    batches.
 
     Parameters
     ----------
     batches
-        Source ``(n, *source)`` and target ``(n, *target)`` of a batch, n at least 4, any unit.
-        Held: a batch, and three (n, n) matrices.
+        Source ``(n, *source)`` and target ``(n, *target)`` of each batch, n at least 4, any unit.
+        In memory: a batch, and three (n, n) matrices.
 
     Returns
     -------
     float
-        NaN where a feature's own sum is not above 0.
+        NaN if the sum of a feature with itself is not above 0.
     """
-    sums = torch.zeros(3, dtype=torch.float64)
-    for x, y in batches:
-        k, l = _gram(x), _gram(y)  # noqa: E741
-        sums += torch.stack([hsic1(k, k), hsic1(k, l), hsic1(l, l)]).cpu()
-    xx, xy, yy = sums.tolist()
-    return xy / math.sqrt(xx * yy) if min(xx, yy) > 0 else math.nan
+    return float(cka_matrix(([x], [y]) for x, y in batches))
 
 
 @torch.no_grad()
 def cka_matrix(
     batches: Iterable[tuple[Sequence[Tensor], Sequence[Tensor]]],
 ) -> Float[Tensor, "a b"]:
-    """Return :func:`minibatch_cka` of each of some features with each of others.
+    """Return :func:`minibatch_cka` of each feature of one list with each of another.
 
-    ``batches``: of each minibatch, the features of both kinds, ``(n, *shape)``, n at least 4. Each
-    feature's kernel is made once a batch, whatever it is compared with.
+    ``batches``: of each minibatch, the features of both lists, ``(n, *shape)``, n at least 4. Each
+    feature's kernel is computed once for each batch.
     """
-    own, across = None, None
+    own, across = [torch.zeros(()), torch.zeros(())], torch.zeros(())
     for sides in batches:
         kernels = [[_gram(x) for x in side] for side in sides]
         squares = [torch.stack([hsic1(k, k) for k in side]).cpu() for side in kernels]
         products = torch.stack([hsic1(x, y) for x in kernels[0] for y in kernels[1]]).cpu()
-        products = products.reshape(len(kernels[0]), len(kernels[1]))
-        own = squares if own is None else [old + new for old, new in zip(own, squares, strict=True)]
-        across = products if across is None else across + products
-    assert own is not None
-    assert across is not None
+        own = [old + new for old, new in zip(own, squares, strict=True)]
+        across = across + products.reshape(len(kernels[0]), len(kernels[1]))
     of_first, of_second = (torch.where(side > 0, side, torch.nan) for side in own)
     return across / (of_first[:, None] * of_second[None]).sqrt()
 
 
 def hsic1(k: Float[Tensor, "n n"], l: Float[Tensor, "n n"]) -> Float[Tensor, ""]:  # noqa: E741
-    r"""Return the unbiased HSIC of two kernels, their diagonals 0 [Song2012, Eq. (5)].
+    r"""Return the unbiased HSIC of two kernels with diagonals 0 [Song2012, Eq. (5)].
 
     .. math:: \frac{1}{n (n - 3)} \Big[ \mathrm{tr}(\tilde K \tilde L)
         + \frac{1^\top \tilde K 1 \; 1^\top \tilde L 1}{(n - 1)(n - 2)}
@@ -79,7 +69,7 @@ def hsic1(k: Float[Tensor, "n n"], l: Float[Tensor, "n n"]) -> Float[Tensor, ""]
 
 
 def _gram(x: Float[Tensor, "n *shape"]) -> Float[Tensor, "n n"]:
-    """Multiply rows about their mean (HSIC_1 does not see it, rounding does); diagonal 0."""
+    """Return inner products of centred rows, diagonal 0; centring only reduces rounding."""
     flat = x.flatten(1)
     found = torch.zeros(len(x), len(x), dtype=torch.float64, device=x.device)
     for part in torch.split(flat, WIDTH, dim=1):

@@ -1,4 +1,4 @@
-"""Second moments of two features, row by row: all that CKA, CCA and least squares ask of them."""
+"""Compute second moments of two features: all that CKA, CCA and least squares need."""
 
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
@@ -8,11 +8,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 Blocks = Callable[[], Iterable[tuple[Tensor, Tensor]]]
-"""Gives blocks of rows ``(n, p)`` and ``(n, q)``, float64; each call begins at the first row."""
+"""Returns blocks of rows ``(n, p)`` and ``(n, q)``, float64; each call begins at row 0."""
 
 
 class JointMoments(NamedTuple):
-    """Centred sums over rows (not divided by how many they are), float64."""
+    """Centred sums over rows (not divided by their number), float64."""
 
     rows: int
     source_mean: Float[Tensor, " p"]
@@ -27,10 +27,10 @@ class JointMoments(NamedTuple):
 
 @torch.no_grad()
 def joint_moments(blocks: Blocks) -> JointMoments:
-    """Sum up two features in two passes: the means, then all products about them.
+    """Return the moments of two features in two passes: the means, then centred products.
 
-    Nothing larger than a block and the three matrices is held. How the rows are cut into blocks
-    changes the sums by float64 rounding only.
+    Only a block and the three matrices are in memory. The choice of blocks changes the sums only
+    by float64 rounding.
     """
     count, source_mean, target_mean = _means(blocks())
     p, q = len(source_mean), len(target_mean)
@@ -49,6 +49,6 @@ def joint_moments(blocks: Blocks) -> JointMoments:
 def _means(blocks: Iterable[tuple[Tensor, Tensor]]) -> tuple[int, Tensor, Tensor]:
     count, sums = 0, (torch.zeros(()), torch.zeros(()))
     for x, y in blocks:
-        sums = (x.sum(0), y.sum(0)) if count == 0 else (sums[0] + x.sum(0), sums[1] + y.sum(0))
+        sums = sums[0] + x.sum(0), sums[1] + y.sum(0)
         count += len(x)
     return count, sums[0] / count, sums[1] / count

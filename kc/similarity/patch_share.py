@@ -1,4 +1,4 @@
-"""The best linear map from patches, from inner products of positions: for few rows, many units."""
+"""Measure the best linear map of patches by inner products of positions, for few rows."""
 
 import torch
 
@@ -18,8 +18,8 @@ def patch_share(
 
     .. math:: \hat y = \bar y + \bar K_{test} (\bar K_{train} + \epsilon I)^{-1} (Y - \bar y)
 
-    with K the inner products of patches, centred by the training rows' mean. Of many solutions
-    the smallest, as there; a patch is never written out.
+    with K the inner products of patches, centred by the training rows' mean. Of many solutions the
+    smallest is used, as there; patches are never stored.
     """
     sides = [list(pair.in_order(rows)) for rows in halves]
     inputs = [torch.cat([match_size(x, pair.target_shape) for x, _ in side]) for side in sides]

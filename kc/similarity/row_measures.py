@@ -1,7 +1,7 @@
-"""What counts as a row of a layer, and what as its units.
+"""Read two layers as rows of units, in one of three readings.
 
 ``positions``: each position of a map (each token, each vector) is a row, its channels the units.
-``patches``: the same rows, but the source's units are those of the whole neighbourhood that g's
+``patches``: the same rows, but the source's units are those of the neighbourhood that g's
 convolutions see. ``flattened``: each image is a row, and all its values are units.
 """
 
@@ -17,7 +17,7 @@ from einops import rearrange
 from torch import Tensor
 
 from kc.consistency.data import FeaturePair
-from kc.consistency.net import channels_of, match_size
+from kc.consistency.net import channels_of, inputs_of, match_size, positions_of
 from kc.consistency.order import Rows
 from kc.errors import FeatureError
 from kc.similarity.formulas import TargetUnits
@@ -29,32 +29,32 @@ _POSITIONS = MappingProxyType({2: "n d -> n d", 3: "n t d -> (n t) d", 4: "n c h
 
 
 class Halves(NamedTuple):
-    """Moments of the images a map is fitted on, and of those everything is measured on."""
+    """Moments of the images to fit a map on, and of those to measure on."""
 
     train: JointMoments
     test: JointMoments
     units: TargetUnits | None
-    """The target's units where rows are fewer than units and columns stand for them; else None."""
+    """The target's units if the features were reduced to fewer columns; else None."""
 
 
 @dataclass(frozen=True)
 class RowView:
-    """Two layers read in one way."""
+    """Two layers in one reading."""
 
     pair: FeaturePair
     reading: Reading
     block: int
     """Images multiplied at a time."""
     kernel_size: int = 3
-    """Side of a patch; beyond the border it holds zeros, as g's convolutions do."""
+    """Side of a patch; it is zero beyond the border, as for g's convolutions."""
 
     def halves(self, train: Rows, test: Rows) -> Halves:
-        """Sum up both kinds of images.
+        """Return the moments of training and test images.
 
         Raises
         ------
         FeatureError
-            Features that do not vary.
+            A feature is constant.
         """
         feeds: list[Blocks] = [partial(self._blocks, rows) for rows in (train, test)]
         units = None
@@ -66,32 +66,29 @@ class RowView:
         return Halves(seen, held, units)
 
     def _blocks(self, rows: Rows) -> Iterator[tuple[Tensor, Tensor]]:
-        # a patch holds each value many times
+        # patches repeat each value many times
         block = self.block // self.kernel_size**2 if self.reading == "patches" else self.block
         for x, y in self.pair.in_order(rows, max(1, block)):
             yield self._source(x.double()), self._target(y.double())
 
     def _source(self, x: Tensor) -> Tensor:
-        if self.reading == "flattened":
-            return rearrange(x, "n ... -> n (...)")
-        x = match_size(x, self.pair.target_shape)
+        if self.reading != "flattened":
+            x = match_size(x, self.pair.target_shape)
         if self.reading == "patches" and x.ndim == 4:
             patches = F.unfold(x, self.kernel_size, padding=self.kernel_size // 2)
             return rearrange(patches, "n units positions -> (n positions) units")
-        return rearrange(x, _POSITIONS[x.ndim])
+        return self._target(x)
 
     def _target(self, y: Tensor) -> Tensor:
-        if self.reading == "flattened":
-            return rearrange(y, "n ... -> n (...)")
-        return rearrange(y, _POSITIONS[y.ndim])
+        is_flat = self.reading == "flattened"
+        return rearrange(y, "n ... -> n (...)" if is_flat else _POSITIONS[y.ndim])
 
     def _fewer_rows_than_units(self, images: int) -> bool:
         source, target = self.pair.source_shape, self.pair.target_shape
         if self.reading == "flattened":
             return images < max(math.prod(source), math.prod(target))
-        of_patch = self.kernel_size**2 if self.reading == "patches" and len(target) == 3 else 1
-        positions = math.prod(target) // channels_of(target)
-        return images * positions < max(of_patch * channels_of(source), channels_of(target))
+        units = inputs_of(self.kernel_size if self.reading == "patches" else 1, source)
+        return images * positions_of(target) < max(units, channels_of(target))
 
 
 def _check_varying(moments: JointMoments, rows: str) -> None:
@@ -99,7 +96,7 @@ def _check_varying(moments: JointMoments, rows: str) -> None:
         ("source", moments.source_mean, moments.source.trace()),
         ("target", moments.target_mean, moments.target.trace()),
     ):
-        # a constant's deviations are rounding of its mean
+        # the deviations of a constant are rounding of its mean
         if float(squares) <= 1e-24 * moments.rows * float(mean.square().sum()):
             raise FeatureError(
                 f"{side}: no unit varies over the {moments.rows} {rows} rows, so nothing can be "

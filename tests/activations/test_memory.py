@@ -1,4 +1,4 @@
-"""Recording holds one shard, however many images there are."""
+"""Recording holds one shard in memory for any number of images."""
 
 import os
 import subprocess
@@ -47,7 +47,7 @@ RECORD = textwrap.dedent("""
 
 
 def peak(folder, count, how="shards"):
-    """Give the peak of a process that records ``count`` images of 32 kB each, MB."""
+    """Return the peak memory of a process that records ``count`` images of 32 kB each, MB."""
     folder.mkdir()
     command = [sys.executable, "-c", RECORD, str(folder), str(count), how]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}

@@ -1,4 +1,4 @@
-"""How much of a layer's variance the rounding of float16 is, against what it really is."""
+"""The estimated share of float16 rounding in a layer's variance equals the true one."""
 
 from pathlib import Path
 
@@ -25,7 +25,9 @@ def stored(path: Path, values: np.ndarray, dtype: str):
 
 @pytest.mark.parametrize(("mean", "spread"), [(1000.0, 0.4), (30.0, 0.01), (0.0, 1.0)])
 @pytest.mark.parametrize("shape", [(200, 5), (200, 4, 3, 3)])
-def test_it_is_what_was_lost(tmp_path: Path, mean: float, spread: float, shape):
+def test_the_estimate_equals_the_variance_lost_by_rounding(
+    tmp_path: Path, mean: float, spread: float, shape
+):
     values = (mean + spread * RNG.standard_normal(shape)).astype(np.float32)
     lost = (values.astype(np.float16).astype(np.float64) - values).var() / values.var()
     found = rounding_share(stored(tmp_path / "x.zarr", values, "float16"))

@@ -1,4 +1,4 @@
-"""A recording scattered over jobs and gathered is the one a single job makes, byte for byte."""
+"""A recording scattered over jobs equals that of a single job, byte for byte."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ ROWS = 22
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory):
-    """Give what records a part of a tiny network's features, and what a single job makes."""
+    """Return a function that records a part of a tiny network, and a single job's result."""
     root = tmp_path_factory.mktemp("scatter")
     spec = ArraySpec("image", ("image", "channel", "y", "x"), (ROWS, 3, 32, 32), "uint8")
     rows = pd.DataFrame({"image_id": [f"{i:02d}" for i in range(ROWS)], "label": 0})
@@ -53,7 +53,7 @@ def files(folder):
 
 
 @pytest.mark.parametrize("of", [2, 3, 7])  # of five shards
-def test_scattered_and_gathered_is_what_a_single_job_records(tmp_path, monkeypatch, recorded, of):
+def test_scattered_jobs_record_the_store_of_a_single_job(tmp_path, monkeypatch, recorded, of):
     single, scattered = tmp_path / "single", tmp_path / "scattered"
     for folder in (single, scattered):
         folder.mkdir()
@@ -64,7 +64,7 @@ def test_scattered_and_gathered_is_what_a_single_job_records(tmp_path, monkeypat
         whole = recorded(Path())
     assert len(files(single)) > 12
     assert files(scattered) == files(single)
-    # what the parts told is what lies there
+    # the digests of the parts are those of the files
     told = {shard: about for part in parts if part["n"] for shard, about in part["n"].items()}
     assert told == whole["n"]
     shards = read_json(single / "n.json")["arrays"][NODES[0]]["shards"]

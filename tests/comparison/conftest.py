@@ -1,4 +1,4 @@
-"""Tiny networks in a file of their own, and a folder of tiny pictures."""
+"""Fixtures: a file of tiny networks and a folder of tiny pictures."""
 
 from pathlib import Path
 

@@ -5,7 +5,7 @@ from PIL import Image
 
 
 def write(root: Path, *names: str, size: int = 16) -> Path:
-    """Write noise: what one network makes of it another one cannot know from the picture's kind."""
+    """Write pictures of noise, whose features follow from no class or kind of picture."""
     for seed, name in enumerate(names):
         pixels = np.random.default_rng(seed).integers(0, 256, (size, size, 3), dtype=np.uint8)
         file = root / name

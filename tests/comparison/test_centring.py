@@ -1,4 +1,4 @@
-"""Constants are not knowledge: what a mean of its own in each unit changes, and what is said."""
+"""Constants of units: how each centring counts them, and the notes on it."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ def settings(epochs=2, **consistency):
 
 @pytest.fixture(scope="module")
 def features():
-    """b is linear in a, and each unit of b has a mean as large as three deviations."""
+    """b is linear in a, and each unit of b has a mean of three standard deviations."""
     rng = np.random.default_rng(0)
     a = rng.standard_normal((600, UNITS)).astype("f4")
     b = (a @ rng.standard_normal((UNITS, UNITS)) / 4).astype("f4")
@@ -43,7 +43,7 @@ def warned(found, text):
     return [note for note in found.notes if note.startswith("Warning") and text in note]
 
 
-def test_constants_of_the_target_cost_nothing(features, compared):
+def test_constants_of_the_target_do_not_count_as_xdelta(features, compared):
     a, b, means = features
     found = compared(a, b + means)
     assert share(found) < 0.01
@@ -51,7 +51,7 @@ def test_constants_of_the_target_cost_nothing(features, compared):
     assert not warned(found, "best linear map")
 
 
-def test_under_the_papers_centring_they_do_and_that_is_said_first(features, compared):
+def test_with_the_papers_centring_constants_count_and_a_warning_comes_first(features, compared):
     a, b, means = features
     found = compared(a, b + means, settings(centring="layer"))
     assert share(found) > 0.2
@@ -70,35 +70,35 @@ def test_an_offset_in_one_unit_of_the_source_changes_nothing(features, compared)
     assert share(compared(a + offset, b, settings(centring="layer"))) > 0.2
 
 
-def test_centring_is_each_channels_unless_it_is_given():
+def test_the_default_centring_is_channel():
     assert CompareSettings().consistency.centring == "channel"
     assert settings().consistency.centring == "channel"
     assert settings(centring="layer").consistency.centring == "layer"
     assert CompareSettings.model_validate({"consistency": {}}).consistency.centring == "channel"
 
 
-def test_a_fit_that_is_not_finished_is_a_warning_with_the_option_that_helps(features, compared):
+def test_an_unfinished_fit_gives_a_warning_with_the_option_that_helps(features, compared):
     a, b, _ = features
     found = compared(a, np.abs(b))
     assert list(found.shares["settled"]) == ["no"] * 4
     assert len(warned(found, "is not finished after 2 epochs")) == 2
     assert "a higher --epochs" in found.notes[0]
-    # W(0) is solved at once: training on changes nothing
+    # W(0) is solved at once: more training changes nothing
     finished = compared(a, b, settings(200))
     assert set(finished.shares["settled"]) == {"plateau"}
     assert not warned(finished, "not finished")
 
 
-def test_verdicts_are_spelled_as_far_as_they_occur():
+def test_only_verdicts_that_occur_are_explained():
     told = notes.of_settled(["plateau", "validation"])
-    assert "orders are early-stopped" in told
+    assert "the orders depend on where training stopped" in told
     assert "not finished" not in told
     card = {"settled": "no", "preset": "released", "epochs": 1000}
     assert "the preset released ends by its schedule" in notes.not_settled("from a to b", card)
     assert notes.not_settled("from a to b", card | {"settled": "validation"}) is None
 
 
-def test_only_a_share_far_above_the_linear_maps_is_warned_of():
+def test_only_a_share_far_above_the_linear_map_gives_a_warning():
     assert notes.far_from_linear("from a to b", 0.34, 0.3) is None
     assert notes.far_from_linear("from a to b", 0.34, float("nan")) is None
     told = notes.far_from_linear("from a to b", 0.36, 0.3)

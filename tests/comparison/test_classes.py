@@ -64,7 +64,7 @@ def missing(found, target):
     return found.classes[found.classes["target"] == target].set_index("class")
 
 
-def test_the_class_the_other_network_cannot_see_is_named(seeing, pictures, tmp_path):
+def test_the_class_the_other_network_cannot_see_has_the_largest_share(seeing, pictures, tmp_path):
     grey, hue = seeing
     found = compare(grey, hue, "0", "0", pictures, tmp_path / "out", SETTINGS)
     of_hue = missing(found, "b")
@@ -73,7 +73,7 @@ def test_the_class_the_other_network_cannot_see_is_named(seeing, pictures, tmp_p
     assert (of_hue["low"] < of_hue["xdelta"]).all()
     assert (of_hue["xdelta"] < of_hue["high"]).all()
     assert of_hue["high"]["grey"] < of_hue["low"]["colour"]
-    # who sees both lacks nothing of either class
+    # the network that sees both misses nothing of either class
     assert missing(found, "a")["xdelta"].max() < 0.01
 
 
@@ -89,7 +89,7 @@ def test_classes_add_up_to_the_share_of_all_images(seeing, pictures, tmp_path):
 
 
 @pytest.mark.parametrize("centring", ["channel", "layer"])
-def test_shares_are_those_of_the_formula_written_plainly(seeing, pictures, tmp_path, centring):
+def test_shares_equal_the_plain_formula(seeing, pictures, tmp_path, centring):
     out = tmp_path / "out"
     consistency = SETTINGS.consistency.model_copy(update={"centring": centring})
     settings = SETTINGS.model_copy(update={"consistency": consistency})
@@ -113,7 +113,7 @@ def test_shares_are_those_of_the_formula_written_plainly(seeing, pictures, tmp_p
     assert mean == pytest.approx(shares["xdelta"]["b"], rel=1e-5)
 
 
-def test_a_second_run_goes_over_no_image_again(seeing, pictures, tmp_path, monkeypatch):
+def test_a_second_run_reads_no_image_again(seeing, pictures, tmp_path, monkeypatch):
     (pictures / "grey").rename(pictures / "gr\rey")  # kept in a csv
     first = compare(*seeing, "0", "0", pictures, tmp_path / "out", SETTINGS)
     assert set(first.classes["class"]) == {"gr\rey", "colour"}
@@ -147,7 +147,7 @@ def test_the_command_writes_the_table_and_shows_it(seeing, pictures, tmp_path):
     assert "What is missing of each class" in (out / "index.html").read_text()
 
 
-def test_classes_of_layers_against_layers_or_of_features_alone_are_refused(nets, photos, tmp_path):
+def test_classes_with_many_layers_or_only_features_are_refused(nets, photos, tmp_path):
     spec, out = f"{nets}:tiny", tmp_path / "out"
     pair = ("--a", spec, "--b", spec, "--labels", "--images", photos, "--out", out)
     found = run(*pair, "--layers", "conv1,conv3")

@@ -32,13 +32,13 @@ def many(tmp_path):
     return write(tmp_path / "many", *(f"{k:03d}.png" for k in range(300)))
 
 
-def test_a_network_knows_itself_and_not_an_untrained_one(nets, many, tmp_path):
+def test_a_network_is_reconstructed_from_itself_and_not_from_an_untrained_one(nets, many, tmp_path):
     first, other = (read_network(f"{nets}:tiny", seed=seed) for seed in (0, 1))
     same = compare(first, first, "conv3", "conv3", many, tmp_path / "same", SETTINGS)
     apart = compare(first, other, "conv3", "conv3", many, tmp_path / "apart", SETTINGS)
     assert max(held_out(same).values()) < 0.002
     assert min(held_out(apart).values()) > 0.05
-    # parts and cross term are all there is
+    # parts and cross term sum to 1
     parts = ["x0", "x1", "x2", "xdelta", "cross"]
     np.testing.assert_allclose(apart.shares[parts].sum(axis=1), 1, atol=1e-6)
     assert [tuple(row) for row in apart.shares[["target", "source", "subset", "images"]].to_numpy()
@@ -46,7 +46,7 @@ def test_a_network_knows_itself_and_not_an_untrained_one(nets, many, tmp_path):
           ("a", "b", "train", 180)]  # fmt: skip
 
 
-def test_what_the_store_holds_is_the_layer_of_the_normalised_picture(nets, photos, tmp_path):
+def test_the_store_holds_the_layer_of_the_normalised_pictures(nets, photos, tmp_path):
     network = read_network(f"{nets}:tiny")
     settings = SETTINGS.model_copy(update={
         "mean": (0.1, 0.2, 0.3), "std": (0.5, 0.6, 0.7),
@@ -77,7 +77,7 @@ def test_vectors_are_compared_and_have_no_pictures(nets, photos, tmp_path):
     assert list(found.shares["positions_per_weight"]) == [36 / 4] * 2 + [36 / 6] * 2
 
 
-def test_a_killed_run_goes_on(nets, photos, tmp_path, monkeypatch):
+def test_an_interrupted_run_resumes(nets, photos, tmp_path, monkeypatch):
     a, b = (read_network(f"{nets}:tiny", seed=seed) for seed in (0, 1))
     written, made = [], []
     write_shard, fit = StoreWriter.write, fit_product.fit_pair
@@ -112,7 +112,7 @@ def test_a_killed_run_goes_on(nets, photos, tmp_path, monkeypatch):
     assert made == ["fit", "second kill", "fit"]
     shards = [entry for entry in written if entry[0] in ("a.zarr", "b.zarr")]
     assert shards == [(f"{letter}.zarr", shard) for letter in "ab" for shard in range(4)]
-    # nothing is made a third time, and the numbers are those of an undisturbed run
+    # nothing is made a third time, and the numbers are those of an uninterrupted run
     before = (len(written), len(made))
     pd.testing.assert_frame_equal(run().shares, found.shares)
     assert (len(written), len(made)) == before
@@ -121,7 +121,7 @@ def test_a_killed_run_goes_on(nets, photos, tmp_path, monkeypatch):
     pd.testing.assert_frame_equal(plain.shares, found.shares)
 
 
-def test_other_weights_are_recorded_anew(nets, photos, tmp_path, monkeypatch):
+def test_other_weights_are_recorded_again(nets, photos, tmp_path, monkeypatch):
     networks = [read_network(f"{nets}:tiny", seed=seed) for seed in (0, 1, 2)]
     compare(*networks[:2], "conv3", "conv3", photos, tmp_path / "out", SETTINGS)
     other = compare(networks[0], networks[2], "conv3", "conv3", photos, tmp_path / "out", SETTINGS)
@@ -131,7 +131,7 @@ def test_other_weights_are_recorded_anew(nets, photos, tmp_path, monkeypatch):
     pd.testing.assert_frame_equal(other.shares, fresh.shares)
 
 
-def test_a_layer_too_wide_for_the_images_is_a_warning_with_numbers(nets, photos, many, tmp_path):
+def test_a_layer_too_wide_for_the_images_gives_a_warning_with_numbers(nets, photos, many, tmp_path):
     a, b = read_network(f"{nets}:tiny"), read_network(f"{nets}:wide")
     # 36 images of 4 x 4 positions for 4 x 9 and 6 x 9 weights: 16 and 10.7
     found = compare(a, b, "conv3", "conv3", photos, tmp_path / "enough", SETTINGS)
@@ -144,11 +144,11 @@ def test_a_layer_too_wide_for_the_images_is_a_warning_with_numbers(nets, photos,
         "From b to a, g has 6 weights for each channel and 36 x 1 positions to fit them on: "
         in (warnings[1])
     )
-    assert "6.0 a weight, at least 10 are wanted (60 training images)" in warnings[1]
-    assert f"the test share is too high: {share:.3f}" in warnings[1]
+    assert "6.0 per weight, at least 10 are needed (60 training images)" in warnings[1]
+    assert f"the share on test images is too high: {share:.3f}" in warnings[1]
 
 
-def test_layers_g_cannot_lead_between(nets, photos, tmp_path):
+def test_layers_that_g_cannot_map_are_refused(nets, photos, tmp_path):
     a = read_network(f"{nets}:tiny")
     grid = SETTINGS.model_copy(update={"align": "grid"})
     with pytest.raises(FeatureError, match=r"'mean' \(4\) cannot be laid on a grid: exp"):
@@ -163,20 +163,20 @@ def test_values_that_are_not_finite_name_the_image(nets, photos, tmp_path):
         compare(a, b, "conv3", "truediv", photos, tmp_path / "out", SETTINGS)
 
 
-def test_a_wrong_node_costs_no_time(nets, photos, tmp_path):
+def test_a_wrong_layer_is_refused_before_anything_is_recorded(nets, photos, tmp_path):
     a = read_network(f"{nets}:tiny")
     with pytest.raises(NetworkError, match=r"unknown node 'conv33'; nearest: conv3"):
         compare(a, a, "conv3", "conv33", photos, tmp_path / "out", SETTINGS)
     assert not (tmp_path / "out").exists()
 
 
-def test_modules_of_python_are_compared(photos, tmp_path):
+def test_python_modules_are_compared(photos, tmp_path):
     modules = [torch.nn.Sequential(torch.nn.Conv2d(3, 2, 3, stride=2)) for _ in range(2)]
     networks = [OwnNetwork(f"mine {k}", module) for k, module in enumerate(modules)]
     found = compare(*networks, "0", "0", photos, tmp_path / "out", SETTINGS)
     assert "a: mine 0, weights: as the module holds them; layer 0 (2 x 7 x 7)." in found.notes
 
 
-def test_a_penalty_by_name_is_refused():
+def test_a_penalty_that_is_not_a_number_is_refused():
     with pytest.raises(ValueError, match=r"'raw_equivalent' is for the papers' networks; expected"):
         CompareSettings(consistency=Consistency(penalty="raw_equivalent"))

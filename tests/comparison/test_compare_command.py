@@ -62,7 +62,7 @@ def test_compare_writes_tables_and_pictures(nets, photos, tmp_path):
         assert (out / "figures" / f"{name}.svg").is_file()
 
 
-def test_what_g_is_can_be_chosen(nets, photos, tmp_path):
+def test_options_set_the_architecture_of_g(nets, photos, tmp_path):
     out = tmp_path / "out"
     given = ("--penalty", 0.03, "--gain", "free", "--layer-a", "mean", "--layer-b", "mean")
     assert compared(nets, photos, out, *given).exit_code == 0
@@ -73,7 +73,7 @@ def test_what_g_is_can_be_chosen(nets, photos, tmp_path):
     assert settings["centring"] == "layer"
 
 
-def test_compare_ends_in_a_page_with_the_other_measures_beside(nets, photos, tmp_path):
+def test_compare_writes_a_page_with_similarity_measures(nets, photos, tmp_path):
     out = tmp_path / "out"
     found = compared(nets, photos, out)
     assert f"page: {out / 'index.html'}" in found.output
@@ -92,11 +92,11 @@ def test_compare_ends_in_a_page_with_the_other_measures_beside(nets, photos, tmp
     assert peers["cka_positions"][0] == pytest.approx(peers["cka_positions"][1])
     assert 0 < peers["linear_share_positions"][0] != peers["linear_share_positions"][1]
     told = (out / "tables" / "peers.md").read_text()
-    assert "What each can and cannot tell: docs/peers.md." in told
-    assert "pwcca_flattened" in told.partition("Not told")[2]
+    assert "What each measure shows: docs/peers.md." in told
+    assert "pwcca_flattened" in told.partition("Not computed")[2]
 
 
-def test_layers_with_commas_are_every_one_against_every_one(nets, photos, tmp_path):
+def test_layers_with_commas_are_compared_all_with_all(nets, photos, tmp_path):
     out, spec = tmp_path / "out", f"{nets}:tiny"
     found = run(
         *("compare", *SMALL, "--a", spec, "--b", spec, "--layers", "conv2,mean"),
@@ -138,7 +138,7 @@ def test_a_folder_has_one_comparison_at_a_time(tmp_path):
     assert not (tmp_path / "out" / "kc.lock").exists()
 
 
-def test_one_file_of_weights_for_both_is_one_network(nets, photos, tmp_path):
+def test_the_same_weights_on_both_sides_give_the_same_network(nets, photos, tmp_path):
     torch.save(read_network(f"{nets}:tiny", seed=5).model.state_dict(), tmp_path / "w.pt")
     given = ("--weights-a", tmp_path / "w.pt", "--weights-b", tmp_path / "w.pt")
     layers = ("--layer-a", "mean", "--layer-b", "mean", "--order", 1)
@@ -166,7 +166,7 @@ def test_one_file_of_weights_for_both_is_one_network(nets, photos, tmp_path):
         ("--layer-a", "conv33", r"NetworkError: unknown node 'conv33'; nearest: conv3"),
         ("--a", "resnet81", r"NetworkError: 'resnet81' is no network of torchvision's"),
         ("--weights-b", "nothing.pt", r"NetworkError: nothing.pt: no such file"),
-        ("--images", "nowhere", r"ImageError: nowhere: no folder and no archive there"),
+        ("--images", "nowhere", r"ImageError: nowhere: no such folder or archive"),
         ("--order", 9, r"SettingsError: --order: Input should be less than or equal to 5 (got 9)"),
         ("--dtype", "float8", r"SettingsError: --dtype: Input should be"),
         ("--size", 8, r"SettingsError: --size: Input should be greater than or equal to 16"),
@@ -190,7 +190,7 @@ def test_one_file_of_weights_for_both_is_one_network(nets, photos, tmp_path):
         ),
     ],
 )
-def test_what_the_user_can_mend_is_one_message(nets, photos, tmp_path, option, value, told):
+def test_each_user_error_gives_one_message(nets, photos, tmp_path, option, value, told):
     found = compared(nets, photos, tmp_path / "out", option, value)
     assert found.exit_code == 2
     assert told in found.output
@@ -208,7 +208,7 @@ def test_colours_are_three_numbers(nets, photos, tmp_path):
     assert "SettingsError: --std: Input should be greater than 0 (got 0.0)" in found.output
 
 
-def test_what_is_wrong_with_files_is_one_message_each(nets, photos, tmp_path):
+def test_each_problem_with_files_gives_one_message(nets, photos, tmp_path):
     def told(*more):
         found = compared(nets, photos, tmp_path / "out", *more)
         assert found.exit_code == 2, found.output

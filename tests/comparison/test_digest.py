@@ -1,4 +1,4 @@
-"""A network's digest follows whatever changes its features, and nothing else."""
+"""A network's digest changes with everything that changes its features, and nothing else."""
 
 import numpy as np
 import pytest
@@ -41,14 +41,14 @@ def digest(file, code=CODE):
     ("old", "new"),
     [
         ("inner(torch.relu(x))", "inner(torch.sin(20 * x))"),
-        # nothing that the example shows: no value reaches it
+        # the example does not show this: no value reaches it
         ("LIMIT = 2.5", "LIMIT = 1e9"),
         ("clamp(max=LIMIT)", "clamp(max=LIMIT, min=-1e9)"),
         ("torch.ones(4, 1, 1)", "torch.ones(4, 1, 1) * 1.5"),
         ("manual_seed(0)", "manual_seed(1)"),
     ],
 )
-def test_code_and_constants_that_the_graph_does_not_show_count(tmp_path, old, new):
+def test_code_and_constants_outside_the_graph_change_the_digest(tmp_path, old, new):
     file = tmp_path / "net.py"
     before = digest(file)
     assert digest(file) == before
@@ -56,14 +56,14 @@ def test_code_and_constants_that_the_graph_does_not_show_count(tmp_path, old, ne
     assert digest(file, CODE.replace(old, new)) != before
 
 
-def test_other_code_and_comments_of_the_file_do_not_count(tmp_path):
+def test_other_code_and_comments_of_the_file_do_not_change_the_digest(tmp_path):
     file = tmp_path / "net.py"
     before = digest(file)
     changed = CODE.replace("return 1", "return 2").replace("LIMIT = 2.5", "LIMIT = 2.5  # why")
     assert digest(file, changed) == before
 
 
-def test_where_kcs_own_code_lies_does_not_count(tmp_path, monkeypatch):
+def test_the_path_of_kcs_code_does_not_change_the_digest(tmp_path, monkeypatch):
     before = digest(tmp_path / "net.py")
     monkeypatch.setattr(layers._copied, "__module__", "kc.moved")
     assert digest(tmp_path / "net.py") == before
@@ -83,7 +83,7 @@ class Former(nn.Module):
 
 
 class Held(nn.Module):
-    """Keeps what it needs where no state dict looks."""
+    """Keeps what it needs outside its state dict."""
 
     def __init__(self, **about):
         super().__init__()
@@ -100,7 +100,7 @@ def of(module, node):
     return tap(OwnNetwork("net", module.eval()), [node], 16).digest
 
 
-def test_flags_of_torchs_own_modules_count():
+def test_flags_of_torch_modules_change_the_digest():
     found = [Former(), Former(heads=4), Former(activation="gelu"), Former(first=True)]
     assert len({of(module, "two") for module in found}) == 4
     assert of(Former(), "two") == of(Former(), "two")
@@ -119,12 +119,12 @@ def test_flags_of_torchs_own_modules_count():
         (torch.zeros(2, dtype=torch.complex64).conj(), torch.zeros(2, dtype=torch.complex64) + 1),
     ],
 )
-def test_what_a_module_keeps_aside_counts(one, other):
+def test_attributes_of_a_module_change_the_digest(one, other):
     assert of(Held(kept=one), "one") == of(Held(kept=one), "one")
     assert of(Held(kept=one), "one") != of(Held(kept=other), "one")
 
 
-def test_a_list_that_holds_itself_ends():
+def test_a_list_that_contains_itself_can_be_hashed():
     cycle = []
     cycle.append(cycle)
     assert of(Held(kept=cycle), "one") == of(Held(kept=cycle), "one")

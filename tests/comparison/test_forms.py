@@ -1,4 +1,4 @@
-"""Tokens, grids and means: what of two layers is put side by side."""
+"""Tokens, grids and means: the forms in which two layers are compared."""
 
 import re
 
@@ -30,7 +30,7 @@ def test_a_grid_puts_each_patch_where_it_was():
     assert not torch.equal(laid[:, :, 2, 1], values[:, 1 + 6])
 
 
-def test_shapes_and_suffixes_are_those_of_what_comes_out():
+def test_shapes_and_suffixes_match_the_converted_features():
     forms = [
         *(Form(tokens, layout, 1) for tokens in ("all", "patches") for layout in ("own", "pool")),
         *(Form("class", prefix=1), Form("patches", "grid", 1)),
@@ -47,11 +47,11 @@ def test_shapes_and_suffixes_are_those_of_what_comes_out():
     ("tokens", "told", "prefix"),
     [(197, None, 1), (196, None, 0), (196, 1, 0), (201, None, 5), (198, 2, 2), (12, None, 3)],
 )
-def test_tokens_before_the_patches(tokens, told, prefix):
+def test_the_number_of_tokens_before_the_patches_is_found(tokens, told, prefix):
     assert prefix_of(tokens, told) == prefix
 
 
-def test_what_a_network_tells_goes_before_the_fewest():
+def test_the_number_that_a_network_states_has_priority():
     # 4 registers and a class token before 2 x 2 patches; the fewest would make it 3 x 3
     assert prefix_of(9) == 0
     assert prefix_of(9, told=5) == 5
@@ -76,7 +76,7 @@ def test_auto_changes_as_little_as_it_can():
     assert [form.suffix for form in align(MAP, without)] == ["@pool", "@pool"]
 
 
-def test_the_choice_can_be_overridden():
+def test_options_override_the_choice_of_forms():
     assert [form.suffix for form in align(MAP, TOKENS, how="pool")] == ["@pool", "@pool"]
     assert [form.suffix for form in align(MAP, OTHER_MAP, how="pool")] == ["@pool", "@pool"]
     assert [form.suffix for form in align(MAP, TOKENS, "patches", "pool")] == [
@@ -86,7 +86,7 @@ def test_the_choice_can_be_overridden():
     assert [form.suffix for form in align(TOKENS, TOKENS, how="grid")] == ["@grid", "@grid"]
 
 
-def test_what_cannot_be_is_said():
+def test_impossible_forms_are_refused():
     with pytest.raises(FeatureError, match=r"'fc' \(9\) cannot be laid on a grid: expected a map"):
         align(MAP, VECTOR, how="grid")
     with pytest.raises(FeatureError, match=r"'words' \(60 x 5\) cannot be laid on a grid"):
@@ -95,7 +95,7 @@ def test_what_cannot_be_is_said():
         align(OwnLayer("t", (16, 5)), MAP, tokens="class")
 
 
-def test_forms_are_told_in_words():
+def test_forms_are_described_in_words():
     assert Form().spell((17, 5)) == ""
     assert Form(layout="pool").spell((6, 4, 4)) == "mean over positions"
     assert Form("class", prefix=1).spell((17, 5)) == "the class token alone"
@@ -105,8 +105,8 @@ def test_forms_are_told_in_words():
     assert Form("all", "pool", 1).spell((17, 5)) == "mean over all 17 tokens"
 
 
-def test_names_no_folder_can_have_get_one_of_their_own():
-    """Names that a store takes as they are stay so; no two names share a folder."""
+def test_names_that_no_folder_can_have_are_replaced():
+    """Valid names stay unchanged; no two names share a folder."""
     kept = ["layer1.0", "features.30", "ä b", "$a$", "C:", "Label"]
     assert [storable(name) for name in kept] == kept
     odd = ["", ".", "..", "a/b", "a\\b", "a_b\n", "x@pool", "__x", "subset", "image_id", "label"]

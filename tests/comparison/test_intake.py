@@ -1,4 +1,4 @@
-"""Pictures are given to a network as it takes them; where it takes none, the cause is named."""
+"""Pictures are converted to what a network takes; if it takes none, the error says why."""
 
 import pytest
 import torch
@@ -43,7 +43,7 @@ def test_pictures_are_made_grey_for_one_channel():
 
 
 class Viewing(nn.Module):
-    """Takes a picture of three channels for three pictures."""
+    """Treats a picture of three channels as three pictures."""
 
     def __init__(self):
         super().__init__()
@@ -86,12 +86,12 @@ def test_further_arguments_keep_their_defaults():
 
 
 @pytest.mark.parametrize(("kind", "told"), [(Needy, "x, labels"), (Named, "x")])
-def test_arguments_that_nobody_gives_are_named(kind, told):
+def test_missing_arguments_of_forward_are_named(kind, told):
     with pytest.raises(NetworkError, match=rf"its forward needs {told}; .*Fix: wrap it in a mod"):
         layers_of(OwnNetwork("mine", kind(3, 2, 3)), 28)
 
 
-def test_networks_of_other_channels_or_of_no_pictures():
+def test_networks_that_do_not_take_pictures_are_refused():
     with pytest.raises(NetworkError, match=r"takes 4 channels, .*Fix: wrap .* makes 4 of 3\."):
         layers_of(OwnNetwork("mine", net(4)), 28)
     with pytest.raises(

@@ -22,12 +22,12 @@ def test_layers_are_listed_with_their_shapes(nets):
     assert listed["mean"] == (4,)
 
 
-def test_resnets_sums_and_vits_tokens_are_listed():
+def test_sums_of_resnets_and_tokens_of_vits_are_listed():
     listed = dict(layers_of(read_network("resnet18"), 64))
     assert listed["layer3.1.add"] == (256, 4, 4)
     tokens = dict(layers_of(read_network("vit_b_16"), 224))
     assert tokens["encoder.layers.encoder_layer_11.add_1"] == (197, 768)
-    # sizes, parameters and tuples are nothing to tap
+    # sizes, parameters and tuples cannot be tapped
     assert not {"getitem", "x"} & set(tokens)
 
 
@@ -42,7 +42,7 @@ def test_a_relu_that_works_in_place_overwrites_nothing(nets):
         assert torch.equal(found["relu"], before.relu())
 
 
-def test_the_digest_follows_weights_and_code_and_nothing_else(nets):
+def test_only_weights_and_code_change_the_digest(nets):
     def digest(seed=0, function="tiny", node="conv3"):
         return tap(read_network(f"{nets}:{function}", seed=seed), [node], 16).digest
 
@@ -53,24 +53,24 @@ def test_the_digest_follows_weights_and_code_and_nothing_else(nets):
     assert digest() != before
 
 
-def test_a_wrong_node_names_its_nearest(nets):
+def test_a_wrong_layer_gives_an_error_with_the_nearest_names(nets):
     with pytest.raises(NetworkError, match=r"unknown node 'conv4'; nearest: conv\d, .*8? nodes"):
         tap(read_network(f"{nets}:tiny"), ["conv4"], 16)
 
 
-def test_a_node_that_gives_no_feature():
+def test_a_node_without_a_feature_is_refused():
     with pytest.raises(NetworkError, match=r"vit_b_16: node 'getattr' gives a Size ; expected"):
         tap(read_network("vit_b_16"), ["getattr"], 224)
 
 
-def test_a_network_that_branches_on_values(nets):
+def test_a_network_that_branches_on_values_is_refused(nets):
     with pytest.raises(
         NetworkError, match=r"nets\.py:branching: torch\.fx cannot trace it \(TraceError"
     ):
         layers_of(read_network(f"{nets}:branching"), 16)
 
 
-def test_a_graph_that_is_not_the_whole_network(nets):
+def test_a_network_whose_graph_loses_operations_is_refused(nets):
     with pytest.raises(NetworkError, match=r"nets\.py:forgetful: its graph .* gives other outputs"):
         tap(read_network(f"{nets}:forgetful"), ["mean"], 16)
 
@@ -82,7 +82,7 @@ class Given:
 
 
 class Giving(torch.nn.Module):
-    """Gives its output in some form; where it ``loses``, a line works in place on its own."""
+    """Returns its output in some form; if it ``loses``, an in-place result is not used."""
 
     def __init__(self, form, loses):
         super().__init__()
@@ -124,14 +124,14 @@ def test_a_network_that_gives_no_tensor_cannot_be_checked():
         tap(OwnNetwork("mine", silent), ["two"], 16)
 
 
-def test_pictures_too_small_for_the_network():
+def test_pictures_too_small_for_the_network_are_refused():
     with pytest.raises(
         NetworkError, match=r"alexnet: does not take pictures of 32 px .*Fix: the size it was made"
     ):
         layers_of(read_network("alexnet"), 32)
 
 
-def test_any_module_will_do():
+def test_layers_of_any_module_are_listed():
     module = torch.nn.Sequential(torch.nn.Conv2d(3, 2, 3), torch.nn.ReLU(inplace=True))
     assert layers_of(OwnNetwork("mine", module), 8) == [("0", (2, 6, 6)), ("1", (2, 6, 6))]
 
@@ -150,7 +150,7 @@ class Numbered(torch.nn.Module):
         return self.add(odd(self.conv_2(odd(self.conv_1(x))) + 1)) + 2
 
 
-def test_modules_are_called_by_their_own_names():
+def test_layers_have_the_names_of_their_modules():
     net = Numbered()
     listed = [name for name, _ in layers_of(OwnNetwork("mine", net), 16)]
     odd = "a[0] (x+*"
@@ -207,18 +207,18 @@ class Unsteady(torch.nn.Module):
     [
         (lambda _, x: F.dropout(x, 0.5, training=True), "node 'add' gives other features each"),
         (lambda _, x: x + torch.randn(4, 14, 14), "mine: gives other outputs each time"),
-        (lambda _, x: x - x.mean(0), "node 'add' gives of one picture other features beside"),
-        (lambda net, x: net.norm(x), "node 'add' gives of one picture other features beside"),
+        (lambda _, x: x - x.mean(0), "node 'add' gives other features of a picture if"),
+        (lambda net, x: net.norm(x), "node 'add' gives other features of a picture if"),
     ],
 )
-def test_features_that_are_not_the_pictures_alone(rule, told):
+def test_features_that_depend_on_more_than_the_picture_are_refused(rule, told):
     with pytest.raises(NetworkError, match=rf"{told}.*Fix: "):
         tap(OwnNetwork("mine", Unsteady(rule)), ["add"], 16)
-    # what comes before is well
+    # layers before it can be tapped
     if "node" in told:
         tap(OwnNetwork("mine", Unsteady(rule)), ["one"], 16)
 
 
-def test_a_network_without_a_layer_to_compare():
+def test_a_network_without_layers_is_refused():
     with pytest.raises(NetworkError, match=r"mine: none of its 0 nodes gives features.*Fix"):
         layers_of(OwnNetwork("mine", torch.nn.Identity()), 16)

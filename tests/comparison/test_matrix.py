@@ -1,4 +1,4 @@
-"""Layer by layer: every pair both ways, in one recording, resumable."""
+"""Many layers: all pairs in both directions, from one recording, resumable."""
 
 from types import SimpleNamespace
 
@@ -44,7 +44,7 @@ def cell(found, a, b):
     return table.loc[(a, b)]
 
 
-def test_each_pair_is_what_it_is_alone(networks, photos, tmp_path, monkeypatch):
+def test_each_pair_has_the_shares_of_its_own_comparison(networks, photos, tmp_path, monkeypatch):
     passes, write = [], StoreWriter.write
     monkeypatch.setattr(
         StoreWriter,
@@ -56,7 +56,7 @@ def test_each_pair_is_what_it_is_alone(networks, photos, tmp_path, monkeypatch):
         *networks, LAYERS, LAYERS, photos, tmp_path / "all", SETTINGS, say=said.append
     )
     assert len(found.table) == 9
-    # one pass a network over the 60 pictures, in the forms the pairs ask for
+    # one pass of each network over the 60 pictures, in the forms that the pairs need
     recorded = [names for names in passes if "image" not in names]
     assert recorded == [["conv2", "conv2@pool", "conv3", "conv3@pool", "mean"]] * 4
     assert said[0].startswith("18 fits (3 x 3 layers, both ways): about ")
@@ -65,13 +65,13 @@ def test_each_pair_is_what_it_is_alone(networks, photos, tmp_path, monkeypatch):
     assert cell(found, "conv2", "mean")[["form_a", "form_b"]].tolist() == ["pool", "own"]
     alone = compare(*networks, "conv2", "conv3", photos, tmp_path / "one", SETTINGS)
     assert row["cka"] == pytest.approx(alone.peers[MINIBATCH][0], rel=1e-9)
-    # g's seed goes by the fit's name, so the numbers are close, not the same
+    # g's seed depends on the fit's name, so the numbers are close, not equal
     test = alone.shares[alone.shares["subset"] == "test"].set_index("target")["xdelta"]
     assert row["xdelta_b"] == pytest.approx(test["b"], abs=0.1)
     assert row["xdelta_a"] == pytest.approx(test["a"], abs=0.1)
 
 
-def test_a_killed_run_goes_on_at_the_next_fit_and_more_layers_cost_only_theirs(
+def test_an_interrupted_run_resumes_and_more_layers_need_only_their_fits(
     networks, photos, tmp_path, monkeypatch
 ):
     made, fit = [], fit_product.fit_pair
@@ -95,7 +95,7 @@ def test_a_killed_run_goes_on_at_the_next_fit_and_more_layers_cost_only_theirs(
     pd.testing.assert_frame_equal(kept, found.table)
 
 
-def test_a_layer_knows_itself(networks, photos, tmp_path):
+def test_a_layer_is_reconstructed_from_itself(networks, photos, tmp_path):
     found = compare_layers(
         networks[0], networks[0], ["conv1", "conv3"], ["conv1", "conv3"], photos, tmp_path / "out",
         SETTINGS,
@@ -103,32 +103,33 @@ def test_a_layer_knows_itself(networks, photos, tmp_path):
     for name in ("conv1", "conv3"):
         assert cell(found, name, name)[["xdelta_a", "xdelta_b"]].max() < 0.01
         assert cell(found, name, name)["cka"] == pytest.approx(1)
-    # depth: conv3 cannot give back what conv1 had
+    # conv1 cannot be reconstructed from conv3
     assert cell(found, "conv3", "conv1")["xdelta_b"] > 0.1
     assert cell(found, "conv3", "conv1")["cka"] < 0.95
 
 
-def test_all_leaves_out_what_only_hands_on(nets):
+def test_all_leaves_out_layers_that_return_their_input(nets):
     network = read_network(f"{nets}:tiny")
-    assert distinct_layers(network, 16) == [
+    assert [name for name, _ in distinct_layers(network, 16)] == [
         "conv1", "relu", "conv2", "relu_1", "conv3", "relu_2", "mean", "head"
     ]  # fmt: skip
     idle = torch.nn.Sequential(
         torch.nn.Conv2d(3, 2, 3), torch.nn.Dropout(), torch.nn.Identity(), torch.nn.ReLU()
     )
-    assert distinct_layers(OwnNetwork("idle", idle), 16) == ["0", "3"]
+    wanted = [("0", (2, 14, 14)), ("3", (2, 14, 14))]
+    assert distinct_layers(OwnNetwork("idle", idle), 16) == wanted
 
 
-def test_pairs_that_cannot_be_are_left_out_and_counted(networks, photos, tmp_path):
+def test_incompatible_pairs_are_left_out_and_counted(networks, photos, tmp_path):
     grid = SETTINGS.model_copy(update={"align": "grid"})
     found = compare_layers(*networks, LAYERS, ["conv3"], photos, tmp_path / "out", grid)
     assert found.table["layer_a"].tolist() == ["conv2", "conv3"]
-    assert "1 pairs could not be brought to one kind." in found.notes
+    assert "1 pairs could not be brought to the same kind." in found.notes
     with pytest.raises(FeatureError, match=r"'mean' \(4\) cannot be laid on a grid"):
         compare_layers(*networks, ["mean"], ["conv3"], photos, tmp_path / "out", grid)
 
 
-def test_a_layer_that_never_varies_costs_its_own_fits_alone(photos, tmp_path):
+def test_a_constant_layer_loses_only_its_own_fits(photos, tmp_path):
     class Fading(torch.nn.Module):
         def __init__(self):
             super().__init__()
@@ -156,14 +157,14 @@ def test_features_larger_than_the_disk_are_refused_before_they_are_made(
     networks, photos, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(estimate.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
-    with pytest.raises(StoreError, match=r"take 4\.2e-05 GB, 1e-06 GB are free\. Fix: f"):
+    with pytest.raises(StoreError, match=r"take 4\.2e-05 GB, 1e-06 GB are free\. Fix: use f"):
         compare_layers(*networks, LAYERS, LAYERS, photos, tmp_path / "out", SETTINGS)
     assert not (tmp_path / "out" / "activations").exists()
 
 
 def test_larger_fits_are_estimated_to_take_longer():
     def seconds(source, target, images=1000, rate=1e10):
-        return estimate.seconds_of(estimate.Work(source, target), images, SETTINGS, rate)
+        return estimate.seconds_of(source, target, images, SETTINGS, rate)
 
     small = seconds((8, 4, 4), (8, 4, 4))
     assert seconds((16, 4, 4), (8, 4, 4)) > small
@@ -175,7 +176,7 @@ def test_larger_fits_are_estimated_to_take_longer():
     assert [estimate.spell_seconds(s) for s in (5.0, 600.0, 9000.0)] == ["5 s", "10 min", "2.5 h"]
 
 
-def test_the_heatmaps_show_what_the_table_says(networks, photos, tmp_path):
+def test_the_heatmaps_show_the_numbers_of_the_table(networks, photos, tmp_path):
     found = compare_layers(*networks, ["conv1", "mean"], LAYERS, photos, tmp_path / "m", SETTINGS)
     figure = matrix_figure(found)
     shown = [axes.images[0].get_array() for axes in figure.axes[:3]]
@@ -199,8 +200,8 @@ def test_the_heatmaps_show_what_the_table_says(networks, photos, tmp_path):
     assert f"{lowest['layer_a']} of a gives {100 * (1 - lowest['xdelta_b']):.1f} %" in best(found)
 
 
-def test_names_no_folder_can_have_are_compared_all_the_same(tmp_path):
-    """Some are a coordinate's, one is too long, and two would have shared a fit's folder."""
+def test_layers_with_names_that_no_folder_can_have_are_compared(tmp_path):
+    """Some are names of coordinates, one is too long, and two would share a fit's folder."""
     rng = np.random.default_rng(0)
     values = rng.normal(size=(80, 3)).astype(np.float32)
     noise = rng.normal(size=(80, 3)).astype(np.float32)

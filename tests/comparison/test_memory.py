@@ -1,4 +1,4 @@
-"""Batches are as large as free memory bears; what is stored does not depend on it."""
+"""Batches are as large as free memory allows; stores do not depend on their size."""
 
 from pathlib import Path
 
@@ -55,25 +55,25 @@ def test_little_memory_makes_small_batches_of_the_same_store(nets, photos, tmp_p
     assert sizes == [1] * 60
     np.testing.assert_allclose(small, whole, atol=2e-3)
     sizes.clear()
-    record("a.zarr", 0)  # it lies there; less memory is no reason to make it again
+    record("a.zarr", 0)  # it exists; less memory must not make it again
     assert sizes == []
 
 
 @pytest.mark.parametrize(("width", "measured"), [(1000, 220), (2000, 860), (4000, 5_400)], ids=str)
 def test_the_estimate_is_what_was_measured(width, measured):
-    """Of ``kc compare`` on 60 rows of both sides, one epoch: MB of RSS above that of the start."""
+    """MB of RSS above the start, of ``kc compare`` on 60 rows of both sides, one epoch."""
     found = memory.fit_bytes((width,), (width,), 36, Consistency(rank="auto")) / 1e6
     assert measured / 1.5 < found < 1.5 * measured
 
 
-def test_what_a_fit_takes_grows_as_its_matrices_do():
+def test_the_memory_of_a_fit_grows_with_its_matrices():
     def taken(source, target, images=36, **settings):
         return memory.fit_bytes(source, target, images, Consistency(**settings))
 
     wide = taken((8000,), (8000,))
     assert wide == pytest.approx(64 * taken((1000,), (1000,)), rel=0.01)
     assert taken((8000,), (10,)) > 0.5 * wide > 20 * taken((10,), (8000,))
-    # more rows than units: moments of units by units in place of rows by rows
+    # more rows than units: moments are units by units instead of rows by rows
     assert taken((1000,), (1000,), 100) < taken((1000,), (1000,), 5000)
     maps = [taken((256, 7, 7), (256, 7, 7), n) for n in (20, 2000)]
     assert maps[0] < 0.5 * maps[1]
@@ -95,7 +95,7 @@ def arrays(path: Path, **widths: int) -> OwnArrays:
 QUICK = CompareSettings(consistency=Consistency(order=1, optimiser=Optimiser(epochs=1)))
 
 
-def test_more_than_there_is_is_refused_before_anything_is_made(tmp_path, monkeypatch):
+def test_fits_that_need_too_much_memory_are_refused_at_the_start(tmp_path, monkeypatch):
     side = arrays(tmp_path / "x", wide=300)
     monkeypatch.setattr(memory, "free_bytes", lambda _: 2_000_000)
     with pytest.raises(
@@ -109,7 +109,7 @@ def test_more_than_there_is_is_refused_before_anything_is_made(tmp_path, monkeyp
         memory.check_memory("x", [((64, 8, 8), (64, 8, 8))], 36, QUICK.consistency, CPU)
 
 
-def test_the_cure_keeps_all_that_rows_hold():
+def test_the_fix_keeps_all_information_of_the_rows():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(60, 300))
     u, s, _ = np.linalg.svd(x - x.mean(0), full_matrices=False)
@@ -118,7 +118,7 @@ def test_the_cure_keeps_all_that_rows_hold():
     np.testing.assert_allclose(narrow @ narrow.T, (x - x.mean(0)) @ (x - x.mean(0)).T, atol=1e-9)
 
 
-def test_a_matrix_leaves_out_what_takes_too_much(tmp_path, monkeypatch):
+def test_a_matrix_leaves_out_fits_that_need_too_much_memory(tmp_path, monkeypatch):
     side = arrays(tmp_path / "x", narrow=4, wide=300)
     monkeypatch.setattr(memory, "free_bytes", lambda _: 2_000_000)
     found = compare_layers(side, side, out=tmp_path / "out", settings=QUICK)

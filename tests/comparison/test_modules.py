@@ -1,4 +1,4 @@
-"""Modules that are wrapped or hard to copy are looked into as they are, and left as they were."""
+"""Modules that are wrapped or hard to copy can be tapped, and are not changed."""
 
 import threading
 import warnings
@@ -28,7 +28,7 @@ class Net(nn.Module):
 
 
 class Keeping(Net):
-    """Keeps what it made, and what nothing can copy."""
+    """Keeps its outputs, and objects that cannot be copied."""
 
     def __init__(self):
         super().__init__()
@@ -90,7 +90,7 @@ MAKES = {
 
 
 def plain(net):
-    """What the layer gives by a hook, in eval mode, the wrappers left out."""
+    """Return the layer's output by a hook, in eval mode, without wrappers."""
     inner = getattr(net, "module", None) or getattr(net, "_orig_mod", net)
     found, modes = {}, [module.training for module in net.modules()]
     two = getattr(inner.two, "module", inner.two)
@@ -105,10 +105,10 @@ def plain(net):
 
 
 @pytest.mark.parametrize("name", MAKES)
-def test_features_are_the_modules_and_it_stays_as_it_was(name):
+def test_features_are_those_of_the_module_which_is_not_changed(name):
     net = MAKES[name]()
     if name in ("kept", "old weight norm", "weight norm"):
-        net(PICTURES)  # there is a history now
+        net(PICTURES)  # now it holds a gradient history
     modules = list(net.modules())
     before = [
         (m.training, len(m._forward_hooks), [p.requires_grad for p in m.parameters()])
@@ -127,7 +127,7 @@ def test_features_are_the_modules_and_it_stays_as_it_was(name):
     torch.testing.assert_close(made, plain(net), rtol=1e-6, atol=1e-6)
 
 
-def test_a_network_of_ones_own_keeps_its_modes():
+def test_a_users_network_keeps_its_modes():
     net = Net().train()
     layers_of(OwnNetwork("mine", net), 16)
     tap(OwnNetwork("mine", net), ["two"], 16)
@@ -140,7 +140,7 @@ class Stubborn(Net):
         raise RuntimeError("once only")
 
 
-def test_networks_that_cannot_be_looked_into():
+def test_networks_that_cannot_be_tapped_are_refused():
     with pytest.raises(NetworkError, match=r"cannot be copied \(RuntimeError: once .*Fix: name a"):
         layers_of(OwnNetwork("mine", Stubborn()), 16)
     with torch.device("meta"):

@@ -34,7 +34,7 @@ def test_a_function_in_a_file_gives_the_network(nets):
     assert not torch.equal(outputs(found), outputs(read_network(f"{nets}:tiny", seed=2)))
 
 
-def test_torchvisions_name_takes_as_many_classes_as_the_weights_have(tmp_path):
+def test_a_torchvision_network_has_as_many_classes_as_its_weights(tmp_path):
     torch.manual_seed(0)
     narrow = models.resnet18(num_classes=7)
     file = tmp_path / "mine.pth"
@@ -57,7 +57,7 @@ def test_torchvisions_name_takes_as_many_classes_as_the_weights_have(tmp_path):
         lambda state: {"model": {f"_orig_mod.module.{name}": v for name, v in state.items()}},
     ],
 )
-def test_state_dicts_are_found_wherever_checkpoints_keep_them(nets, tmp_path, wrap):
+def test_state_dicts_are_found_inside_checkpoints(nets, tmp_path, wrap):
     state = weights_of(nets)
     file = tmp_path / "checkpoint.th"
     torch.save(wrap(state), file)
@@ -102,12 +102,12 @@ def test_long_lists_of_a_mismatch_are_cut(nets, tmp_path):
         ("needing", r"needing\(\) raised TypeError: .*'width'"),
     ],
 )
-def test_functions_that_give_no_network(nets, function, told):
+def test_functions_that_return_no_network_are_refused(nets, function, told):
     with pytest.raises(NetworkError, match=told):
         read_network(f"{nets}:{function}")
 
 
-def test_files_that_give_no_network(tmp_path):
+def test_files_without_a_network_are_refused(tmp_path):
     with pytest.raises(NetworkError, match=r"none\.py: no such file; expected path/file\.py:funct"):
         read_network(f"{tmp_path}/none.py:tiny")
     for text, told in (("x = 1 +", "SyntaxError"), ("import sys; sys.exit(3)", "SystemExit: 3")):
@@ -117,7 +117,7 @@ def test_files_that_give_no_network(tmp_path):
             read_network(f"{file}:tiny")
 
 
-def test_unknown_names_name_their_nearest(monkeypatch):
+def test_unknown_names_give_an_error_with_the_nearest_names(monkeypatch):
     monkeypatch.setattr(networks.importlib.util, "find_spec", lambda _: None)
     with pytest.raises(
         NetworkError,
@@ -127,7 +127,7 @@ def test_unknown_names_name_their_nearest(monkeypatch):
         read_network("resnet81")
 
 
-def test_timm_is_asked_where_it_is_installed(monkeypatch):
+def test_timm_is_used_if_it_is_installed(monkeypatch):
     timm = types.ModuleType("timm")
     timm.is_model = lambda name: name == "resnet18"
     timm.list_models = lambda: ["resnet18"]
@@ -158,7 +158,7 @@ def test_two_projects_may_have_files_of_the_same_name(tmp_path):
 
 
 def test_weights_of_networks_that_may_transform_their_input_are_refused(tmp_path):
-    """No state dict tells; the named function's is what it says."""
+    """A state dict does not show it; a named function states it."""
     about = {"transform_input": True, "aux_logits": False, "num_classes": 7}
     net = models.googlenet(init_weights=False, **about)
     file = tmp_path / "w.pth"
@@ -174,7 +174,7 @@ def test_weights_of_networks_that_may_transform_their_input_are_refused(tmp_path
     assert torch.equal(found.model.fc.weight, net.fc.weight)
 
 
-def test_an_object_in_a_file_is_a_network_too_and_is_told_what_was_left_over(tmp_path):
+def test_a_module_object_in_a_file_is_a_network_and_leftover_weights_are_listed(tmp_path):
     file = tmp_path / "net.py"
     file.write_text("from torch import nn\nnet = nn.DataParallel(nn.Linear(2, 3))\n")
     state = {"net.weight": torch.ones(3, 2), "net.bias": torch.ones(3), "ema": torch.ones(1)}

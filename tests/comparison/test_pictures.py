@@ -52,12 +52,12 @@ def test_a_given_split_without_classes_is_kept(tmp_path, around):
     assert found == {name: name.partition("/")[0] for name in SPLIT}
 
 
-def test_validation_is_passed_over_where_there_is_a_test(tmp_path):
+def test_validation_pictures_are_skipped_if_there_are_test_pictures(tmp_path):
     write(tmp_path / "set", *SPLIT, "val/1.png")
     assert set(subsets(build(tmp_path / "set", tmp_path))) == set(SPLIT)
 
 
-def test_class_folders_are_read_as_elsewhere(tmp_path):
+def test_class_folders_are_read_as_in_other_data_sets(tmp_path):
     names = [f"{kind}/{k}.png" for kind in ("owl", "elk") for k in range(10)]
     found = build(write(tmp_path / "set", *names), tmp_path)
     counts = found.rows.groupby(["class_name", "subset"]).size().to_dict()
@@ -66,7 +66,7 @@ def test_class_folders_are_read_as_elsewhere(tmp_path):
     }
 
 
-def test_stray_pictures_only_cost_the_labels(tmp_path):
+def test_pictures_outside_class_folders_remove_only_the_labels(tmp_path):
     names = [f"{kind}/{k}.png" for kind in ("owl", "elk") for k in range(10)]
     found = build(write(tmp_path / "set", *names, "stray.png"), tmp_path)
     assert len(found.rows) == 21
@@ -79,14 +79,14 @@ def test_hidden_files_and_other_files_are_passed_over(photos, tmp_path):
     assert len(build(photos, tmp_path).rows) == 60
 
 
-def test_an_archive_is_read_where_it_lies(photos, tmp_path):
+def test_an_archive_is_read_in_place(photos, tmp_path):
     with tarfile.open(tmp_path / "photos.tgz", "w:gz") as tar:
         tar.add(photos, "photos")
     packed = build(tmp_path / "photos.tgz", tmp_path / "packed")
     assert packed.digest == build(photos, tmp_path).digest
 
 
-def test_a_zip_is_read_where_it_lies(photos, tmp_path):
+def test_a_zip_is_read_in_place(photos, tmp_path):
     with zipfile.ZipFile(tmp_path / "photos.zip", "w") as packed:
         for file in photos.iterdir():
             packed.write(file, f"photos/{file.name}")
@@ -94,7 +94,7 @@ def test_a_zip_is_read_where_it_lies(photos, tmp_path):
     assert packed.digest == build(photos, tmp_path).digest
 
 
-def test_what_is_passed_over_is_told_under_the_numbers(nets, photos, tmp_path):
+def test_skipped_files_are_listed_in_the_notes(nets, photos, tmp_path):
     next(photos.glob("*.png")).rename(photos / "0.heic")
     store = build(photos, tmp_path)
     assert store.passed_over == {
@@ -107,15 +107,15 @@ def test_what_is_passed_over_is_told_under_the_numbers(nets, photos, tmp_path):
     )
 
 
-def test_a_folder_may_be_called_anything_but_what_is_no_text(photos, tmp_path):
+def test_a_folder_may_have_any_name_that_is_text(photos, tmp_path):
     odd = photos.rename(tmp_path / "my photos (1) & 'x'")
     assert len(build(odd, tmp_path).rows) == 60
     worse = odd.rename(tmp_path / "caf\udce9")
-    with pytest.raises(ImageError, match=r"caf\\udce9': a path that is no UTF-8 .*Fix: rename"):
+    with pytest.raises(ImageError, match=r"caf\\udce9': the path is not UTF-8 .*Fix: rename"):
         build(worse, tmp_path)
 
 
-def test_a_killed_build_goes_on(photos, tmp_path, monkeypatch):
+def test_an_interrupted_build_resumes(photos, tmp_path, monkeypatch):
     monkeypatch.setattr(made, "SHARD_ROWS", 16)
     decoded, decode = [], made.decode
 
@@ -128,7 +128,7 @@ def test_a_killed_build_goes_on(photos, tmp_path, monkeypatch):
     monkeypatch.setattr(made, "decode", failing)
     with pytest.raises(KeyboardInterrupt):
         build(photos, tmp_path)
-    # one shard is whole; four pictures of the second were lost
+    # one shard is complete; four pictures of the second were lost
     decoded.append("past the kill")
     build(photos, tmp_path)
     assert len(decoded) == 21 + 60 - 16
@@ -145,8 +145,8 @@ def test_an_unreadable_picture_is_named(photos, tmp_path):
         build(photos, tmp_path)
 
 
-def test_nothing_to_read(tmp_path):
-    with pytest.raises(ImageError, match=r"none: no folder and no archive there\. Fix: mend --im"):
+def test_a_folder_without_pictures_is_refused(tmp_path):
+    with pytest.raises(ImageError, match=r"none: no such folder or archive\. Fix: correct --im"):
         build(tmp_path / "none", tmp_path)
     empty = tmp_path / "empty"
     empty.mkdir()
@@ -158,16 +158,19 @@ def test_nothing_to_read(tmp_path):
 @pytest.mark.parametrize(
     ("names", "told"),
     [
-        ([f"{k}.png" for k in range(6)], "4 to fit g on and 2 to test it on; expected 10 and 4"),
+        (
+            [f"{k}.png" for k in range(6)],
+            "4 to fit g on and 2 to test it on; expected at least 10 and 4",
+        ),
         (["1.png"], "1 to fit g on and 0 to test"),
         ([*(f"train/{k}.png" for k in range(12)), "test/1.png"], "12 to fit g on and 1 to test"),
     ],
 )
-def test_too_few_pictures(tmp_path, names, told):
+def test_too_few_pictures_are_refused(tmp_path, names, told):
     with pytest.raises(ImageError, match=rf"set: too few pictures: {told}"):
         build(write(tmp_path / "set", *names), tmp_path)
 
 
-def test_results_among_the_pictures_are_refused(photos):
-    with pytest.raises(ImageError, match=r"out: lies inside the folder of the pictures, .*--out"):
+def test_an_output_folder_among_the_pictures_is_refused(photos):
+    with pytest.raises(ImageError, match=r"out: is inside the folder of the pictures, .*--out"):
         build(photos, photos)

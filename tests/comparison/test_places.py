@@ -1,4 +1,4 @@
-"""A comparison writes over nothing that is not kc's, and over nothing it reads."""
+"""A comparison overwrites neither its inputs nor files that kc did not make."""
 
 import os
 import shutil
@@ -47,7 +47,7 @@ def made(file: Path, out: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished comparison in ``out``, beside the features it is of."""
+    """A finished comparison in ``out``, next to its features."""
     folder = tmp_path_factory.mktemp("whole")
     np.save(folder / "x.npy", X)
     made(folder / "x.npy", folder / "out")
@@ -56,7 +56,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def again(whole: Path, tmp_path: Path) -> Path:
-    """A copy of it."""
+    """A copy of the finished comparison."""
     return Path(shutil.copytree(whole, tmp_path / "again"))
 
 
@@ -72,7 +72,7 @@ def link_to(path: Path, target: Path) -> Path:
     return path
 
 
-def test_places_and_inputs_are_told_apart_however_they_are_spelled(tmp_path: Path, monkeypatch):
+def test_inputs_in_output_places_are_found_under_any_spelling(tmp_path: Path, monkeypatch):
     kept, data = tmp_path / "out/activations/a.zarr", tmp_path / "data/photos"
     kept.mkdir(parents=True)
     data.mkdir(parents=True)
@@ -98,7 +98,7 @@ def test_places_and_inputs_are_told_apart_however_they_are_spelled(tmp_path: Pat
     refuse_inputs([tmp_path / "tables/compare.csv"], [tmp_path / "hard.npy"])
 
 
-def test_features_where_kc_keeps_its_own_are_refused_and_kept(tmp_path: Path, monkeypatch):
+def test_features_in_a_place_of_kc_are_refused_and_kept(tmp_path: Path, monkeypatch):
     for name in "ab":
         zarr.create_array(tmp_path / f"activations/{name}.zarr", data=X)
     monkeypatch.chdir(tmp_path)
@@ -106,11 +106,11 @@ def test_features_where_kc_keeps_its_own_are_refused_and_kept(tmp_path: Path, mo
     refused(tmp_path, Path(), told, "activations/a.zarr", "activations/b.zarr")
     np.save(tmp_path / "x.npy", X)
     refused(tmp_path, Path(), r"kc did not make activations/a\.zarr/", "x.npy", "x.npy")
-    # a place that is not written to is nobody's business
+    # places that are not written to are not checked
     refused(tmp_path, Path(), "lies in", "x.npy", "activations/b.zarr")
 
 
-def test_the_stores_of_a_comparison_are_compared_elsewhere_only(again: Path, monkeypatch):
+def test_stores_of_a_comparison_are_compared_only_in_another_folder(again: Path, monkeypatch):
     monkeypatch.chdir(again)
     link_to(again / "link", again / "out")
     for out in (Path("out"), Path("link"), Path("out/../out")):
@@ -152,7 +152,7 @@ def test_a_file_put_there_later_is_kept(again: Path, name: str):
     refused(again, again / "out", "kc did not make", again / "x.npy", again / "x.npy")
 
 
-def test_what_is_not_in_the_way_is_left_alone(again: Path):
+def test_unrelated_files_are_left_alone(again: Path):
     names = ("tables/mine.csv", "figures/mine.png", "fits/mine/g", "mine.txt", "classes/x")
     for name in names:
         (again / "out" / name).parent.mkdir(parents=True, exist_ok=True)
@@ -162,7 +162,9 @@ def test_what_is_not_in_the_way_is_left_alone(again: Path):
         assert (again / "out" / name).read_text() == "mine"
 
 
-def test_pictures_in_a_stores_place_and_a_file_for_a_folder(nets, photos, tmp_path):
+def test_pictures_in_the_place_of_a_store_and_a_file_of_a_folder_are_refused(
+    nets, photos, tmp_path
+):
     network = read_network(f"{nets}:tiny")
     out = tmp_path / "out"
     shutil.copytree(photos, out / "pictures.zarr/photos")
@@ -182,7 +184,7 @@ def test_pictures_in_a_stores_place_and_a_file_for_a_folder(nets, photos, tmp_pa
     assert files(tmp_path) == before
 
 
-def test_a_file_the_network_or_the_ids_are_from_is_an_input(again: Path):
+def test_files_of_the_network_and_of_ids_are_inputs(again: Path):
     names = [f"row-{n}" for n in range(60)]
     csv = again / "out/tables/compare.csv"
     csv.write_text("".join(f"{name}\n" for name in names))
@@ -194,7 +196,7 @@ def test_a_file_the_network_or_the_ids_are_from_is_an_input(again: Path):
 
 
 @pytest.mark.parametrize("count", [1, 3, 5])
-def test_a_kill_while_tables_are_written_is_no_reason_to_refuse(
+def test_an_interruption_while_tables_are_written_does_not_block_the_next_run(
     again: Path, monkeypatch, count: int
 ):
     for path in (again / "out/tables").iterdir():
@@ -221,7 +223,7 @@ def test_a_kill_while_tables_are_written_is_no_reason_to_refuse(
 
 
 @pytest.mark.parametrize("left", ["tables", "index_files"])
-def test_the_folder_of_an_older_kc_is_known(again: Path, left: str):
+def test_the_folder_of_an_older_kc_is_recognised(again: Path, left: str):
     out = again / "out"
     for name in (LEDGER, f"{FILES}/{LEDGER}"):
         (out / name).unlink()
@@ -270,7 +272,7 @@ def test_writing_a_comparison_elsewhere_is_checked_too(features, tmp_path):
     assert files(tmp_path / "page") == {"tables/peers.md": b"mine"}
 
 
-def test_what_cannot_be_written_to_is_refused_and_left(features: Path, tmp_path: Path):
+def test_a_folder_that_cannot_be_written_to_is_refused(features: Path, tmp_path: Path):
     (tmp_path / "lost").symlink_to("nowhere")
     (tmp_path / "ring").symlink_to("ring")
     (tmp_path / "file").write_text("mine")

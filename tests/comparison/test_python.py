@@ -1,4 +1,4 @@
-"""The six lines of the README, on modules that stay as they were."""
+"""The six lines of the README; the modules are not changed."""
 
 import pytest
 import torch
@@ -18,7 +18,7 @@ def network() -> nn.Module:
     return nn.Sequential(nn.Conv2d(3, 4, 5, stride=8), nn.BatchNorm2d(4), nn.ReLU(inplace=True))
 
 
-def test_six_lines_lead_from_modules_to_a_page(photos, tmp_path, monkeypatch, capsys):
+def test_the_six_lines_of_the_readme_write_a_page(photos, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     names = {"network": network, "LAYER": "0"}
     assert len(SIX.strip().splitlines()) == 6
@@ -33,7 +33,7 @@ def test_six_lines_lead_from_modules_to_a_page(photos, tmp_path, monkeypatch, ca
     )
 
 
-def test_modules_are_left_as_they_were(photos, tmp_path):
+def test_modules_are_not_changed(photos, tmp_path):
     from kc.comparison import compare
 
     module = network().train()

@@ -1,4 +1,4 @@
-"""Two networks somebody else trained, on photographs: weights and normalisation are right."""
+"""Two published networks on photographs: weights and normalisation are correct."""
 
 import os
 import resource
@@ -19,11 +19,11 @@ from kc.similarity.measures import MINIBATCH
 
 NETS = Path(__file__).parent / "cifar_resnet.py"
 CIFAR = CompareSettings(size=32)
-"""They were trained under ImageNet's mean and deviation, the default, not CIFAR's own."""
+"""They were trained with ImageNet's mean and standard deviation, not those of CIFAR."""
 
 
 def shared() -> Path:
-    """Give the folder of the real pictures."""
+    """Return the folder of the real pictures."""
     folder = os.environ.get("KC_SHARED")
     if not folder:
         pytest.skip("KC_SHARED is not set: it names the folder of the real pictures")
@@ -39,7 +39,7 @@ def weights_of(folder: Path, name: str) -> Path:
 
 @pytest.mark.real
 @pytest.mark.parametrize("name", ["resnet20", pytest.param("resnet44", marks=pytest.mark.long)])
-def test_cifars_networks_are_as_good_as_they_should_be(tmp_path, name):
+def test_the_cifar_networks_have_their_published_accuracy(tmp_path, name):
     folder = shared() / "data" / "cifar10"
     weights = weights_of(folder, name)
     images = build_pictures(folder / "cifar10_subset.tgz", tmp_path / "pictures.zarr", CIFAR)
@@ -55,8 +55,8 @@ def test_cifars_networks_are_as_good_as_they_should_be(tmp_path, name):
 @pytest.mark.long
 @pytest.mark.real
 @pytest.mark.timeout(900)
-def test_a_comparison_of_both_from_command_to_page(tmp_path):
-    """What the README says of them, without the linear maps of wider fields.
+def test_the_command_compares_both_networks_and_writes_the_page(tmp_path):
+    """The numbers of the README hold, without the linear maps of wider fields.
 
     Processor seconds, since the machine that tests may have other work.
     """
@@ -80,6 +80,6 @@ def test_a_comparison_of_both_from_command_to_page(tmp_path):
     peers = pd.read_csv(tmp_path / "out" / "tables" / "peers.csv").set_index("target")
     assert peers.loc["b", "cka_positions"] == pytest.approx(0.502, abs=0.005)
     assert peers.loc["b", MINIBATCH] == pytest.approx(0.727, abs=0.005)
-    # g sees neighbours and is not linear: it gives more than the best linear map of a position
+    # g sees neighbours and is not linear: it gives more than the best linear map of one position
     assert peers.loc["b", "linear_share_positions"] > table.loc[("b", "test"), "xdelta"] + 0.05
     assert used.ru_utime + used.ru_stime - begun.ru_utime - begun.ru_stime < 360

@@ -1,4 +1,4 @@
-"""What the orders of a comparison are worth, and how sure they are."""
+"""The ladder of a comparison and the spread over seeds of g."""
 
 import numpy as np
 import pandas as pd
@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from pydantic import ValidationError
 
 from kc.comparison import CompareSettings, compare, notes, read_arrays, rungs
-from kc.comparison.estimate import Work, linear_operations
+from kc.comparison.estimate import linear_operations
 from kc.comparison.shares import of_spread
 from kc.comparison.write_pair import write_comparison
 from kc.consistency import fit_product
@@ -26,7 +26,7 @@ def settings(epochs=1, **given):
 
 @pytest.fixture
 def sides(tmp_path):
-    """A target that is a 5 x 5 convolution of the source: a wider field, and nothing bent."""
+    """A target that is a 5 x 5 convolution of the source: a wider field, and linear."""
     rng = torch.Generator().manual_seed(0)
     a = torch.randn(120, 2, 6, 6, generator=rng)
     b = F.conv2d(a, torch.randn(3, 2, 5, 5, generator=rng) / 5, padding=2)
@@ -35,7 +35,7 @@ def sides(tmp_path):
     return [read_arrays(str(tmp_path / f"{name}.npy")) for name in "ab"]
 
 
-def test_linear_maps_stand_beside_g_and_nothing_is_made_twice(sides, tmp_path, monkeypatch):
+def test_linear_maps_are_compared_with_g_and_nothing_is_made_twice(sides, tmp_path, monkeypatch):
     found = compare(*sides, out=tmp_path / "out", settings=settings())
     ladder = found.ladder[found.ladder["target"] == "b"].set_index("map")
     linear = ladder.loc["linear"].set_index("field")["xdelta"]
@@ -55,7 +55,7 @@ def test_linear_maps_stand_beside_g_and_nothing_is_made_twice(sides, tmp_path, m
     pd.testing.assert_frame_equal(again.shares, found.shares)
 
 
-def test_the_whole_ladder_is_written_and_goes_on_after_a_kill(sides, tmp_path, monkeypatch):
+def test_the_complete_ladder_is_written_and_resumes(sides, tmp_path, monkeypatch):
     out, fit, made = tmp_path / "out", fit_product.fit_pair, []
 
     def fitting(pair, of, run):
@@ -80,13 +80,13 @@ def test_the_whole_ladder_is_written_and_goes_on_after_a_kill(sides, tmp_path, m
     assert list(of_g["order"]) == [1, 2, 2, 2, 2, 2, 2]
     assert list(of_g["field"]) == [5, 7, 7, 7, 7, 7, 7]
     page = write_comparison(found, out)
-    assert "Orders beside linear maps" in page.read_text()
+    assert "Orders and linear maps" in page.read_text()
     for name in ("ladder", "ladder-path"):
         assert (out / "figures" / f"{name}.png").is_file()
     assert "beyond linear" in (out / "tables" / "ladder.md").read_text()
 
 
-def test_without_a_ladder_there_is_none(sides, tmp_path):
+def test_without_the_ladder_no_linear_maps_are_made(sides, tmp_path):
     found = compare(*sides, out=tmp_path / "out", settings=settings(ladder=False))
     assert found.ladder is None
     assert "x0_linear" not in found.shares
@@ -94,9 +94,9 @@ def test_without_a_ladder_there_is_none(sides, tmp_path):
 
 
 def test_a_map_that_costs_more_than_the_fit_is_left_out_and_named(sides, tmp_path, monkeypatch):
-    work = Work((2, 6, 6), (3, 6, 6))
+    least = linear_operations((2, 6, 6), (3, 6, 6), 72, 5) / 3
     monkeypatch.setattr(rungs, "LEAST", 0)
-    monkeypatch.setattr(rungs, "operations_of", lambda *_: linear_operations(work, 72, 5) / 3)
+    monkeypatch.setattr(rungs, "operations_of", lambda *_: least)
     monkeypatch.setattr(rungs, "SLOWER", 3)
     found = compare(*sides, out=tmp_path / "out", settings=settings())
     assert set(found.ladder["field"].dropna()) == {3, 5, 7}  # 7 is that of g
@@ -107,7 +107,7 @@ def test_a_map_that_costs_more_than_the_fit_is_left_out_and_named(sides, tmp_pat
     assert "left out 3 x 3 (27 inputs, at most 20)" in found.ladder_notes[0]
 
 
-def test_other_seeds_of_g_show_how_sure_an_order_is(sides, tmp_path):
+def test_other_seeds_of_g_give_the_spread_of_each_order(sides, tmp_path):
     given = settings(repeats=2, ladder=False)
     found = compare(*sides, out=tmp_path / "out", settings=given)
     held = found.shares[found.shares["subset"] == "test"].set_index("target").loc["b"]
@@ -123,7 +123,7 @@ def test_other_seeds_of_g_show_how_sure_an_order_is(sides, tmp_path):
     assert any(note.startswith("_spread: largest minus smallest of 2 fits") for note in found.notes)
 
 
-def test_an_order_whose_spread_exceeds_it_cannot_be_told_apart():
+def test_an_order_smaller_than_its_spread_is_named_in_the_notes():
     row = {"target": "b", "source": "a", "subset": "test", "x1": 0.02, "x1_spread": 0.05}
     row |= {"x0": 0.6, "x0_spread": 0.1}
     told = of_spread(pd.DataFrame([row, row | {"subset": "train"}]), 3)
@@ -132,7 +132,7 @@ def test_an_order_whose_spread_exceeds_it_cannot_be_told_apart():
     assert of_spread(pd.DataFrame([row]), 1) == []
 
 
-def test_what_ladders_and_repeats_are_not_of():
+def test_impossible_ladders_and_repeats_are_refused():
     with pytest.raises(ValidationError, match="ladder is of one layer against one other; expected"):
         Pair(a="x.npy", b="y.npy", layers="all", ladder=True)
     with pytest.raises(ValidationError, match="repeats is of one layer against one other"):
@@ -141,7 +141,7 @@ def test_what_ladders_and_repeats_are_not_of():
         settings(ladder=True, preset="released")
 
 
-def test_a_ladder_without_linear_maps_says_nothing_of_gains():
+def test_the_notes_of_a_ladder_without_linear_maps_name_no_gain():
     row = {"map": "g", "target": "b", "source": "a", "order": 2, "penalty": 0.01}
     frame = pd.DataFrame([row | {"xdelta": 0.2, "beyond_linear": np.nan, "validation_mse": 0.1}])
     assert notes.of_ladder(frame, 0.01, {"a to b": ()}) == (notes.LADDER,)

@@ -1,4 +1,4 @@
-"""Transformers beside convolutional networks: the token that is of no patch, and the grid."""
+"""Transformers compared with convolutional networks: class token and grid."""
 
 import pytest
 import torch
@@ -35,7 +35,7 @@ def held_out(found):
 
 
 def test_tokens_on_their_grid_are_a_linear_map_of_the_other_networks(photos, tmp_path):
-    """The tokens are W conv: all of them can be had from the map; noise from elsewhere cannot."""
+    """The tokens are W conv, so the map gives all of them, but not independent noise."""
     found = compare(Small(), Reading(), "conv", "cat", photos, tmp_path / "same", SETTINGS)
     assert held_out(found)["b"] < 0.001
     assert "b: 16 tokens of patches, without the first 1, laid on their grid of 4 x 4" in " ".join(
@@ -44,15 +44,15 @@ def test_tokens_on_their_grid_are_a_linear_map_of_the_other_networks(photos, tmp
     assert found.provenance["networks"]["b"]["form"] == "grid"
     noisy = compare(Small(), Reading(3.0), "conv", "cat", photos, tmp_path / "noisy", SETTINGS)
     assert held_out(noisy)["b"] > 0.3
-    # a mean over places is as linear
+    # a mean over positions is linear too
     pooled = other(align="pool")
     found = compare(Small(), Reading(), "conv", "cat", photos, tmp_path / "pooled", pooled)
     assert held_out(found)["b"] < 0.001
     assert found.components == {}
 
 
-def test_the_grid_is_not_turned(photos, tmp_path):
-    """Were rows and columns exchanged, maps and tokens would have only the diagonal in common."""
+def test_the_grid_is_not_transposed(photos, tmp_path):
+    """With rows and columns exchanged, maps and tokens would share only the diagonal."""
     first, second = Small(), Reading()
     found = compare(first, second, "conv", "cat", photos, tmp_path / "out", SETTINGS)
     stores = [open_store(tmp_path / "out" / "activations" / f"{x}.zarr") for x in "ab"]
@@ -76,8 +76,8 @@ def test_tokens_of_a_vision_transformer_with_and_without_the_class_token(photos,
     assert shapes == {"all": (17, 12), "patches": (16, 12), "class": (12,)}
 
 
-def test_a_convolutional_network_beside_a_transformer(photos, tmp_path):
-    """Untrained, they share little; what is done is said; it can be had the other way."""
+def test_a_convolutional_network_is_compared_with_a_transformer(photos, tmp_path):
+    """Untrained, they share little; notes describe the form; options change it."""
     vit = tiny_vit()
     grid = compare(Small(7), vit, "conv", ADDED, photos, tmp_path / "grid", SETTINGS)
     assert set(grid.components) == {"b-from-a", "a-from-b"}
@@ -88,13 +88,13 @@ def test_a_convolutional_network_beside_a_transformer(photos, tmp_path):
         assert min(held_out(found).values()) > 0.01
 
 
-def test_a_class_token_that_is_not_there(photos, tmp_path):
+def test_a_missing_class_token_is_refused(photos, tmp_path):
     vit = tiny_vit()
     with pytest.raises(FeatureError, match=r"'permute': 16 tokens, none of them a class token"):
         compare(vit, vit, "permute", "permute", photos, tmp_path / "out", other(tokens="class"))
 
 
-def test_timms_transformers_tell_how_many_tokens_come_first(photos, tmp_path):
+def test_timm_transformers_state_how_many_tokens_come_first(photos, tmp_path):
     pytest.importorskip("timm", reason="timm is not installed (kc's extra 'timm')")
     import timm
 

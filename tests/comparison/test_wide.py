@@ -1,4 +1,4 @@
-"""What a comparison of wide layers says of its factorised g."""
+"""Comparisons of wide layers and their factorised g."""
 
 import json
 
@@ -10,7 +10,7 @@ from kc.comparison import CompareSettings, notes
 from kc.settings.reconstruction import Consistency
 
 
-def test_wide_layers_are_factorised_and_the_linear_map_is_beside(tmp_path):
+def test_wide_layers_are_factorised_and_compared_with_the_linear_map(tmp_path):
     rng = np.random.default_rng(0)
     few = rng.normal(size=(30, 20, 2, 2))
     for name, seed in (("x", 1), ("y", 2)):
@@ -31,7 +31,7 @@ def test_wide_layers_are_factorised_and_the_linear_map_is_beside(tmp_path):
     assert f"b-from-a {about['fits'][0]['linear']['test']:.3f}" in told
 
 
-def test_comparisons_leave_the_rank_to_the_images_unless_it_is_said():
+def test_comparisons_choose_the_rank_by_the_images_by_default():
     assert CompareSettings().consistency.rank == "auto"
     assert CompareSettings(consistency=Consistency(order=1)).consistency.rank == "auto"
     assert CompareSettings(consistency=Consistency(rank="full")).consistency.rank == "full"
@@ -39,7 +39,7 @@ def test_comparisons_leave_the_rank_to_the_images_unless_it_is_said():
     assert released.consistency.rank == "full"
 
 
-def test_a_g_worse_than_the_linear_map_is_a_warning_with_numbers():
+def test_a_g_worse_than_the_linear_map_gives_a_warning_with_numbers():
     card = {"rank": 64, "linear": {"test": 0.4, "train": 0.2}}
     told = notes.worse_than_linear("From a to b", card, {"test": 0.45, "train": 0.1})
     assert told is not None

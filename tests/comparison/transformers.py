@@ -28,7 +28,7 @@ class Small(nn.Module):
 
 
 class Reading(Small):
-    """Tokens that are a linear map of Small's maps, after a token that is of no patch."""
+    """Tokens that are a linear map of Small's maps, after a class token."""
 
     def __init__(self, noise: float = 0.0) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What a right answer looks like: the seven cases of method.md section 5, each with its opposite.
+"""Cases with known answers: the seven of method.md section 5, each with a counter-example.
 
 Case 7 (formulas) is tests/consistency/test_net.py.
 """
@@ -27,7 +27,7 @@ def halves(count):
 
 @pytest.fixture(scope="module")
 def alexnets():
-    """Features of a network, of its shuffled self, and of another network, with logits."""
+    """Features of a network, of its permuted copy, and of another network, with logits."""
     images, order = draw(0, 300, 3, 95, 95), torch.randperm(32, generator=torch.Generator())
     base, other = narrow_alexnet(0), narrow_alexnet(1)
     shuffled = permuted(base, order)
@@ -37,7 +37,7 @@ def alexnets():
     return tapped(base, images), tapped(shuffled, images), tapped(other, images), same
 
 
-def test_case_1_permuted_channels_are_the_same_knowledge(alexnets):
+def test_case_1_permuted_channels_are_reconstructed(alexnets):
     base, shuffled, _, same_logits = alexnets
     train, test = halves(len(base))
     assert same_logits
@@ -62,7 +62,7 @@ def noisy_linear(offset=0.0):
     return x, target, float(noise.var() / target.var())
 
 
-def test_case_2_linear_part_and_noise_are_told_apart():
+def test_case_2_linear_part_and_noise_are_separated():
     x, target, noise_share = noisy_linear()
     train, test = halves(len(x))
     result = fit(x, target, train=train, optimiser=FAST)
@@ -71,8 +71,8 @@ def test_case_2_linear_part_and_noise_are_told_apart():
     assert (found["x1"] + found["x2"]) / found["target"] < 0.02
 
 
-def test_case_2_without_zero_mean_offsets_are_left():
-    """One scalar mean and no bias: channels with means of their own cannot be matched."""
+def test_case_2_offsets_of_channels_remain_in_xdelta():
+    """One scalar mean and no bias: different means of channels cannot be matched."""
     x = draw(1, 1500, 6)
     clean = x @ draw(2, 6, 6)
     target = clean + clean.std() * draw(3, *clean.shape)
@@ -85,7 +85,7 @@ def test_case_2_without_zero_mean_offsets_are_left():
 
 
 def second_order_truth(count=4000, width=8):
-    """Give x, x* = W0 (x + 0.8 ReLU(Sigma^-1/2 W1 x)) and the g that says so."""
+    """Return x, x* = W0 (x + 0.8 ReLU(Sigma^-1/2 W1 x)) and that g."""
     x = draw(4, count, width)
     x = (x - x.mean()) / x.std(correction=0)
     truth = ConsistencyNet((width,), (width,), 1, seed=7)
@@ -94,7 +94,7 @@ def second_order_truth(count=4000, width=8):
         truth.weights[0].copy_(draw(8, width, width))
         h = x @ truth.weights[1].T
         truth.variance[0] = h.var(0, correction=0)
-        # ReLU's mean must not leave x* an offset: g has no bias to hold it
+        # ReLU's mean must not give x* an offset: g has no bias for it
         mean = torch.relu(h / truth.variance[0].sqrt()).mean(0)
         truth.weights[0].sub_((truth.weights[0] @ mean)[:, None] * mean / mean.square().sum())
         truth.logits.fill_(float(np.log(0.8 / 0.2)))
@@ -105,13 +105,13 @@ def second_order_truth(count=4000, width=8):
 
 
 @pytest.mark.parametrize("penalty", [0.0, 0.1])
-def test_case_3_started_at_the_truth_it_stays(penalty):
+def test_case_3_a_fit_started_at_the_true_g_stays_there(penalty):
     x, target, truth = second_order_truth()
     train, test = halves(len(x))
     settings = Optimiser(epochs=30, learning_rate=1e-3, weight_decay=0.0)
     about = {"order": 1, "penalty": penalty, "train": train, "optimiser": settings}
     result = fit(x, target, initial=deepcopy(truth), **about)
-    # lambda leads the path away; what validates best is where it began
+    # lambda moves the path away; the start validates best
     assert result.instability(x, target, test) < 0.005
     last = fit(x, target, initial=truth, choose="last", **about)
     assert (float(last.net.gains[0].detach()) < 0.7) == (penalty > 0)
@@ -132,7 +132,7 @@ def test_case_3_from_random_weights_beats_the_linear_map():
     assert min(shares) < 0.25 * linear.instability(x, target, test)
 
 
-def test_what_lies_beyond_the_linear_map_of_the_same_field_is_found():
+def test_g_finds_what_the_linear_map_of_the_same_field_misses():
     x = draw(11, 600, 6, 6, 6)
     truth = ConsistencyNet((6, 6, 6), (4, 6, 6), 1, seed=3).eval()
     with torch.no_grad():
@@ -142,7 +142,7 @@ def test_what_lies_beyond_the_linear_map_of_the_same_field_is_found():
     target = target - target.mean()
     train, test = halves(len(x))
     linear = fit(x, target, order=0, kernel_size=5, train=train)
-    # of the field that g of order 1 has: a fifth of the variance is no linear map's
+    # the linear map with the field of g of order 1 misses a fifth of the variance
     assert linear.instability(x, target, test) > 0.15
     result = fit(x, target, order=1, train=train)
     assert result.settled == "plateau"
@@ -178,7 +178,7 @@ def test_case_5_under_released_rescaling_the_target_rescales_lambda():
     assert abs(gain("released", 1.0) - gain("released", 64.0)) > 3e-4
 
 
-def test_case_6_a_feature_knows_itself():
+def test_case_6_a_feature_is_reconstructed_from_itself():
     x, _, _ = noisy_linear()
     train, test = halves(len(x))
     assert fit(x, x, train=train, optimiser=FAST).instability(x, x, test) < 1e-3

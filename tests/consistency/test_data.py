@@ -1,4 +1,4 @@
-"""The order of images, and that both ways of feeding follow it to the bit."""
+"""The order of images, which both ways of reading follow bit for bit."""
 
 from dataclasses import replace
 
@@ -66,7 +66,7 @@ def test_order_depends_on_seed_and_epoch_alone():
     assert rows(0, 0) != rows(1, 0)
 
 
-def test_the_cut_parts_rows_by_seed():
+def test_the_validation_cut_depends_on_the_seed():
     fitted, held = cut(ROWS, 0.1, seed=0)
     assert np.array_equal(np.sort(np.concatenate([fitted, held])), ROWS)
     assert len(held) == round(0.1 * len(ROWS))

@@ -1,4 +1,4 @@
-"""When a fit is finished."""
+"""The rule that decides when a fit is finished."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ FALLING = [0.5, 0.4, 0.35, 0.33]
         ([1e-5, 4e-6, 3e-6, 2e-6, 1e-6], "plateau"),  # rounding, whatever the share
     ],
 )
-def test_verdicts(losses, verdict):
+def test_settled_follows_the_validation_errors(losses, verdict):
     assert settled(losses, 0.005) == verdict
 
 
@@ -41,7 +41,7 @@ def test_verdicts(losses, verdict):
         ([0.5, 0.4, 0.3, 0.25, 0.2489], "plateau"),
     ],
 )
-def test_a_step_along_a_path_ends_where_the_error_moves_neither_way(losses, verdict):
+def test_a_step_along_a_path_ends_when_the_error_is_constant(losses, verdict):
     assert at_rest(losses, 0.005) == verdict
 
 
@@ -53,7 +53,7 @@ def pair(count=400):
     return x, hidden @ torch.randn(12, 6, generator=generator) + 2 * noise
 
 
-def test_a_fit_that_runs_to_its_end_says_so_and_one_cut_short_does_not():
+def test_a_complete_fit_is_finished_and_a_shortened_one_is_not():
     x, y = pair()
     whole = fit(x, y, order=1)
     assert whole.settled in ("plateau", "validation")
@@ -64,7 +64,7 @@ def test_a_fit_that_runs_to_its_end_says_so_and_one_cut_short_does_not():
     assert fit(x, y, order=1, preset="released", epochs=10).settled == "no"
 
 
-def test_a_plateau_is_one_a_restart_does_not_leave():
+def test_a_restart_does_not_improve_a_plateau():
     x, y = pair()
     result = fit(x, y, order=1)
     again = fit(x, y, order=1, initial=result.net, epochs=int(result.chosen.epoch))
@@ -78,7 +78,7 @@ def test_rounds_grow_by_half_of_all_before():
     assert list(epochs[:6]) == [0, 10, 20, 30, 45, 68]
 
 
-def test_what_is_kept_validates_best():
+def test_the_weights_kept_validate_best():
     x, y = pair()
     result = fit(x, y, order=1)
     assert result.chosen.validation_mse == result.history["validation_mse"].min()

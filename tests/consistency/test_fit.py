@@ -1,4 +1,4 @@
-"""fit: what it keeps, what it looks at, what repeats, what it refuses."""
+"""fit: what it keeps, reads, reproduces and refuses."""
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ def draw(seed, *shape):
 
 
 def related(source=(5, 4, 4), target=(4, 4, 4), count=160):
-    """Give features that share a non-linear part and a part of their own."""
+    """Return features that share a non-linear part, each with a part of its own."""
     x = draw(1, count, *source)
     net = ConsistencyNet(source, target, 1, seed=9).eval()
     with torch.no_grad():
@@ -106,7 +106,7 @@ def test_history_lists_start_and_rounds_and_the_best_is_kept():
     result = fit(x, y, optimiser=FAST, epochs=90)
     history = result.history
     assert list(history["stage"]) == ["start", "round", "round", "round"]
-    # two steps an epoch; the last is cut short
+    # two steps per epoch; the last round is cut short
     assert list(history["epoch"]) == [0, 30, 60, 90]
     assert {"p1", "p2", "train_mse", "validation_mse"} <= set(history.columns)
     penalty = 0.001 * (history["p1"] ** 2 + history["p2"] ** 2)
@@ -116,7 +116,7 @@ def test_history_lists_start_and_rounds_and_the_best_is_kept():
     assert result.chosen.validation_mse == history["validation_mse"].min()
 
 
-def test_where_no_epoch_is_better_the_linear_map_is_kept():
+def test_the_linear_map_is_kept_if_no_epoch_is_better():
     x, y = draw(1, 60, 8), draw(2, 60, 8)
     result = fit(x, y, penalty=10.0, optimiser=Optimiser(epochs=2, gain_learning_rate=1e-6))
     assert result.chosen.stage == "start"
@@ -129,7 +129,7 @@ def test_last_epoch_is_kept_on_demand():
     assert (result.chosen.epoch, result.chosen.stage) == (4, "epoch")
 
 
-def test_released_leaves_features_raw_and_follows_its_schedule(monkeypatch):
+def test_released_uses_raw_features_and_its_schedule(monkeypatch):
     x, y = related()
     rates = []
     step = torch.optim.Adam.step
@@ -157,7 +157,7 @@ def test_the_closed_form_start_is_ridge_regression():
     )
 
 
-def test_only_training_rows_are_looked_at():
+def test_only_training_rows_are_read():
     x, y = related()
     first = fit(x, y, train=np.arange(100), optimiser=FAST)
     x[100:], y[100:] = 1e4 * x[100:], float("nan")
@@ -168,7 +168,7 @@ def test_only_training_rows_are_looked_at():
 
 
 @pytest.mark.parametrize("preset", ["paper", "released"])
-def test_same_seed_same_bits_and_another_seed_others(preset):
+def test_the_same_seed_gives_the_same_bits_and_another_seed_others(preset):
     x, y = related()
     state = torch.get_rng_state()
     one, two = (fit(x, y, preset=preset, optimiser=FAST, epochs=2) for _ in range(2))
@@ -186,13 +186,13 @@ def test_bfloat16_products_stay_close():
     assert one == pytest.approx(two, abs=0.02)
 
 
-def test_numpy_and_half_precision_arrays_serve_as_well():
+def test_numpy_and_half_precision_arrays_are_accepted():
     x, y = related()
     x, y = x.half(), y.half()
     assert same_weights(fit(x, y, optimiser=FAST), fit(x.numpy(), y.numpy(), optimiser=FAST))
 
 
-def test_a_fault_in_the_parts_is_not_passed_on(monkeypatch):
+def test_parts_that_do_not_sum_to_g_raise_an_error(monkeypatch):
     x, y = related()
     result = fit(x, y, optimiser=FAST)
     branched = ConsistencyNet._branched
@@ -222,7 +222,7 @@ def test_bad_features_are_refused_with_what_and_where():
     with pytest.raises(FeatureError, match="target: image in row 37 holds NaN or infinity"):
         fit(x, bad)
     result = fit(x, y, optimiser=FAST)
-    with pytest.raises(FeatureError, match="this g leads from"):
+    with pytest.raises(FeatureError, match="this g maps"):
         result.decompose(y, x)
 
 
@@ -235,7 +235,7 @@ def test_bad_features_are_refused_with_what_and_where():
         ({"penalty": "raw_equivalent"}, r"^fit: penalty 'raw_equivalent': expected a number"),
     ],
 )
-def test_settings_no_fit_can_have_are_refused(about, told):
+def test_invalid_settings_are_refused(about, told):
     with pytest.raises(SettingsError, match=told):
         fit(*related(), **about)
 
@@ -246,7 +246,7 @@ def test_an_unknown_keyword_is_refused(name):
         fit(*related(), **{name: 1})
 
 
-def test_a_step_along_a_path_leaves_where_it_began():
+def test_a_step_along_a_path_moves_away_from_its_start():
     x = draw(1, 400, 8)
     y = torch.relu(x @ draw(2, 8, 8)) @ draw(3, 8, 6)
     y = y - y.mean()
@@ -261,8 +261,8 @@ def test_a_step_along_a_path_leaves_where_it_began():
     assert abs(step.chosen.gains[0]) < 0.5 * before
 
 
-def test_a_mean_a_million_times_the_spread_costs_no_share():
-    """In float32 with the mean, what is predicted of the spread would be rounded to steps."""
+def test_a_mean_a_million_times_the_spread_does_not_change_the_share():
+    """In float32 together with the mean, predictions of the spread would be rounded."""
     x = draw(1, 200, 4)
     y = 1 + 1e-6 * (x @ draw(2, 4, 4)).double()
     y = y.float()
@@ -276,6 +276,6 @@ def test_a_mean_a_million_times_the_spread_costs_no_share():
     parts = result.decompose(x, y)
     found = float(parts.delta.double().var(0).sum() / y.double().var(0).sum())
     assert found == pytest.approx(expected, rel=1e-2)
-    # the same with the mean in both, which is what float32 cannot hold
+    # the same with the mean in both, which float32 cannot represent
     summed = float((y - parts.components.sum(0)).double().var(0).sum() / y.double().var(0).sum())
     assert summed > 1.3 * expected

@@ -1,4 +1,4 @@
-"""Linear maps of each field beside g, and orders without what is linear in them."""
+"""Linear maps of each field, and orders of g without their linear part."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def fitted(x, y, of, **settings):
 
 
 def maps(kernel, count=80, seed=0):
-    """A target that is a convolution of the source, each channel with a constant of its own."""
+    """A target that is a convolution of the source, each channel with another constant."""
     rng = torch.Generator().manual_seed(seed)
     x = torch.randn(count, 2, 8, 8, generator=rng)
     weight = torch.randn(3, 2, kernel, kernel, generator=rng) / kernel
@@ -41,20 +41,20 @@ def maps(kernel, count=80, seed=0):
     return x, y + 5 * torch.arange(3.0)[:, None, None]
 
 
-def test_fields_grow_with_the_order_on_maps_alone():
+def test_fields_grow_with_the_order_only_on_maps():
     assert fields_of(2, 3, (8, 6, 6)) == [3, 5, 7]
     assert field_of(2, 5, (8, 6, 6)) == 13
     assert fields_of(3, 1, (8, 6, 6)) == fields_of(2, 3, (8,)) == fields_of(2, 3, (4, 8)) == [1]
 
 
-def test_a_wider_field_is_not_taken_for_more():
+def test_a_wider_field_does_not_count_as_non_linear():
     """A 5 x 5 convolution: 3 x 3 misses part of it, 5 x 5 nothing, and so does 7 x 7."""
     x, y = maps(5)
     of = subsets(len(x))
     result, settings = fitted(x, y, of, order=0)
     pair = pair_up(x, y, CPU)
     missed = {side: linear_rung(result, pair, of, side, settings) for side in (3, 5, 7)}
-    # W(0) of g sees 3 x 3, and W is white enough here for both to be one map
+    # W(0) of g sees 3 x 3, and W is white enough here for both maps to be equal
     assert missed[3]["test"] == pytest.approx(result.instability(x, y, of["test"]), abs=0.005)
     assert missed[3]["test"] > 0.3
     assert max(missed[5]["test"], missed[7]["test"]) < 0.01
@@ -82,7 +82,7 @@ def plain_dual(x, y, fitted, held, rows, strengths):
 
 
 @pytest.mark.parametrize("shape", [(3, 4, 4), (5, 6)])
-def test_flattened_maps_are_regressed_as_the_formula_has_it(shape):
+def test_the_regression_of_flattened_maps_equals_the_formula(shape):
     rng = np.random.default_rng(0)
     count, units = 160, int(np.prod(shape))
     x = rng.normal(size=(count, *shape)).astype("f4") + 2
@@ -146,8 +146,8 @@ def test_orders_of_maps_still_sum_to_g():
     assert alone["x0_linear"]["test"] == pytest.approx(plain["x0"] / plain["target"], rel=1e-5)
 
 
-def test_a_warm_start_is_measured_as_it_is_and_w0_is_solved_after_a_round():
-    """With W(0) taken away, a round without a step worth the name brings it back."""
+def test_a_warm_start_is_measured_unchanged_and_w0_is_solved_after_a_round():
+    """With W(0) set to 0, a round with a negligible rate restores it."""
     x, y = maps(3)
     of = subsets(len(x))
     first, _ = fitted(x, y, of, order=1)

@@ -1,4 +1,4 @@
-"""g against the slow plain version, its identities, and what it refuses."""
+"""g compared with the slow plain version, its identities, and what it refuses."""
 
 import pytest
 import torch
@@ -56,7 +56,7 @@ def test_components_sum_to_the_forward_pass_in_float32(order, sigma):
     assert (parts.sum(0) - whole).abs().max() <= 1e-5 * whole.abs().max()
 
 
-def test_components_cost_one_convolution_a_branch(monkeypatch):
+def test_components_need_one_convolution_per_branch(monkeypatch):
     net, x = ready((4, 3, 3), (4, 3, 3), 3), draw(2, (4, 3, 3))
     images = []
     operate = ConsistencyNet.operate

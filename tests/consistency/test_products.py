@@ -1,4 +1,4 @@
-"""fit_pairs from stores to files: what is written, continued, made again, and left alone."""
+"""fit_pairs from stores to files: what is written, resumed, made again, and kept."""
 
 import json
 import sys
@@ -55,7 +55,7 @@ def run(stores, tmp_path, settings=SETTINGS, seed=0, plans=PLANS):
 
 @pytest.fixture
 def counted(monkeypatch):
-    """Count the fits that are really made."""
+    """Count the fits that are made."""
     made, fit = [], fit_product.fit_pair
 
     def fitting(pair, settings, run):
@@ -127,7 +127,7 @@ def test_a_half_fit_sees_a_fixed_half_of_the_training_images(stores, tmp_path):
     assert set(half.train) < set(full.train)
 
 
-def test_a_second_run_makes_nothing_and_a_killed_one_goes_on(stores, tmp_path, counted):
+def test_a_second_run_makes_nothing_and_an_interrupted_one_resumes(stores, tmp_path, counted):
     run(stores, tmp_path)
     assert len(counted) == 3
     run(stores, tmp_path)
@@ -138,7 +138,7 @@ def test_a_second_run_makes_nothing_and_a_killed_one_goes_on(stores, tmp_path, c
     run(stores, tmp_path)
     assert len(counted) == 3
     assert (folder / "card.json").read_bytes() == card
-    (folder / "result.json").unlink()  # as after a kill before the end
+    (folder / "result.json").unlink()  # as after an interruption before the end
     run(stores, tmp_path)
     assert len(counted) == 4
 
@@ -169,7 +169,7 @@ def test_damaged_components_are_made_again_from_the_fit(stores, tmp_path, counte
     assert open_store(path).verify() == []
 
 
-def test_a_changed_penalty_refits_and_kept_components_do_not(stores, tmp_path, counted):
+def test_a_changed_penalty_needs_a_new_fit_and_components_do_not(stores, tmp_path, counted):
     run(stores, tmp_path)
     kept_all = SETTINGS.model_copy(update={"components": "all", "memory_gb": 1.0})
     run(stores, tmp_path, kept_all)
@@ -182,7 +182,7 @@ def test_a_changed_penalty_refits_and_kept_components_do_not(stores, tmp_path, c
     assert card["penalty"] == 0.2
 
 
-def test_same_seed_same_bytes_and_streaming_changes_none(stores, tmp_path):
+def test_the_same_seed_gives_the_same_bytes_also_when_streaming(stores, tmp_path):
     run(stores, tmp_path / "one")
     run(stores, tmp_path / "two", SETTINGS.model_copy(update={"memory_gb": 1e-9}))
     run(stores, tmp_path / "three", seed=1)
@@ -196,14 +196,14 @@ def test_same_seed_same_bytes_and_streaming_changes_none(stores, tmp_path):
             assert texts[0] != texts[2]
 
 
-def test_raw_penalties_are_the_papers(stores, tmp_path):
+def test_raw_penalties_are_those_of_the_paper(stores, tmp_path):
     _, y = features(stores)
     train = open_store(stores[B.name]).rows["subset"] == "train"
     plans = [PLANS[0]]
     run(stores, tmp_path, SETTINGS.model_copy(update={"penalty": "raw_equivalent"}), plans=plans)
     result = load_fit(tmp_path / "fits" / PLANS[0].name)
     assert result.about.penalty == pytest.approx(8.0 / y[train].astype(np.float64).var(), rel=1e-6)
-    # what the stores are of is told by the plan alone
+    # only the plan names the networks of the stores
     vgg_a, vgg_b = (replace(network, architecture="vgg16_bn") for network in (A, B))
     vgg = FitPlan(vgg_a, vgg_b, "features.8", "features.8")
     opened = {name: open_store(path) for name, path in stores.items()}
@@ -226,7 +226,7 @@ def test_stores_of_other_images_are_refused(stores, tmp_path):
 
 
 @pytest.mark.parametrize("preset", ["paper", "released"])
-def test_a_fit_killed_between_epochs_goes_on_and_ends_with_the_same_bytes(
+def test_a_fit_interrupted_between_epochs_resumes_to_the_same_bytes(
     stores, tmp_path, monkeypatch, preset
 ):
     about = {"epochs": 5} if preset == "paper" else {"epochs": 2}
@@ -256,7 +256,7 @@ def test_a_fit_killed_between_epochs_goes_on_and_ends_with_the_same_bytes(
     assert {path.name for path in folder.iterdir()} == {path.name for path in whole.iterdir()}
     for path in [*whole.glob("*.safetensors"), *whole.glob("*.csv")]:
         assert (folder / path.name).read_bytes() == path.read_bytes(), path.name
-    # another penalty finds no state of this one's, and a damaged state is not believed
+    # another penalty does not use this state, and a damaged state is not used
     state = folder / "state.safetensors"
     epochs[:] = [0]
     with pytest.raises(KeyboardInterrupt):

@@ -1,4 +1,4 @@
-"""Averaged AdamW: the plain recursion, what a basis changes, what is kept."""
+"""Averaged AdamW: the plain recursion, the effect of a basis, the weights kept."""
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ def quadratic(curvature, at):
 
 
 def plain(start, curvature, steps, rate, decay):
-    """Follow Eqs. (3)-(5) as they are written, with AdamW's direction."""
+    """Compute Eqs. (3)-(5) as written, with AdamW's direction."""
     z, x, squares, total = start.clone(), start.clone(), torch.zeros_like(start), 0.0
     for step in range(1, steps + 1):
         y = (1 - BETAS[0]) * z + BETAS[0] * x
@@ -42,7 +42,7 @@ def run(start, curvature, steps, bases=None, rate=0.05, decay=0.1):
     return values, optimiser
 
 
-def test_it_follows_the_plain_recursion():
+def test_the_optimiser_follows_the_plain_recursion():
     start, curvature = draw(1, 3, 4), draw(2, 3, 4).abs()
     values, optimiser = run(start, curvature, 60)
     average, between = plain(start, curvature, 60, 0.05, 0.1)
@@ -52,7 +52,7 @@ def test_it_follows_the_plain_recursion():
     assert not torch.allclose(average, between, atol=1e-4)
 
 
-def test_the_identity_is_no_basis_and_another_one_is():
+def test_the_identity_as_basis_changes_nothing_and_another_basis_does():
     start, curvature = draw(1, 3, 4), draw(2, 3, 4).abs()
     identity = Basis(torch.eye(4), torch.eye(1))
     without, _ = run(start, curvature, 20)
@@ -63,7 +63,7 @@ def test_the_identity_is_no_basis_and_another_one_is():
     assert not torch.allclose(other.double(), without, atol=1e-3)
 
 
-def test_beginning_anew_keeps_the_weights_and_forgets_the_path():
+def test_a_new_average_keeps_the_weights_and_forgets_the_path():
     start, curvature = draw(1, 3, 4), draw(2, 3, 4).abs()
     values, optimiser = run(start, curvature, 30)
     optimiser.keep_average()
@@ -77,7 +77,7 @@ def test_beginning_anew_keeps_the_weights_and_forgets_the_path():
 
 
 @pytest.mark.parametrize("kernel", [(), (3, 3)])
-def test_a_basis_is_the_root_of_the_moments_where_both_factors_are_apart(kernel):
+def test_a_basis_is_the_root_of_the_moments_if_both_factors_are_independent(kernel):
     channels, taps = draw(1, 4, 4), draw(2, 9, 9) if kernel else torch.ones(1, 1).double()
     of_channels, of_taps = channels @ channels.T, taps @ taps.T
     found = basis_of(traces(torch.kron(of_channels, of_taps), 4))

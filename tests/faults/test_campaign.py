@@ -59,12 +59,8 @@ def test_every_damage_is_found_by_verify_and_by_the_readers_that_meet_it(report)
     assert {"flip", "truncate", "delete", "swap", "edit"} == set(kinds)
 
 
-<<<<<<< HEAD
 @pytest.mark.long
-def test_a_damage_of_any_kind_of_file_is_named_and_the_printed_fix_mends_it(report):
-=======
 def test_a_damage_of_any_type_of_file_is_named_and_its_printed_fix_repairs_it(report):
->>>>>>> en-docs
     assert len(report["files"]) == FILES
     assert [trial for trial in report["files"] if not trial["named"] or not trial["fixes"]] == []
     kinds = {trial["kind"] for trial in report["files"]}

@@ -1,4 +1,4 @@
-"""A real torchvision network whose channels are shuffled and shuffled back: same logits."""
+"""A torchvision network with permuted channels that gives the same logits."""
 
 import copy
 
@@ -21,7 +21,7 @@ def narrow_alexnet(seed: int, channels: int = 32) -> nn.Module:
 
 
 def permuted(model: nn.Module, order: torch.Tensor) -> nn.Module:
-    """Shuffle the channels that features.8 puts out, and take them back in features.10."""
+    """Permute the output channels of features.8, and undo it in features.10."""
     other = copy.deepcopy(model)
     with torch.no_grad():
         other.features[8].weight.copy_(model.features[8].weight[order])

@@ -35,12 +35,12 @@ def released_path(
 
 
 def released_optimum(alpha: np.ndarray, weight: float) -> np.ndarray:
-    """Give clip(0.01 sqrt(lambda / (2 G alpha)), 0.001, 1)."""
+    """Return clip(0.01 sqrt(lambda / (2 G alpha)), 0.001, 1)."""
     return np.clip(0.01 * np.sqrt(weight / (2 * alpha.size * alpha)), 0.001, 1.0)
 
 
 def water(cost: np.ndarray, limit: float) -> np.ndarray:
-    """Give min(1, sqrt(mu / a)) with sum a sigma^2 = limit: cells that reach 1 leave, in turn."""
+    """Return min(1, sqrt(mu / a)) with sum a sigma^2 = limit: cells that reach 1 leave, in turn."""
     full = np.zeros(cost.shape, dtype=bool)
     while True:
         left = limit - cost[full].sum()
@@ -74,7 +74,7 @@ def counts(
 
 
 def kept(sets: list[list[set[tuple[int, int]]]]) -> list[float]:
-    """Give |S_M| / |union of S_j| of each image; ``sets[checkpoint][image]``, epoch 0 left out."""
+    """Return |S_M| / |union of S_j| by image; ``sets[checkpoint][image]``, epoch 0 left out."""
     result = []
     for image in range(len(sets[0])):
         union = set().union(*(checkpoint[image] for checkpoint in sets))
@@ -83,7 +83,7 @@ def kept(sets: list[list[set[tuple[int, int]]]]) -> list[float]:
 
 
 def richest(n_fg: list[list[int]], epochs: list[int]) -> list[int]:
-    """Give the checkpoint of most concepts of each image; ``n_fg[checkpoint][image]``."""
+    """Return the checkpoint of most concepts of each image; ``n_fg[checkpoint][image]``."""
     result = []
     for image in range(len(n_fg[0])):
         best = -1
@@ -95,7 +95,7 @@ def richest(n_fg: list[list[int]], epochs: list[int]) -> list[int]:
 
 
 def travelled(weights: list[list[np.ndarray]]) -> list[float]:
-    """Give sum ||w_k - w_(k-1)|| / ||w_0|| up to each k; ``weights[k]`` are all tensors."""
+    """Return sum ||w_k - w_(k-1)|| / ||w_0|| up to each k; ``weights[k]`` are all tensors."""
     start = math.sqrt(sum(float(x) ** 2 for w in weights[0] for x in w.flat))
     result = [0.0]
     for old, new in itertools.pairwise(weights):
@@ -109,7 +109,7 @@ def travelled(weights: list[list[np.ndarray]]) -> list[float]:
 
 
 def cells(mask: np.ndarray, grid: int) -> np.ndarray:
-    """Call a cell foreground where at least half of its pixels are, pixel by pixel."""
+    """Return which cells are foreground: at least half of their pixels, counted one by one."""
     height, width = mask.shape
     inside, every = np.zeros((grid, grid), int), np.zeros((grid, grid), int)
     for y in range(height):
@@ -121,7 +121,7 @@ def cells(mask: np.ndarray, grid: int) -> np.ndarray:
 
 
 def selected(entropy: np.ndarray, foreground: np.ndarray) -> list[bool]:
-    """Tell which images have Hbar_bg >= Hbar_fg throughout; ``entropy[checkpoint, image]``."""
+    """Return which images have Hbar_bg >= Hbar_fg throughout; ``entropy[checkpoint, image]``."""
     result = []
     for image, front in enumerate(foreground):
         keep = bool(front.any() and not front.all())

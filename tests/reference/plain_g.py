@@ -28,7 +28,7 @@ def conv(x: Tensor, weight: Tensor) -> Tensor:
 
 
 def image_deviation(h: Tensor) -> Tensor:
-    """Give the released scale: std over positions of each image and channel, + 1e-5; else 1."""
+    """Return the released scale: std over positions of each image and channel, + 1e-5; else 1."""
     if h.ndim == 2:
         return torch.ones_like(h)
     out = torch.ones_like(h)
@@ -43,7 +43,7 @@ def image_deviation(h: Tensor) -> Tensor:
 
 
 def dataset_deviation(variance: Tensor, h: Tensor) -> Tensor:
-    """Give sqrt(variance) + 1e-5 by channel, shaped like h."""
+    """Return sqrt(variance) + 1e-5 by channel, shaped like h."""
     deviation = variance.sqrt() + EPS
     return (deviation[None, :, None, None] if h.ndim == 4 else deviation).expand_as(h)
 
@@ -51,7 +51,7 @@ def dataset_deviation(variance: Tensor, h: Tensor) -> Tensor:
 def components(
     x: Tensor, weights: list[Tensor], gains: Tensor, variances: Tensor | None
 ) -> tuple[Tensor, list[Tensor]]:
-    """Give g(x) and x(0)..x(K); ``variances`` None is the released preset."""
+    """Return g(x) and x(0)..x(K); ``variances`` None is the released preset."""
     order = len(weights) - 1
     if variances is None:
         x = x / image_deviation(x)

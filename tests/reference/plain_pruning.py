@@ -1,4 +1,4 @@
-"""Which weights of one layer go: one at a time, in float64."""
+"""Choose the weights of one layer to prune: one at a time, in float64."""
 
 import math
 

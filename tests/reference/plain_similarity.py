@@ -1,4 +1,4 @@
-"""Measures of similarity written from their formulas, float64, all rows in memory, no shortcut."""
+"""Similarity measures written from their formulas, float64, all rows in memory."""
 
 from itertools import pairwise
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def positions(values):
-    """Rows of channels: one for each position of each image."""
+    """Return rows of channels: one for each position of each image."""
     if values.ndim == 2:
         return values.astype(np.float64)
     if values.ndim == 3:
@@ -17,7 +17,7 @@ def positions(values):
 
 
 def patches(values, side):
-    """Rows of neighbourhoods, zeros beyond the border."""
+    """Return rows of neighbourhoods, zero beyond the border."""
     n, _, h, w = values.shape
     reach = side // 2
     wide = np.pad(values.astype(np.float64), ((0, 0), (0, 0), (reach, reach), (reach, reach)))
@@ -36,7 +36,7 @@ def flattened(values):
 
 
 def resized(values, height, width):
-    """Bilinear, pixel centres at half, borders repeated."""
+    """Resize bilinearly, pixel centres at half, borders repeated."""
     n, c, h, w = values.shape
     out = np.zeros((n, c, height, width))
     for a in range(height):
@@ -53,7 +53,7 @@ def resized(values, height, width):
 
 
 def hsic1(k, l):  # noqa: E741
-    """[Song2012, Eq. (5)], with the ones written out."""
+    """Compute [Song2012, Eq. (5)], with the vectors of ones written out."""
     n = len(k)
     k, l = k - np.diag(np.diag(k)), l - np.diag(np.diag(l))  # noqa: E741
     one = np.ones((n, 1))
@@ -64,7 +64,7 @@ def hsic1(k, l):  # noqa: E741
 
 
 def cka(x, y):
-    """Biased, from kernels centred on both sides."""
+    """Compute the biased CKA from kernels centred on both sides."""
     n = len(x)
     h = np.eye(n) - np.ones((n, n)) / n
     k, l = h @ (x @ x.T) @ h, h @ (y @ y.T) @ h  # noqa: E741
@@ -72,7 +72,7 @@ def cka(x, y):
 
 
 def minibatch_cka(x, y, edges):
-    """[Nguyen2021, Eq. (2)]; one batch of all rows is the debiased CKA."""
+    """Compute [Nguyen2021, Eq. (2)]; one batch of all rows is the debiased CKA."""
     kl, kk, ll = [], [], []
     for start, stop in pairwise(edges):
         k, l = x[start:stop] @ x[start:stop].T, y[start:stop] @ y[start:stop].T  # noqa: E741
@@ -87,7 +87,7 @@ def debiased_cka(x, y):
 
 
 def basis(x, kept=1.0):
-    """Orthonormal columns over rows that span the leading directions of the centred rows."""
+    """Return orthonormal columns that span the leading directions of the centred rows."""
     u, s, _ = np.linalg.svd(x - x.mean(0), full_matrices=False)
     u, s = u[:, s**2 > 1e-10 * s[0] ** 2], s[s**2 > 1e-10 * s[0] ** 2]
     if kept < 1:
@@ -106,7 +106,7 @@ def svcca(x, y):
 
 
 def pwcca(x, y):
-    """Weighted by the units of the feature of lower rank; the target's where they are equal."""
+    """Weight by the units of the feature of lower rank; by the target's if equal."""
     qx, qy = basis(x), basis(y)
     left, rho, right = np.linalg.svd(qx.T @ qy, full_matrices=False)
     if qy.shape[1] <= qx.shape[1]:
@@ -118,7 +118,7 @@ def pwcca(x, y):
 
 
 def procrustes(x, y):
-    """1 - half the squared distance after the best rotation, the narrower filled with zeros."""
+    """Compute 1 - half the squared distance after the best rotation, zero-padded."""
     x, y = x - x.mean(0), y - y.mean(0)
     width = max(x.shape[1], y.shape[1])
     x, y = (np.pad(v, ((0, 0), (0, width - v.shape[1]))) for v in (x, y))
@@ -128,6 +128,6 @@ def procrustes(x, y):
 
 
 def linear_share(x, y, x_test, y_test):
-    """Least squares about the means, the smallest; Var about one mean over rows and units."""
+    """Solve least squares about the means (smallest solution); Var about one mean."""
     solution = np.linalg.lstsq(x - x.mean(0), y - y.mean(0), rcond=1e-7)[0]
     return (y_test - y.mean(0) - (x_test - x.mean(0)) @ solution).var() / y_test.var()

@@ -1,4 +1,4 @@
-"""Component and image stores as the stages leave them, holding what the test wants."""
+"""Write component and image stores as the stages do, with given content."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from kc.report.viewer import View
 from kc.store import ArraySpec, StoreContent, StoreWriter
 
 SIZE = 12
-"""Side of a picture, px."""
+"""Side of a picture in px."""
 
 
 def names(count: int) -> list[str]:
@@ -20,7 +20,7 @@ def names(count: int) -> list[str]:
 
 
 def colour(image_id: str) -> np.ndarray:
-    """Give each picture one colour of its own, known from its id alone."""
+    """Return one colour for each picture, known from its id."""
     number = int(image_id.split()[1][:2])
     return np.array([10 * number % 256, 255 - 10 * number % 256, 7 * number % 256], dtype=np.uint8)
 
@@ -48,7 +48,7 @@ def write_components(
 
 
 def noise(images: int, channels: int = 6, seed: int = 0) -> np.ndarray:
-    """Give three orders and xdelta without anything to see in them."""
+    """Return three orders and xdelta without structure."""
     shape = (4, images, channels, 3, 3)
     return np.random.default_rng(seed).standard_normal(shape).astype(np.float16)
 

@@ -1,4 +1,4 @@
-"""Fits and networks as the stages leave them, with shares that are known because they were set."""
+"""Write fits and networks as the stages do, with given shares."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -49,7 +49,7 @@ def write_fit(fit: FitPlan, results: Path, share: ShareOf, preset: str = "paper"
 
 
 def write_ladder(fit: FitPlan, results: Path, share: ShareOf, penalty: float = 0.1) -> None:
-    """Write what stands beside a fit: maps of the fields 3 to 7, the path, two more seeds of g.
+    """Write the variants of a fit: maps of the fields 3 to 7, the path, two more seeds of g.
 
     g misses 0.05 less than the linear map of its field. The second seed's parts lie 0.01 above
     the first's, the third's 0.02 below.
@@ -93,13 +93,13 @@ def _write_beside(
 
 
 def write_card(folder: Path, card: dict[str, Any]) -> None:
-    """Write a card for the files that lie in the folder now."""
+    """Write a card for the files in the folder."""
     kept = {path.name: file_digest(path) for path in folder.glob("*.csv")}
     write_signed(folder / "card.json", card | {"files": kept})
 
 
 def variances(subset: str, share: float) -> list[tuple[str, str, float, float]]:
-    """Give x0 what is left when cross is -0.3; under the released centring all is halved."""
+    """Return variances with x0 so that cross is -0.3; the released centring halves all."""
     target = TARGET[subset]
     parts = {"x1": X1, "x2": X2, "xdelta": share * target}
     parts["x0"] = target + 0.3 - sum(parts.values())
@@ -149,6 +149,6 @@ def write_network(network: NetworkPlan, results: Path, top1: Top1Of = always) ->
 
 
 def pruning_of(network: NetworkPlan) -> dict[str, float]:
-    """Say a hundredth of a percent more is gone than asked for, at multiples told apart."""
+    """Report slightly more pruned weights than requested, at distinct multiples."""
     removed = network.removed
     return {"removed_share": removed + 1e-4, "s_conv": 2 * removed, "s_fc": 3 * removed}

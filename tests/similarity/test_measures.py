@@ -1,4 +1,4 @@
-"""Every measure against its formula, what leaves it unchanged, and what does not."""
+"""Every similarity measure compared with its formula, and its invariances."""
 
 import numpy as np
 import pandas as pd
@@ -37,7 +37,7 @@ def compared(x, y, **how):
 
 
 def expected(x, y, rows):
-    """Every measure of one reading, from arrays in memory."""
+    """Return every measure of one reading, from arrays in memory."""
     (x_test, y_test), (x_train, y_train) = ((rows(x[s]), rows(y[s])) for s in (TEST, TRAIN))
     return {
         "cka": plain.debiased_cka(x_test, y_test),
@@ -60,7 +60,7 @@ SHAPES = {
 
 @pytest.mark.parametrize("kind", SHAPES)
 @pytest.mark.parametrize("reading", ["positions", "flattened"])
-def test_every_measure_is_its_formula(kind, reading):
+def test_every_measure_equals_its_formula(kind, reading):
     x, y = pair(1, *SHAPES[kind])
     found = compared(x, y)
     for name, value in expected(x, y, getattr(plain, reading)).items():
@@ -110,14 +110,14 @@ def test_vectors_and_tokens_have_no_neighbours(source):
             assert found[f"{name}_flattened"] == found[f"{name}_positions"]
 
 
-def test_blocked_is_unblocked():
+def test_blocks_do_not_change_the_numbers():
     x, y = pair(2, (6, 2, 3), (5, 2, 3))
     whole, cut, one = (compared(x, y, block=block) for block in (10_000, 7, 1))
     pd.testing.assert_series_equal(cut, whole, rtol=1e-11)
     pd.testing.assert_series_equal(one, whole, rtol=1e-11)
 
 
-def test_a_large_mean_costs_no_digits():
+def test_a_large_mean_loses_no_digits():
     x, y = pair(3)
     x, y = x.astype(np.float64).round(2), y.astype(np.float64).round(2)
     moved = joint_moments(lambda: [(torch.from_numpy(x + 1e6), torch.from_numpy(y - 1e6))])
@@ -127,7 +127,7 @@ def test_a_large_mean_costs_no_digits():
 
 
 @pytest.mark.parametrize("minibatch", [16, 64, 10_000])
-def test_minibatch_cka_is_its_formula(minibatch):
+def test_minibatch_cka_equals_its_formula(minibatch):
     x, y = pair(4, (6, 2, 3), (5, 2, 3))
     found = compared(x, y, minibatch=minibatch)
     edges = in_sequence(np.flatnonzero(TEST), minibatch, 256).edges
@@ -138,7 +138,7 @@ def test_minibatch_cka_is_its_formula(minibatch):
 
 
 def test_minibatches_are_unbiased_and_the_biased_estimate_is_not():
-    """Wide features that share little: batches of 16 still find what all rows say."""
+    """Wide features that share little: batches of 16 still give the value of all rows."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(4000, 40))
     y = np.c_[x[:, :8], rng.normal(size=(4000, 32))]
@@ -162,7 +162,7 @@ def test_wide_features_are_split_and_have_the_minibatch_estimate_only(monkeypatc
     assert list(found.index) == list(NAMES)
 
 
-def test_a_feature_against_itself():
+def test_a_feature_is_alike_itself_by_all_measures():
     x, _ = pair(6, (6, 2, 3), (5, 2, 3))
     found = compared(x, x)
     for name in NAMES:
@@ -187,7 +187,7 @@ def test_independent_features_have_nothing_in_common_but_for_the_bias_of_cca():
     assert found["cka_positions"] == pytest.approx(0, abs=0.03)
     assert found[MINIBATCH] == pytest.approx(0, abs=0.03)
     assert found["linear_share_positions"] > 1
-    # 150 rows of 60 and 60 units: CCA and Procrustes, which nothing debiases, see a lot
+    # 150 rows of 60 and 60 units: CCA and Procrustes are biased and give large values
     assert found["mean_cca_positions"] > 0.5
     assert found["procrustes_positions"] > 0.4
     moments = joint_moments(lambda: [(torch.from_numpy(x[TEST]), torch.from_numpy(y[TEST]))])
@@ -195,7 +195,7 @@ def test_independent_features_have_nothing_in_common_but_for_the_bias_of_cca():
 
 
 def changes(turn_source, turn_target, source=(6,), target=(6,)):
-    """How far each measure moves when both features are turned."""
+    """Return how far each measure changes when both features are rotated."""
     x, y = (side.astype(np.float64) for side in pair(7, source, target, noise=2.0))
     before, after = compared(x, y), compared(x @ turn_source, y @ turn_target)
     return {
@@ -212,39 +212,39 @@ def invertible(width, seed):
 SAME, OTHER = 2e-6, 0.01
 
 
-def test_orthogonal_maps_leave_all_but_pwcca():
+def test_orthogonal_maps_change_only_pwcca():
     turns = [ortho_group.rvs(6, random_state=seed) for seed in (0, 1)]
     moved = changes(*turns)
     for name in ("cka", "svcca", "mean_cca", "procrustes"):
         assert moved[name] < SAME, name
     assert moved["pwcca"] > OTHER / 2
-    # one mean for all units: in a turned basis their means differ by other amounts
+    # one mean for all units: in a rotated basis their means differ by other amounts
     assert moved["linear_share"] > OTHER
 
 
-def test_scaling_leaves_all():
+def test_scaling_changes_no_measure():
     moved = changes(3 * np.eye(6), 0.01 * np.eye(6))
     assert max(moved.values()) < SAME
 
 
-def test_invertible_maps_leave_mean_cca_only():
+def test_invertible_maps_leave_only_mean_cca_unchanged():
     moved = changes(invertible(6, 0), invertible(6, 5))
     assert moved["mean_cca"] < SAME
     for name in ("cka", "procrustes", "pwcca", "svcca", "linear_share"):
         assert moved[name] > OTHER, name
 
 
-def test_an_offset_of_each_unit_leaves_all_that_look_about_the_mean():
+def test_offsets_of_units_leave_centred_measures_unchanged():
     x, y = (side.astype(np.float64) for side in pair(7, (6,), (6,), noise=2.0))
     shifts = np.random.default_rng(1).normal(size=(2, 6)) * 5
     before, after = compared(x, y), compared(x + shifts[0], y + shifts[1])
     for name in LIKE:
         assert after[f"{name}_positions"] == pytest.approx(before[f"{name}_positions"], abs=SAME)
-    # Var is about one mean for all units, as that of x^Delta is: the target's spread grew
+    # Var is about one mean for all units, as for x^Delta: the target's spread grew
     assert after["linear_share_positions"] < before["linear_share_positions"] - OTHER
 
 
-def test_minibatch_cka_is_left_by_what_leaves_cka():
+def test_minibatch_cka_has_the_invariances_of_cka():
     x, y = (side.astype(np.float64) for side in pair(7, (6,), (6,), noise=2.0))
     turns = [ortho_group.rvs(6, random_state=seed) for seed in (0, 1)]
     before = compared(x, y, minibatch=32)[MINIBATCH]
@@ -254,7 +254,7 @@ def test_minibatch_cka_is_left_by_what_leaves_cka():
     assert abs(moved - before) > OTHER
 
 
-def test_cka_of_many_features_is_that_of_each_pair():
+def test_the_cka_matrix_holds_the_cka_of_each_pair():
     sides = [pair(seed, (6, 2, 2), (5, 2, 2)) for seed in (1, 2)]
     first = [torch.from_numpy(x) for x, _ in sides] + [torch.zeros(N, 3)]  # one that is constant
     second = [torch.from_numpy(y) for _, y in sides]
@@ -268,7 +268,7 @@ def test_cka_of_many_features_is_that_of_each_pair():
     assert found[:2].isfinite().all()
 
 
-def test_the_linear_map_takes_any_basis_of_the_source():
+def test_the_linear_share_does_not_depend_on_the_basis_of_the_source():
     moved = changes(invertible(6, 0), np.eye(6))
     assert moved["linear_share"] < SAME
     assert moved["pwcca"] < SAME  # its weights are the target's
@@ -304,7 +304,7 @@ def test_dead_and_doubled_units_do_not_disturb():
     assert np.isfinite(again.to_numpy()).all()
 
 
-def test_cca_of_more_units_than_rows_is_not_told():
+def test_cca_of_more_units_than_rows_is_nan():
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(2, N, 80))
     found = compared(x, y)  # 150 test rows, 80 + 80 directions
@@ -317,7 +317,7 @@ def test_cca_of_more_units_than_rows_is_not_told():
 
 
 @pytest.mark.parametrize("target", [(105, 2, 2), (5, 2, 2)])
-def test_fewer_rows_than_units_are_the_same_numbers(target):
+def test_fewer_rows_than_units_give_the_same_numbers(target):
     """440 units of 400 images, most of their variance in ten directions."""
     rng = np.random.default_rng(0)
     hidden = rng.normal(size=(N, 10))
@@ -336,7 +336,7 @@ def test_fewer_rows_than_units_are_the_same_numbers(target):
     assert found[["mean_cca_flattened", "pwcca_flattened"]].isna().all()
 
 
-def test_svcca_keeps_the_directions_it_is_told_to():
+def test_svcca_keeps_the_requested_share_of_the_variance():
     x, y = (torch.from_numpy(side).double() for side in pair(9))
     whitened = whiten(joint_moments(lambda: [(x, y)]))
     for kept in (0.3, 0.9, 0.99):
@@ -346,7 +346,7 @@ def test_svcca_keeps_the_directions_it_is_told_to():
     assert svcca(whitened, 0.3) != pytest.approx(svcca(whitened, 0.99))
 
 
-def test_columns_say_what_is_a_row():
+def test_each_reading_has_its_rows():
     assert all(name.endswith(("_positions", "_patches", "_flattened")) for name in NAMES)
     assert {f"{name}_positions" for name in (*LIKE, "linear_share")} < set(NAMES)
 
@@ -375,7 +375,7 @@ def test_stored_layers_are_read_block_by_block_to_the_same_numbers(tmp_path):
         compared(stored[0], other)
 
 
-def test_what_cannot_be_compared_is_refused():
+def test_features_that_cannot_be_compared_are_refused():
     x, y = pair(11)
     with pytest.raises(FeatureError, match=r"^3 training and 150 test images are too few .*4 of"):
         similarities(x, y, np.arange(3), TEST)
@@ -400,8 +400,8 @@ def test_too_few_rows_for_the_unbiased_estimate_give_nan():
 
 
 @pytest.mark.parametrize("units", [6, 500])
-def test_the_linear_share_about_each_units_mean_is_that_of_the_formula(units):
-    """With more units than rows the target's columns are turned, which changes no variance."""
+def test_the_linear_share_about_each_units_mean_equals_the_formula(units):
+    """With more units than rows the target's columns are rotated, which changes no variance."""
     x, y = pair(3, (5,), (units,))
     y = y + np.linspace(-9, 9, units, dtype=np.float32)
     found = compared(x, y, centring="channel")["linear_share_positions"]

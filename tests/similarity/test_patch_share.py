@@ -1,4 +1,4 @@
-"""The linear share of patches from inner products, against that from moments."""
+"""The linear share of patches from inner products equals that from moments."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def features(size):
 
 
 @pytest.mark.parametrize("size", [(2, 3), (3, 3)])
-def test_it_is_the_smallest_solution_of_least_squares(size):
+def test_the_patch_share_uses_the_smallest_solution_of_least_squares(size):
     x, y = features(size)
     x[:, 1:] *= 0.1
     pair = pair_up(x, y, torch.device("cpu"))
@@ -34,7 +34,7 @@ def test_it_is_the_smallest_solution_of_least_squares(size):
     assert similarities(x, y, TRAIN, TEST)[PATCHES] == pytest.approx(wanted, rel=1e-6)
 
 
-def test_where_both_matrices_are_too_large_nothing_is_told(monkeypatch):
+def test_the_patch_share_is_nan_if_both_matrices_are_too_large(monkeypatch):
     x, y = features((2, 3))
     monkeypatch.setattr(measures, "MANY", 100)
     assert np.isnan(similarities(x, y, TRAIN, TEST)[PATCHES])
