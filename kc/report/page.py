@@ -22,10 +22,10 @@ from PIL import Image
 from kc.errors import StoreError, printable
 from kc.files.aside import sync
 from kc.plans.commands import fix_at
-from kc.report.markdown import WrittenTable, read_table
 from kc.report.pictures import COLOURS
+from kc.report.tables import read_table
 from kc.report.viewer import Shown, View, write_index, write_view
-from kc.store.files import file_digest, read_json, write_bytes_atomic
+from kc.store.files import file_digest, write_bytes_atomic
 from kc.store.ownership import LEDGER, LITTER, claim, claimed, finished, refuse_strangers
 from kc.store.register import note_made
 
@@ -63,18 +63,6 @@ class PageSection(NamedTuple):
     figures: Sequence[Drawing]
 
 
-class _Table(NamedTuple):
-    name: str
-    content: WrittenTable
-
-
-class _Origin(NamedTuple):
-    """What some tables were made from."""
-
-    tables: tuple[str, ...]
-    content: Mapping[str, Any]
-
-
 def write_page(
     folder: Path,
     *,
@@ -95,8 +83,7 @@ def write_page(
     title, lead
         Heading of the page, and a sentence or two under it: the answer, if there is one.
     sections
-        Written tables (``.md``, ``.csv`` and ``.json`` of each are read) and figures (``.png``),
-        in the page's order. Origins (``.json``) are shown under Provenance.
+        Written tables (the ``.json`` of each is read) and figures (``.png``), in the page's order.
     views
         Fits of the feature viewer; none: the page has no viewer.
     shown
@@ -117,15 +104,11 @@ def write_page(
     """
     files = folder / FILES
     refuse_strangers(folder, page_strangers(folder))
-    tables = {
-        section.name: [_Table(stem.name, read_table(stem)) for stem in section.tables]
-        for section in sections
-    }
+    tables = {stem: read_table(stem) for section in sections for stem in section.tables}
     # a page is whole or absent
     (folder / "index.html").unlink(missing_ok=True)
     _empty(files, _named(sections, views))
-    stems = [stem for section in sections for stem in section.tables]
-    for stem in stems:  # read_table has seen that the table was written
+    for stem in tables:
         for suffix in COPIED:
             shutil.copyfile(stem.with_suffix(f".{suffix}"), files / f"{stem.name}.{suffix}")
     drawn = [drawing.stem for section in sections for drawing in section.figures]
@@ -147,7 +130,7 @@ def write_page(
         sections=sections,
         tables=tables,
         sizes=sizes,
-        origins=_origins(stems),
+        origins=_origins(tables),
         views=entries,
         files=FILES,
     )
@@ -227,15 +210,14 @@ def _colours() -> list[int]:
     return [int(value) for value in np.rint(255 * colours).ravel()]
 
 
-def _origins(stems: Sequence[Path]) -> list[_Origin]:
-    """Read where tables come from; those that share an origin stand together."""
-    found: dict[str, tuple[list[str], Mapping[str, Any]]] = {}
-    for stem in stems:
-        content = read_json(stem.with_suffix(".json"))
-        # digests of the table itself say nothing of where it comes from
-        content = {name: value for name, value in content.items() if name != "files"}
-        found.setdefault(json.dumps(content, sort_keys=True), ([], content))[0].append(stem.name)
-    return [_Origin(tuple(names), content) for names, content in found.values()]
+def _origins(tables: Mapping[Path, Mapping[str, Any]]) -> list[tuple[list[str], Any]]:
+    """Return what tables were made from; those of the same origin share an entry."""
+    found: dict[str, tuple[list[str], Any]] = {}
+    for stem, content in tables.items():
+        # these two hold the table itself, not its origin
+        origin = {name: value for name, value in content.items() if name not in ("files", "shown")}
+        found.setdefault(json.dumps(origin, sort_keys=True), ([], origin))[0].append(stem.name)
+    return list(found.values())
 
 
 def _seen(value: object) -> object:

@@ -1,7 +1,7 @@
 """A frame as ``.csv`` (full precision), ``.md`` and ``.tex`` (to read) and ``.json`` (its origin).
 
-The first three hold no path, clock or machine, so that the same seed gives the same bytes; all
-that lies in the fourth. Names in a table (of classes, files, layers) are anybody's: they are shown
+The first three hold no path, time or machine, so that the same seed gives the same bytes; these
+are in the fourth. Names in a table (of classes, files, layers) come from outside: they are shown
 as text wherever the table is opened.
 """
 
@@ -83,9 +83,9 @@ def write_table(
         Heading, caption and notes.
     provenance
         What the numbers were made from; anything JSON can hold; numbers that are not finite are
-        written as null. Added are the digests of the three files, so that an edited table is known
-        from the one that was written, and, in ``names_in_csv``, the names (by what stands in the
-        .csv) that have an apostrophe there.
+        written as null. Three keys are added: ``files``, the digests of the other files, by which
+        an edited table is found; ``shown``, what a page shows; and ``names_in_csv``, the original
+        of each text that the .csv holds changed.
     columns
         Header and digits by column; what is not named keeps its name and has three digits.
     """
@@ -100,23 +100,32 @@ def write_table(
     _write(stem.with_suffix(".md"), _markdown(readable, sides, text))
     _write(stem.with_suffix(".tex"), _latex(readable, sides, text, stem.name))
     files = {suffix: file_digest(stem.with_suffix(suffix)) for suffix in (".csv", ".md", ".tex")}
-    about = dict(provenance) | ({"names_in_csv": names} if names else {}) | {"files": files}
+    about = dict(provenance) | ({"names_in_csv": names} if names else {})
+    about |= {"files": files, "shown": _shown(readable, sides, text)}
     origin, content = stem.with_suffix(".json"), spell_json(_finite(about))
     noted = {f"{stem.name}{suffix}": digest for suffix, digest in files.items()}
     note_made(origin, {"files": noted | {origin.name: xxhash.xxh3_128_hexdigest(content)}})
     write_bytes_atomic(origin, content)
 
 
-def check_table(stem: Path) -> None:
-    """Refuse a table that is not the one that was written.
+def read_table(stem: Path) -> dict[str, Any]:
+    """Read a table's ``.json``, after checking that the other files are those that were written.
 
     Raises
     ------
     StoreError
-        A file of it is missing, or its digest is not the one its ``.json`` holds.
+        A file is missing, its digest is not the one in the ``.json``, or that is not a table's.
     """
     origin = stem.with_suffix(".json")
-    for suffix, digest in read_json(origin).get("files", {}).items():
+    if not origin.is_file():
+        raise StoreError(f"{origin}: no such file. Fix: {fix_at(origin)}")
+    content: dict[str, Any] = read_json(origin)
+    if not {"files", "shown"} <= set(content):
+        raise StoreError(
+            f"{origin}: expected the digests and cells of a table, as write_table writes them. "
+            f"Fix: {fix_at(origin)}"
+        )
+    for suffix, digest in content["files"].items():
         file = stem.with_suffix(suffix)
         if not file.is_file():
             raise StoreError(f"{file}: no such file. Fix: {fix_at(file)}")
@@ -125,11 +134,7 @@ def check_table(stem: Path) -> None:
                 f"{file}: not the file that was written: its digest is not the one in "
                 f"{origin.name}. Fix: {fix_at(file)}"
             )
-
-
-def read_markdown(stem: Path) -> str:
-    """Return a written table's Markdown, to be printed."""
-    return stem.with_suffix(".md").read_text(encoding="utf-8")
+    return content
 
 
 def _readable(frame: pd.DataFrame, columns: Mapping[str, Column]) -> pd.DataFrame:
@@ -193,6 +198,18 @@ def _finite(value: Any) -> Any:
 def _literal(text: str, marks: re.Pattern[str] = _MARKUP) -> str:
     """Escape a text so that Markdown, and a page made of it, shows it as it is, on one line."""
     return marks.sub(lambda m: _ENTITIES.get(m[0], f"\\{m[0]}"), printable(text))
+
+
+def _shown(readable: pd.DataFrame, sides: list[str], text: TableText) -> dict[str, Any]:
+    """Return what a page shows of a table, as plain text."""
+    return {
+        "title": printable(text.title),
+        "heads": [printable(head) for head in readable.columns],
+        "sides": sides,
+        "rows": readable.map(printable).to_numpy().tolist(),
+        "caption": printable(text.caption),
+        "notes": [printable(note) for note in text.notes],
+    }
 
 
 def _markdown(readable: pd.DataFrame, sides: list[str], text: TableText) -> str:

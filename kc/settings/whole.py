@@ -1,7 +1,7 @@
 """The whole of ``config.yaml``: what concerns all studies, and each study's own section.
 
 A study's section comes from its record (:mod:`kc.plans.records`). Frozen models; unknown keys are
-refused. The JSON schema beside this file is generated from here. Imports nothing heavy, so that
+refused. Imports nothing heavy, so that
 the Snakefile can read it.
 """
 
@@ -163,5 +163,5 @@ else:
 
 
 def json_schema() -> str:
-    """Return the JSON schema of the settings, as it lies in ``kc/settings/schema.json``."""
+    """Return the JSON schema of the settings."""
     return json.dumps(Settings.model_json_schema(), indent=2) + "\n"

@@ -1,8 +1,10 @@
 import hashlib
+import json
 from pathlib import Path
 
 import pytest
 import yaml
+from jsonschema import Draft202012Validator
 
 from kc.errors import SettingsError
 from kc.plans.studies import plan_of
@@ -250,8 +252,14 @@ def test_classes_have_names_of_one_line():
     load_settings({"concepts": {"dataset_classes": {"birds": ["001.Black footed (é)"]}}})
 
 
-def test_the_schema_file_is_the_one_generated_from_the_models():
-    assert (ROOT / "kc" / "settings" / "schema.json").read_text() == json_schema()
+def test_the_schema_is_valid_and_accepts_every_file_of_settings():
+    schema = json.loads(json_schema())
+    Draft202012Validator.check_schema(schema)
+    check = Draft202012Validator(schema)
+    for file in (ROOT / "config.yaml", *PRESETS):
+        check.validate(yaml.safe_load(file.read_text()))
+    for wrong in ({"orders": {"seeds": "one"}}, {"jobs": "none"}, {"no_such_key": 1}):
+        assert not check.is_valid(wrong)
 
 
 def test_a_study_depends_on_its_own_section_and_baselines_on_all():

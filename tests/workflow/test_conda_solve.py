@@ -27,7 +27,6 @@ PURE = {
         "einops",
         "jaxtyping",
         "jinja2",
-        "markdown-it-py",
         "requests",
         "tabulate",
         "tqdm",

@@ -19,7 +19,6 @@ SCRIPTS = ROOT / "workflow" / "scripts"
 MODULES = {
     "PIL": "pillow",
     "google_crc32c": "google-crc32c",
-    "markdown_it": "markdown-it-py",
     "yaml": "pyyaml",
 }
 IMPLIED = {"jinja2", "numcodecs"}
