@@ -96,7 +96,7 @@ def fit(source: Any, target: Any, **about: Unpack[FitKeywords]) -> FitResult:
         ``paper`` (the default): one mean and deviation a layer (of the images g is fitted on,
         without the validation cut), Sigma over images. ``released``: raw features, Sigma per image.
     optimiser
-        Of the preset ``paper``; of ``released`` only ``validation_share`` counts.
+        Of the preset ``paper``; ``released`` has its own.
     train
         Mask or indices of the training images; None: all. No other row is looked at.
     seed
@@ -139,7 +139,7 @@ def fit(source: Any, target: Any, **about: Unpack[FitKeywords]) -> FitResult:
 def fit_pair(pair: FeaturePair, settings: Consistency, run: FitRun) -> FitResult:
     """Fit g to features that are paired up; see :func:`fit`. The penalty is a number."""
     rows, is_paper = rows_of(run.train, len(pair)), settings.preset == "paper"
-    fitted, held = cut(rows, settings.optimiser.validation_share, run.seed)
+    fitted, held = cut(rows, run.seed)
     with exact_products():
         units = units_of(pair, fitted, settings.centring) if is_paper else Normalisation()
         net = run.initial or ConsistencyNet(

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from math import log2, prod
 
 from kc.consistency.net import channels_of
+from kc.consistency.order import VALIDATION_SHARE
 from kc.errors import SettingsError
 from kc.names import Shape
 from kc.settings.reconstruction import Consistency
@@ -51,7 +52,7 @@ def common_rank(pairs: Iterable[tuple[Shape, Shape]], images: int, settings: Con
         return settings.rank
     if settings.rank == "full":
         return None
-    fitted = images * (1 - settings.optimiser.validation_share)
+    fitted = images * (1 - VALIDATION_SHARE)
     positions = [
         fitted * prod(target) / channels_of(target)
         for source, target in pairs

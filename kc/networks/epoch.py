@@ -7,6 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+MOMENTUM = 0.9
+"""Of every SGD."""
+
 
 class Outcome(NamedTuple):
     """What a network makes of one batch, before its weights are moved."""

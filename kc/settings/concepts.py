@@ -14,7 +14,6 @@ from kc.settings.sections import (
     Positive,
     Section,
     Seed,
-    Share,
     StudySection,
     Words,
 )
@@ -55,9 +54,6 @@ class Lessons(Section):
         {"fc1": 0.01, "fc2": 0.01, "fc3": 0.003},
         description="of the student, by the layer whose output it imitates",
     )
-    rate_fall: Share = Field(0.1, description="last rate over first; log-spaced over the epochs")
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
     augment: bool = Field(True, description="mirror and shift training pictures")
     teacher_augment: Literal["shift", "crop"] = Field(
         "shift",

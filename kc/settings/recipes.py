@@ -16,7 +16,6 @@ class Recipe(Section):
     )
     batch_size: Count = 32
     learning_rate: Positive = 0.05
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     weight_decay: Annotated[float, Field(ge=0)] = 5e-4
     schedule: Literal["one_cycle", "step"] = Field(
         "one_cycle", description="one_cycle: up over the first 30 %, cosine down; step: see below"
@@ -24,7 +23,6 @@ class Recipe(Section):
     step_epochs: Count = Field(60, description="schedule step: epochs between two drops")
     step_factor: Share = Field(0.3, description="schedule step: factor of each drop")
     augment: bool = Field(False, description="mirror and shift training pictures")
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     halves_keep_steps: bool = Field(
         True, description="networks trained on half the images take twice the epochs"
     )
@@ -83,8 +81,6 @@ class Fresh(Section):
     epochs: Count = 30
     batch_size: Count = 64
     peak_rate: Positive = 0.02
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
 
 
 class Tails(Section):

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from kc.settings.sections import Count, Positive, Section, Share
+from kc.settings.sections import Count, Positive, Section
 
 
 def _digit(given: object) -> object:
@@ -32,7 +32,6 @@ class Optimiser(Section):
     gain_learning_rate: Positive = Field(5e-2, description="of q, which gives p")
     weight_decay: Annotated[float, Field(ge=0)] = Field(4.0, description="decoupled; not on q")
     closed_form_start: bool = Field(True, description="W(0) starts from the best linear map")
-    validation_share: Share = Field(0.1, description="share of the training images to stop on")
 
 
 class Consistency(Section):

@@ -200,7 +200,7 @@ def test_a_root_in_a_bucket_or_a_folder_is_taken():
         ({"concepts": {"thresholds": {"alexnet": float("inf")}}}, r"thresholds.alexnet: .*finite"),
         ({"compression": {"removed": [float("nan")]}}, r"removed.0: .*finite"),
         ({"training": {"epochs": True}}, r"training.epochs: expected no true or false"),
-        ({"training": {"momentum": False}}, r"training.momentum: expected no true or false"),
+        ({"training": {"batch_size": False}}, r"training.batch_size: expected no true or false"),
         ({"stability": {"seeds": [0, True]}}, r"stability.seeds: expected no true or false"),
         ({"training": {"dataset_epochs": {"a": True}}}, r"dataset_epochs: expected no true"),
         ({"consistency": {"kernel_size": True}}, r"kernel_size: expected no true or false"),
