@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from pandas.api.types import is_integer_dtype
@@ -74,7 +73,6 @@ def curves_figure(
     with mpl.rc_context(STYLE):
         height = HEIGHT + LEGEND_LINE * -(-len(names) // columns)
         figure = Figure(figsize=(WIDTH * len(shown), height))
-        FigureCanvasAgg(figure)
         panels = figure.subplots(1, len(shown), squeeze=False)[0]
         for axes, axis in zip(panels, shown, strict=True):
             points = frame[[x.column, hue, axis.column]].dropna()

@@ -158,7 +158,11 @@ def page_strangers(folder: Path) -> list[str]:
         and ((files / name).is_dir() or not any(fnmatchcase(finished(name), k) for k in known))
     ]
     # one that is damaged may not say so itself any more
-    is_page = bool(known) or not page.exists() or f"{FILES}/".encode() in _bytes(page)
+    is_page = (
+        bool(known)
+        or not page.exists()
+        or (page.is_file() and f"{FILES}/".encode() in page.read_bytes())
+    )
     return strangers if is_page else [*strangers, page.name]
 
 
@@ -186,10 +190,6 @@ def _empty(files: Path, named: set[str]) -> None:
     for path in files.iterdir():
         if path.name not in LITTER | {LEDGER}:
             path.unlink()
-
-
-def _bytes(page: Path) -> bytes:
-    return page.read_bytes() if page.is_file() else b""
 
 
 def _copy_figure(stem: Path, files: Path) -> tuple[int, int]:

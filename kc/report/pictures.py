@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.textpath import TextPath
 
@@ -82,7 +81,6 @@ def feature_maps(
         titles = ["\n".join(_wrap(literal(title), TITLE)) for title in row_titles]
         page = _page(images.shape[2:], len(panels), titles, filters, caption)
         figure = Figure(figsize=page.size)
-        FigureCanvasAgg(figure)
         # else matplotlib merges map and image in an SVG and takes the opacity twice: paler maps
         figure.suppressComposite = True
         for begin, end in _runs(filters):
@@ -94,7 +92,8 @@ def feature_maps(
                 for axes, panel in zip(line[1:], panels, strict=True):
                     _overlay(axes, images[row], panel.maps[row], limits[number])
                 if row == 0:
-                    _heads(line, ["image", *(panel.title for panel in panels)])
+                    for axes, head in zip(line, ["image", *(p.title for p in panels)], strict=True):
+                        axes.set_title(head, fontsize=SMALL + 1, pad=4)
             _colour_bar(figure, line[1].images[1], page.bar(figure, begin, end), number)
         figure.text(
             MARGIN / page.size[0], MARGIN / page.size[1], "\n".join(page.caption), va="bottom",
@@ -211,11 +210,6 @@ def _overlay(
     axes.imshow(luma, cmap="gray", vmin=-0.6, vmax=1.1)
     large = enlarge_map(grid, *luma.shape)
     axes.imshow(large, cmap=COLOURS, vmin=-limit, vmax=limit, alpha=OPACITY)
-
-
-def _heads(line: Sequence[Axes], heads: Sequence[str]) -> None:
-    for axes, head in zip(line, heads, strict=True):
-        axes.set_title(head, fontsize=SMALL + 1, pad=4)
 
 
 def _colour_bar(figure: Figure, drawn: Any, axes: Axes, number: int) -> None:

@@ -117,8 +117,8 @@ def write_view(view: View, folder: Path, shown: Shown) -> dict[str, Any]:
     scripts = _write_maps(view.name, levels, folder)
     about = store.rows.iloc[looked_at]
     images = _image_names(about)
-    told = {"pair": view.pair, "layer": view.layer, "about": view.about}
-    entry = {"name": view.name} | _seen(told)
+    said = {"pair": view.pair, "layer": view.layer, "about": view.about}
+    entry = {"name": view.name} | {name: printable(text) for name, text in said.items()}
     meta = entry | {
         "components": names,
         "shares": found.shares,
@@ -126,7 +126,7 @@ def write_view(view: View, folder: Path, shown: Shown) -> dict[str, Any]:
         "channels": len(live),
         "weak": int((~live).sum()),
         "map": list(maps.shape[3:]),
-        "images": [_seen(image) for image in images],
+        "images": [{key: printable(text) for key, text in image.items()} for image in images],
         "sprite": _write_sprite(view.images, [image["id"] for image in images], folder),
         "filters": _filter_rows(found, channels, largest, maps),
         "scripts": scripts,
@@ -240,11 +240,6 @@ def _image_names(about: Any) -> list[dict[str, str]]:
         {"id": str(image_id), "class": str(name)}
         for image_id, name in zip(about["image_id"], classes, strict=True)
     ]
-
-
-def _seen(texts: Mapping[str, str]) -> dict[str, str]:
-    """Escape what a reader would not see."""
-    return {name: printable(text) for name, text in texts.items()}
 
 
 def _write_maps(name: str, levels: np.ndarray, folder: Path) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 import logging
 import math
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from kc.names import SUBSETS
 from kc.plans.products import FitPlan
 from kc.plans.studies import plan_of
 from kc.plans.study import StudyPlan
-from kc.report.tables import Column, TableText, write_table
+from kc.report.tables import Column, TableText
 from kc.settings.whole import Settings
 from kc.similarity.measures import (
     MEASURES,
@@ -28,7 +27,7 @@ from kc.similarity.measures import (
 )
 from kc.studies.features import Bench
 from kc.studies.fits import read_fit_card
-from kc.studies.origin import origin, setting_notes, settled_notes
+from kc.studies.origin import write_study_table
 from kc.studies.wording import INCONSISTENCY
 
 LOG = logging.getLogger(__name__)
@@ -144,22 +143,18 @@ def write(settings: Settings) -> None:
     """
     plan = plan_of(settings, "baselines")
     table = baselines_table(settings, plan)
-    write_table(
+    write_study_table(
+        settings,
+        "baselines",
+        plan,
         table,
-        Path(settings.results) / "tables" / "baselines",
         TableText(
             title="Other measures of similarity",
             caption="Every pair of the other studies by the measures others use, on the test "
             "images, beside the share of the target's variance that g cannot give.",
-            notes=[
-                *settled_notes(settings, plan),
-                *_what_is_measured(),
-                *_agreement(table),
-                *setting_notes(settings, plan.networks),
-            ],
+            notes=[*_what_is_measured(), *_agreement(table)],
         ),
-        provenance=origin(settings, "baselines", plan),
-        columns={
+        {
             **INCONSISTENCY,
             "test_images": Column("test images"),
             PATCHES: Column("missed by the best linear map, patches", ".3f"),

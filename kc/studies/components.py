@@ -1,6 +1,5 @@
 """Pictures of the components of kept fits, one file a fit."""
 
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -39,7 +38,7 @@ def draw_components(
         return
     for name, fit in pictured(study, plan):
         figure = component_figure(settings, fit, columns, what)
-        write_figure(figure, Path(settings.results) / "figures" / name)
+        write_figure(figure, settings.results / "figures" / name)
 
 
 def component_figure(settings: Settings, fit: FitPlan, columns: Columns, what: str) -> Figure:
@@ -50,7 +49,7 @@ def component_figure(settings: Settings, fit: FitPlan, columns: Columns, what: s
     FeatureError
         The target is no map, or has fewer filters or images than ``pictures`` asks for.
     """
-    results, wanted = Path(settings.results), settings.pictures
+    results, wanted = settings.results, settings.pictures
     store = open_store(results / "components" / f"{fit.name}.json")
     array = store["component"]
     looked_at = rows_in(store.rows, "test")[:LOOKED_AT]

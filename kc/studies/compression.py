@@ -1,7 +1,5 @@
 """What pruning throws away: the original's features the pruned network lacks [L20, Fig. 4 left]."""
 
-from pathlib import Path
-
 import pandas as pd
 
 from kc.plans.records.compression import Compression
@@ -9,12 +7,12 @@ from kc.plans.studies import plan_of
 from kc.plans.study import StudyPlan
 from kc.report.curves import CurveAxis
 from kc.report.figures import write_figure
-from kc.report.tables import Column, TableText, write_table
+from kc.report.tables import Column, TableText
 from kc.settings.whole import Settings
 from kc.studies.components import draw_components
 from kc.studies.fits import read_network_card
 from kc.studies.inconsistent import inconsistencies, shares_figure
-from kc.studies.origin import origin, setting_notes, settled_notes
+from kc.studies.origin import write_study_table
 from kc.studies.wording import INCONSISTENCY, ONE_CHAIN
 
 
@@ -25,7 +23,7 @@ def compression_table(settings: Settings, plan: StudyPlan) -> pd.DataFrame:
     (multiples of a layer's weight deviation), network, layer, top1 (of the pruned network),
     top1_original, variance and share of x^Delta on test images, share_train.
     """
-    results = Path(settings.results)
+    results = settings.results
     frame = inconsistencies(plan.cases, "removed", results)
     frame = frame.rename(columns={"source_top1": "top1", "target_top1": "top1_original"})
     frame["removed"] = frame["removed"].astype(float)
@@ -38,10 +36,9 @@ def compression_table(settings: Settings, plan: StudyPlan) -> pd.DataFrame:
 def write(settings: Settings) -> None:
     """Write ``tables/compression`` and ``figures/fig4_compression*`` under the results folder."""
     plan = plan_of(settings, "compression")
-    study, results = settings.of(Compression), Path(settings.results)
+    study, results = settings.of(Compression), settings.results
     table = compression_table(settings, plan)
     notes = [
-        *settled_notes(settings, plan),
         "Magnitude pruning: weights below s times the deviation of their layer's weights go; "
         "s_conv for convolutions, s_fc for fully connected layers, found by bisection so that both "
         "lose the same share. Quantisation is left out.",
@@ -49,19 +46,19 @@ def write(settings: Settings) -> None:
         "feature; x: the pruned network's.",
         "The paper does not print which layer it looked at.",
         ONE_CHAIN,
-        *setting_notes(settings, plan.networks),
     ]
-    write_table(
+    write_study_table(
+        settings,
+        "compression",
+        plan,
         table,
-        results / "tables" / "compression",
         TableText(
             title="Compression: what pruning throws away",
             caption="Variance of the original's feature that the pruned network cannot give "
             "through g, test images [L20, Fig. 4, left].",
             notes=notes,
         ),
-        provenance=origin(settings, "compression", plan),
-        columns={
+        {
             **INCONSISTENCY,
             "removed": Column("removed", ".1%"),
             "removed_share": Column("really removed", ".2%"),

@@ -64,7 +64,8 @@ def _compare(
     test, train = (wide[second, of, "all"] - wide[first, of, "all"] for of in ("test", "train"))
     extrapolated, growth = None, None
     if "half" in set(group["images"]):
-        near, far = (_excess(wide, layer) for layer in (first, second))
+        # what half the images add: taken as c / images, all images have as much too much
+        near, far = (wide[x, "test", "half"] - wide[x, "test", "all"] for x in (first, second))
         extrapolated = _estimate(case, test - (far - near))
         growth = (float(near.mean()), float(far.mean()))
     weights = group[group["images"] == "all"].groupby("layer")["positions_per_weight"].mean()
@@ -88,14 +89,6 @@ def _wide(group: pd.DataFrame) -> pd.DataFrame:
         columns=["layer", "subset", "images"],
         values="share",
     )
-
-
-def _excess(wide: pd.DataFrame, layer: str) -> "pd.Series[float]":
-    """Return what half the images add to the held-out share.
-
-    Taken as c / images it is also what the share on all images has too much.
-    """
-    return wide[layer, "test", "half"] - wide[layer, "test", "all"]
 
 
 def _estimate(case: str, values: "pd.Series[float]") -> Estimate:

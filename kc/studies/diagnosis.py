@@ -1,14 +1,12 @@
 """Diagnosis of a weak network by a strong one: blind spots, unreliable features [L20, Sec. 4.1]."""
 
-from pathlib import Path
-
 import pandas as pd
 
 from kc.networks.tails import fresh_tail
 from kc.plans.records.diagnosis import Diagnosis
 from kc.plans.studies import plan_of
 from kc.plans.study import StudyPlan
-from kc.report.tables import TableText, write_table
+from kc.report.tables import TableText
 from kc.runtime import derive_seed
 from kc.settings.whole import Settings
 from kc.studies import printed
@@ -16,7 +14,7 @@ from kc.studies.accuracies import accuracies
 from kc.studies.components import draw_components
 from kc.studies.features import Bench
 from kc.studies.fits import read_network_card
-from kc.studies.origin import origin, setting_notes, settled_notes
+from kc.studies.origin import write_study_table
 from kc.studies.reading import told
 from kc.studies.wording import ACCURACY, TEST_BOOTSTRAP
 
@@ -48,9 +46,7 @@ def diagnosis_table(settings: Settings, plan: StudyPlan) -> pd.DataFrame:
     frame = accuracies(found, (RAW,))
     frame.columns = [name.replace(f"gain_over_{RAW}", "gain_over_raw") for name in frame.columns]
     frame.insert(0, "experiment", "fresh classifier")
-    networks = [
-        read_network_card(end, Path(settings.results)) for end in (blind.source, blind.target)
-    ]
+    networks = [read_network_card(end, settings.results) for end in (blind.source, blind.target)]
     alone = pd.DataFrame(
         {
             "experiment": "network alone",
@@ -69,7 +65,6 @@ def write(settings: Settings) -> None:
     plan = plan_of(settings, "diagnosis")
     study, recipe = settings.of(Diagnosis), settings.tails.fresh
     notes = [
-        *settled_notes(settings, plan),
         f"A is the weak network ({study.weak}, {study.weak_layer}), B the strong one "
         f"({study.strong}, {study.strong_layer}).",
         "Blind spots of A: x_B - g(x_A), so g(x_A) + blind spots is x_B by definition. Unreliable "
@@ -81,7 +76,6 @@ def write(settings: Settings) -> None:
         "itself, in its first; its gain from blind spots, 16.1 points, is the difference between "
         "the two networks.",
         TEST_BOOTSTRAP,
-        *setting_notes(settings, plan.networks),
     ]
     table = diagnosis_table(settings, plan)
     weak, strong = table["top1"][:2]
@@ -91,17 +85,18 @@ def write(settings: Settings) -> None:
             f"Here A is not the weaker one ({weak:.1f} against {strong:.1f} %): what the paper "
             "claims of a weak and a strong network cannot be told from this run.",
         )
-    write_table(
+    write_study_table(
+        settings,
+        "diagnosis",
+        plan,
         table,
-        Path(settings.results) / "tables" / "diagnosis",
         TableText(
             title="Diagnosis of a weak network by a strong one",
             caption="Top-1 accuracy of both networks, and of one classifier on four features; "
             "beside it the values printed in [L20, Sec. 4.1].",
             notes=notes,
         ),
-        provenance=origin(settings, "diagnosis", plan),
-        columns=ACCURACY,
+        ACCURACY,
     )
     what = "Diagnosis: x$^\\Delta$ is what the other network cannot give: blind spots of the weak "
     what += "network where x* is the strong one's, unreliable features where x* is its own."

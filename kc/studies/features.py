@@ -8,7 +8,6 @@ float16. What fits in ``memory_gb`` is made once and held; else batch by batch.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -86,7 +85,7 @@ class Bench:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.results = Path(settings.results)
+        self.results = settings.results
         self.device = pick_device(settings.device)
 
     def layer(self, network: NetworkPlan, node: str, only: str = "") -> TappedLayer:

@@ -1,10 +1,10 @@
 """What fits and networks have left on disk, as frames. The one reader of those formats here."""
 
-import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from kc.errors import StoreError
@@ -62,8 +62,8 @@ def read_variances(plan: FitPlan, preset: str, results: Path) -> pd.DataFrame:
         index="subset", columns="component", values=VARIANCE[preset], sort=False, dropna=False
     )
     needed = ["x0", "xdelta", "cross", "target"]
-    whole = set(needed) <= set(wide.columns) and set(SUBSETS) <= set(wide.index)
-    if not whole or not all(map(math.isfinite, wide.to_numpy().ravel())) or _empty(wide):
+    complete = set(needed) <= set(wide.columns) and set(SUBSETS) <= set(wide.index)
+    if not complete or not np.isfinite(wide).all(axis=None) or (wide["target"] <= 0).any():
         raise StoreError(
             f"{path}: expected finite variances of x0.., xdelta, cross and target (above 0) on "
             f"{' and '.join(SUBSETS)}, got {sorted(map(str, wide.columns))} on "
@@ -111,12 +111,6 @@ def read_card_beside(
             f"Fix: {_fix(folder / 'card.json')}"
         )
     return card
-
-
-def read_restart(plan: FitPlan, results: Path) -> dict[str, Any]:
-    """Read what g gained when it was trained on (``gain``, ``epochs``); empty: it was not."""
-    found: dict[str, Any] = read_card_beside(plan, "repeats", results)["restart"]
-    return found
 
 
 def shares_of(fits: Iterable[FitPlan], case: str, results: Path) -> pd.DataFrame:
@@ -169,10 +163,6 @@ def _images(images: str, only: str) -> str:
 
 def _missing(path: Path, what: str) -> StoreError:
     return StoreError(f"{path}: no such file; expected {what}. Fix: {_fix(path)}")
-
-
-def _empty(wide: pd.DataFrame) -> bool:
-    return bool((wide["target"] <= 0).any())
 
 
 def _spell(ends: list[tuple[str, str]]) -> str:

@@ -1,14 +1,17 @@
-"""Where a table's numbers come from: settings, code, versions, devices, digests."""
+"""What a study's table was made from, as its record and as notes; write a table with both."""
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from kc.names import BESIDE
 from kc.plans.outputs import drawn_fits
 from kc.plans.products import NetworkPlan
+from kc.plans.registry import STUDIES
 from kc.plans.study import StudyPlan
 from kc.provenance import code_hash, plain, versions
+from kc.report.tables import Column, TableText, write_table
 from kc.settings.whole import Settings
 from kc.store import open_store
 from kc.studies.fits import read_card_beside, read_fit_card, read_network_card
@@ -29,15 +32,41 @@ OF_FIT = (
 OF_NETWORK = ("key", "digest", "accuracy", "seconds", "device")
 
 
-def origin(settings: Settings, study: str, plan: StudyPlan) -> dict[str, Any]:
-    """Gather what all numbers of a study were made from.
+def write_study_table(
+    settings: Settings,
+    study: str,
+    plan: StudyPlan,
+    table: pd.DataFrame,
+    text: TableText,
+    columns: Mapping[str, Column],
+) -> None:
+    """Write the table of a study that has one: its own notes between those that all studies have.
 
     Raises
     ------
     StoreError
         A fit or network that is missing, or is not what its name says.
     """
-    results = Path(settings.results)
+    (name,) = STUDIES[study].tables
+    common = setting_notes(settings, plan.networks)
+    write_table(
+        table,
+        settings.results / "tables" / name,
+        text._replace(notes=[*settled_notes(settings, plan), *text.notes, *common]),
+        provenance=origin(settings, study, plan),
+        columns=columns,
+    )
+
+
+def origin(settings: Settings, study: str, plan: StudyPlan) -> dict[str, Any]:
+    """Collect what all numbers of a study were made from.
+
+    Raises
+    ------
+    StoreError
+        A fit or network that is missing, or is not what its name says.
+    """
+    results = settings.results
     fits = {fit.name: read_fit_card(fit, results) for fit in plan.fits}
     networks = {network.name: read_network_card(network, results) for network in plan.networks}
     cards = {"fits": list(fits.values()), "networks": list(networks.values())}
@@ -77,7 +106,7 @@ def _components(settings: Settings, study: str, plan: StudyPlan) -> dict[str, st
     """Return the digests of the component stores a study draws, by fit."""
     if settings.consistency.components == "none":
         return {}
-    folder = Path(settings.results) / "components"
+    folder = settings.results / "components"
     kept = sorted({fit.name for fit in drawn_fits(study, plan)})
     return {name: open_store(folder / f"{name}.json").digest for name in kept}
 

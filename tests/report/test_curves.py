@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from kc.errors import SettingsError
@@ -121,7 +122,7 @@ def test_nothing_is_cut_off_and_the_panel_keeps_its_height(lines: int, y2: str |
     )
     figure = drawn(frame, y2)
     figure.draw_without_rendering()
-    renderer = figure.canvas.get_renderer()
+    renderer = FigureCanvasAgg(figure).get_renderer()
     boxes = [axes.get_tightbbox(renderer) for axes in figure.axes]
     boxes.append(figure.legends[0].get_window_extent(renderer))
     for box in boxes:

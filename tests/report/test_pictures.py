@@ -9,6 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
@@ -230,7 +231,7 @@ def test_enlarging_keeps_a_ramp_and_the_corners():
 def test_nothing_is_cut_off_or_lies_over_another(dpi: int):
     figure = drawn(f"{CHOICE} {SCALE}\nFilter numbers count from 0.")
     figure.dpi = dpi
-    renderer = figure.canvas.get_renderer()
+    renderer = FigureCanvasAgg(figure).get_renderer()
     page = figure.bbox
     boxes = [axes.get_tightbbox(renderer) for axes in figure.axes]
     boxes += [text.get_window_extent(renderer) for text in figure.texts]

@@ -215,8 +215,8 @@ def concepts_table2(found: Sequence[LayerView]) -> pd.DataFrame:
     """
     rows = []
     for view in found:
-        for role, seen in view.seen.items():
-            row = _named(view, role) | _last(seen)
+        for role in view.seen:
+            row = _last(view, role)
             rows.append(row | _paper(row, TABLE2, TABLE2_MEASURES))
     return pd.DataFrame(rows)
 
@@ -233,7 +233,7 @@ def concepts_table3(found: Sequence[LayerView]) -> pd.DataFrame:
     for view in found:
         for role in PAIR:
             seen = view.seen[role]
-            row = _named(view, role) | _last(seen)
+            row = _last(view, role)
             for tail, distance in _distances(seen).items():
                 speed = learning_speed(distance, seen.richest)
                 row |= _ends(f"d_mean{tail}", speed.d_mean) | _ends(f"d_std{tail}", speed.d_std)
@@ -252,11 +252,10 @@ def differences(view: LayerView, pair: tuple[Role, Role] = PAIR) -> list[Differe
     the variances.
     """
     one, other = (_by_image(view.seen[role]) for role in pair)
-    found = []
-    for measure, claim in CLAIMS.items():
-        away = over_images(one[measure] - other[measure])
-        found.append(Difference(view.name, measure, claim, away))
-    return found
+    return [
+        Difference(view.name, measure, claim, over_images(one[measure] - other[measure]))
+        for measure, claim in CLAIMS.items()
+    ]
 
 
 def _by_image(seen: Seen) -> dict[str, Tensor]:
@@ -274,19 +273,15 @@ def _distances(seen: Seen) -> dict[str, Tensor]:
     return {"": seen.distance, "_released": seen.distance_released}
 
 
-def _named(view: LayerView, role: Role) -> dict[str, Any]:
-    return {
+def _last(view: LayerView, role: Role) -> dict[str, Any]:
+    """Return whose row it is, and the columns of the last checkpoint."""
+    summary = summarise(view.seen[role].counts[-1])
+    row: dict[str, Any] = {
         "dataset": view.dataset,
         "network": view.network,
         "layer": view.layer,
         "role": LETTERS[role],
     }
-
-
-def _last(seen: Seen) -> dict[str, Any]:
-    """Return the columns of the last checkpoint."""
-    summary = summarise(seen.counts[-1])
-    row: dict[str, Any] = {}
     for name, interval in summary._asdict().items():
         row |= _ends(name, interval)
     return row | {"n_images": summary.n_fg.n_images}

@@ -131,6 +131,4 @@ def printed(
     table: Mapping[Cell, Mapping[str, float]], cell: tuple[str, str, str, str], measure: str
 ) -> float:
     """Return a printed number, or NaN."""
-    dataset, *rest = cell
-    known = table.get((printed_dataset(dataset), rest[0], rest[1], rest[2]), {})
-    return known.get(measure, math.nan)
+    return table.get((printed_dataset(cell[0]), *cell[1:]), {}).get(measure, math.nan)

@@ -3,14 +3,12 @@
 import textwrap
 from collections.abc import Mapping, Sequence
 from itertools import groupby
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from kc.concepts import over_images
@@ -66,7 +64,7 @@ CONCEPT = ("#D55E00", "#0072B2")
 
 def write(settings: Settings) -> None:
     """Write ``tables/concepts_*`` and ``figures/concepts_*`` under the results folder."""
-    about, results = settings.of(Concepts), Path(settings.results)
+    about, results = settings.of(Concepts), settings.results
     found = views(about, results)
     plans = concept_networks(about)
     cards = {
@@ -117,7 +115,7 @@ def write(settings: Settings) -> None:
 
 def _origin(settings: Settings, cards: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Gather what all numbers were made from."""
-    about, folder = settings.of(Concepts), Path(settings.results) / "concepts"
+    about, folder = settings.of(Concepts), settings.results / "concepts"
     kept = ("key", "digest", "accuracy", "seconds", "device")
     return {
         "study": "concepts",
@@ -161,7 +159,6 @@ def maps_figure(view: LayerView, picture: np.ndarray, place: int) -> Figure:
     scale = {"vmin": float(np.nanmin(known)), "vmax": float(np.nanmax(known))}
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(0.95 * (len(epochs) + 1) + 1.3, 6.6), layout="constrained")
-        FigureCanvasAgg(figure)
         panels = figure.subplots(2 * len(maps), len(epochs) + 1)
         for axes in panels.flat:
             axes.set_axis_off()
@@ -199,7 +196,6 @@ def distance_figure(found: Sequence[LayerView]) -> Figure:
     """
     with mpl.rc_context(STYLE | {"axes.spines.left": True}):
         figure = Figure(figsize=(2.7 * len(found) + 0.6, 2.9), layout="constrained")
-        FigureCanvasAgg(figure)
         panels = figure.subplots(1, len(found), sharey=True, squeeze=False)[0]
         for axes, view in zip(panels, found, strict=True):
             for role, line in zip(PAIR, LINES, strict=False):

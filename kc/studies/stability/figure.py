@@ -7,10 +7,10 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from kc.report.figures import STYLE
+from kc.studies.stability.notes import CASES
 
 # Okabe and Ito's palette
 MARKS: Mapping[str, Mapping[str, Any]] = {
@@ -24,10 +24,6 @@ LABELS = {
     "paper": "[L20], as printed",
 }
 OFFSETS = {"test": -0.24, "train": 0.0, "paper": 0.24}
-CASES = {
-    "initialization": "Different initialisations",
-    "training_data": "Different training data",
-}
 
 
 def stability_figure(table1: pd.DataFrame) -> Figure:
@@ -42,11 +38,10 @@ def stability_figure(table1: pd.DataFrame) -> Figure:
     lines = list(dict.fromkeys(zip(table1["network"], table1["layer"], strict=True)))
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(3.6 * len(cases) + 1.2, 0.55 * len(lines) + 1.5))
-        FigureCanvasAgg(figure)
         panels = figure.subplots(1, len(cases), sharey=True, sharex=True, squeeze=False)[0]
         for axes, case in zip(panels, cases, strict=True):
             _panel(axes, table1[table1["case"] == case], lines)
-            axes.set_title(CASES[case], loc="left", fontsize=9, fontweight="bold")
+            axes.set_title(CASES[case].capitalize(), loc="left", fontsize=9, fontweight="bold")
         panels[0].set_yticks(range(len(lines)), [f"{layer}\n{name}" for name, layer in lines])
         panels[0].invert_yaxis()
         panels[0].set_xlim(*_limits(table1))

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from kc.report.curves import LINES
@@ -38,7 +37,6 @@ def ladder_figure(ladder: pd.DataFrame, penalties: Mapping[tuple[str, str], floa
     """
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, HEIGHT * len(penalties) + 0.8))
-        FigureCanvasAgg(figure)
         panels = figure.subplots(len(penalties), 2, squeeze=False, sharex="col")
         for (left, right), (at, penalty) in zip(panels, penalties.items(), strict=True):
             rows = ladder[(ladder["network"] == at[0]) & (ladder["layer"] == at[1])]

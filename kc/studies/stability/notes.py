@@ -105,14 +105,12 @@ def ladder_notes(ladder: pd.DataFrame, pairs: Sequence[LayerPair]) -> tuple[str,
             line += f", lambda {path['penalty'].iloc[0]:g} validates best"
         told.append(f"{pair.fit.target.architecture} {pair.fit.target_layer}: {line}")
     open_ones = int((ladder["settled"] == "no").sum())
-    notes = (
-        []
-        if not open_ones
-        else [
+    notes = []
+    if open_ones:
+        notes.append(
             f"Warning: {open_ones} of the table's fits of g are not finished (settled: no); their "
             "xdelta is too large."
-        ]
-    )
+        )
     notes += [
         f"One pair a layer ({_first(pairs)}), test images but for xdelta_train. {'; '.join(told)}.",
         "linear: the best linear map, with an intercept, that sees a field x field neighbourhood "
@@ -207,7 +205,7 @@ def _what_n_is(shares: pd.DataFrame) -> list[str]:
             said = f"No interval where n is below {LEAST}: {how} needs {LEAST} {unit}."
         notes.append(
             f"{CASES[str(case)].capitalize()} ({case}): n is the number of {what}; here n = "
-            f"{_counts(counts)}. {said}"
+            f"{' or '.join(map(str, counts))}. {said}"
         )
     return notes
 
@@ -260,10 +258,6 @@ def _spell(found: Estimate) -> str:
     if found.n < LEAST:
         return f"{found.mean:+.3f}"
     return f"{found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
-
-
-def _counts(numbers: Sequence[int]) -> str:
-    return " or ".join(map(str, numbers))
 
 
 def _penalties(shares: pd.DataFrame) -> str:

@@ -19,9 +19,9 @@ from kc.studies import printed
 from kc.studies.fits import (
     PARTS,
     read_beside,
+    read_card_beside,
     read_fit_card,
     read_network_card,
-    read_restart,
     shares_of,
 )
 from kc.studies.intervals import Estimate, over_fits
@@ -163,7 +163,7 @@ def _pair_of(fit: FitPlan, results: Path) -> LayerPair:
         rungs,
         float(read_fit_card(fit, results)["penalty"]),
         len(repeats["repeat"].unique()),
-        read_restart(fit, results),
+        read_card_beside(fit, "repeats", results)["restart"],
     )
 
 
@@ -185,8 +185,8 @@ def _table2(shares: pd.DataFrame, parts: pd.DataFrame) -> pd.DataFrame:
         network, layer, subset = map(str, key)
         for component in [*component_names(order), "cross"]:
             found = _estimate(group, group[component] / group["target"])
-            part = component != "cross"
             at = (network, layer)
+            of_sum = (group[component] / group["sum"]).mean()
             rows.append(
                 {
                     "component": component,
@@ -199,9 +199,7 @@ def _table2(shares: pd.DataFrame, parts: pd.DataFrame) -> pd.DataFrame:
                     "ci_high": found.high,
                     "n": found.n,
                     "n_pairs": found.n_pairs,
-                    "share_of_sum": float((group[component] / group["sum"]).mean())
-                    if part
-                    else math.nan,
+                    "share_of_sum": math.nan if component == "cross" else float(of_sum),
                     "paper": printed.TABLE2.get(component, {}).get(at, math.nan),
                     "paper_share_of_sum": printed.share_of_sum(component, at),
                     "settled": _spell_settled(group["settled"]),
