@@ -47,23 +47,23 @@ def test_aliases_that_save_writing_are_read(tmp_path):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("a: 1\nb: 2\na: 3\n", r"line 3: the key 'a' stands twice, first in line 1"),
-        ("a:\n  b: 1\n  c: {}\n  'b': 2\n", r"line 4: the key 'b' stands twice, first in line 2"),
-        ("a: [1, {b: 1, b: 1}]\n", r"line 1: the key 'b' stands twice"),
-        ("a: &x {b: 1}\nc: {<<: *x, b: 2, b: 3}\n", r"line 2: the key 'b' stands twice"),
-        ('{"a": 1, "b": {"c": 1, "c": 2}}', r"the key 'c' stands twice"),
-        ('{\n\t"a": 1, "a": 2}', r"the key 'a' stands twice"),
-        ("a: &x [*x]\n", r"line 1: an alias stands within what it repeats"),
+        ("a: 1\nb: 2\na: 3\n", r"line 3: the key 'a' appears twice, first in line 1"),
+        ("a:\n  b: 1\n  c: {}\n  'b': 2\n", r"line 4: the key 'b' appears twice, first in line 2"),
+        ("a: [1, {b: 1, b: 1}]\n", r"line 1: the key 'b' appears twice"),
+        ("a: &x {b: 1}\nc: {<<: *x, b: 2, b: 3}\n", r"line 2: the key 'b' appears twice"),
+        ('{"a": 1, "b": {"c": 1, "c": 2}}', r"the key 'c' appears twice"),
+        ('{\n\t"a": 1, "a": 2}', r"the key 'a' appears twice"),
+        ("a: &x [*x]\n", r"line 1: an alias is part of what it repeats"),
         ("a: " + "9" * 5000, "not readable as YAML"),
         ("a: 2024-13-45\n", "not readable as YAML"),
         ("a: !!python/object/apply:os.getcwd []\n", "not readable as YAML"),
         ("a: [1\n", "not readable as YAML"),
         ("a: 1\n--- \nb: 2\n", "not readable as YAML"),
         ("a: \udcff", "not readable as YAML"),
-        ("a: " + "[" * 2000, "nested too deep"),
+        ("a: " + "[" * 2000, "nested too deeply"),
         ("- 1\n", "expected a mapping"),
         ("", "expected a mapping of settings, got None"),
-        ("__use_yte__: true\nresults: ?1+1\n", "has Snakemake run Python"),
+        ("__use_yte__: true\nresults: ?1+1\n", "makes Snakemake run Python"),
         ("a: " + "x" * LARGEST, "more than 262,144 bytes"),
     ],
 )
@@ -91,6 +91,6 @@ def test_snakemake_refuses_what_it_has_read_without_a_word(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 1
     assert (
-        "mine.yaml, line 3: the key 'training' stands twice, first in line 1"
+        "mine.yaml, line 3: the key 'training' appears twice, first in line 1"
         in done.stdout + done.stderr
     )

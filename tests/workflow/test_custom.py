@@ -75,17 +75,17 @@ def test_files_that_are_not_there_are_named(tmp_path):
         ),
         (
             [{"name": "m", "a": "x.npy", "b": "y.npy", "layers": "all", "layer_a": "conv"}],
-            r"layers is of both sides; expected it, or layer_a and layer_b",
+            r"layers is for both sides; expected it, or layer_a and layer_b",
         ),
         (
             [{"name": "m", "a": "x.npy", "b": "resnet18", "weights_a": "w.pt"}],
-            r"weights_a 'w\.pt': 'x\.npy' holds features",
+            r"weights_a 'w\.pt': 'x\.npy' is a file of features",
         ),
         (
             [{"name": "m", "a": "x.npy", "b": "resnet18", "ids_b": "ids.txt"}],
             r"ids_b 'ids\.txt': 'resnet18' is no file of features",
         ),
-        ([{"name": "m", "a": "x.npy", "b": "y.npy"}] * 2, r"custom: 'm' stands twice"),
+        ([{"name": "m", "a": "x.npy", "b": "y.npy"}] * 2, r"custom: 'm' appears twice"),
     ],
 )
 def test_a_pair_that_cannot_be_is_one_line(pairs, told):
