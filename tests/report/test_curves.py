@@ -157,7 +157,7 @@ def test_what_cannot_be_drawn_is_refused():
     with pytest.raises(SettingsError, match="12 rows, 1 of them without a layer"):
         drawn(nameless)
     many = pd.concat(points()[:4].assign(layer=f"l{n}") for n in range(8))
-    with pytest.raises(SettingsError, match="layer: 8 lines; at most 7 can be told apart"):
+    with pytest.raises(SettingsError, match="layer: 8 lines; at most 7 can be distinguished"):
         drawn(many)
     twice = pd.concat([points(), points()[5:6].assign(share=0.9)])
     with pytest.raises(SettingsError, match=r"two points of layer 'fc1' at removed 0\.5"):
