@@ -1,4 +1,4 @@
-"""Blind spots of born-again networks by generation [L20, Fig. 4 right]."""
+"""Compute blind spots of born-again networks by generation [L20, Fig. 4 right]."""
 
 import pandas as pd
 
@@ -16,7 +16,7 @@ from kc.studies.wording import INCONSISTENCY, ONE_CHAIN
 
 
 def born_again_table(settings: Settings, plan: StudyPlan) -> pd.DataFrame:
-    """Make the table behind Fig. 4 (right): a row a generation before the last, and layer.
+    """Compute the table of Fig. 4 (right): one row for each earlier generation and layer.
 
     Columns: generation, network, layer, top1 (of that generation), top1_last, variance and share
     of x^Delta of the last generation on test images, share_train.
@@ -46,13 +46,15 @@ def write(settings: Settings) -> None:
         table,
         TableText(
             title="Born-again networks: blind spots by generation",
-            caption=f"Variance of generation {study.generations}'s feature that an earlier one "
-            "cannot give through g, test images [L20, Fig. 4, right].",
+            caption=f"Variance of generation {study.generations}'s feature that g cannot "
+            "reconstruct from an earlier one, test images [L20, Fig. 4, right].",
             notes=notes,
         ),
         {**INCONSISTENCY, "top1_last": Column("last generation's top-1 (%)", ".1f")},
     )
     figure = shares_figure(table, CurveAxis("generation", "generation"), study.layers)
     write_figure(figure, results / "figures" / "fig4_born_again")
-    what = "Blind spots of generation 1: what of the last one's feature g does not give."
+    what = (
+        "Blind spots of generation 1: the part of the last one's feature that g cannot reconstruct."
+    )
     draw_components(settings, "born_again", plan, "parts", what)

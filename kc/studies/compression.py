@@ -1,4 +1,4 @@
-"""What pruning throws away: the original's features the pruned network lacks [L20, Fig. 4 left]."""
+"""Compute the features of a network that its pruned version lacks [L20, Fig. 4 left]."""
 
 import pandas as pd
 
@@ -17,11 +17,11 @@ from kc.studies.wording import INCONSISTENCY, ONE_CHAIN
 
 
 def compression_table(settings: Settings, plan: StudyPlan) -> pd.DataFrame:
-    """Make the table behind Fig. 4 (left): a row a removed share and layer.
+    """Compute the table of Fig. 4 (left): one row for each removed share and layer.
 
-    Columns: removed (share of the weights), removed_share (what really went), s_conv, s_fc
-    (multiples of a layer's weight deviation), network, layer, top1 (of the pruned network),
-    top1_original, variance and share of x^Delta on test images, share_train.
+    Columns: removed (share of the weights), removed_share (actual share), s_conv, s_fc
+    (multiples of the standard deviation of a layer's weights), network, layer, top1 (of the
+    pruned network), top1_original, variance and share of x^Delta on test images, share_train.
     """
     results = settings.results
     frame = inconsistencies(plan.cases, "removed", results)
@@ -39,10 +39,10 @@ def write(settings: Settings) -> None:
     study, results = settings.of(Compression), settings.results
     table = compression_table(settings, plan)
     notes = [
-        "Magnitude pruning: weights below s times the deviation of their layer's weights go; "
-        "s_conv for convolutions, s_fc for fully connected layers, found by bisection so that both "
-        "lose the same share. Quantisation is left out.",
-        f"Retrained for {study.retraining.epochs} epochs with the masks held. x*: the original's "
+        "Magnitude pruning: weights below s times the standard deviation of their layer's are set "
+        "to 0; s_conv for convolutions, s_fc for fully connected layers, found by bisection so "
+        "that both lose the same share. Quantisation is left out.",
+        f"Retrained for {study.retraining.epochs} epochs with fixed masks. x*: the original's "
         "feature; x: the pruned network's.",
         "The paper does not print which layer it looked at.",
         ONE_CHAIN,
@@ -53,15 +53,15 @@ def write(settings: Settings) -> None:
         plan,
         table,
         TableText(
-            title="Compression: what pruning throws away",
-            caption="Variance of the original's feature that the pruned network cannot give "
-            "through g, test images [L20, Fig. 4, left].",
+            title="Compression: what pruning removes",
+            caption="Variance of the original's feature that g cannot reconstruct from the pruned "
+            "network's, test images [L20, Fig. 4, left].",
             notes=notes,
         ),
         {
             **INCONSISTENCY,
             "removed": Column("removed", ".1%"),
-            "removed_share": Column("really removed", ".2%"),
+            "removed_share": Column("actually removed", ".2%"),
             "top1_original": Column("original's top-1 (%)", ".1f"),
         },
     )
@@ -69,5 +69,5 @@ def write(settings: Settings) -> None:
         table, CurveAxis("removed", "removed share of the weights"), study.layers
     )
     write_figure(figure, results / "figures" / "fig4_compression")
-    what = f"What pruning {max(study.removed):.1%} of the weights threw away is x$^\\Delta$."
+    what = f"x$^\\Delta$ is what pruning {max(study.removed):.1%} of the weights removed."
     draw_components(settings, "compression", plan, "parts", what)

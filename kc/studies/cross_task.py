@@ -1,4 +1,4 @@
-"""What networks of two tasks share [L20, Fig. 5]."""
+"""Compute what networks of two tasks share [L20, Fig. 5]."""
 
 import pandas as pd
 
@@ -13,10 +13,10 @@ from kc.studies.wording import INCONSISTENCY, ONE_CHAIN
 
 
 def cross_task_table(settings: Settings, plan: StudyPlan) -> pd.DataFrame:
-    """Make the table behind Fig. 5: a row a direction and layer.
+    """Compute the table of Fig. 5: one row for each direction and layer.
 
-    A tells all classes, B superclasses. Columns: direction (``b_from_a``: B's feature from A's),
-    network, layer, reconstructed (1 - share of x^Delta, test images), reconstructed_train,
+    A classifies all classes, B superclasses. Columns: direction (``b_from_a``: B's feature from
+    A's), network, layer, reconstructed (1 - share of x^Delta, test images), reconstructed_train,
     variance and share of x^Delta, source_top1, target_top1.
     """
     frame = inconsistencies(plan.cases, "direction", settings.results)
@@ -29,8 +29,8 @@ def write(settings: Settings) -> None:
     """Write ``tables/cross_task`` and ``figures/fig5_*`` under the results folder."""
     plan = plan_of(settings, "cross_task")
     notes = [
-        "A is trained to tell all classes, B only superclasses. b_from_a: B's feature from A's; "
-        "a_from_b: the other way round. Accuracies are each network's own task's.",
+        "A is trained on all classes, B only on superclasses. b_from_a: B's feature from A's; "
+        "a_from_b: A's from B's. Each accuracy is that on the network's own task.",
         "The paper does not print which layer it looked at, and no numbers.",
         ONE_CHAIN,
     ]
@@ -41,8 +41,8 @@ def write(settings: Settings) -> None:
         cross_task_table(settings, plan),
         TableText(
             title="Networks of two tasks",
-            caption="Share of a feature's variance that the network of the other task gives "
-            "through g, test images [L20, Fig. 5].",
+            caption="Share of a feature's variance that g reconstructs from the network of the "
+            "other task, test images [L20, Fig. 5].",
             notes=notes,
         ),
         {
@@ -53,5 +53,5 @@ def write(settings: Settings) -> None:
             "target_top1": Column("target's top-1 (%)", ".1f"),
         },
     )
-    what = "Two tasks: g(x) is what both networks know, x$^\\Delta$ what only the target does."
+    what = "Two tasks: g(x) is what both networks know, x$^\\Delta$ what only the target knows."
     draw_components(settings, "cross_task", plan, "parts", what)

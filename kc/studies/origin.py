@@ -1,4 +1,4 @@
-"""What a study's table was made from, as its record and as notes; write a table with both."""
+"""Collect what a study's table was made from; write the table with it."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -40,12 +40,12 @@ def write_study_table(
     text: TableText,
     columns: Mapping[str, Column],
 ) -> None:
-    """Write the table of a study that has one: its own notes between those that all studies have.
+    """Write the table of a study with one table; add the notes that all studies share.
 
     Raises
     ------
     StoreError
-        A fit or network that is missing, or is not what its name says.
+        A fit or network is missing, or is not what its name says.
     """
     (name,) = STUDIES[study].tables
     common = setting_notes(settings, plan.networks)
@@ -64,7 +64,7 @@ def origin(settings: Settings, study: str, plan: StudyPlan) -> dict[str, Any]:
     Raises
     ------
     StoreError
-        A fit or network that is missing, or is not what its name says.
+        A fit or network is missing, or is not what its name says.
     """
     results = settings.results
     fits = {fit.name: read_fit_card(fit, results) for fit in plan.fits}
@@ -103,7 +103,7 @@ def origin(settings: Settings, study: str, plan: StudyPlan) -> dict[str, Any]:
 
 
 def _components(settings: Settings, study: str, plan: StudyPlan) -> dict[str, str]:
-    """Return the digests of the component stores a study draws, by fit."""
+    """Return the digests of the component stores that a study draws, by fit."""
     if settings.consistency.components == "none":
         return {}
     folder = settings.results / "components"
@@ -112,13 +112,13 @@ def _components(settings: Settings, study: str, plan: StudyPlan) -> dict[str, st
 
 
 def settled_notes(settings: Settings, plan: StudyPlan) -> tuple[str, ...]:
-    """Count a study's fits that are not finished; nothing where all are."""
+    """Return a note that counts the unfinished fits of a study, or nothing if all are finished."""
     cards = [read_fit_card(fit, settings.results) for fit in plan.fits]
     return unsettled([card["settled"] for card in cards], [card["preset"] for card in cards])
 
 
 def setting_notes(settings: Settings, networks: Iterable[NetworkPlan]) -> tuple[str, ...]:
-    """Describe what of images, networks and g is not the paper's, from the settings."""
+    """Describe in which settings images, networks and g differ from the paper's."""
     some = list(networks)
     notes = []
     for name in sorted({network.dataset for network in some}):

@@ -1,4 +1,4 @@
-"""Redundant features: trained on all classes, read for a part of them [L20, Sec. 5, Table 4]."""
+"""Remove redundant features: trained on all classes, tested on some [L20, Sec. 5, Table 4]."""
 
 import pandas as pd
 
@@ -16,7 +16,7 @@ from kc.studies.wording import ACCURACY, TEST_BOOTSTRAP
 
 
 def redundancy_table(settings: Settings, plan: StudyPlan) -> pd.DataFrame:
-    """Make Table 4: a row a task, network, layer and features.
+    """Compute Table 4: one row for each task, network, layer and features.
 
     g is fitted without labels on the task's images only; tails and baselines are trained on them.
     Columns as :func:`kc.studies.accuracies.accuracies` (gains over A and B), task, network, layer,
@@ -45,7 +45,7 @@ def write(settings: Settings) -> None:
     tasks = settings.of(Redundancy).tasks
     spelled = "; ".join(f"{k}: {v.superclass} in {v.dataset}" for k, v in tasks.items())
     notes = [
-        f"Networks A and B are trained on all classes; the tasks are part of them ({spelled}). "
+        f"Networks A and B are trained on all classes; the tasks are some of them ({spelled}). "
         "g is fitted without labels on the task's training images only.",
         "Tails keep the last layer's rows of the task's classes and are trained further on the "
         "task's training images, the baselines A and B too, by one recipe on the same batches.",
@@ -58,8 +58,8 @@ def write(settings: Settings) -> None:
         redundancy_table(settings, plan),
         TableText(
             title="Table 4: features without redundancy",
-            caption="Top-1 accuracy on a part of the classes, from features of networks that tell "
-            "all of them (A, B) and from those that A gives of B's through g; beside it the "
+            caption="Top-1 accuracy on some of the classes, from features of networks trained on "
+            "all of them (A, B), and from B's as g reconstructs them from A's; paper: the "
             "values printed in [L20, Table 4].",
             notes=notes,
         ),

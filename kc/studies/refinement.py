@@ -1,4 +1,4 @@
-"""Feature refinement: B's tail on what A gives of B's features [L20, Sec. 5, Table 3]."""
+"""Refine features: B's tail on B's features reconstructed from A's [L20, Sec. 5, Table 3]."""
 
 import pandas as pd
 
@@ -15,7 +15,7 @@ from kc.studies.wording import ACCURACY, TEST_BOOTSTRAP
 
 
 def refinement_table(settings: Settings, plan: StudyPlan) -> pd.DataFrame:
-    """Make Table 3: a row a network, layer and features.
+    """Compute Table 3: one row for each network, layer and features.
 
     Columns as :func:`kc.studies.accuracies.accuracies` (gains over A and B), network, layer, paper.
     """
@@ -52,8 +52,8 @@ def write(settings: Settings) -> None:
         refinement_table(settings, plan),
         TableText(
             title="Table 3: refined features",
-            caption="Top-1 accuracy on features of a network (A, B) and on those that A gives of "
-            "B's through g; beside it the values printed in [L20, Table 3].",
+            caption="Top-1 accuracy on features of a network (A, B), and on B's as g reconstructs "
+            "them from A's; paper: the values printed in [L20, Table 3].",
             notes=notes,
         ),
         ACCURACY,

@@ -25,7 +25,7 @@ from kc.settings.whole import Settings
 from kc.store import ArraySpec, StoreContent, StoreWriter, open_store
 from kc.studies.features import Bench, PartialSums, StoredRows, TappedLayer, sum_name
 from kc.studies.fits import read_network_card
-from kc.studies.reading import read_by_b, told
+from kc.studies.reading import read_by_b, train_and_test
 from tests.studies.conftest import SELF, A, B
 
 PAIR = FitPlan(A, B, "conv5", "conv5")
@@ -108,7 +108,7 @@ def test_rows_features_and_labels_are_of_the_superclass_and_in_step(tiny, bench,
 
 def test_an_unmoved_tail_tells_what_its_network_tells(tiny, bench):
     layer = bench.layer(B, "features.10")
-    found = told(bench, layer.tail, bench.raw(layer), layer.labels, STILL)
+    found = train_and_test(bench, layer.tail, bench.raw(layer), layer.labels, STILL)
     rows, labels = layer.rows["test"].rows, layer.labels["test"].numpy()
     right = choices(logits(tiny, B), rows) == labels
     assert found.tolist() == right.tolist()
@@ -116,13 +116,13 @@ def test_an_unmoved_tail_tells_what_its_network_tells(tiny, bench):
     card = read_network_card(B, tiny.results)
     assert card["accuracy"]["test"] == pytest.approx(100 * right.mean())
     other = bench.layer(A, "features.10")
-    swapped = told(bench, other.tail, bench.raw(layer), layer.labels, STILL)
+    swapped = train_and_test(bench, other.tail, bench.raw(layer), layer.labels, STILL)
     assert swapped.tolist() != right.tolist()
 
 
 def test_a_tail_for_a_superclass_chooses_among_its_classes_only(tiny, bench):
     layer = bench.layer(B, "features.10", "dog")
-    found = told(bench, layer.tail, bench.raw(layer), layer.labels, STILL)
+    found = train_and_test(bench, layer.tail, bench.raw(layer), layer.labels, STILL)
     rows, labels = layer.rows["test"].rows, layer.labels["test"].numpy()
     scores = logits(tiny, B)
     assert found.tolist() == (choices(scores, rows, DOG_CLASSES) == labels).tolist()
@@ -137,14 +137,16 @@ def test_told_is_a_tail_trained_by_hand(tiny, bench):
     seed = derive_seed("tail", tiny.tails.seed)
     tail = train_tail(layer.tail, train, layer.labels["train"], recipe, seed, bench.device).tail
     right = predictions(tail, test) == layer.labels["test"].numpy()
-    found = told(bench, layer.tail, bench.raw(layer), layer.labels, recipe)
+    found = train_and_test(bench, layer.tail, bench.raw(layer), layer.labels, recipe)
     assert found.tolist() == right.tolist()
 
 
 def test_training_a_tail_leaves_the_networks_own_as_it_was(bench):
     layer = bench.layer(A, "features.10")
     before = {name: value.clone() for name, value in layer.tail.state_dict().items()}
-    told(bench, layer.tail, bench.raw(layer), layer.labels, Refine(epochs=1, first_rate=0.1))
+    train_and_test(
+        bench, layer.tail, bench.raw(layer), layer.labels, Refine(epochs=1, first_rate=0.1)
+    )
     for name, value in layer.tail.state_dict().items():
         assert torch.equal(value, before[name])
 

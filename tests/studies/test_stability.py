@@ -118,7 +118,7 @@ def test_beside_the_shares_stands_how_sure_they_are(tmp_path: Path):
     cross = row(tables.table2, component="cross", layer="conv5_3", subset="test")
     assert cross["pair_moved"] == pytest.approx(1 - 0.6 - 0.02 - 0.01 - delta["pair_share"])
     told = tables.notes["table2"][-1]
-    assert told.startswith("Cannot be told apart from nothing, test images: x2 of vgg16_bn conv4_3")
+    assert told.startswith("Cannot be distinguished from 0, test images: x2 of vgg16_bn conv4_3")
     assert "x1 of" not in told
     ladder = tables.ladder[tables.ladder["layer"] == "conv5_3"]
     assert list(ladder["map"]) == ["linear"] * 3 + ["g"] * 3
@@ -135,7 +135,7 @@ def test_a_ladder_of_another_fit_is_refused(tmp_path: Path):
     write_results(plan, tmp_path, smooth)
     fit = plan.climbed[0]
     write_card(tmp_path / "fits" / fit.name, card_of(fit) | {"key": "other"})
-    with pytest.raises(StoreError, match=f"{fit.name}: made of another fit .* than the one that"):
+    with pytest.raises(StoreError, match=f"{fit.name}: made from another fit .* than the present"):
         stability_tables(plan, tmp_path)
 
 

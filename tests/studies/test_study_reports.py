@@ -97,7 +97,7 @@ def test_the_text_says_what_the_numbers_are_and_are_not(tmp_path: Path, study: s
     dataset = "mix" if study == "cross_task" else "birds"
     assert f"generated pictures ({dataset}), 64 px" in text
     assert "vgg16_bn 0.125" in text
-    assert "how far another seed would differ is not told" in text
+    assert "do not show how much another seed would differ" in text
     assert "does not print which layer" in text
     tex = (tmp_path / "tables" / f"{study}.tex").read_text()
     assert rf"\label{{tab:{study}}}" in tex
@@ -106,7 +106,7 @@ def test_the_text_says_what_the_numbers_are_and_are_not(tmp_path: Path, study: s
 @pytest.mark.parametrize(
     ("study", "row"),
     [
-        # removed, really removed, s_conv, s_fc, ..., Var, share, train, top-1 of both
+        # removed, actually removed, s_conv, s_fc, ..., Var, share, train, top-1 of both
         ("compression", "| 50.0% | 50.01% | 1 | 1.5 | vgg16_bn | conv4_3 | 1.52 | 0.305 | 0.285 |"),
         ("born_again", "| 1 | vgg16_bn | conv4_3 | 0.9 | 0.180 | 0.160 | 66.4 | 70.4 |"),
         ("cross_task", "| b_from_a | vgg16_bn | conv4_3 | 0.520 | 0.540 | 2.4 | 0.480 | 66.4 |"),

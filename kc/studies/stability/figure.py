@@ -1,4 +1,4 @@
-"""Table 1 as a picture: dots with intervals, told apart by shape and fill as well as by colour."""
+"""Draw Table 1: dots with intervals that differ in shape and fill as well as in colour."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from kc.report.figures import STYLE
 from kc.studies.stability.notes import CASES
 
-# Okabe and Ito's palette
+# palette of Okabe and Ito
 MARKS: Mapping[str, Mapping[str, Any]] = {
     "test": {"color": "#0072B2", "marker": "o", "markerfacecolor": "#0072B2"},
     "train": {"color": "#D55E00", "marker": "s", "markerfacecolor": "white"},
@@ -27,12 +27,12 @@ OFFSETS = {"test": -0.24, "train": 0.0, "paper": 0.24}
 
 
 def stability_figure(table1: pd.DataFrame) -> Figure:
-    """Draw Table 1: a panel a case, a line a layer; test, train and printed side by side.
+    """Draw Table 1: a panel for each case, a line for each layer; test, train and printed values.
 
     Parameters
     ----------
     table1
-        As :func:`kc.studies.stability.numbers.stability_tables` gives it.
+        From :func:`kc.studies.stability.numbers.stability_tables`.
     """
     cases = list(table1["case"].unique())
     lines = list(dict.fromkeys(zip(table1["network"], table1["layer"], strict=True)))
@@ -54,7 +54,7 @@ def stability_figure(table1: pd.DataFrame) -> Figure:
 
 
 def _limits(table1: pd.DataFrame) -> tuple[float, float]:
-    """Take in 0, every interval and every printed value, with a little air."""
+    """Return limits that include 0, every interval and every printed value, with a margin."""
     shown = table1[["mean", "ci_low", "ci_high", "paper"]].to_numpy(np.float64)
     low, high = min(0.0, float(np.nanmin(shown))), float(np.nanmax(shown))
     air = 0.03 * (high - low)
@@ -62,7 +62,7 @@ def _limits(table1: pd.DataFrame) -> tuple[float, float]:
 
 
 def _panel(axes: Axes, rows: pd.DataFrame, lines: list[tuple[str, str]]) -> None:
-    """Draw one case: dots at the layer's line, moved apart by what they are."""
+    """Draw one case: dots on each layer's line, shifted by kind."""
     at = {line: number for number, line in enumerate(lines)}
     for kind in ("test", "train"):
         part = rows[rows["subset"] == kind]
