@@ -53,7 +53,7 @@ def test_legend_names_the_lines_in_their_order():
         assert (shown.get_color(), shown.get_marker()) == (line.get_color(), line.get_marker())
 
 
-def test_lines_are_told_apart_without_colour():
+def test_lines_differ_also_without_colour():
     for part in ("color", "marker", "linestyle"):
         assert len({str(style[part]) for style in LINES}) == len(LINES)
     lines = drawn(points()).axes[0].lines
@@ -71,14 +71,14 @@ def test_a_second_panel_shows_the_second_column():
     assert right.lines[0].get_ydata().tolist() == frame["accuracy"][:4].tolist()
 
 
-def test_what_is_the_same_for_all_lines_is_drawn_once():
+def test_a_column_equal_for_all_lines_is_drawn_once():
     (line,) = drawn(points(), "accuracy").axes[1].lines
     assert line.get_xdata().tolist() == REMOVED
     assert line.get_ydata().tolist() == points()["accuracy"][:4].tolist()
     assert line.get_color() not in {style["color"] for style in LINES}
 
 
-def test_lines_at_other_places_are_not_taken_for_one():
+def test_lines_at_different_x_are_not_merged():
     frame = points().drop(index=[0, 2, 5, 7, 8, 10])
     assert len(drawn(frame, "accuracy").axes[1].lines) == 3
     single = points()[:4]
@@ -147,7 +147,7 @@ def test_the_same_points_give_the_same_bytes(tmp_path: Path):
     assert plt.get_fignums() == []
 
 
-def test_what_cannot_be_drawn_is_refused():
+def test_frames_that_cannot_be_drawn_are_refused():
     with pytest.raises(SettingsError, match=r"columns \['accuracies'\] are not in the frame"):
         drawn(points(), "accuracies")
     with pytest.raises(SettingsError, match="0 rows, 0 of them without a layer"):

@@ -106,7 +106,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
     }
 
 
-def test_everything_it_links_to_is_there_and_nothing_is_elsewhere(tmp_path: Path):
+def test_everything_the_page_links_to_is_in_its_folder(tmp_path: Path):
     path = page_in(tmp_path)
     assert path == tmp_path / "report" / "index.html"
     page = Page(path.read_text())
@@ -161,7 +161,7 @@ HOSTILE = [
 ]
 
 
-def test_anybodys_names_are_text_in_table_and_page(tmp_path: Path):
+def test_hostile_names_are_shown_as_text_in_table_and_page(tmp_path: Path):
     stem = tmp_path / "tables" / "names"
     names = pd.DataFrame({"class": HOSTILE, "share": range(len(HOSTILE))})
     about = "; ".join(HOSTILE)
@@ -224,7 +224,7 @@ def test_without_views_there_is_no_viewer(tmp_path: Path):
     assert 'id="viewer"' in page_in(tmp_path / "other").read_text()
 
 
-def test_the_same_things_make_the_same_bytes_and_leave_nothing_behind(tmp_path: Path):
+def test_the_same_inputs_give_the_same_bytes_and_old_files_are_removed(tmp_path: Path):
     first = files_of(page_in(tmp_path / "a").parent)
     folder = page_in(tmp_path / "b").parent
     assert files_of(folder) == first
@@ -247,7 +247,7 @@ def test_a_missing_table_or_figure_is_named(tmp_path: Path):
     assert not (tmp_path / "out" / "index.html").exists()
 
 
-def test_another_file_in_a_tables_place_is_refused(tmp_path: Path):
+def test_a_json_file_that_is_not_a_tables_is_refused(tmp_path: Path):
     (tmp_path / "table9.json").write_text('{"mine": 1}')
     with pytest.raises(StoreError, match=r"table9.json: expected the digests and cells of a table"):
         read_table(tmp_path / "table9")
@@ -273,7 +273,7 @@ def test_a_folder_linked_in_a_pages_place_keeps_its_files(tmp_path: Path):
     assert (tmp_path / "mine/page.css").read_text() == "mine"
 
 
-def test_a_page_of_before_there_was_a_list_is_replaced(tmp_path: Path):
+def test_a_page_without_a_list_of_its_files_is_replaced(tmp_path: Path):
     first = files_of(page_in(tmp_path / "a").parent)
     folder = page_in(tmp_path / "b").parent
     (folder / FILES / LEDGER).unlink()

@@ -35,7 +35,7 @@ def written(stem: Path, frame: pd.DataFrame = FRAME) -> Path:
     return stem
 
 
-def test_csv_gives_back_every_bit(tmp_path: Path):
+def test_the_csv_keeps_every_bit_of_a_number(tmp_path: Path):
     stem = written(tmp_path / "deep" / "table")
     pd.testing.assert_frame_equal(pd.read_csv(stem.with_suffix(".csv")), FRAME, check_exact=True)
 
@@ -54,7 +54,7 @@ def test_markdown_has_digits_interval_units_and_notes(tmp_path: Path):
     assert text.endswith("- second\n")
 
 
-def test_a_column_without_a_value_is_kept_for_machines_only(tmp_path: Path):
+def test_a_column_without_values_is_only_in_the_csv(tmp_path: Path):
     stem = written(tmp_path / "table", FRAME.assign(paper=float("nan"), ci_low=float("nan")))
     assert "paper" in pd.read_csv(stem.with_suffix(".csv")).columns
     for suffix in (".md", ".tex"):
@@ -94,7 +94,7 @@ def test_latex_compiles(tmp_path: Path):
     assert subprocess.run(run, cwd=tmp_path, capture_output=True, check=False).returncode == 0
 
 
-def test_a_spreadsheet_runs_no_name_and_the_true_one_is_beside(tmp_path: Path):
+def test_a_spreadsheet_runs_no_name_and_the_json_has_the_original(tmp_path: Path):
     names = ["=1+1", "-1+1", "@x", "\tx", "'=1", "it's", "-1", "+2e3", "a=b", "a\rb\nc"]
     frame = pd.DataFrame({"class": names, "share": [-0.5, *range(9)], "text": ["-"] * 10})
     stem = tmp_path / "table"
@@ -119,7 +119,7 @@ def test_a_spreadsheet_runs_no_name_and_the_true_one_is_beside(tmp_path: Path):
     assert "names_in_csv" not in json.loads(plain.with_suffix(".json").read_text())
 
 
-def test_latex_prints_names_and_takes_none_for_an_argument(tmp_path: Path):
+def test_latex_prints_names_and_reads_none_as_an_argument(tmp_path: Path):
     frame = pd.DataFrame({"class": ["[red]", "*a", "a_b&c\nd", "~^\\x"], "share": [1, 2, 3, 4]})
     write_table(frame, tmp_path / "table", TableText("T", "", []), provenance={})
     lines = (tmp_path / "table.tex").read_text().splitlines()
@@ -142,7 +142,7 @@ def test_numbers_that_are_not_finite_are_valid_json(tmp_path: Path):
     assert found["most"] is None
 
 
-def test_origin_lies_beside_and_nothing_is_left_over(tmp_path: Path):
+def test_the_origin_is_in_the_json_and_no_temporary_file_is_left(tmp_path: Path):
     stem = written(tmp_path / "table")
     assert json.loads(stem.with_suffix(".json").read_text())["seconds"] == 1.5
     names = sorted(path.name for path in tmp_path.iterdir())

@@ -28,7 +28,7 @@ MERGED = laughs("{x: y}", lambda name, _: f"*{name}", lambda some: f"{{<<: [{', 
 
 
 @pytest.mark.parametrize("text", [LISTS, MAPPINGS, MERGED], ids=["lists", "mappings", "merged"])
-def test_aliases_that_expand_beyond_measure_are_refused_at_once(tmp_path, text):
+def test_aliases_that_expand_to_too_many_values_are_refused_at_once(tmp_path, text):
     file = tmp_path / "mine.yaml"
     file.write_text(text)
     began = time.perf_counter()
@@ -37,7 +37,7 @@ def test_aliases_that_expand_beyond_measure_are_refused_at_once(tmp_path, text):
     assert time.perf_counter() - began < 1
 
 
-def test_aliases_that_save_writing_are_read(tmp_path):
+def test_ordinary_aliases_are_read(tmp_path):
     file = tmp_path / "mine.yaml"
     file.write_text("a: &a {x: 1, y: 2}\nb: *a\nc: {<<: *a, y: 3}\n")
     x = {"x": 1, "y": 2}
@@ -67,14 +67,14 @@ def test_aliases_that_save_writing_are_read(tmp_path):
         ("a: " + "x" * LARGEST, "more than 262,144 bytes"),
     ],
 )
-def test_a_file_that_is_not_what_it_seems_is_refused(tmp_path, text, told):
+def test_a_misleading_file_is_refused(tmp_path, text, told):
     file = tmp_path / "mine.yaml"
     file.write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(SettingsError, match=rf"mine\.yaml.*{told}"):
         read_mapping(file)
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path):
+def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(SettingsError, match=r"none\.yaml: not readable as YAML .*No such file"):
         read_mapping(tmp_path / "none.yaml")
 
@@ -84,7 +84,7 @@ def test_a_file_written_on_windows_is_read(tmp_path):
     assert read_mapping(tmp_path / "mine.yaml") == {"results": "a"}
 
 
-def test_snakemake_refuses_what_it_has_read_without_a_word(tmp_path):
+def test_the_workflow_refuses_a_file_that_snakemake_accepts(tmp_path):
     (tmp_path / "mine.yaml").write_text("training: {epochs: 1}\nresults: out\ntraining: {}\n")
     command = [sys.executable, "-m", "snakemake", "-n", "--cores", "1", "--directory", tmp_path]
     command += ["--snakefile", ROOT / "Snakefile", "--configfile", tmp_path / "mine.yaml"]

@@ -53,7 +53,7 @@ def test_an_unknown_network_lists_the_known_ones():
         load_settings({"stability": {"layers": {"vgg17": ["conv4_3"]}}})
 
 
-def test_an_archive_without_a_folder_to_look_in_is_refused():
+def test_a_relative_archive_without_data_root_is_refused():
     with pytest.raises(SettingsError, match="data_root is not set"):
         load_settings({"datasets": {"birds": {"archive": "x.tgz"}}})
 
@@ -106,14 +106,14 @@ def named(name):
 
 
 @pytest.mark.parametrize("name", BAD_NAMES)
-def test_a_name_that_is_no_plain_word_is_refused_wherever_it_stands(name):
+def test_a_name_that_is_not_a_plain_word_is_refused_everywhere(name):
     for where, raw in named(name).items():
         with pytest.raises(SettingsError, match=rf"{where}.*expected a name of 1 to 64") as caught:
             load_settings(raw)
         assert all(line.isprintable() for line in str(caught.value).splitlines())
 
 
-def test_names_that_are_plain_words_are_taken():
+def test_names_that_are_plain_words_are_accepted():
     for name in ("a", "CUB_200-2011", "0", "x" * 64):
         load_settings({"datasets": {name: {}}})
 
@@ -190,7 +190,7 @@ def test_other_paths_that_would_be_misread_are_refused(raw):
         load_settings(raw)
 
 
-def test_a_root_in_a_bucket_or_a_folder_is_taken():
+def test_a_root_in_a_bucket_or_a_folder_is_accepted():
     for root in ("s3://bucket", "s3://my-bucket.x/a_b/run=1/", "/scratch/my name"):
         assert load_settings({"storage": {"root": root}}).storage.root == root
 
@@ -224,13 +224,13 @@ def test_a_root_in_a_bucket_or_a_folder_is_taken():
         ({"networks": {"vgg11": {"width": 1e-300}}}, r"width: .*greater than or equal"),
     ],
 )
-def test_what_is_no_number_or_beyond_measure_is_refused(raw, told):
+def test_values_that_are_not_numbers_or_too_large_are_refused(raw, told):
     with pytest.raises(SettingsError, match=told) as caught:
         load_settings(raw)
     assert len(str(caught.value)) < 600
 
 
-def test_numbers_are_read_as_snakemake_hands_them_on():
+def test_numbers_that_snakemake_passes_as_text_are_read():
     """Within braces, --config hands on all values as text."""
     settings = load_settings(
         {
@@ -245,7 +245,7 @@ def test_numbers_are_read_as_snakemake_hands_them_on():
     assert (settings.consistency.kernel_size, settings.consistency.penalty) == (5, 0.2)
 
 
-def test_many_faults_are_counted_and_some_are_shown():
+def test_of_many_faults_some_are_shown_and_all_are_counted():
     with pytest.raises(SettingsError, match=r"(?s)50 fault\(s\).*and 30 more"):
         load_settings({f"key{n}": 1 for n in range(50)})
 

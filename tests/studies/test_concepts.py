@@ -195,12 +195,12 @@ def test_the_share_the_released_selection_would_drop_is_printed(maps: dict[Role,
     assert "It would drop 0% to 0% of the images" in note(view_of(clear))
 
 
-def test_accuracies_of_all_networks_are_told():
+def test_accuracies_of_all_networks_are_in_a_note():
     cards = {"T": {"accuracy": {"test": 61.25, "train": 80.0}}}
     assert accuracy_note(cards) == "Top-1 on test (training) images, %: T 61.2 (80.0)."
 
 
-def test_notes_say_what_is_foreground_and_where_teachers_begin(maps: dict[Role, Maps]):
+def test_notes_describe_the_foreground_and_the_first_weights_of_teachers(maps: dict[Role, Maps]):
     said = " ".join(counting_notes(settings_of(ABOUT), [view_of(maps)]))
     assert "objects: pictures cropped to 1.2 times the object's box" in said
     assert "the object's mask, else its box" in said
@@ -212,7 +212,7 @@ def test_notes_say_what_is_foreground_and_where_teachers_begin(maps: dict[Role, 
     assert "Teachers from scratch" not in ready
 
 
-def test_differences_are_paired_and_signed_as_they_are(maps: dict[Role, Maps]):
+def test_differences_are_paired_and_keep_their_sign(maps: dict[Role, Maps]):
     better = maps | {"student": random_maps("student", sharper=0.2)}
     view = view_of(better)
     frame = concepts_table3([view]).set_index("role")
@@ -236,7 +236,7 @@ def test_every_claim_is_answered_in_a_note():
     assert {measure for _, measures in HYPOTHESES for measure in measures} == set(CLAIMS)
 
 
-def test_alike_networks_leave_the_claims_open(maps: dict[Role, Maps]):
+def test_equal_networks_leave_the_claims_undecided(maps: dict[Role, Maps]):
     alike = maps | {"student": maps["baseline"]}
     found = differences(view_of(alike))
     assert {each.sign for each in found if "d_" not in each.measure} == {0}

@@ -68,7 +68,7 @@ def test_half_splits_count_once_though_both_directions_are_fitted():
     assert (found.low, found.high) == pytest.approx((low, high), abs=1e-4)
 
 
-def test_half_splits_cover():
+def test_intervals_over_half_splits_have_their_nominal_coverage():
     rng = np.random.default_rng(2)
     splits = [name for name in "abcd" for _ in range(2)]
     covered, naive = 0, 0
@@ -92,7 +92,7 @@ def test_two_networks_or_one_split_give_no_interval(case: str):
     assert found.sign == 0
 
 
-def test_case_decides_what_is_counted():
+def test_the_case_decides_whether_networks_or_splits_are_counted():
     first, second, values = (
         ["a", "b", "c", "d", "e", "f"],
         ["b", "a", "d", "c", "f", "e"],

@@ -52,7 +52,7 @@ def whole(array) -> Tensor:
 
 
 def logits(settings: Settings, network: NetworkPlan) -> Tensor:
-    """Give the whole network's logits of all images, without any tap."""
+    """Return the whole network's logits of all images, without any tap."""
     images = open_images(settings.results / "images" / "mix.json")
     model = load_network(settings.results / "networks" / network.name)
     with torch.no_grad():
@@ -64,7 +64,7 @@ def everything(some: StoredRows | PartialSums) -> Tensor:
 
 
 def choices(scores: Tensor, rows: np.ndarray, classes: list[int] | None = None) -> np.ndarray:
-    """Give the first choices of some images, out of some classes."""
+    """Return the first choices of some images, out of some classes."""
     kept = list(range(scores.shape[1])) if classes is None else classes
     return np.asarray(kept)[scores[rows][:, kept].argmax(1).numpy()]
 
@@ -106,7 +106,7 @@ def test_rows_features_and_labels_are_of_the_superclass_and_in_step(tiny, bench,
     assert len(set(seen)) == len(seen) == counts[only]
 
 
-def test_an_unmoved_tail_tells_what_its_network_tells(tiny, bench):
+def test_an_unchanged_tail_classifies_as_its_network_does(tiny, bench):
     layer = bench.layer(B, "features.10")
     found = train_and_test(bench, layer.tail, bench.raw(layer), layer.labels, STILL)
     rows, labels = layer.rows["test"].rows, layer.labels["test"].numpy()
@@ -130,7 +130,7 @@ def test_a_tail_for_a_superclass_chooses_among_its_classes_only(tiny, bench):
     assert found.sum() > unrestricted.sum()  # some dog is taken for a bird
 
 
-def test_told_is_a_tail_trained_by_hand(tiny, bench):
+def test_train_and_test_equals_training_a_tail_by_hand(tiny, bench):
     layer = bench.layer(A, "features.10")
     recipe = tiny.tails.refine
     train, test = (HeldFeatures(everything(layer.rows[name])) for name in ("train", "test"))
@@ -179,7 +179,7 @@ def test_partial_sums_are_those_of_the_decomposition(tiny, bench):
         assert (everything(sums[2]) - everything(sums[0])).abs().max() > 1e-3
 
 
-def test_blind_spots_added_to_what_g_gives_are_the_target(tiny, bench):
+def test_blind_spots_plus_the_reconstruction_are_the_target(tiny, bench):
     blind, unreliable = diagnosed(tiny)
     assert (blind.source, blind.target) == (unreliable.target, unreliable.source) == (A, STRONG)
     for plan in (blind, unreliable):
@@ -214,7 +214,7 @@ def test_sums_are_made_in_any_order_and_of_the_superclass(tiny, bench):
     assert sum(map(len, found.values())) == 40
 
 
-def test_what_cannot_be_held_is_made_on_demand_with_the_same_answers(tiny, bench):
+def test_features_too_large_to_hold_are_computed_in_batches_with_the_same_results(tiny, bench):
     scarce = changed(tiny, memory_gb=1e-9)
     layer = bench.layer(A, "features.10")
     assert isinstance(bench.raw(layer)["train"], HeldFeatures)
@@ -228,7 +228,7 @@ def test_what_cannot_be_held_is_made_on_demand_with_the_same_answers(tiny, bench
     assert len({tuple(found.tolist()) for found in here.values()}) > 2
 
 
-def test_what_just_fits_is_held(tiny):
+def test_features_that_just_fit_are_held(tiny):
     layer = Bench(tiny).layer(A, "features.10")
     size = 4 * len(layer.rows["train"]) * int(np.prod(layer.rows["train"].array.shape[1:]))
     for memory_gb, kind in ((size / 1e9, HeldFeatures), ((size - 1) / 1e9, StoredRows)):
@@ -239,7 +239,7 @@ def test_what_just_fits_is_held(tiny):
 # all of it
 
 
-def test_what_g_gives_of_a_network_by_itself_is_read_as_its_own(tiny):
+def test_features_reconstructed_from_the_same_network_are_read_as_its_own(tiny):
     bench = changed(tiny, STILL)
     own = read_by_b(bench, SELF, [0, 2])
     assert own["x0+x1+x2"].tolist() == own["A"].tolist() == own["B"].tolist()
@@ -309,11 +309,11 @@ def test_parts_float32_cannot_hold_are_made_as_the_decomposition_makes_them(tmp_
         torch.testing.assert_close(found, parts[: upto + 1].sum(0))
 
 
-def test_sums_are_spelled_as_the_table_is():
+def test_partial_sums_are_named_as_in_the_table():
     assert [sum_name(k) for k in range(3)] == ["x0", "x0+x1", "x0+x1+x2"]
 
 
-def test_a_tail_without_anything_to_keep_is_left_whole(bench):
+def test_a_tail_keeps_every_class_if_all_occur(bench):
     """All classes occur: nothing of the last layer is lost."""
     layer = bench.layer(A, "features.10")
     linears = [module for module in layer.tail.modules() if isinstance(module, nn.Linear)]

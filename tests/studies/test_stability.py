@@ -69,7 +69,7 @@ def test_columns_are_the_contract(tmp_path: Path):
     assert len(tables.table2) == 2 * 2 * 5
 
 
-def test_set_shares_come_back(tmp_path: Path):
+def test_tables_have_the_shares_of_the_files(tmp_path: Path):
     tables = made(tmp_path)
     plan = planned()
     for case, fits in (
@@ -94,7 +94,7 @@ def test_set_shares_come_back(tmp_path: Path):
                 assert found["ci_low"] < found["mean"] < found["ci_high"]
 
 
-def test_printed_values_stand_beside(tmp_path: Path):
+def test_printed_values_have_their_columns(tmp_path: Path):
     tables = made(tmp_path)
     assert (
         row(tables.table1, case="training_data", layer="conv5_3", subset="test")["paper"] == 0.198
@@ -104,7 +104,7 @@ def test_printed_values_stand_beside(tmp_path: Path):
     assert found["paper_share_of_sum"] == pytest.approx(1.06 / 1.31)
 
 
-def test_beside_the_shares_stands_how_sure_they_are(tmp_path: Path):
+def test_table2_has_the_spread_over_seeds_of_g(tmp_path: Path):
     tables = made(tmp_path)
     own = {fit.target_layer: fit for fit in planned().climbed}
     assert sorted(own) == ["conv4_3", "conv5_3"]
@@ -139,7 +139,7 @@ def test_a_ladder_of_another_fit_is_refused(tmp_path: Path):
         stability_tables(plan, tmp_path)
 
 
-def test_parts_with_cross_make_the_whole(tmp_path: Path):
+def test_parts_and_cross_sum_to_the_feature(tmp_path: Path):
     table2 = made(tmp_path).table2
     for _, group in table2.groupby(["layer", "subset"]):
         assert group["share"].sum() == pytest.approx(1)
@@ -208,7 +208,7 @@ def test_deeper_is_less_stable_where_test_train_and_limit_agree(tmp_path: Path):
     assert "So conv5_3 is less stable than conv4_3" in note
 
 
-def test_overfitting_of_g_is_not_told_as_instability(tmp_path: Path):
+def test_overfitting_of_g_is_not_reported_as_instability(tmp_path: Path):
     tables = made(tmp_path, overfitted)
     deep = row(tables.table1, case="initialization", layer="conv5_3", subset="test")
     shallow = row(tables.table1, case="initialization", layer="conv4_3", subset="test")
@@ -232,7 +232,7 @@ def test_notes_name_lambda_and_the_printed_reading(tmp_path: Path):
     assert any("printed Table 1 equals the second" in note for note in notes["table1"])
 
 
-def test_a_difference_that_may_be_nothing_is_not_told(tmp_path: Path):
+def test_a_difference_that_may_be_0_is_not_reported(tmp_path: Path):
     def share(fit: FitPlan, subset: str) -> float:
         wobble = 0.05 * (sum(map(ord, fit.source.name)) % 3 - 1) * (fit.target_layer == "conv5_3")
         return smooth(fit, subset) + wobble - (0.19 if fit.target_layer == "conv5_3" else 0)
@@ -242,7 +242,7 @@ def test_a_difference_that_may_be_nothing_is_not_told(tmp_path: Path):
     assert note.endswith("holds 0.")
 
 
-def test_the_more_stable_layer_is_told_too(tmp_path: Path):
+def test_a_more_stable_deeper_layer_is_reported_too(tmp_path: Path):
     def share(fit: FitPlan, subset: str) -> float:
         return smooth(fit, subset) - (0.35 if fit.target_layer == "conv5_3" else 0)
 
@@ -250,7 +250,7 @@ def test_the_more_stable_layer_is_told_too(tmp_path: Path):
     assert "So conv5_3 is more stable than conv4_3" in note
 
 
-def test_lambda_and_resizing_are_said_by_layer(tmp_path: Path):
+def test_notes_give_lambda_and_resizing_by_layer(tmp_path: Path):
     plan = planned()
     write_results(plan, tmp_path, smooth)
     for number, fit in enumerate(plan.fits):
@@ -300,7 +300,7 @@ def test_swapped_source_and_target_are_refused(tmp_path: Path):
 
 
 @pytest.mark.parametrize("fault", ["no xdelta", "nan", "no test", "target 0"])
-def test_variances_that_cannot_be_are_refused(tmp_path: Path, fault: str):
+def test_impossible_variances_are_refused(tmp_path: Path, fault: str):
     plan = planned()
     write_results(plan, tmp_path, smooth)
     path = tmp_path / "fits" / plan.cases["initialization"][0].name / "variances.csv"

@@ -120,13 +120,13 @@ class Slurm:
         return done.stdout
 
     def jobs(self) -> list[dict[str, str]]:
-        """Tell SLURM's own account of each job of the last minutes; Comment has the rule's name."""
+        """Return SLURM's record of each recent job; Comment has the rule's name."""
         text = self.run("scontrol", "show", "job", "--detail", "--oneliner")
         lines = [line for line in text.splitlines() if line.startswith("JobId=")]
         return [dict(w.split("=", 1) for w in line.split() if "=" in w) for line in lines]
 
     def log(self) -> str:
-        """Give the ends of the daemons' logs."""
+        """Return the ends of the daemons' logs."""
         return "\n".join(path.read_text()[-2000:] for path in sorted(self.root.glob("*.log")))
 
     def _configure(self) -> None:

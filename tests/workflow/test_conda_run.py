@@ -38,7 +38,7 @@ class CondaProject:
         )
 
     def imported(self):
-        """Give what each environment's Pythons imported, and its prefix, by the file's name."""
+        """Return what each environment's Pythons imported, and its prefix, by the file's name."""
         made_from = {file.read_text(): file.stem for file in (ROOT / "envs").glob("*.yaml")}
         found = {}
         for prefix in (self.elsewhere / ".snakemake" / "conda").iterdir():
@@ -91,7 +91,7 @@ def test_kc_comes_from_the_checkout_and_its_packages_from_the_environment(ran):
     assert not any("torch" in each for each in ran.imported()["report"][1])
 
 
-def test_a_package_the_environment_lacks_is_seen(ran):
+def test_a_package_missing_from_the_environment_is_detected(ran):
     """The counter-example: Snakemake lets an environment fall back on its own packages."""
     spec = ran.root / "envs" / "report.yaml"
     lines = spec.read_text().splitlines(keepends=True)
@@ -103,7 +103,7 @@ def test_a_package_the_environment_lacks_is_seen(ran):
     assert {"tabulate"} in told
 
 
-def test_the_stand_in_refuses_a_version_that_is_not_here(tmp_path):
+def test_the_stand_in_refuses_a_version_that_is_not_installed(tmp_path):
     spec = tmp_path / "old.yaml"
     spec.write_text("dependencies: [python=3.12, zarr=2.18.0]")
     command = [sys.executable, HERE / "conda" / "conda", "env", "create", "--file", spec]

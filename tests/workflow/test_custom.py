@@ -57,7 +57,7 @@ def test_a_pair_is_compared_into_its_folder_and_again_only_when_it_changes(tmp_p
     assert "rule custom_mine:" in snakemake(tmp_path, [pair], "-n")[1]
 
 
-def test_files_that_are_not_there_are_named(tmp_path):
+def test_missing_files_are_named(tmp_path):
     pair = {"name": "mine", "a": "resnet18", "b": "nets.py:mine", "layer_a": "x", "layer_b": "x"}
     code, text = snakemake(tmp_path, [pair | {"images": "photos"}], "-n")
     assert code != 0
@@ -88,12 +88,12 @@ def test_files_that_are_not_there_are_named(tmp_path):
         ([{"name": "m", "a": "x.npy", "b": "y.npy"}] * 2, r"custom: 'm' appears twice"),
     ],
 )
-def test_a_pair_that_cannot_be_is_one_line(pairs, told):
+def test_an_invalid_pair_is_an_error_of_one_line(pairs, told):
     with pytest.raises(SettingsError, match=told):
         load_settings({"custom": pairs})
 
 
-def test_no_other_study_depends_on_pairs_of_ones_own():
+def test_no_study_depends_on_the_users_own_pairs():
     settings = load_settings({"custom": [{"name": "m", "a": "x.npy", "b": "y.npy"}]})
     for study in ("stability", "baselines", "concepts"):
         assert settings.of_study(study) == load_settings({}).of_study(study)

@@ -42,7 +42,7 @@ def snakemake(folder, *arguments):
     return text
 
 
-def test_a_store_goes_with_its_last_use_and_comes_back_where_it_is_needed(tmp_path):
+def test_a_store_is_dropped_after_its_last_use_and_made_again_if_needed(tmp_path):
     snakemake(tmp_path)
     left = sorted(path.name for path in (tmp_path / "out/activations").iterdir())
     assert left == [

@@ -105,7 +105,7 @@ def needs(entries, lazily=True):
     return found
 
 
-def test_every_environment_is_of_some_rule():
+def test_every_environment_is_used_by_a_rule():
     assert {spec.stem for spec in SPECS} == set(ENTRIES)
     rules = "".join(path.read_text() for path in (ROOT / "workflow" / "rules").glob("*.smk"))
     assert rules.count("conda:") == len(re.findall(r"^ *(rule\b.*|rule:)$", rules, re.MULTILINE))
@@ -122,7 +122,7 @@ def test_an_environment_holds_what_its_rules_import_and_nothing_else(name):
     assert held - IMPLIED == wanted - IMPLIED
 
 
-def test_tables_of_cards_alone_need_no_torch():
+def test_tables_made_only_from_cards_need_no_torch():
     assert "torch" not in environment("report")
     assert "torch" in environment("studies")
 
@@ -140,7 +140,7 @@ def test_the_pins_are_those_of_the_constraints_file():
         assert found == {name: pins[name] for name in found}, spec
 
 
-def test_names_differ_where_the_list_says_so():
+def test_names_differ_exactly_as_the_list_says():
     assert {conda: pypi for pypi, conda in CONDA.items()} == PYPI
     for spec in SPECS:
         lines = yaml.safe_load(spec.read_text())["dependencies"]

@@ -164,7 +164,7 @@ def test_page_and_lists_of_files_have_it(asked: dict):
     assert asked["page"] == ["toy", "A toy", caption, ["toy"]]
 
 
-def test_jobs_of_other_studies_are_told_the_same_as_before(asked: dict):
+def test_jobs_of_other_studies_get_the_same_settings_as_before(asked: dict):
     mine = load_settings({})
     assert "toy" in asked["told"]["toy"]
     for name, study in STUDIES.items():

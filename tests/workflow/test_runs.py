@@ -73,7 +73,7 @@ class Project:
         return text
 
     def planned(self, *arguments):
-        """Tell which rules a dry run would run."""
+        """Return which rules a dry run would run."""
         lines = self.run(*arguments, "-n").splitlines()
         return {
             line.split()[1].rstrip(":")
@@ -82,7 +82,7 @@ class Project:
         }
 
     def jobs(self, *arguments):
-        """Tell which kinds of rules a dry run would run, for Tables 1 and 2."""
+        """Return which kinds of rules a dry run would run, for Tables 1 and 2."""
         named = self.planned("stability", *arguments)
         return [rule for rule in RULES if any(name.startswith(rule) for name in named)]
 
@@ -173,7 +173,7 @@ def counted(project):
 
 
 def makers(counted, targets):
-    """Give the rules that make targets, each with the rules whose products it reads."""
+    """Return the rules that make targets, each with the rules whose products it reads."""
     maker = {file: rule for rule, files in counted["output"].items() for file in files}
     found, waiting = {}, [maker.get(target, target) for target in targets]
     while waiting:
@@ -191,7 +191,7 @@ def test_an_edit_changes_the_hash_of_the_rules_that_count_it(counted, edit):
 
 
 @pytest.mark.parametrize("edit", ["the reader of photographs", "the optimiser"])
-def test_the_jobs_of_a_changed_hash_run_again_and_what_reads_what_they_make(project, counted, edit):
+def test_jobs_with_a_changed_hash_run_again_and_so_do_their_readers(project, counted, edit):
     file, old, new = EDITS[edit]
     path = project.root / file
     before = path.read_text()
@@ -298,7 +298,7 @@ def test_changing_a_setting_reruns_what_depends_on_it(project, setting, again):
     assert project.jobs("--config", setting) == again
 
 
-def test_a_changed_setting_never_passes_the_old_store_on(project):
+def test_a_changed_setting_never_reuses_the_old_store(project):
     """As after a kill between the last shard and the manifest."""
     results = shutil.copytree(project.elsewhere / "out", project.elsewhere / "killed")
     manifest = results / "activations" / "birds-resnet18-seed0.json"

@@ -43,7 +43,7 @@ def cluster():
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    """Give a copy of the project, which nobody edits meanwhile."""
+    """Return a copy of the project that does not change during the test."""
     return copy_project(tmp_path_factory.mktemp("project"))
 
 
@@ -150,7 +150,9 @@ def test_a_cancelled_job_is_named_and_stops_only_what_needs_it(cancelled):
     assert sum(name.startswith("rule_fit_") for name in states) >= 1
 
 
-def test_a_rerun_mends_and_all_products_are_those_of_a_run_without_slurm(project, cancelled, local):
+def test_a_rerun_completes_and_all_products_equal_those_of_a_run_without_slurm(
+    project, cancelled, local
+):
     before = len(cancelled.jobs)
     again = through_slurm(project, cancelled.results.parent)
     code, text = again.end()
