@@ -1,4 +1,4 @@
-"""The page in a real Chromium, opened from disk: what a reader sees when keys are pressed."""
+"""The page in a real Chromium, opened from disk: what a reader sees."""
 
 import os
 import shutil
@@ -51,7 +51,7 @@ def ranked(seed: int) -> list[int]:
 
 @dataclass
 class Opened:
-    """A page, and what it asked for and said since it was opened."""
+    """A page, with its requests and messages since it was opened."""
 
     page: Page
     requests: list[str] = field(default_factory=list)

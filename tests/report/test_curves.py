@@ -1,4 +1,4 @@
-"""Curves: every point is drawn where it lies, lines are told apart, files repeat."""
+"""Curves: points are at their values, lines differ, files are reproducible."""
 
 from pathlib import Path
 

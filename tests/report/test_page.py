@@ -1,4 +1,4 @@
-"""The page's folder is whole, needs nothing from elsewhere, and says what the tables say."""
+"""The page's folder is complete, loads nothing from elsewhere, and shows the tables' contents."""
 
 import re
 import shutil
@@ -32,7 +32,7 @@ FRAME = pd.DataFrame(
 
 
 class Page(HTMLParser):
-    """What a page links to and loads, its ids and its words."""
+    """Links, ids and words of a page."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class Page(HTMLParser):
         if tag == "style" or (tag == "script" and "src" not in dict(attrs)):
             self.inline.append(tag)
         if dict(attrs).get("http-equiv") == "Content-Security-Policy":
-            assert not self.links  # what comes before it is not held to it
+            assert not self.links  # a policy does not apply to what comes before it
             self.policy = dict(attrs)["content"] or ""
         for name, value in attrs:
             if name == "style" or name.startswith("on"):

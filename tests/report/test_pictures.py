@@ -1,4 +1,4 @@
-"""Feature maps as pictures: built filters and images are found, scales are shared, files repeat."""
+"""Pictures of feature maps: known filters and images are found, scales shared, files equal."""
 
 import base64
 import re
@@ -58,7 +58,7 @@ def bars(figure: Figure) -> list[Axes]:
 
 
 def built() -> tuple[np.ndarray, np.ndarray]:
-    """Channel 0: no part; 1: a third, but strong; 2: all part; 3: dead; 4: all part, too weak."""
+    """Return features; channel 0: no part, 1: a third, 2: all part, 3: dead, 4: weak, all part."""
     common, own = smooth((40, 5, 4, 4), 3), smooth((40, 5, 4, 4), 4)
     strength = np.array([0, 3, 1, 0, 1e-3]).reshape(1, 5, 1, 1)
     part = own * strength
@@ -316,7 +316,7 @@ def test_rows_that_do_not_match_are_refused():
 
 @pytest.mark.parametrize("text", ["sale_$5_or_$6^_1.png", "$x$", r"\$a\$", "$", "a\tb", "{}%_^$$"])
 def test_dollars_in_users_texts_do_not_begin_formulas(text: str):
-    """Two dollars began a formula, which this is not: a traceback after all the work."""
+    """Two dollars would begin a formula and end in a traceback."""
     shown, is_formula = Text()._preprocess_math(literal(text))
     assert (shown, is_formula) == (text.replace("\t", "\N{REPLACEMENT CHARACTER}"), False)
     title = f"filter 4 {text}"
@@ -327,7 +327,7 @@ def test_dollars_in_users_texts_do_not_begin_formulas(text: str):
 
 
 def test_characters_without_a_glyph_become_the_replacement_character():
-    """A warning of matplotlib's for each, where tests and some users make warnings errors."""
+    """Matplotlib warns of each, and warnings may be errors."""
     assert literal("é 日本 \N{GRINNING FACE WITH SMILING EYES}").startswith("é \ufffd\ufffd ")
     figure = feature_maps(
         images(1), [panel(1)], ["filter 4 日本"], FILTERS[:1], caption=literal("日")

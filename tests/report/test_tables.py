@@ -1,4 +1,4 @@
-"""Tables as files: full precision in one, readable in two, origin in the fourth."""
+"""Files of a table: csv with full precision, md and tex to read, json with the origin."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""The viewer's data says what the components say, and nothing else."""
+"""The viewer's data equals the components."""
 
 import base64
 import json
@@ -20,7 +20,7 @@ FEW = Shown(images=5, filters=4)
 
 
 def script(folder: Path, name: str):
-    """Read what a data script gives the page."""
+    """Read the value that a data script passes to the page."""
     text = (folder / f"{name}.js").read_text(encoding="ascii")
     assert text.startswith("kcData(")
     assert text.endswith(");\n")

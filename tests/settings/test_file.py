@@ -1,4 +1,4 @@
-"""Files of settings that lose or multiply what they say are refused, and quickly."""
+"""Files of settings with repeated keys or huge aliases are refused quickly."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def laughs(first, one, many):
-    """Nine levels, each nine times the one before: 474 bytes or so, 9^9 values."""
+    """Return about 474 bytes of nine nested levels of aliases: 9^9 values."""
     lines = [f"a: &a {first}"]
     for before, name in zip("abcdefgh", "bcdefghi", strict=True):
         lines.append(f"{name}: &{name} " + many(one(before, n) for n in range(9)))

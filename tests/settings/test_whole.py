@@ -83,7 +83,7 @@ BAD_NAMES = [
 
 
 def named(name):
-    """Put a name at every place of the settings that takes one."""
+    """Put a name in every setting that takes one."""
     sides = {"a": "resnet18", "b": "resnet18"}
     task = {"dataset": "objects", "superclass": "animal"}
     return {
@@ -231,7 +231,7 @@ def test_values_that_are_not_numbers_or_too_large_are_refused(raw, told):
 
 
 def test_numbers_that_snakemake_passes_as_text_are_read():
-    """Within braces, --config hands on all values as text."""
+    """Within braces, --config passes all values as text."""
     settings = load_settings(
         {
             "training": {"epochs": "7", "learning_rate": "1e-3", "augment": "true"},

@@ -1,4 +1,4 @@
-"""A whole small pipeline, made once: pictures, networks, features, fits."""
+"""Make a complete small pipeline once: pictures, networks, features, fits."""
 
 import pytest
 import torch
@@ -42,12 +42,12 @@ TINY = {
 }
 A, B = (NetworkPlan("mix", "alexnet", seed) for seed in (0, 1))
 SELF = FitPlan(A, A, "conv5", "conv5")
-"""Of a network from itself: g can give all."""
+"""A fit of a network from itself: g can reconstruct everything."""
 
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """Settings whose results folder holds all that the studies of ``MADE`` read."""
+    """Return settings whose results folder holds all inputs of the studies in ``MADE``."""
     results = tmp_path_factory.mktemp("tiny") / "results"
     settings = load_settings(TINY | {"results": results})
     _make_images(settings)

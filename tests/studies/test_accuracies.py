@@ -1,4 +1,4 @@
-"""Accuracies: shares are exact, gains are paired, intervals hold what they claim."""
+"""Accuracies: shares are exact, gains are paired, intervals have their coverage."""
 
 import numpy as np
 import pandas as pd
@@ -62,13 +62,13 @@ def test_equal_errors_give_no_gain_and_no_width_and_other_errors_give_both():
 
 
 def test_a_paired_interval_is_narrower_than_those_of_two_accuracies():
-    """One image in twenty told apart: the gain is certain though both intervals overlap."""
+    """They differ on one image in twenty: the gain is certain though intervals overlap."""
     a = right(280, 400)
     better = right(300, 400)
     frame = accuracies({"A": a, "better": better}, ("A",))
     assert frame["ci_high"][0] > frame["ci_low"][1]
     assert frame["gain_over_A_low"][1] > 0
-    # the counter-example: as many right, but on images of their own
+    # the counter-example: as many correct, but on other images
     apart = np.roll(better, 150)
     assert accuracies({"A": a, "better": apart}, ("A",))["gain_over_A_low"][1] < 0
 
@@ -111,5 +111,5 @@ def test_intervals_have_their_nominal_coverage():
     assert LEVEL == 0.95
     assert 0.90 <= accuracy / RUNS <= 0.99
     assert 0.90 <= gain / RUNS <= 0.99
-    # pairing is what makes the gain's interval as narrow as it is
+    # only pairing makes the gain's interval this narrow
     assert unpaired / RUNS > 0.95

@@ -39,7 +39,7 @@ def write_store(path: Path, values: np.ndarray, rows: pd.DataFrame) -> None:
 
 
 def write_all(results: Path) -> None:
-    """A and B share half their variance, C has nothing of theirs."""
+    """A and B share half of their variance, C shares nothing with them."""
     rng = np.random.default_rng(0)
     a, noise, c = rng.normal(size=(3, N, 4, 3, 3))
     rows = pd.DataFrame({"image_id": [f"{n:03d}.jpg" for n in range(N)]})

@@ -1,4 +1,4 @@
-"""Pictures of components: the filter that is all x^Delta, beside the images it belongs to."""
+"""Pictures of components: the filter that is all x^Delta, next to its images."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from tests.reference.written_components import (
 )
 
 IMAGES, ALL_DELTA, STRONG = 10, 3, (7, 2)
-"""Images; the filter that is nothing but x^Delta; the images in which it is strongest."""
+"""Images; the filter that consists of x^Delta only; the images in which it is strongest."""
 
 
 def settings_in(folder: Path, **changed: object) -> Settings:
@@ -50,7 +50,7 @@ def built(delta_channel: int = ALL_DELTA) -> np.ndarray:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """A store whose rows are in another order than the images', which are more."""
+    """Write a store with some of the images, in another order."""
     made = settings_in(tmp_path)
     ids = names(IMAGES + 5)
     write_components(planned(made), tmp_path, built(), ids[:IMAGES])

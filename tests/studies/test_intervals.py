@@ -1,4 +1,4 @@
-"""Intervals cover what they claim where pairs share networks; the naive ones do not."""
+"""Intervals have their coverage if pairs share networks; naive intervals do not."""
 
 import math
 from itertools import permutations
@@ -15,7 +15,7 @@ FIRST, SECOND = ([str(pair[end]) for pair in PAIRS] for end in (0, 1))
 
 
 def drawn(rng: np.random.Generator) -> np.ndarray:
-    """Shares of all ordered pairs: each network's own effect, and a little of the pair's."""
+    """Return shares of all ordered pairs: an effect of each network and a small one of the pair."""
     effect = rng.normal(0, 0.05, M)
     pair = rng.normal(0, 0.02, (M, M))
     return np.array([TRUTH + effect[a] + effect[b] + pair[a, b] for a, b in PAIRS])

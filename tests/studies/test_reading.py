@@ -32,7 +32,7 @@ PAIR = FitPlan(A, B, "conv5", "conv5")
 STRONG = NetworkPlan("mix", "resnet18", 0)
 ENDS = [(A, "features.10"), (B, "features.10"), (STRONG, "layer3.1.add")]
 STILL = Refine(epochs=1, first_rate=1e-12, last_rate=1e-12, weight_decay=0)
-"""Leaves a tail without batch norm as it was, to the last bit of a weight."""
+"""Changes no bit of a tail without batch norm."""
 DOG_CLASSES = [3, 4]
 
 
@@ -112,7 +112,7 @@ def test_an_unchanged_tail_classifies_as_its_network_does(tiny, bench):
     rows, labels = layer.rows["test"].rows, layer.labels["test"].numpy()
     right = choices(logits(tiny, B), rows) == labels
     assert found.tolist() == right.tolist()
-    assert 0.2 < right.mean() < 1  # nothing is told by a network that says one class
+    assert 0.2 < right.mean() < 1  # a network that always predicts one class would prove nothing
     card = read_network_card(B, tiny.results)
     assert card["accuracy"]["test"] == pytest.approx(100 * right.mean())
     other = bench.layer(A, "features.10")
@@ -127,7 +127,7 @@ def test_a_tail_for_a_superclass_chooses_among_its_classes_only(tiny, bench):
     scores = logits(tiny, B)
     assert found.tolist() == (choices(scores, rows, DOG_CLASSES) == labels).tolist()
     unrestricted = choices(scores, rows) == labels
-    assert found.sum() > unrestricted.sum()  # some dog is taken for a bird
+    assert found.sum() > unrestricted.sum()  # some dogs are classified as birds
 
 
 def test_train_and_test_equals_training_a_tail_by_hand(tiny, bench):
@@ -175,7 +175,7 @@ def test_partial_sums_are_those_of_the_decomposition(tiny, bench):
             expected = parts.components[: k + 1].sum(0)
             torch.testing.assert_close(everything(some), expected, rtol=1e-5, atol=1e-5)
         torch.testing.assert_close(everything(sums[0]), parts.components[0])
-        # the counter-example: the orders above 0 are there to be left out
+        # the counter-example: the orders above 0 are not zero
         assert (everything(sums[2]) - everything(sums[0])).abs().max() > 1e-3
 
 
@@ -191,7 +191,7 @@ def test_blind_spots_plus_the_reconstruction_are_the_target(tiny, bench):
         scale = float(x_b.abs().max())
         given = everything(sums[-1])
         assert float((given + delta - x_b).abs().max()) < 1e-6 * scale
-        # those kept on disk are the same, in half precision
+        # stored components are the same, in half precision
         kept = open_store(tiny.results / "components" / f"{plan.name}.json")
         assert kept.rows["image_id"].tolist() == bench.store(plan.target).image_ids[rows].tolist()
         halves = torch.from_numpy(kept["component"][:][-1]).float()
@@ -236,7 +236,7 @@ def test_features_that_just_fit_are_held(tiny):
         assert isinstance(found["train"], kind)
 
 
-# all of it
+# both together
 
 
 def test_features_reconstructed_from_the_same_network_are_read_as_its_own(tiny):
@@ -288,7 +288,7 @@ def test_stores_of_other_images_are_refused(tiny, tmp_path: Path):
 
 
 def test_parts_float32_cannot_hold_are_made_as_the_decomposition_makes_them(tmp_path: Path):
-    """Under ``released`` a map that hardly varies is divided by next to nothing."""
+    """Under ``released`` a map of tiny variance is divided by its standard deviation."""
     generator = torch.Generator().manual_seed(0)
     x = 3 + 1e-6 * torch.randn(8, 4, 6, 6, generator=generator)
     rows = pd.DataFrame({"image_id": [f"{n}.jpg" for n in range(8)]})
@@ -314,7 +314,7 @@ def test_partial_sums_are_named_as_in_the_table():
 
 
 def test_a_tail_keeps_every_class_if_all_occur(bench):
-    """All classes occur: nothing of the last layer is lost."""
+    """All classes occur: the last layer keeps all rows."""
     layer = bench.layer(A, "features.10")
     linears = [module for module in layer.tail.modules() if isinstance(module, nn.Linear)]
     assert linears[-1].out_features == 5

@@ -25,12 +25,12 @@ def planned(**study: object) -> StudyPlan:
 
 
 def effect(fit: FitPlan) -> float:
-    """What is each network's own, so that an interval has a width."""
+    """Return an effect of each network, so that intervals have a width."""
     return 0.002 * sum(sum(map(ord, end.name)) % 5 for end in (fit.source, fit.target))
 
 
 def smooth(fit: FitPlan, subset: str) -> float:
-    """Deeper is higher on test; half the images cost 0.05; train is 0.1 lower."""
+    """Return shares: higher if deeper; +0.05 on half the images; train is 0.1 lower."""
     share = 0.3 + effect(fit) + (0.2 if fit.target_layer == "conv5_3" else 0.0)
     if subset == "train":
         return share - 0.1
@@ -38,7 +38,7 @@ def smooth(fit: FitPlan, subset: str) -> float:
 
 
 def overfitted(fit: FitPlan, subset: str) -> float:
-    """Both layers alike, but g overfits the deeper: test up, train down."""
+    """Return shares of two equal layers, the deeper of which g overfits: test up, train down."""
     excess = 0.12 if fit.target_layer == "conv5_3" else 0.02
     share = 0.3 + effect(fit)
     if subset == "train":
@@ -87,7 +87,7 @@ def test_tables_have_the_shares_of_the_files(tmp_path: Path):
                 assert found["mean_of_sum"] == pytest.approx(mean * target / (target + 0.3))
                 if case == "initialization":
                     assert found["mean_half_images"] == pytest.approx(sum(halves) / len(halves))
-                else:  # the check is made once a layer, in case 1
+                else:  # the check is made once for each layer, in case 1
                     assert math.isnan(found["mean_half_images"])
                 assert (found["n"], found["n_pairs"]) == (3, 6)
                 assert found["positions_per_weight"] == 20
@@ -212,7 +212,7 @@ def test_overfitting_of_g_is_not_reported_as_instability(tmp_path: Path):
     tables = made(tmp_path, overfitted)
     deep = row(tables.table1, case="initialization", layer="conv5_3", subset="test")
     shallow = row(tables.table1, case="initialization", layer="conv4_3", subset="test")
-    assert deep["mean"] > shallow["mean"] + 0.05  # a reader of held-out shares would be misled
+    assert deep["mean"] > shallow["mean"] + 0.05  # held-out shares alone would mislead
     note = verdict(tables, "different initialisations")
     assert "grows by +0.020 in conv4_3 and +0.120 in conv5_3" in note
     assert re.search(r"removed, conv5_3 minus conv4_3 on test is [+-]0\.000 ", note)

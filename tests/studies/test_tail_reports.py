@@ -16,7 +16,7 @@ TABLE = {"diagnosis": "diagnosis", "refinement": "table3", "redundancy": "table4
 
 
 def fresh(settings: Settings, folder: Path, **changed: object) -> Settings:
-    """Return a results folder that holds what was made, and no table yet."""
+    """Return a results folder with all inputs and no table."""
     for name in ("images", "networks", "activations", "fits", "components"):
         (folder / name).symlink_to(settings.results / name)
     return settings.model_copy(update={"results": folder} | changed)

@@ -31,7 +31,7 @@ def diagnosed(tiny: Settings) -> pd.DataFrame:
 
 
 def renamed(plan: StudyPlan, task: str) -> StudyPlan:
-    """Take a task's fits for another one's, as a settings file may name it."""
+    """Rename a task, as a settings file may do."""
     (fits,) = plan.cases.values()
     return StudyPlan({task: fits}, stores=True)
 
@@ -111,7 +111,7 @@ def test_gains_of_the_diagnosis_are_over_the_raw_feature(diagnosed: pd.DataFrame
 def test_every_feature_is_read_by_the_same_fresh_classifier(
     tiny: Settings, diagnosed: pd.DataFrame
 ):
-    """Trained by hand on x_A, on x_B for blind spots, and on g's parts by the fit itself."""
+    """Compare with tails trained by hand on x_A, on x_B (blind spots), and on parts of g."""
     bench = Bench(tiny)
     blind, unreliable = plan_of(tiny, "diagnosis").fits
     weak = bench.layer(blind.source, blind.source_node)

@@ -57,7 +57,7 @@ FILES = {
 
 
 def install() -> str:
-    """Install what is missing; say why that cannot be done, else nothing."""
+    """Install missing packages; return the reason if that fails, else an empty text."""
     if os.geteuid() != 0:
         return "starting SLURM's daemons takes root"
     conf = ETC / "slurm.conf"
@@ -78,7 +78,7 @@ def install() -> str:
 
 
 class Slurm:
-    """The cluster; a context manager that stops what it started, whatever happens between."""
+    """The cluster, as a context manager that always stops the daemons it started."""
 
     def __enter__(self) -> "Slurm":
         # one at a time on a machine: the configuration lies in one place

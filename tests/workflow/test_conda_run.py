@@ -17,7 +17,7 @@ IMPORTED_AS = {pypi: module for module, pypi in MODULES.items()}
 
 
 class CondaProject:
-    """A copy of the project, and a folder elsewhere that is run in, with conda on the PATH."""
+    """A copy of the project, and another working folder, with conda on the PATH."""
 
     def __init__(self, root, elsewhere, base):
         self.root, self.elsewhere, self.base = root, elsewhere, base
@@ -92,7 +92,7 @@ def test_kc_comes_from_the_checkout_and_its_packages_from_the_environment(ran):
 
 
 def test_a_package_missing_from_the_environment_is_detected(ran):
-    """The counter-example: Snakemake lets an environment fall back on its own packages."""
+    """The counter-example: in Snakemake an environment falls back on Snakemake's packages."""
     spec = ran.root / "envs" / "report.yaml"
     lines = spec.read_text().splitlines(keepends=True)
     spec.write_text("".join(line for line in lines if "tabulate" not in line))

@@ -1,4 +1,4 @@
-"""Pairs of one's own through the workflow."""
+"""The user's own pairs in the workflow."""
 
 import os
 import subprocess

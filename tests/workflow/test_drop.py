@@ -1,4 +1,4 @@
-"""A dropped store: the workflow goes on as if it were there, and makes it again where needed."""
+"""A dropped store: the workflow treats it as present, and makes it again if needed."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""The conda environments: what the rules import, at the versions the project is tested with."""
+"""The conda environments hold what the rules import, in the tested versions."""
 
 import ast
 import re
@@ -22,13 +22,13 @@ MODULES = {
     "yaml": "pyyaml",
 }
 IMPLIED = {"jinja2", "numcodecs"}
-"""Imported by others too: pandas' tables in LaTeX, and zarr's codecs."""
+"""Also imported by other packages: for pandas' LaTeX tables, and zarr's codecs."""
 COMMAND_LINE = {"typer", "rich"}
-"""What only the command ``kc`` needs."""
+"""Packages that only the command ``kc`` needs."""
 
 
 def studies_in(environment):
-    """Name the modules of the studies that run in an environment, from their records."""
+    """Return the modules of the studies that run in an environment, from their records."""
     return [f"kc.studies.{n}" for n, study in STUDIES.items() if study.environment == environment]
 
 
@@ -69,7 +69,7 @@ def dependencies():
 
 
 def imported(tree, lazily):
-    """Name what a module imports: at its top, or wherever in its text."""
+    """Return the imports of a module: those at its top, or all."""
     for node in ast.walk(tree) if lazily else tree.body:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -79,7 +79,7 @@ def imported(tree, lazily):
 
 
 def needs(entries, lazily=True):
-    """Follow the imports of scripts and of modules of kc; name packages."""
+    """Return the packages that scripts and modules of kc import, directly or not."""
     found, seen, waiting = set(), set(), []
     trees = []
     for entry in entries:

@@ -1,4 +1,4 @@
-"""A new study is two files, its record and its module: all else finds it through the record."""
+"""A new study is two files, a record and a module: the rest finds it through the record."""
 
 import json
 import os
@@ -107,7 +107,7 @@ print(json.dumps({
 
 
 class Copy:
-    """A copy of the project with one study more, and a folder for results."""
+    """A copy of the project with one more study, and a folder for results."""
 
     def __init__(self, root: Path, elsewhere: Path) -> None:
         self.root, self.elsewhere = root, elsewhere

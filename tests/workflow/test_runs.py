@@ -48,12 +48,12 @@ MADE = (
     "out/concepts/maps/objects-alexnet-teacher--fc1.json",
     *(f"out/images/{name}.json" for name in ("others", "mix", "photos")),
 )
-"""What the run makes, of every kind of step; the page comes last."""
+"""Targets of the run, at least one of each step; the page comes last."""
 RULES = ("images", "train_birds-resnet18", "record_birds-resnet18", "fit_", "ladder_", "stability")
 
 
 class Project:
-    """A copy of the project, and a folder elsewhere that results are written to."""
+    """A copy of the project, and another folder for results."""
 
     def __init__(self, root: Path, elsewhere: Path) -> None:
         self.root, self.elsewhere = root, elsewhere
@@ -100,7 +100,7 @@ def project(tmp_path_factory):
 
 
 def write_photographs(folder):
-    """Write what stands for photographs: pictures of one's own in a folder a class."""
+    """Write pictures in class folders, in place of photographs."""
     random = np.random.default_rng(0)
     for number in range(12):
         file = folder / f"class{number % 2}" / f"{number}.png"
@@ -151,12 +151,12 @@ AGAIN = {
     "a study's note": "stability",
     "the page's style": "report",
 }
-"""Rules whose jobs run again after an edit, beside those that read what they make; else none."""
+"""Rules whose jobs run again after an edit, besides those that read their products."""
 
 
 @pytest.fixture(scope="module")
 def counted(project):
-    """What each rule counts, reads and makes, and the rules whose hash each edit changes."""
+    """What each rule hashes, reads and makes, and the rules whose hash each edit changes."""
     program, config = Path(__file__).with_name("counted.py"), project.root / "tiny.yaml"
     done = subprocess.run(
         [sys.executable, str(program), str(project.root), str(config)],
@@ -209,7 +209,7 @@ def test_jobs_with_a_changed_hash_run_again_and_so_do_their_readers(project, cou
 
 @pytest.fixture(scope="module")
 def page(project, counted):
-    """The page of one study, with its table in place of those of the others."""
+    """The page with one study's table in place of the others."""
     results = shutil.copytree(project.elsewhere / "out", project.elsewhere / "paged")
     for name in counted["input"]["report"]:
         file = project.elsewhere / name.replace("out", "paged", 1)
@@ -223,7 +223,7 @@ def page(project, counted):
 
 
 WITHOUT_NUMBERS = {"kc.steps.job", "kc.runtime"}
-"""Modules that scripts use beside the step they call."""
+"""Modules that scripts use besides the step they call."""
 
 
 def test_all_code_that_a_step_runs_is_in_its_hash(project, counted, page):
@@ -299,7 +299,7 @@ def test_changing_a_setting_reruns_what_depends_on_it(project, setting, again):
 
 
 def test_a_changed_setting_never_reuses_the_old_store(project):
-    """As after a kill between the last shard and the manifest."""
+    """As after an interruption between the last shard and the manifest."""
     results = shutil.copytree(project.elsewhere / "out", project.elsewhere / "killed")
     manifest = results / "activations" / "birds-resnet18-seed0.json"
     before = open_store(manifest)["layer3.1.add"].kc_dtype

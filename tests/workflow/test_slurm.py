@@ -84,13 +84,13 @@ class Cancelled(NamedTuple):
     rule: str
     text: str
     together: list[dict[str, str]]
-    """The fits that ran at the same time, as SLURM told while they did."""
+    """The fits that SLURM reported as running at the same time."""
     jobs: list[dict[str, str]]
 
 
 @pytest.fixture(scope="module")
 def local(project, cluster, tmp_path_factory):
-    """Run without SLURM meanwhile: each of its jobs costs seconds in which nothing is computed."""
+    """Run without SLURM meanwhile: SLURM's jobs leave the cores idle for seconds."""
     run = Run(project, tmp_path_factory.mktemp("local"), "--cores", "1")
     yield run
     run.process.terminate()

@@ -1,4 +1,4 @@
-"""What the user brought is an input of the workflow: its bytes, and all that code imports."""
+"""The user's files are inputs of the workflow: their bytes, and all that code imports."""
 
 import os
 import subprocess
