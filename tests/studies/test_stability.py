@@ -167,7 +167,7 @@ def test_released_takes_its_own_centring(tmp_path: Path):
     tables = made(tmp_path, preset="released")
     found = row(tables.table2, component="x1", layer="conv4_3", subset="test")
     assert found["variance"] == pytest.approx(X1 / 2)
-    assert any("Preset released departs" in note for note in tables.notes["table1"])
+    assert any("Preset released differs" in note for note in tables.notes["table1"])
 
 
 def test_networks_are_listed_once_each(tmp_path: Path):
