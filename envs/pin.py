@@ -1,4 +1,4 @@
-"""Freeze the environments to exact builds: ``envs/NAME.PLATFORM.pin.txt``, which Snakemake takes.
+"""Pin the environments to exact builds: ``envs/NAME.PLATFORM.pin.txt``, which Snakemake uses.
 
 Solves each ``envs/*.yaml`` for each platform, as conda does, and writes the packages' addresses
 with their checksums. Needs py-rattler and the channel: ``python envs/pin.py``.
@@ -27,13 +27,13 @@ PLATFORMS = {
     "linux-aarch64": {"__unix": "0", "__linux": "4.18", "__glibc": "2.28"},
     "osx-arm64": {"__unix": "0", "__osx": "13.0"},
 }
-"""The oldest systems the environments are frozen for; not the machine this runs on."""
+"""The oldest systems that the pins support; not those of this machine."""
 
 
 async def solved(
     spec: Path, channel: Channel, platform: str, cuda: str | None = None
 ) -> list[RepoDataRecord]:
-    """Choose a build of every package of an environment, and of what these need."""
+    """Choose builds of all packages of an environment and of their dependencies."""
     wanted = [
         MatchSpec(line, strict=False) for line in yaml.safe_load(spec.read_text())["dependencies"]
     ]
@@ -46,13 +46,13 @@ async def solved(
 
 
 def explicit(records: Sequence[RepoDataRecord], platform: str) -> str:
-    """Spell them as ``conda create --file`` reads them."""
+    """Format builds as ``conda create --file`` reads them."""
     lines = sorted(f"{record.url}#{record.md5.hex()}" for record in records)
     return "\n".join([f"# platform: {platform}", "@EXPLICIT", *lines]) + "\n"
 
 
 def main() -> None:
-    """Write a file an environment and platform."""
+    """Write a file for each environment and platform."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--channel", default="conda-forge")
     parser.add_argument("--cuda", help="driver's CUDA on linux-64; none: builds for the CPU")

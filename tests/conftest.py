@@ -38,7 +38,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def made_once(tmp_path_factory: pytest.TempPathFactory):
-    """Return ``made_once(name, make)``: the folder that one of the workers made, for all to read."""
+    """Return ``made_once(name, make)``: a folder that one worker makes and all read."""
     root = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         root = root.parent

@@ -59,7 +59,6 @@ def compare_command(
     """
     from kc.comparison import CompareSettings
     from kc.comparison.make import make
-    from kc.report.tables import read_markdown
     from kc.runtime import keep_freed_memory, use_threads
 
     use_threads(1)
@@ -76,5 +75,5 @@ def compare_command(
     )
     page = make(pair, settings, out, device, partial(echo, err=True))
     for table in pair.tables():
-        echo(read_markdown(out / "tables" / table))
+        echo((out / "tables" / f"{table}.md").read_text(encoding="utf-8"))
     echo(f"page: {page}")

@@ -9,6 +9,7 @@ import torch
 
 from kc.consistency.linear import LEADING, MANY
 from kc.consistency.net import channels_of, inputs_of, positions_of
+from kc.consistency.order import VALIDATION_SHARE
 from kc.consistency.rank import common_rank
 from kc.errors import FeatureError
 from kc.names import Shape, spell_bytes
@@ -130,7 +131,7 @@ def fit_bytes(source: Shape, target: Shape, images: int, settings: Consistency) 
         return int(SCATTERED * 4 * STATE * weights)
     # the optimiser keeps a basis of the inputs of each W
     state = 4 * (STATE * weights + len(outputs) * width**2)
-    fitted = round(images * (1 - settings.optimiser.validation_share))
+    fitted = round(images * (1 - VALIDATION_SHARE))
     solve = _solve_bytes(source, target, fitted, field)
     return int(SCATTERED * (state + max(8 * EIGEN * width**2, solve)))
 

@@ -15,12 +15,15 @@ from kc.concepts.distance import WeightDistance
 from kc.errors import NetworkError
 from kc.images import normalise
 from kc.networks.checkpoint import STATE, load_state, save_state, save_weights
-from kc.networks.epoch import Outcome, Steering, run_epoch, set_rate, shuffled_batches
+from kc.networks.epoch import MOMENTUM, Outcome, Steering, run_epoch, set_rate, shuffled_batches
 from kc.networks.train import LabelledPictures, augment
 from kc.runtime import derive_seed
 from kc.settings.concepts import Lessons
 from kc.store.product import Product
 
+RATE_FALL = 0.1
+"""Last learning rate over first; log-spaced over the epochs."""
+WEIGHT_DECAY = 1e-4
 ALL = "all"
 """Name of the distance over all parameters."""
 
@@ -107,8 +110,8 @@ def train_to_checkpoints(
     optimiser = torch.optim.SGD(
         lesson.part.parameters(),
         lr=course.rate,
-        momentum=lessons.momentum,
-        weight_decay=lessons.weight_decay,
+        momentum=MOMENTUM,
+        weight_decay=WEIGHT_DECAY,
     )
     state = product.folder / STATE
     history = load_state(state, model, optimiser)
@@ -136,9 +139,9 @@ def train_to_checkpoints(
 
 
 def rate_at(course: Course, epoch: int) -> float:
-    """Return the learning rate of an epoch, from 0, log-spaced down to ``rate * rate_fall``."""
+    """Return the learning rate of an epoch, from 0, log-spaced down to ``rate * RATE_FALL``."""
     last = max(1, course.lessons.epochs - 1)
-    return float(course.rate * course.lessons.rate_fall ** (epoch / last))
+    return float(course.rate * RATE_FALL ** (epoch / last))
 
 
 def _epoch(

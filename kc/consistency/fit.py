@@ -97,7 +97,7 @@ def fit(
         fitted on, without the validation cut), Sigma over images. ``released``: raw features,
         Sigma per image.
     optimiser
-        For the preset ``paper``; ``released`` uses only ``validation_share``.
+        For the preset ``paper``; ``released`` has its own.
     train
         Mask or indices of the training images; None: all. No other row is read.
     seed
@@ -137,7 +137,7 @@ def fit(
 def fit_pair(pair: FeaturePair, settings: Consistency, run: FitRun) -> FitResult:
     """Fit g to a pair of features; see :func:`fit`. The penalty is a number."""
     rows, is_paper = rows_of(run.train, len(pair)), settings.preset == "paper"
-    fitted, held = cut(rows, settings.optimiser.validation_share, run.seed)
+    fitted, held = cut(rows, run.seed)
     with exact_products():
         units = units_of(pair, fitted, settings.centring) if is_paper else Normalisation()
         net = run.initial or ConsistencyNet(

@@ -12,6 +12,8 @@ from kc.errors import FeatureError
 from kc.runtime import derive_seed
 
 Rows = NDArray[np.int64]
+VALIDATION_SHARE = 0.1
+"""Share of the training images that g is not fitted on, to tell when to stop."""
 
 
 class Order(NamedTuple):
@@ -76,7 +78,7 @@ def rows_of(train: Any, count: int) -> Rows:
     return rows
 
 
-def cut(rows: Rows, share: float, seed: int) -> tuple[Rows, Rows]:
+def cut(rows: Rows, seed: int) -> tuple[Rows, Rows]:
     """Split training rows at random into rows to fit g on and the validation cut.
 
     Raises
@@ -84,7 +86,7 @@ def cut(rows: Rows, share: float, seed: int) -> tuple[Rows, Rows]:
     FeatureError
         There are too few images for both.
     """
-    held = max(2, round(share * len(rows)))
+    held = max(2, round(VALIDATION_SHARE * len(rows)))
     if len(rows) - held < 4:
         raise FeatureError(
             f"{len(rows)} training images are too few to fit g: {held} are the validation cut, and "

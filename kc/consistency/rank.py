@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from math import log2
 
 from kc.consistency.net import channels_of, positions_of
+from kc.consistency.order import VALIDATION_SHARE
 from kc.errors import SettingsError
 from kc.names import Shape
 from kc.settings.reconstruction import Consistency
@@ -51,7 +52,7 @@ def common_rank(pairs: Iterable[tuple[Shape, Shape]], images: int, settings: Con
         return settings.rank
     if settings.rank == "full":
         return None
-    fitted = images * (1 - settings.optimiser.validation_share)
+    fitted = images * (1 - VALIDATION_SHARE)
     positions = [fitted * positions_of(pair[1]) for pair in pairs if is_wide(*pair)]
     if not positions:
         return None

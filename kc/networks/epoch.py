@@ -7,6 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+MOMENTUM = 0.9
+"""Of every SGD."""
+
 
 class Outcome(NamedTuple):
     """Loss and correct images of one batch, before the weights are updated."""

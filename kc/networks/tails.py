@@ -15,11 +15,13 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 from tqdm import tqdm
 
 from kc.errors import NetworkError
-from kc.networks.epoch import Outcome, Steering, run_epoch
+from kc.networks.epoch import MOMENTUM, Outcome, Steering, run_epoch
 from kc.runtime import derive_seed
 from kc.settings.recipes import Fresh, Refine
 
 BLOCK = 256
+WEIGHT_DECAY = 1e-4
+"""Of a tail trained from fresh weights."""
 
 
 @runtime_checkable
@@ -231,13 +233,14 @@ def check_fit(tail: nn.Module, features: Features, labels: Tensor) -> None:
 def _steering(
     model: nn.Module, recipe: TailRecipe, batches: int
 ) -> tuple[torch.optim.Optimizer, LRScheduler]:
-    decay = recipe.weight_decay
     if isinstance(recipe, Refine):
-        adam = torch.optim.Adam(model.parameters(), lr=recipe.first_rate, weight_decay=decay)
+        adam = torch.optim.Adam(
+            model.parameters(), lr=recipe.first_rate, weight_decay=recipe.weight_decay
+        )
         ratio, last = recipe.last_rate / recipe.first_rate, max(1, recipe.epochs - 1)
         return adam, LambdaLR(adam, lambda step: ratio ** (step // batches / last))
     sgd = torch.optim.SGD(
-        model.parameters(), lr=recipe.peak_rate, momentum=recipe.momentum, weight_decay=decay
+        model.parameters(), lr=recipe.peak_rate, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY
     )
     # from peak/25 to peak and down to peak/10^4, as kc.networks.train does
     return sgd, OneCycleLR(

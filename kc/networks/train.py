@@ -15,7 +15,7 @@ from kc.errors import NetworkError
 from kc.images import normalise
 from kc.networks.checkpoint import STATE, load_state, save_state
 from kc.networks.distil import born_again_loss
-from kc.networks.epoch import Outcome, Steering, run_epoch, set_rate, shuffled_batches
+from kc.networks.epoch import MOMENTUM, Outcome, Steering, run_epoch, set_rate, shuffled_batches
 from kc.runtime import derive_seed
 from kc.settings.recipes import Distillation, Recipe
 
@@ -113,7 +113,7 @@ def train_network(
     optimiser = torch.optim.SGD(
         model.parameters(),
         lr=hyper.learning_rate,
-        momentum=hyper.recipe.momentum,
+        momentum=MOMENTUM,
         weight_decay=hyper.recipe.weight_decay,
     )
     state = folder / STATE
@@ -166,12 +166,8 @@ def _loss(
 ) -> Tensor:
     """Sum the losses of the heads; a teacher only teaches the first."""
     parts = torch.split(logits, list(hyper.heads), dim=1)
-    smoothing = hyper.recipe.label_smoothing
     if teacher is None:
-        losses = [
-            F.cross_entropy(part, labels[:, head], label_smoothing=smoothing)
-            for head, part in enumerate(parts)
-        ]
+        losses = [F.cross_entropy(part, labels[:, head]) for head, part in enumerate(parts)]
         return torch.stack(losses).sum()
     with torch.no_grad():
         wanted = teacher.network(batched)

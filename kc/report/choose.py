@@ -1,4 +1,4 @@
-"""Which filters and images of feature maps are shown."""
+"""Choose the filters and images of feature maps to show."""
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -6,38 +6,38 @@ from jaxtyping import Bool, Float, Int
 from kc.errors import FeatureError
 
 WEAK = 0.01
-"""A channel is weak whose variance is below this share of the median channel's."""
+"""A channel is weak if its variance is below this share of the median channel's."""
 CHOICE = (
     "Filters are those with the largest share of the part's variance in that of the whole (each "
     "about the channel's own mean; channels whose variance is below "
     f"{100 * WEAK:g} % of the median channel's are left out). Images are those with the largest "
     "mean square of the part's map of that filter. Ties go to the lower number."
 )
-"""What :func:`choose_filters` and :func:`choose_images` do, for a figure's caption."""
+"""Description of :func:`choose_filters` and :func:`choose_images` for captions."""
 
 
 def choose_filters(
     whole: Float[np.ndarray, "..."], part: Float[np.ndarray, "..."], count: int
 ) -> Int[np.ndarray, " count"]:
-    r"""Take the filters that are most of all the part's: largest Var(part) / Var(whole) first.
+    r"""Choose the filters with the largest Var(part) / Var(whole), largest first.
 
     .. math:: \mathrm{share}_c = \mathrm{Var}(x^{part}_c) / \mathrm{Var}(x_c)
 
     with each channel's variance about its own mean over images and positions. Channels whose
-    Var(whole) is 0, or below 1 % of the median channel's, are left out: their share says nothing.
+    Var(whole) is 0, or below 1 % of the median channel's, are left out: their share is meaningless.
 
     Parameters
     ----------
     whole, part
         (n, c, h, w), floating point, in the same units: e.g. x* and x^Delta.
     count
-        How many filters to give.
+        Number of filters to return.
 
     Raises
     ------
     FeatureError
-        Features without maps, different shapes, values that are not finite, or fewer channels
-        than asked for.
+        Features are no maps, shapes differ, values are not finite, or there are fewer channels
+        than ``count``.
     """
     _refuse_vectors(whole, "whole")
     if whole.shape != part.shape:
@@ -65,7 +65,7 @@ def live_channels(variances: Float[np.ndarray, " c"]) -> Bool[np.ndarray, " c"]:
 def choose_images(
     part: Float[np.ndarray, "..."], channel: int, count: int
 ) -> Int[np.ndarray, " count"]:
-    """Take the images in which a filter's map of the part has the largest mean square.
+    """Choose the images in which a filter's map of the part has the largest mean square.
 
     Parameters
     ----------
@@ -74,13 +74,13 @@ def choose_images(
     channel
         The filter, 0 to c - 1.
     count
-        How many images to give, as rows of ``part``, strongest first.
+        Number of images to return, as rows of ``part``, strongest first.
 
     Raises
     ------
     FeatureError
-        Features without maps, no such filter, values that are not finite, or fewer images than
-        asked for.
+        Features are no maps, the filter does not exist, values are not finite, or there are
+        fewer images than ``count``.
     """
     _refuse_vectors(part, "part")
     if not 0 <= channel < part.shape[1]:
@@ -97,7 +97,7 @@ def choose_images(
 def choose_ends(
     share: Float[np.ndarray, " c"], live: Bool[np.ndarray, " c"], count: int
 ) -> Int[np.ndarray, " chosen"]:
-    """Rank the live channels by share, largest first; of more than ``count`` keep both ends."""
+    """Rank the live channels by share, largest first; keep both ends of more than ``count``."""
     ranked = np.flatnonzero(live)[np.argsort(-share[live], kind="stable")]
     if len(ranked) <= count:
         return ranked
@@ -105,7 +105,7 @@ def choose_ends(
 
 
 def refuse_not_finite(values: np.ndarray, name: str) -> None:
-    """Refuse values that have no picture.
+    """Check that all values are finite.
 
     Raises
     ------
@@ -120,7 +120,7 @@ def refuse_not_finite(values: np.ndarray, name: str) -> None:
 
 
 def _channel_variances(values: Float[np.ndarray, "..."], name: str) -> Float[np.ndarray, " c"]:
-    """Take one channel at a time: float16 features need not be held in float64 as a whole."""
+    """Compute variances one channel at a time, so that memory holds one channel in float64."""
     found = [values[:, c].astype(np.float64).var() for c in range(values.shape[1])]
     variances = np.asarray(found, np.float64)
     refuse_not_finite(variances, name)

@@ -1,4 +1,4 @@
-"""Curves: a line a layer (or network), told apart by colour, marker and line style."""
+"""Draw curves: a line for each layer (or network), with its own colour, marker and line style."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from pandas.api.types import is_integer_dtype
@@ -23,17 +22,17 @@ LINES: tuple[Mapping[str, Any], ...] = (
     {"color": "#56B4E9", "marker": "P", "linestyle": (0, (3, 1, 1, 1))},
     {"color": "#E69F00", "marker": "X", "linestyle": (0, (1, 1))},
 )
-"""Okabe and Ito's palette but for its yellow, which is too pale for a line on white."""
+"""Palette of Okabe and Ito without its yellow, which is too pale on white."""
 ALONE: Mapping[str, Any] = {"color": "0.35", "marker": "o", "linestyle": "-"}
 WIDTH, HEIGHT, LEGEND_LINE = 3.5, 2.55, 0.2
-"""Inches: of a panel, and what a line of the legend adds."""
+"""Size of a panel, and of a line of the legend, in inches."""
 
 
 class CurveAxis(NamedTuple):
-    """What is drawn along an axis."""
+    """Column and label of an axis."""
 
     column: str
-    """Of the frame; numbers, in the unit of the label."""
+    """Column of the frame; numbers in the unit of the label."""
     label: str
 
 
@@ -45,26 +44,26 @@ def curves_figure(
     labels: Mapping[Any, str],
     y2: CurveAxis | None = None,
 ) -> Figure:
-    """Draw ``y`` against ``x``, a line a value of ``hue``; ``y2`` in a panel beside it.
+    """Draw ``y`` against ``x``, a line for each value of ``hue``; ``y2`` in a second panel.
 
     E.g. [L20, Fig. 4]: Var(x^Delta) / Var(x*) against the removed share of the parameters, a line
-    a layer; beside it the accuracy. The left panel's axis takes in 0, as it shows a share; the
-    right one fits its values. Where ``y2`` is the same for every line (an accuracy does not depend
-    on the layer), it is drawn once, in grey.
+    for each layer, and the accuracy. The left axis includes 0, as it shows a share; the right one
+    fits its values. If ``y2`` is the same for every line (an accuracy does not depend on the
+    layer), it is drawn once, in grey.
 
     Parameters
     ----------
     frame
-        A row a point. Points without a value (NaN) are left out. Lines stand in the order in which
-        ``hue`` first comes.
+        One row for each point. Points without a value (NaN) are left out. Lines have the order of
+        the first rows of ``hue``.
     labels
-        What the legend calls a value of ``hue``; one that is not listed keeps its own name.
+        Names of values of ``hue`` in the legend; others keep their own name.
 
     Raises
     ------
     SettingsError
-        A column the frame lacks, no rows or rows of no line, more lines than can be told apart, or
-        two points of one line at one x.
+        The frame lacks a column, has no rows, rows without a line, too many lines, or two points
+        of one line at the same x.
     """
     shown = [y] if y2 is None else [y, y2]
     _check(frame, x.column, [axis.column for axis in shown], hue)
@@ -74,7 +73,6 @@ def curves_figure(
     with mpl.rc_context(STYLE):
         height = HEIGHT + LEGEND_LINE * -(-len(names) // columns)
         figure = Figure(figsize=(WIDTH * len(shown), height))
-        FigureCanvasAgg(figure)
         panels = figure.subplots(1, len(shown), squeeze=False)[0]
         for axes, axis in zip(panels, shown, strict=True):
             points = frame[[x.column, hue, axis.column]].dropna()
@@ -110,7 +108,7 @@ def _line(axes: Axes, points: pd.DataFrame, x: str, y: str, style: Mapping[str, 
 
 
 def _dress(axes: Axes, xlabel: str, title: str, whole: bool) -> None:
-    """Label a panel; ``whole``: ticks at whole numbers only."""
+    """Label a panel; ``whole``: put ticks at whole numbers only."""
     axes.set_xlabel(xlabel)
     axes.set_title(title, loc="left", fontsize=9)
     if whole:
@@ -134,13 +132,13 @@ def _check(frame: pd.DataFrame, x: str, shown: list[str], hue: str) -> None:
     if frame.empty or frame[hue].isna().any():
         raise SettingsError(
             f"{len(frame)} rows, {frame[hue].isna().sum()} of them without a {hue}; expected at "
-            "least one, and each of a line. Fix: drop the others, or record what is missing."
+            "least one, each with a line. Fix: drop the others, or record what is missing."
         )
     lines = frame[hue].nunique()
     if lines > len(LINES):
         raise SettingsError(
-            f"{hue}: {lines} lines; at most {len(LINES)} can be told apart. "
-            "Fix: draw fewer at a time."
+            f"{hue}: {lines} lines; at most {len(LINES)} can be distinguished. "
+            "Fix: draw fewer in one figure."
         )
     twice = frame[frame.duplicated([hue, x])]
     if len(twice):

@@ -1,4 +1,4 @@
-"""Figures as files, and the style they share."""
+"""Write figures as files, and define their common style."""
 
 from functools import cache
 from io import BytesIO
@@ -23,14 +23,14 @@ STYLE: Any = {
     "axes.spines.right": False,
     "axes.spines.left": False,
 }
-"""The salt and the font that comes with matplotlib make an SVG the same wherever it is drawn."""
+"""Fixed salt and matplotlib's own font: an SVG has the same bytes on every machine."""
 
 
 def literal(text: str) -> str:
-    r"""Return a text of the user's as matplotlib shows it as it is.
+    r"""Escape a user's text so that matplotlib shows it literally.
 
-    Dollars would begin a formula; what the font has no glyph for (control characters, halves of
-    pairs, Chinese) is shown as its replacement character.
+    Dollars would begin a formula; characters that the font lacks (control characters, single
+    surrogates, Chinese) become its replacement character.
 
     >>> literal("sale_$5_or_$6")
     'sale_\\$5_or_\\$6'
@@ -49,8 +49,8 @@ def _glyphs() -> frozenset[int]:
 
 
 def write_figure(figure: Figure, stem: Path) -> None:
-    """Write ``stem``.png and .svg, each whole or not at all, the same bytes for the same figure."""
-    # by its maker a figure is known as one that has to be noted
+    """Write ``stem``.png and .svg atomically, with the same bytes for the same figure."""
+    # a figure with this name in it is expected to have a note in kc-made/
     metadata: dict[str, dict[str, Any]] = {
         "png": {"Software": "kc"},
         "svg": {"Date": None, "Creator": "kc"},

@@ -1,8 +1,8 @@
-"""A page of tables, figures and a feature viewer that opens from disk, without a server.
+"""Write a page of tables, figures and a feature viewer that opens from disk, without a server.
 
-``index.html`` and beside it ``index_files/``: nothing else, nothing from elsewhere. The policy in
-the page's head holds browsers to that. No script or style stands in the page itself, and none that
-did (in a name, say) would run.
+It consists of ``index.html`` and ``index_files/`` and loads nothing else: the policy in the page's
+head forbids it. The page holds no inline script or style, and one that came in (by a name, say)
+would not run.
 """
 
 import glob
@@ -22,22 +22,22 @@ from PIL import Image
 from kc.errors import StoreError, printable
 from kc.files.aside import sync
 from kc.plans.commands import fix_at
-from kc.report.markdown import WrittenTable, read_table
 from kc.report.pictures import COLOURS
+from kc.report.tables import read_table
 from kc.report.viewer import Shown, View, write_index, write_view
-from kc.store.files import file_digest, read_json, write_bytes_atomic
+from kc.store.files import file_digest, write_bytes_atomic
 from kc.store.ownership import LEDGER, LITTER, claim, claimed, finished, refuse_strangers
 from kc.store.register import note_made
 
 FILES = "index_files"
-"""Folder beside the page that holds all else; what kc wrote there is replaced."""
+"""Folder of the page's other files; kc replaces those it wrote."""
 ASSETS = ("page.css", "page.js", "viewer.js", "maps.js")
 COPIED = ("csv", "json")
-"""Of each table, beside what is shown."""
+"""Files of each table that the page links to."""
 VIEWED = ("views.js", "pictures-????????????.jpg")
-"""What the viewer has beside its scripts."""
+"""Files of the viewer besides its scripts."""
 OLDER = ("*.css", "*.js", "*.csv", "*.json", "*.png", "*.jpg")
-"""What lies beside a page of before there was a list, or whose list is damaged."""
+"""Files of a page without a list of them (older kc), or with a damaged list."""
 DEFAULT = Shown()
 
 
@@ -45,34 +45,22 @@ class Drawing(NamedTuple):
     """A figure of a page."""
 
     stem: Path
-    """Path without suffix, as :func:`kc.report.figures.write_figure` takes it."""
+    """Path without suffix, as in :func:`kc.report.figures.write_figure`."""
     caption: str
-    """What it shows, also for those who do not see it."""
+    """What it shows; also the text for screen readers."""
 
 
 class PageSection(NamedTuple):
     """Tables and figures under one heading."""
 
     name: str
-    """In links; letters, digits, ``_`` and ``-``; the page's only one of that name."""
+    """Name in links: letters, digits, ``_`` and ``-``; unique on the page."""
     title: str
     about: str
-    """A sentence or two under the title."""
+    """One or two sentences under the title."""
     tables: Sequence[Path]
-    """Paths without suffix, as :func:`kc.report.tables.write_table` takes them."""
+    """Paths without suffix, as in :func:`kc.report.tables.write_table`."""
     figures: Sequence[Drawing]
-
-
-class _Table(NamedTuple):
-    name: str
-    content: WrittenTable
-
-
-class _Origin(NamedTuple):
-    """What some tables were made from."""
-
-    tables: tuple[str, ...]
-    content: Mapping[str, Any]
 
 
 def write_page(
@@ -91,41 +79,36 @@ def write_page(
     Parameters
     ----------
     folder
-        Is made; other files in it are left alone.
+        Created if missing; other files in it stay.
     title, lead
-        Heading of the page, and a sentence or two under it: the answer, if there is one.
+        Heading of the page, and one or two sentences under it: the answer, if there is one.
     sections
-        Written tables (``.md``, ``.csv`` and ``.json`` of each are read) and figures (``.png``),
-        in the page's order. Origins (``.json``) are shown under Provenance.
+        Written tables (the ``.json`` of each is read) and figures (``.png``), in the page's order.
     views
-        Fits of the feature viewer; none: the page has no viewer.
+        Fits of the feature viewer; if empty, the page has no viewer.
     shown
-        How many images and filters of each fit the viewer shows.
+        Number of images and filters of each fit in the viewer.
 
     Returns
     -------
     Path
-        Of the page.
+        The page.
 
     Raises
     ------
     StoreError
-        A table, component store or image store that is missing or damaged; or ``index_files`` or
+        A table, component store or image store is missing or damaged; or ``index_files`` or
         ``index.html`` is not kc's.
     FeatureError
-        Components that cannot be shown.
+        Components cannot be shown.
     """
     files = folder / FILES
     refuse_strangers(folder, page_strangers(folder))
-    tables = {
-        section.name: [_Table(stem.name, read_table(stem)) for stem in section.tables]
-        for section in sections
-    }
-    # a page is whole or absent
+    tables = {stem: read_table(stem) for section in sections for stem in section.tables}
+    # an interrupted run must leave no incomplete page
     (folder / "index.html").unlink(missing_ok=True)
     _empty(files, _named(sections, views))
-    stems = [stem for section in sections for stem in section.tables]
-    for stem in stems:  # read_table has seen that the table was written
+    for stem in tables:
         for suffix in COPIED:
             shutil.copyfile(stem.with_suffix(f".{suffix}"), files / f"{stem.name}.{suffix}")
     drawn = [drawing.stem for section in sections for drawing in section.figures]
@@ -147,7 +130,7 @@ def write_page(
         sections=sections,
         tables=tables,
         sizes=sizes,
-        origins=_origins(stems),
+        origins=_origins(tables),
         views=entries,
         files=FILES,
     )
@@ -162,7 +145,7 @@ def write_page(
 
 
 def page_strangers(folder: Path) -> list[str]:
-    """List what lies where a page is to be, and was not written as part of one."""
+    """List the files in the place of a page that kc did not write as part of one."""
     files, page = folder / FILES, folder / "index.html"
     if files.is_symlink() or (files.exists() and not files.is_dir()):
         return [FILES]
@@ -174,20 +157,24 @@ def page_strangers(folder: Path) -> list[str]:
         if finished(name) != LEDGER
         and ((files / name).is_dir() or not any(fnmatchcase(finished(name), k) for k in known))
     ]
-    # one that is damaged may not say so itself any more
-    is_page = bool(known) or not page.exists() or f"{FILES}/".encode() in _bytes(page)
+    # a damaged page may lack the marks of kc
+    is_page = (
+        bool(known)
+        or not page.exists()
+        or (page.is_file() and f"{FILES}/".encode() in page.read_bytes())
+    )
     return strangers if is_page else [*strangers, page.name]
 
 
 def _known(files: Path) -> list[str]:
-    """Return names or patterns of what is kc's in the folder beside a page."""
+    """Return names or patterns of kc's files in the folder of a page's files."""
     known = claimed(files, OLDER)
     is_older = not (files / LEDGER).exists() and (files / ASSETS[0]).is_file()
     return list(OLDER) if is_older else known
 
 
 def _named(sections: Sequence[PageSection], views: Sequence[View]) -> set[str]:
-    """Return patterns of the names of all that will be beside the page."""
+    """Return patterns of the names of all files that the page will have."""
     tables = {f"{stem.name}.{suffix}" for part in sections for stem in part.tables
               for suffix in COPIED}  # fmt: skip
     drawn = {f"{drawing.stem.name}.png" for part in sections for drawing in part.figures}
@@ -196,7 +183,7 @@ def _named(sections: Sequence[PageSection], views: Sequence[View]) -> set[str]:
 
 
 def _empty(files: Path, named: set[str]) -> None:
-    """Make the folder beside the page ready; what an older page had there goes."""
+    """Prepare the folder of the page's files: remove those of an older page."""
     files.mkdir(parents=True, exist_ok=True)
     known = _known(files)
     claim(files, named, known)
@@ -205,12 +192,8 @@ def _empty(files: Path, named: set[str]) -> None:
             path.unlink()
 
 
-def _bytes(page: Path) -> bytes:
-    return page.read_bytes() if page.is_file() else b""
-
-
 def _copy_figure(stem: Path, files: Path) -> tuple[int, int]:
-    """Copy a figure; give width and height, so that the page keeps its place while it loads."""
+    """Copy a figure; return its width and height, which reserve its place while the page loads."""
     try:
         shutil.copyfile(stem.with_suffix(".png"), files / f"{stem.name}.png")
     except FileNotFoundError:
@@ -227,19 +210,18 @@ def _colours() -> list[int]:
     return [int(value) for value in np.rint(255 * colours).ravel()]
 
 
-def _origins(stems: Sequence[Path]) -> list[_Origin]:
-    """Read where tables come from; those that share an origin stand together."""
-    found: dict[str, tuple[list[str], Mapping[str, Any]]] = {}
-    for stem in stems:
-        content = read_json(stem.with_suffix(".json"))
-        # digests of the table itself say nothing of where it comes from
-        content = {name: value for name, value in content.items() if name != "files"}
-        found.setdefault(json.dumps(content, sort_keys=True), ([], content))[0].append(stem.name)
-    return [_Origin(tuple(names), content) for names, content in found.values()]
+def _origins(tables: Mapping[Path, Mapping[str, Any]]) -> list[tuple[list[str], Any]]:
+    """Return what tables were made from; those of the same origin share an entry."""
+    found: dict[str, tuple[list[str], Any]] = {}
+    for stem, content in tables.items():
+        # these two hold the table itself, not its origin
+        origin = {name: value for name, value in content.items() if name not in ("files", "shown")}
+        found.setdefault(json.dumps(origin, sort_keys=True), ([], origin))[0].append(stem.name)
+    return list(found.values())
 
 
 def _seen(value: object) -> object:
-    """Escape what a reader would not see; HTML of ours is made of such text already."""
+    """Escape invisible characters in text."""
     return printable(value, keep="\n") if type(value) is str else value
 
 

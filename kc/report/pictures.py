@@ -1,4 +1,4 @@
-"""Pictures of feature maps: images, and maps laid over them."""
+"""Draw pictures of feature maps: images with maps over them."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.textpath import TextPath
 
@@ -21,27 +20,27 @@ SCALE = (
     "All maps of one filter share one colour scale, centred at 0, in the feature's units. Maps are "
     "enlarged bilinearly to the image's size and laid over the image in grey."
 )
-"""How :func:`feature_maps` draws, for a figure's caption."""
+"""Description of :func:`feature_maps` for captions."""
 
 COLOURS = "RdBu_r"
 OPACITY = 0.72
 SMALL = 8
-"""Points; heads are 1 larger."""
+"""Font size in points; column heads are 1 larger."""
 # inches
 CELL, GAP, GROUP_GAP, MARGIN, HEAD = 1.15, 0.06, 0.16, 0.08, 0.28
 BAR, BAR_GAP, BAR_LABELS = 0.09, 0.1, 0.66
 TITLE, LINE = 1.1, 0.152
 SLACK = 0.97
-"""Text fitted to the pixels (PNG) may be wider than its outlines, which are measured."""
+"""Text in a PNG, fitted to pixels, may be wider than the outlines that are measured."""
 
 
 class Panel(NamedTuple):
     """One column of maps."""
 
     title: str
-    """As the column's head shows it, e.g. ``x*`` or ``x$^{(0)}$``."""
+    """Head of the column, e.g. ``x*`` or ``x$^{(0)}$``."""
     maps: np.ndarray
-    """(rows, h, w), floating point: one map an image, of the row's filter."""
+    """(rows, h, w), floating point: one map for each image, of the row's filter."""
 
 
 def feature_maps(
@@ -52,10 +51,10 @@ def feature_maps(
     *,
     caption: str,
 ) -> Figure:
-    r"""Draw a row an image: the image, then each panel's map of the row's filter over it.
+    r"""Draw a row for each image: the image, then each panel's map of the row's filter over it.
 
     All maps of one filter share one scale, :math:`\pm\max|.|` over every panel and row that shows
-    it, in the feature's units. Rows of one filter that follow each other share a colour bar.
+    it, in the feature's units. Adjacent rows of one filter share a colour bar.
 
     Parameters
     ----------
@@ -64,17 +63,17 @@ def feature_maps(
     panels
         Columns, left to right; maps are (rows, h, w) of any size and enlarged to (y, x).
     row_titles
-        What stands left of each row, shown literally; broken into lines at blanks.
+        Text left of each row, shown literally; broken into lines at spaces.
     filters
         (rows,): the filter (channel) each row shows.
     caption
-        Printed under the picture, wrapped at blanks (mathtext with blanks in it may be broken).
+        Text under the picture, wrapped at spaces (mathtext with spaces may be broken).
 
     Raises
     ------
     FeatureError
-        Panels that hold no maps, or not one a row, or values that are not finite; images, titles
-        and filters of different numbers.
+        Panels do not hold one map for each row, values are not finite, or the numbers of images,
+        titles and filters differ.
     """
     _check_rows(images, panels, row_titles, filters)
     limits = _limits(panels, filters)
@@ -82,8 +81,7 @@ def feature_maps(
         titles = ["\n".join(_wrap(literal(title), TITLE)) for title in row_titles]
         page = _page(images.shape[2:], len(panels), titles, filters, caption)
         figure = Figure(figsize=page.size)
-        FigureCanvasAgg(figure)
-        # else matplotlib merges map and image in an SVG and takes the opacity twice: paler maps
+        # otherwise matplotlib merges map and image in an SVG and applies the opacity twice
         figure.suppressComposite = True
         for begin, end in _runs(filters):
             number = int(filters[begin])
@@ -94,7 +92,8 @@ def feature_maps(
                 for axes, panel in zip(line[1:], panels, strict=True):
                     _overlay(axes, images[row], panel.maps[row], limits[number])
                 if row == 0:
-                    _heads(line, ["image", *(panel.title for panel in panels)])
+                    for axes, head in zip(line, ["image", *(p.title for p in panels)], strict=True):
+                        axes.set_title(head, fontsize=SMALL + 1, pad=4)
             _colour_bar(figure, line[1].images[1], page.bar(figure, begin, end), number)
         figure.text(
             MARGIN / page.size[0], MARGIN / page.size[1], "\n".join(page.caption), va="bottom",
@@ -106,19 +105,19 @@ def feature_maps(
 def enlarge_map(
     grid: Float[np.ndarray, "h w"], height: int, width: int
 ) -> Float[np.ndarray, "height width"]:
-    """Bring a map to (height, width) pixels, bilinearly; each value keeps its place's centre."""
+    """Enlarge a map bilinearly to (height, width) pixels; values stay at their cells' centres."""
     values = torch.from_numpy(grid.astype(np.float64))[None, None]
     large = torch.nn.functional.interpolate(values, (height, width), mode="bilinear")
     return np.asarray(large[0, 0])
 
 
 class _Page(NamedTuple):
-    """Where everything stands; inches, from the upper left corner."""
+    """Layout in inches from the upper left corner."""
 
     size: tuple[float, float]
     cell: tuple[float, float]
     left: float
-    """Of the first column."""
+    """Left edge of the first column."""
     bar_left: float
     tops: list[float]
     caption: list[str]
@@ -128,7 +127,7 @@ class _Page(NamedTuple):
         return figure.add_axes((x / across, 1 - (y + height) / down, width / across, height / down))
 
     def cells(self, figure: Figure, row: int, count: int) -> list[Axes]:
-        """Open the axes of one row, bare."""
+        """Add the axes of one row, without ticks."""
         places = [self.left + (CELL + GAP) * column for column in range(count)]
         found = [self.axes(figure, x, self.tops[row], *self.cell) for x in places]
         for axes in found:
@@ -138,7 +137,7 @@ class _Page(NamedTuple):
         return found
 
     def bar(self, figure: Figure, begin: int, end: int) -> Axes:
-        """Open the axes of the colour bar beside rows begin to end - 1."""
+        """Add the axes of the colour bar of rows begin to end - 1."""
         height = self.tops[end - 1] + self.cell[1] - self.tops[begin]
         inset = min(0.1 * height, 0.12)
         return self.axes(figure, self.bar_left, self.tops[begin] + inset, BAR, height - 2 * inset)
@@ -168,7 +167,7 @@ def _page(
 
 
 def _wrap(text: str, width: float) -> list[str]:
-    """Break a text at blanks so that no line is wider than ``width`` inches, words apart."""
+    """Break a text at spaces into lines of at most ``width`` inches; longer words stay whole."""
     blank = _inches("o o") - 2 * _inches("o")
     lines: list[str] = []
     used = 0.0
@@ -184,18 +183,18 @@ def _wrap(text: str, width: float) -> list[str]:
 
 
 def _inches(text: str) -> float:
-    """Measure one line of small text as it is drawn, mathtext too."""
+    """Return the width of one line of small text, including mathtext."""
     return float(TextPath((0, 0), text, size=SMALL).get_extents().width) / 72 if text else 0.0
 
 
 def _limits(panels: Sequence[Panel], filters: Int[np.ndarray, " rows"]) -> dict[int, float]:
-    """Return each filter's largest |value| over all its maps; 1 where there is nothing but 0."""
+    """Return each filter's largest |value| over all its maps; 1 if all are 0."""
     largest = np.max([np.abs(panel.maps).max((1, 2)) for panel in panels], axis=0)
     return {int(f): float(largest[filters == f].max()) or 1.0 for f in np.unique(filters)}
 
 
 def _runs(filters: Int[np.ndarray, " rows"]) -> list[tuple[int, int]]:
-    """Return first row and end of rows that follow each other and show one filter."""
+    """Return first row and end of each run of rows with the same filter."""
     groups = [list(group) for _, group in groupby(range(len(filters)), lambda row: filters[row])]
     return [(group[0], group[-1] + 1) for group in groups]
 
@@ -211,11 +210,6 @@ def _overlay(
     axes.imshow(luma, cmap="gray", vmin=-0.6, vmax=1.1)
     large = enlarge_map(grid, *luma.shape)
     axes.imshow(large, cmap=COLOURS, vmin=-limit, vmax=limit, alpha=OPACITY)
-
-
-def _heads(line: Sequence[Axes], heads: Sequence[str]) -> None:
-    for axes, head in zip(line, heads, strict=True):
-        axes.set_title(head, fontsize=SMALL + 1, pad=4)
 
 
 def _colour_bar(figure: Figure, drawn: Any, axes: Axes, number: int) -> None:
@@ -238,7 +232,7 @@ def _check_rows(
     for name, count in counts.items():
         if count != len(images):
             raise FeatureError(
-                f"{name}: {count} for {len(images)} images; expected one a row. "
+                f"{name}: {count} for {len(images)} images; expected one for each row. "
                 "Fix: repeat a filter for each image that shows it."
             )
     if not panels or not len(images):
@@ -249,7 +243,7 @@ def _check_rows(
         if panel.maps.ndim != 3 or len(panel.maps) != len(images):
             raise FeatureError(
                 f"panel '{panel.title}': shape {panel.maps.shape}; expected maps "
-                f"({len(images)}, h, w), one an image. Vectors and tokens have no map. "
+                f"({len(images)}, h, w), one for each image. Vectors and tokens have no map. "
                 "Fix: take a convolutional layer, and one channel of each image."
             )
         refuse_not_finite(panel.maps, f"panel '{panel.title}'")

@@ -1,7 +1,7 @@
 """A frame as ``.csv`` (full precision), ``.md`` and ``.tex`` (to read) and ``.json`` (its origin).
 
-The first three hold no path, clock or machine, so that the same seed gives the same bytes; all
-that lies in the fourth. Names in a table (of classes, files, layers) are anybody's: they are shown
+The first three hold no path, time or machine, so that the same seed gives the same bytes; these
+are in the fourth. Names in a table (of classes, files, layers) come from outside: they are shown
 as text wherever the table is opened.
 """
 
@@ -24,43 +24,43 @@ from kc.store.files import file_digest, read_json, spell_json, write_bytes_atomi
 from kc.store.register import note_made
 
 INTERVAL = ("ci_low", "ci_high")
-"""Columns that are read together, as one interval."""
+"""Columns that are shown as one interval."""
 TOGETHER = "95 % interval"
-"""Header of these."""
-# a text that a spreadsheet would run, also behind the apostrophes that were put before it
+"""Header of that interval."""
+# a text that a spreadsheet would run, also after apostrophes
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n\uff0b\uff0d\uff1d\uff20]")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 FORMULAS = (
     "Some names have an apostrophe before them in the csv, where a spreadsheet would take them for "
-    r"a formula, or \r for the end of a line; names_in_csv in the json beside it has them as they "
-    "are."
+    r"a formula, or \r for the end of a line; names_in_csv in the json file has the original "
+    "names."
 )
-"""Note of a table with such names."""
-# what Markdown or HTML would read as a tag, an entity, an escape or a link
+"""Note of a table in which names were changed."""
+# characters that begin a tag, an entity, an escape or a link in Markdown or HTML
 _MARKUP = re.compile(r"<(?=[A-Za-z/!?])|&(?=#?\w+;)|\\(?=[!-/:-@\[-`{-~]|$)|\](?=[(\[])")
-# in a cell also what sets a word in another style or ends the cell; underscores inside words do not
+# in a cell also characters that change the style or end the cell; not underscores inside words
 _STYLING = re.compile(_MARKUP.pattern + r"|[|`*~$]|(?<![^\W_])_|_(?![^\W_])")
 _ENTITIES = {"<": "&lt;", "&": "&amp;"}
 
 
 @dataclass(frozen=True)
 class Column:
-    """How a column is read: its header, with the unit, and its digits."""
+    """Header of a column, with the unit, and its number format."""
 
     header: str
     spec: str = ".3g"
-    """Format of a number."""
+    """Format of its numbers."""
 
 
 class TableText(NamedTuple):
-    """What surrounds a table's numbers."""
+    """Title, caption and notes of a table."""
 
     title: str
     """Heading."""
     caption: str
     """What the table shows."""
     notes: Sequence[str]
-    """One sentence each, under it."""
+    """Sentences under the table."""
 
 
 def write_table(
@@ -71,25 +71,24 @@ def write_table(
     provenance: Mapping[str, Any],
     columns: Mapping[str, Column] = MappingProxyType({}),
 ) -> None:
-    """Write ``stem``.csv, .md, .tex and .json, each whole or not at all.
+    """Write ``stem``.csv, .md, .tex and .json, each atomically.
 
     Parameters
     ----------
     frame
-        One row a row of the table; ``ci_low`` and ``ci_high`` are read as one interval.
+        The rows of the table; ``ci_low`` and ``ci_high`` are shown as one interval.
     stem
-        Path without suffix; its folder is made.
+        Path without suffix; its folder is created.
     text
         Heading, caption and notes.
     provenance
-        What the numbers were made from; anything JSON can hold; numbers that are not finite are
-        written as null. Added are the digests of the three files, so that an edited table is known
-        from the one that was written, and, in ``names_in_csv``, the names (by what stands in the
-        .csv) that have an apostrophe there.
+        What the numbers were made from, as JSON values; numbers that are not finite become null.
+        Three keys are added: ``files``, the digests of the other files; ``shown``, the contents
+        for a page; ``names_in_csv``, the original of each text that is changed in the .csv.
     columns
-        Header and digits by column; what is not named keeps its name and has three digits.
+        Header and number format by column; other columns keep their name and have three digits.
     """
-    # a column without a value is for who computes, not for who reads
+    # readers need no column without values; the csv keeps it
     told = frame if frame.empty else frame.dropna(axis="columns", how="all")
     readable, sides = _readable(told, columns), _sides(told)
     names = {_harmless(name): name for name in _texts(frame) if _harmless(name) != name}
@@ -100,23 +99,32 @@ def write_table(
     _write(stem.with_suffix(".md"), _markdown(readable, sides, text))
     _write(stem.with_suffix(".tex"), _latex(readable, sides, text, stem.name))
     files = {suffix: file_digest(stem.with_suffix(suffix)) for suffix in (".csv", ".md", ".tex")}
-    about = dict(provenance) | ({"names_in_csv": names} if names else {}) | {"files": files}
+    about = dict(provenance) | ({"names_in_csv": names} if names else {})
+    about |= {"files": files, "shown": _shown(readable, sides, text)}
     origin, content = stem.with_suffix(".json"), spell_json(_finite(about))
     noted = {f"{stem.name}{suffix}": digest for suffix, digest in files.items()}
     note_made(origin, {"files": noted | {origin.name: xxhash.xxh3_128_hexdigest(content)}})
     write_bytes_atomic(origin, content)
 
 
-def check_table(stem: Path) -> None:
-    """Refuse a table that is not the one that was written.
+def read_table(stem: Path) -> dict[str, Any]:
+    """Read a table's ``.json``, after checking that the other files are those that were written.
 
     Raises
     ------
     StoreError
-        A file of it is missing, or its digest is not the one its ``.json`` holds.
+        A file is missing, its digest is not the one in the ``.json``, or that is not a table's.
     """
     origin = stem.with_suffix(".json")
-    for suffix, digest in read_json(origin).get("files", {}).items():
+    if not origin.is_file():
+        raise StoreError(f"{origin}: no such file. Fix: {fix_at(origin)}")
+    content: dict[str, Any] = read_json(origin)
+    if not {"files", "shown"} <= set(content):
+        raise StoreError(
+            f"{origin}: expected the digests and cells of a table, as write_table writes them. "
+            f"Fix: {fix_at(origin)}"
+        )
+    for suffix, digest in content["files"].items():
         file = stem.with_suffix(suffix)
         if not file.is_file():
             raise StoreError(f"{file}: no such file. Fix: {fix_at(file)}")
@@ -125,15 +133,11 @@ def check_table(stem: Path) -> None:
                 f"{file}: not the file that was written: its digest is not the one in "
                 f"{origin.name}. Fix: {fix_at(file)}"
             )
-
-
-def read_markdown(stem: Path) -> str:
-    """Return a written table's Markdown, to be printed."""
-    return stem.with_suffix(".md").read_text(encoding="utf-8")
+    return content
 
 
 def _readable(frame: pd.DataFrame, columns: Mapping[str, Column]) -> pd.DataFrame:
-    """Turn every cell into text; unknown numbers are empty cells."""
+    """Format every cell as text; NaN becomes an empty cell."""
     shown: dict[str, list[str]] = {}
     for name in map(str, frame.columns):
         column = columns.get(name, Column(name))
@@ -146,7 +150,7 @@ def _readable(frame: pd.DataFrame, columns: Mapping[str, Column]) -> pd.DataFram
 
 
 def _sides(frame: pd.DataFrame) -> list[str]:
-    """Set numbers flush right, words flush left; the two ends of an interval are one column."""
+    """Return the alignment of each column: numbers right, words left; an interval is one column."""
     return [
         "right" if is_numeric_dtype(frame[name]) else "left"
         for name in map(str, frame.columns)
@@ -165,15 +169,15 @@ def _cell(value: object, spec: str) -> str:
 
 
 def _texts(frame: pd.DataFrame) -> list[str]:
-    """List the texts of a table, heads too."""
+    """List the texts of a table, including headers."""
     cells = [*frame.columns, *frame.to_numpy(dtype=object).ravel()]
     return [cell for cell in cells if isinstance(cell, str)]
 
 
 def _harmless(value: Any) -> Any:
-    """Put an apostrophe before a text that a spreadsheet would run; numbers stay.
+    """Put an apostrophe before a text that a spreadsheet would run; leave numbers.
 
-    A carriage return alone is not quoted by Python's csv, and would end the row.
+    Python's csv does not quote a single carriage return, which would end the row.
     """
     if not isinstance(value, str):
         return value
@@ -182,7 +186,7 @@ def _harmless(value: Any) -> Any:
 
 
 def _finite(value: Any) -> Any:
-    """Write null for NaN and infinity, which JSON has no words for."""
+    """Replace NaN and infinity, which JSON lacks, by None."""
     if isinstance(value, Mapping):
         return {name: _finite(each) for name, each in value.items()}
     if isinstance(value, list | tuple):
@@ -191,15 +195,27 @@ def _finite(value: Any) -> Any:
 
 
 def _literal(text: str, marks: re.Pattern[str] = _MARKUP) -> str:
-    """Escape a text so that Markdown, and a page made of it, shows it as it is, on one line."""
+    """Escape a text so that Markdown shows it literally, on one line."""
     return marks.sub(lambda m: _ENTITIES.get(m[0], f"\\{m[0]}"), printable(text))
+
+
+def _shown(readable: pd.DataFrame, sides: list[str], text: TableText) -> dict[str, Any]:
+    """Return what a page shows of a table, as plain text."""
+    return {
+        "title": printable(text.title),
+        "heads": [printable(head) for head in readable.columns],
+        "sides": sides,
+        "rows": readable.map(printable).to_numpy().tolist(),
+        "caption": printable(text.caption),
+        "notes": [printable(note) for note in text.notes],
+    }
 
 
 def _markdown(readable: pd.DataFrame, sides: list[str], text: TableText) -> str:
     cells = [[_literal(cell, _STYLING) for cell in row] for row in readable.to_numpy().tolist()]
     table = tabulate(
         cells,
-        # heads are ours, and their stars those of formulas
+        # headers are ours; their stars belong to formulas
         headers=[_literal(head).replace("|", r"\|") for head in readable.columns],
         tablefmt="pipe",
         disable_numparse=True,
@@ -211,9 +227,9 @@ def _markdown(readable: pd.DataFrame, sides: list[str], text: TableText) -> str:
 
 
 def _latex(readable: pd.DataFrame, sides: list[str], text: TableText, label: str) -> str:
-    """Set the table with booktabs, no wider than the page; the notes follow it as a list."""
+    """Format the table with booktabs, no wider than the page, followed by a list of the notes."""
     cells = readable.map(_escape)
-    # behind the end of a row, these two would be read as the end's own argument
+    # after the end of a row, LaTeX would read these two as an argument of it
     for first in cells.columns[:1]:
         cells[first] = cells[first].replace(r"^([\[*])", r"{\1}", regex=True)
     styler = cells.rename(columns=_escape).style.hide(axis="index")
@@ -236,7 +252,7 @@ def _latex(readable: pd.DataFrame, sides: list[str], text: TableText, label: str
 
 
 def _escape(text: str) -> str:
-    """Format a sentence so that LaTeX prints it as it is."""
+    """Escape a sentence so that LaTeX prints it literally."""
     special = {character: rf"\{character}" for character in "&%$#_{}"}
     special |= {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
     special |= {"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"}
@@ -244,5 +260,5 @@ def _escape(text: str) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    # names of files that are no UTF-8 hold halves of letters
+    # names of files that are not UTF-8 hold single surrogates
     write_bytes_atomic(path, text.encode(errors="backslashreplace"))

@@ -1,8 +1,7 @@
-"""Data of a page's feature viewer: 8-bit maps of some filters and images of each fit.
+"""Write the data of a page's feature viewer: 8-bit maps of some filters and images of each fit.
 
 A page opened from disk may neither fetch a file nor read the pixels of a picture, so maps are
-scripts that call ``kcData(name, value)``, each loaded when it is first looked at; pictures are
-sprite sheets.
+scripts that call ``kcData(name, value)``, loaded on first use; pictures are sprite sheets.
 """
 
 import base64
@@ -27,36 +26,36 @@ from kc.report.choose import choose_ends, live_channels
 from kc.store import StoredArray, open_store
 
 LEVELS = 127
-"""A map's values are whole numbers from -LEVELS to LEVELS, in units of its largest over LEVELS."""
+"""Values of a map are integers from -LEVELS to LEVELS, in units of its largest over LEVELS."""
 BLOCK_BYTES = 2**22
-"""Components read at a time, as stored."""
+"""Bytes of stored components that are read at a time."""
 SCRIPT_BYTES = 2**20
-"""Maps in one script, before base64; whole filters, one at least."""
+"""Bytes of maps in one script, before base64; at least one whole filter."""
 VIEW_BYTES = 2**24
-"""Maps of one view; where maps are large, fewer images are shown."""
+"""Bytes of maps of one view; with large maps, fewer images are shown."""
 FEWEST = 8
-"""Images shown at least."""
+"""Least number of images shown."""
 THUMBNAIL = 128
-"""Side of a picture in a sprite sheet at most, px."""
+"""Largest side of a picture in a sprite sheet, px."""
 COLUMNS = 10
 """Pictures in a row of a sprite sheet."""
 
 
 @dataclass(frozen=True)
 class View:
-    """A fit to be looked at: x* of one layer, split into what x of another gives of it."""
+    """A fit to view: x* of one layer, split into the components reconstructed from x of another."""
 
     pair: str
-    """The two networks, as the page's first choice names them, e.g. ``resnet20 to resnet44``."""
+    """The two networks, as named in the page's first menu, e.g. ``resnet20 to resnet44``."""
     layer: str
-    """The two layers, as its second choice names them."""
+    """The two layers, as named in its second menu."""
     components: Path
-    """Component store (``.zarr`` or ``.json``); its name, without suffix, is the view's in links,
-    so it must be the page's only one of that name."""
+    """Component store (``.zarr`` or ``.json``); its name without suffix is the view's name in links
+    and must be unique on the page."""
     images: Path
-    """Image store that its images come from."""
+    """Image store of the images."""
     about: str = ""
-    """A sentence on what x and x* are, and what x^Delta stands for."""
+    """A sentence on what x, x* and x^Delta are."""
 
     @property
     def name(self) -> str:
@@ -68,36 +67,36 @@ class Shown(NamedTuple):
     """How much of each fit the viewer shows."""
 
     images: int = 50
-    """Test images: the store's first, which are a random sample."""
+    """Number of test images: the store's first, which are a random sample."""
     filters: int = 64
-    """Filters: where there are more, half of them those with the largest share of x^Delta, half
-    those with the smallest."""
+    """Number of filters; if there are more, half of them have the largest share of x^Delta, half
+    the smallest."""
 
 
 class _Measured(NamedTuple):
-    """Of all test images, before anything is chosen."""
+    """Statistics of all test images."""
 
     images: int
     variances: Float[np.ndarray, "parts c"]
-    """Of each channel about its own mean: x0 .. xK, xdelta, x*."""
+    """Variance of each channel about its own mean: x0 .. xK, xdelta, x*."""
     shares: dict[str, float]
-    """Of Var(x*), one global mean, as the tables have it; with ``cross``."""
+    """Shares of Var(x*) about one global mean, as in the tables, with ``cross``; that of xdelta is
+    the fraction of variance unexplained (FVU)."""
     delta_mean: Float[np.ndarray, " c"]
 
 
 def write_view(view: View, folder: Path, shown: Shown) -> dict[str, Any]:
-    """Write the scripts and pictures of a view into ``folder``; give its entry in the index.
+    """Write the scripts and pictures of a view into ``folder``; return its entry in the index.
 
     Memory holds one block of components and the maps of the images shown. Vectors are shown as
-    maps of one place; tokens as their square grid (a class token before it is left out), else as
-    a line.
+    maps of one position; tokens as their square grid (without a class token), otherwise as a line.
 
     Raises
     ------
     FeatureError
-        The store keeps no test images, or no channel varies.
+        The store holds no test images, or no channel varies.
     StoreError
-        A store that is missing or damaged, or pictures that are not those of the components.
+        A store is missing or damaged, or the pictures are not those of the components.
     """
     store = open_store(view.components)
     array = store["component"]
@@ -117,8 +116,8 @@ def write_view(view: View, folder: Path, shown: Shown) -> dict[str, Any]:
     scripts = _write_maps(view.name, levels, folder)
     about = store.rows.iloc[looked_at]
     images = _image_names(about)
-    told = {"pair": view.pair, "layer": view.layer, "about": view.about}
-    entry = {"name": view.name} | _seen(told)
+    said = {"pair": view.pair, "layer": view.layer, "about": view.about}
+    entry = {"name": view.name} | {name: printable(text) for name, text in said.items()}
     meta = entry | {
         "components": names,
         "shares": found.shares,
@@ -126,7 +125,7 @@ def write_view(view: View, folder: Path, shown: Shown) -> dict[str, Any]:
         "channels": len(live),
         "weak": int((~live).sum()),
         "map": list(maps.shape[3:]),
-        "images": [_seen(image) for image in images],
+        "images": [{key: printable(text) for key, text in image.items()} for image in images],
         "sprite": _write_sprite(view.images, [image["id"] for image in images], folder),
         "filters": _filter_rows(found, channels, largest, maps),
         "scripts": scripts,
@@ -138,9 +137,9 @@ def write_view(view: View, folder: Path, shown: Shown) -> dict[str, Any]:
 def quantise(
     maps: Float[np.ndarray, "filters parts n h w"],
 ) -> tuple[UInt8[np.ndarray, "filters parts n h w"], Float[np.ndarray, "filters parts"]]:
-    """Turn each filter's part into bytes and the value 127 stands for.
+    """Convert each filter's part to bytes; also return the value of level 127.
 
-    ``(byte - 128) * largest / 127`` is within ``largest / 254`` of the value.
+    ``(byte - 128) * largest / 127`` differs from the value by at most ``largest / 254``.
     """
     largest = np.abs(maps).max((2, 3, 4))
     unit = np.where(largest > 0, largest, 1)[:, :, None, None, None] / LEVELS
@@ -172,7 +171,7 @@ def _measure(array: StoredArray, rows: np.ndarray, names: Sequence[str]) -> _Mea
 
 
 def _blocks(array: StoredArray, rows: np.ndarray) -> Iterator[Float[np.ndarray, "parts n c h w"]]:
-    """Read the rows in order, a few at a time; rows between them are skipped."""
+    """Read the rows in order, a few at a time; skip the rows between them."""
     each = int(np.prod(array.shape)) // len(array) * array.dtype.itemsize
     step = max(1, BLOCK_BYTES // each)
     for begin in range(0, len(array), step):
@@ -185,7 +184,7 @@ def _blocks(array: StoredArray, rows: np.ndarray) -> Iterator[Float[np.ndarray, 
 def as_maps(
     values: Float[np.ndarray, "parts n ..."], dims: Sequence[str]
 ) -> Float[np.ndarray, "parts n c h w"]:
-    """Lay features out as maps: vectors in one place, tokens on their grid or in a line."""
+    """Arrange features as maps: vectors at one position, tokens on their grid or in a line."""
     if dims[-1] != "unit":
         return values
     if dims[-2] != "token":
@@ -242,13 +241,8 @@ def _image_names(about: Any) -> list[dict[str, str]]:
     ]
 
 
-def _seen(texts: Mapping[str, str]) -> dict[str, str]:
-    """Escape what a reader would not see."""
-    return {name: printable(text) for name, text in texts.items()}
-
-
 def _write_maps(name: str, levels: np.ndarray, folder: Path) -> dict[str, Any]:
-    """Write whole filters, in their order, into scripts of about equal size."""
+    """Write filters in order into scripts of about equal size."""
     per = max(1, SCRIPT_BYTES // levels[0].size)
     files = []
     for number, begin in enumerate(range(0, len(levels), per)):
@@ -260,7 +254,7 @@ def _write_maps(name: str, levels: np.ndarray, folder: Path) -> dict[str, Any]:
 
 
 def _write_sprite(images: Path, ids: Sequence[str], folder: Path) -> dict[str, Any]:
-    """Write the pictures into one sheet, named by its content: views of the same share it."""
+    """Write the pictures into one sheet, named by its digest, so that views share it."""
     pixels = pictures_by_id(images, ids)
     side = min(THUMBNAIL, pixels.shape[2])
     lines = -(-len(ids) // COLUMNS)

@@ -1,1 +1,1 @@
-"""What a user may set: one module a group of settings."""
+"""Settings a user may change, one module for each group."""

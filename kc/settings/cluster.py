@@ -1,4 +1,4 @@
-"""What a job asks of a cluster, and how many jobs share one recording; no result depends on it."""
+"""What jobs request from a cluster, and how many share a recording; no result depends on it."""
 
 from typing import Annotated
 
@@ -8,13 +8,13 @@ from kc.settings.sections import Count, Section
 
 
 class Request(Section):
-    """What one job asks for."""
+    """Resources that one job requests."""
 
     mem_mb: Annotated[int, Field(ge=1, le=100_000_000)] = Field(
-        description="memory of all its processes, MB; its second try asks for twice as much"
+        description="memory of all its processes, MB; the second attempt requests twice as much"
     )
     minutes: Count = Field(
-        description="wall time; a job that ran out of it goes on where it was at its next try"
+        description="wall time; a job that exceeds it continues from there at its next attempt"
     )
 
 
@@ -23,12 +23,13 @@ class Cluster(Section):
 
     Measured: the preset smoke's jobs peak at 201 to 1,035 MB (the last line of each rule's log),
     building the default's images at 646 MB, and the two Snakemakes that SLURM runs around a
-    script take 340 MB more. The rest is room, not measured: a fit may hold
-    ``consistency.memory_gb`` of features. The times are room as well.
+    script take 340 MB more. The rest is a margin, not measured: a fit may hold
+    ``consistency.memory_gb`` of features. The times are margins as well.
     """
 
     scatter: Annotated[int, Field(ge=1, le=1000)] = Field(
-        1, description="jobs that share a recording, each whole shards of it; then one gathers"
+        1,
+        description="jobs that share a recording, each some of its shards; one more collects them",
     )
     images: Request = Request(mem_mb=2000, minutes=30)
     networks: Request = Request(mem_mb=4000, minutes=120)

@@ -1,4 +1,4 @@
-"""What the concepts study is told: its networks, how they are trained, how maps are made."""
+"""Settings of the concepts study: its networks, their training, and the entropy maps."""
 
 from collections.abc import Iterable
 from typing import Annotated, Literal
@@ -14,19 +14,18 @@ from kc.settings.sections import (
     Positive,
     Section,
     Seed,
-    Share,
     StudySection,
     Words,
 )
 
 FC = Literal["fc1", "fc2", "fc3"]
-"""Fully connected layers, from below."""
+"""Fully connected layers, from the input side."""
 FCLayers = Annotated[tuple[FC, ...], Field(min_length=1), Distinct]
 Classes = Annotated[tuple[Words, ...], Distinct]
 Family = Literal["alexnet", "vgg", "resnet"]
 Role = Literal["teacher", "student", "baseline"]
 ROLES: tuple[Role, ...] = ("teacher", "student", "baseline")
-"""In the order they are made and shown."""
+"""In the order in which they are made and shown."""
 
 
 class Lessons(Section):
@@ -36,10 +35,10 @@ class Lessons(Section):
     checkpoints: Annotated[tuple[int, ...], Field(max_length=1000)] = Field(
         # released: 0, 2, 5, 10, 15, 20, 25, 30, 40, 50, 70, 90, 110, 130, 150
         (0, 1, 2, 5, 10, 20, 30),
-        description="epochs whose weights are kept and looked at; the last is 'epochs'",
+        description="epochs whose weights are kept and analysed; the last is 'epochs'",
     )
     classes: Classes = Field(
-        (), description="names of the classes told apart; none: all of the data set"
+        (), description="names of the classes to distinguish; none: all of the data set"
     )
     batch_size: Count = 32  # released: 64
     teacher_rate: Positive = Field(0.02, description="of a teacher from scratch; released: 1e-2")
@@ -55,9 +54,6 @@ class Lessons(Section):
         {"fc1": 0.01, "fc2": 0.01, "fc3": 0.003},
         description="of the student, by the layer whose output it imitates",
     )
-    rate_fall: Share = Field(0.1, description="last rate over first; log-spaced over the epochs")
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
     augment: bool = Field(True, description="mirror and shift training pictures")
     teacher_augment: Literal["shift", "crop"] = Field(
         "shift",
@@ -67,10 +63,11 @@ class Lessons(Section):
     above: Fresh = Field(
         # released: 100 epochs
         Fresh(epochs=20, batch_size=32),
-        description="of the student's layers above, on labels, once those below are fixed",
+        description="of the student's upper layers, on labels, while those below are fixed",
     )
     seeds: tuple[Seed, Seed] = Field(
-        (0, 1), description="of the teacher, and of student and baseline, which start alike"
+        (0, 1),
+        description="of the teacher, and of student and baseline, whose first weights are equal",
     )
 
     @model_validator(mode="after")
@@ -78,7 +75,8 @@ class Lessons(Section):
         found = list(self.checkpoints)
         if found != sorted(set(found)) or not found or found[0] < 0 or found[-1] != self.epochs:
             raise ValueError(
-                f"checkpoints {found} must rise, from 0 or later to the last epoch, {self.epochs}"
+                f"checkpoints {found} must increase, from 0 or later to the last epoch, "
+                f"{self.epochs}"
             )
         return self
 
@@ -100,19 +98,20 @@ class Concepts(StudySection):
     )
     training: Lessons = Lessons()
     dataset_classes: dict[Name, Classes] = Field(
-        {}, description="classes told apart by data set, in place of training.classes; none: all"
+        {},
+        description="classes to distinguish by data set, in place of training.classes; none: all",
     )
-    images: Count = Field(40, description="training images looked at; released: 50 of 500")
+    images: Count = Field(40, description="training images analysed; released: 50 of 500")
     entropy: Literal["fast", "released", "paper"] = Field(
-        "fast", description="preset of the entropy search; fast: released's path, fewer steps"
+        "fast", description="preset of the entropy search; fast: as released, with fewer steps"
     )
-    max_batch: Count = Field(96, description="images x draws in one pass: what memory bears")
+    max_batch: Count = Field(96, description="images x draws in one pass; memory limits it")
     seed: Seed = Field(0, description="of the noise")
     thresholds: dict[Family, Positive] = Field(
         {"alexnet": 0.25, "vgg": 0.2, "resnet": 0.2}, description="b, nats"
     )
     level: Literal["image", "released"] = Field(
-        "image", description="Hbar of the image's background, or its mean over images as released"
+        "image", description="Hbar: of each image's background, or averaged over images as released"
     )
     effective: bool = Field(
         False,
@@ -132,15 +131,15 @@ class Concepts(StudySection):
         yield from (("dataset_classes", dataset) for dataset in self.dataset_classes)
 
     def layers_named(self) -> tuple[()]:
-        """Return none: its layers are fully connected ones, and checked as such."""
+        """Return nothing: its layers are fully connected, and their type checks them."""
         return ()
 
     def layers_of(self, dataset: str) -> tuple[FC, ...]:
-        """Return the layers looked at in networks of a data set."""
+        """Return the layers that are analysed in the networks of a data set."""
         return self.dataset_layers.get(dataset, self.layers)
 
     def lessons_of(self, dataset: str) -> Lessons:
-        """Return how networks of a data set are trained, with its own classes."""
+        """Return how the networks of a data set are trained, with its own classes."""
         classes = self.dataset_classes.get(dataset, self.training.classes)
         return self.training.model_copy(update={"classes": classes})
 
@@ -152,8 +151,8 @@ class Concepts(StudySection):
     def _families_have_what_they_need(self) -> "Concepts":
         for architecture in self.architectures:
             if not any(architecture.startswith(name) for name in self.thresholds):
-                raise ValueError(f"thresholds has none for {architecture}")
+                raise ValueError(f"thresholds has no value for {architecture}")
         for layers in (self.layers, *self.dataset_layers.values()):
             if missing := [layer for layer in layers if layer not in self.training.distil_rates]:
-                raise ValueError(f"training.distil_rates has none for {', '.join(missing)}")
+                raise ValueError(f"training.distil_rates has no value for {', '.join(missing)}")
         return self

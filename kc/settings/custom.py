@@ -1,4 +1,4 @@
-"""Pairs of networks of one's own in the settings; without torch."""
+"""Settings of a comparison of the user's own networks or features."""
 
 import re
 from pathlib import Path
@@ -21,76 +21,79 @@ from kc.settings.sections import (
 Tokens = Literal["all", "patches", "class"]
 Align = Literal["auto", "pool", "grid"]
 Nodes = Annotated[tuple[Words, ...], Field(min_length=1)]
-"""Nodes of a graph, or arrays of a file."""
+"""Layers of a network, or arrays of a file."""
 
 
 NETWORK = (
-    "a torchvision or timm name (resnet18), or path/file.py:function, called without arguments, "
-    "whose file is run"
+    "a torchvision or timm name (resnet18), or path/file.py:function; the file is run and the "
+    "function called without arguments"
 )
 SIDE = f"{NETWORK}; or features: FILE.npy, FILE.npz, FILE.zarr, FILE.h5:NAME"
 LAYER = (
-    "a node of its graph, as 'kc layers' lists them, or an array of a file; all, or a list (on the "
-    "command line with commas): each against each of the other side's"
+    "a layer as 'kc layers' lists it, or an array of a file; all, or a list (separated by commas "
+    "on the command line): each is compared with each layer of the other side"
 )
-WEIGHTS = "its state dict (.pt, .pth, .th, .safetensors)"
-IDS = "ids of the rows of features, one a line, where they have any"
+WEIGHTS = "state dict (.pt, .pth, .th, .safetensors)"
+IDS = "file with the ids of the rows of features, one on each line"
 CENTRING: Literal["layer", "channel"] = "channel"
-"""Of a comparison of one's own, unless told otherwise: a constant is nothing a network knows."""
+"""Default of a user's comparison: a constant is no knowledge of a network."""
 FEATURES = re.compile(
     r"(?P<path>.+(?P<suffix>\.npy|\.npz|\.zarr|\.h5|\.hdf5))/?(:(?P<only>.+))?", re.IGNORECASE
 )
-"""How a file of features is named."""
+"""Form of the name of a file of features."""
 
 
 def is_features(spec: str) -> bool:
-    """Return whether a name is that of a file of features, not of a network."""
+    """Return whether a name is that of a file of features, not that of a network."""
     return FEATURES.fullmatch(spec) is not None
 
 
 class Look(Section):
-    """How pictures are seen, and what of a layer is compared."""
+    """How pictures are prepared, and which part of a layer is compared."""
 
     size: Side = Field(64, description="side pictures are resized to, px")
     mean: Colours | None = Field(
         None,
-        description="taken from each colour (0 to 1) before networks see it; none: ImageNet's",
+        description="subtracted from each colour (0 to 1); none: ImageNet's",
     )
     std: tuple[Positive, Positive, Positive] | None = Field(
-        None, description="each colour is divided by it, after the mean; none: ImageNet's"
+        None,
+        description="each colour is divided by it after the mean is subtracted; none: ImageNet's",
     )
     test_share: Share = Field(
-        0.4, description="share of the pictures tested on, where there are no train/ and test/"
+        0.4,
+        description="share of the pictures used for testing, if there are no folders train/ and "
+        "test/",
     )
     seed: Seed = Field(
         0, description="of the split, the order of the rows, the fits, and untrained weights"
     )
     tokens: Tokens = Field(
-        "all", description="of a transformer: all tokens, those of patches, or the class token"
+        "all", description="tokens of a transformer: all, those of patches, or the class token"
     )
     align: Align = Field(
         "auto",
-        description="layers of different kinds: means over positions and tokens (pool), or tokens "
-        "on their grid (grid); auto: grid where both have one",
+        description="how layers of different shapes are compared: by their means over positions "
+        "and tokens (pool), or tokens on their grid (grid); auto: grid if both have one",
     )
     labels: bool = Field(
         False,
-        description="also what of each class is missing; pictures lie in class folders",
+        description="also compute what is missing of each class; needs pictures in class folders",
     )
     repeats: Annotated[int, Field(ge=1, le=20)] = Field(
         1,
-        description="fits of each direction, each with another seed of g: from 2 on, the spread of "
-        "every share stands beside it",
+        description="fits of each direction, each with another seed of g; with 2 or more, the "
+        "tables show the spread of every share",
     )
     ladder: bool | None = Field(
         None,
-        description="g of each order and the path over lambda beside the linear maps of each field "
-        "(none: those maps alone, where they cost less than the fit)",
+        description="also fit g of each order, and along lambda, to compare with the linear maps "
+        "of each field (none: only those maps, if they cost less than the fit)",
     )
 
 
 class Pair(Look):
-    """Two sides, each a network or a file of features; paths as seen from where kc runs."""
+    """Two sides, each a network or a file of features; paths are relative to where kc runs."""
 
     a: Words = Field(description=SIDE)
     b: Words = Field(description=SIDE)
@@ -98,13 +101,13 @@ class Pair(Look):
     layer_b: Words | Nodes | None = Field(None, description=LAYER)
     layers: Words | Nodes | None = Field(
         None,
-        description="of both sides: all, or a list (on the command line with commas): every one "
-        "against every other one",
+        description="layers of both sides: all, or a list (separated by commas on the command "
+        "line); each is compared with each",
     )
     images: Path | None = Field(
         None,
-        description="folder or archive of pictures, in class folders or not; none: both sides are "
-        "features",
+        description="folder or archive of pictures, with or without class folders; none: both "
+        "sides are features",
     )
     weights_a: Path | None = Field(None, description=WEIGHTS)
     weights_b: Path | None = Field(None, description=WEIGHTS)
@@ -120,7 +123,7 @@ class Pair(Look):
         )
 
     def files(self) -> list[Path]:
-        """List what on disk the result depends on."""
+        """List the files that the result depends on."""
         sides = (self.a, self.b)
         found = [Path(side.rpartition(":")[0]) for side in sides if ".py:" in side]
         found += [Path(named["path"]) for named in map(FEATURES.fullmatch, sides) if named]
@@ -128,14 +131,14 @@ class Pair(Look):
         return [*found, *(path for path in given if path is not None)]
 
     def tables(self) -> list[str]:
-        """Name the tables."""
+        """Return the names of the tables."""
         if self.is_matrix:
             return ["matrix"]
         ladder = [] if self.ladder is False else ["ladder"]
         return ["compare", "peers", *ladder, *(["classes"] if self.labels else [])]
 
     def outputs(self) -> list[str]:
-        """List what is written whatever the layers are, relative to the pair's folder."""
+        """List the files that are written for any layers, relative to the pair's folder."""
         suffixes = ("csv", "md", "tex", "json")
         found = [f"tables/{name}.{suffix}" for name in self.tables() for suffix in suffixes]
         if self.is_matrix:
@@ -151,7 +154,7 @@ class Pair(Look):
             ("b", self.b, self.weights_b, self.ids_b),
         ):
             if is_features(side) and weights is not None:
-                raise ValueError(f"weights_{letter} '{weights}': '{side}' holds features")
+                raise ValueError(f"weights_{letter} '{weights}': '{side}' is a file of features")
             if not is_features(side) and ids is not None:
                 raise ValueError(
                     f"ids_{letter} '{ids}': '{side}' is no file of features (.npy, .npz, .zarr, "
@@ -162,32 +165,30 @@ class Pair(Look):
     @model_validator(mode="after")
     def _layers_are_told_once(self) -> "Pair":
         if self.layers is not None and (self.layer_a or self.layer_b):
-            raise ValueError("layers is of both sides; expected it, or layer_a and layer_b")
+            raise ValueError("layers is for both sides; expected it, or layer_a and layer_b")
         return self
 
     @model_validator(mode="after")
     def _classes_are_of_two_layers(self) -> "Pair":
         if self.labels and self.is_matrix:
-            raise ValueError("labels is of one layer against one other; expected layer_a, layer_b")
+            raise ValueError("labels needs one layer of each side; expected layer_a, layer_b")
         return self
 
     @model_validator(mode="after")
     def _more_fits_are_of_two_layers(self) -> "Pair":
         for name, asked in (("ladder", self.ladder), ("repeats", self.repeats > 1)):
             if asked and self.is_matrix:
-                raise ValueError(
-                    f"{name} is of one layer against one other; expected layer_a, layer_b"
-                )
+                raise ValueError(f"{name} needs one layer of each side; expected layer_a, layer_b")
         return self
 
 
 class Custom(Pair):
-    """A pair of the workflow: what it is called under ``results/custom``."""
+    """A pair of the workflow, with its name under ``results/custom``."""
 
     name: Name
     centring: Literal["layer", "channel"] = Field(
         CENTRING,
-        description="in place of consistency.centring, which is that of the papers' tables",
+        description="replaces consistency.centring, which the tables of the papers use",
     )
 
     @model_validator(mode="after")

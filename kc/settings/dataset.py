@@ -1,4 +1,4 @@
-"""Data sets: layout on disk, where the archive comes from, what is drawn in its place."""
+"""Settings of data sets: layout on disk, origin of the archive, or pictures drawn instead."""
 
 import re
 from pathlib import Path
@@ -13,11 +13,11 @@ from kc.settings.sections import Name, PathWithin, Section, Seed, Share, Side, W
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=100)]
 Checksum = Annotated[str, Field(pattern=PATTERN)]
 Synset = Annotated[str, Field(pattern="^n[0-9]{8}$")]
-"""A noun of WordNet 3.0, as ImageNet numbers it."""
+"""Number of a noun of WordNet 3.0, as in ImageNet."""
 
 
 def _address(url: str) -> str:
-    """Refuse what is no address of the web; the message shows none of it, it may hold a key."""
+    """Check a web address; the message does not show it, as it may hold a key."""
     try:
         parts = urlsplit(url)
         good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
@@ -26,19 +26,19 @@ def _address(url: str) -> str:
     if not good or len(url) > 2000 or re.search(r"[\s\\\x00-\x1f\x7f-\x9f]", url):
         raise ValueError(
             "expected an address http://host/path or https://host/path, without blanks. Fix: "
-            "spell odd letters of a password as %XX, or keep it in ~/.netrc"
+            "write special characters of a password as %XX, or store it in ~/.netrc"
         )
     return url
 
 
 def _below(url: str, file: str) -> str:
-    """Name a file below an address, before its query."""
+    """Return the address of a file below another address, before its query."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{file}"))
 
 
 class Generated(Section):
-    """Drawn pictures, fine-grained by construction, written in the layout of the real archive."""
+    """Drawn pictures of similar classes, written in the layout of the real archive."""
 
     classes: Annotated[int, Field(ge=2, le=200)] = 20
     images_per_class: Annotated[int, Field(ge=4, le=10_000)] = 60
@@ -47,13 +47,13 @@ class Generated(Section):
         96, description="side of a drawn picture, px"
     )
     difficulty: Annotated[float, Field(ge=0, le=1)] = Field(
-        0.5, description="how much pose, light and background vary beside what makes a class"
+        0.5, description="how much pose, light and background vary besides the features of a class"
     )
     seed: Seed = 0
 
 
 class Dataset(Section):
-    """One data set: a layout on disk, and where it comes from."""
+    """One data set: its layout on disk and its origin."""
 
     layout: Literal["cub", "dogs", "voc", "det", "folder", "mixture"] = Field(
         "cub",
@@ -66,41 +66,43 @@ class Dataset(Section):
     )
     url: Annotated[str, AfterValidator(_address)] | None = Field(
         None,
-        description="where the archive is to be had; a password or token in it is shown nowhere",
+        description="download address of the archive; a password or token in it is never shown",
     )
     files: dict[FileName, Checksum | None] = Field(
         {},
-        description="archives in the folder 'archive', to be had below 'url': checksum by name; "
-        "null: unknown, that of the file first seen is kept to",
+        description="archives in the folder 'archive', downloaded from below 'url': checksum by "
+        "name; null: unknown, later files must equal the first one",
     )
     md5: Annotated[str, Field(pattern="^[0-9a-f]{32}$")] | None = Field(
-        None, description="checksum of the archive; checked where it is given"
+        None, description="checksum of the archive; checked if it is given"
     )
     images: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = Field(
-        None, description="images the archive holds, for 'kc plan' before it is at hand"
+        None, description="number of images in the archive, for 'kc plan' before the download"
     )
     generated: Generated = Generated()
     size: Side = Field(64, description="side of a stored picture, px")
-    seed: Seed = Field(0, description="of the fixed random order of the rows, and of test_share")
+    seed: Seed = Field(0, description="of the random order of the rows, and of test_share")
     parts: tuple[Name, ...] = Field(
-        (), description="layout mixture: the data sets mixed, in the order of their labels"
+        (), description="layout mixture: the data sets to mix, in the order of their labels"
     )
     crop: Annotated[float, Field(ge=1, le=100)] = Field(
-        1.0, description="what is kept of a picture: the object's box, widened by this factor"
+        1.0, description="pictures are cropped to the object's box, enlarged by this factor"
     )
     box_foreground: bool = Field(
-        False, description="an object without a mask has its box for foreground; wants crop above 1"
+        False,
+        description="take the box as foreground of an object without a mask; needs crop above 1",
     )
     difficult: bool = Field(False, description="layout voc: keep the objects marked difficult")
     synsets: dict[Synset, Words] = Field(
         {}, description="layout det: WordNet synsets kept, each with a name; none: all"
     )
     test_share: Share = Field(
-        0.4, description="layout folder without train/ and test/: share of each class tested on"
+        0.4,
+        description="layout folder without train/ and test/: share of each class used for testing",
     )
 
     def downloads(self, path: Path) -> list[tuple[str, Path, str | None]]:
-        """List what is to be had for an archive at ``path``: address, path, checksum if known."""
+        """List the downloads of an archive at ``path``: address, path, checksum if known."""
         if self.url is None:
             return []
         if not self.files:
@@ -113,12 +115,12 @@ class Dataset(Section):
     def _crops_have_boxes(self) -> "Dataset":
         if self.layout in ("folder", "mixture") and (self.crop > 1 or self.box_foreground):
             raise ValueError(
-                f"crop and box_foreground are about boxes, which layout '{self.layout}' has none of"
+                f"crop and box_foreground need boxes, which layout '{self.layout}' does not have"
             )
         if self.box_foreground and self.crop == 1:
             raise ValueError(
-                "box_foreground needs a crop above 1: a crop to the box shows nothing beside it. "
-                "Fix: crop: 1.2, as [C20] has for VOC, or 1.5, as for DET"
+                "box_foreground needs a crop above 1: a crop to the box shows no background. "
+                "Fix: crop: 1.2, as in [C20] for VOC, or 1.5, as for DET"
             )
         if self.synsets and self.layout != "det":
             raise ValueError(f"synsets are for layout 'det', not '{self.layout}'")
@@ -128,7 +130,7 @@ class Dataset(Section):
     def _files_have_an_address(self) -> "Dataset":
         if self.files and (self.url is None or self.archive is None):
             raise ValueError(
-                "files are fetched from below 'url' into the folder 'archive': set both"
+                "files are downloaded from below 'url' into the folder 'archive': set both"
             )
         return self
 
@@ -141,8 +143,8 @@ class Dataset(Section):
                 )
             if self.layout == "folder" and self.archive is None:
                 raise ValueError(
-                    "layout 'folder' needs an archive: pictures are drawn in the layouts cub, "
-                    "dogs, voc and det only"
+                    "layout 'folder' needs an archive: only the layouts cub, dogs, voc and det can "
+                    "be drawn"
                 )
             return self
         if len(self.parts) < 2 or len(set(self.parts)) < len(self.parts):

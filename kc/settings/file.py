@@ -1,4 +1,4 @@
-"""Read a file of settings: YAML (or JSON), refused where it does not say what it seems to say."""
+"""Read a file of settings: YAML or JSON without repeated keys, endless aliases or hidden code."""
 
 import json
 from collections.abc import Iterable
@@ -10,9 +10,9 @@ import yaml
 from kc.errors import SettingsError
 
 LARGEST = 1 << 18
-"""Bytes of a file of settings; the default has 5,000."""
+"""Most bytes of a file of settings; the default has 5,000."""
 EXPANDED = 20_000
-"""Values of a file, each counted wherever an alias repeats it; the default has 400."""
+"""Most values of a file, counted each time an alias repeats them; the default has 400."""
 
 
 def read_mapping(file: Path) -> dict[str, Any]:
@@ -21,31 +21,31 @@ def read_mapping(file: Path) -> dict[str, Any]:
     Raises
     ------
     SettingsError
-        It cannot be read, is no mapping, names a key twice, or its aliases expand beyond measure.
+        It cannot be read, is no mapping, repeats a key, or its aliases expand to too many values.
     """
     try:
         with file.open("rb") as opened:
             content = opened.read(LARGEST + 1)
         if len(content) > LARGEST:
-            raise SettingsError(f"{file}: more than {LARGEST:,} bytes; no settings are as long")
+            raise SettingsError(f"{file}: more than {LARGEST:,} bytes, too long for settings")
         found = _parse(content.decode("utf-8-sig"), file)
-    # of a number with thousands of digits or a 13th month, PyYAML lets ValueErrors through
+    # PyYAML raises ValueError for a number with thousands of digits or a 13th month
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise SettingsError(f"{file}: not readable as YAML ({error})") from None
     except RecursionError:
-        raise SettingsError(f"{file}: nested too deep for settings") from None
+        raise SettingsError(f"{file}: nested too deeply for settings") from None
     if not isinstance(found, dict):
         raise SettingsError(f"{file}: expected a mapping of settings, got {found!r:.60}")
     if "__use_yte__" in found:
         raise SettingsError(
-            f"{file}: '__use_yte__' has Snakemake run Python that stands in the file. Fix: write "
-            "the values out"
+            f"{file}: '__use_yte__' makes Snakemake run Python code in the file. Fix: write "
+            "the values themselves"
         )
     return found
 
 
 def check_files(files: Iterable[Path | str]) -> None:
-    """Refuse files that Snakemake has read and kc would not.
+    """Check files that Snakemake has read already.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def check_files(files: Iterable[Path | str]) -> None:
 
 
 def _parse(text: str, file: Path) -> Any:
-    """Read JSON, or else YAML, as Snakemake does."""
+    """Parse JSON, otherwise YAML, as Snakemake does."""
     try:
         return json.loads(text, object_pairs_hook=lambda pairs: _once(pairs, file))
     except json.JSONDecodeError:
@@ -71,7 +71,7 @@ def _parse(text: str, file: Path) -> Any:
         if (values := _expanded(root, {}, file)) > EXPANDED:
             raise SettingsError(
                 f"{file}: its aliases expand to {_spell(values)} values, more than {EXPANDED:,}. "
-                "Fix: write out what the aliases (*name) stand for"
+                "Fix: write the values themselves in place of the aliases (*name)"
             )
         return loader.construct_document(root)
     finally:
@@ -83,12 +83,12 @@ def _once(pairs: list[tuple[str, Any]], file: Path) -> dict[str, Any]:
     if len(found) < len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise SettingsError(f"{file}: the key {twice!r:.80} stands twice. Fix: remove one of them")
+        raise SettingsError(f"{file}: the key {twice!r:.80} appears twice. Fix: remove one of them")
     return found
 
 
 def _refuse_repeated(root: yaml.Node, file: Path) -> None:
-    """Refuse a key that stands twice in one mapping: YAML's reader would lose the first."""
+    """Raise SettingsError if a mapping repeats a key: PyYAML would drop the first."""
     seen, waiting = {id(root)}, [root]
     while waiting:
         node = waiting.pop()
@@ -99,7 +99,7 @@ def _refuse_repeated(root: yaml.Node, file: Path) -> None:
                     line, first = key.start_mark.line + 1, lines.get(key.value)
                     if first is not None:
                         raise SettingsError(
-                            f"{file}, line {line}: the key {key.value!r:.80} stands twice, first "
+                            f"{file}, line {line}: the key {key.value!r:.80} appears twice, first "
                             f"in line {first}. Fix: remove one of them, or join them"
                         )
                     lines[key.value] = line
@@ -116,12 +116,12 @@ def _inside(node: yaml.Node) -> list[yaml.Node]:
 
 
 def _expanded(node: yaml.Node, known: dict[int, int | None], file: Path) -> int:
-    """Count the values below a node; what an alias repeats is counted each time, walked once."""
+    """Count the values below a node; those of an alias count each time, but are visited once."""
     if id(node) in known:
         count = known[id(node)]
         if count is None:
             line = node.start_mark.line + 1
-            raise SettingsError(f"{file}, line {line}: an alias stands within what it repeats")
+            raise SettingsError(f"{file}, line {line}: an alias is part of what it repeats")
         return count
     known[id(node)] = None
     count = 1 + sum(_expanded(inner, known, file) for inner in _inside(node))

@@ -1,6 +1,6 @@
-"""Read settings from YAML into :class:`kc.settings.whole.Settings`; faults by their place.
+"""Read settings from YAML into :class:`kc.settings.whole.Settings`.
 
-An unknown key is refused with the nearest known name.
+An error names the place of each fault, and the closest known name of an unknown key.
 """
 
 import types
@@ -17,16 +17,16 @@ from kc.settings.sections import nearest, shown
 from kc.settings.whole import Settings
 
 SHOWN = 20
-"""Faults a message lists."""
+"""Most faults that a message lists."""
 
 
 def load_settings(raw: Mapping[str, Any]) -> Settings:
-    """Check a mapping read from YAML.
+    """Convert a mapping read from YAML to settings.
 
     Raises
     ------
     SettingsError
-        One line a fault: where, what was got, what was expected, the nearest known name.
+        The message has a line for each fault: where, got, expected, the closest known name.
     """
     try:
         return Settings.model_validate(dict(raw))
@@ -36,7 +36,7 @@ def load_settings(raw: Mapping[str, Any]) -> Settings:
             faults.append(f"  and {error.error_count() - SHOWN} more")
         raise SettingsError(
             f"settings: {error.error_count()} fault(s)\n" + "\n".join(faults) + "\n"
-            "Fix: mend config.yaml, the preset or --config; "
+            "Fix: correct config.yaml, the preset or --config; "
             "'kc config schema' lists every key with its type."
         ) from None
 
@@ -47,8 +47,7 @@ def read_settings(files: Iterable[Path], over: Mapping[str, Any] | None = None) 
     Raises
     ------
     SettingsError
-        A file that is missing or no YAML mapping (:func:`kc.settings.file.read_mapping`), or any
-        faulty setting.
+        A file cannot be read (:func:`kc.settings.file.read_mapping`), or a setting is wrong.
     """
     raw: dict[str, Any] = {}
     for file in files:
@@ -75,12 +74,12 @@ def _describe(fault: Any) -> str:
 
 
 def _part(key: str) -> str:
-    """Format a key that somebody chose on one line."""
+    """Format a key of the user's on one line."""
     return key if key.isprintable() and len(key) <= 80 else shown(key)
 
 
 def _keys_at(location: list[str]) -> list[str]:
-    """List the keys a section allows, following a fault's location down the models."""
+    """List the keys that the section at a fault's location allows."""
     annotation: Any = Settings
     for part in location:
         model = _model_in(annotation)

@@ -1,4 +1,4 @@
-"""How networks, and the tails of networks, are built and trained."""
+"""Settings of how networks and their tails are built and trained."""
 
 from typing import Annotated, Literal
 
@@ -8,7 +8,7 @@ from kc.settings.sections import Count, Name, Positive, Section, Seed, Share, Wo
 
 
 class Recipe(Section):
-    """How a classifier is trained. The default is ours for small networks."""
+    """Training of a classifier. The defaults are ours, for small networks."""
 
     epochs: Count = 30
     dataset_epochs: dict[Name, Count] = Field(
@@ -16,20 +16,19 @@ class Recipe(Section):
     )
     batch_size: Count = 32
     learning_rate: Positive = 0.05
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     weight_decay: Annotated[float, Field(ge=0)] = 5e-4
     schedule: Literal["one_cycle", "step"] = Field(
-        "one_cycle", description="one_cycle: up over the first 30 %, cosine down; step: see below"
+        "one_cycle",
+        description="one_cycle: up over the first 30 %, then down by a cosine; step: see below",
     )
     step_epochs: Count = Field(60, description="schedule step: epochs between two drops")
     step_factor: Share = Field(0.3, description="schedule step: factor of each drop")
     augment: bool = Field(False, description="mirror and shift training pictures")
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     halves_keep_steps: bool = Field(
-        True, description="networks trained on half the images take twice the epochs"
+        True, description="train networks on half the images for twice the epochs"
     )
     checkpoint_epochs: Count = Field(
-        10, description="epochs between two saved states; a kill costs at most these"
+        10, description="epochs between two saved states; an interruption loses at most these"
     )
 
 
@@ -38,23 +37,25 @@ class Network(Section):
 
     width: Annotated[float, Field(ge=0.01, le=1)] = Field(1.0, description="factor on all channels")
     head_units: Annotated[int, Field(ge=1, le=65_536)] | None = Field(
-        None, description="units of the hidden fully connected layers (VGG, AlexNet); none: own"
+        None,
+        description="units of the hidden fully connected layers (VGG, AlexNet); none: unchanged",
     )
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
     small_input: bool = Field(
-        False, description="AlexNet: first stride 2, so that 64 px pictures leave a map to look at"
+        False,
+        description="AlexNet: first stride 2, so that pictures of 64 px give large enough maps",
     )
     weights: Words | None = Field(
         None,
         description="pretrained weights to start from: imagenet (torchvision's, in torch's cache) "
         "or a file; none: from scratch",
     )
-    learning_rate: Positive | None = Field(None, description="in place of the recipe's")
-    epochs: Count | None = Field(None, description="in place of the recipe's")
+    learning_rate: Positive | None = Field(None, description="replaces the recipe's")
+    epochs: Count | None = Field(None, description="replaces the recipe's")
 
 
 class Retraining(Section):
-    """Training of a pruned network with its masks held."""
+    """Training of a pruned network while its masks are fixed."""
 
     epochs: Count = 10
     learning_rate: Positive = 0.005
@@ -78,17 +79,15 @@ class Refine(Section):
 
 
 class Fresh(Section):
-    """Training of a tail from fresh weights: SGD, its rate up for 30 % of the steps, then down."""
+    """Training of a tail from fresh weights: SGD, rate up for 30 % of the steps, then down."""
 
     epochs: Count = 30
     batch_size: Count = 64
     peak_rate: Positive = 0.02
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
 
 
 class Tails(Section):
-    """How what lies above a tap is trained on fixed features."""
+    """Training of the layers above a tap on fixed features."""
 
     refine: Refine = Refine()
     fresh: Fresh = Fresh()

@@ -1,7 +1,7 @@
-"""What every group of settings is: frozen, strict about keys, names, numbers and paths.
+"""Base class and types of all settings: frozen, strict about keys, names, numbers and paths.
 
-Names of the settings become names of files, rules and words of a shell, so there is one pattern
-for all of them.
+Names in the settings become names of files and rules and arguments of a shell, so one pattern
+serves all of them.
 """
 
 import difflib
@@ -27,13 +27,13 @@ from kc.names import Architecture
 NAME = "[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
 LAYER = r"[A-Za-z0-9][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*"
 UNSAFE = "{}$`\\\"'*?<>|;&"
-"""Letters that no path of the settings has: Snakemake or a cluster's shell would read them."""
+"""Characters that paths may not hold: Snakemake or a cluster's shell would interpret them."""
 LONGEST = 1000
-"""Characters of a path or a line of text."""
+"""Most characters of a path or a line of text."""
 
 
 class _Short(reprlib.Repr):
-    """Spells values in short; texts without their secrets, before they are cut."""
+    """Shortens values; removes secrets from texts before they are cut."""
 
     def repr_str(self, x: str, level: int) -> str:
         return super().repr_str(without_secrets(x), level)
@@ -43,15 +43,15 @@ _SHORT = _Short(maxstring=80, maxother=80, maxlong=40, maxlevel=3)
 
 
 def shown(value: object) -> str:
-    """Format a value for a message: short, on one line, without what is secret in it."""
+    """Format a value for a message: short, on one line, without secrets."""
     try:
         return _SHORT.repr(value)
-    except ValueError:  # Python spells no number of more than 4,300 digits
+    except ValueError:  # Python refuses to print more than 4,300 digits
         return "a number of thousands of digits"
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Ask for the known name that is nearest to one that is not known; empty: none is near."""
+    """Return a question after the known name closest to an unknown one; empty if none is close."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f", did you mean '{close[0]}'?" if close else ""
 
@@ -68,7 +68,7 @@ def _spelled(pattern: str, expected: str) -> AfterValidator:
 def _distinct[T: Sequence[Any]](values: T) -> T:
     if len(set(values)) < len(values):
         twice = next(value for index, value in enumerate(values) if value in values[:index])
-        raise ValueError(f"{shown(twice)} stands twice in {shown(list(values))}: none may repeat")
+        raise ValueError(f"{shown(twice)} appears twice in {shown(list(values))}: none may repeat")
     return values
 
 
@@ -86,12 +86,12 @@ def _is_control(letter: str) -> bool:
 
 
 def usable_path(path: Path) -> Path:
-    """Refuse a path that Snakemake or a shell would read as something else.
+    """Check that Snakemake and a shell would read a path as it is.
 
     Raises
     ------
     ValueError
-        It holds control characters, braces or other letters of a shell, or begins with - or ~.
+        It holds control characters, braces or other special characters, or begins with - or ~.
     """
     text = str(path)
     wrong = sorted({letter for letter in text if letter in UNSAFE or _is_control(letter)})
@@ -99,26 +99,26 @@ def usable_path(path: Path) -> Path:
         raise ValueError(
             f"{shown(text)} is no path for the workflow: expected at most {LONGEST} characters, "
             f"none of them a control character or one of {UNSAFE} , and no - or ~ at the "
-            "beginning. Fix: rename the folder, or set a link to it"
+            "beginning. Fix: rename the folder, or make a link to it"
         )
     return path
 
 
 def path_within(path: Path) -> Path:
-    """Refuse a path that climbs with ``..``.
+    """Check that a path holds no ``..``.
 
     Raises
     ------
     ValueError
-        It does.
+        It does hold one.
     """
     if ".." in path.parts:
-        raise ValueError(f"{shown(str(path))}: '..' is refused. Fix: give the absolute path")
+        raise ValueError(f"{shown(str(path))}: '..' is not allowed. Fix: give the absolute path")
     return path
 
 
 def named_folder(path: Path) -> Path:
-    """Refuse the file system's root and the working directory as a folder of products.
+    """Check that a folder of products is neither the root nor the working directory.
 
     Raises
     ------
@@ -127,7 +127,7 @@ def named_folder(path: Path) -> Path:
     """
     if path in (Path(), Path("/"), Path("//")):
         raise ValueError(
-            f"'{path}' is no folder of its own. Fix: name one, such as 'results', or an absolute "
+            f"'{path}' is not a separate folder. Fix: name one, such as 'results', or an absolute "
             "path below /"
         )
     return path
@@ -138,7 +138,7 @@ Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Side = Annotated[int, Field(ge=16, le=2048)]
-"""Of a stored picture, px."""
+"""Side of a stored picture, px."""
 Distinct = AfterValidator(_distinct)
 Seeds = Annotated[tuple[Seed, Seed], Distinct]
 Name = Annotated[
@@ -156,9 +156,9 @@ Layer = Annotated[
     WithJsonSchema({"type": "string", "pattern": f"^{LAYER}$", "maxLength": 64}),
 ]
 Colours = tuple[float, float, float]
-"""A number for each of red, green and blue."""
+"""One number each for red, green and blue."""
 Words = Annotated[str, AfterValidator(_one_line)]
-"""Text of somebody's: names of classes, of networks, of files."""
+"""Free text: names of classes, networks or files."""
 SomePath = Annotated[Path, AfterValidator(usable_path)]
 PathWithin = Annotated[SomePath, AfterValidator(path_within)]
 OwnFolder = Annotated[PathWithin, AfterValidator(named_folder)]
@@ -168,7 +168,7 @@ LayersOf = dict[Architecture, Layers]
 
 
 class Section(BaseModel):
-    """A frozen group of settings that refuses keys it does not know, and numbers that are none."""
+    """A frozen group of settings that accepts only known keys and finite numbers."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False
@@ -177,7 +177,7 @@ class Section(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _no_truth_for_a_number(cls, value: Any, about: Any) -> Any:
-        """Refuse ``true`` where a number stands; Python would take it for 1."""
+        """Raise ValueError for ``true`` in place of a number; Python would take it for 1."""
         wants = cls.model_fields[about.field_name or ""].annotation
         is_truth = wants in (bool, bool | None)
         if not is_truth and any(isinstance(one, bool) for one in _scalars(value, wants)):
@@ -186,10 +186,10 @@ class Section(BaseModel):
 
 
 class StudySection(Section):
-    """What one study is told, read by the rule of its name, and what it names of others' settings.
+    """Settings of one study, and the data sets and layers that they name.
 
-    Fields called ``dataset``, ``layers`` (by architecture, or beside a field ``architecture``) are
-    checked as they are; a section that names data sets or layers elsewhere says where.
+    Fields called ``dataset`` and ``layers`` (by architecture, or next to a field ``architecture``)
+    are checked; a section that names data sets or layers elsewhere overrides the methods.
     """
 
     def datasets_named(self) -> Iterable[tuple[str, str]]:
@@ -208,7 +208,7 @@ class StudySection(Section):
 
 
 def _scalars(value: Any, wants: Any) -> Iterator[Any]:
-    """Return a value, or those in a list or a mapping; sections within look at their own."""
+    """Return a value, or those in a list or a mapping; sections inside it check their own."""
     inner = value
     if isinstance(value, Mapping):
         inner = list(value.values()) if get_origin(wants) is dict else ()

@@ -1,4 +1,4 @@
-"""Where activation and component stores lie, and how long they are kept."""
+"""Settings of where activation and component stores are, and how long they are kept."""
 
 import os
 import re
@@ -17,17 +17,17 @@ def _root(root: str) -> str:
     if root.startswith("/"):
         named_folder(path_within(usable_path(Path(root))))
     elif re.fullmatch(BUCKET, root) is None:
-        # what was got may hold keys, spelled in whatever way
+        # the message shows no value: it may hold keys
         raise ValueError(
             "expected an absolute folder, or s3://bucket/prefix of ASCII letters, digits, '_', "
-            "'-', '.' without keys, '@' or '?'. Fix: keys are told by AWS_ACCESS_KEY_ID and "
+            "'-', '.' without keys, '@' or '?'. Fix: set keys by AWS_ACCESS_KEY_ID and "
             "AWS_SECRET_ACCESS_KEY (docs/stores.md)"
         )
     return root
 
 
 class Storage(Section):
-    """Storage of what takes room. No result depends on it."""
+    """Storage of large products. No result depends on it."""
 
     root: (
         Annotated[
@@ -38,24 +38,22 @@ class Storage(Section):
         | None
     ) = Field(
         None,
-        description="folder (absolute) or s3://bucket/prefix that holds activation and component "
-        "stores, below a prefix of each results folder's own (its name and 8 hex digits of its "
-        "path's hash); none: the results folder. Manifests stay in the results folder",
+        description="folder (absolute) or s3://bucket/prefix for activation and component stores, "
+        "in a subfolder for each results folder (its name and 8 hex digits of its path's hash); "
+        "none: the results folder. Manifests stay in the results folder",
     )
     drop: tuple[Literal["activations", "components"], ...] = Field(
-        (), description="stores removed when the last job that reads them is done (target 'all')"
+        (), description="stores removed after the last job that reads them (target 'all')"
     )
-    check_disk: bool = Field(
-        True, description="refuse to start a run that will not fit on the disk"
-    )
+    check_disk: bool = Field(True, description="do not start a run that will not fit on the disk")
 
     def announce(self) -> None:
-        """Set where manifests may lead, for this process and its jobs (:mod:`kc.store.network`)."""
+        """Set where manifests of this process and its jobs may point (:mod:`kc.store.network`)."""
         os.environ[STORAGE_ROOT] = self.root or ""
 
     def of(self, stage: str, results: Path) -> str:
-        """Return the place of a stage's stores; empty: beside their manifests.
+        """Return the place of a stage's stores; empty: next to their manifests.
 
-        Those who share a root share no prefix of it: their networks have the same names.
+        Each results folder has its own prefix: networks of several have the same names.
         """
         return f"{self.root.rstrip('/')}/{folder_id(results)}/{stage}" if self.root else ""

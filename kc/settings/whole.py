@@ -1,8 +1,7 @@
-"""The whole of ``config.yaml``: what concerns all studies, and each study's own section.
+"""All of ``config.yaml``: settings that concern all studies, and each study's section.
 
 A study's section comes from its record (:mod:`kc.plans.records`). Frozen models; unknown keys are
-refused. The JSON schema beside this file is generated from here. Imports nothing heavy, so that
-the Snakefile can read it.
+errors. Imports nothing heavy, so that the Snakefile can read it.
 """
 
 import json
@@ -26,14 +25,14 @@ from kc.settings.storage import Storage
 
 
 class Common(Section):
-    """What concerns all studies, and what the whole answers for."""
+    """Settings that concern all studies, and checks across sections."""
 
-    results: OwnFolder = Field(Path("results"), description="folder of everything that is made")
+    results: OwnFolder = Field(Path("results"), description="folder of all products")
     data_root: SomePath | None = Field(None, description="folder of the archives")
     device: Literal["auto", "cpu", "cuda"] = "auto"
     jobs: Literal["architecture", "network"] = Field(
         "architecture",
-        description="networks trained and recorded in one job: all of an architecture, or one",
+        description="networks that one job trains and records: all of an architecture, or one",
     )
     cluster: Cluster = Cluster()
     storage: Storage = Storage()
@@ -45,7 +44,7 @@ class Common(Section):
     tails: Tails = Tails()
     pictures: Pictures = Pictures()
     custom: tuple[Custom, ...] = Field(
-        (), description="pairs of networks of one's own, compared into results/custom/NAME"
+        (), description="the user's own pairs of networks, compared into results/custom/NAME"
     )
 
     def of[S: StudySection](self, kind: type[S]) -> S:
@@ -58,30 +57,30 @@ class Common(Section):
         return cast(StudySection, getattr(self, study))
 
     def of_study(self, study: str) -> "Settings":
-        """Return the settings one study depends on; other sections are at their defaults.
+        """Return the settings that a study depends on; other sections are at their defaults.
 
-        A study beside others depends on all of theirs.
+        A study of other studies' results depends on all of their sections.
         """
         unread: dict[str, Any] = {"cluster": Cluster(), "storage": Storage(), "custom": ()}
         unread |= {name: STUDIES[name].settings() for name in self._unread_by(study)}
         return cast("Settings", self.model_copy(update=unread))
 
     def told(self, study: str) -> dict[str, Any]:
-        """Return what a study's job gets: :meth:`of_study`, without what is at its default.
+        """Return the settings that a study's job gets: :meth:`of_study` without unread sections.
 
-        A study that comes to the others then reruns none of them.
+        A new study then causes no rerun of the others.
         """
         return self.of_study(study).model_dump(mode="json", exclude=self._unread_by(study))
 
     def archive_of(self, dataset: str) -> Path | None:
-        """Return the archive's path, or None where the pictures are generated."""
+        """Return the archive's path, or None if the pictures are generated."""
         archive = self.datasets[dataset].archive
         if archive is None or archive.is_absolute() or self.data_root is None:
             return archive
         return self.data_root / archive
 
     def downloads(self) -> list[tuple[str, Path, str | None]]:
-        """List the public archives: address, path, and checksum where one is known."""
+        """List the public archives: address, path, and checksum if one is known."""
         paths = {name: self.archive_of(name) for name in self.datasets}
         return [
             found
@@ -91,11 +90,11 @@ class Common(Section):
         ]
 
     def network(self, architecture: Architecture) -> Network:
-        """Return an architecture's shape; torchvision's own where none is set."""
+        """Return an architecture's shape; torchvision's own if none is set."""
         return self.networks.get(architecture, Network())
 
     def _unread_by(self, study: str) -> set[str]:
-        """Name the studies whose sections a study does not read."""
+        """Return the studies whose sections a study does not read."""
         return set() if STUDIES[study].beside_others else {*STUDIES} - {study}
 
     @model_validator(mode="after")
@@ -124,7 +123,7 @@ class Common(Section):
     def _pairs_have_names_of_their_own(self) -> "Common":
         for name, count in Counter(pair.name for pair in self.custom).items():
             if count > 1:
-                raise ValueError(f"custom: '{name}' stands twice; each pair has its own name")
+                raise ValueError(f"custom: '{name}' appears twice; each pair needs its own name")
         return self
 
     @model_validator(mode="after")
@@ -150,18 +149,18 @@ assert not STUDIES.keys() & Common.model_fields.keys(), "a study has the name of
 if TYPE_CHECKING:
 
     class Settings(Common):
-        """The whole of ``config.yaml``."""
+        """All of ``config.yaml``."""
 
 else:
     Settings = create_model(
         "Settings",
         __base__=Common,
-        __doc__="The whole of ``config.yaml``.",
+        __doc__="All of ``config.yaml``.",
         __module__=__name__,
         **{name: (study.settings, study.settings()) for name, study in STUDIES.items()},
     )
 
 
 def json_schema() -> str:
-    """Return the JSON schema of the settings, as it lies in ``kc/settings/schema.json``."""
+    """Return the JSON schema of the settings."""
     return json.dumps(Settings.model_json_schema(), indent=2) + "\n"

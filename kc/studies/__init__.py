@@ -1,1 +1,1 @@
-"""The papers' claims, one file each: what is measured, how surely, beside what they print."""
+"""Studies of the papers' claims, a module each: measurements, intervals and printed values."""

@@ -1,4 +1,4 @@
-"""Accuracies with intervals: the bootstrap over test images, paired for gains."""
+"""Compute accuracies with intervals by a bootstrap over test images, paired for gains."""
 
 from collections.abc import Mapping, Sequence
 
@@ -15,19 +15,19 @@ LEVEL = 0.95
 def accuracies(
     correct: Mapping[str, Bool[np.ndarray, " n"]], against: Sequence[str] = (), seed: int = 0
 ) -> pd.DataFrame:
-    """Return each classifier's accuracy, and its gains over some of them.
+    """Compute the accuracy of each classifier, and its gains over some of them.
 
     Every draw takes the same test images for all classifiers, so the interval of a gain is that
-    of the paired difference.
+    of a paired difference.
 
     Parameters
     ----------
     correct
-        By classifier: whether each test image's first choice is its label; one order for all.
+        By classifier: whether it classifies each test image correctly; same order for all.
     against
-        Classifiers that gains are told over.
+        Classifiers over which gains are computed.
     seed
-        Of the draws.
+        Seed of the draws.
 
     Returns
     -------
@@ -39,7 +39,7 @@ def accuracies(
     right = np.stack([np.asarray(correct[name], dtype=bool) for name in names])
     n = right.shape[1]
     generator = np.random.default_rng(derive_seed("bootstrap", seed))
-    # how often each image is drawn is all a mean over the draw needs
+    # a mean over a draw needs only how often each image is drawn
     counts = generator.multinomial(n, np.full(n, 1 / n), size=DRAWS)
     drawn = 100 * counts @ right.T.astype(np.float64) / n
     shares = 100 * right.mean(1)

@@ -1,9 +1,8 @@
-"""Every pair of the other studies by the measures others use, beside the share of x^Delta."""
+"""Compare similarity measures with the share of x^Delta on all pairs of the other studies."""
 
 import logging
 import math
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from kc.names import SUBSETS
 from kc.plans.products import FitPlan
 from kc.plans.studies import plan_of
 from kc.plans.study import StudyPlan
-from kc.report.tables import Column, TableText, write_table
+from kc.report.tables import Column, TableText
 from kc.settings.whole import Settings
 from kc.similarity.measures import (
     MEASURES,
@@ -28,39 +27,40 @@ from kc.similarity.measures import (
 )
 from kc.studies.features import Bench
 from kc.studies.fits import read_fit_card
-from kc.studies.origin import origin, setting_notes, settled_notes
+from kc.studies.origin import write_study_table
 from kc.studies.wording import INCONSISTENCY
 
 LOG = logging.getLogger(__name__)
 LEAST = 4
-"""Fewer pairs than these are in no order worth telling."""
+"""Fewest pairs for which a rank correlation is computed."""
 
 
 def baselines_table(settings: Settings, plan: StudyPlan) -> pd.DataFrame:
-    """Make the table: a row a fit on all training images, each once.
+    """Compute the table: one row for each fit on all training images.
 
-    Fits on half the images and those of one superclass are left out.
+    Fits on half the images or on one superclass are left out.
 
     Parameters
     ----------
     settings
-        Of it: results, device, consistency's ``memory_gb`` and ``kernel_size``.
+        Used of it: results, device, consistency's ``memory_gb`` and ``kernel_size``.
     plan
-        Fits by the study they are of; a fit of several studies is compared once.
+        Fits by study; a fit of several studies is compared once.
 
     Returns
     -------
     DataFrame
         studies (joined by spaces), network, layer, source_network, target_network, source_layer,
-        share and share_train (of x^Delta in Var(x*), from the fit's card), test_images, and
+        share and share_train (fraction of variance unexplained, FVU = 1 - R^2, from the fit's
+        card), test_images, and
         :data:`kc.similarity.measures.NAMES`, measured on the test images.
 
     Raises
     ------
     StoreError
-        A fit or store that is missing, or stores of different images.
+        A fit or store is missing, or stores list different images.
     FeatureError
-        Features that cannot be compared.
+        Features cannot be compared.
     """
     bench = Bench(settings)
     fits = {fit.name: fit for fit in plan.fits if fit.images == "all" and not fit.only}
@@ -73,10 +73,10 @@ def baselines_table(settings: Settings, plan: StudyPlan) -> pd.DataFrame:
 
 
 def agreement(table: pd.DataFrame) -> "pd.Series[float]":
-    """Rank every measure's agreement with what g gives: Spearman's rho with 1 - share, by name.
+    """Return Spearman's rho of each measure with 1 - share, by name.
 
-    ``linear_share`` is taken as 1 - its value, so that more is more alike in all. NaN where a
-    measure is unknown or the same for all pairs, or where there are fewer than ``LEAST`` pairs.
+    ``linear_share`` is taken as 1 - its value, so that larger means more similar for all. NaN if a
+    measure is unknown or the same for all pairs, or if there are fewer than ``LEAST`` pairs.
     """
     given = 1 - table["share"]
     found = {}
@@ -140,26 +140,22 @@ def write(settings: Settings) -> None:
     Raises
     ------
     StoreError
-        A fit, network or store that is missing, or is not what its name says.
+        A fit, network or store is missing, or is not what its name says.
     """
     plan = plan_of(settings, "baselines")
     table = baselines_table(settings, plan)
-    write_table(
+    write_study_table(
+        settings,
+        "baselines",
+        plan,
         table,
-        Path(settings.results) / "tables" / "baselines",
         TableText(
-            title="Other measures of similarity",
-            caption="Every pair of the other studies by the measures others use, on the test "
-            "images, beside the share of the target's variance that g cannot give.",
-            notes=[
-                *settled_notes(settings, plan),
-                *_what_is_measured(),
-                *_agreement(table),
-                *setting_notes(settings, plan.networks),
-            ],
+            title="Similarity measures",
+            caption="Similarity measures on the test images, for every pair of the other studies, "
+            "and the fraction of the target's variance that g leaves unexplained (FVU).",
+            notes=[*_what_is_measured(), *_agreement(table)],
         ),
-        provenance=origin(settings, "baselines", plan),
-        columns={
+        {
             **INCONSISTENCY,
             "test_images": Column("test images"),
             PATCHES: Column("missed by the best linear map, patches", ".3f"),
@@ -182,29 +178,30 @@ def _what_is_measured() -> list[str]:
         "CKA is debiased (HSIC_1), exact over all rows; by minibatch it is averaged over batches "
         "of 256 images (Nguyen et al. 2021). SVCCA keeps 99 % of each feature's variance. PWCCA "
         "weights by the units of the feature of lower rank, the target's where they are equal.",
-        "The best linear map is least squares with an intercept, fitted on all training images: "
+        "The best linear map is fitted by least squares with an intercept on all training images: "
         "from one position to the same one (positions), from the neighbourhood that one "
-        "convolution of g sees (patches), or from image to image (flattened). Its number is Var "
-        "of what it misses / Var(x*), test images, to be held against Var(xdelta) / Var(x*); what "
-        "g gives beyond patches is of its higher orders: not linear, or from farther away.",
-        "Unchanged by orthogonal maps and scaling: CKA, Procrustes, SVCCA, mean CCA; by any "
-        "invertible linear map: mean CCA alone; PWCCA: by scaling alone. None of them has a "
-        "direction but PWCCA's weights and the linear map, and none says what is shared.",
-        "Empty cells: flattened features with too many units, and CCA where the ranks of both "
-        "features together reach the number of rows: some correlations are 1 then whatever the "
-        "features are; PWCCA also where a feature has more units than there are images.",
+        "convolution of g sees (patches), or from image to image (flattened). Its number is the "
+        "share of Var(x*) that it misses on test images, to compare with Var(xdelta) / Var(x*); "
+        "what g explains beyond patches is due to its higher orders: not linear, or from farther "
+        "away.",
+        "Invariant to orthogonal maps and scaling: CKA, Procrustes, SVCCA, mean CCA; to any "
+        "invertible linear map: only mean CCA; to scaling only: PWCCA. Only PWCCA's weights and "
+        "the linear map have a direction, and no measure shows what is shared.",
+        "Empty cells: flattened features with too many units; CCA if the ranks of both "
+        "features together reach the number of rows, as some correlations are 1 then for any "
+        "features; PWCCA also if a feature has more units than there are images.",
         "Positions of one image are not independent rows, so no number here has an interval.",
     ]
 
 
 def _agreement(table: pd.DataFrame) -> list[str]:
-    """Describe which measures order the pairs as g does; pairs share networks, so no interval."""
+    """Describe how well each measure orders the pairs as g does."""
     found = agreement(table)
     told = [f"{name} {found[name]:+.2f}" for name in NAMES if not math.isnan(found[name])]
     if not told:
         return []
     return [
-        f"Order of the {len(table)} pairs (Spearman's rho with the share g gives; the linear "
-        f"map's number taken from 1): {', '.join(told)}. Pairs share networks and layers: no "
+        f"Order of the {len(table)} pairs (Spearman's rho with the share that g explains; for the "
+        f"linear map 1 - its number): {', '.join(told)}. Pairs share networks and layers: no "
         "interval."
     ]

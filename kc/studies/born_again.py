@@ -1,6 +1,4 @@
-"""Blind spots of born-again networks by generation [L20, Fig. 4 right]."""
-
-from pathlib import Path
+"""Compute blind spots of born-again networks by generation [L20, Fig. 4 right]."""
 
 import pandas as pd
 
@@ -9,21 +7,21 @@ from kc.plans.studies import plan_of
 from kc.plans.study import StudyPlan
 from kc.report.curves import CurveAxis
 from kc.report.figures import write_figure
-from kc.report.tables import Column, TableText, write_table
+from kc.report.tables import Column, TableText
 from kc.settings.whole import Settings
 from kc.studies.components import draw_components
 from kc.studies.inconsistent import inconsistencies, shares_figure
-from kc.studies.origin import origin, setting_notes, settled_notes
+from kc.studies.origin import write_study_table
 from kc.studies.wording import INCONSISTENCY, ONE_CHAIN
 
 
 def born_again_table(settings: Settings, plan: StudyPlan) -> pd.DataFrame:
-    """Make the table behind Fig. 4 (right): a row a generation before the last, and layer.
+    """Compute the table of Fig. 4 (right): one row for each earlier generation and layer.
 
     Columns: generation, network, layer, top1 (of that generation), top1_last, variance and share
     of x^Delta of the last generation on test images, share_train.
     """
-    frame = inconsistencies(plan.cases, "generation", Path(settings.results))
+    frame = inconsistencies(plan.cases, "generation", settings.results)
     frame["generation"] = frame["generation"].astype(int)
     return frame.rename(columns={"source_top1": "top1", "target_top1": "top1_last"})
 
@@ -31,31 +29,32 @@ def born_again_table(settings: Settings, plan: StudyPlan) -> pd.DataFrame:
 def write(settings: Settings) -> None:
     """Write ``tables/born_again`` and ``figures/fig4_born_again*`` under the results folder."""
     plan = plan_of(settings, "born_again")
-    study, results = settings.of(BornAgain), Path(settings.results)
+    study, results = settings.of(BornAgain), settings.results
     table = born_again_table(settings, plan)
     notes = [
-        *settled_notes(settings, plan),
         f"Generation 1 is trained on labels, each later one on labels and, with weight "
         f"{study.distillation.weight:g}, on the one before it (temperature "
         f"{study.distillation.tau:g}), from a new seed.",
         f"x*: the feature of generation {study.generations}; x: that of the generation in the row.",
         "The paper does not print which layer it looked at.",
         ONE_CHAIN,
-        *setting_notes(settings, plan.networks),
     ]
-    write_table(
+    write_study_table(
+        settings,
+        "born_again",
+        plan,
         table,
-        results / "tables" / "born_again",
         TableText(
             title="Born-again networks: blind spots by generation",
-            caption=f"Variance of generation {study.generations}'s feature that an earlier one "
-            "cannot give through g, test images [L20, Fig. 4, right].",
+            caption=f"Variance of generation {study.generations}'s feature that g cannot "
+            "reconstruct from an earlier one, test images [L20, Fig. 4, right].",
             notes=notes,
         ),
-        provenance=origin(settings, "born_again", plan),
-        columns={**INCONSISTENCY, "top1_last": Column("last generation's top-1 (%)", ".1f")},
+        {**INCONSISTENCY, "top1_last": Column("last generation's top-1 (%)", ".1f")},
     )
     figure = shares_figure(table, CurveAxis("generation", "generation"), study.layers)
     write_figure(figure, results / "figures" / "fig4_born_again")
-    what = "Blind spots of generation 1: what of the last one's feature g does not give."
+    what = (
+        "Blind spots of generation 1: the part of the last one's feature that g cannot reconstruct."
+    )
     draw_components(settings, "born_again", plan, "parts", what)

@@ -1,6 +1,5 @@
-"""Pictures of the components of kept fits, one file a fit."""
+"""Draw pictures of stored components, one file for each fit."""
 
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -18,7 +17,7 @@ from kc.settings.whole import Settings
 from kc.store import open_store
 
 LOOKED_AT = 512
-"""Test images filters and images are chosen from: the store's first, which are a random sample."""
+"""Number of test images to choose from: the store's first, which are a random sample."""
 
 Columns = Literal["orders", "parts"]
 
@@ -26,20 +25,20 @@ Columns = Literal["orders", "parts"]
 def draw_components(
     settings: Settings, study: str, plan: StudyPlan, columns: Columns, what: str
 ) -> None:
-    """Draw each kept fit of a study: raw feature, what g gives of it, x^Delta.
+    """Draw each fit of a study with stored components: x*, what g reconstructs, x^Delta.
 
     Parameters
     ----------
     columns
-        ``orders``: g(x) split into x^(0) .. x^(K); ``parts``: whole.
+        ``orders``: g(x) split into x^(0) .. x^(K); ``parts``: g(x) as one.
     what
-        Sentence on what x^Delta stands for; begins the caption.
+        First sentence of the caption: what x^Delta means here.
     """
     if settings.consistency.components == "none":
         return
     for name, fit in pictured(study, plan):
         figure = component_figure(settings, fit, columns, what)
-        write_figure(figure, Path(settings.results) / "figures" / name)
+        write_figure(figure, settings.results / "figures" / name)
 
 
 def component_figure(settings: Settings, fit: FitPlan, columns: Columns, what: str) -> Figure:
@@ -48,9 +47,9 @@ def component_figure(settings: Settings, fit: FitPlan, columns: Columns, what: s
     Raises
     ------
     FeatureError
-        The target is no map, or has fewer filters or images than ``pictures`` asks for.
+        The target is no map, or has fewer filters or images than ``pictures`` sets.
     """
-    results, wanted = Path(settings.results), settings.pictures
+    results, wanted = settings.results, settings.pictures
     store = open_store(results / "components" / f"{fit.name}.json")
     array = store["component"]
     looked_at = rows_in(store.rows, "test")[:LOOKED_AT]

@@ -1,6 +1,4 @@
-"""What pruning throws away: the original's features the pruned network lacks [L20, Fig. 4 left]."""
-
-from pathlib import Path
+"""Compute the features of a network that its pruned version lacks [L20, Fig. 4 left]."""
 
 import pandas as pd
 
@@ -9,23 +7,23 @@ from kc.plans.studies import plan_of
 from kc.plans.study import StudyPlan
 from kc.report.curves import CurveAxis
 from kc.report.figures import write_figure
-from kc.report.tables import Column, TableText, write_table
+from kc.report.tables import Column, TableText
 from kc.settings.whole import Settings
 from kc.studies.components import draw_components
 from kc.studies.fits import read_network_card
 from kc.studies.inconsistent import inconsistencies, shares_figure
-from kc.studies.origin import origin, setting_notes, settled_notes
+from kc.studies.origin import write_study_table
 from kc.studies.wording import INCONSISTENCY, ONE_CHAIN
 
 
 def compression_table(settings: Settings, plan: StudyPlan) -> pd.DataFrame:
-    """Make the table behind Fig. 4 (left): a row a removed share and layer.
+    """Compute the table of Fig. 4 (left): one row for each removed share and layer.
 
-    Columns: removed (share of the weights), removed_share (what really went), s_conv, s_fc
-    (multiples of a layer's weight deviation), network, layer, top1 (of the pruned network),
-    top1_original, variance and share of x^Delta on test images, share_train.
+    Columns: removed (share of the weights), removed_share (actual share), s_conv, s_fc
+    (multiples of the standard deviation of a layer's weights), network, layer, top1 (of the
+    pruned network), top1_original, variance and share of x^Delta on test images, share_train.
     """
-    results = Path(settings.results)
+    results = settings.results
     frame = inconsistencies(plan.cases, "removed", results)
     frame = frame.rename(columns={"source_top1": "top1", "target_top1": "top1_original"})
     frame["removed"] = frame["removed"].astype(float)
@@ -38,33 +36,32 @@ def compression_table(settings: Settings, plan: StudyPlan) -> pd.DataFrame:
 def write(settings: Settings) -> None:
     """Write ``tables/compression`` and ``figures/fig4_compression*`` under the results folder."""
     plan = plan_of(settings, "compression")
-    study, results = settings.of(Compression), Path(settings.results)
+    study, results = settings.of(Compression), settings.results
     table = compression_table(settings, plan)
     notes = [
-        *settled_notes(settings, plan),
-        "Magnitude pruning: weights below s times the deviation of their layer's weights go; "
-        "s_conv for convolutions, s_fc for fully connected layers, found by bisection so that both "
-        "lose the same share. Quantisation is left out.",
-        f"Retrained for {study.retraining.epochs} epochs with the masks held. x*: the original's "
+        "Magnitude pruning: weights below s times the standard deviation of their layer's are set "
+        "to 0; s_conv for convolutions, s_fc for fully connected layers, found by bisection so "
+        "that both lose the same share. Quantisation is left out.",
+        f"Retrained for {study.retraining.epochs} epochs with fixed masks. x*: the original's "
         "feature; x: the pruned network's.",
         "The paper does not print which layer it looked at.",
         ONE_CHAIN,
-        *setting_notes(settings, plan.networks),
     ]
-    write_table(
+    write_study_table(
+        settings,
+        "compression",
+        plan,
         table,
-        results / "tables" / "compression",
         TableText(
-            title="Compression: what pruning throws away",
-            caption="Variance of the original's feature that the pruned network cannot give "
-            "through g, test images [L20, Fig. 4, left].",
+            title="Compression: what pruning removes",
+            caption="Variance of the original's feature that g cannot reconstruct from the pruned "
+            "network's, test images [L20, Fig. 4, left].",
             notes=notes,
         ),
-        provenance=origin(settings, "compression", plan),
-        columns={
+        {
             **INCONSISTENCY,
             "removed": Column("removed", ".1%"),
-            "removed_share": Column("really removed", ".2%"),
+            "removed_share": Column("actually removed", ".2%"),
             "top1_original": Column("original's top-1 (%)", ".1f"),
         },
     )
@@ -72,5 +69,5 @@ def write(settings: Settings) -> None:
         table, CurveAxis("removed", "removed share of the weights"), study.layers
     )
     write_figure(figure, results / "figures" / "fig4_compression")
-    what = f"What pruning {max(study.removed):.1%} of the weights threw away is x$^\\Delta$."
+    what = f"x$^\\Delta$ is what pruning {max(study.removed):.1%} of the weights removed."
     draw_components(settings, "compression", plan, "parts", what)

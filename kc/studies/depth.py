@@ -1,7 +1,7 @@
-"""Whether one layer is less stable than another, once the overfitting of g is accounted for.
+"""Compare the stability of layers, corrected for the overfitting of g.
 
 Deeper layers have fewer positions per weight of g, so g overfits them more: their held-out share
-is too high and their share on g's own images too low. A difference is told only where held-out,
+is too high and their share on g's own images too low. A difference has a sign only if held-out,
 training and extrapolated shares agree.
 """
 
@@ -24,15 +24,15 @@ class DepthComparison(NamedTuple):
     test: Estimate
     train: Estimate
     extrapolated: Estimate | None
-    """Of the held-out share with the excess from few images, taken as 1 / images, removed."""
+    """Held-out share without the excess from few images, which is assumed to fall as 1 / images."""
     growth: tuple[float, float] | None
-    """How much the held-out share of each grows on half the images."""
+    """Increase of the held-out share of each on half the images."""
     positions: tuple[float, float]
-    """Positions per weight of each."""
+    """Positions per weight of g, of each."""
 
     @property
     def sign(self) -> int:
-        """Return +1 where the second is less stable, -1 where the first is, 0 where it is open."""
+        """Return +1 if the second is less stable, -1 if the first is, 0 if it is undecided."""
         told = (self.test, self.train, self.extrapolated)
         signs = {found.sign for found in told if found is not None}
         return signs.pop() if len(signs) == 1 else 0
@@ -51,7 +51,7 @@ def compare_depths(shares: pd.DataFrame) -> list[DepthComparison]:
 
 
 def by_depth(architecture: str, layers: list[str]) -> list[str]:
-    """Sort layers from shallow to deep; what is no named layer keeps its place at the end."""
+    """Sort layers from shallow to deep; unknown layers come last, in their order."""
     nodes = list(LAYER_NODES.get(architecture, {}).values())
     depth = {node: number for number, node in enumerate(nodes)}
     return sorted(layers, key=lambda layer: depth.get(node_of(architecture, layer), len(nodes)))
@@ -64,7 +64,8 @@ def _compare(
     test, train = (wide[second, of, "all"] - wide[first, of, "all"] for of in ("test", "train"))
     extrapolated, growth = None, None
     if "half" in set(group["images"]):
-        near, far = (_excess(wide, layer) for layer in (first, second))
+        # added by half the images; if it is c / images, all images have the same excess
+        near, far = (wide[x, "test", "half"] - wide[x, "test", "all"] for x in (first, second))
         extrapolated = _estimate(case, test - (far - near))
         growth = (float(near.mean()), float(far.mean()))
     weights = group[group["images"] == "all"].groupby("layer")["positions_per_weight"].mean()
@@ -82,20 +83,12 @@ def _compare(
 
 
 def _wide(group: pd.DataFrame) -> pd.DataFrame:
-    """Lay the instability out: a row a pair of networks, a column a layer, subset and images."""
+    """Pivot the instability: rows are pairs of networks, columns layer, subset and images."""
     return group.assign(share=group["xdelta"] / group["target"]).pivot_table(
         index=["source_network", "target_network"],
         columns=["layer", "subset", "images"],
         values="share",
     )
-
-
-def _excess(wide: pd.DataFrame, layer: str) -> "pd.Series[float]":
-    """Return what half the images add to the held-out share.
-
-    Taken as c / images it is also what the share on all images has too much.
-    """
-    return wide[layer, "test", "half"] - wide[layer, "test", "all"]
 
 
 def _estimate(case: str, values: "pd.Series[float]") -> Estimate:

@@ -1,14 +1,13 @@
-"""What tails are fed with: stored features, and partial sums of g(x) made from them.
+"""Inputs of tails: stored features, and partial sums of g(x) computed from them.
 
-The sums are made again from the source's store, not read from component stores: that moves one
-source feature an image where the components are K + 2 features, kept of test images only and in
-float16. What fits in ``memory_gb`` is made once and held; else batch by batch.
+The sums are computed from the source's store, not read from component stores: that reads one
+feature of each image instead of K + 2, and components are stored for test images only, in float16.
+What fits in ``memory_gb`` is computed once and held, otherwise batch by batch.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -56,7 +55,7 @@ class PartialSums:
         return len(self.source)
 
     def batch(self, rows: np.ndarray) -> Tensor:
-        """Return float32 partial sums of some of the rows, on the fit's device, checked as made."""
+        """Return float32 partial sums of some of the rows, on the fit's device."""
         net = self.fit.net
         x = self.source.batch(rows).to(net.logits.device)
         no_target = x.new_zeros((len(x), *net.target_shape))
@@ -74,7 +73,7 @@ def sum_name(upto: int) -> str:
 
 
 class TappedLayer(NamedTuple):
-    """One layer of a trained network: its features, and what lies above it."""
+    """One layer of a trained network: its features, labels, and the layers above it."""
 
     tail: nn.Module
     rows: Mapping[Subset, StoredRows]
@@ -82,15 +81,15 @@ class TappedLayer(NamedTuple):
 
 
 class Bench:
-    """Opens what studies with tails read: stores, tails, fits."""
+    """Opens the inputs of studies with tails: stores, tails, fits."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.results = Path(settings.results)
+        self.results = settings.results
         self.device = pick_device(settings.device)
 
     def layer(self, network: NetworkPlan, node: str, only: str = "") -> TappedLayer:
-        """Open a layer; ``only`` leaves the images of one superclass."""
+        """Open a layer; ``only`` selects the images of one superclass."""
         store = self.store(network)
         model = load_network(self.results / "networks" / network.name)
         size = self.settings.datasets[network.dataset].size
@@ -108,25 +107,25 @@ class Bench:
         return open_store(self.results / "activations" / f"{network.name}.json")
 
     def fit(self, plan: FitPlan) -> FitResult:
-        """Load a fit, after making sure that its two stores list the same images."""
+        """Load a fit after checking that its two stores list the same images."""
         check_same_images(self.store(plan.source), self.store(plan.target))
         return load_fit(self.results / "fits" / plan.name, self.device)
 
     def sums(self, fit: FitResult, source: TappedLayer, upto: int) -> dict[Subset, Features]:
-        """Return partial sums of both subsets, held where they fit in memory."""
+        """Return partial sums of both subsets, held in memory if they fit."""
         return {
             subset: self.reach(PartialSums(fit, rows, upto), fit.net.target_shape)
             for subset, rows in source.rows.items()
         }
 
     def raw(self, layer: TappedLayer) -> dict[Subset, Features]:
-        """Return a layer's own features of both subsets, held where they fit in memory."""
+        """Return a layer's features of both subsets, held in memory if they fit."""
         return {
             subset: self.reach(rows, tuple(rows.array.shape[1:]))
             for subset, rows in layer.rows.items()
         }
 
     def reach(self, features: Features, shape: tuple[int, ...]) -> Features:
-        """Hold features in memory (float32) where they fit in ``consistency.memory_gb``."""
+        """Hold features in memory (float32) if they fit in ``consistency.memory_gb``."""
         size = 4 * len(features) * prod(shape)
         return held(features) if size <= self.settings.consistency.memory_gb * 1e9 else features

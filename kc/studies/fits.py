@@ -1,10 +1,10 @@
-"""What fits and networks have left on disk, as frames. The one reader of those formats here."""
+"""Read the files of fits and networks as dictionaries and frames."""
 
-import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from kc.errors import StoreError
@@ -14,9 +14,9 @@ from kc.plans.products import FitPlan, NetworkPlan
 from kc.store.product import read_card
 
 VARIANCE = {"paper": "variance", "released": "variance_released_centring"}
-"""Column of ``variances.csv`` by preset: one mean for all, or one for each channel."""
+"""Column of ``variances.csv`` by preset: about one global mean, or one for each channel."""
 PARTS = r"^x(\d+|delta)$"
-"""Columns of the parts that sum to the feature; ``cross`` is what their variances miss."""
+"""Columns of the parts that sum to the feature; ``cross`` is Var(x*) minus their variances."""
 
 
 def read_fit_card(plan: FitPlan, results: Path) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def read_fit_card(plan: FitPlan, results: Path) -> dict[str, Any]:
     Raises
     ------
     StoreError
-        A fit that is not there, or is one of other networks or layers.
+        The fit is missing, or is one of other networks or layers.
     """
     path = results / "fits" / plan.name / "card.json"
     card = _read(path, f"the fit from {plan.source.name} to {plan.target.name}")
@@ -44,14 +44,14 @@ def read_fit_card(plan: FitPlan, results: Path) -> dict[str, Any]:
 
 
 def read_variances(plan: FitPlan, preset: str, results: Path) -> pd.DataFrame:
-    """Read a fit's variances: a row a subset, a column a component (x0.., xdelta, cross, target).
+    """Read a fit's variances: rows are subsets, columns x0.., xdelta, cross, target.
 
-    Units: the target feature's own, squared. Under ``released`` each channel has its own mean.
+    Units: the target feature's, squared. Under ``released`` each channel has its own mean.
 
     Raises
     ------
     StoreError
-        A file that is missing, lacks a component, or holds what is no finite variance.
+        The file is missing, lacks a component, or holds a variance that is not finite.
     """
     path = results / "fits" / plan.name / "variances.csv"
     if not path.is_file():
@@ -62,8 +62,8 @@ def read_variances(plan: FitPlan, preset: str, results: Path) -> pd.DataFrame:
         index="subset", columns="component", values=VARIANCE[preset], sort=False, dropna=False
     )
     needed = ["x0", "xdelta", "cross", "target"]
-    whole = set(needed) <= set(wide.columns) and set(SUBSETS) <= set(wide.index)
-    if not whole or not all(map(math.isfinite, wide.to_numpy().ravel())) or _empty(wide):
+    complete = set(needed) <= set(wide.columns) and set(SUBSETS) <= set(wide.index)
+    if not complete or not np.isfinite(wide).all(axis=None) or (wide["target"] <= 0).any():
         raise StoreError(
             f"{path}: expected finite variances of x0.., xdelta, cross and target (above 0) on "
             f"{' and '.join(SUBSETS)}, got {sorted(map(str, wide.columns))} on "
@@ -81,18 +81,18 @@ def read_network_card(plan: NetworkPlan, results: Path) -> dict[str, Any]:
     Raises
     ------
     StoreError
-        A network that is not there.
+        The network is missing.
     """
     return _read(results / "networks" / plan.name / "card.json", f"the network {plan.name}")
 
 
 def read_beside(plan: FitPlan, kind: str, file: str, results: Path) -> pd.DataFrame:
-    """Read a table that lies beside a fit, in ``kind/<fit>/`` (``ladder``, ``repeats``).
+    """Read a table of a fit in ``kind/<fit>/`` (``ladder``, ``repeats``).
 
     Raises
     ------
     StoreError
-        A file that is missing or damaged, or was not made of the fit that is there now.
+        A file is missing or damaged, or was made from another fit than the present one.
     """
     folder = results / kind / plan.name
     read_card_beside(plan, kind, results, [file])
@@ -102,25 +102,19 @@ def read_beside(plan: FitPlan, kind: str, file: str, results: Path) -> pd.DataFr
 def read_card_beside(
     plan: FitPlan, kind: str, results: Path, files: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """Read the card of what lies beside a fit, and check files of it; see :func:`read_beside`."""
+    """Read the card of ``kind/<fit>/`` and check some files of it; see :func:`read_beside`."""
     folder = results / kind / plan.name
     card = _read(folder / "card.json", f"the {kind} of the fit {plan.name}", files)
     if card["of"] != read_fit_card(plan, results)["key"]:
         raise StoreError(
-            f"{folder}: made of another fit {plan.name} than the one that is there. "
+            f"{folder}: made from another fit {plan.name} than the present one. "
             f"Fix: {_fix(folder / 'card.json')}"
         )
     return card
 
 
-def read_restart(plan: FitPlan, results: Path) -> dict[str, Any]:
-    """Read what g gained when it was trained on (``gain``, ``epochs``); empty: it was not."""
-    found: dict[str, Any] = read_card_beside(plan, "repeats", results)["restart"]
-    return found
-
-
 def shares_of(fits: Iterable[FitPlan], case: str, results: Path) -> pd.DataFrame:
-    """List a row a fit and subset: who, on which images, and every part's variance.
+    """List the variances of all parts, one row for each fit and subset.
 
     Columns: case, network, layer, images, source_network, target_network,
     positions_per_weight, preset, penalty, gain, settled, resized, subset; variances x0..xK, xdelta,
@@ -169,10 +163,6 @@ def _images(images: str, only: str) -> str:
 
 def _missing(path: Path, what: str) -> StoreError:
     return StoreError(f"{path}: no such file; expected {what}. Fix: {_fix(path)}")
-
-
-def _empty(wide: pd.DataFrame) -> bool:
-    return bool((wide["target"] <= 0).any())
 
 
 def _spell(ends: list[tuple[str, str]]) -> str:

@@ -1,4 +1,4 @@
-"""Which share of a layer g does not give from another network's: rows of Figures 4 and 5 [L20]."""
+"""Compute shares of x^Delta for the tables of Figures 4 and 5 [L20]."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -13,13 +13,14 @@ from kc.studies.fits import read_fit_card, read_network_card, read_variances
 
 
 def inconsistency(fit: FitPlan, results: Path) -> dict[str, Any]:
-    """Return a fit's row: x^Delta of the target, and both networks' accuracies.
+    """Return a row for a fit: x^Delta of the target, and both networks' accuracies.
 
     Returns
     -------
     dict
         network, layer, variance (of x^Delta on test images, the target's own units squared),
-        share and share_train (of Var(x*)), source_top1 and target_top1 (test, percent).
+        share and share_train (of Var(x*): the fraction of variance unexplained, FVU), source_top1
+        and target_top1 (test, percent).
     """
     card = read_fit_card(fit, results)
     variances = read_variances(fit, card["preset"], results)
@@ -39,14 +40,14 @@ def inconsistency(fit: FitPlan, results: Path) -> dict[str, Any]:
 def inconsistencies(
     cases: Mapping[str, tuple[FitPlan, ...]], name: str, results: Path
 ) -> pd.DataFrame:
-    """Return a row a fit; the column ``name`` holds its case."""
+    """Return a row for each fit; the column ``name`` holds its case."""
     return pd.DataFrame(
         [{name: case} | inconsistency(fit, results) for case, fits in cases.items() for fit in fits]
     )
 
 
 def shares_figure(table: pd.DataFrame, x: CurveAxis, layers: Iterable[str]) -> Figure:
-    """Draw shares of x^Delta, a line a layer, and top-1 beside [L20, Fig. 4]."""
+    """Draw shares of x^Delta and top-1 accuracy, a line for each layer [L20, Fig. 4]."""
     return curves_figure(
         table,
         x,

@@ -1,7 +1,7 @@
-"""Intervals that fit how the numbers depend on each other.
+"""Compute intervals for averages over pairs that depend on each other.
 
-Pairs share networks: what one odd network does shows in all its pairs, so a bootstrap over pairs
-covers about half of what it claims. Networks are what was drawn independently, or half-splits.
+Pairs share networks: an unusual network affects all its pairs, so a bootstrap over pairs covers
+about half of what it claims. Independent are networks, or half-splits.
 """
 
 import math
@@ -12,40 +12,40 @@ import numpy as np
 from scipy import stats
 
 LEAST = 3
-"""Fewer independent networks or half-splits than these give no interval."""
+"""Fewest independent networks or half-splits for an interval."""
 
 
 class Estimate(NamedTuple):
-    """A mean over pairs with what can be said about its error."""
+    """A mean over pairs with its 95 % interval."""
 
     mean: float
     low: float
-    """Lower end of the 95 % interval; NaN where there are too few to say."""
+    """Lower end of the 95 % interval; NaN if n is too small."""
     high: float
     n: int
-    """What was drawn independently: networks, or half-splits."""
+    """Number of independent networks or half-splits."""
     n_pairs: int
-    """Ordered pairs averaged, that is fits."""
+    """Number of ordered pairs (fits) in the mean."""
 
     @property
     def sign(self) -> int:
-        """Return +1 or -1 where the interval leaves out 0, else 0."""
+        """Return +1 or -1 if the interval excludes 0, else 0."""
         return int(self.low > 0) - int(self.high < 0)
 
 
 def over_networks(
     first: Sequence[str], second: Sequence[str], values: Sequence[float], level: float = 0.95
 ) -> Estimate:
-    """Average over pairs of networks, with the jackknife over networks and t(m - 1).
+    """Average over pairs of networks; the interval is the jackknife over networks with t(m - 1).
 
     Parameters
     ----------
     first, second
-        The two networks of each pair; every pair among m networks is there.
+        The two networks of each pair; all pairs among m networks are needed.
     values
-        The pair's number, any unit.
+        The number of each pair, in any unit.
     level
-        Share of such intervals that should hold the truth.
+        Coverage of the interval.
 
     Notes
     -----
@@ -64,7 +64,7 @@ def over_networks(
 
 
 def over_splits(splits: Sequence[str], values: Sequence[float], level: float = 0.95) -> Estimate:
-    """Average over half-splits, with the t interval over the splits' own means.
+    """Average over half-splits; the interval is the t interval over the splits' means.
 
     The two directions of one split share both networks and count once.
     """
@@ -80,7 +80,7 @@ def over_splits(splits: Sequence[str], values: Sequence[float], level: float = 0
 def over_fits(
     case: str, first: Sequence[str], second: Sequence[str], values: Sequence[float]
 ) -> Estimate:
-    """Average over the fits of one case: ``initialization`` over networks, else over half-splits.
+    """Average over the fits of a case: ``initialization`` over networks, others over half-splits.
 
     The fits of one half-split are those between the same two networks.
     """

@@ -1,4 +1,4 @@
-"""Pictures of the components by order [L20, Fig. 1]."""
+"""Draw the components by order [L20, Fig. 1]."""
 
 from kc.plans.studies import plan_of
 from kc.settings.whole import Settings

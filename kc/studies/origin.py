@@ -1,14 +1,17 @@
-"""Where a table's numbers come from: settings, code, versions, devices, digests."""
+"""Collect what a study's table was made from; write the table with it."""
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from kc.names import BESIDE
 from kc.plans.outputs import drawn_fits
 from kc.plans.products import NetworkPlan
+from kc.plans.registry import STUDIES
 from kc.plans.study import StudyPlan
 from kc.provenance import code_hash, plain, versions
+from kc.report.tables import Column, TableText, write_table
 from kc.settings.whole import Settings
 from kc.store import open_store
 from kc.studies.fits import read_card_beside, read_fit_card, read_network_card
@@ -29,15 +32,41 @@ OF_FIT = (
 OF_NETWORK = ("key", "digest", "accuracy", "seconds", "device")
 
 
-def origin(settings: Settings, study: str, plan: StudyPlan) -> dict[str, Any]:
-    """Gather what all numbers of a study were made from.
+def write_study_table(
+    settings: Settings,
+    study: str,
+    plan: StudyPlan,
+    table: pd.DataFrame,
+    text: TableText,
+    columns: Mapping[str, Column],
+) -> None:
+    """Write the table of a study with one table; add the notes that all studies share.
 
     Raises
     ------
     StoreError
-        A fit or network that is missing, or is not what its name says.
+        A fit or network is missing, or is not what its name says.
     """
-    results = Path(settings.results)
+    (name,) = STUDIES[study].tables
+    common = setting_notes(settings, plan.networks)
+    write_table(
+        table,
+        settings.results / "tables" / name,
+        text._replace(notes=[*settled_notes(settings, plan), *text.notes, *common]),
+        provenance=origin(settings, study, plan),
+        columns=columns,
+    )
+
+
+def origin(settings: Settings, study: str, plan: StudyPlan) -> dict[str, Any]:
+    """Collect what all numbers of a study were made from.
+
+    Raises
+    ------
+    StoreError
+        A fit or network is missing, or is not what its name says.
+    """
+    results = settings.results
     fits = {fit.name: read_fit_card(fit, results) for fit in plan.fits}
     networks = {network.name: read_network_card(network, results) for network in plan.networks}
     cards = {"fits": list(fits.values()), "networks": list(networks.values())}
@@ -74,22 +103,22 @@ def origin(settings: Settings, study: str, plan: StudyPlan) -> dict[str, Any]:
 
 
 def _components(settings: Settings, study: str, plan: StudyPlan) -> dict[str, str]:
-    """Return the digests of the component stores a study draws, by fit."""
+    """Return the digests of the component stores that a study draws, by fit."""
     if settings.consistency.components == "none":
         return {}
-    folder = Path(settings.results) / "components"
+    folder = settings.results / "components"
     kept = sorted({fit.name for fit in drawn_fits(study, plan)})
     return {name: open_store(folder / f"{name}.json").digest for name in kept}
 
 
 def settled_notes(settings: Settings, plan: StudyPlan) -> tuple[str, ...]:
-    """Count a study's fits that are not finished; nothing where all are."""
+    """Return a note that counts the unfinished fits of a study, or nothing if all are finished."""
     cards = [read_fit_card(fit, settings.results) for fit in plan.fits]
     return unsettled([card["settled"] for card in cards], [card["preset"] for card in cards])
 
 
 def setting_notes(settings: Settings, networks: Iterable[NetworkPlan]) -> tuple[str, ...]:
-    """Describe what of images, networks and g is not the paper's, from the settings."""
+    """Describe in which settings images, networks and g differ from the paper's."""
     some = list(networks)
     notes = []
     for name in sorted({network.dataset for network in some}):

@@ -1,6 +1,6 @@
-"""What the papers print, to stand beside what is measured here.
+"""Values printed in [L20], for comparison with the measured ones.
 
-Typed from the papers' text; the VGG-16 of [L20] is torchvision's ``vgg16_bn``.
+Copied from the paper's text; the VGG-16 of [L20] is torchvision's ``vgg16_bn``.
 """
 
 import math
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 LayerName = tuple[str, str]
-"""Network and layer, as they are spelled in the tables."""
+"""Network and layer, as written in the tables."""
 
 _LAYERS: tuple[LayerName, ...] = (
     ("alexnet", "conv4"),
@@ -43,14 +43,14 @@ TABLE2: Mapping[str, Mapping[LayerName, float]] = MappingProxyType(
 
 
 def share_of_sum(component: str, layer: LayerName) -> float:
-    """Return a component's share of the sum of its column of Table 2; NaN where none is printed."""
+    """Return a component's share of the sum of its column of Table 2; NaN if none is printed."""
     if component not in TABLE2 or layer not in TABLE2[component]:
         return math.nan
     return TABLE2[component][layer] / sum(column[layer] for column in TABLE2.values())
 
 
 def reading_gap() -> float:
-    """Return how far, at most, Table 1 is from Var(xdelta) / (sum of Table 2's column)."""
+    """Return the largest difference of Table 1 from Var(xdelta) / (sum of Table 2's column)."""
     printed = TABLE1["initialization"]
     return max(abs(share_of_sum("xdelta", layer) - value) for layer, value in printed.items())
 
@@ -106,7 +106,7 @@ TABLE4: Mapping[LayerName, Mapping[str, tuple[float, float, float]]] = MappingPr
 DIAGNOSIS: Mapping[str, float] = MappingProxyType(
     {"alexnet": 56.97, "resnet34": 73.09, "raw x_A": 60.3, "g(x_B)": 65.6}
 )
-"""Top-1 accuracy (%) [L20, Sec. 4.1]; the raw feature was read anew for the second experiment."""
+"""Top-1 accuracy (%) [L20, Sec. 4.1]; the raw feature was read again in the second experiment."""
 
 
 def table3(features: str, network: str, layer: str) -> float:

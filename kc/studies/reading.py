@@ -1,4 +1,4 @@
-"""How well a tail reads features: its own network's, and those g makes of another's."""
+"""Measure the accuracy of tails on their own network's features, and on reconstructed ones."""
 
 from collections.abc import Mapping, Sequence
 
@@ -21,47 +21,50 @@ from kc.studies.features import Bench, sum_name
 
 
 def read_by_b(bench: Bench, plan: FitPlan, sums: Sequence[int]) -> dict[str, np.ndarray]:
-    """Let tails read A's and B's features, and B's tail also what A gives of them [L20, App. A].
+    """Train tails on A's and B's features, and B's tail on partial sums of g(x_A) [L20, App. A].
 
-    All are trained further from their trained weights, by one recipe, on the same batches. Where
-    the fit is for one superclass, tails keep the last layer's rows of its classes.
+    Reading g(x_A) by B's tail is model stitching.
+
+    All are trained further from their trained weights, by one recipe, on the same batches. If the
+    fit is for one superclass, tails keep the last layer's rows of its classes.
 
     Parameters
     ----------
     plan
         A (source) reconstructs B (target).
     sums
-        Partial sums read: k stands for x(0) + .. + x(k).
+        Partial sums to read: k means x(0) + .. + x(k).
 
     Returns
     -------
     dict
-        By features (``A``, ``B``, ``x0``, ``x0+x1``, ...): whether each test image is told right.
+        By features (``A``, ``B``, ``x0``, ``x0+x1``, ...): which test images are classified
+        correctly.
     """
     a = bench.layer(plan.source, plan.source_node, plan.only)
     b = bench.layer(plan.target, plan.target_node, plan.only)
     fit = bench.fit(plan)
     recipe = bench.settings.tails.refine
     found = {
-        "A": told(bench, a.tail, bench.raw(a), a.labels, recipe),
-        "B": told(bench, b.tail, bench.raw(b), b.labels, recipe),
+        "A": train_and_test(bench, a.tail, bench.raw(a), a.labels, recipe),
+        "B": train_and_test(bench, b.tail, bench.raw(b), b.labels, recipe),
     }
     for upto in sums:
         features = bench.sums(fit, a, upto)
-        found[sum_name(upto)] = told(bench, b.tail, features, b.labels, recipe)
+        found[sum_name(upto)] = train_and_test(bench, b.tail, features, b.labels, recipe)
     return found
 
 
-def told(
+def train_and_test(
     bench: Bench,
     tail: nn.Module,
     features: Mapping[Subset, Features],
     labels: Mapping[Subset, Tensor],
     recipe: TailRecipe,
 ) -> np.ndarray:
-    """Train a copy of a tail on the training images; say of each test image if it is told right.
+    """Train a copy of a tail; return which test images it classifies correctly.
 
-    A tail of more classes than occur keeps the rows of those that do.
+    A tail with more classes than occur keeps only the rows of those that do.
     """
     classes = sorted(set(torch.cat(list(labels.values())).tolist()))
     smaller = subset_head(tail, classes)

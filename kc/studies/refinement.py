@@ -1,23 +1,21 @@
-"""Feature refinement: B's tail on what A gives of B's features [L20, Sec. 5, Table 3]."""
-
-from pathlib import Path
+"""Refine features: B's tail on B's features reconstructed from A's [L20, Sec. 5, Table 3]."""
 
 import pandas as pd
 
 from kc.plans.studies import plan_of
 from kc.plans.study import StudyPlan
-from kc.report.tables import TableText, write_table
+from kc.report.tables import TableText
 from kc.settings.whole import Settings
 from kc.studies import printed
 from kc.studies.accuracies import accuracies
 from kc.studies.features import Bench
-from kc.studies.origin import origin, setting_notes, settled_notes
+from kc.studies.origin import write_study_table
 from kc.studies.reading import read_by_b
 from kc.studies.wording import ACCURACY, TEST_BOOTSTRAP
 
 
 def refinement_table(settings: Settings, plan: StudyPlan) -> pd.DataFrame:
-    """Make Table 3: a row a network, layer and features.
+    """Compute Table 3: one row for each network, layer and features.
 
     Columns as :func:`kc.studies.accuracies.accuracies` (gains over A and B), network, layer, paper.
     """
@@ -39,7 +37,6 @@ def write(settings: Settings) -> None:
     plan = plan_of(settings, "refinement")
     recipe = settings.tails.refine
     notes = [
-        *settled_notes(settings, plan),
         "A reconstructs B's feature; x0, x0+x1, ... are partial sums of that one fit, read by B's "
         "tail. A, B: their own features, read by their own tails.",
         "All tails, the baselines' too, are trained further from their trained weights, by one "
@@ -47,17 +44,17 @@ def write(settings: Settings) -> None:
         f"That recipe: Adam, {recipe.first_rate:g} to {recipe.last_rate:g} log-spaced over "
         f"{recipe.epochs} epochs (the paper: 1e-5 to 1e-7 over 100).",
         TEST_BOOTSTRAP,
-        *setting_notes(settings, plan.networks),
     ]
-    write_table(
+    write_study_table(
+        settings,
+        "refinement",
+        plan,
         refinement_table(settings, plan),
-        Path(settings.results) / "tables" / "table3",
         TableText(
             title="Table 3: refined features",
-            caption="Top-1 accuracy on features of a network (A, B) and on those that A gives of "
-            "B's through g; beside it the values printed in [L20, Table 3].",
+            caption="Top-1 accuracy on features of a network (A, B), and on B's as g reconstructs "
+            "them from A's; paper: the values printed in [L20, Table 3].",
             notes=notes,
         ),
-        provenance=origin(settings, "refinement", plan),
-        columns=ACCURACY,
+        ACCURACY,
     )

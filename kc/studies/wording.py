@@ -1,4 +1,4 @@
-"""Headers and sentences that several studies' tables share."""
+"""Column headers and notes that several studies share."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
@@ -30,23 +30,23 @@ INCONSISTENCY: Mapping[str, Column] = MappingProxyType(
 """Columns of :func:`kc.studies.inconsistent.inconsistencies`."""
 TEST_BOOTSTRAP = (
     "Intervals, 95 %: the bootstrap over test images, paired for gains (percentage points). They "
-    "say nothing about other networks of the same kind: each number is of one pair of networks."
+    "do not cover other networks of the same kind: each number is of one pair of networks."
 )
-ONE_CHAIN = "One network a row: how far another seed would differ is not told by these numbers."
+ONE_CHAIN = "One network in each row: these numbers do not show how much another seed would differ."
 
 
 def unsettled(settled: Sequence[str], presets: Iterable[str]) -> tuple[str, ...]:
-    """Count the fits that are not finished, with what helps; nothing where all are."""
+    """Return a note that counts unfinished fits, with a fix, or nothing if all are finished."""
     count = list(settled).count("no")
     if not count:
         return ()
     if set(presets) == {"released"}:
         return (
             "Preset released ends by its schedule, so none of its fits is known to be finished: "
-            "their xdelta may be too large, and the orders stand where the schedule left them.",
+            "their xdelta may be too large, and the orders are those at the end of the schedule.",
         )
     return (
         f"Warning: {count} of {len(settled)} fits of g are not finished (settled: no): their "
-        "xdelta is too large, and their orders stand where they stopped. Fix: a higher "
+        "xdelta is too large, and their orders are those where they stopped. Fix: a higher "
         "consistency.optimiser.epochs.",
     )

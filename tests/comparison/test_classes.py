@@ -152,7 +152,7 @@ def test_classes_with_many_layers_or_only_features_are_refused(nets, photos, tmp
     pair = ("--a", spec, "--b", spec, "--labels", "--images", photos, "--out", out)
     found = run(*pair, "--layers", "conv1,conv3")
     assert found.exit_code == 2
-    assert "labels is of one layer against one other" in found.output
+    assert "labels needs one layer of each side" in found.output
     file = tmp_path / "x.npy"
     np.save(file, np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32))
     found = run("--a", file, "--b", file, "--labels", "--out", out)

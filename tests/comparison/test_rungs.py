@@ -133,9 +133,9 @@ def test_an_order_smaller_than_its_spread_is_named_in_the_notes():
 
 
 def test_impossible_ladders_and_repeats_are_refused():
-    with pytest.raises(ValidationError, match="ladder is of one layer against one other; expected"):
+    with pytest.raises(ValidationError, match="ladder needs one layer of each side; expected"):
         Pair(a="x.npy", b="y.npy", layers="all", ladder=True)
-    with pytest.raises(ValidationError, match="repeats is of one layer against one other"):
+    with pytest.raises(ValidationError, match="repeats needs one layer of each side"):
         Pair(a="x.npy", b="y.npy", layers="all", repeats=2)
     with pytest.raises(ValidationError, match="ladder is of the preset 'paper': 'released' fin"):
         settings(ladder=True, preset="released")

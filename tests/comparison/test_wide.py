@@ -19,7 +19,9 @@ def test_wide_layers_are_factorised_and_compared_with_the_linear_map(tmp_path):
         np.save(tmp_path / f"{name}.npy", mixed.astype(np.float16))
     both = ("--a", str(tmp_path / "x.npy"), "--b", str(tmp_path / "y.npy"))
     out = tmp_path / "out"
-    found = CliRunner().invoke(app, ["compare", *both, "--epochs", "1", "--no-ladder", "--out", str(out)])
+    found = CliRunner().invoke(
+        app, ["compare", *both, "--epochs", "1", "--no-ladder", "--out", str(out)]
+    )
     assert found.exit_code == 0, found.output
     about = json.loads((out / "tables" / "compare.json").read_text())
     for card in about["fits"]:

@@ -439,13 +439,13 @@ def test_a_data_set_may_have_classes_of_its_own():
 
 
 def test_invalid_settings_are_refused():
-    with pytest.raises(ValueError, match=r"checkpoints \[0, 5, 2\] must rise"):
+    with pytest.raises(ValueError, match=r"checkpoints \[0, 5, 2\] must increase"):
         Lessons(epochs=2, checkpoints=(0, 5, 2))
     with pytest.raises(ValueError, match=r"to the last epoch, 9"):
         Lessons(epochs=9, checkpoints=(0, 5))
-    with pytest.raises(ValueError, match="thresholds has none for vgg11"):
+    with pytest.raises(ValueError, match="thresholds has no value for vgg11"):
         Concepts(thresholds={"alexnet": 0.25})
-    with pytest.raises(ValueError, match=r"distil_rates has none for fc2"):
+    with pytest.raises(ValueError, match=r"distil_rates has no value for fc2"):
         Concepts(training=Lessons(distil_rates={"fc1": 0.1}))
 
 

@@ -1,4 +1,4 @@
-"""The page in a real Chromium, opened from disk: what a reader sees when keys are pressed."""
+"""The page in a real Chromium, opened from disk: what a reader sees."""
 
 import os
 import shutil
@@ -33,7 +33,7 @@ LAYERS = {"a-from-b-conv4": 1, "a-from-b-conv5": 2}
 
 
 def components(seed: int) -> np.ndarray:
-    """Give maps of 3 x 3 patches whose filters differ in their share of x^Delta."""
+    """Return maps of 3 x 3 patches whose filters differ in their share of x^Delta."""
     rng = np.random.default_rng(seed)
     coarse = rng.standard_normal((4, IMAGES, FILTERS, 3, 3)).astype(np.float32)
     fine = np.kron(coarse, np.ones((5, 5), np.float32))[..., :SIDE, :SIDE]
@@ -43,7 +43,7 @@ def components(seed: int) -> np.ndarray:
 
 
 def ranked(seed: int) -> list[int]:
-    """Give the filters by their share of x^Delta, largest first."""
+    """Return the filters by their share of x^Delta, largest first."""
     values = components(seed).astype(np.float64)
     share = values[-1].var((0, 2, 3)) / values.sum(0).var((0, 2, 3))
     return [int(c) for c in np.argsort(-share)]
@@ -51,7 +51,7 @@ def ranked(seed: int) -> list[int]:
 
 @dataclass
 class Opened:
-    """A page, and what it asked for and said since it was opened."""
+    """A page, with its requests and messages since it was opened."""
 
     page: Page
     requests: list[str] = field(default_factory=list)
@@ -72,12 +72,12 @@ class Opened:
         return self
 
     def stage(self) -> np.ndarray:
-        """Give the large picture as it is on the screen."""
+        """Return the large picture as it is on the screen."""
         shot = self.page.locator("#stage").screenshot()
         return np.asarray(Image.open(BytesIO(shot)).convert("RGB"), np.int16)
 
     def line(self, row: int) -> np.ndarray:
-        """Give a line of the large map's own pixels, without the image below it."""
+        """Return a line of the large map's own pixels, without the image below it."""
         values = self.page.evaluate(
             """row => { const canvas = document.querySelector("#stage canvas");
             return Array.from(canvas.getContext("2d").getImageData(0, row, 256, 1).data); }""",
@@ -153,7 +153,7 @@ def differs(a: np.ndarray, b: np.ndarray) -> bool:
     return bool((np.abs(a - b) > 24).any(-1).mean() > 0.02)
 
 
-def test_it_opens_from_disk_without_a_word_or_a_host(
+def test_the_page_opens_from_disk_without_messages_or_requests(
     viewer: Opened, capsys: pytest.CaptureFixture[str]
 ):
     assert len(viewer.requests) > 6
@@ -167,7 +167,7 @@ def test_it_opens_from_disk_without_a_word_or_a_host(
     keep(viewer, "viewer")
 
 
-def test_the_next_filter_comes_with_a_key_and_another_picture(viewer: Opened):
+def test_a_key_shows_the_next_filter_and_another_picture(viewer: Opened):
     first, order = viewer.stage(), viewer.order("filters")
     assert order == ranked(LAYERS["a-from-b-conv4"])
     assert viewer.chosen("filters") == order[0]
@@ -186,7 +186,7 @@ def test_the_next_filter_comes_with_a_key_and_another_picture(viewer: Opened):
     assert viewer.chosen("filters") == order[-1]
 
 
-def test_the_next_image_comes_with_a_key(viewer: Opened):
+def test_a_key_shows_the_next_image(viewer: Opened):
     first, order = viewer.stage(), viewer.order("images")
     viewer.page.keyboard.press("ArrowRight")
     viewer.ready()
@@ -196,7 +196,7 @@ def test_the_next_image_comes_with_a_key(viewer: Opened):
 
 
 @pytest.mark.parametrize(("key", "weights"), [("1", (1, 0)), ("2", (1, 1)), ("3", (0, 1))])
-def test_the_map_is_the_part_the_slider_stands_at(viewer: Opened, key: str, weights):
+def test_the_map_is_the_part_at_the_sliders_position(viewer: Opened, key: str, weights):
     viewer.page.keyboard.press(key)
     c, image = viewer.chosen("filters"), viewer.chosen("images")
     values = components(LAYERS["a-from-b-conv4"])[:, :, c].astype(np.float64)
@@ -253,7 +253,7 @@ def test_the_link_restores_the_view(viewer: Opened, context: BrowserContext):
     assert differs(other.stage(), stage)
 
 
-def test_a_link_to_what_is_not_there_shows_the_first(context: BrowserContext, report: Path):
+def test_a_link_to_an_unknown_view_shows_the_first(context: BrowserContext, report: Path):
     wrong = "#viewer?view=nothing&filter=999&image=999&mix=x"
     found = Opened(context.new_page()).open(report.as_uri() + wrong).ready()
     assert found.said == []
@@ -270,7 +270,7 @@ def test_a_link_to_what_is_not_there_shows_the_first(context: BrowserContext, re
         ("mix=0x", "50", "65"),
     ],
 )
-def test_what_a_link_asks_for_is_held_to_its_range(
+def test_values_in_a_link_are_limited_to_their_range(
     context: BrowserContext, report: Path, given: str, mix: str, opacity: str
 ):
     url = f"{report.as_uri()}#viewer?{given}&filters=toString&images=%&filter=-1&image=1.5"
@@ -287,7 +287,7 @@ def test_what_a_link_asks_for_is_held_to_its_range(
 
 
 @pytest.mark.parametrize("mark", ["%", "%E0%A4%A", "nothing"])
-def test_an_address_that_names_nothing_shows_the_results(
+def test_a_link_without_a_target_shows_the_results(
     context: BrowserContext, report: Path, mark: str
 ):
     opened = Opened(context.new_page()).open(f"{report.as_uri()}#{mark}")
@@ -298,7 +298,7 @@ def test_an_address_that_names_nothing_shows_the_results(
     assert opened.said == []
 
 
-def test_a_script_that_came_in_does_not_run(report: Path, context: BrowserContext, tmp_path: Path):
+def test_an_injected_script_does_not_run(report: Path, context: BrowserContext, tmp_path: Path):
     copy = shutil.copytree(report.parent, tmp_path / "copy")
     page = copy / "index.html"
     bad = "<script>document.title = 'run'</script><img src=x onerror=\"document.title = 'run'\">"
@@ -346,7 +346,7 @@ def brightness(opened: Opened) -> float:
     return float(np.asarray(shot).mean())
 
 
-def test_dark_is_what_the_system_says_or_the_reader(browser: Browser, report: Path):
+def test_the_dark_theme_follows_the_system_or_the_reader(browser: Browser, report: Path):
     with browser.new_context(color_scheme="dark") as context:
         url = f"{report.as_uri()}#viewer"
         opened = Opened(context.new_page()).open(url).ready()
@@ -393,7 +393,7 @@ def test_results_come_first_and_links_lead_to_their_place(context: BrowserContex
     assert opened.said == []
 
 
-def test_every_control_has_a_name_and_keys_are_told(viewer: Opened):
+def test_every_control_has_a_name_and_help_lists_the_keys(viewer: Opened):
     unnamed = viewer.page.evaluate(
         """() => [...document.querySelectorAll(
             "button, select, input, [role=listbox], [role=option], [role=img], [role=region]")]
@@ -412,7 +412,7 @@ def test_every_control_has_a_name_and_keys_are_told(viewer: Opened):
     assert viewer.chosen("filters") == before
 
 
-def test_pointing_at_a_map_tells_its_values(viewer: Opened):
+def test_pointing_at_a_map_shows_its_values(viewer: Opened):
     box = viewer.page.locator("#stage").bounding_box()
     assert box is not None
     row, column = 2, 11
@@ -429,7 +429,7 @@ def test_pointing_at_a_map_tells_its_values(viewer: Opened):
     np.testing.assert_allclose(found, [at.sum(), *at], atol=bound)
 
 
-def test_a_missing_file_is_told(report: Path, context: BrowserContext, tmp_path: Path):
+def test_a_missing_file_is_reported(report: Path, context: BrowserContext, tmp_path: Path):
     copy = shutil.copytree(report.parent, tmp_path / "copy")
     (copy / FILES / "a-from-b-conv5.js").unlink()
     opened = Opened(context.new_page()).open(f"{(copy / 'index.html').as_uri()}#viewer").ready()

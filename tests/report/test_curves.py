@@ -1,4 +1,4 @@
-"""Curves: every point is drawn where it lies, lines are told apart, files repeat."""
+"""Curves: points are at their values, lines differ, files are reproducible."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from kc.errors import SettingsError
@@ -52,7 +53,7 @@ def test_legend_names_the_lines_in_their_order():
         assert (shown.get_color(), shown.get_marker()) == (line.get_color(), line.get_marker())
 
 
-def test_lines_are_told_apart_without_colour():
+def test_lines_differ_also_without_colour():
     for part in ("color", "marker", "linestyle"):
         assert len({str(style[part]) for style in LINES}) == len(LINES)
     lines = drawn(points()).axes[0].lines
@@ -70,14 +71,14 @@ def test_a_second_panel_shows_the_second_column():
     assert right.lines[0].get_ydata().tolist() == frame["accuracy"][:4].tolist()
 
 
-def test_what_is_the_same_for_all_lines_is_drawn_once():
+def test_a_column_equal_for_all_lines_is_drawn_once():
     (line,) = drawn(points(), "accuracy").axes[1].lines
     assert line.get_xdata().tolist() == REMOVED
     assert line.get_ydata().tolist() == points()["accuracy"][:4].tolist()
     assert line.get_color() not in {style["color"] for style in LINES}
 
 
-def test_lines_at_other_places_are_not_taken_for_one():
+def test_lines_at_different_x_are_not_merged():
     frame = points().drop(index=[0, 2, 5, 7, 8, 10])
     assert len(drawn(frame, "accuracy").axes[1].lines) == 3
     single = points()[:4]
@@ -121,7 +122,7 @@ def test_nothing_is_cut_off_and_the_panel_keeps_its_height(lines: int, y2: str |
     )
     figure = drawn(frame, y2)
     figure.draw_without_rendering()
-    renderer = figure.canvas.get_renderer()
+    renderer = FigureCanvasAgg(figure).get_renderer()
     boxes = [axes.get_tightbbox(renderer) for axes in figure.axes]
     boxes.append(figure.legends[0].get_window_extent(renderer))
     for box in boxes:
@@ -146,7 +147,7 @@ def test_the_same_points_give_the_same_bytes(tmp_path: Path):
     assert plt.get_fignums() == []
 
 
-def test_what_cannot_be_drawn_is_refused():
+def test_frames_that_cannot_be_drawn_are_refused():
     with pytest.raises(SettingsError, match=r"columns \['accuracies'\] are not in the frame"):
         drawn(points(), "accuracies")
     with pytest.raises(SettingsError, match="0 rows, 0 of them without a layer"):
@@ -156,7 +157,7 @@ def test_what_cannot_be_drawn_is_refused():
     with pytest.raises(SettingsError, match="12 rows, 1 of them without a layer"):
         drawn(nameless)
     many = pd.concat(points()[:4].assign(layer=f"l{n}") for n in range(8))
-    with pytest.raises(SettingsError, match="layer: 8 lines; at most 7 can be told apart"):
+    with pytest.raises(SettingsError, match="layer: 8 lines; at most 7 can be distinguished"):
         drawn(many)
     twice = pd.concat([points(), points()[5:6].assign(share=0.9)])
     with pytest.raises(SettingsError, match=r"two points of layer 'fc1' at removed 0\.5"):

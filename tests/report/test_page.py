@@ -1,9 +1,10 @@
-"""The page's folder is whole, needs nothing from elsewhere, and says what the tables say."""
+"""The page's folder is complete, loads nothing from elsewhere, and shows the tables' contents."""
 
 import re
 import shutil
+from html import unescape
 from html.parser import HTMLParser
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 
 import pandas as pd
@@ -12,9 +13,8 @@ from markdown_it import MarkdownIt
 from PIL import Image
 
 from kc.errors import StoreError, printable
-from kc.report.markdown import read_table
 from kc.report.page import FILES, Drawing, PageSection, write_page
-from kc.report.tables import Column, TableText, write_table
+from kc.report.tables import Column, TableText, read_table, write_table
 from kc.report.viewer import Shown, View
 from kc.store.ownership import LEDGER, claim
 from tests.reference.written_components import written_view
@@ -32,7 +32,7 @@ FRAME = pd.DataFrame(
 
 
 class Page(HTMLParser):
-    """What a page links to and loads, its ids and its words."""
+    """Links, ids and words of a page."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class Page(HTMLParser):
         if tag == "style" or (tag == "script" and "src" not in dict(attrs)):
             self.inline.append(tag)
         if dict(attrs).get("http-equiv") == "Content-Security-Policy":
-            assert not self.links  # what comes before it is not held to it
+            assert not self.links  # a policy does not apply to what comes before it
             self.policy = dict(attrs)["content"] or ""
         for name, value in attrs:
             if name == "style" or name.startswith("on"):
@@ -106,7 +106,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
     }
 
 
-def test_everything_it_links_to_is_there_and_nothing_is_elsewhere(tmp_path: Path):
+def test_everything_the_page_links_to_is_in_its_folder(tmp_path: Path):
     path = page_in(tmp_path)
     assert path == tmp_path / "report" / "index.html"
     page = Page(path.read_text())
@@ -161,7 +161,7 @@ HOSTILE = [
 ]
 
 
-def test_anybodys_names_are_text_in_table_and_page(tmp_path: Path):
+def test_hostile_names_are_shown_as_text_in_table_and_page(tmp_path: Path):
     stem = tmp_path / "tables" / "names"
     names = pd.DataFrame({"class": HOSTILE, "share": range(len(HOSTILE))})
     about = "; ".join(HOSTILE)
@@ -175,8 +175,9 @@ def test_anybodys_names_are_text_in_table_and_page(tmp_path: Path):
     cells = [t.children or [] for before, t in pairwise(tokens) if before.type == "td_open"]
     assert ["".join(c.content for c in cell) for cell in cells[::2]] == seen
     assert {child.type for cell in cells for child in cell} <= {"text", "text_special"}
-    found = read_table(stem)
-    assert (found.title, found.caption, found.notes[0]) == ("; ".join(seen),) * 3
+    found = read_table(stem)["shown"]
+    assert (found["title"], found["caption"], found["notes"][0]) == ("; ".join(seen),) * 3
+    assert [cells[0] for cells in found["rows"]] == seen
     section = PageSection("nine", about, about, [stem], [drawn(tmp_path)._replace(caption=about)])
     path = write_page(tmp_path / "out", title=about, lead=about, sections=[section], views=[])
     text = path.read_text()
@@ -188,12 +189,22 @@ def test_anybodys_names_are_text_in_table_and_page(tmp_path: Path):
     assert not set(about) & set(text) & {"\u202e", "\x1b", "\x07"}
 
 
-def test_a_table_is_read_as_it_was_written(tmp_path: Path):
-    found = read_table(written(tmp_path))
-    assert found.title == "Table 9: <shares>"
-    assert found.caption == "Shares of Var(x*)."
-    assert found.notes == tuple(NOTES)
-    assert found.table.count("<tr>") == 3
+def test_a_page_shows_the_cells_of_the_frame_with_the_headers_and_digits_of_the_table(
+    tmp_path: Path,
+):
+    shown = read_table(written(tmp_path))["shown"]
+    assert shown == {
+        "title": "Table 9: <shares>",
+        "heads": ["layer", "Var(xdelta) / Var(x*)", "95 % interval", "paper"],
+        "sides": ["left", "right", "right", "right"],
+        "rows": [["conv4|5", "0.123", "[0.1, 0.2]", "0.086"], ["<b>conv</b>", "0.500", "", "1"]],
+        "caption": "Shares of Var(x*).",
+        "notes": NOTES,
+    }
+    text = page_in(tmp_path / "page", []).read_text()
+    cells = re.findall(r"<t[hd] [^>]*>([^<]*)</t[hd]>", text)
+    assert [unescape(cell) for cell in cells] == [*shown["heads"], *chain(*shown["rows"])]
+    assert '<th class="right paper">paper</th>' in text
 
 
 def test_origins_are_shown_once_for_tables_that_share_them(tmp_path: Path):
@@ -213,7 +224,7 @@ def test_without_views_there_is_no_viewer(tmp_path: Path):
     assert 'id="viewer"' in page_in(tmp_path / "other").read_text()
 
 
-def test_the_same_things_make_the_same_bytes_and_leave_nothing_behind(tmp_path: Path):
+def test_the_same_inputs_give_the_same_bytes_and_old_files_are_removed(tmp_path: Path):
     first = files_of(page_in(tmp_path / "a").parent)
     folder = page_in(tmp_path / "b").parent
     assert files_of(folder) == first
@@ -228,7 +239,7 @@ def test_the_same_things_make_the_same_bytes_and_leave_nothing_behind(tmp_path: 
 
 def test_a_missing_table_or_figure_is_named(tmp_path: Path):
     section = PageSection("nine", "Nine", "", [tmp_path / "table9"], [])
-    with pytest.raises(StoreError, match=r"table9.md: no such file. Fix: give the command"):
+    with pytest.raises(StoreError, match=r"table9.json: no such file. Fix: give the command"):
         write_page(tmp_path / "out", title="T", lead="", sections=[section], views=[])
     section = PageSection("nine", "Nine", "", [], [Drawing(tmp_path / "fig9", "")])
     with pytest.raises(StoreError, match=r"fig9.png: no such file. Fix: give the command"):
@@ -236,9 +247,9 @@ def test_a_missing_table_or_figure_is_named(tmp_path: Path):
     assert not (tmp_path / "out" / "index.html").exists()
 
 
-def test_another_file_in_a_tables_place_is_refused(tmp_path: Path):
-    (tmp_path / "table9.md").write_text("# Read me\n\nNothing.\n")
-    with pytest.raises(StoreError, match=r"table9.md: expected a title and one table"):
+def test_a_json_file_that_is_not_a_tables_is_refused(tmp_path: Path):
+    (tmp_path / "table9.json").write_text('{"mine": 1}')
+    with pytest.raises(StoreError, match=r"table9.json: expected the digests and cells of a table"):
         read_table(tmp_path / "table9")
 
 
@@ -262,7 +273,7 @@ def test_a_folder_linked_in_a_pages_place_keeps_its_files(tmp_path: Path):
     assert (tmp_path / "mine/page.css").read_text() == "mine"
 
 
-def test_a_page_of_before_there_was_a_list_is_replaced(tmp_path: Path):
+def test_a_page_without_a_list_of_its_files_is_replaced(tmp_path: Path):
     first = files_of(page_in(tmp_path / "a").parent)
     folder = page_in(tmp_path / "b").parent
     (folder / FILES / LEDGER).unlink()

@@ -1,4 +1,4 @@
-"""Feature maps as pictures: built filters and images are found, scales are shared, files repeat."""
+"""Pictures of feature maps: known filters and images are found, scales shared, files equal."""
 
 import base64
 import re
@@ -9,6 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
@@ -40,7 +41,7 @@ def drawn(caption: str = "A caption.") -> Figure:
 
 
 def overlays(figure: Figure) -> list[list[Axes]]:
-    """Give the axes with a map over an image, row by row."""
+    """Return the axes with a map over an image, row by row."""
     found = [axes for axes in figure.axes if len(axes.images) == 2]
     return [found[begin : begin + 2] for begin in range(0, len(found), 2)]
 
@@ -57,7 +58,7 @@ def bars(figure: Figure) -> list[Axes]:
 
 
 def built() -> tuple[np.ndarray, np.ndarray]:
-    """Channel 0: no part; 1: a third, but strong; 2: all part; 3: dead; 4: all part, too weak."""
+    """Return features; channel 0: no part, 1: a third, 2: all part, 3: dead, 4: weak, all part."""
     common, own = smooth((40, 5, 4, 4), 3), smooth((40, 5, 4, 4), 4)
     strength = np.array([0, 3, 1, 0, 1e-3]).reshape(1, 5, 1, 1)
     part = own * strength
@@ -104,7 +105,7 @@ def test_half_precision_is_summed_in_double():
     assert choose_filters(whole * far, part * far, 2).tolist() == [2, 1]
 
 
-def test_the_built_images_are_chosen():
+def test_the_images_with_the_strongest_map_are_chosen():
     part = 0.1 * smooth((10, 3, 4, 4))
     part[7, 1] = -3
     part[2, 1] = 2
@@ -113,7 +114,7 @@ def test_the_built_images_are_chosen():
     assert choose_images(part, 0, 1).tolist() == [5]
 
 
-def test_what_has_no_map_is_refused():
+def test_features_without_maps_are_refused():
     vectors = smooth((6, 8))
     for chosen in (
         lambda: choose_filters(vectors, vectors, 1),
@@ -130,7 +131,7 @@ def test_no_images_to_choose_from_are_refused():
         choose_images(np.zeros((0, 3, 2, 2)), 0, 0)
 
 
-def test_choices_that_cannot_be_made_are_refused():
+def test_impossible_choices_are_refused():
     whole, part = built()
     with pytest.raises(FeatureError, match=r"part: shape \(40, 4, 4, 4\); expected the whole's"):
         choose_filters(whole, part[:, 1:], 1)
@@ -169,14 +170,14 @@ def test_rows_of_one_filter_share_their_limits_and_no_others():
     assert four != nine
 
 
-def test_a_filter_that_comes_again_keeps_its_limits():
+def test_a_repeated_filter_keeps_its_limits():
     figure = feature_maps(images(), panels(), TITLES, np.array([4, 9, 4]), caption="")
     first, second, third = limits(figure)
     assert first == third != second
     assert len(first) == 1
 
 
-def test_one_colour_bar_a_run_of_rows_names_its_filter_and_limits():
+def test_each_run_of_rows_has_one_colour_bar_with_its_filter_and_limits():
     figure = drawn()
     assert [axes.get_ylabel() for axes in bars(figure)] == ["filter 4", "filter 9"]
     for bar, shown in zip(bars(figure), limits(figure)[1:], strict=True):
@@ -230,7 +231,7 @@ def test_enlarging_keeps_a_ramp_and_the_corners():
 def test_nothing_is_cut_off_or_lies_over_another(dpi: int):
     figure = drawn(f"{CHOICE} {SCALE}\nFilter numbers count from 0.")
     figure.dpi = dpi
-    renderer = figure.canvas.get_renderer()
+    renderer = FigureCanvasAgg(figure).get_renderer()
     page = figure.bbox
     boxes = [axes.get_tightbbox(renderer) for axes in figure.axes]
     boxes += [text.get_window_extent(renderer) for text in figure.texts]
@@ -314,8 +315,8 @@ def test_rows_that_do_not_match_are_refused():
 
 
 @pytest.mark.parametrize("text", ["sale_$5_or_$6^_1.png", "$x$", r"\$a\$", "$", "a\tb", "{}%_^$$"])
-def test_texts_of_the_users_are_no_formulas(text: str):
-    """Two dollars began a formula, which this is not: a traceback after all the work."""
+def test_dollars_in_users_texts_do_not_begin_formulas(text: str):
+    """Two dollars would begin a formula and end in a traceback."""
     shown, is_formula = Text()._preprocess_math(literal(text))
     assert (shown, is_formula) == (text.replace("\t", "\N{REPLACEMENT CHARACTER}"), False)
     title = f"filter 4 {text}"
@@ -325,8 +326,8 @@ def test_texts_of_the_users_are_no_formulas(text: str):
     assert literal(text).split()[-1] in axes.get_ylabel()
 
 
-def test_letters_without_a_glyph_are_shown_as_replaced():
-    """A warning of matplotlib's for each, where tests and some users make warnings errors."""
+def test_characters_without_a_glyph_become_the_replacement_character():
+    """Matplotlib warns of each, and warnings may be errors."""
     assert literal("é 日本 \N{GRINNING FACE WITH SMILING EYES}").startswith("é \ufffd\ufffd ")
     figure = feature_maps(
         images(1), [panel(1)], ["filter 4 日本"], FILTERS[:1], caption=literal("日")

@@ -1,4 +1,4 @@
-"""Tables as files: full precision in one, readable in two, origin in the fourth."""
+"""Files of a table: csv with full precision, md and tex to read, json with the origin."""
 
 import json
 import shutil
@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from kc.errors import StoreError
-from kc.report.tables import Column, TableText, read_markdown, write_table
+from kc.report.tables import Column, TableText, write_table
 
 FRAME = pd.DataFrame(
     {
@@ -35,13 +35,13 @@ def written(stem: Path, frame: pd.DataFrame = FRAME) -> Path:
     return stem
 
 
-def test_csv_gives_back_every_bit(tmp_path: Path):
+def test_the_csv_keeps_every_bit_of_a_number(tmp_path: Path):
     stem = written(tmp_path / "deep" / "table")
     pd.testing.assert_frame_equal(pd.read_csv(stem.with_suffix(".csv")), FRAME, check_exact=True)
 
 
 def test_markdown_has_digits_interval_units_and_notes(tmp_path: Path):
-    text = read_markdown(written(tmp_path / "table"))
+    text = written(tmp_path / "table").with_suffix(".md").read_text()
     lines = text.splitlines()
     assert lines[0] == "### A title"
     cells = [[cell.strip() for cell in line.split(" | ")] for line in lines[2:6]]
@@ -54,13 +54,13 @@ def test_markdown_has_digits_interval_units_and_notes(tmp_path: Path):
     assert text.endswith("- second\n")
 
 
-def test_a_column_without_a_value_is_kept_for_machines_only(tmp_path: Path):
+def test_a_column_without_values_is_only_in_the_csv(tmp_path: Path):
     stem = written(tmp_path / "table", FRAME.assign(paper=float("nan"), ci_low=float("nan")))
     assert "paper" in pd.read_csv(stem.with_suffix(".csv")).columns
     for suffix in (".md", ".tex"):
         assert "paper" not in stem.with_suffix(suffix).read_text()
     bare = written(tmp_path / "bare", FRAME.iloc[:0])
-    assert "paper" in read_markdown(bare)
+    assert "paper" in bare.with_suffix(".md").read_text()
 
 
 def test_same_frame_gives_the_same_bytes_wherever_it_is_written(tmp_path: Path):
@@ -94,7 +94,7 @@ def test_latex_compiles(tmp_path: Path):
     assert subprocess.run(run, cwd=tmp_path, capture_output=True, check=False).returncode == 0
 
 
-def test_a_spreadsheet_runs_no_name_and_the_true_one_is_beside(tmp_path: Path):
+def test_a_spreadsheet_runs_no_name_and_the_json_has_the_original(tmp_path: Path):
     names = ["=1+1", "-1+1", "@x", "\tx", "'=1", "it's", "-1", "+2e3", "a=b", "a\rb\nc"]
     frame = pd.DataFrame({"class": names, "share": [-0.5, *range(9)], "text": ["-"] * 10})
     stem = tmp_path / "table"
@@ -109,14 +109,17 @@ def test_a_spreadsheet_runs_no_name_and_the_true_one_is_beside(tmp_path: Path):
     about = json.loads(stem.with_suffix(".json").read_text())["names_in_csv"]
     back = found["class"].map(lambda name: about.get(name, name))
     assert list(back) == names
-    assert "- Some names have an apostrophe before them in the csv" in read_markdown(stem)
+    assert (
+        "- Some names have an apostrophe before them in the csv"
+        in stem.with_suffix(".md").read_text()
+    )
     # a table without such names is as it ever was
     plain = written(tmp_path / "plain")
     assert plain.with_suffix(".csv").read_text() == FRAME.to_csv(index=False)
     assert "names_in_csv" not in json.loads(plain.with_suffix(".json").read_text())
 
 
-def test_latex_prints_names_and_takes_none_for_an_argument(tmp_path: Path):
+def test_latex_prints_names_and_reads_none_as_an_argument(tmp_path: Path):
     frame = pd.DataFrame({"class": ["[red]", "*a", "a_b&c\nd", "~^\\x"], "share": [1, 2, 3, 4]})
     write_table(frame, tmp_path / "table", TableText("T", "", []), provenance={})
     lines = (tmp_path / "table.tex").read_text().splitlines()
@@ -139,7 +142,7 @@ def test_numbers_that_are_not_finite_are_valid_json(tmp_path: Path):
     assert found["most"] is None
 
 
-def test_origin_lies_beside_and_nothing_is_left_over(tmp_path: Path):
+def test_the_origin_is_in_the_json_and_no_temporary_file_is_left(tmp_path: Path):
     stem = written(tmp_path / "table")
     assert json.loads(stem.with_suffix(".json").read_text())["seconds"] == 1.5
     names = sorted(path.name for path in tmp_path.iterdir())

@@ -1,4 +1,4 @@
-"""The viewer's data says what the components say, and nothing else."""
+"""The viewer's data equals the components."""
 
 import base64
 import json
@@ -20,7 +20,7 @@ FEW = Shown(images=5, filters=4)
 
 
 def script(folder: Path, name: str):
-    """Read what a data script gives the page."""
+    """Read the value that a data script passes to the page."""
     text = (folder / f"{name}.js").read_text(encoding="ascii")
     assert text.startswith("kcData(")
     assert text.endswith(");\n")
@@ -30,7 +30,7 @@ def script(folder: Path, name: str):
 
 
 def decoded(folder: Path, meta: dict) -> np.ndarray:
-    """Give the maps as the page draws them: (filters, parts, images, y, x)."""
+    """Return the maps as the page draws them: (filters, parts, images, y, x)."""
     shape = (len(meta["components"]), len(meta["images"]), *meta["map"])
     blocks = [base64.b64decode(script(folder, key)) for key in meta["scripts"]["keys"]]
     assert {len(b) // np.prod(shape) for b in blocks[:-1]} <= {meta["scripts"]["filters"]}
@@ -49,7 +49,7 @@ def write(view: View, tmp_path: Path, shown: Shown = FEW):
 
 
 def varied() -> np.ndarray:
-    """Give components whose channels have different shares, means and sizes."""
+    """Return components whose channels have different shares, means and sizes."""
     values = noise(IMAGES, CHANNELS, seed=3).astype(np.float64)
     values += np.linspace(-2, 2, CHANNELS)[:, None, None]
     values[-1] *= np.linspace(0.2, 2, CHANNELS)[:, None, None]
@@ -186,7 +186,7 @@ def test_a_layer_that_does_not_vary_is_refused(tmp_path: Path):
         write(view, tmp_path)
 
 
-def test_a_store_of_training_images_alone_is_refused(tmp_path: Path):
+def test_a_store_without_test_images_is_refused(tmp_path: Path):
     view = written_view(tmp_path, varied(), ["train"] * IMAGES)
     with pytest.raises(FeatureError, match="keeps no test images"):
         write(view, tmp_path)

@@ -1,4 +1,4 @@
-"""A whole small pipeline, made once: pictures, networks, features, fits."""
+"""Make a complete small pipeline once: pictures, networks, features, fits."""
 
 from pathlib import Path
 
@@ -44,7 +44,7 @@ TINY = {
 }
 A, B = (NetworkPlan("mix", "alexnet", seed) for seed in (0, 1))
 SELF = FitPlan(A, A, "conv5", "conv5")
-"""Of a network from itself: g can give all."""
+"""A fit of a network from itself: g can reconstruct everything."""
 
 
 @pytest.fixture(scope="session")

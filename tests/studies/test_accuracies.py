@@ -1,4 +1,4 @@
-"""Accuracies: shares are exact, gains are paired, intervals hold what they claim."""
+"""Accuracies: shares are exact, gains are paired, intervals have their coverage."""
 
 import numpy as np
 import pandas as pd
@@ -37,18 +37,20 @@ def test_shares_are_exact_and_columns_are_the_contract():
     assert (frame["top1"] < frame["ci_high"]).all()
 
 
-def test_without_anyone_to_compare_with_there_are_no_gains():
+def test_without_a_reference_there_are_no_gains():
     frame = accuracies({"A": right(3, 8)})
     assert not [name for name in frame.columns if name.startswith("gain")]
 
 
 @pytest.mark.parametrize(("count", "share"), [(0, 0.0), (40, 100.0)])
-def test_a_classifier_that_is_always_wrong_or_right_has_no_width(count: int, share: float):
+def test_a_classifier_that_is_always_wrong_or_right_has_an_interval_of_width_0(
+    count: int, share: float
+):
     frame = accuracies({"A": right(count, 40)})
     assert frame[["top1", "ci_low", "ci_high"]].to_numpy().tolist() == [[share] * 3]
 
 
-def test_the_same_errors_have_no_gain_and_no_width_others_have_both():
+def test_equal_errors_give_no_gain_and_no_width_and_other_errors_give_both():
     rng = np.random.default_rng(0)
     a = rng.random(400) < 0.7
     alone = rng.permutation(a)
@@ -59,19 +61,19 @@ def test_the_same_errors_have_no_gain_and_no_width_others_have_both():
     assert width(frame, "gain_over_A", 2) == pytest.approx(12.7, abs=1.0)
 
 
-def test_a_paired_interval_is_narrower_than_two_accuracies_tell():
-    """One image in twenty told apart: the gain is certain though both intervals overlap."""
+def test_a_paired_interval_is_narrower_than_those_of_two_accuracies():
+    """They differ on one image in twenty: the gain is certain though intervals overlap."""
     a = right(280, 400)
     better = right(300, 400)
     frame = accuracies({"A": a, "better": better}, ("A",))
     assert frame["ci_high"][0] > frame["ci_low"][1]
     assert frame["gain_over_A_low"][1] > 0
-    # the counter-example: as many right, but on images of their own
+    # the counter-example: as many correct, but on other images
     apart = np.roll(better, 150)
     assert accuracies({"A": a, "better": apart}, ("A",))["gain_over_A_low"][1] < 0
 
 
-def test_gains_over_two_are_told_apart():
+def test_gains_over_two_references_have_separate_columns():
     some = {"A": right(10, 40), "B": right(20, 40), "x0": right(30, 40)}
     frame = accuracies(some, ("A", "B"))
     assert frame["gain_over_A"].tolist() == [0, 25, 50]
@@ -80,7 +82,7 @@ def test_gains_over_two_are_told_apart():
     assert width(frame, "gain_over_A", 1) > 0
 
 
-def test_same_seed_same_bits_and_other_seeds_other_ends():
+def test_the_same_seed_gives_the_same_bits_and_another_seed_another_interval():
     some = drawn(np.random.default_rng(3))
     first, again, other = (accuracies(some, ("A",), seed) for seed in (0, 0, 1))
     pd.testing.assert_frame_equal(first, again, check_exact=True)
@@ -97,7 +99,7 @@ def test_the_order_of_the_images_and_a_third_classifier_change_no_share():
     pd.testing.assert_frame_equal(more.iloc[:2], accuracies(some, ("A",)), check_exact=True)
 
 
-def test_intervals_cover_what_they_claim():
+def test_intervals_have_their_nominal_coverage():
     rng = np.random.default_rng(5)
     accuracy, gain, unpaired = 0, 0, 0
     for run in range(RUNS):
@@ -109,5 +111,5 @@ def test_intervals_cover_what_they_claim():
     assert LEVEL == 0.95
     assert 0.90 <= accuracy / RUNS <= 0.99
     assert 0.90 <= gain / RUNS <= 0.99
-    # pairing is what makes the gain's interval as narrow as it is
+    # only pairing makes the gain's interval this narrow
     assert unpaired / RUNS > 0.95

@@ -39,7 +39,7 @@ def write_store(path: Path, values: np.ndarray, rows: pd.DataFrame) -> None:
 
 
 def write_all(results: Path) -> None:
-    """A and B share half their variance, C has nothing of theirs."""
+    """A and B share half of their variance, C shares nothing with them."""
     rng = np.random.default_rng(0)
     a, noise, c = rng.normal(size=(3, N, 4, 3, 3))
     rows = pd.DataFrame({"image_id": [f"{n:03d}.jpg" for n in range(N)]})
@@ -62,7 +62,7 @@ def settings(tmp_path: Path):
     return load_settings({"results": tmp_path, "device": "cpu"})
 
 
-def test_a_row_a_fit_on_all_images_each_once(settings):
+def test_the_table_has_one_row_for_each_fit_on_all_images(settings):
     table = baselines_table(settings, PLAN)
     assert list(table["studies"]) == ["stability orders", "stability", "orders"]
     assert list(table["source_network"]) == [A.name, B.name, C.name]
@@ -95,7 +95,7 @@ def test_symmetric_measures_are_the_same_both_ways(settings):
     assert table["pwcca_positions"][0] != table["pwcca_positions"][1]
 
 
-def test_streamed_is_held(settings):
+def test_streamed_features_give_the_numbers_of_held_ones(settings):
     part = settings.consistency.model_copy(update={"memory_gb": 1e-9})
     streamed = settings.model_copy(update={"consistency": part})
     pd.testing.assert_frame_equal(
@@ -144,7 +144,7 @@ def test_files_are_written(settings, monkeypatch):
     assert (tables / "baselines.tex").stat().st_size > 1000
 
 
-def test_the_note_on_order_needs_pairs_enough(settings):
+def test_the_note_on_order_needs_enough_pairs(settings):
     table = baselines_table(settings, PLAN)
     assert baselines._agreement(table) == []
     four = pd.concat([table, table.iloc[:1]], ignore_index=True)

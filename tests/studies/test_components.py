@@ -1,4 +1,4 @@
-"""Pictures of components: the filter that is all x^Delta, beside the images it belongs to."""
+"""Pictures of components: the filter that is all x^Delta, next to its images."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from tests.reference.written_components import (
 )
 
 IMAGES, ALL_DELTA, STRONG = 10, 3, (7, 2)
-"""Images; the filter that is nothing but x^Delta; the images in which it is strongest."""
+"""Images; the filter that consists of x^Delta only; the images in which it is strongest."""
 
 
 def settings_in(folder: Path, **changed: object) -> Settings:
@@ -39,7 +39,7 @@ def planned(settings: Settings) -> FitPlan:
 
 
 def built(delta_channel: int = ALL_DELTA) -> np.ndarray:
-    """Give parts in which one filter's orders are 0, and two images in which it is strong."""
+    """Return parts in which one filter's orders are 0, and two images in which it is strong."""
     values = noise(IMAGES)
     values[-1] *= np.float16(0.1)
     values[:-1, :, delta_channel] = 0
@@ -50,7 +50,7 @@ def built(delta_channel: int = ALL_DELTA) -> np.ndarray:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """A store whose rows are in another order than the images', which are more."""
+    """Write a store with some of the images, in another order."""
     made = settings_in(tmp_path)
     ids = names(IMAGES + 5)
     write_components(planned(made), tmp_path, built(), ids[:IMAGES])
@@ -59,7 +59,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def rows(figure: Figure) -> list[tuple[Axes, list[Axes]]]:
-    """Give each row's picture and its maps."""
+    """Return each row's picture and its maps."""
     found: list[tuple[Axes, list[Axes]]] = []
     for axes in figure.axes:
         if len(axes.images) == 1:
@@ -86,7 +86,7 @@ def test_the_filter_that_is_all_delta_is_shown_where_it_is_strongest(settings: S
 
 
 @pytest.mark.parametrize("other", [0, 5])
-def test_it_is_another_filter_where_another_one_is(tmp_path: Path, other: int):
+def test_another_filter_that_is_all_delta_is_shown_in_its_place(tmp_path: Path, other: int):
     made = settings_in(tmp_path)
     write_components(planned(made), tmp_path, built(other), names(IMAGES))
     write_images("birds", tmp_path, names(IMAGES))
@@ -94,7 +94,7 @@ def test_it_is_another_filter_where_another_one_is(tmp_path: Path, other: int):
     assert title(rows(figure)[0][0]).startswith(f"filter {other} ")
 
 
-def test_the_picture_beside_a_map_is_its_images(settings: Settings):
+def test_each_map_is_next_to_the_picture_of_its_image(settings: Settings):
     for picture, _ in rows(component_figure(settings, planned(settings), "orders", "What.")):
         image_id = title(picture).split(" ", 2)[2]
         shown = np.asarray(picture.images[0].get_array())
@@ -128,7 +128,7 @@ def test_maps_are_those_of_the_filter_and_image_in_the_row(settings: Settings, c
             np.testing.assert_allclose(shown, expected, atol=1e-5)
 
 
-def test_only_test_images_are_looked_at_though_all_are_kept(tmp_path: Path):
+def test_only_test_images_are_shown_though_all_are_stored(tmp_path: Path):
     made = settings_in(tmp_path)
     values = built()
     subsets = ["train" if image in STRONG else "test" for image in range(IMAGES)]
@@ -140,7 +140,7 @@ def test_only_test_images_are_looked_at_though_all_are_kept(tmp_path: Path):
     assert not shown & {names(IMAGES)[image] for image in STRONG}
 
 
-def test_only_the_first_images_are_looked_at(settings: Settings, monkeypatch: pytest.MonkeyPatch):
+def test_only_the_first_images_are_considered(settings: Settings, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(components, "LOOKED_AT", 5)
     figure = component_figure(settings, planned(settings), "parts", "What.")
     shown = {title(picture).split(" ", 2)[2] for picture, _ in rows(figure)}
@@ -148,7 +148,7 @@ def test_only_the_first_images_are_looked_at(settings: Settings, monkeypatch: py
     assert names(IMAGES)[STRONG[1]] in shown  # the strongest, in row 7, is out of sight
 
 
-def test_settings_say_how_much_is_shown_and_the_caption_what(settings: Settings):
+def test_settings_set_how_much_is_shown_and_the_caption_explains_it(settings: Settings):
     more = settings.pictures.model_copy(update={"filters": 3, "images": 1})
     fit = planned(settings)
     figure = component_figure(settings.model_copy(update={"pictures": more}), fit, "parts", "What.")

@@ -48,7 +48,7 @@ def foreground() -> Tensor:
 
 
 def random_maps(role: Role, sharper: float = 0.0) -> Maps:
-    """Maps of noise; ``sharper`` lowers the entropy of the object from checkpoint to checkpoint."""
+    """Return maps of noise; ``sharper`` lowers the object's entropy at each checkpoint."""
     generator = torch.Generator().manual_seed(ROLES.index(role))
     H = torch.randn(len(EPOCHS), COUNT, GRID, GRID, generator=generator) * 0.3 - 2.8
     H -= sharper * foreground() * torch.arange(len(EPOCHS))[:, None, None, None]
@@ -79,7 +79,7 @@ def plain_counts(H: Tensor, front: Tensor) -> tuple[list[int], list[int], list[f
 
 
 def plain_sets(H: Tensor, front: Tensor) -> list[list[set[tuple[int, int]]]]:
-    """Concept cells on the object, by checkpoint and image, cell by cell."""
+    """Compute the concept cells on the object cell by cell, by checkpoint and image."""
     found = []
     for epoch in H.double().numpy():
         sets = []
@@ -132,14 +132,14 @@ def test_nothing_dropped_is_no_detour(maps: dict[Role, Maps]):
     frame = concepts_table3([view_of(still)])
     assert frame["rho"].iloc[0] == 1
     assert frame["rho"].iloc[1] < 1
-    assert frame["d_mean"].iloc[0] == 0.5 * EPOCHS[1]  # on ties the earliest after epoch 0
+    assert frame["d_mean"].iloc[0] == 0.5 * EPOCHS[1]  # for ties the earliest after epoch 0
     assert frame["d_std"].iloc[0] == 0
 
 
 def test_an_image_without_a_map_somewhere_is_left_out_everywhere(maps: dict[Role, Maps]):
     torn = {role: found._replace(H=found.H.clone()) for role, found in maps.items()}
     torn["baseline"].H[2, 3] = torch.nan
-    torn["teacher"].H[0, 4] = torch.nan  # before training: of no account
+    torn["teacher"].H[0, 4] = torch.nan  # before training: ignored
     view = view_of(torn)
     assert view.unusable == 1
     assert view.measured.ids == [f"i{n}" for n in range(COUNT) if n != 3]
@@ -188,19 +188,19 @@ def test_the_share_the_released_selection_would_drop_is_printed(maps: dict[Role,
     low, high = min(view.dropped.values()), max(view.dropped.values())
     assert 0 < low < high <= 1
     assert f"It would drop {low:.0%} to {high:.0%} of the images" in note(view)
-    assert "not used here" in note(view)  # as it is unless asked for
+    assert "not used here" in note(view)  # the default
     asked = ABOUT.model_copy(update={"effective": True})
     assert "; used here" in note(view_of(maps, asked), asked)
     clear = {role: random_maps(role, sharper=1.0) for role in ROLES}  # never below the object's
     assert "It would drop 0% to 0% of the images" in note(view_of(clear))
 
 
-def test_accuracies_of_all_networks_are_told():
+def test_accuracies_of_all_networks_are_in_a_note():
     cards = {"T": {"accuracy": {"test": 61.25, "train": 80.0}}}
     assert accuracy_note(cards) == "Top-1 on test (training) images, %: T 61.2 (80.0)."
 
 
-def test_notes_say_what_is_foreground_and_where_teachers_begin(maps: dict[Role, Maps]):
+def test_notes_describe_the_foreground_and_the_first_weights_of_teachers(maps: dict[Role, Maps]):
     said = " ".join(counting_notes(settings_of(ABOUT), [view_of(maps)]))
     assert "objects: pictures cropped to 1.2 times the object's box" in said
     assert "the object's mask, else its box" in said
@@ -212,7 +212,7 @@ def test_notes_say_what_is_foreground_and_where_teachers_begin(maps: dict[Role, 
     assert "Teachers from scratch" not in ready
 
 
-def test_differences_are_paired_and_signed_as_they_are(maps: dict[Role, Maps]):
+def test_differences_are_paired_and_keep_their_sign(maps: dict[Role, Maps]):
     better = maps | {"student": random_maps("student", sharper=0.2)}
     view = view_of(better)
     frame = concepts_table3([view]).set_index("role")
@@ -236,7 +236,7 @@ def test_every_claim_is_answered_in_a_note():
     assert {measure for _, measures in HYPOTHESES for measure in measures} == set(CLAIMS)
 
 
-def test_alike_networks_leave_the_claims_open(maps: dict[Role, Maps]):
+def test_equal_networks_leave_the_claims_undecided(maps: dict[Role, Maps]):
     alike = maps | {"student": maps["baseline"]}
     found = differences(view_of(alike))
     assert {each.sign for each in found if "d_" not in each.measure} == {0}

@@ -23,7 +23,7 @@ DATASETS = {"birds": {}, "dogs": {"layout": "dogs"}, **MIX}
 
 
 def share(fit: FitPlan, subset: str) -> float:
-    """Give every fit a share of its own, told from both its ends, its layer and the subset."""
+    """Return a different share for every pair of networks, layer and subset."""
     found = 0.1 + fit.source.removed / 10 + fit.source.generation / 50
     found += 0.2 * (fit.target.task == "superclass") + 0.05 * (fit.target_layer == "conv5_3")
     return found - 0.04 * (subset == "train")
@@ -44,7 +44,7 @@ def close(found: "pd.Series[float]", expected: list[float]) -> bool:
     return found.tolist() == pytest.approx(expected, rel=1e-12)
 
 
-def test_compression_tells_what_every_pruned_network_lacks(tmp_path: Path):
+def test_compression_has_the_share_that_every_pruned_network_lacks(tmp_path: Path):
     frame = compression_table(*written(tmp_path, "compression", removed=[0.5, 0.9, 0.933]))
     removed = [0.5, 0.5, 0.9, 0.9, 0.933, 0.933]
     deep = [0, 0.05] * 3
@@ -72,7 +72,7 @@ def test_compression_keeps_numbers_with_their_network_in_any_order(tmp_path: Pat
     assert close(frame["top1"], [71 - 10 * some for some in frame["removed"]])
 
 
-def test_born_again_tells_what_every_generation_lacks_of_the_last(tmp_path: Path):
+def test_born_again_has_the_share_of_the_last_that_every_generation_lacks(tmp_path: Path):
     frame = born_again_table(*written(tmp_path, "born_again", layers=["conv5_3"]))
     assert NUMBERS | {"generation", "top1", "top1_last"} == set(frame.columns)
     assert frame["generation"].tolist() == [1, 2, 3, 4]
@@ -83,7 +83,7 @@ def test_born_again_tells_what_every_generation_lacks_of_the_last(tmp_path: Path
     assert close(frame["top1_last"], [75] * 4)
 
 
-def test_cross_task_tells_what_is_reconstructed_in_both_directions(tmp_path: Path):
+def test_cross_task_has_the_reconstructed_share_of_both_directions(tmp_path: Path):
     frame = cross_task_table(*written(tmp_path, "cross_task", layers=["conv4_3", "conv5_3"]))
     assert (NUMBERS - {"share_train"}) | {
         "direction", "reconstructed", "reconstructed_train", "source_top1", "target_top1",

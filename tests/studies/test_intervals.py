@@ -1,4 +1,4 @@
-"""Intervals cover what they claim where pairs share networks; the naive ones do not."""
+"""Intervals have their coverage if pairs share networks; naive intervals do not."""
 
 import math
 from itertools import permutations
@@ -15,7 +15,7 @@ FIRST, SECOND = ([str(pair[end]) for pair in PAIRS] for end in (0, 1))
 
 
 def drawn(rng: np.random.Generator) -> np.ndarray:
-    """Shares of all ordered pairs: each network's own effect, and a little of the pair's."""
+    """Return shares of all ordered pairs: an effect of each network and a small one of the pair."""
     effect = rng.normal(0, 0.05, M)
     pair = rng.normal(0, 0.02, (M, M))
     return np.array([TRUTH + effect[a] + effect[b] + pair[a, b] for a, b in PAIRS])
@@ -68,7 +68,7 @@ def test_half_splits_count_once_though_both_directions_are_fitted():
     assert (found.low, found.high) == pytest.approx((low, high), abs=1e-4)
 
 
-def test_half_splits_cover():
+def test_intervals_over_half_splits_have_their_nominal_coverage():
     rng = np.random.default_rng(2)
     splits = [name for name in "abcd" for _ in range(2)]
     covered, naive = 0, 0
@@ -92,7 +92,7 @@ def test_two_networks_or_one_split_give_no_interval(case: str):
     assert found.sign == 0
 
 
-def test_case_decides_what_is_counted():
+def test_the_case_decides_whether_networks_or_splits_are_counted():
     first, second, values = (
         ["a", "b", "c", "d", "e", "f"],
         ["b", "a", "d", "c", "f", "e"],

@@ -1,4 +1,4 @@
-"""The typed numbers are the papers' own."""
+"""The copied numbers are those of the paper."""
 
 import os
 from pathlib import Path
@@ -39,7 +39,7 @@ def test_table2_is_the_papers():
 
 def test_printed_table1_reads_as_a_share_of_the_column_sum():
     assert 0.001 < printed.reading_gap() < 0.002
-    # the counter-example: a typing error in one value would show
+    # the counter-example: a wrong digit in one value would be found
     assert abs(printed.share_of_sum("xdelta", ("vgg16_bn", "conv5_3")) - 0.169) > 0.02
 
 
@@ -79,7 +79,7 @@ def test_the_diagnosis_is_the_papers():
     assert (printed.diagnosis("alexnet"), printed.diagnosis("resnet34")) == (weak, strong)
     assert printed.diagnosis("raw x_A") == frame["raw xA"]
     assert printed.diagnosis("g(x_B)") == frame["g(xB) = xA without unreliable features"]
-    # what is printed of blind spots is that same difference, so it stands in no row of its own
+    # the paper prints only this difference for blind spots, so they have no row
     gain = frame["gain of g(xA)+blind spots over raw xA"]
     assert round(strong - weak, 1) == gain
     assert pd.isna(printed.diagnosis("g(x_A) + blind spots"))

@@ -25,14 +25,14 @@ from kc.settings.whole import Settings
 from kc.store import ArraySpec, StoreContent, StoreWriter, open_store
 from kc.studies.features import Bench, PartialSums, StoredRows, TappedLayer, sum_name
 from kc.studies.fits import read_network_card
-from kc.studies.reading import read_by_b, told
+from kc.studies.reading import read_by_b, train_and_test
 from tests.studies.conftest import SELF, A, B
 
 PAIR = FitPlan(A, B, "conv5", "conv5")
 STRONG = NetworkPlan("mix", "resnet18", 0)
 ENDS = [(A, "features.10"), (B, "features.10"), (STRONG, "layer3.1.add")]
 STILL = Refine(epochs=1, first_rate=1e-12, last_rate=1e-12, weight_decay=0)
-"""Leaves a tail without batch norm as it was, to the last bit of a weight."""
+"""Changes no bit of a tail without batch norm."""
 DOG_CLASSES = [3, 4]
 
 
@@ -52,7 +52,7 @@ def whole(array) -> Tensor:
 
 
 def logits(settings: Settings, network: NetworkPlan) -> Tensor:
-    """Give the whole network's logits of all images, without any tap."""
+    """Return the whole network's logits of all images, without any tap."""
     images = open_images(settings.results / "images" / "mix.json")
     model = load_network(settings.results / "networks" / network.name)
     with torch.no_grad():
@@ -64,7 +64,7 @@ def everything(some: StoredRows | PartialSums) -> Tensor:
 
 
 def choices(scores: Tensor, rows: np.ndarray, classes: list[int] | None = None) -> np.ndarray:
-    """Give the first choices of some images, out of some classes."""
+    """Return the first choices of some images, out of some classes."""
     kept = list(range(scores.shape[1])) if classes is None else classes
     return np.asarray(kept)[scores[rows][:, kept].argmax(1).numpy()]
 
@@ -106,45 +106,47 @@ def test_rows_features_and_labels_are_of_the_superclass_and_in_step(tiny, bench,
     assert len(set(seen)) == len(seen) == counts[only]
 
 
-def test_an_unmoved_tail_tells_what_its_network_tells(tiny, bench):
+def test_an_unchanged_tail_classifies_as_its_network_does(tiny, bench):
     layer = bench.layer(B, "features.10")
-    found = told(bench, layer.tail, bench.raw(layer), layer.labels, STILL)
+    found = train_and_test(bench, layer.tail, bench.raw(layer), layer.labels, STILL)
     rows, labels = layer.rows["test"].rows, layer.labels["test"].numpy()
     right = choices(logits(tiny, B), rows) == labels
     assert found.tolist() == right.tolist()
-    assert 0.2 < right.mean() < 1  # nothing is told by a network that says one class
+    assert 0.2 < right.mean() < 1  # a network that always predicts one class would prove nothing
     card = read_network_card(B, tiny.results)
     assert card["accuracy"]["test"] == pytest.approx(100 * right.mean())
     other = bench.layer(A, "features.10")
-    swapped = told(bench, other.tail, bench.raw(layer), layer.labels, STILL)
+    swapped = train_and_test(bench, other.tail, bench.raw(layer), layer.labels, STILL)
     assert swapped.tolist() != right.tolist()
 
 
 def test_a_tail_for_a_superclass_chooses_among_its_classes_only(tiny, bench):
     layer = bench.layer(B, "features.10", "dog")
-    found = told(bench, layer.tail, bench.raw(layer), layer.labels, STILL)
+    found = train_and_test(bench, layer.tail, bench.raw(layer), layer.labels, STILL)
     rows, labels = layer.rows["test"].rows, layer.labels["test"].numpy()
     scores = logits(tiny, B)
     assert found.tolist() == (choices(scores, rows, DOG_CLASSES) == labels).tolist()
     unrestricted = choices(scores, rows) == labels
-    assert found.sum() > unrestricted.sum()  # some dog is taken for a bird
+    assert found.sum() > unrestricted.sum()  # some dogs are classified as birds
 
 
-def test_told_is_a_tail_trained_by_hand(tiny, bench):
+def test_train_and_test_equals_training_a_tail_by_hand(tiny, bench):
     layer = bench.layer(A, "features.10")
     recipe = tiny.tails.refine
     train, test = (HeldFeatures(everything(layer.rows[name])) for name in ("train", "test"))
     seed = derive_seed("tail", tiny.tails.seed)
     tail = train_tail(layer.tail, train, layer.labels["train"], recipe, seed, bench.device).tail
     right = predictions(tail, test) == layer.labels["test"].numpy()
-    found = told(bench, layer.tail, bench.raw(layer), layer.labels, recipe)
+    found = train_and_test(bench, layer.tail, bench.raw(layer), layer.labels, recipe)
     assert found.tolist() == right.tolist()
 
 
 def test_training_a_tail_leaves_the_networks_own_as_it_was(bench):
     layer = bench.layer(A, "features.10")
     before = {name: value.clone() for name, value in layer.tail.state_dict().items()}
-    told(bench, layer.tail, bench.raw(layer), layer.labels, Refine(epochs=1, first_rate=0.1))
+    train_and_test(
+        bench, layer.tail, bench.raw(layer), layer.labels, Refine(epochs=1, first_rate=0.1)
+    )
     for name, value in layer.tail.state_dict().items():
         assert torch.equal(value, before[name])
 
@@ -173,11 +175,11 @@ def test_partial_sums_are_those_of_the_decomposition(tiny, bench):
             expected = parts.components[: k + 1].sum(0)
             torch.testing.assert_close(everything(some), expected, rtol=1e-5, atol=1e-5)
         torch.testing.assert_close(everything(sums[0]), parts.components[0])
-        # the counter-example: the orders above 0 are there to be left out
+        # the counter-example: the orders above 0 are not zero
         assert (everything(sums[2]) - everything(sums[0])).abs().max() > 1e-3
 
 
-def test_blind_spots_added_to_what_g_gives_are_the_target(tiny, bench):
+def test_blind_spots_plus_the_reconstruction_are_the_target(tiny, bench):
     blind, unreliable = diagnosed(tiny)
     assert (blind.source, blind.target) == (unreliable.target, unreliable.source) == (A, STRONG)
     for plan in (blind, unreliable):
@@ -189,7 +191,7 @@ def test_blind_spots_added_to_what_g_gives_are_the_target(tiny, bench):
         scale = float(x_b.abs().max())
         given = everything(sums[-1])
         assert float((given + delta - x_b).abs().max()) < 1e-6 * scale
-        # those kept on disk are the same, in half precision
+        # stored components are the same, in half precision
         kept = open_store(tiny.results / "components" / f"{plan.name}.json")
         assert kept.rows["image_id"].tolist() == bench.store(plan.target).image_ids[rows].tolist()
         halves = torch.from_numpy(kept["component"][:][-1]).float()
@@ -212,7 +214,7 @@ def test_sums_are_made_in_any_order_and_of_the_superclass(tiny, bench):
     assert sum(map(len, found.values())) == 40
 
 
-def test_what_cannot_be_held_is_made_on_demand_with_the_same_answers(tiny, bench):
+def test_features_too_large_to_hold_are_computed_in_batches_with_the_same_results(tiny, bench):
     scarce = changed(tiny, memory_gb=1e-9)
     layer = bench.layer(A, "features.10")
     assert isinstance(bench.raw(layer)["train"], HeldFeatures)
@@ -226,7 +228,7 @@ def test_what_cannot_be_held_is_made_on_demand_with_the_same_answers(tiny, bench
     assert len({tuple(found.tolist()) for found in here.values()}) > 2
 
 
-def test_what_just_fits_is_held(tiny):
+def test_features_that_just_fit_are_held(tiny):
     layer = Bench(tiny).layer(A, "features.10")
     size = 4 * len(layer.rows["train"]) * int(np.prod(layer.rows["train"].array.shape[1:]))
     for memory_gb, kind in ((size / 1e9, HeldFeatures), ((size - 1) / 1e9, StoredRows)):
@@ -234,10 +236,10 @@ def test_what_just_fits_is_held(tiny):
         assert isinstance(found["train"], kind)
 
 
-# all of it
+# both together
 
 
-def test_what_g_gives_of_a_network_by_itself_is_read_as_its_own(tiny):
+def test_features_reconstructed_from_the_same_network_are_read_as_its_own(tiny):
     bench = changed(tiny, STILL)
     own = read_by_b(bench, SELF, [0, 2])
     assert own["x0+x1+x2"].tolist() == own["A"].tolist() == own["B"].tolist()
@@ -286,7 +288,7 @@ def test_stores_of_other_images_are_refused(tiny, tmp_path: Path):
 
 
 def test_parts_float32_cannot_hold_are_made_as_the_decomposition_makes_them(tmp_path: Path):
-    """Under ``released`` a map that hardly varies is divided by next to nothing."""
+    """Under ``released`` a map of tiny variance is divided by its standard deviation."""
     generator = torch.Generator().manual_seed(0)
     x = 3 + 1e-6 * torch.randn(8, 4, 6, 6, generator=generator)
     rows = pd.DataFrame({"image_id": [f"{n}.jpg" for n in range(8)]})
@@ -307,12 +309,12 @@ def test_parts_float32_cannot_hold_are_made_as_the_decomposition_makes_them(tmp_
         torch.testing.assert_close(found, parts[: upto + 1].sum(0))
 
 
-def test_sums_are_spelled_as_the_table_is():
+def test_partial_sums_are_named_as_in_the_table():
     assert [sum_name(k) for k in range(3)] == ["x0", "x0+x1", "x0+x1+x2"]
 
 
-def test_a_tail_without_anything_to_keep_is_left_whole(bench):
-    """All classes occur: nothing of the last layer is lost."""
+def test_a_tail_keeps_every_class_if_all_occur(bench):
+    """All classes occur: the last layer keeps all rows."""
     layer = bench.layer(A, "features.10")
     linears = [module for module in layer.tail.modules() if isinstance(module, nn.Linear)]
     assert linears[-1].out_features == 5

@@ -25,12 +25,12 @@ def planned(**study: object) -> StudyPlan:
 
 
 def effect(fit: FitPlan) -> float:
-    """What is each network's own, so that an interval has a width."""
+    """Return an effect of each network, so that intervals have a width."""
     return 0.002 * sum(sum(map(ord, end.name)) % 5 for end in (fit.source, fit.target))
 
 
 def smooth(fit: FitPlan, subset: str) -> float:
-    """Deeper is higher on test; half the images cost 0.05; train is 0.1 lower."""
+    """Return shares: higher if deeper; +0.05 on half the images; train is 0.1 lower."""
     share = 0.3 + effect(fit) + (0.2 if fit.target_layer == "conv5_3" else 0.0)
     if subset == "train":
         return share - 0.1
@@ -38,7 +38,7 @@ def smooth(fit: FitPlan, subset: str) -> float:
 
 
 def overfitted(fit: FitPlan, subset: str) -> float:
-    """Both layers alike, but g overfits the deeper: test up, train down."""
+    """Return shares of two equal layers, the deeper of which g overfits: test up, train down."""
     excess = 0.12 if fit.target_layer == "conv5_3" else 0.02
     share = 0.3 + effect(fit)
     if subset == "train":
@@ -69,7 +69,7 @@ def test_columns_are_the_contract(tmp_path: Path):
     assert len(tables.table2) == 2 * 2 * 5
 
 
-def test_set_shares_come_back(tmp_path: Path):
+def test_tables_have_the_shares_of_the_files(tmp_path: Path):
     tables = made(tmp_path)
     plan = planned()
     for case, fits in (
@@ -87,14 +87,14 @@ def test_set_shares_come_back(tmp_path: Path):
                 assert found["mean_of_sum"] == pytest.approx(mean * target / (target + 0.3))
                 if case == "initialization":
                     assert found["mean_half_images"] == pytest.approx(sum(halves) / len(halves))
-                else:  # the check is made once a layer, in case 1
+                else:  # the check is made once for each layer, in case 1
                     assert math.isnan(found["mean_half_images"])
                 assert (found["n"], found["n_pairs"]) == (3, 6)
                 assert found["positions_per_weight"] == 20
                 assert found["ci_low"] < found["mean"] < found["ci_high"]
 
 
-def test_printed_values_stand_beside(tmp_path: Path):
+def test_printed_values_have_their_columns(tmp_path: Path):
     tables = made(tmp_path)
     assert (
         row(tables.table1, case="training_data", layer="conv5_3", subset="test")["paper"] == 0.198
@@ -104,7 +104,7 @@ def test_printed_values_stand_beside(tmp_path: Path):
     assert found["paper_share_of_sum"] == pytest.approx(1.06 / 1.31)
 
 
-def test_beside_the_shares_stands_how_sure_they_are(tmp_path: Path):
+def test_table2_has_the_spread_over_seeds_of_g(tmp_path: Path):
     tables = made(tmp_path)
     own = {fit.target_layer: fit for fit in planned().climbed}
     assert sorted(own) == ["conv4_3", "conv5_3"]
@@ -118,7 +118,7 @@ def test_beside_the_shares_stands_how_sure_they_are(tmp_path: Path):
     cross = row(tables.table2, component="cross", layer="conv5_3", subset="test")
     assert cross["pair_moved"] == pytest.approx(1 - 0.6 - 0.02 - 0.01 - delta["pair_share"])
     told = tables.notes["table2"][-1]
-    assert told.startswith("Cannot be told apart from nothing, test images: x2 of vgg16_bn conv4_3")
+    assert told.startswith("Cannot be distinguished from 0, test images: x2 of vgg16_bn conv4_3")
     assert "x1 of" not in told
     ladder = tables.ladder[tables.ladder["layer"] == "conv5_3"]
     assert list(ladder["map"]) == ["linear"] * 3 + ["g"] * 3
@@ -135,11 +135,11 @@ def test_a_ladder_of_another_fit_is_refused(tmp_path: Path):
     write_results(plan, tmp_path, smooth)
     fit = plan.climbed[0]
     write_card(tmp_path / "fits" / fit.name, card_of(fit) | {"key": "other"})
-    with pytest.raises(StoreError, match=f"{fit.name}: made of another fit .* than the one that"):
+    with pytest.raises(StoreError, match=f"{fit.name}: made from another fit .* than the present"):
         stability_tables(plan, tmp_path)
 
 
-def test_parts_with_cross_make_the_whole(tmp_path: Path):
+def test_parts_and_cross_sum_to_the_feature(tmp_path: Path):
     table2 = made(tmp_path).table2
     for _, group in table2.groupby(["layer", "subset"]):
         assert group["share"].sum() == pytest.approx(1)
@@ -167,7 +167,7 @@ def test_released_takes_its_own_centring(tmp_path: Path):
     tables = made(tmp_path, preset="released")
     found = row(tables.table2, component="x1", layer="conv4_3", subset="test")
     assert found["variance"] == pytest.approx(X1 / 2)
-    assert any("Preset released departs" in note for note in tables.notes["table1"])
+    assert any("Preset released differs" in note for note in tables.notes["table1"])
 
 
 def test_networks_are_listed_once_each(tmp_path: Path):
@@ -208,11 +208,11 @@ def test_deeper_is_less_stable_where_test_train_and_limit_agree(tmp_path: Path):
     assert "So conv5_3 is less stable than conv4_3" in note
 
 
-def test_overfitting_of_g_is_not_told_as_instability(tmp_path: Path):
+def test_overfitting_of_g_is_not_reported_as_instability(tmp_path: Path):
     tables = made(tmp_path, overfitted)
     deep = row(tables.table1, case="initialization", layer="conv5_3", subset="test")
     shallow = row(tables.table1, case="initialization", layer="conv4_3", subset="test")
-    assert deep["mean"] > shallow["mean"] + 0.05  # a reader of held-out shares would be misled
+    assert deep["mean"] > shallow["mean"] + 0.05  # held-out shares alone would mislead
     note = verdict(tables, "different initialisations")
     assert "grows by +0.020 in conv4_3 and +0.120 in conv5_3" in note
     assert re.search(r"removed, conv5_3 minus conv4_3 on test is [+-]0\.000 ", note)
@@ -232,7 +232,7 @@ def test_notes_name_lambda_and_the_printed_reading(tmp_path: Path):
     assert any("printed Table 1 equals the second" in note for note in notes["table1"])
 
 
-def test_a_difference_that_may_be_nothing_is_not_told(tmp_path: Path):
+def test_a_difference_that_may_be_0_is_not_reported(tmp_path: Path):
     def share(fit: FitPlan, subset: str) -> float:
         wobble = 0.05 * (sum(map(ord, fit.source.name)) % 3 - 1) * (fit.target_layer == "conv5_3")
         return smooth(fit, subset) + wobble - (0.19 if fit.target_layer == "conv5_3" else 0)
@@ -242,7 +242,7 @@ def test_a_difference_that_may_be_nothing_is_not_told(tmp_path: Path):
     assert note.endswith("holds 0.")
 
 
-def test_the_more_stable_layer_is_told_too(tmp_path: Path):
+def test_a_more_stable_deeper_layer_is_reported_too(tmp_path: Path):
     def share(fit: FitPlan, subset: str) -> float:
         return smooth(fit, subset) - (0.35 if fit.target_layer == "conv5_3" else 0)
 
@@ -250,7 +250,7 @@ def test_the_more_stable_layer_is_told_too(tmp_path: Path):
     assert "So conv5_3 is more stable than conv4_3" in note
 
 
-def test_lambda_and_resizing_are_said_by_layer(tmp_path: Path):
+def test_notes_give_lambda_and_resizing_by_layer(tmp_path: Path):
     plan = planned()
     write_results(plan, tmp_path, smooth)
     for number, fit in enumerate(plan.fits):
@@ -300,7 +300,7 @@ def test_swapped_source_and_target_are_refused(tmp_path: Path):
 
 
 @pytest.mark.parametrize("fault", ["no xdelta", "nan", "no test", "target 0"])
-def test_variances_that_cannot_be_are_refused(tmp_path: Path, fault: str):
+def test_impossible_variances_are_refused(tmp_path: Path, fault: str):
     plan = planned()
     write_results(plan, tmp_path, smooth)
     path = tmp_path / "fits" / plan.cases["initialization"][0].name / "variances.csv"

@@ -58,7 +58,7 @@ def test_numbers_go_through_unchanged(tmp_path: Path):
     pd.testing.assert_frame_equal(found, expected, check_exact=True)
 
 
-def test_origin_says_where_every_number_comes_from(tmp_path: Path):
+def test_the_origin_lists_what_every_number_comes_from(tmp_path: Path):
     settings = settings_in(tmp_path)
     write(settings)
     about = json.loads((tmp_path / "tables" / "table1.json").read_text())
@@ -72,7 +72,7 @@ def test_origin_says_where_every_number_comes_from(tmp_path: Path):
     assert {"code", "versions", "networks"} <= set(about)
 
 
-def test_what_is_not_the_papers_is_said(tmp_path: Path):
+def test_notes_list_differences_from_the_paper(tmp_path: Path):
     write(settings_in(tmp_path, consistency={"order": 2, "kernel_size": 1}))
     text = (tmp_path / "tables" / "table1.md").read_text()
     assert "generated pictures (birds), 64 px" in text

@@ -66,7 +66,9 @@ def written(folder: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("study", STUDIES)
-def test_what_is_written_is_what_the_rule_expects_and_the_same_again(tmp_path: Path, study: str):
+def test_the_files_are_those_the_rule_expects_and_equal_when_written_again(
+    tmp_path: Path, study: str
+):
     for name in ("a", "b"):
         write(settings_in(tmp_path / name, study), study)
     settings = settings_in(tmp_path / "c", study)
@@ -91,13 +93,13 @@ def test_without_components_no_picture_is_drawn_or_expected(tmp_path: Path, stud
 
 
 @pytest.mark.parametrize("study", STUDIES)
-def test_the_text_says_what_the_numbers_are_and_are_not(tmp_path: Path, study: str):
+def test_the_notes_explain_the_numbers(tmp_path: Path, study: str):
     write(settings_in(tmp_path, study, components="none"), study)
     text = (tmp_path / "tables" / f"{study}.md").read_text()
     dataset = "mix" if study == "cross_task" else "birds"
     assert f"generated pictures ({dataset}), 64 px" in text
     assert "vgg16_bn 0.125" in text
-    assert "how far another seed would differ is not told" in text
+    assert "do not show how much another seed would differ" in text
     assert "does not print which layer" in text
     tex = (tmp_path / "tables" / f"{study}.tex").read_text()
     assert rf"\label{{tab:{study}}}" in tex
@@ -106,13 +108,13 @@ def test_the_text_says_what_the_numbers_are_and_are_not(tmp_path: Path, study: s
 @pytest.mark.parametrize(
     ("study", "row"),
     [
-        # removed, really removed, s_conv, s_fc, ..., Var, share, train, top-1 of both
+        # removed, actually removed, s_conv, s_fc, ..., Var, share, train, top-1 of both
         ("compression", "| 50.0% | 50.01% | 1 | 1.5 | vgg16_bn | conv4_3 | 1.52 | 0.305 | 0.285 |"),
         ("born_again", "| 1 | vgg16_bn | conv4_3 | 0.9 | 0.180 | 0.160 | 66.4 | 70.4 |"),
         ("cross_task", "| b_from_a | vgg16_bn | conv4_3 | 0.520 | 0.540 | 2.4 | 0.480 | 66.4 |"),
     ],
 )
-def test_the_first_row_by_hand(tmp_path: Path, study: str, row: str):
+def test_the_first_row_equals_values_computed_by_hand(tmp_path: Path, study: str, row: str):
     write(settings_in(tmp_path, study, components="none"), study)
     lines = (tmp_path / "tables" / f"{study}.md").read_text().splitlines()
     first = next(number for number, line in enumerate(lines) if line.startswith(("|:", "|-"))) + 1
@@ -141,7 +143,7 @@ def test_a_missing_network_leaves_no_table(tmp_path: Path, study: str):
     assert not (tmp_path / "tables").exists()
 
 
-def test_the_curves_are_the_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_curves_show_the_numbers_of_the_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     module = importlib.import_module("kc.studies.compression")
     drawn = []
     monkeypatch.setattr(module, "write_figure", lambda figure, stem: drawn.append((figure, stem)))

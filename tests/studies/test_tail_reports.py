@@ -16,7 +16,7 @@ TABLE = {"diagnosis": "diagnosis", "refinement": "table3", "redundancy": "table4
 
 
 def fresh(settings: Settings, folder: Path, **changed: object) -> Settings:
-    """Give a results folder that holds what was made, and no table yet."""
+    """Return a results folder with all inputs and no table."""
     for name in ("images", "networks", "activations", "fits", "components"):
         (folder / name).symlink_to(settings.results / name)
     return settings.model_copy(update={"results": folder} | changed)
@@ -32,7 +32,7 @@ def written(folder: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("study", STUDIES)
-def test_what_is_written_is_what_the_rule_expects(tiny: Settings, tmp_path: Path, study: str):
+def test_the_files_are_those_the_rule_expects(tiny: Settings, tmp_path: Path, study: str):
     settings = fresh(tiny, tmp_path)
     write(settings, study)
     plan = plan_of(settings, study)

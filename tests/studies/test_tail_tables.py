@@ -31,12 +31,12 @@ def diagnosed(tiny: Settings) -> pd.DataFrame:
 
 
 def renamed(plan: StudyPlan, task: str) -> StudyPlan:
-    """Take a task's fits for another one's, as a settings file may name it."""
+    """Rename a task, as a settings file may do."""
     (fits,) = plan.cases.values()
     return StudyPlan({task: fits}, stores=True)
 
 
-def test_table3_has_a_row_a_feature_and_the_accuracies_read(tiny: Settings):
+def test_table3_has_a_row_for_each_feature_with_its_accuracy(tiny: Settings):
     plan = plan_of(tiny, "refinement")
     frame = refinement_table(tiny, plan)
     assert ACCURACY | set(GAINS) == set(frame.columns)
@@ -58,7 +58,7 @@ def test_table3_of_fewer_orders_has_fewer_sums(tiny: Settings):
     assert frame["features"].tolist() == ["A", "B", "x0", "x0+x1"]
 
 
-def test_table4_is_of_the_tasks_images_only(tiny: Settings):
+def test_table4_uses_only_the_images_of_the_task(tiny: Settings):
     plan = plan_of(tiny, "redundancy")
     frame = redundancy_table(tiny, plan)
     assert {"task"} | ACCURACY | set(GAINS) == set(frame.columns)
@@ -78,7 +78,9 @@ def test_every_task_has_its_rows(tiny: Settings):
     assert frame["top1"].tolist()[:3] == frame["top1"].tolist()[3:]
 
 
-def test_diagnosis_tells_both_networks_and_four_features(tiny: Settings, diagnosed: pd.DataFrame):
+def test_diagnosis_has_rows_for_both_networks_and_four_features(
+    tiny: Settings, diagnosed: pd.DataFrame
+):
     assert {"experiment", "features", "top1", "ci_low", "ci_high", "n", "paper"} | {
         "gain_over_raw", "gain_over_raw_low", "gain_over_raw_high",
     } == set(diagnosed.columns)  # fmt: skip
@@ -109,7 +111,7 @@ def test_gains_of_the_diagnosis_are_over_the_raw_feature(diagnosed: pd.DataFrame
 def test_every_feature_is_read_by_the_same_fresh_classifier(
     tiny: Settings, diagnosed: pd.DataFrame
 ):
-    """Trained by hand on x_A, on x_B for blind spots, and on g's parts by the fit itself."""
+    """Compare with tails trained by hand on x_A, on x_B (blind spots), and on parts of g."""
     bench = Bench(tiny)
     blind, unreliable = plan_of(tiny, "diagnosis").fits
     weak = bench.layer(blind.source, blind.source_node)

@@ -21,13 +21,13 @@ hash_of = provenance.code_hash
 
 
 def noting(*entries: str) -> str:
-    """Hash as kc does, and note which modules it is asked for."""
+    """Hash as kc does, and record the requested modules."""
     asked.update(entries)
     return hash_of(*entries)
 
 
 def kept_by_text(function: Callable[[str], Any]) -> Callable[[str], Any]:
-    """Keep what is read from a module as long as its text is the same: parsing takes a second."""
+    """Cache parsed modules by their text: parsing takes a second."""
     kept: dict[tuple[str, bytes], Any] = {}
 
     def ask(module: str) -> Any:
@@ -40,7 +40,7 @@ def kept_by_text(function: Callable[[str], Any]) -> Callable[[str], Any]:
 
 
 def evaluated(rules: Mapping[str, object]) -> dict[str, list]:
-    """Evaluate what each rule counts: its code, and the page its templates."""
+    """Evaluate the hashes of each rule: of its code, and of the page's templates."""
     for cached in (f for f in vars(provenance).values() if hasattr(f, "cache_clear")):
         cached.cache_clear()
     params = {

@@ -1,4 +1,4 @@
-"""A copy of what a run of the workflow needs of this project."""
+"""Copy the files of this project that the workflow needs."""
 
 import shutil
 from pathlib import Path
@@ -9,7 +9,7 @@ FILES = ("Snakefile", "config.yaml")
 
 
 def copy_project(root: Path) -> Path:
-    """Copy it into a folder that is there, with the link to the profiles."""
+    """Copy them into an existing folder, with the link to the profiles."""
     for name in FOLDERS:
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in FILES:

@@ -57,7 +57,7 @@ FILES = {
 
 
 def install() -> str:
-    """Install what is missing; say why that cannot be done, else nothing."""
+    """Install missing packages; return the reason if that fails, else an empty text."""
     if os.geteuid() != 0:
         return "starting SLURM's daemons takes root"
     conf = ETC / "slurm.conf"
@@ -78,7 +78,7 @@ def install() -> str:
 
 
 class Slurm:
-    """The cluster; a context manager that stops what it started, whatever happens between."""
+    """The cluster, as a context manager that always stops the daemons it started."""
 
     def __enter__(self) -> "Slurm":
         # one at a time on a machine: the configuration lies in one place
@@ -120,13 +120,13 @@ class Slurm:
         return done.stdout
 
     def jobs(self) -> list[dict[str, str]]:
-        """Tell SLURM's own account of each job of the last minutes; Comment has the rule's name."""
+        """Return SLURM's record of each recent job; Comment has the rule's name."""
         text = self.run("scontrol", "show", "job", "--detail", "--oneliner")
         lines = [line for line in text.splitlines() if line.startswith("JobId=")]
         return [dict(w.split("=", 1) for w in line.split() if "=" in w) for line in lines]
 
     def log(self) -> str:
-        """Give the ends of the daemons' logs."""
+        """Return the ends of the daemons' logs."""
         return "\n".join(path.read_text()[-2000:] for path in sorted(self.root.glob("*.log")))
 
     def _configure(self) -> None:

@@ -17,7 +17,7 @@ IMPORTED_AS = {pypi: module for module, pypi in MODULES.items()}
 
 
 class CondaProject:
-    """A copy of the project, and a folder elsewhere that is run in, with conda on the PATH."""
+    """A copy of the project, and another working folder, with conda on the PATH."""
 
     def __init__(self, root, elsewhere, base):
         self.root, self.elsewhere, self.base = root, elsewhere, base
@@ -38,7 +38,7 @@ class CondaProject:
         )
 
     def imported(self):
-        """Give what each environment's Pythons imported, and its prefix, by the file's name."""
+        """Return what each environment's Pythons imported, and its prefix, by the file's name."""
         made_from = {file.read_text(): file.stem for file in (ROOT / "envs").glob("*.yaml")}
         found = {}
         for prefix in (self.elsewhere / ".snakemake" / "conda").iterdir():
@@ -94,8 +94,8 @@ def test_kc_comes_from_the_checkout_and_its_packages_from_the_environment(ran):
 
 
 @pytest.mark.long
-def test_a_package_the_environment_lacks_is_seen(ran):
-    """The counter-example: Snakemake lets an environment fall back on its own packages."""
+def test_a_package_missing_from_the_environment_is_detected(ran):
+    """The counter-example: in Snakemake an environment falls back on Snakemake's packages."""
     spec = ran.root / "envs" / "report.yaml"
     lines = spec.read_text().splitlines(keepends=True)
     spec.write_text("".join(line for line in lines if "tabulate" not in line))
@@ -106,7 +106,7 @@ def test_a_package_the_environment_lacks_is_seen(ran):
     assert {"tabulate"} in told
 
 
-def test_the_stand_in_refuses_a_version_that_is_not_here(tmp_path):
+def test_the_stand_in_refuses_a_version_that_is_not_installed(tmp_path):
     spec = tmp_path / "old.yaml"
     spec.write_text("dependencies: [python=3.12, zarr=2.18.0]")
     command = [sys.executable, HERE / "conda" / "conda", "env", "create", "--file", spec]

@@ -1,4 +1,4 @@
-"""The environments solve, for each platform, from a channel that carries what they name.
+"""The environments solve for each platform, from a channel with the packages they name.
 
 The channel is made here, with packages that hold nothing: what conda-forge carries is not known.
 """
@@ -27,7 +27,6 @@ PURE = {
         "einops",
         "jaxtyping",
         "jinja2",
-        "markdown-it-py",
         "requests",
         "tabulate",
         "tqdm",
@@ -43,13 +42,13 @@ def read(spec):
 
 
 def named():
-    """List every package the environments name, once, Python with a full version."""
+    """List all packages that the environments name, Python with a full version."""
     found = dict(line.split("=") for spec in SPECS for line in read(spec))
     return found | {"python": f"{found['python']}.1"}
 
 
 def package(name, version, subdir):
-    """Make an empty package: its bytes and its line of the channel's index."""
+    """Make an empty package; return its bytes and its line in the channel's index."""
     about = {"name": name, "version": version, "build": "0", "build_number": 0, "subdir": subdir}
     about |= {"depends": [] if name == "python" else ["python >=3.12,<3.13"]}
     if name == "numpy":
@@ -85,7 +84,7 @@ def package(name, version, subdir):
 
 
 def make_channel(folder, packages):
-    """Write packages and index, one folder a platform."""
+    """Write packages and index, one folder for each platform."""
     for subdir in ("noarch", *PLATFORMS):
         place = folder / subdir
         place.mkdir(parents=True)

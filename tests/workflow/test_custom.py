@@ -1,4 +1,4 @@
-"""Pairs of one's own through the workflow."""
+"""The user's own pairs in the workflow."""
 
 import os
 import subprocess
@@ -57,7 +57,7 @@ def test_a_pair_is_compared_into_its_folder_and_again_only_when_it_changes(tmp_p
     assert "rule custom_mine:" in snakemake(tmp_path, [pair], "-n")[1]
 
 
-def test_files_that_are_not_there_are_named(tmp_path):
+def test_missing_files_are_named(tmp_path):
     pair = {"name": "mine", "a": "resnet18", "b": "nets.py:mine", "layer_a": "x", "layer_b": "x"}
     code, text = snakemake(tmp_path, [pair | {"images": "photos"}], "-n")
     assert code != 0
@@ -75,25 +75,25 @@ def test_files_that_are_not_there_are_named(tmp_path):
         ),
         (
             [{"name": "m", "a": "x.npy", "b": "y.npy", "layers": "all", "layer_a": "conv"}],
-            r"layers is of both sides; expected it, or layer_a and layer_b",
+            r"layers is for both sides; expected it, or layer_a and layer_b",
         ),
         (
             [{"name": "m", "a": "x.npy", "b": "resnet18", "weights_a": "w.pt"}],
-            r"weights_a 'w\.pt': 'x\.npy' holds features",
+            r"weights_a 'w\.pt': 'x\.npy' is a file of features",
         ),
         (
             [{"name": "m", "a": "x.npy", "b": "resnet18", "ids_b": "ids.txt"}],
             r"ids_b 'ids\.txt': 'resnet18' is no file of features",
         ),
-        ([{"name": "m", "a": "x.npy", "b": "y.npy"}] * 2, r"custom: 'm' stands twice"),
+        ([{"name": "m", "a": "x.npy", "b": "y.npy"}] * 2, r"custom: 'm' appears twice"),
     ],
 )
-def test_a_pair_that_cannot_be_is_one_line(pairs, told):
+def test_an_invalid_pair_is_an_error_of_one_line(pairs, told):
     with pytest.raises(SettingsError, match=told):
         load_settings({"custom": pairs})
 
 
-def test_no_other_study_depends_on_pairs_of_ones_own():
+def test_no_study_depends_on_the_users_own_pairs():
     settings = load_settings({"custom": [{"name": "m", "a": "x.npy", "b": "y.npy"}]})
     for study in ("stability", "baselines", "concepts"):
         assert settings.of_study(study) == load_settings({}).of_study(study)

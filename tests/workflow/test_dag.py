@@ -33,7 +33,7 @@ def test_the_paper_preset_passes_a_dry_run(tmp_path):
     assert "download" not in text
 
 
-def test_a_scattered_recording_is_that_many_jobs_and_one_that_gathers(tmp_path):
+def test_a_scattered_recording_has_one_job_for_each_part_and_one_that_gathers(tmp_path):
     arguments = ("stability", "--directory", str(tmp_path), "--config")
     code, text = snakemake(*arguments, "cluster={scatter: 4}")
     assert code == 0, text
@@ -76,7 +76,7 @@ def test_the_concepts_of_a_preset_pass_a_dry_run(preset, jobs, tmp_path):
         ),
     ],
 )
-def test_a_data_set_of_concepts_that_is_not_there_is_named(given, fault, tmp_path):
+def test_an_unknown_data_set_of_concepts_is_named(given, fault, tmp_path):
     code, text = snakemake(
         "concepts", "--directory", str(tmp_path), "--config", f"concepts={{{given}}}"
     )

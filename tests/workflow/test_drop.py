@@ -1,4 +1,4 @@
-"""A dropped store: the workflow goes on as if it were there, and makes it again where needed."""
+"""A dropped store: the workflow treats it as present, and makes it again if needed."""
 
 import os
 import subprocess
@@ -43,7 +43,7 @@ def snakemake(folder, *arguments):
 
 
 @pytest.mark.long
-def test_a_store_goes_with_its_last_use_and_comes_back_where_it_is_needed(tmp_path):
+def test_a_store_is_dropped_after_its_last_use_and_made_again_if_needed(tmp_path):
     snakemake(tmp_path)
     left = sorted(path.name for path in (tmp_path / "out/activations").iterdir())
     assert left == [

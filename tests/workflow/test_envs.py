@@ -1,4 +1,4 @@
-"""The conda environments: what the rules import, at the versions the project is tested with."""
+"""The conda environments hold what the rules import, in the tested versions."""
 
 import ast
 import re
@@ -19,17 +19,16 @@ SCRIPTS = ROOT / "workflow" / "scripts"
 MODULES = {
     "PIL": "pillow",
     "google_crc32c": "google-crc32c",
-    "markdown_it": "markdown-it-py",
     "yaml": "pyyaml",
 }
 IMPLIED = {"jinja2", "numcodecs"}
-"""Imported by others too: pandas' tables in LaTeX, and zarr's codecs."""
+"""Also imported by other packages: for pandas' LaTeX tables, and zarr's codecs."""
 COMMAND_LINE = {"typer", "rich"}
-"""What only the command ``kc`` needs."""
+"""Packages that only the command ``kc`` needs."""
 
 
 def studies_in(environment):
-    """Name the modules of the studies that run in an environment, from their records."""
+    """Return the modules of the studies that run in an environment, from their records."""
     return [f"kc.studies.{n}" for n, study in STUDIES.items() if study.environment == environment]
 
 
@@ -70,7 +69,7 @@ def dependencies():
 
 
 def imported(tree, lazily):
-    """Name what a module imports: at its top, or wherever in its text."""
+    """Return the imports of a module: those at its top, or all."""
     for node in ast.walk(tree) if lazily else tree.body:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -80,7 +79,7 @@ def imported(tree, lazily):
 
 
 def needs(entries, lazily=True):
-    """Follow the imports of scripts and of modules of kc; name packages."""
+    """Return the packages that scripts and modules of kc import, directly or not."""
     found, seen, waiting = set(), set(), []
     trees = []
     for entry in entries:
@@ -106,7 +105,7 @@ def needs(entries, lazily=True):
     return found
 
 
-def test_every_environment_is_of_some_rule():
+def test_every_environment_is_used_by_a_rule():
     assert {spec.stem for spec in SPECS} == set(ENTRIES)
     rules = "".join(path.read_text() for path in (ROOT / "workflow" / "rules").glob("*.smk"))
     assert rules.count("conda:") == len(re.findall(r"^ *(rule\b.*|rule:)$", rules, re.MULTILINE))
@@ -123,7 +122,7 @@ def test_an_environment_holds_what_its_rules_import_and_nothing_else(name):
     assert held - IMPLIED == wanted - IMPLIED
 
 
-def test_tables_of_cards_alone_need_no_torch():
+def test_tables_made_only_from_cards_need_no_torch():
     assert "torch" not in environment("report")
     assert "torch" in environment("studies")
 
@@ -141,7 +140,7 @@ def test_the_pins_are_those_of_the_constraints_file():
         assert found == {name: pins[name] for name in found}, spec
 
 
-def test_names_differ_where_the_list_says_so():
+def test_names_differ_exactly_as_the_list_says():
     assert {conda: pypi for pypi, conda in CONDA.items()} == PYPI
     for spec in SPECS:
         lines = yaml.safe_load(spec.read_text())["dependencies"]

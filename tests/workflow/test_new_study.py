@@ -1,4 +1,4 @@
-"""A new study is two files, its record and its module: all else finds it through the record."""
+"""A new study is two files, a record and a module: the rest finds it through the record."""
 
 import json
 import os
@@ -107,7 +107,7 @@ print(json.dumps({
 
 
 class Copy:
-    """A copy of the project with one study more, and a folder for results."""
+    """A copy of the project with one more study, and a folder for results."""
 
     def __init__(self, root: Path, elsewhere: Path) -> None:
         self.root, self.elsewhere = root, elsewhere
@@ -164,7 +164,7 @@ def test_page_and_lists_of_files_have_it(asked: dict):
     assert asked["page"] == ["toy", "A toy", caption, ["toy"]]
 
 
-def test_jobs_of_other_studies_are_told_the_same_as_before(asked: dict):
+def test_jobs_of_other_studies_get_the_same_settings_as_before(asked: dict):
     mine = load_settings({})
     assert "toy" in asked["told"]["toy"]
     for name, study in STUDIES.items():

@@ -56,7 +56,7 @@ def test_every_table_and_figure_has_a_caption_and_a_category(rules, study: str):
         assert rendered(rules[study], caption) == STUDIES[study].caption
 
 
-def test_each_study_is_told_in_its_own_words():
+def test_each_study_has_its_own_caption():
     texts = [*(study.caption for study in STUDIES.values()), (ROOT / CUSTOM).read_text()]
     assert len(set(texts)) == len(texts)
     assert all(len(text.split()) > 8 for text in texts)

@@ -48,12 +48,12 @@ MADE = (
     "out/concepts/maps/objects-alexnet-teacher--fc1.json",
     *(f"out/images/{name}.json" for name in ("others", "mix", "photos")),
 )
-"""What the run makes, of every kind of step; the page comes last."""
+"""Targets of the run, at least one of each step; the page comes last."""
 RULES = ("images", "train_birds-resnet18", "record_birds-resnet18", "fit_", "ladder_", "stability")
 
 
 class Project:
-    """A copy of the project, and a folder elsewhere that results are written to."""
+    """A copy of the project, and another folder for results."""
 
     def __init__(self, root: Path, elsewhere: Path) -> None:
         self.root, self.elsewhere = root, elsewhere
@@ -73,7 +73,7 @@ class Project:
         return text
 
     def planned(self, *arguments):
-        """Tell which rules a dry run would run."""
+        """Return which rules a dry run would run."""
         lines = self.run(*arguments, "-n").splitlines()
         return {
             line.split()[1].rstrip(":")
@@ -82,7 +82,7 @@ class Project:
         }
 
     def jobs(self, *arguments):
-        """Tell which kinds of rules a dry run would run, for Tables 1 and 2."""
+        """Return which kinds of rules a dry run would run, for Tables 1 and 2."""
         named = self.planned("stability", *arguments)
         return [rule for rule in RULES if any(name.startswith(rule) for name in named)]
 
@@ -100,7 +100,7 @@ def project(tmp_path_factory):
 
 
 def write_photographs(folder):
-    """Write what stands for photographs: pictures of one's own in a folder a class."""
+    """Write pictures in class folders, in place of photographs."""
     random = np.random.default_rng(0)
     for number in range(12):
         file = folder / f"class{number % 2}" / f"{number}.png"
@@ -151,12 +151,12 @@ AGAIN = {
     "a study's note": "stability",
     "the page's style": "report",
 }
-"""Rules whose jobs run again after an edit, beside those that read what they make; else none."""
+"""Rules whose jobs run again after an edit, besides those that read their products."""
 
 
 @pytest.fixture(scope="module")
 def counted(project):
-    """What each rule counts, reads and makes, and the rules whose hash each edit changes."""
+    """What each rule hashes, reads and makes, and the rules whose hash each edit changes."""
     program, config = Path(__file__).with_name("counted.py"), project.root / "tiny.yaml"
     done = subprocess.run(
         [sys.executable, str(program), str(project.root), str(config)],
@@ -173,7 +173,7 @@ def counted(project):
 
 
 def makers(counted, targets):
-    """Give the rules that make targets, each with the rules whose products it reads."""
+    """Return the rules that make targets, each with the rules whose products it reads."""
     maker = {file: rule for rule, files in counted["output"].items() for file in files}
     found, waiting = {}, [maker.get(target, target) for target in targets]
     while waiting:
@@ -191,7 +191,7 @@ def test_an_edit_changes_the_hash_of_the_rules_that_count_it(counted, edit):
 
 
 @pytest.mark.parametrize("edit", ["the reader of photographs", "the optimiser"])
-def test_the_jobs_of_a_changed_hash_run_again_and_what_reads_what_they_make(project, counted, edit):
+def test_jobs_with_a_changed_hash_run_again_and_so_do_their_readers(project, counted, edit):
     file, old, new = EDITS[edit]
     path = project.root / file
     before = path.read_text()
@@ -209,7 +209,7 @@ def test_the_jobs_of_a_changed_hash_run_again_and_what_reads_what_they_make(proj
 
 @pytest.fixture(scope="module")
 def page(project, counted):
-    """The page of one study, with its table in place of those of the others."""
+    """The page with one study's table in place of the others."""
     results = shutil.copytree(project.elsewhere / "out", project.elsewhere / "paged")
     for name in counted["input"]["report"]:
         file = project.elsewhere / name.replace("out", "paged", 1)
@@ -223,7 +223,7 @@ def page(project, counted):
 
 
 WITHOUT_NUMBERS = {"kc.steps.job", "kc.runtime"}
-"""Modules that scripts use beside the step they call."""
+"""Modules that scripts use besides the step they call."""
 
 
 def test_all_code_that_a_step_runs_is_in_its_hash(project, counted, page):
@@ -298,8 +298,8 @@ def test_changing_a_setting_reruns_what_depends_on_it(project, setting, again):
     assert project.jobs("--config", setting) == again
 
 
-def test_a_changed_setting_never_passes_the_old_store_on(project):
-    """As after a kill between the last shard and the manifest."""
+def test_a_changed_setting_never_reuses_the_old_store(project):
+    """As after an interruption between the last shard and the manifest."""
     results = shutil.copytree(project.elsewhere / "out", project.elsewhere / "killed")
     manifest = results / "activations" / "birds-resnet18-seed0.json"
     before = open_store(manifest)["layer3.1.add"].kc_dtype

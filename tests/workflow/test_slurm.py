@@ -43,7 +43,7 @@ def cluster():
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    """Give a copy of the project, which nobody edits meanwhile."""
+    """Return a copy of the project that does not change during the test."""
     return copy_project(tmp_path_factory.mktemp("project"))
 
 
@@ -84,13 +84,13 @@ class Cancelled(NamedTuple):
     rule: str
     text: str
     together: list[dict[str, str]]
-    """The fits that ran at the same time, as SLURM told while they did."""
+    """The fits that SLURM reported as running at the same time."""
     jobs: list[dict[str, str]]
 
 
 @pytest.fixture(scope="module")
 def local(project, cluster, tmp_path_factory):
-    """Run without SLURM meanwhile: each of its jobs costs seconds in which nothing is computed."""
+    """Run without SLURM meanwhile: SLURM's jobs leave the cores idle for seconds."""
     run = Run(project, tmp_path_factory.mktemp("local"), "--cores", "1")
     yield run
     run.process.terminate()
@@ -150,7 +150,9 @@ def test_a_cancelled_job_is_named_and_stops_only_what_needs_it(cancelled):
     assert sum(name.startswith("rule_fit_") for name in states) >= 1
 
 
-def test_a_rerun_mends_and_all_products_are_those_of_a_run_without_slurm(project, cancelled, local):
+def test_a_rerun_completes_and_all_products_equal_those_of_a_run_without_slurm(
+    project, cancelled, local
+):
     before = len(cancelled.jobs)
     again = through_slurm(project, cancelled.results.parent)
     code, text = again.end()

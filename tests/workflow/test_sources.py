@@ -1,4 +1,4 @@
-"""What the user brought is an input of the workflow: its bytes, and all that code imports."""
+"""The user's files are inputs of the workflow: their bytes, and all that code imports."""
 
 import os
 import subprocess
@@ -76,7 +76,7 @@ def folder(tmp_path_factory):
     return folder
 
 
-def test_files_that_were_only_touched_rerun_nothing(folder):
+def test_touched_files_cause_no_rerun(folder):
     for path in (*folder.glob("photos/*/*"), folder / "blocks.py"):
         path.touch()
     assert snakemake(folder, "-n") == set()
@@ -99,7 +99,7 @@ def test_a_module_that_a_networks_file_imports_counts(folder):
     assert snakemake(folder, "-n") == set()
 
 
-def test_sources_that_are_gone_rerun_nothing(folder):
+def test_deleted_sources_cause_no_rerun(folder):
     sources = folder / "photos", folder / "nets.py"
     moved = [path.rename(path.with_name(f"moved-{path.name}")) for path in sources]
     assert snakemake(folder, "-n") == set()

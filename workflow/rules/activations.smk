@@ -1,10 +1,10 @@
-# Where a recording is scattered, each part's job records whole shards of the stores. The last job
-# is the one there is without parts: it finds their shards, checks them and writes the manifests.
+# In a scattered recording, each part's job records whole shards of the stores. The last job is the
+# only one without parts: it finds their shards, checks them and writes the manifests.
 RECORDED = networks_of(FITS)
 
 
 def recordings(batch, members):
-    """Give a batch's jobs: name, part of the stores it owns, parts it waits for, what it leaves."""
+    """Return a batch's jobs: name, own part of the stores, parts they wait for, outputs."""
     count = SETTINGS.cluster.scatter
     folder = f"{RESULTS}/activations"
     parts = [f"{folder}/parts/{batch}-{i}-of-{count}.json" for i in range(count)]

@@ -1,4 +1,4 @@
-# Settings and plans, read once; what every rule file needs.
+# Settings, plans and functions for all rule files.
 from dataclasses import asdict
 from hashlib import sha256
 from itertools import groupby
@@ -19,7 +19,7 @@ from kc.settings.file import check_files
 from kc.settings.load import load_settings
 
 try:
-    # Snakemake's own reader loses the first of two equal keys
+    # Snakemake's reader drops the first of two equal keys
     check_files(workflow.configfiles)
     SETTINGS = load_settings(config)
     PLANS = plans(SETTINGS)
@@ -27,7 +27,7 @@ except KCError as error:
     raise WorkflowError(str(error)) from None
 
 RESULTS = str(SETTINGS.results)
-# jobs follow their own manifests to the place these settings name, and to no other
+# jobs follow manifests only to the place that these settings name
 SETTINGS.storage.announce()
 FITS = merged(fit for plan in PLANS.values() for fit in plan.fits)
 CLIMBED = merged(fit for plan in PLANS.values() for fit in plan.climbed)
@@ -43,12 +43,12 @@ OWN_PAGES = [f"{RESULTS}/custom/{pair.name}/index.html" for pair in SETTINGS.cus
 MODULES = str(Path(workflow.basedir))
 TORCH = f"{MODULES}/envs/torch.yaml"
 EVERYTHING = f"{MODULES}/envs/studies.yaml"
-# read by workflow/report/study.rst, which is rendered for the rule a file is of
+# used by workflow/report/study.rst, which is rendered for the rule of a file
 config["captions"] = {name: study.caption for name, study in STUDIES.items()}
 
 
 def room_missing():
-    """Say that the disk is too small for the studies that are to be made; empty: it is not."""
+    """Return an error if the disk is too small for the studies to make, else an empty text."""
     asked = {job.rule.name for job in workflow.dag.needrun_jobs()}
     studies = {n: plan for n, plan in PLANS.items() if n in asked and plan.networks}
     if not studies or not SETTINGS.storage.check_disk:
@@ -59,27 +59,27 @@ def room_missing():
         refuse_full_disk(SETTINGS, studies)
     except RoomError as error:
         return str(error)
-    # the workflow's own environment needs no torch; an archive's images may not be known
+    # the workflow's environment may lack torch; an archive's images may be unknown
     except (ImportError, KCError) as error:
-        logger.warning(f"The disk's room was not checked: {error}")
+        logger.warning(f"Free disk space was not checked: {error}")
     return ""
 
 
 def results_folder(wildcards):
-    """Give scripts the folder that every product's path is made from."""
+    """Return the results folder, from which scripts build all paths."""
     return RESULTS
 
 
 def code_of(*modules):
-    """Hash the code of a step when its jobs are looked at; a job on a cluster looks at few."""
+    """Return a function that hashes a step's code; only jobs that Snakemake evaluates need it."""
     return lambda wildcards: code_hash(*modules)
 
 
 def source_of(made, *paths):
-    """Digest files of the user's when the job that makes ``made`` of them is looked at.
+    """Return a function that digests the user's files from which a job makes ``made``.
 
-    Only what moved since the last time is read. A dry run of what is not made yet reads nothing:
-    its job runs whatever the digest is.
+    It reads only files that changed since the last time. A dry run reads nothing if ``made`` is
+    missing: its job runs for any digest.
     """
 
     def digest(wildcards):
@@ -94,19 +94,19 @@ def source_of(made, *paths):
 
 
 def weights_of(made, architecture):
-    """Digest a file of pretrained weights, where the settings name one."""
+    """Return a function that digests a file of pretrained weights, if the settings name one."""
     weights = SETTINGS.network(architecture).weights
     own = [] if weights in (None, "imagenet") else [Path(weights)]
     return source_of(made, *own)
 
 
 def study_environment(study):
-    """Name the conda environment of a study: without torch where cards are all it reads."""
+    """Return the conda environment of a study; it has no torch if the study reads only cards."""
     return f"{MODULES}/envs/{STUDIES[study].environment}.yaml"
 
 
 def reported(category, files, caption):
-    """Put tables and figures among files under the results folder into Snakemake's report."""
+    """Mark tables and figures under the results folder for Snakemake's report."""
     kinds = {".csv": "tables", ".png": "figures"}
     about, found = f"{MODULES}/workflow/report/{caption}.rst", []
     for path in [f"{RESULTS}/{name}" for name in files]:
@@ -117,16 +117,16 @@ def reported(category, files, caption):
 
 
 def memory(stage):
-    """Give what a job of a stage asks of a cluster, MB; more at each further try."""
+    """Return a function for a job's memory on a cluster, MB, which grows with each attempt."""
     return lambda wildcards, attempt: attempt * getattr(SETTINGS.cluster, stage).mem_mb
 
 
 def outputs(study):
-    """List the files a study's rule makes."""
+    """List the outputs of a study's rule."""
     return reported(study, outputs_of(SETTINGS, study, PLANS[study]), "study")
 
 
 def custom_outputs(pair):
-    """List the files of a pair of one's own."""
+    """List the outputs of one of the user's own pairs."""
     files = [f"custom/{pair.name}/{name}" for name in pair.outputs()]
     return reported("custom", files, "custom")

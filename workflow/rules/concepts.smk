@@ -12,7 +12,7 @@ CONCEPT_NETWORKS = concept_networks(CONCEPTS)
 
 
 def concept_images(dataset):
-    """Name the image store's manifest of a data set."""
+    """Return the path of the manifest of a data set's image store."""
     return f"{RESULTS}/images/{dataset}.json"
 
 

@@ -35,7 +35,7 @@ for pair, members in groupby(
             "../scripts/consistency/fit.py"
 
 
-# What stands beside some fits: linear maps, lower orders, other lambda, other seeds of g.
+# For some fits also linear maps, lower orders, other lambda, and other seeds of g.
 for pair, members in groupby(
     sorted(CLIMBED, key=lambda fit: fit.pair), key=lambda fit: fit.pair
 ):

@@ -1,11 +1,11 @@
-# Pairs of one's own: `custom` in the settings. Their files are no inputs: Snakemake would look at
-# the times of a folder, not at the pictures below it, nor at what a network's file imports.
+# The user's own pairs: `custom` in the settings. Their files are not inputs: Snakemake would check
+# the times of a folder, but not the pictures in it, nor the imports of a network's file.
 from kc.datasets.hdf5 import files_of
 from kc.files.user_code import files_imported
 
 
 def files_behind(path):
-    """List the files a path stands for; what cannot be read is refused by its job."""
+    """List the files behind a path; the job refuses unreadable ones."""
     try:
         if path.is_file() and path.suffix == ".py":
             return files_imported(path)
@@ -17,7 +17,7 @@ def files_behind(path):
 
 
 def sources_of(pair):
-    """Digest every file a pair is made of; of code, with all it imports."""
+    """Return a function that digests all files of a pair, including imports of its code."""
     made = f"{RESULTS}/custom/{pair.name}/index.html"
     found = {}
     for path in pair.files():
@@ -26,7 +26,7 @@ def sources_of(pair):
 
 
 def missing_of(pair):
-    """List the files that a pair which is not made yet lacks; Snakemake then names them."""
+    """List the missing files of a pair that was not made yet; Snakemake then names them."""
     if Path(RESULTS, "custom", pair.name, "index.html").exists():
         return []
     return [str(path) for path in pair.files() if not path.exists()]

@@ -1,4 +1,4 @@
-# Fetches the public archives the settings name. No other rule asks for it.
+# Downloads the public archives that the settings name. No other rule needs it.
 rule download:
     log:
         f"{RESULTS}/logs/download.log",

@@ -1,5 +1,5 @@
 def training_of(network):
-    """Give what a network is trained under; a kind's own settings for that kind only."""
+    """Return the settings of a network's training; those of pruning or distilling only if used."""
     about = {
         "shape": SETTINGS.network(network.architecture),
         "recipe": SETTINGS.training,
@@ -11,7 +11,7 @@ def training_of(network):
     return plain(about)
 
 
-# One rule a batch, so that every network's card is an output of its own.
+# One rule for each batch, so that every network's card is a separate output.
 for batch, members in batches(NETWORKS, SETTINGS.jobs).items():
 
     rule:

@@ -1,4 +1,4 @@
-# One page of everything, to be opened from disk.
+# One page of all results, which opens from disk.
 TEMPLATES = sorted(Path(workflow.basedir, "kc", "report", "templates").iterdir())
 
 

@@ -1,5 +1,5 @@
-# Stores that are dropped go when the last job that reads them is done. The manifest goes too, so
-# that a store is made again where a job needs it once more, and only there.
+# Dropped stores are removed after the last job that reads them. The manifest is removed too, so
+# that a store is made again only if a job needs it again.
 for store in DROPPED:
 
     rule:

@@ -1,4 +1,4 @@
-# One rule a study: its tables and figures.
+# One rule for each study: its tables and figures.
 for study, plan in PLANS.items():
 
     rule:

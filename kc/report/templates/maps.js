@@ -33,7 +33,7 @@ const maps = (() => {
   /** Bytes of whole filters: (filter, part, image, y, x), 128 is 0. */
   const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 
-  /** One filter's parts in the feature's units, one array (image, y, x) a part. */
+  /** One filter's parts in the feature's units, one array (image, y, x) for each part. */
   function parts(block, place, largest, size) {
     const start = place * largest.length * size;
     return largest.map((value, part) => {
@@ -92,7 +92,7 @@ const maps = (() => {
   return { need, take, url, bytes, parts, blend, palette, paint };
 })();
 
-/** What every data script calls. */
+/** Called by every data script. */
 function kcData(name, value) {
   maps.take(name, value);
 }

@@ -15,7 +15,7 @@ const page = (() => {
     try {
       return decodeURIComponent(given);
     } catch {
-      return given; // a "%" that escapes nothing
+      return given; // a "%" without an escape
     }
   };
 
@@ -46,7 +46,7 @@ const page = (() => {
     try {
       localStorage.setItem("kc-theme", name);
     } catch {
-      // a browser that keeps nothing for files: the choice lasts as long as the page
+      // some browsers store nothing for files: the choice then lasts as long as the page
     }
   }
 

@@ -1,4 +1,4 @@
-// The feature viewer: what is chosen lies in `state`, mirrored in the address.
+// The feature viewer: `state` holds the reader's choices and is copied to the address.
 "use strict";
 
 (() => {
@@ -8,7 +8,7 @@
   const usual = { ...state };
   let index, colours, view, shown; // shown: the filter's row, parts and colour limit
 
-  // --- small makers -------------------------------------------------------------------------
+  // --- small elements -------------------------------------------------------------------------
 
   function element(tag, attributes = {}, ...content) {
     const made = document.createElement(tag);
@@ -123,7 +123,7 @@
         element("b", {}, String(channel)), strip, element("span", {}, share(shares.at(-1))));
     }));
     const left = view.channels - view.weak - view.filters.length;
-    const weak = view.weak ? ` ${view.weak} hardly vary and are left out.` : "";
+    const weak = view.weak ? ` ${view.weak} that hardly vary are left out.` : "";
     const ends = left ? " Those with the largest and the smallest shares." : "";
     at("filters-said").textContent = `${view.filters.length} of ${view.channels}.${ends}${weak} Right: share of x^Δ.`;
   }
@@ -152,7 +152,7 @@
 
   // --- drawing ------------------------------------------------------------------------------
 
-  /** Weights of the parts at the slider's place: both ends fade from the middle on. */
+  /** Weights of the parts at the slider's position: from the middle on, one side fades. */
   function weights() {
     const kept = Math.min(1, (2 * (100 - state.mix)) / 100);
     const missing = Math.min(1, (2 * state.mix) / 100);
@@ -317,7 +317,7 @@
     guard(load);
   }
 
-  /** Go along a list from what is chosen; the ends hold. */
+  /** Move along a list from the current choice; stop at its ends. */
   function step(list, away) {
     const options = [...list.children];
     const now = options.findIndex((option) => option.getAttribute("aria-selected") === "true");
@@ -347,7 +347,7 @@
     keys[event.key]();
   }
 
-  /** Say what every part is at the place pointed at. */
+  /** Show the value of every part at the pointer. */
   function readOut(event) {
     const box = event.target.closest(".overlay");
     if (!box || !shown) return;

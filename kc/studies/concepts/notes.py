@@ -1,4 +1,4 @@
-"""What stands under Tables 2 and 3 of [C20]: what is counted, how it was made, what it says."""
+"""Notes of Tables 2 and 3 of [C20]: what is counted, how, and the answers to the hypotheses."""
 
 from collections.abc import Mapping, Sequence
 from itertools import product
@@ -26,27 +26,28 @@ MEASURES: Mapping[str, tuple[str, str]] = MappingProxyType(
         "rho": ("rho", ".3f"),
     }
 )
-"""How each measure is headed and spelled."""
+"""Column header and number format of each measure."""
 HYPOTHESES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
-        "Hypothesis 1 (S has more concepts on the object than B, and a larger share of them there)",
+        "Hypothesis 1 (S has more concepts on the object than B, and a larger share of its "
+        "concepts there)",
         ("n_fg", "n_bg", "lambda_ratio"),
     ),
     (
-        "Hypothesis 2 (S learns its concepts sooner and all at once: smaller D_mean, D_std)",
+        "Hypothesis 2 (S learns its concepts sooner and at the same time: smaller D_mean, D_std)",
         ("d_mean", "d_std", "d_mean_released", "d_std_released"),
     ),
     ("Hypothesis 3 (S takes fewer detours: larger rho)", ("rho",)),
 )
-"""The claims of [C20], each with what answers it."""
+"""The claims of [C20], each with the measures that test it."""
 INTERVALS = (
-    "Intervals, 95 %: over images (jackknife, t). They say nothing about training's randomness: "
+    "Intervals, 95 %: over images (jackknife, t). They do not cover the randomness of training: "
     "every row is of one network."
 )
 
 
 def hypothesis_notes(found: Sequence[LayerView]) -> list[str]:
-    """Answer the three hypotheses with the measured sign and interval, whatever it is."""
+    """Return the measured signs and intervals for each of the three hypotheses."""
     away = [each for view in found for each in differences(view)]
     notes = []
     for claim, measures in HYPOTHESES:
@@ -56,7 +57,7 @@ def hypothesis_notes(found: Sequence[LayerView]) -> list[str]:
 
 
 def teacher_notes(found: Sequence[LayerView]) -> list[str]:
-    """Describe whether, as [C20, Sec. 4.2] has it, the teacher is above the student, S above B."""
+    """Describe whether the teacher exceeds the student, and S exceeds B [C20, Sec. 4.2]."""
     pairs: dict[str, tuple[Role, Role]] = {"T - S": ("teacher", "student"), "S - B": PAIR}
     return [
         _answer(measure, [d for view in found for d in differences(view, pair)], name)
@@ -83,7 +84,7 @@ def _answer(measure: str, away: Sequence[Difference], pair: str) -> str:
 
 
 def counting_notes(settings: Settings, found: Sequence[LayerView]) -> list[str]:
-    """Describe what a concept is here, and in which images they were counted."""
+    """Describe what a concept is, and in which images they were counted."""
     about = settings.of(Concepts)
     b = ", ".join(f"{name} {about.threshold(name):g}" for name in about.architectures)
     level = "of the image" if about.level == "image" else "averaged over images, as released"
@@ -93,14 +94,14 @@ def counting_notes(settings: Settings, found: Sequence[LayerView]) -> list[str]:
     return [
         f"A concept: a cell with Hbar - H > b nats, Hbar the background's mean entropy {level}; "
         f"b: {b}. Entropies by the preset '{about.entropy}'.",
-        f"Images: the first {about.images} training images whose foreground leaves cells both on "
-        "the object and behind it; the same ones for all networks of a layer. Left out because the "
-        "layer does not move at all with noise (s_f = 0), or there is no level, at a checkpoint "
+        f"Images: the first {about.images} training images that have cells both on the object "
+        "and in the background; the same ones for all networks of a layer. Left out because the "
+        "layer does not change at all with noise (s_f = 0), or there is no level, at a checkpoint "
         f"after epoch 0: {left}.",
-        "The released code keeps only images whose background has no less entropy than the object "
-        f"at late checkpoints (here: from {LATE:.0%} of the epochs on). That selects in favour of "
-        f"the claim; {used}. It would drop {min(dropped):.0%} to {max(dropped):.0%} of the images "
-        "of a network and layer.",
+        "The released code keeps only images whose background has at least the entropy of the "
+        f"object at late checkpoints (here: from {LATE:.0%} of the epochs on). That selects in "
+        f"favour of the claim; {used}. It would drop {min(dropped):.0%} to {max(dropped):.0%} of "
+        "the images of a network and layer.",
         *(_foreground_note(settings, dataset) for dataset in about.datasets),
         *(_printed_note(dataset) for dataset in about.datasets),
     ]
@@ -126,7 +127,7 @@ def _printed_note(dataset: str) -> str:
 
 
 def untrained_note(found: Sequence[LayerView]) -> str:
-    """Return the count at the first checkpoint beside the last: what training adds is the rest."""
+    """Return the counts at the first and last checkpoint: the difference is due to training."""
     told = []
     for view in found:
         counts = view.seen["baseline"].n_fg.double().mean(1)
@@ -134,25 +135,25 @@ def untrained_note(found: Sequence[LayerView]) -> str:
     epochs = found[0].seen["baseline"].epochs
     return (
         f"N_fg of the baseline from epoch {epochs[0]} to epoch {epochs[-1]}: {'; '.join(told)}. "
-        "What a network with random weights shows (epoch 0) is no knowledge yet."
+        "Concepts of a network with random weights (epoch 0) are not knowledge."
     )
 
 
 def speed_notes() -> list[str]:
-    """Describe what D and rho are."""
+    """Explain D and rho."""
     return [
-        "D: distance of all parameters summed epoch by epoch over the norm of the initial ones, as "
-        "printed; 'released': of the analysed layer's weight, step by step. The layers above a "
-        "student's target stand still while it imitates, and count in the norm; a rate "
-        "below the baseline's makes D smaller by itself, without faster learning. D_std "
+        "D: distance of all parameters, summed by epoch, over the norm of the initial ones, as "
+        "printed; 'released': that of the analysed layer's weight, summed by step. The layers "
+        "above a student's target do not change while it imitates, but count in the norm; a rate "
+        "below the baseline's makes D smaller without faster learning. D_std "
         "is a variance, as printed. Student and baseline are compared at the same epochs.",
-        "rho: share of the concepts on the object ever seen at a checkpoint after epoch 0 that the "
-        "last one still has; mean over images that ever showed one.",
+        "rho: share of the concepts on the object at any checkpoint after epoch 0 that the "
+        "last one still has; mean over images that have any.",
     ]
 
 
 def accuracy_note(cards: Mapping[str, Mapping[str, Any]]) -> str:
-    """Describe what each network reaches: concepts of one that learned little tell little."""
+    """List each network's accuracy: concepts of one that learned little mean little."""
     told = ", ".join(
         f"{name} {card['accuracy']['test']:.1f} ({card['accuracy']['train']:.1f})"
         for name, card in cards.items()
@@ -167,11 +168,11 @@ def training_notes(settings: Settings) -> list[str]:
         NetworkPlan(dataset, name, 0)
         for dataset, name in product(about.datasets, about.architectures)
     ]
-    # the other studies' recipe and g have no part in this one
+    # this study uses neither the other studies' recipe nor g
     own = settings.model_copy(update={"training": Recipe(), "consistency": Consistency()})
     rates = ", ".join(f"{layer} {rate:g}" for layer, rate in lessons.distil_rates.items())
     factors = ", ".join(f"{name} {by:g}" for name, by in lessons.family_rates.items())
-    times = f" (teacher and baseline times: {factors})" if factors else ""
+    times = f" (teacher and baseline multiplied by: {factors})" if factors else ""
     return [
         f"SGD for {lessons.epochs} epochs, the paper: 150; first rates: baseline "
         f"{lessons.baseline_rate:g}, student {rates}{times}. "
@@ -182,7 +183,7 @@ def training_notes(settings: Settings) -> list[str]:
 
 
 def _teacher_start(settings: Settings) -> list[str]:
-    """Describe where teachers begin: the paper's Table 3 fine-tunes them, its Table 2 does not."""
+    """Describe the teachers' first weights: only the paper's Table 3 fine-tunes."""
     about, lessons = settings.of(Concepts), settings.of(Concepts).training
     ready = [name for name in about.architectures if settings.network(name).weights is not None]
     fresh = [name for name in about.architectures if name not in ready]
@@ -193,7 +194,9 @@ def _teacher_start(settings: Settings) -> list[str]:
             f"{', '.join(ready)}; first rate {lessons.finetune_rate:g}."
         )
     if fresh:
-        crops = "mirrored and cropped at random" if lessons.teacher_augment == "crop" else "as all"
+        crops = (
+            "mirrored and cropped at random" if lessons.teacher_augment == "crop" else "as for all"
+        )
         notes.append(
             f"Teachers from scratch, as for the paper's Table 2: {', '.join(fresh)}; first rate "
             f"{lessons.teacher_rate:g}, their training pictures {crops}."

@@ -1,4 +1,4 @@
-"""Concepts of teacher, student and baseline: Tables 2 and 3, and the hypotheses, of [C20]."""
+"""Compute Tables 2 and 3 of [C20] and test its hypotheses."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -56,13 +56,13 @@ CLAIMS: Mapping[str, int] = MappingProxyType(
 )
 """Sign of student minus baseline that [C20] claims."""
 LATE = 2 / 3
-"""Checkpoints after this share of the epochs are late; what the released code takes is not told."""
+"""Checkpoints after this share of the epochs are late; the released code's choice is unknown."""
 
 
 class Seen(NamedTuple):
-    """One layer of one network over training, in the n images that all its rivals can be read in.
+    """One layer of one network over training, on the n images usable for all compared networks.
 
-    The first dimension of everything is the checkpoint, those before training included.
+    The first dimension of every array is the checkpoint, including that before training.
     """
 
     role: Role
@@ -70,23 +70,23 @@ class Seen(NamedTuple):
     H: Float[Tensor, "m n grid grid"]
     counts: tuple[Counts, ...]
     distance: Float[Tensor, " m"]
-    """Over all parameters, summed by epoch [C20, Eq. (4)]; no unit."""
+    """Distance of all parameters, summed by epoch [C20, Eq. (4)]; no unit."""
     distance_released: Float[Tensor, " m"]
-    """Of the layer's weight, summed by step."""
+    """Distance of the layer's weight, summed by step."""
 
     @property
     def n_fg(self) -> Int[Tensor, "m n"]:
-        """Foreground concepts."""
+        """Return the number of foreground concepts."""
         return torch.stack([counts.n_fg for counts in self.counts])
 
     @property
     def concepts(self) -> Bool[Tensor, "m n grid grid"]:
-        """Foreground cells that are concepts."""
+        """Return which foreground cells are concepts."""
         return torch.stack([counts.foreground for counts in self.counts])
 
     @property
     def richest(self) -> Int[Tensor, " n"]:
-        """Row of each image's richest checkpoint."""
+        """Return the row of each image's checkpoint with most concepts."""
         return richest_checkpoint(self.n_fg, self.epochs)
 
 
@@ -102,16 +102,16 @@ class Difference(NamedTuple):
 
     @property
     def sign(self) -> int:
-        """Return +1 or -1 where the interval leaves out 0, else 0."""
+        """Return +1 or -1 if the interval excludes 0, else 0."""
         return int(self.found.low > 0) - int(self.found.high < 0)
 
 
 class NetworkMaps(NamedTuple):
-    """What a network shows of one layer over training."""
+    """Entropy maps of one layer of a network, and its history."""
 
     maps: Maps
     history: pd.DataFrame
-    """A row an epoch."""
+    """One row for each epoch."""
 
 
 class LayerView(NamedTuple):
@@ -122,15 +122,15 @@ class LayerView(NamedTuple):
     layer: str
     seen: dict[Role, Seen]
     measured: Measured
-    """The images that are left, the same for all three."""
+    """The images that are used, the same for all three."""
     unusable: int
-    """Images left out: skipped by the search, or without a level, for one of the networks."""
+    """Number of images left out: skipped by the search, or without a level, for a network."""
     dropped: dict[Role, float]
     """Share of the usable images that the released selection would drop."""
 
     @property
     def name(self) -> str:
-        """Format what is looked at, for notes."""
+        """Return data set, network and layer as one text, for notes."""
         return f"{self.dataset} {self.network} {self.layer}"
 
 
@@ -142,7 +142,7 @@ def view_layer(
     Raises
     ------
     StoreError
-        Maps are missing, damaged or of other images.
+        Maps are missing, damaged, or those of other images.
     ImageError
         The data set has no foreground.
     """
@@ -168,7 +168,7 @@ def layer_view(
     """Count concepts in the maps of teacher, student and baseline.
 
     Images that are not usable at every checkpoint after epoch 0 in all three are left out, so that
-    no set of concepts is empty only for want of a map, and rows are of the same images.
+    no set of concepts is empty only because a map is missing, and rows use the same images.
     """
     front, threshold = measured.foreground, about.threshold(network)
     usable = torch.ones(len(front), dtype=torch.bool)
@@ -208,32 +208,32 @@ def views(about: Concepts, results: Path) -> list[LayerView]:
 
 
 def concepts_table2(found: Sequence[LayerView]) -> pd.DataFrame:
-    """Make Table 2: concepts of T, S and B at the last checkpoint [C20, Eq. (3)].
+    """Compute Table 2: concepts of T, S and B at the last checkpoint [C20, Eq. (3)].
 
     Columns: dataset, network, layer, role, n_fg, n_bg, lambda_ratio, each with _low and _high,
     n_images, and the printed paper_n_fg and paper_lambda_ratio.
     """
     rows = []
     for view in found:
-        for role, seen in view.seen.items():
-            row = _named(view, role) | _last(seen)
+        for role in view.seen:
+            row = _last(view, role)
             rows.append(row | _paper(row, TABLE2, TABLE2_MEASURES))
     return pd.DataFrame(rows)
 
 
 def concepts_table3(found: Sequence[LayerView]) -> pd.DataFrame:
-    """Make Table 3: concepts, learning speed and detours of S and B [C20, Eqs. (3) to (5)].
+    """Compute Table 3: concepts, learning speed and detours of S and B [C20, Eqs. (3) to (5)].
 
     Columns: dataset, network, layer, role, n_fg, n_bg, lambda_ratio (last checkpoint), d_mean,
     d_std (all parameters by epoch), d_mean_released, d_std_released (the layer's weight by step),
-    rho, each with _low and _high; n_images, n_rho (images that ever show a foreground concept),
-    dropped (share that the released selection would drop); printed values as paper_*.
+    rho, each with _low and _high; n_images, n_rho (images with a foreground concept at any
+    checkpoint), dropped (share that the released selection would drop); printed values as paper_*.
     """
     rows = []
     for view in found:
         for role in PAIR:
             seen = view.seen[role]
-            row = _named(view, role) | _last(seen)
+            row = _last(view, role)
             for tail, distance in _distances(seen).items():
                 speed = learning_speed(distance, seen.richest)
                 row |= _ends(f"d_mean{tail}", speed.d_mean) | _ends(f"d_std{tail}", speed.d_std)
@@ -245,22 +245,21 @@ def concepts_table3(found: Sequence[LayerView]) -> pd.DataFrame:
 
 
 def differences(view: LayerView, pair: tuple[Role, Role] = PAIR) -> list[Difference]:
-    r"""Hold one network against another, image by image, for the three hypotheses of [C20].
+    r"""Compare two networks image by image, for the three hypotheses of [C20].
 
     Means (N_fg, N_bg, lambda, D_mean, rho) are paired over images, with the t interval. For D_std
     it is that of :math:`(v_S - E v_S)^2 - (v_B - E v_B)^2`, whose mean is the difference of
     the variances.
     """
     one, other = (_by_image(view.seen[role]) for role in pair)
-    found = []
-    for measure, claim in CLAIMS.items():
-        away = over_images(one[measure] - other[measure])
-        found.append(Difference(view.name, measure, claim, away))
-    return found
+    return [
+        Difference(view.name, measure, claim, over_images(one[measure] - other[measure]))
+        for measure, claim in CLAIMS.items()
+    ]
 
 
 def _by_image(seen: Seen) -> dict[str, Tensor]:
-    """Return every measure image by image; NaN where it has none."""
+    """Return every measure of each image; NaN if it has none."""
     last = seen.counts[-1]
     values = {"n_fg": last.n_fg.double(), "n_bg": last.n_bg.double(), "lambda_ratio": last.ratio}
     for tail, distance in _distances(seen).items():
@@ -274,19 +273,15 @@ def _distances(seen: Seen) -> dict[str, Tensor]:
     return {"": seen.distance, "_released": seen.distance_released}
 
 
-def _named(view: LayerView, role: Role) -> dict[str, Any]:
-    return {
+def _last(view: LayerView, role: Role) -> dict[str, Any]:
+    """Return the first columns of a row: what it is of, and the last checkpoint."""
+    summary = summarise(view.seen[role].counts[-1])
+    row: dict[str, Any] = {
         "dataset": view.dataset,
         "network": view.network,
         "layer": view.layer,
         "role": LETTERS[role],
     }
-
-
-def _last(seen: Seen) -> dict[str, Any]:
-    """Return the columns of the last checkpoint."""
-    summary = summarise(seen.counts[-1])
-    row: dict[str, Any] = {}
     for name, interval in summary._asdict().items():
         row |= _ends(name, interval)
     return row | {"n_images": summary.n_fg.n_images}
@@ -310,5 +305,5 @@ def _check_images(maps: Maps, measured: Measured, path: Path) -> None:
         file = Path(f"{path}.json")
         raise StoreError(
             f"{path}.zarr: holds maps of {len(maps.ids)} images that are not the "
-            f"{len(measured.ids)} the settings choose. Fix: {fix_at(file, remake(file))}"
+            f"{len(measured.ids)} that the settings select. Fix: {fix_at(file, remake(file))}"
         )

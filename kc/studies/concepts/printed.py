@@ -1,7 +1,7 @@
-"""What [C20] prints in Tables 2 and 3, to stand beside what is measured here.
+"""Values printed in Tables 2 and 3 of [C20], for comparison with the measured ones.
 
-Typed from the paper's text. Of Table 3 the part on Pascal VOC is missing there, and the second
-data set's name follows the text's order; it is unconfirmed.
+Copied from the paper's text. There, the part of Table 3 on Pascal VOC is missing, and the second
+data set's name follows from the order of the text; it is unconfirmed.
 """
 
 import math
@@ -11,7 +11,7 @@ from types import MappingProxyType
 Cell = tuple[str, str, str, str]
 """Data set, network, layer, role."""
 OTHERWISE = "cub"
-"""Data set whose numbers stand beside one that is not printed."""
+"""Data set whose values are shown for one without printed values."""
 TABLE2_MEASURES = ("n_fg", "lambda_ratio")
 TABLE3_MEASURES = ("n_fg", "n_bg", "lambda_ratio", "d_mean", "d_std", "rho")
 
@@ -123,7 +123,7 @@ TABLE3 = _read(_TABLE3, TABLE3_MEASURES)
 
 
 def printed_dataset(dataset: str) -> str:
-    """Return the printed data set to compare with: the same where there is one."""
+    """Return the data set whose printed values are shown: the same if it has any."""
     return dataset if any(cell[0] == dataset for cell in TABLE3) else OTHERWISE
 
 
@@ -131,6 +131,4 @@ def printed(
     table: Mapping[Cell, Mapping[str, float]], cell: tuple[str, str, str, str], measure: str
 ) -> float:
     """Return a printed number, or NaN."""
-    dataset, *rest = cell
-    known = table.get((printed_dataset(dataset), rest[0], rest[1], rest[2]), {})
-    return known.get(measure, math.nan)
+    return table.get((printed_dataset(cell[0]), *cell[1:]), {}).get(measure, math.nan)

@@ -1,16 +1,14 @@
-"""Tables 2 and 3 of [C20] as files, and pictures of concepts over training."""
+"""Write Tables 2 and 3 of [C20], and pictures of concepts over training."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
 from itertools import groupby
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from kc.concepts import over_images
@@ -61,12 +59,12 @@ NAMES: Mapping[Role, str] = MappingProxyType(
     {"teacher": "teacher (T)", "student": "student (S)", "baseline": "baseline (B)"}
 )
 CONCEPT = ("#D55E00", "#0072B2")
-"""Colours of concepts on the object and behind it, as in curves."""
+"""Colours of concepts on the object and in the background, as in curves."""
 
 
 def write(settings: Settings) -> None:
     """Write ``tables/concepts_*`` and ``figures/concepts_*`` under the results folder."""
-    about, results = settings.of(Concepts), Path(settings.results)
+    about, results = settings.of(Concepts), settings.results
     found = views(about, results)
     plans = concept_networks(about)
     cards = {
@@ -84,8 +82,8 @@ def write(settings: Settings) -> None:
         results / "tables" / "concepts_table2",
         TableText(
             title="Concepts, Table 2: teacher, student and baseline",
-            caption="Visual concepts at the last checkpoint, cells of a grid of 16 x 16; beside "
-            "them the values printed in [C20, Table 2].",
+            caption="Visual concepts at the last checkpoint, cells of a grid of 16 x 16; paper: "
+            "the values printed in [C20, Table 2].",
             notes=[*teacher_notes(found), *shared],
         ),
         provenance=provenance,
@@ -96,8 +94,8 @@ def write(settings: Settings) -> None:
         results / "tables" / "concepts_table3",
         TableText(
             title="Concepts, Table 3: student and baseline over training",
-            caption="Concepts at the last checkpoint, weight distance to the checkpoint of most "
-            "concepts on the object, share of concepts kept; beside them [C20, Table 3].",
+            caption="Concepts at the last checkpoint, weight distance to the checkpoint with most "
+            "concepts on the object, share of concepts kept; paper: [C20, Table 3].",
             notes=[*hypothesis_notes(found), untrained_note(found), *speed_notes(), *shared],
         ),
         provenance=provenance,
@@ -116,8 +114,8 @@ def write(settings: Settings) -> None:
 
 
 def _origin(settings: Settings, cards: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Gather what all numbers were made from."""
-    about, folder = settings.of(Concepts), Path(settings.results) / "concepts"
+    """Collect what all numbers were made from."""
+    about, folder = settings.of(Concepts), settings.results / "concepts"
     kept = ("key", "digest", "accuracy", "seconds", "device")
     return {
         "study": "concepts",
@@ -139,15 +137,15 @@ def _origin(settings: Settings, cards: Mapping[str, Mapping[str, Any]]) -> dict[
 
 
 def _shown(view: LayerView) -> int:
-    """Choose the image in whose last map the teacher has most concepts on the object."""
+    """Choose the image in which the teacher has most concepts on the object at the end."""
     return int(view.seen["teacher"].n_fg[-1].argmax())
 
 
 def maps_figure(view: LayerView, picture: np.ndarray, place: int) -> Figure:
     """Draw H and the concepts of one image over training, for teacher, student and baseline.
 
-    As [C20, Figs. 2, 4, 5]; all maps share one scale, dark is low. Foreground concepts are
-    vermilion, background concepts blue, the object is outlined.
+    As in [C20, Figs. 2, 4, 5]; all maps share one scale, dark is low. Foreground concepts are
+    vermilion, background concepts blue; the object is outlined.
 
     Parameters
     ----------
@@ -161,7 +159,6 @@ def maps_figure(view: LayerView, picture: np.ndarray, place: int) -> Figure:
     scale = {"vmin": float(np.nanmin(known)), "vmax": float(np.nanmax(known))}
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(0.95 * (len(epochs) + 1) + 1.3, 6.6), layout="constrained")
-        FigureCanvasAgg(figure)
         panels = figure.subplots(2 * len(maps), len(epochs) + 1)
         for axes in panels.flat:
             axes.set_axis_off()
@@ -182,10 +179,10 @@ def maps_figure(view: LayerView, picture: np.ndarray, place: int) -> Figure:
         bar.set_label("H (nats); low: the layer keeps much of the cell", fontsize=8)
         bar.ax.tick_params(labelsize=8)
         caption = (
-            f"{view.dataset}, {view.network}, {view.layer}: entropy maps and concepts of one "
-            "training image, that in which the teacher has most concepts on the object in the "
-            "end. Vermilion: concepts on the object; blue: behind it; white line: the foreground "
-            "on the grid."
+            f"{view.dataset}, {view.network}, {view.layer}: entropy maps and concepts of the "
+            "training image in which the teacher has most concepts on the object at the end. "
+            "Vermilion: concepts on the object; blue: in the background; white line: the "
+            "foreground on the grid."
         )
         width = int(12.5 * float(figure.get_size_inches()[0]))
         figure.supxlabel(textwrap.fill(caption, width), fontsize=8, x=0.01, ha="left")
@@ -193,13 +190,12 @@ def maps_figure(view: LayerView, picture: np.ndarray, place: int) -> Figure:
 
 
 def distance_figure(found: Sequence[LayerView]) -> Figure:
-    """Draw N_fg against the weight distance, a panel a layer, as [C20, Fig. 3].
+    """Draw N_fg against the weight distance, a panel for each layer, as in [C20, Fig. 3].
 
-    Means over images with 95 % intervals; a vertical line at D_mean, where images are richest.
+    Shown are means over images with 95 % intervals, and a vertical line at D_mean.
     """
     with mpl.rc_context(STYLE | {"axes.spines.left": True}):
         figure = Figure(figsize=(2.7 * len(found) + 0.6, 2.9), layout="constrained")
-        FigureCanvasAgg(figure)
         panels = figure.subplots(1, len(found), sharey=True, squeeze=False)[0]
         for axes, view in zip(panels, found, strict=True):
             for role, line in zip(PAIR, LINES, strict=False):

@@ -1,4 +1,4 @@
-"""Table 1 as a picture: dots with intervals, told apart by shape and fill as well as by colour."""
+"""Draw Table 1: dots with intervals that differ in shape and fill as well as in colour."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,12 +7,12 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from kc.report.figures import STYLE
+from kc.studies.stability.notes import CASES
 
-# Okabe and Ito's palette
+# palette of Okabe and Ito
 MARKS: Mapping[str, Mapping[str, Any]] = {
     "test": {"color": "#0072B2", "marker": "o", "markerfacecolor": "#0072B2"},
     "train": {"color": "#D55E00", "marker": "s", "markerfacecolor": "white"},
@@ -24,29 +24,24 @@ LABELS = {
     "paper": "[L20], as printed",
 }
 OFFSETS = {"test": -0.24, "train": 0.0, "paper": 0.24}
-CASES = {
-    "initialization": "Different initialisations",
-    "training_data": "Different training data",
-}
 
 
 def stability_figure(table1: pd.DataFrame) -> Figure:
-    """Draw Table 1: a panel a case, a line a layer; test, train and printed side by side.
+    """Draw Table 1: a panel for each case, a line for each layer; test, train and printed values.
 
     Parameters
     ----------
     table1
-        As :func:`kc.studies.stability.numbers.stability_tables` gives it.
+        From :func:`kc.studies.stability.numbers.stability_tables`.
     """
     cases = list(table1["case"].unique())
     lines = list(dict.fromkeys(zip(table1["network"], table1["layer"], strict=True)))
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(3.6 * len(cases) + 1.2, 0.55 * len(lines) + 1.5))
-        FigureCanvasAgg(figure)
         panels = figure.subplots(1, len(cases), sharey=True, sharex=True, squeeze=False)[0]
         for axes, case in zip(panels, cases, strict=True):
             _panel(axes, table1[table1["case"] == case], lines)
-            axes.set_title(CASES[case], loc="left", fontsize=9, fontweight="bold")
+            axes.set_title(CASES[case].capitalize(), loc="left", fontsize=9, fontweight="bold")
         panels[0].set_yticks(range(len(lines)), [f"{layer}\n{name}" for name, layer in lines])
         panels[0].invert_yaxis()
         panels[0].set_xlim(*_limits(table1))
@@ -59,7 +54,7 @@ def stability_figure(table1: pd.DataFrame) -> Figure:
 
 
 def _limits(table1: pd.DataFrame) -> tuple[float, float]:
-    """Take in 0, every interval and every printed value, with a little air."""
+    """Return limits that include 0, every interval and every printed value, with a margin."""
     shown = table1[["mean", "ci_low", "ci_high", "paper"]].to_numpy(np.float64)
     low, high = min(0.0, float(np.nanmin(shown))), float(np.nanmax(shown))
     air = 0.03 * (high - low)
@@ -67,7 +62,7 @@ def _limits(table1: pd.DataFrame) -> tuple[float, float]:
 
 
 def _panel(axes: Axes, rows: pd.DataFrame, lines: list[tuple[str, str]]) -> None:
-    """Draw one case: dots at the layer's line, moved apart by what they are."""
+    """Draw one case: dots on each layer's line, shifted by kind."""
     at = {line: number for number, line in enumerate(lines)}
     for kind in ("test", "train"):
         part = rows[rows["subset"] == kind]

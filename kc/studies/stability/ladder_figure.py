@@ -1,4 +1,4 @@
-"""What the orders are worth as a picture: a row a layer, beside it its path over lambda."""
+"""Draw the ladder: for each layer missing shares by field, and shares along lambda."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from kc.report.curves import LINES
@@ -17,7 +16,7 @@ from kc.report.figures import STYLE
 from kc.studies.stability.notes import path_of
 
 WIDTH, HEIGHT = 7.2, 1.75
-"""Inches: of the figure, and of a row."""
+"""Width of the figure and height of a row, in inches."""
 MAPS = {"linear": LINES[1], "g": LINES[0], "flattened": LINES[2]}
 LABELS = {
     "linear": "linear map of the field",
@@ -27,18 +26,17 @@ LABELS = {
 
 
 def ladder_figure(ladder: pd.DataFrame, penalties: Mapping[tuple[str, str], float]) -> Figure:
-    """Draw a row a layer: missing shares against the field; shares against lambda.
+    """Draw a row for each layer: missing shares against the field; shares against lambda.
 
     Parameters
     ----------
     ladder
-        As :func:`kc.studies.stability.numbers.stability_tables` gives it.
+        From :func:`kc.studies.stability.numbers.stability_tables`.
     penalties
         Lambda of the fits on the left, by network and layer.
     """
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, HEIGHT * len(penalties) + 0.8))
-        FigureCanvasAgg(figure)
         panels = figure.subplots(len(penalties), 2, squeeze=False, sharex="col")
         for (left, right), (at, penalty) in zip(panels, penalties.items(), strict=True):
             rows = ladder[(ladder["network"] == at[0]) & (ladder["layer"] == at[1])]
@@ -57,7 +55,7 @@ def ladder_figure(ladder: pd.DataFrame, penalties: Mapping[tuple[str, str], floa
 
 
 def _drawn(panels: Iterable[Axes]) -> dict[str, Artist]:
-    """Return what is drawn in some panels, each label once."""
+    """Return the artists of some panels by label."""
     found: dict[str, Artist] = {}
     for axes in panels:
         lines, labels = axes.get_legend_handles_labels()
@@ -66,7 +64,7 @@ def _drawn(panels: Iterable[Axes]) -> dict[str, Artist]:
 
 
 def _fields(axes: Axes, rows: pd.DataFrame, penalty: float) -> None:
-    """Draw what linear maps and g of each field miss; a map of whole images as a line across."""
+    """Draw missing shares of linear maps and g by field; a horizontal line for whole images."""
     own = rows[(rows["map"] == "g") & (rows["penalty"] == penalty)]
     for name, some in (("linear", rows[rows["map"] == "linear"]), ("g", own)):
         axes.plot(some["field"], some["xdelta"], label=LABELS[name], **MAPS[name])
@@ -79,7 +77,7 @@ def _fields(axes: Axes, rows: pd.DataFrame, penalty: float) -> None:
 
 
 def _path(axes: Axes, path: pd.DataFrame) -> None:
-    """Draw shares of x^Delta and of the orders, lambda's steps evenly apart."""
+    """Draw shares of x^Delta and of the orders, at evenly spaced values of lambda."""
     at = np.arange(len(path))
     parts = ["xdelta", *(name for name in map(str, path) if re.fullmatch(r"x\d+", name))]
     for part, style in zip(parts, LINES, strict=False):

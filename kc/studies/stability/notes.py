@@ -1,4 +1,4 @@
-"""What must be said under Tables 1 and 2, each sentence written from the numbers it is about."""
+"""Notes of Tables 1 and 2, written from their numbers."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,39 +12,40 @@ from kc.studies.depth import DepthComparison, compare_depths
 from kc.studies.intervals import LEAST, Estimate, over_fits
 
 FIT = ("case", "images", "source_network", "target_network")
-"""With the layer, what tells one fit from another."""
+"""Columns that identify a fit, together with the layer."""
 CASES = {"initialization": "different initialisations", "training_data": "different training data"}
 
 
 class LayerPair(NamedTuple):
-    """The one pair of a layer that has a ladder and repeats beside its fit."""
+    """The pair of a layer that has a ladder and repeated fits."""
 
     fit: FitPlan
     parts: pd.DataFrame
-    """A row a subset and component, shares of Var(x*): ``pair_share``, ``pair_spread`` over the
-    seeds of g (NaN where there is one), ``pair_moved``."""
+    """One row for each subset and component, shares of Var(x*): ``pair_share``, ``pair_spread``
+    over the seeds of g (NaN if there is one), ``pair_moved``."""
     rungs: pd.DataFrame
-    """Its ladder (:class:`kc.consistency.rungs.Ladder`), with network and layer."""
+    """Ladder (:class:`kc.consistency.rungs.Ladder`), with network and layer."""
     penalty: float
-    """Lambda of its own fit."""
+    """Lambda of the pair's own fit."""
     repeats: int
-    """Seeds of g."""
+    """Number of seeds of g."""
     restart: Mapping[str, Any]
-    """What training on gained (:class:`kc.consistency.repeats.Repeats`)."""
+    """Gain of further training (:class:`kc.consistency.repeats.Repeats`)."""
 
 
 def table1_notes(shares: pd.DataFrame) -> tuple[str, ...]:
-    """Write the notes of Table 1: what n is, depth, presets, the printed reading."""
+    """Write the notes of Table 1: what n is, depth, presets, how the paper's numbers are read."""
     return (
         *unsettled_notes(shares),
         *_what_n_is(shares),
-        "Subset train: the images g was fitted on, which the networks have seen too (each half of "
-        "them where training data differ); subset test: images neither has seen. Fits on half "
-        "the images take that half as train. The paper does not say on which images it measured; "
-        "its code reports test images.",
+        "Subset train: the images g was fitted on, which the networks were trained on too (each "
+        "on half of them if training data differ); subset test: images used for neither. Fits on "
+        "half the images take that half as train. The paper does not say on which images it "
+        "measured; its code reports test images.",
         *(_sentence(found) for found in compare_depths(shares)),
         *preset_notes(shares),
-        f"Two readings: mean is Var(xdelta) / Var(x*); mean_of_sum is Var(xdelta) / (sum of the "
+        f"Two definitions: mean is Var(xdelta) / Var(x*), the fraction of variance unexplained "
+        f"(FVU = 1 - R^2); mean_of_sum is Var(xdelta) / (sum of the "
         f"components' variances, xdelta among them). The paper's printed Table 1 equals the "
         f"second, from its Table 2, within {printed.reading_gap():.4f}.",
     )
@@ -56,12 +57,12 @@ def table2_notes(shares: pd.DataFrame) -> tuple[str, ...]:
         *unsettled_notes(shares),
         "From the pairs of different initialisations, fitted on all training images; "
         "variance is in the feature's own units squared, averaged over the pairs; share is the "
-        "average of each pair's share of Var(x*), with the jackknife over networks; share_of_sum "
-        "is that of x0..xK and xdelta together, as the paper's column sums.",
-        "cross = Var(x*) - sum of the components' variances: the components need not be "
-        "uncorrelated, so shares of Var(x*) sum to 1 only with it.",
-        "x1, x2, ... depend on lambda, the penalty on the gains p: they must not be compared "
-        "across layers, nor with the paper's, without saying so. "
+        "average of the pairs' shares of Var(x*), with the jackknife over networks; share_of_sum "
+        "is that of the sum of x0..xK and xdelta, as in the paper's columns.",
+        "cross = Var(x*) - sum of the components' variances: the components may be "
+        "correlated, so shares of Var(x*) sum to 1 only with it.",
+        "x1, x2, ... depend on lambda, the penalty on the gains p: compare them across layers, or "
+        "with the paper's, only with this in mind. "
         f"lambda here: {_penalties(shares)}.",
         "The paper's variances are of its own networks' features and units; compare "
         "share_of_sum with paper_share_of_sum.",
@@ -70,12 +71,12 @@ def table2_notes(shares: pd.DataFrame) -> tuple[str, ...]:
 
 
 def pair_notes(table2: pd.DataFrame, pairs: Sequence[LayerPair]) -> tuple[str, ...]:
-    """Describe the columns of one pair, and which parts cannot be distinguished from nothing."""
+    """Describe the columns of one pair, and which parts cannot be distinguished from 0."""
     repeats = pairs[0].repeats
     notes = [
-        f"pair_share is that of one pair a layer ({_first(pairs)}); pair_moved the same once what "
-        "is linear in the higher orders (in the patches that x^(0) sees) is moved to x^(0): half "
-        "of a ReLU is linear, and a fit may book it in either order."
+        f"pair_share is that of one pair for each layer ({_first(pairs)}); pair_moved the same "
+        "after the linear part of the higher orders (in the patches that x^(0) sees) is moved to "
+        "x^(0): half of a ReLU is linear, and a fit may assign it to either order."
     ]
     if repeats > 1:
         notes[0] += (
@@ -90,12 +91,12 @@ def pair_notes(table2: pd.DataFrame, pairs: Sequence[LayerPair]) -> tuple[str, .
                 f"{row.pair_spread:.3f})"
                 for row in doubtful.itertuples()
             ]
-            notes.append(f"Cannot be told apart from nothing, test images: {', '.join(told)}.")
+            notes.append(f"Cannot be distinguished from 0, test images: {', '.join(told)}.")
     return tuple(notes)
 
 
 def ladder_notes(ladder: pd.DataFrame, pairs: Sequence[LayerPair]) -> tuple[str, ...]:
-    """Describe what the rows are, what g gains over linear maps, and what training on brings."""
+    """Describe the rows, the gain of g over linear maps, and that of further training."""
     told = []
     for pair in pairs:
         path = path_of(pair.rungs).sort_values("validation_mse")
@@ -105,28 +106,26 @@ def ladder_notes(ladder: pd.DataFrame, pairs: Sequence[LayerPair]) -> tuple[str,
             line += f", lambda {path['penalty'].iloc[0]:g} validates best"
         told.append(f"{pair.fit.target.architecture} {pair.fit.target_layer}: {line}")
     open_ones = int((ladder["settled"] == "no").sum())
-    notes = (
-        []
-        if not open_ones
-        else [
+    notes = []
+    if open_ones:
+        notes.append(
             f"Warning: {open_ones} of the table's fits of g are not finished (settled: no); their "
             "xdelta is too large."
-        ]
-    )
+        )
     notes += [
         f"One pair a layer ({_first(pairs)}), test images but for xdelta_train. {'; '.join(told)}.",
-        "linear: the best linear map, with an intercept, that sees a field x field neighbourhood "
-        "(ridge by the validation cut); flattened: whole images. beyond_linear: what g misses less "
-        "than the linear map of its own field. Only that is non-linear: on maps an order of g also "
-        "widens the field.",
-        "Along lambda each g is trained on from the one of the tables; its orders are shares of "
-        "Var(x*). p is not identified (a channel of little variance lets W(0) pay for it): it must "
-        "not be compared across pairs.",
+        "linear: the best linear map, with an intercept, of a field x field neighbourhood "
+        "(ridge by the validation cut); flattened: of whole images. beyond_linear: share missed by "
+        "the linear map of g's own field minus that of g. Only this is non-linear: on maps an "
+        "order of g also widens the field.",
+        "Along lambda each g is trained further from the one of the tables; its orders are shares "
+        "of Var(x*). p is not identified (in a channel of little variance W(0) can compensate "
+        "it): do not compare it across pairs.",
     ]
     gains = [pair.restart["gain"] for pair in pairs if pair.restart]
     if gains:
         notes.append(
-            "Trained on from where they ended, by the same rule and at most as long again, the g "
+            "Trained further by the same rule, for at most as many epochs again, the g "
             f"of these pairs gain {100 * min(gains):.1f} to {100 * max(gains):.1f} % of their "
             "validation MSE."
         )
@@ -134,7 +133,7 @@ def ladder_notes(ladder: pd.DataFrame, pairs: Sequence[LayerPair]) -> tuple[str,
 
 
 def path_of(rungs: pd.DataFrame) -> pd.DataFrame:
-    """Take the g of the highest order of one pair, a row a lambda."""
+    """Select the g of the highest order of one pair, one row for each lambda."""
     of = rungs[rungs["map"] == "g"]
     path: pd.DataFrame = of[of["order"] == of["order"].max()]
     return path
@@ -151,13 +150,13 @@ def _gained(gain: float) -> str:
 
 
 def unsettled_notes(shares: pd.DataFrame) -> tuple[str, ...]:
-    """Count the fits that are not finished; nothing where all are."""
+    """Return a note that counts unfinished fits, or nothing if all are finished."""
     fits = shares.drop_duplicates([*FIT, "layer"])
     return wording.unsettled(list(fits["settled"]), list(fits["preset"]))
 
 
 def preset_notes(shares: pd.DataFrame) -> tuple[str, ...]:
-    """Describe what about g departs from the paper's text, as the fits' cards have it."""
+    """Describe where g differs from the paper's text, from the fits' cards."""
     notes = []
     presets = set(shares["preset"])
     if "paper" in presets:
@@ -170,14 +169,14 @@ def preset_notes(shares: pd.DataFrame) -> tuple[str, ...]:
         )
     if "released" in presets:
         notes.append(
-            "Preset released departs from the paper's text as the authors' code does: x is "
+            "Preset released differs from the paper's text as the authors' code does: x is "
             "divided by its own std per image and channel, x* is raw, Sigma is taken per image "
             "and channel, and variances are taken about each channel's own mean."
         )
     if shares["resized"].any():
         notes.append(
-            "Where map sizes differ the source is resized bilinearly to the target's: the paper "
-            "does not say what it did."
+            "If map sizes differ the source is resized bilinearly to the target's: the paper "
+            "does not say what it does."
         )
     return tuple(notes)
 
@@ -207,7 +206,7 @@ def _what_n_is(shares: pd.DataFrame) -> list[str]:
             said = f"No interval where n is below {LEAST}: {how} needs {LEAST} {unit}."
         notes.append(
             f"{CASES[str(case)].capitalize()} ({case}): n is the number of {what}; here n = "
-            f"{_counts(counts)}. {said}"
+            f"{' or '.join(map(str, counts))}. {said}"
         )
     return notes
 
@@ -218,7 +217,7 @@ def _size(case: str, fits: pd.DataFrame) -> int:
 
 
 def _sentence(found: DepthComparison) -> str:
-    """Write what is known of two depths; "less stable" never rests on held-out shares alone."""
+    """Write what is known of two depths; held-out shares alone never suffice for "less stable"."""
     a, b = found.first, found.second
     text = (
         f"{found.network}, {CASES[found.case]}: {b} minus {a} is {_spell(found.test)} on test and "
@@ -262,12 +261,8 @@ def _spell(found: Estimate) -> str:
     return f"{found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
 
 
-def _counts(numbers: Sequence[int]) -> str:
-    return " or ".join(map(str, numbers))
-
-
 def _penalties(shares: pd.DataFrame) -> str:
-    """Format lambda: once where it is the same for all, else by network and layer."""
+    """Format lambda: once if it is the same for all, else by network and layer."""
     distinct = set(shares["penalty"])
     if len(distinct) == 1:
         return f"{distinct.pop():.3g}"

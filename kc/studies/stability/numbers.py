@@ -1,6 +1,7 @@
-"""Instability of training: Tables 1 and 2 of [L20, Sec. 4.2].
+"""Compute the instability of training: Tables 1 and 2 of [L20, Sec. 4.2].
 
-Instability of A given B is ``Var(x_A^Delta) / Var(x_A)``, x_A reconstructed from x_B.
+Instability of A given B is ``Var(x_A^Delta) / Var(x_A)``, with x_A reconstructed from x_B: the
+fraction of variance unexplained (FVU = 1 - R^2).
 """
 
 import math
@@ -19,9 +20,9 @@ from kc.studies import printed
 from kc.studies.fits import (
     PARTS,
     read_beside,
+    read_card_beside,
     read_fit_card,
     read_network_card,
-    read_restart,
     shares_of,
 )
 from kc.studies.intervals import Estimate, over_fits
@@ -38,23 +39,23 @@ GROUP = ["case", "network", "layer", "subset"]
 
 @dataclass(frozen=True)
 class StabilityTables:
-    """Both tables and the networks behind them, with what must be said under each."""
+    """All tables of the study, with their notes."""
 
     table1: pd.DataFrame
     table2: pd.DataFrame
     ladder: pd.DataFrame
-    """What the orders are worth, one pair a layer (:mod:`kc.consistency.rungs`)."""
+    """Ladder of one pair for each layer (:mod:`kc.consistency.rungs`)."""
     penalties: Mapping[tuple[str, str], float]
     """Lambda of the tables, by network and layer."""
     networks: pd.DataFrame
     notes: Mapping[str, tuple[str, ...]]
-    """Sentences under a table, by its name."""
+    """Notes of each table, by its name."""
     cards: Mapping[str, Mapping[str, Any]]
-    """Cards of the ``fits`` and ``networks``, by name: where every number comes from."""
+    """Cards of the ``fits`` and ``networks`` that the numbers come from, by name."""
 
 
 def stability_tables(plan: StudyPlan, results: Path) -> StabilityTables:
-    """Make the tables from the fits' and networks' files.
+    """Compute the tables from the files of fits and networks.
 
     Parameters
     ----------
@@ -66,7 +67,7 @@ def stability_tables(plan: StudyPlan, results: Path) -> StabilityTables:
     Raises
     ------
     StoreError
-        A fit or network that is missing, or is not what its name says.
+        A fit or network is missing, or is not what its name says.
     """
     shares = pd.concat(
         [shares_of(fits, case, results) for case, fits in plan.cases.items() if fits],
@@ -94,7 +95,7 @@ def stability_tables(plan: StudyPlan, results: Path) -> StabilityTables:
 
 
 def _estimate(group: pd.DataFrame, values: "pd.Series[float]") -> Estimate:
-    """Average over the fits of one case, with the interval that case allows."""
+    """Average over the fits of one case, with the interval for that case."""
     case, first, second = group["case"].iloc[0], group["source_network"], group["target_network"]
     return over_fits(case, list(first), list(second), list(values))
 
@@ -128,7 +129,7 @@ def _table1(shares: pd.DataFrame) -> pd.DataFrame:
 
 
 def _spell_settled(found: "pd.Series[str]") -> str:
-    """Format why fits ended: the word where it is the same for all, else with counts."""
+    """Format why fits ended: one word if it is the same for all, else words with counts."""
     counts = found.value_counts()
     if len(counts) == 1:
         return str(counts.index[0])
@@ -136,14 +137,14 @@ def _spell_settled(found: "pd.Series[str]") -> str:
 
 
 def _pair_of(fit: FitPlan, results: Path) -> LayerPair:
-    """Read what stands beside the fit of one pair of a layer."""
+    """Read the ladder and the repeated fits of one pair of a layer."""
     repeats = read_beside(fit, "repeats", "repeats.csv", results)
     moved = read_beside(fit, "ladder", "moved.csv", results).set_index("subset")
     rungs = read_beside(fit, "ladder", "ladder.csv", results)
     at = {"network": fit.target.architecture, "layer": fit.target_layer}
     rows = []
     for subset, some in repeats.groupby("subset", sort=False):
-        shares = some.drop(columns=["repeat", "subset"])  # its own first
+        shares = some.drop(columns=["repeat", "subset"])  # the pair's own fit comes first
         own = {str(name): float(shares[name].iloc[0]) for name in shares}
         linear = {str(name): float(moved[name][subset]) for name in moved}
         beyond = _moved(linear, own["xdelta"]) if linear else {}
@@ -163,12 +164,12 @@ def _pair_of(fit: FitPlan, results: Path) -> LayerPair:
         rungs,
         float(read_fit_card(fit, results)["penalty"]),
         len(repeats["repeat"].unique()),
-        read_restart(fit, results),
+        read_card_beside(fit, "repeats", results)["restart"],
     )
 
 
 def _moved(linear: Mapping[str, float], xdelta: float) -> dict[str, float]:
-    """Name the orders without what is linear in them as the parts; x^Delta stays as it is."""
+    """Return the parts after linear parts were moved to x0; x^Delta stays as it is."""
     found = {name.split("_")[0]: value for name, value in linear.items()} | {"xdelta": xdelta}
     return found | {"cross": 1 - sum(found.values())}
 
@@ -176,7 +177,7 @@ def _moved(linear: Mapping[str, float], xdelta: float) -> dict[str, float]:
 def _table2(shares: pd.DataFrame, parts: pd.DataFrame) -> pd.DataFrame:
     """Average every part's variance over the different-initialisation pairs [L20, Table 2].
 
-    ``parts``: what is known of the parts of one pair a layer.
+    ``parts``: shares of the parts of one pair for each layer.
     """
     order = len(shares.filter(regex=PARTS).columns) - 2
     wanted = shares[(shares["case"] == "initialization") & (shares["images"] == "all")]
@@ -185,8 +186,8 @@ def _table2(shares: pd.DataFrame, parts: pd.DataFrame) -> pd.DataFrame:
         network, layer, subset = map(str, key)
         for component in [*component_names(order), "cross"]:
             found = _estimate(group, group[component] / group["target"])
-            part = component != "cross"
             at = (network, layer)
+            of_sum = (group[component] / group["sum"]).mean()
             rows.append(
                 {
                     "component": component,
@@ -199,9 +200,7 @@ def _table2(shares: pd.DataFrame, parts: pd.DataFrame) -> pd.DataFrame:
                     "ci_high": found.high,
                     "n": found.n,
                     "n_pairs": found.n_pairs,
-                    "share_of_sum": float((group[component] / group["sum"]).mean())
-                    if part
-                    else math.nan,
+                    "share_of_sum": math.nan if component == "cross" else float(of_sum),
                     "paper": printed.TABLE2.get(component, {}).get(at, math.nan),
                     "paper_share_of_sum": printed.share_of_sum(component, at),
                     "settled": _spell_settled(group["settled"]),
@@ -211,7 +210,7 @@ def _table2(shares: pd.DataFrame, parts: pd.DataFrame) -> pd.DataFrame:
 
 
 def _networks(plan: StudyPlan, cards: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
-    """List what every network that takes part has learnt."""
+    """List the accuracies of all networks."""
     return pd.DataFrame(
         {
             "name": network.name,

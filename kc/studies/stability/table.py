@@ -1,4 +1,4 @@
-"""Tables 1 and 2, their networks and the figure, as files."""
+"""Write Tables 1 and 2, the ladder, the networks and the figures."""
 
 from collections.abc import Mapping
 
@@ -36,22 +36,22 @@ COLUMNS: Mapping[str, Column] = {
 CAPTIONS = {
     "table1": (
         "Table 1: instability of training",
-        "Share of a feature's variance that the same layer of another network, of another "
-        "initialisation or trained on other images, cannot give through g; beside it the values "
-        "printed in [L20, Table 1].",
+        "Fraction of a feature's variance unexplained (FVU) by g from the same layer of a network "
+        "of another initialisation, or trained on other images; paper: the values printed in "
+        "[L20, Table 1].",
     ),
     "table2": (
         "Table 2: magnitudes of the components",
         "Variance of the consistent components of each order (x0, x1, ...) and of the "
-        "inconsistent one (xdelta), networks of different initialisations; beside it the values "
+        "inconsistent one (xdelta), networks of different initialisations; paper: the values "
         "printed in [L20, Table 2].",
     ),
     "ladder": (
-        "What the orders are worth",
-        "Share of Var(x*) that linear maps of each field miss, and g of each order; below it the "
-        "path over lambda. Networks of different initialisations, one pair a layer.",
+        "What each order explains",
+        "Share of Var(x*) that linear maps of each field miss, and g of each order; below, g "
+        "along lambda. Networks of different initialisations, one pair for each layer.",
     ),
-    "networks": ("Networks", "The networks behind Tables 1 and 2."),
+    "networks": ("Networks", "The networks of Tables 1 and 2."),
 }
 
 
@@ -61,7 +61,7 @@ def write(settings: Settings) -> None:
     Raises
     ------
     StoreError
-        A fit or network that is missing, or is not what its name says.
+        A fit or network is missing, or is not what its name says.
     """
     plan = plan_of(settings, "stability")
     found = stability_tables(plan, settings.results)

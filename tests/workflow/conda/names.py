@@ -1,4 +1,4 @@
-"""How conda spells what PyPI calls otherwise."""
+"""Names of packages that differ between conda and PyPI."""
 
 CONDA = {
     "torch": "pytorch",

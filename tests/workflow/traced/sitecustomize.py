@@ -1,4 +1,4 @@
-"""Loaded by Python itself at its start: notes in which modules of kc a job's functions are."""
+"""Loaded by Python at its start: records the modules of kc whose functions a job runs."""
 
 import atexit
 import os
