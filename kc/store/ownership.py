@@ -1,8 +1,8 @@
 """Find files that kc did not make: kc refuses to write there, and never removes or replaces them.
 
 kc recognises its stores by the key, receipts or owners in ``NAME.state``, or by the manifest; a
-folder of products by its key or card (:mod:`kc.store.product`); other files by a list, ``kc.json``,
-that names them before they are written. Damaged ones count too.
+folder of products by its key, card or note (:mod:`kc.store.product`); other files by a list,
+``kc.json``, that names them before they are written. Damaged ones count too.
 """
 
 import json

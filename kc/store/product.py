@@ -17,7 +17,7 @@ from kc.plans.commands import AGAIN, fix_at
 from kc.store.files import file_digest, read_json, read_signed, write_json_atomic, write_signed
 from kc.store.lock import is_lock, lock
 from kc.store.ownership import LITTER, emptied, finished, looks_signed, refuse_strangers
-from kc.store.register import note_made
+from kc.store.register import is_noted, note_made
 
 CARD = "card.json"
 RESULT = "result.json"
@@ -185,8 +185,8 @@ class Product:
         return {path.name for path in self.folder.iterdir()}
 
     def _is_kcs(self) -> bool:
-        """Return whether kc made the folder, by its key or card."""
-        return any(
+        """Return whether kc made the folder, by its key, card or note."""
+        return is_noted(self.folder) or any(
             (self.folder / name).is_file()
             and looks_signed((self.folder / name).read_text(encoding="utf-8", errors="replace"))
             for name in (KEY, RESULT, CARD)

@@ -33,6 +33,12 @@ def note_made(path: Path, about: Mapping[str, Any]) -> None:
         write_signed(note, content)
 
 
+def is_noted(path: Path) -> bool:
+    """Return whether a product has a note, damaged or not."""
+    note, _ = _note_of(path)
+    return note is not None and note.is_file()
+
+
 def forget(path: Path) -> None:
     """Remove the note of a product that was removed on purpose."""
     note, _ = _note_of(path)
@@ -68,7 +74,7 @@ def unnoted(paths: Iterable[Path]) -> list[str]:
     found = []
     for path in paths:
         note, _ = _note_of(path)
-        if note is not None and not note.is_file():
+        if note is not None and not is_noted(path):
             found.append(f"{note}: missing, though {path.name} exists. Fix: {fix_at(path)}")
     return found
 

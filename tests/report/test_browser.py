@@ -361,7 +361,7 @@ def test_the_dark_theme_follows_the_system_or_the_reader(browser: Browser, repor
         assert brightness(again) < 90
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.long)])
 @pytest.mark.parametrize("part", ["results", "viewer", "provenance"])
 def test_no_rule_of_accessibility_is_broken(
     browser: Browser, report: Path, scheme: Literal["light", "dark"], part: str

@@ -11,6 +11,7 @@ import pytest
 import zarr
 
 from kc.errors import StoreError
+from kc.files.made import MADE, begin_register
 from kc.names import folder_id
 from kc.steps.storage import drop_store
 from kc.store import ArraySpec, StoreContent, StoreWriter, open_store
@@ -230,6 +231,23 @@ def finished_product(folder: Path, key: str = "k") -> Path:
         (folder / "state").write_bytes(b"epoch")
         product.finish({}, ["weights"])
     return folder
+
+
+def test_a_product_with_only_its_note_left_is_made_again_without_loss(
+    tmp_path: Path,
+):
+    begin_register(tmp_path)
+    folder = finished_product(tmp_path / "net")
+    before = files(tmp_path)
+    (tmp_path / MADE / "net.json").write_bytes(b"cut")
+    for name in ("key.json", "result.json", "card.json"):
+        (folder / name).unlink()
+    (folder / "mine.txt").write_text("mine")
+    with pytest.raises(StoreError, match=r"net: kc did not make mine\.txt, and writes here"):
+        finished_product(folder)
+    (folder / "mine.txt").unlink()
+    finished_product(folder)
+    assert files(tmp_path) == before
 
 
 @pytest.mark.parametrize("name", ["mine.txt", "mine/deep.txt"])

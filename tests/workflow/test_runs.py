@@ -266,6 +266,7 @@ def test_snakemakes_report_shows_tables_and_figures(project):
     assert "Instability of training" in page
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("module", "addition", "again"),
     [
@@ -287,11 +288,11 @@ def test_editing_a_module_reruns_what_depends_on_it(project, module, addition, a
 @pytest.mark.parametrize(
     ("setting", "again"),
     [
-        ("stability={half_images: false}", []),
+        pytest.param("stability={half_images: false}", [], marks=pytest.mark.long),
         ("cluster={networks: {mem_mb: 900, minutes: 9}}", []),
         ("consistency={penalty: 0.2}", ["fit_", "ladder_", "stability"]),
-        ("activations={batch_size: 4}", list(RULES[2:])),
-        ("training={epochs: 3}", list(RULES[1:])),
+        pytest.param("activations={batch_size: 4}", list(RULES[2:]), marks=pytest.mark.long),
+        pytest.param("training={epochs: 3}", list(RULES[1:]), marks=pytest.mark.long),
     ],
 )
 def test_changing_a_setting_reruns_what_depends_on_it(project, setting, again):

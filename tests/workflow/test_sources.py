@@ -76,12 +76,14 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.mark.long
 def test_touched_files_cause_no_rerun(folder):
     for path in (*folder.glob("photos/*/*"), folder / "blocks.py"):
         path.touch()
     assert snakemake(folder, "-n") == set()
 
 
+@pytest.mark.long
 def test_a_picture_below_a_class_folder_counts_by_its_bytes(folder):
     path = folder / "photos/class1/01.bmp"
     before = path.read_bytes()
@@ -92,6 +94,7 @@ def test_a_picture_below_a_class_folder_counts_by_its_bytes(folder):
     assert snakemake(folder, "-n") == set()
 
 
+@pytest.mark.long
 def test_a_module_that_a_networks_file_imports_counts(folder):
     (folder / "blocks.py").write_text(BLOCKS.replace("3, 2, 1)", "3, 1, 1)"))
     assert snakemake(folder, "-n") == {"custom_mine"}
@@ -99,6 +102,7 @@ def test_a_module_that_a_networks_file_imports_counts(folder):
     assert snakemake(folder, "-n") == set()
 
 
+@pytest.mark.long
 def test_deleted_sources_cause_no_rerun(folder):
     sources = folder / "photos", folder / "nets.py"
     moved = [path.rename(path.with_name(f"moved-{path.name}")) for path in sources]
