@@ -36,6 +36,8 @@ def main() -> int:
     """Run the campaign."""
     asked = _asked()
     begun = time.monotonic()
+    if asked.room:
+        asked.room.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="kc-faults-", dir=asked.room) as room:
         report = _campaign(asked, Path(room))
     report["seconds"] = round(time.monotonic() - begun, 1)

@@ -137,9 +137,11 @@ def test_only_wall_time_is_not_compared(tmp_path: Path):
             product.start()
             (product.folder / "w").write_bytes(b"w")
             product.finish({"seconds": seconds, "share": share}, ["w"])
+        page = f"<dt>seconds</dt>\n<dd>{seconds}</dd><dt>share</dt><dd>{share}</dd>"
+        (tmp_path / folder / "page.html").write_text(page)
     a, b, c = (files(tmp_path / name) for name in "abc")
     assert differences(a, b) == []
-    assert differences(b, c) == ["card.json", "result.json"]
+    assert differences(b, c) == ["card.json", "page.html", "result.json"]
 
 
 def test_the_campaign_detects_a_reader_that_accepts_damaged_data(store: Path):
