@@ -71,7 +71,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("name", NAMES)
+LONG = {"docs/own-networks.md", "docs/reading-the-numbers.md"}
+"""Pages whose examples take ten seconds or more; the README has commands of the same sort."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.long] if name in LONG else []) for name in NAMES],
+)
 def test_examples_run_in_order(name: str, folder: Path):
     source = np.random.default_rng(0).standard_normal((64, 4)).astype(np.float32)
     narrow = Network(width=0.0625, head_units=8)

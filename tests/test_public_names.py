@@ -32,7 +32,7 @@ def test_importing_kc_loads_nothing_heavy():
 @pytest.mark.parametrize(
     "code",
     [
-        "import kc.comparison; first = kc.compare",
+        pytest.param("import kc.comparison; first = kc.compare", marks=pytest.mark.long),
         "import kc; first = kc.compare; import kc.comparison",
     ],
 )

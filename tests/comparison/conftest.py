@@ -91,3 +91,11 @@ def nets(tmp_path: Path) -> Path:
 def photos(tmp_path: Path) -> Path:
     """Sixty noisy pictures in a folder, without classes."""
     return write(tmp_path / "photos", *(f"{k:02d}.png" for k in range(60)))
+
+
+@pytest.fixture(autouse=True)
+def _small_figures(request, monkeypatch):
+    """Draw one map instead of twelve: figures take most of the time of a small comparison."""
+    if request.node.get_closest_marker("full_figures") is None:
+        monkeypatch.setattr("kc.comparison.write_pair.FILTERS", 1)
+        monkeypatch.setattr("kc.comparison.write_pair.IMAGES", 1)

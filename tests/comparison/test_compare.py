@@ -32,6 +32,7 @@ def many(tmp_path):
     return write(tmp_path / "many", *(f"{k:03d}.png" for k in range(300)))
 
 
+@pytest.mark.long
 def test_a_network_is_reconstructed_from_itself_and_not_from_an_untrained_one(nets, many, tmp_path):
     first, other = (read_network(f"{nets}:tiny", seed=seed) for seed in (0, 1))
     same = compare(first, first, "conv3", "conv3", many, tmp_path / "same", SETTINGS)

@@ -35,6 +35,7 @@ def test_layers_lists_names_and_shapes(nets):
     assert "conv3  4 x 4 x 4" in found.output.splitlines()
 
 
+@pytest.mark.full_figures
 def test_compare_writes_tables_and_pictures(nets, photos, tmp_path):
     out = tmp_path / "out"
     found = compared(nets, photos, out)

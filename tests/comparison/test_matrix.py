@@ -176,6 +176,7 @@ def test_larger_fits_are_estimated_to_take_longer():
     assert [estimate.spell_seconds(s) for s in (5.0, 600.0, 9000.0)] == ["5 s", "10 min", "2.5 h"]
 
 
+@pytest.mark.long
 def test_the_heatmaps_show_the_numbers_of_the_table(networks, photos, tmp_path):
     found = compare_layers(*networks, ["conv1", "mean"], LAYERS, photos, tmp_path / "m", SETTINGS)
     figure = matrix_figure(found)

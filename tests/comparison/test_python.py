@@ -18,6 +18,7 @@ def network() -> nn.Module:
     return nn.Sequential(nn.Conv2d(3, 4, 5, stride=8), nn.BatchNorm2d(4), nn.ReLU(inplace=True))
 
 
+@pytest.mark.long
 def test_the_six_lines_of_the_readme_write_a_page(photos, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     names = {"network": network, "LAYER": "0"}

@@ -37,8 +37,9 @@ def weights_of(folder: Path, name: str) -> Path:
     return found
 
 
+@pytest.mark.long
 @pytest.mark.real
-@pytest.mark.parametrize("name", ["resnet20", pytest.param("resnet44", marks=pytest.mark.long)])
+@pytest.mark.parametrize("name", ["resnet20", "resnet44"])
 def test_the_cifar_networks_have_their_published_accuracy(tmp_path, name):
     folder = shared() / "data" / "cifar10"
     weights = weights_of(folder, name)

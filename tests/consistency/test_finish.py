@@ -1,5 +1,7 @@
 """The rule that decides when a fit is finished."""
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 import torch
@@ -53,9 +55,13 @@ def pair(count=400):
     return x, hidden @ torch.randn(12, 6, generator=generator) + 2 * noise
 
 
-def test_a_complete_fit_is_finished_and_a_shortened_one_is_not():
+@pytest.fixture(scope="module")
+def whole():
+    return fit(*pair(), order=1)
+
+
+def test_a_complete_fit_is_finished_and_a_shortened_one_is_not(whole):
     x, y = pair()
-    whole = fit(x, y, order=1)
     assert whole.settled in ("plateau", "validation")
     assert whole.history["epoch"].max() < 2000
     short = fit(x, y, order=1, epochs=10)
@@ -64,11 +70,10 @@ def test_a_complete_fit_is_finished_and_a_shortened_one_is_not():
     assert fit(x, y, order=1, preset="released", epochs=10).settled == "no"
 
 
-def test_a_restart_does_not_improve_a_plateau():
+def test_a_restart_does_not_improve_a_plateau(whole):
     x, y = pair()
-    result = fit(x, y, order=1)
-    again = fit(x, y, order=1, initial=result.net, epochs=int(result.chosen.epoch))
-    assert again.chosen.validation_mse > 0.99 * result.chosen.validation_mse
+    again = fit(x, y, order=1, initial=deepcopy(whole.net), epochs=int(whole.chosen.epoch))
+    assert again.chosen.validation_mse > 0.99 * whole.chosen.validation_mse
 
 
 def test_rounds_grow_by_half_of_all_before():
@@ -78,17 +83,15 @@ def test_rounds_grow_by_half_of_all_before():
     assert list(epochs[:6]) == [0, 10, 20, 30, 45, 68]
 
 
-def test_the_weights_kept_validate_best():
-    x, y = pair()
-    result = fit(x, y, order=1)
-    assert result.chosen.validation_mse == result.history["validation_mse"].min()
-    assert np.isfinite(result.history[["train_mse", "validation_mse"]].to_numpy()).all()
+def test_the_weights_kept_validate_best(whole):
+    assert whole.chosen.validation_mse == whole.history["validation_mse"].min()
+    assert np.isfinite(whole.history[["train_mse", "validation_mse"]].to_numpy()).all()
 
 
-def test_a_finished_fit_that_is_resumed_stays_finished(tmp_path, monkeypatch):
+def test_a_finished_fit_that_is_resumed_stays_finished(whole, tmp_path, monkeypatch):
     monkeypatch.setattr("kc.consistency.resume.EVERY", 0.0)
     x, y = pair()
-    whole = fit(x, y, order=1, resume=Resume(tmp_path / "state"))
+    fit(x, y, order=1, resume=Resume(tmp_path / "state"))
     again = fit(x, y, order=1, resume=Resume(tmp_path / "state"))
     assert (again.settled, again.chosen) == (whole.settled, whole.chosen)
     assert again.history.equals(whole.history)

@@ -99,6 +99,7 @@ def test_the_order_of_the_images_and_a_third_classifier_change_no_share():
     pd.testing.assert_frame_equal(more.iloc[:2], accuracies(some, ("A",)), check_exact=True)
 
 
+@pytest.mark.long
 def test_intervals_have_their_nominal_coverage():
     rng = np.random.default_rng(5)
     accuracy, gain, unpaired = 0, 0, 0

@@ -36,6 +36,7 @@ def snakemake(folder, pairs, *arguments):
     return done.returncode, done.stdout + done.stderr
 
 
+@pytest.mark.long
 def test_a_pair_is_compared_into_its_folder_and_again_only_when_it_changes(tmp_path):
     features(tmp_path, "x.npy", 0)
     features(tmp_path, "y.npy", 1)

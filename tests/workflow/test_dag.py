@@ -33,6 +33,7 @@ def test_the_paper_preset_passes_a_dry_run(tmp_path):
     assert "download" not in text
 
 
+@pytest.mark.long
 def test_a_scattered_recording_has_one_job_for_each_part_and_one_that_gathers(tmp_path):
     arguments = ("stability", "--directory", str(tmp_path), "--config")
     code, text = snakemake(*arguments, "cluster={scatter: 4}")
@@ -49,7 +50,11 @@ def test_a_scattered_recording_has_one_job_for_each_part_and_one_that_gathers(tm
     ("preset", "jobs"),
     [
         ("paper", ["images_cub", "train_concepts_det-resnet152-student-fc2", "map_concepts_voc-"]),
-        ("subset", ["images_det", "train_concepts_det-vgg11", "map_concepts_voc-alexnet"]),
+        pytest.param(
+            "subset",
+            ["images_det", "train_concepts_det-vgg11", "map_concepts_voc-alexnet"],
+            marks=pytest.mark.long,
+        ),
     ],
 )
 def test_the_concepts_of_a_preset_pass_a_dry_run(preset, jobs, tmp_path):

@@ -178,6 +178,7 @@ def test_the_whole_workflow_has_a_job_for_it(copy: Copy):
     assert {*STUDIES, "toy", "report", "all"} <= jobs
 
 
+@pytest.mark.long
 def test_it_is_a_target_whose_table_is_made(copy: Copy):
     text = copy.snakemake("toy", "--quiet", "rules")
     assert "rror" not in text

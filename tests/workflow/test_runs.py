@@ -259,6 +259,7 @@ def test_a_second_run_does_nothing_and_the_profile_beside_the_snakefile_is_in_fo
     assert "Nothing to be done" in project.run("stability")
 
 
+@pytest.mark.long
 def test_snakemakes_report_shows_tables_and_figures(project):
     project.run("stability", "--report", str(project.elsewhere / "report.html"))
     page = (project.elsewhere / "report.html").read_text()
@@ -299,6 +300,7 @@ def test_changing_a_setting_reruns_what_depends_on_it(project, setting, again):
     assert project.jobs("--config", setting) == again
 
 
+@pytest.mark.long
 def test_a_changed_setting_never_reuses_the_old_store(project):
     """As after an interruption between the last shard and the manifest."""
     results = shutil.copytree(project.elsewhere / "out", project.elsewhere / "killed")
