@@ -50,11 +50,15 @@ def refuse_strangers(where: str | Path, strangers: Sequence[str]) -> None:
     )
 
 
-def store_strangers(place: Place, name: str) -> list[str]:
-    """List the files in the place of the store ``NAME`` that are no part of a store of kc."""
+def store_strangers(place: Place, name: str, own: Iterable[str] = ()) -> list[str]:
+    """List the files in the place of the store ``NAME`` that are no part of a store of kc.
+
+    ``own``: folders of arrays that are kc's even if the store's key does not name them.
+    """
     arrays = _seen(place, f"{name}.zarr")
     if _has_state(place, name) or _holds(_text(place, f"{name}.json"), _MANIFEST):
         known = array_names(place, name)
+        known = None if known is None else {*known, *own}
         arrays = [file for file in arrays if not _is_of_arrays(finished(file), known)]
     found = [f"{name}.zarr/{file}" for file in arrays]
     for file in _seen(place, f"{name}.state"):

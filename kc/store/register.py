@@ -33,6 +33,12 @@ def note_made(path: Path, about: Mapping[str, Any]) -> None:
         write_signed(note, content)
 
 
+def noted_key(path: Path) -> str:
+    """Return the key in a product's note; empty if the note is missing or damaged."""
+    note, _ = _note_of(path)
+    return "" if note is None else str(_known(note).get("key", ""))
+
+
 def is_noted(path: Path) -> bool:
     """Return whether a product has a note, damaged or not."""
     note, _ = _note_of(path)

@@ -37,7 +37,7 @@ from kc.store.ownership import (
 from kc.store.part import WHOLE, JobPart
 from kc.store.place import Folder, locate, place_of, read_signed_at, signed_or_empty
 from kc.store.plain_shard import PlainShards, plain_shards
-from kc.store.register import note_made
+from kc.store.register import note_made, noted_key
 from kc.store.spec import ArraySpec, all_finite, from_disk, to_disk
 from kc.store.statistics import ShardStatistics, merge_statistics
 
@@ -210,9 +210,11 @@ class StoreWriter:
 
     def _refuse_strangers(self) -> None:
         """Raise an error if kc did not make what is here, or made it for another folder."""
-        refuse_strangers(
-            self.place.where(f"{self.name}.zarr"), store_strangers(self.place, self.name)
-        )
+        noted = noted_key(self.path)
+        is_other = noted not in ("", signed_or_empty(self.place, self._own("key.json")).get("key"))
+        # next to the key of another store, the note alone tells whose the arrays are
+        names = store_strangers(self.place, self.name, self._holds() if is_other else ())
+        refuse_strangers(self.place.where(f"{self.name}.zarr"), names)
         if self.location:
             names = manifest_strangers(self.beside, self.name)
             refuse_strangers(self.beside.where(f"{self.name}.json"), names)

@@ -67,10 +67,10 @@ def test_order_depends_on_seed_and_epoch_alone():
 
 
 def test_the_validation_cut_depends_on_the_seed():
-    fitted, held = cut(ROWS, 0.1, seed=0)
+    fitted, held = cut(ROWS, seed=0)
     assert np.array_equal(np.sort(np.concatenate([fitted, held])), ROWS)
     assert len(held) == round(0.1 * len(ROWS))
-    assert not np.array_equal(held, cut(ROWS, 0.1, seed=1)[1])
+    assert not np.array_equal(held, cut(ROWS, seed=1)[1])
 
 
 @pytest.mark.parametrize("batch", [1, 7, 16, 200])

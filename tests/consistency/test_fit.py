@@ -213,7 +213,7 @@ def test_bad_features_are_refused_with_what_and_where():
         fit(x[:5], y[:5])
     with pytest.raises(FeatureError, match=r"train: a mask of shape \(3,\) for 160 images"):
         fit(x, y, train=np.ones(3, dtype=bool))
-    with pytest.raises(FeatureError, match=r"rows 0..160 asked for"):
+    with pytest.raises(FeatureError, match=r"rows 0..160 requested"):
         fit(x, y, train=np.arange(161))
     with pytest.raises(FeatureError, match="target: the feature is constant over"):
         fit(x, torch.full_like(y, 3.0))

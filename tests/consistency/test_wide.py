@@ -46,7 +46,7 @@ def pair_of(source, target, images=12, noise=0.5):
 
 def task_of(x, y, settings=None):
     rows = np.arange(len(x))
-    fitted, held = cut(rows, 0.25, 0)
+    fitted, held = cut(rows, 0)
     pair = pair_up(x, y, CPU)
     return FitTask(pair, Normalisation(), fitted, held, settings or Consistency(), 0)
 

@@ -193,7 +193,7 @@ def test_invalid_crops_are_refused() -> None:
         load_settings({"datasets": {"d": {"layout": "det", "box_foreground": True}}})
     with pytest.raises(SettingsError, match=r"crop: .*greater than or equal to 1 \(got 0.9\)"):
         load_settings({"datasets": {"d": {"crop": 0.9}}})
-    with pytest.raises(SettingsError, match="boxes, which layout 'folder' has none of"):
+    with pytest.raises(SettingsError, match="boxes, which layout 'folder' does not have"):
         load_settings({"datasets": {"d": {"layout": "folder", "archive": "/a", "crop": 1.5}}})
     with pytest.raises(SettingsError, match="synsets are for layout 'det', not 'voc'"):
         load_settings({"datasets": {"d": {"layout": "voc", "synsets": {LION: "lion"}}}})

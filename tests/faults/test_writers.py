@@ -76,7 +76,7 @@ def test_a_lock_of_another_host_is_explained_with_its_fix(tmp_path: Path):
     file = left(tmp_path / "lock")
     wanted = (
         r"process 12 on host elsewhere, SLURM job 34\) did not release this lock.*"
-        rf"0 min ago.*from {HERE}.*Fix: .*on elsewhere: ps -p 12; squeue\), .*: rm .*lock"
+        rf"0 min ago.*kc on {HERE}.*Fix: .*on elsewhere: ps -p 12; squeue\), .*: rm .*lock"
     )
     with pytest.raises(StoreError, match=wanted):
         lock(file)

@@ -239,10 +239,10 @@ def test_the_same_inputs_give_the_same_bytes_and_old_files_are_removed(tmp_path:
 
 def test_a_missing_table_or_figure_is_named(tmp_path: Path):
     section = PageSection("nine", "Nine", "", [tmp_path / "table9"], [])
-    with pytest.raises(StoreError, match=r"table9.json: no such file. Fix: give the command"):
+    with pytest.raises(StoreError, match=r"table9.json: no such file. Fix: run the command"):
         write_page(tmp_path / "out", title="T", lead="", sections=[section], views=[])
     section = PageSection("nine", "Nine", "", [], [Drawing(tmp_path / "fig9", "")])
-    with pytest.raises(StoreError, match=r"fig9.png: no such file. Fix: give the command"):
+    with pytest.raises(StoreError, match=r"fig9.png: no such file. Fix: run the command"):
         write_page(tmp_path / "out", title="T", lead="", sections=[section], views=[])
     assert not (tmp_path / "out" / "index.html").exists()
 

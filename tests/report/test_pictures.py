@@ -302,7 +302,7 @@ def test_the_input_is_left_as_it_was():
 
 
 def test_rows_that_do_not_match_are_refused():
-    with pytest.raises(FeatureError, match="row_titles: 2 for 3 images; expected one a row"):
+    with pytest.raises(FeatureError, match="row_titles: 2 for 3 images; expected one for each row"):
         feature_maps(images(), panels(), TITLES[:2], FILTERS, caption="")
     with pytest.raises(FeatureError, match="filters: 2 for 3 images"):
         feature_maps(images(), panels(), TITLES, FILTERS[:2], caption="")

@@ -71,7 +71,7 @@ def test_a_relative_archive_without_data_root_is_refused():
     ],
 )
 def test_seeds_layers_and_shares_may_not_repeat(study, values):
-    with pytest.raises(SettingsError, match=rf"{study}.* stand(s)? twice"):
+    with pytest.raises(SettingsError, match=rf"{study}.* appears? twice"):
         load_settings({study: values})
 
 

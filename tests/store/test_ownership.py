@@ -153,6 +153,25 @@ def test_a_kill_while_a_store_is_emptied_leaves_it_kcs(tmp_path, monkeypatch, de
     assert open_store(written(path, "newest", "third")).names == ["third"]
 
 
+def test_a_store_with_the_key_of_another_is_made_again_if_it_is_noted(tmp_path: Path):
+    begin_register(tmp_path)
+    for name in ("one", "two"):
+        written(tmp_path / f"{name}.zarr", name, name)
+    before, keys = files(tmp_path), [tmp_path / f"{name}.state" for name in ("one", "two")]
+    for file in ("key.json", "receipts/000000.json"):
+        contents = [(key / file).read_bytes() for key in keys]
+        for key, content in zip(keys, reversed(contents), strict=True):
+            (key / file).write_bytes(content)
+    (tmp_path / "two.json").unlink()  # as Snakemake does before the job
+    (tmp_path / MADE / "two.zarr.json").rename(tmp_path / "kept")
+    told = "two.zarr: kc did not make two.zarr/two/c/0/0, "
+    refused(tmp_path, writer(tmp_path / "two.zarr", "two", "two"), told)
+    (tmp_path / "kept").rename(tmp_path / MADE / "two.zarr.json")
+    for name in ("one", "two"):
+        written(tmp_path / f"{name}.zarr", name, name)
+    assert files(tmp_path) == before
+
+
 def test_links_in_the_place_of_a_store_are_not_followed(mine: Path, tmp_path: Path):
     (tmp_path / "a.zarr").symlink_to(mine / "x.zarr")
     refused(tmp_path, writer(tmp_path / "a.zarr"), r"kc did not make a\.zarr, and writes")

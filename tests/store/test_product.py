@@ -63,7 +63,7 @@ def test_changes_of_a_sealed_file_are_found(tmp_path: Path, caplog):
     with product:
         (tmp_path / "net/early").write_bytes(b"1235")
         with pytest.raises(
-            StoreError, match=r"net: early missing or changed.*Fix: give the command"
+            StoreError, match=r"net: early missing or changed.*Fix: run the command"
         ):
             product.finish({}, ["late", "early"])
         assert not (tmp_path / "net/card.json").exists()
@@ -106,7 +106,7 @@ def test_an_edited_card_is_refused(tmp_path: Path):
     assert read_card(tmp_path / "net")["accuracy"] == 1.0
     card = tmp_path / "net/card.json"
     card.write_text(card.read_text().replace("1.0", "2.0"))
-    with pytest.raises(StoreError, match=r"edited or damaged.*Fix: give the command"):
+    with pytest.raises(StoreError, match=r"edited or damaged.*Fix: run the command"):
         read_card(tmp_path / "net")
 
 
