@@ -23,8 +23,9 @@ if CPU.is_file() and "avx512" not in CPU.read_text():
 TESTS = Path(__file__).parent
 LONGEST = (
     "workflow/test_slurm.py",
-    "comparison/test_real.py",
     "workflow/test_runs.py",
+    "comparison/test_real.py",
+    "faults/test_campaign.py",
     "faults/test_workflow.py",
 )
 """Minutes each, so they begin first: one that began last would leave all other processes idle."""

@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[1]
 NOT_COMPARED = frozenset(
     {
         *("key", "code", "seconds", "versions", "checksum", "fit_key", "digest", "created"),
-        *("owner", "owners", "source", "sources", "uuid"),
+        *("owner", "owners", "shown", "source", "sources", "uuid"),
     }
 )
 """Keys of JSON files that name code or time, at any depth; values that are digests do not count."""

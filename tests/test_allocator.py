@@ -33,6 +33,7 @@ def faults(how: str, size: int) -> int:
     return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's allocator")
 def test_a_freed_block_is_used_again() -> None:
     size = 40 << 20  # 10,240 pages; 20 tensors of it

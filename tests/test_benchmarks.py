@@ -11,6 +11,7 @@ from benchmarks.compare import Ratio, Row, Target, Times, interleave, keep, tabl
 from kc.store.files import read_json
 
 
+@pytest.mark.long
 def test_the_order_of_the_sides_alternates():
     seen: list[str] = []
     sides = {name: lambda name=name: seen.append(name) for name in "ab"}

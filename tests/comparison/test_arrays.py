@@ -73,6 +73,7 @@ def test_features_of_anything_are_compared_without_pictures(tmp_path):
     assert held_out(noisy)["b"] == pytest.approx(0.5, abs=0.1)
 
 
+@pytest.mark.long
 def test_all_file_formats_give_the_same_features(tmp_path):
     group = zarr.open_group(tmp_path / "x.zarr", mode="w")
     group.create_array("layer", data=X)

@@ -133,6 +133,7 @@ def run(*arguments):
     return CliRunner().invoke(app, ["compare", *map(str, arguments)])
 
 
+@pytest.mark.long
 def test_the_command_writes_the_table_and_shows_it(seeing, pictures, tmp_path):
     file, out = tmp_path / "seeing.py", tmp_path / "out"
     sides = ("--a", f"{file}:grey", "--b", f"{file}:hue", "--layer-a", "0", "--layer-b", "0")

@@ -122,6 +122,7 @@ def test_an_interrupted_run_resumes(nets, photos, tmp_path, monkeypatch):
     pd.testing.assert_frame_equal(plain.shares, found.shares)
 
 
+@pytest.mark.long
 def test_other_weights_are_recorded_again(nets, photos, tmp_path, monkeypatch):
     networks = [read_network(f"{nets}:tiny", seed=seed) for seed in (0, 1, 2)]
     compare(*networks[:2], "conv3", "conv3", photos, tmp_path / "out", SETTINGS)

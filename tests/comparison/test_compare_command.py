@@ -63,6 +63,7 @@ def test_compare_writes_tables_and_pictures(nets, photos, tmp_path):
         assert (out / "figures" / f"{name}.svg").is_file()
 
 
+@pytest.mark.long
 def test_options_set_the_architecture_of_g(nets, photos, tmp_path):
     out = tmp_path / "out"
     given = ("--penalty", 0.03, "--gain", "free", "--layer-a", "mean", "--layer-b", "mean")

@@ -62,6 +62,7 @@ def test_the_grid_is_not_transposed(photos, tmp_path):
     assert found.shares["images"].tolist() == [48, 72, 48, 72]
 
 
+@pytest.mark.long
 def test_tokens_of_a_vision_transformer_with_and_without_the_class_token(photos, tmp_path):
     vit = OwnNetwork("tiny vit", tiny_vit())
     listed = dict(layers_of(vit, 32))
@@ -76,6 +77,7 @@ def test_tokens_of_a_vision_transformer_with_and_without_the_class_token(photos,
     assert shapes == {"all": (17, 12), "patches": (16, 12), "class": (12,)}
 
 
+@pytest.mark.long
 def test_a_convolutional_network_is_compared_with_a_transformer(photos, tmp_path):
     """Untrained, they share little; notes describe the form; options change it."""
     vit = tiny_vit()

@@ -351,6 +351,7 @@ def test_crossing_stops_at_the_target_between_two_steps(spread: float, slope: st
     assert np.abs(np.log(optimum / seen[nearest])).max() > 0.2  # and far from the optimum
 
 
+@pytest.mark.long
 def test_fast_follows_released_on_a_network_as_closely_as_other_noise_does() -> None:
     class Window(nn.Module):
         """Weight the middle most, so that maps have a shape."""

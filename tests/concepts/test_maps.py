@@ -68,6 +68,7 @@ def test_a_data_sets_own_classes_select_the_images(images: Store, tmp_path: Path
     assert read_maps(PLAN, "fc1", tmp_path / "maps").ids == ["i1", "i4", "i10"]
 
 
+@pytest.mark.long
 def test_an_interrupted_search_resumes_at_the_next_checkpoint(
     images: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -104,7 +104,7 @@ def second_order_truth(count=4000, width=8):
     return x, target - mean, truth
 
 
-@pytest.mark.parametrize("penalty", [0.0, 0.1])
+@pytest.mark.parametrize("penalty", [pytest.param(0.0, marks=pytest.mark.long), 0.1])
 def test_case_3_a_fit_started_at_the_true_g_stays_there(penalty):
     x, target, truth = second_order_truth()
     train, test = halves(len(x))
@@ -117,6 +117,7 @@ def test_case_3_a_fit_started_at_the_true_g_stays_there(penalty):
     assert (float(last.net.gains[0].detach()) < 0.7) == (penalty > 0)
 
 
+@pytest.mark.long
 def test_case_3_from_random_weights_beats_the_linear_map():
     x, target, _ = second_order_truth()
     train, test = halves(len(x))

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 COUNT, SHARD = 40, 8
 
 
-@pytest.mark.parametrize("shape", [(3, 4, 4), (5,)])
+@pytest.mark.parametrize("shape", [(3, 4, 4), pytest.param((5,), marks=pytest.mark.long)])
 def test_variance_by_class_is_that_of_numpy(tmp_path, shape):
     dims = ("component", "image", *(("channel", "y", "x") if len(shape) == 3 else ("unit",)))
     values = np.random.default_rng(0).normal(1, 2, (2, COUNT, *shape)).astype(np.float16)

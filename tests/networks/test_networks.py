@@ -188,6 +188,7 @@ def test_a_pruned_network_without_the_unpruned_one_is_refused(images, tmp_path):
         made(images, tmp_path, replace(plan(0), removed=0.8))
 
 
+@pytest.mark.long
 def test_another_unpruned_network_gives_another_pruned_one(images, tmp_path):
     pruned = replace(plan(0), removed=0.5)
     made(images, tmp_path, plan(0), pruned)

@@ -65,7 +65,13 @@ def written(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in made}
 
 
-@pytest.mark.parametrize("study", STUDIES)
+@pytest.mark.parametrize(
+    "study",
+    [
+        pytest.param(name, marks=[] if name == "cross_task" else [pytest.mark.long])
+        for name in STUDIES
+    ],
+)
 def test_the_files_are_those_the_rule_expects_and_equal_when_written_again(
     tmp_path: Path, study: str
 ):

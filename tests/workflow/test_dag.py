@@ -15,6 +15,7 @@ def snakemake(*arguments, cwd=ROOT):
     return done.returncode, done.stdout + done.stderr
 
 
+@pytest.mark.long
 def test_the_default_plans_from_another_folder(tmp_path):
     code, text = snakemake("stability", "--directory", str(tmp_path))
     assert code == 0, text

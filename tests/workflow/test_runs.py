@@ -190,7 +190,9 @@ def test_an_edit_changes_the_hash_of_the_rules_that_count_it(counted, edit):
     assert bool(again) == (edit in AGAIN)
 
 
-@pytest.mark.parametrize("edit", ["the reader of photographs", "the optimiser"])
+@pytest.mark.parametrize(
+    "edit", ["the reader of photographs", pytest.param("the optimiser", marks=pytest.mark.long)]
+)
 def test_jobs_with_a_changed_hash_run_again_and_so_do_their_readers(project, counted, edit):
     file, old, new = EDITS[edit]
     path = project.root / file
