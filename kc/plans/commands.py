@@ -202,6 +202,8 @@ def _target(path: Path) -> Path:
             return part.with_name("index.html")
         if part.name.endswith(DRAWN) and part.parent.name == "images":
             return part.with_name(f"{part.name.removesuffix(DRAWN)}.json")
+    if path.parent.name == "figures" and path.suffix not in (".png", ".svg"):
+        return path.with_name(f"{path.name}.png")  # a note names a figure without its suffix
     for part in (path, path.parent):
         is_product = not part.exists() or any((part / name).exists() for name in _CARDS)
         if part.parent.name in _FOLDERS and is_product:

@@ -103,6 +103,8 @@ PLAIN = "snakemake --cores 1 --force "
         ("fits/f/g.safetensors", "fits/f/card.json"),
         ("tables/table1.md", "tables/table1.md"),
         ("report/index_files/viewer.js", "report/index.html"),
+        ("figures/fig3_a_conv5", "figures/fig3_a_conv5.png"),
+        ("figures/fig3_a_conv5.svg", "figures/fig3_a_conv5.svg"),
         ("custom/pair/components/a-from-b.zarr", "custom/pair/index.html"),
         ("custom/pair/fits/a-from-b", "custom/pair/index.html"),
     ],
