@@ -17,7 +17,6 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from kc.comparison import Matrix
@@ -99,7 +98,6 @@ def matrix_figure(found: Matrix) -> Figure:
         below = 0.075 * max(map(len, columns)) + 0.5
         width, height = max(2.2, CELL * len(columns)), max(1.2, CELL * len(rows))
         figure = Figure(figsize=(label + 3 * (width + 0.35) + 0.6, height + below + 0.5))
-        FigureCanvasAgg(figure)
         panels = figure.subplots(1, len(PANELS), sharey=True, squeeze=False)[0]
         for axes, (column, title) in zip(panels, PANELS.items(), strict=True):
             values = found.table.pivot_table(

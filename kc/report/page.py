@@ -21,7 +21,7 @@ from PIL import Image
 
 from kc.errors import StoreError, printable
 from kc.files.aside import sync
-from kc.plans.commands import fix_at
+from kc.plans.commands import PAGE_FILES, fix_at
 from kc.report.pictures import COLOURS
 from kc.report.tables import read_table
 from kc.report.viewer import Shown, View, write_index, write_view
@@ -29,7 +29,7 @@ from kc.store.files import file_digest, write_bytes_atomic
 from kc.store.ownership import LEDGER, LITTER, claim, claimed, finished, refuse_strangers
 from kc.store.register import note_made
 
-FILES = "index_files"
+FILES = PAGE_FILES
 """Folder of the page's other files; kc replaces those it wrote."""
 ASSETS = ("page.css", "page.js", "viewer.js", "maps.js")
 COPIED = ("csv", "json")

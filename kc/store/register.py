@@ -80,7 +80,7 @@ def unnoted(paths: Iterable[Path]) -> list[str]:
     found = []
     for path in paths:
         note, _ = _note_of(path)
-        if note is not None and not is_noted(path):
+        if note is not None and not note.is_file():
             found.append(f"{note}: missing, though {path.name} exists. Fix: {fix_at(path)}")
     return found
 
