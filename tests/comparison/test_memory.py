@@ -85,6 +85,22 @@ def test_the_memory_of_a_fit_grows_with_its_matrices():
     )
 
 
+def test_the_memory_of_a_fit_is_the_sum_of_its_parts():
+    """By hand; 1.9 bytes are taken for each byte, 36 of 40 images are fitted, f64 is 8 bytes."""
+
+    def taken(source, target, **settings):
+        return memory.fit_bytes((source,), (target,), 40, Consistency(order=1, **settings))
+
+    # W(0) 7 x 10 and W(1) 10 x 10, six float32 each
+    assert taken(10, 7, preset="released") == int(1.9 * 4 * 6 * 170)
+    # and a basis 10 x 10 of each; six matrices 10 x 10 and three 10 x 7 of the linear map
+    assert taken(10, 7) == int(1.9 * (4 * (6 * 170 + 2 * 100) + 8 * (6 * 100 + 3 * 10 * 7)))
+    # fewer rows than units: six matrices 36 x 36 of the linear map are less than six 90 x 90
+    assert taken(90, 7) == int(
+        1.9 * (4 * (6 * (630 + 8100) + 2 * 8100) + max(8 * 6 * 90**2, 8 * 6 * 36**2))
+    )
+
+
 def arrays(path: Path, **widths: int) -> OwnArrays:
     rng = np.random.default_rng(0)
     path.write_bytes(b"")

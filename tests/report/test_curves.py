@@ -99,6 +99,11 @@ def test_the_share_starts_at_zero_and_the_second_axis_does_not():
     assert drawn(points().assign(share=-1.0)).axes[0].get_ylim()[1] == 0
 
 
+def test_a_least_value_of_zero_starts_the_axis_at_zero():
+    frame = points().assign(share=lambda frame: frame["share"] - frame["share"].min())
+    assert drawn(frame).axes[0].get_ylim()[0] == 0
+
+
 def test_points_without_a_value_are_left_out():
     frame = points()
     frame.loc[1, "share"] = np.nan
