@@ -58,6 +58,10 @@ Subset = Literal["train", "test"]
 SUBSETS: tuple[Subset, Subset] = ("train", "test")
 
 
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+"""Of red, green and blue, 0 to 1, over ImageNet's training images."""
+
 Shape = tuple[int, ...]
 """Shape of one image's feature."""
 FEATURE_DIMS: Mapping[int, tuple[str, ...]] = MappingProxyType(

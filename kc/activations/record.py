@@ -58,7 +58,7 @@ def _record_one(
     )
     see = seen_by(feature_extractor(load_network(folder).to(device), nodes), device)
     array = images["image"]
-    example = see(torch.from_numpy(array.read(slice(0, 2))))
+    example = see(torch.from_numpy(array.read(slice(0, 2))), slice(0, 2))
     store = StoreWriter(
         out.folder / f"{name}.zarr",
         key,

@@ -9,16 +9,16 @@ from jaxtyping import UInt8
 from torch import Tensor
 from tqdm import tqdm
 
-from kc.images.pixels import IMAGENET_MEAN, IMAGENET_STD, normalise
-from kc.names import FEATURE_DIMS
+from kc.images.pixels import normalise
+from kc.names import FEATURE_DIMS, IMAGENET_MEAN, IMAGENET_STD
 from kc.networks.tap import Extract, look
 from kc.settings.sections import Colours
 from kc.store import ArraySpec, StoredArray, StoreWriter
 
 LOG = logging.getLogger(__name__)
 
-See = Callable[[UInt8[Tensor, "n 3 y x"]], Mapping[str, Tensor]]
-"""Maps stored pictures to features ``(n, *shape)``, by name of their array."""
+See = Callable[[UInt8[Tensor, "n 3 y x"], slice], Mapping[str, Tensor]]
+"""Maps stored pictures, of some rows, to features ``(n, *shape)``, by name of their array."""
 
 
 def seen_by(
@@ -28,7 +28,7 @@ def seen_by(
     std: Colours = IMAGENET_STD,
 ) -> See:
     """Return a function from stored pictures to the features of ``extract``, on a device."""
-    return lambda pixels: look(extract, normalise(pixels.to(device), mean, std))
+    return lambda pixels, _: look(extract, normalise(pixels.to(device), mean, std))
 
 
 def feature_spec(name: str, shape: tuple[int, ...], rows: int, dtype: str) -> ArraySpec:
@@ -54,14 +54,16 @@ def record_missing(writer: StoreWriter, images: StoredArray, see: See, batch: in
     total = sum(rows.stop - rows.start for rows in map(writer.rows, missing))
     with tqdm(total=total, desc=f"record {name}", unit="image", disable=None, leave=False) as bar:
         for shard in missing:
-            pictures = torch.from_numpy(images.read(writer.rows(shard)))
+            rows = writer.rows(shard)
+            pictures = torch.from_numpy(images.read(rows))
             values = {
                 array: np.empty((len(pictures), *spec.shape[1:]), np.float32)
                 for array, spec in writer.arrays.items()
             }
             for start in range(0, len(pictures), batch):
                 some = pictures[start : start + batch]
-                for array, feature in see(some).items():
+                of = slice(rows.start + start, rows.start + start + len(some))
+                for array, feature in see(some, of).items():
                     values[array][start : start + len(some)] = feature.float().cpu().numpy()
                 bar.update(len(some))
             writer.write(shard, values)

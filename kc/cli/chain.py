@@ -191,7 +191,8 @@ class _OfComparison(Walk):
     def activations(self, letter: str) -> Link:
         found, store = self.brought("activations", self.results / "activations" / f"{letter}.json")
         if store is not None and "images" in store.attributes:
-            self.follow(found, self.pictures, "pictures", store.attributes["images"])
+            name = store.attributes.get("pictures", "pictures")
+            self.follow(found, self.pictures, name, store.attributes["images"])
         return found
 
     def pictures(self, name: str) -> Link:

@@ -8,14 +8,17 @@ import typer
 
 from kc.cli.options import options_of, settings_of, with_options
 from kc.cli.terminal import echo
-from kc.settings.custom import CENTRING, NETWORK, WEIGHTS, Look, Pair
+from kc.settings.custom import CENTRING, NETWORK, REMOTE, WEIGHTS, Look, Pair
 from kc.settings.feature_maps import Activations
+from kc.settings.preparation import Prepare
 from kc.settings.reconstruction import Consistency, Optimiser
 
 RANK = (
     "of each W of g, factorised C x RANK x C: a number, full (not factorised), or auto (full up to "
     "512 channels, for wider maps as many as the images support)"
 )
+PLAIN = [name for name in Pair.model_fields if not name.startswith("prepare_")]
+"""Fields of a pair that are one option each; those of ``prepare_a`` have the side's letter."""
 FIT = ("order", "penalty", "centring", "gain")
 """Options that are fields of :class:`kc.settings.reconstruction.Consistency`."""
 
@@ -23,19 +26,38 @@ FIT = ("order", "penalty", "centring", "gain")
 def layers_command(
     network: Annotated[str, typer.Argument(help=NETWORK)],
     weights: Annotated[Path | None, typer.Option(help=WEIGHTS)] = None,
-    size: Annotated[int, typer.Option(min=1, max=2048, help="side of the pictures, px")] = 224,
+    size: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=2048, help="side of the pictures, px (else as weights say, or 224)"
+        ),
+    ] = None,
+    remote_code: Annotated[bool, typer.Option("--remote-code", help=REMOTE)] = False,
 ) -> None:
-    """List the layers of a network that can be compared, with the shape of one image's feature."""
-    from kc.comparison import layers_of, read_network
+    """List the layers of a network that can be compared, with the shape of one image's feature.
+
+    Weights that a name tells are not loaded.
+    """
+    from kc.comparison import layers_of, outline, read_network
     from kc.runtime import use_threads
 
     use_threads(1)
-    for name, shape in layers_of(read_network(network, weights), size):
+    if weights is None:
+        found = outline(network, remote_code, size)
+    else:
+        found = read_network(network, weights)
+    own = found.prepared.size if found.prepared else 224
+    for name, shape in layers_of(found, size or own):
         echo(f"{name}  {' x '.join(map(str, shape))}")
 
 
 @with_options(
-    *options_of(Pair, *sorted(Pair.model_fields, key=Look.model_fields.__contains__)),
+    *options_of(Pair, *sorted(PLAIN, key=Look.model_fields.__contains__)),
+    *(
+        option.replace(name=f"{option.name}_{letter}")
+        for letter in "ab"
+        for option in options_of(Prepare, *Prepare.model_fields, of=f"of side {letter} alone")
+    ),
     *options_of(Activations, "dtype"),
     *(
         option.replace(default=CENTRING) if option.name == "centring" else option
@@ -63,7 +85,11 @@ def compare_command(
 
     use_threads(1)
     keep_freed_memory()
-    pair = settings_of(Pair, {name: given[name] for name in Pair.model_fields})
+    sides = {
+        f"prepare_{letter}": {name: given[f"{name}_{letter}"] for name in Prepare.model_fields}
+        for letter in "ab"
+    }
+    pair = settings_of(Pair, {name: given[name] for name in PLAIN} | sides)
     optimiser = {"epochs": given["epochs"]}
     settings = CompareSettings.of(
         pair,

@@ -1,6 +1,6 @@
 """Options of several commands, and options that are made from fields of the settings."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from inspect import Parameter, Signature, signature
 from pathlib import Path
 from types import NoneType, UnionType
@@ -35,13 +35,15 @@ def with_options[**P, R](*options: Parameter) -> Callable[[Callable[P, R]], Call
     return add
 
 
-def options_of(section: type[Section], *names: str) -> list[Parameter]:
+def options_of(section: type[Section], *names: str, of: str = "") -> list[Parameter]:
     """Turn fields of settings into options with their name, type, default and description.
+
+    ``of``: stands before the descriptions.
 
     Values are checked by the settings (:func:`settings_of`), so that a command and a file of
     settings give the same errors.
     """
-    return [_option(name, section.model_fields[name]) for name in names]
+    return [_option(name, section.model_fields[name], of) for name in names]
 
 
 def settings_of[S: Section](section: type[S], given: Mapping[str, Any]) -> S:
@@ -63,20 +65,27 @@ def settings_of[S: Section](section: type[S], given: Mapping[str, Any]) -> S:
         fault = error.errors()[0]
         # a location has numbers of list items and members of unions besides names
         names = [part for part in fault["loc"] if isinstance(part, str) and part.isidentifier()]
-        where = f"--{names[-1].replace('_', '-')}: " if names else ""
+        where = f"--{_spelled(names)}: " if names else ""
         told = fault["type"] == "value_error"  # its message has the value already
         got = f" (got {shown(fault['input'])})" if names and not told else ""
         message = fault["msg"].removeprefix("Value error, ")
         raise SettingsError(f"{where}{message}{got}") from None
 
 
-def _option(name: str, field: FieldInfo) -> Parameter:
+def _spelled(names: Sequence[str]) -> str:
+    """Return the option of a setting; one of a side's section has the side's letter."""
+    letter = names[0][-2:] if len(names) > 1 and names[0][-2:] in ("_a", "_b") else ""
+    return f"{names[-1]}{letter}".replace("_", "-")
+
+
+def _option(name: str, field: FieldInfo, of: str = "") -> Parameter:
     kind = _plain(field.annotation)
-    is_choice = get_origin(field.annotation) is Literal
-    choices = [str(one) for one in get_args(field.annotation)] if is_choice else []
+    members = (field.annotation, *get_args(field.annotation))
+    choices = [str(c) for one in members if get_origin(one) is Literal for c in get_args(one)]
     told = (field.description or "") + (f" ({', '.join(choices)})" if choices else "")
+    told = f"{of}: {told}" if of else told
     # a flag gets no --no-NAME
-    about = typer.Option(*([f"--{name}"] if kind is bool else []), help=told)
+    about = typer.Option(*([f"--{name.replace('_', '-')}"] if kind is bool else []), help=told)
     return Parameter(
         name,
         Parameter.KEYWORD_ONLY,

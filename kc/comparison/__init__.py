@@ -4,7 +4,7 @@ from kc.comparison.arrays import OwnArrays, read_arrays
 from kc.comparison.compare import Comparison, compare
 from kc.comparison.layers import layers_of
 from kc.comparison.matrix import Matrix, compare_layers
-from kc.comparison.networks import OwnNetwork, read_network
+from kc.comparison.networks import OwnNetwork, outline, read_network
 from kc.comparison.settings import CompareSettings
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "compare",
     "compare_layers",
     "layers_of",
+    "outline",
     "read_arrays",
     "read_network",
 ]

@@ -20,11 +20,13 @@ from kc.comparison.sides import (
     Comparable,
     ComparedRows,
     ComparedSide,
+    cuts_of_sides,
     open_side,
     pair_rows,
     store_side,
 )
 from kc.comparison.similarities import measures_of
+from kc.comparison.views import Parts
 from kc.comparison.workplace import Direction, Workplace
 from kc.consistency.ladder import field_of
 from kc.consistency.net import check_shapes
@@ -61,13 +63,21 @@ class Comparison(NamedTuple):
     """Footnotes of the similarity measures."""
     components: dict[str, Path]
     """Component store of each direction, if the layers are maps."""
-    images: Store | None
-    """The pictures; None if both sides are features."""
+    pictures: dict[str, Store]
+    """The pictures by side, ``a`` and ``b``, as its network takes them; empty if both sides are
+    features."""
     provenance: dict[str, Any]
     ladder: pd.DataFrame | None = None
     """One row for each direction and map (:class:`kc.consistency.rungs.Ladder`), or None."""
     ladder_notes: tuple[str, ...] = ()
     """Footnotes of the ladder: what the maps are, and which were left out."""
+    parts: Mapping[str, Parts] = {}
+    """By side, the part of each picture's height and width that maps show; none: all of it."""
+
+    @property
+    def images(self) -> Store | None:
+        """The pictures as a's network takes them; None if both sides are features."""
+        return self.pictures.get("a")
 
 
 def compare(
@@ -117,6 +127,7 @@ def compare(
     forms = _forms(sides, names, settings)
     check_places(at.out, sides, images, *_places(forms, sides, names, settings))
     rows = pair_rows(sides, images, at)
+    kinds = [len(forms[s.letter].shape(s.layers[names[s.letter]].shape)) for s in sides]
     if settings.labels:
         check_classes(rows, images)
     one, other = (forms[s.letter].shape(s.layers[names[s.letter]].shape) for s in sides)
@@ -145,11 +156,12 @@ def compare(
     base = field_of(0, settings.consistency.kernel_size, one)
     told = (
         *warnings_of(repeated, peers, ladders, base),
+        *notes.of_views(sides, kinds, settings),
         *notes.of_rounding(sides, {letter: [array] for letter, array in stored.items()}),
         *of_spread(shares, settings.repeats),
         *(side.note(names[side.letter]) for side in sides),
         *notes.of_forms(sides, {letter: (names[letter], forms[letter]) for letter in names}),
-        notes.of_rows(sides, rows, settings),
+        notes.of_rows(sides, rows),
         *(notes.READING, notes.of_fit(settings), notes.of_settled(shares["settled"])),
         *([notes.MOVED] if "x0_linear" in shares else []),
         notes.ONE_PAIR,
@@ -164,6 +176,7 @@ def compare(
                 "weights": side.weights,
                 "layer": names[side.letter],
                 "form": forms[side.letter].suffix.removeprefix("@"),
+                "preparation": plain(side.preparation),
                 "activations": stored[side.letter].store.digest,
             }
             for side in sides
@@ -177,16 +190,24 @@ def compare(
     kept = {f.card["fit"]: f.components for f in fits.values() if f.components is not None}
     ladder, ladder_notes = one_ladder(ladders, float(settings.consistency.penalty))
     return Comparison(
-        shares, peers, told, classes, notes.of_measures(peers), kept, rows.images, origin,
-        ladder, ladder_notes,
+        shares, peers, told, classes, notes.of_measures(peers), kept, rows.pictures,
+        origin, ladder, ladder_notes, _shown_parts(rows, forms),
     )  # fmt: skip
+
+
+def _shown_parts(rows: ComparedRows, forms: Mapping[str, Form]) -> dict[str, Parts]:
+    parts = rows.parts if any(form.cut is not None for form in forms.values()) else {}
+    return {letter: part for letter, part in parts.items() if forms[letter].cut is not None}
 
 
 def origin_of(rows: ComparedRows, images: Path | str | None) -> dict[str, Any]:
     """Return the pictures, or the number of rows, of a comparison."""
     if rows.images is None:
         return {"rows": len(rows.table)}
-    return {"source": str(images), "digest": rows.images.digest, "rows": len(rows.table)}
+    digests = {letter: store.digest for letter, store in rows.pictures.items()}
+    different = {"digests": digests} if len(set(digests.values())) > 1 else {}
+    found = {"source": str(images), "digest": rows.images.digest, "rows": len(rows.table)}
+    return found | different
 
 
 def _named(source: str, target: str) -> str:
@@ -217,7 +238,8 @@ def _forms(
     sides: Sequence[ComparedSide], names: Mapping[str, str], settings: CompareSettings
 ) -> dict[str, Form]:
     layers = [side.layers[names[side.letter]] for side in sides]
-    forms = align(layers[0], layers[1], settings.tokens, settings.align)
+    cuts = cuts_of_sides(sides, settings)
+    forms = align(layers[0], layers[1], settings.tokens, settings.align, cuts)
     shapes = [form.shape(layer.shape) for form, layer in zip(forms, layers, strict=True)]
     check_shapes(*shapes)
     return {side.letter: form for side, form in zip(sides, forms, strict=True)}

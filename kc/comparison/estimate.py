@@ -91,14 +91,16 @@ def check_space(specs: Iterable[ArraySpec], out: Path) -> int:
     StoreError
         There is too little space; the error gives both numbers.
     """
-    needed = sum(math.prod(spec.shape) * spec.disk_dtype.itemsize for spec in specs)
+    listed = list(specs)
+    names = [spec.name for spec in listed]
+    needed = sum(math.prod(spec.shape) * spec.disk_dtype.itemsize for spec in listed)
     out.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(out).free
     if needed > free:
         raise StoreError(
-            f"{out}: the features of these layers take {needed / 1e9:.3g} GB, {free / 1e9:.3g} GB "
-            "are free. Fix: use fewer layers (--layers a,b,c), fewer or smaller images, or another "
-            "--out."
+            f"{out}: {', '.join(names[:3])}{' and others' if len(names) > 3 else ''}"
+            f" take {needed / 1e9:.3g} GB, {free / 1e9:.3g} GB are free. Fix: use fewer layers "
+            "(--layers a,b,c), fewer or smaller images, or another --out."
         )
     return needed
 

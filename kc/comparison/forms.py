@@ -10,6 +10,7 @@ import math
 import re
 from typing import Literal, NamedTuple
 
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -17,6 +18,7 @@ from kc.errors import FeatureError
 from kc.names import Shape
 from kc.settings.custom import Align, Tokens
 
+SEEN_BY_BOTH = "cut to the part of the picture that both networks see"
 PREFIX = 8
 """Most tokens before the patch tokens (class token, registers) that are looked for."""
 
@@ -50,12 +52,17 @@ class Form(NamedTuple):
     layout: Literal["own", "pool", "grid"] = "own"
     prefix: int = 0
     """Number of tokens that belong to no patch; they come first."""
+    cut: float | None = None
+    """Part of a map's sides that is kept, about its centre, for a picture that is square; None: the
+    whole map, of what its network sees."""
 
     @property
     def suffix(self) -> str:
         """Suffix of a layer's name in a store."""
         if self.layout == "grid":
-            return "@grid"
+            return "@grid" if self.cut is None else "@grid@view"
+        if self.cut is not None:
+            return "@view"
         parts = [part for part in (self.tokens, self.layout) if part not in ("all", "own")]
         return "".join(f"@{part}" for part in parts)
 
@@ -71,17 +78,32 @@ class Form(NamedTuple):
         if self.layout == "pool" or (self.tokens == "class" and len(own) == 2):
             return (width,)
         if len(own) == 3:
-            return own
+            return (width, *self._sides(*own[1:]))
         if self.layout == "grid":
             side = math.isqrt(own[0] - self.prefix)
-            return (width, side, side)
+            return (width, *self._sides(side, side))
         return (own[0] - self.prefix, width) if self.tokens == "patches" else own
 
-    def __call__(self, feature: Float[Tensor, "n *own"]) -> Float[Tensor, "n *formed"]:
-        """Bring features into this form."""
+    def _sides(self, high: int, wide: int) -> tuple[int, int]:
+        """Return the height and width of a map, cut so that its cells keep about their size."""
+        if self.cut is None:
+            return high, wide
+        return max(1, round(high * self.cut)), max(1, round(wide * self.cut))
+
+    def __call__(
+        self, feature: Float[Tensor, "n *own"], parts: Float[Tensor, "n side"] | None = None
+    ) -> Float[Tensor, "n *formed"]:
+        """Bring features into this form.
+
+        ``parts``: what of the height and width of each picture's map is kept by ``cut``.
+        """
         if feature.ndim == 3:
-            return self._of_tokens(feature)
-        return feature.mean((2, 3)) if feature.ndim == 4 and self.layout == "pool" else feature
+            feature = self._of_tokens(feature)
+        if feature.ndim == 4 and self.layout == "pool":
+            return feature.mean((2, 3))
+        if self.cut is None or parts is None:
+            return feature
+        return cut_maps(feature, parts, self._sides(*feature.shape[2:]))
 
     def _of_tokens(self, feature: Tensor) -> Tensor:
         if self.tokens == "class":
@@ -98,15 +120,26 @@ class Form(NamedTuple):
         if self.suffix == "":
             return ""
         if len(own) == 3:
-            return "mean over positions"
+            return "mean over positions" if self.layout == "pool" else SEEN_BY_BOTH
         which = f"{own[0] - self.prefix} tokens of patches, without the first {self.prefix}"
         if self.tokens == "class":
             return "the class token alone"
         if self.layout == "grid":
             side = math.isqrt(own[0] - self.prefix)
-            return f"{which}, laid on their grid of {side} x {side}"
+            cut = "" if self.cut is None else f", {SEEN_BY_BOTH}"
+            return f"{which}, laid on their grid of {side} x {side}{cut}"
         kept = f"all {own[0]} tokens" if self.tokens == "all" else which
         return f"mean over {kept}" if self.layout == "pool" else kept
+
+
+def cut_maps(
+    maps: Float[Tensor, "n c y x"], parts: Float[Tensor, "n side"], size: tuple[int, int]
+) -> Float[Tensor, "n c high wide"]:
+    """Cut each map at its centre to a part of its height and width, bilinearly between cells."""
+    theta = maps.new_zeros((len(maps), 2, 3))
+    theta[:, 0, 0], theta[:, 1, 1] = parts[:, 1], parts[:, 0]
+    grid = F.affine_grid(theta, [len(maps), maps.shape[1], *size], align_corners=False)
+    return F.grid_sample(maps, grid, padding_mode="border", align_corners=False)
 
 
 def prefix_of(tokens: int, told: int | None = None) -> int | None:
@@ -143,9 +176,16 @@ def is_channels_last(shape: Shape) -> bool:
 
 
 def align(
-    a: OwnLayer, b: OwnLayer, tokens: Tokens = "all", how: Align = "auto"
+    a: OwnLayer,
+    b: OwnLayer,
+    tokens: Tokens = "all",
+    how: Align = "auto",
+    cuts: tuple[float | None, float | None] | None = None,
 ) -> tuple[Form, Form]:
     """Choose the forms in which two layers are compared.
+
+    ``cuts``: if the networks see different parts of a picture, how much of each side's map is
+    common to both (None: all of it); then tokens are compared on their grid too.
 
     ``auto`` leaves layers of the same kind unchanged (g resizes maps of another size), arranges
     tokens on their grid if the other layer is a map, and pools everything else: layers compared
@@ -159,13 +199,19 @@ def align(
     first, second = _chosen(a, tokens), _chosen(b, tokens)
     kinds = [len(form.shape(layer.shape)) for form, layer in ((first, a), (second, b))]
     counts = [form.shape(layer.shape)[0] for form, layer in ((first, a), (second, b))]
+    apart = cuts is not None and kinds != [1, 1]
+    if how == "auto" and apart:
+        how = "grid" if _gridded(a, first) and _gridded(b, second) else "pool"
     if how == "auto":
         if kinds[0] == kinds[1] and (kinds[0] != 2 or counts[0] == counts[1]):
             return first, second
         how = "grid" if _gridded(a, first) and _gridded(b, second) else "pool"
     if how == "pool":
         return _pooled(a, first), _pooled(b, second)
-    return _on_grid(a, first), _on_grid(b, second)
+    one, other = _on_grid(a, first), _on_grid(b, second)
+    if cuts is None:
+        return one, other
+    return one._replace(cut=cuts[0]), other._replace(cut=cuts[1])
 
 
 def _chosen(layer: OwnLayer, tokens: Tokens) -> Form:

@@ -1,13 +1,14 @@
 """Compare the pair of a user and write the page: for the command line and the workflow."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from tqdm import tqdm
 
 from kc.comparison import compare, compare_layers, read_arrays, read_network
 from kc.comparison.arrays import OwnArrays
-from kc.comparison.networks import OwnNetwork
+from kc.comparison.networks import OwnNetwork, preparation_of
 from kc.comparison.outputs import LOCK, alone_in, names_of, refuse_outputs
 from kc.comparison.places import check_writable, refuse_files, refuse_inputs
 from kc.comparison.settings import CompareSettings
@@ -15,7 +16,7 @@ from kc.comparison.write_matrix import write_matrix
 from kc.comparison.write_pair import write_comparison
 from kc.files.made import MADE
 from kc.report.page import FILES
-from kc.settings.custom import Pair, is_features
+from kc.settings.custom import Letter, Pair, is_features
 from kc.store.ownership import LEDGER
 
 
@@ -52,8 +53,12 @@ def make(
 def _made(
     pair: Pair, settings: CompareSettings, out: Path, device: str, say: Callable[[str], None]
 ) -> Path:
-    a = _side(pair.a, pair.weights_a, pair.ids_a, settings.seed)
-    b = _side(pair.b, pair.weights_b, pair.ids_b, settings.seed + 1)
+    a = _side(pair, "a", settings)
+    b = _side(pair, "b", settings)
+    for letter, side in (("a", a), ("b", b)):
+        if isinstance(side, OwnNetwork):
+            how = preparation_of(letter, side, settings)
+            say(f"{letter}: {side.name}, weights: {side.weights}; pictures: {how.told()}")
     if pair.is_matrix:
         of_a, of_b = pair.layers or pair.layer_a, pair.layers or pair.layer_b
         found = compare_layers(a, b, of_a, of_b, pair.images, out, settings, device, say)
@@ -64,7 +69,12 @@ def _made(
     return write_comparison(one, out)
 
 
-def _side(spec: str, weights: Path | None, ids: Path | None, seed: int) -> OwnNetwork | OwnArrays:
-    if is_features(spec):
-        return read_arrays(spec, ids)
-    return read_network(spec, weights, seed)
+def _side(pair: Pair, letter: Letter, settings: CompareSettings) -> OwnNetwork | OwnArrays:
+    side = pair.side(letter)
+    if is_features(side.spec):
+        return read_arrays(side.spec, side.ids)
+    # two untrained networks of one name have different weights
+    seed = settings.seed + "ab".index(letter)
+    size = side.prepare.size or settings.size
+    network = read_network(side.spec, side.weights, seed, pair.untrained, pair.remote_code, size)
+    return replace(network, asked=side.prepare)

@@ -20,7 +20,15 @@ from kc.comparison.memory import check_memory
 from kc.comparison.places import check_places
 from kc.comparison.record import specs_of
 from kc.comparison.settings import CompareSettings
-from kc.comparison.sides import Choice, Comparable, ComparedSide, open_side, pair_rows, store_side
+from kc.comparison.sides import (
+    Choice,
+    Comparable,
+    ComparedSide,
+    cuts_of_sides,
+    open_side,
+    pair_rows,
+    store_side,
+)
 from kc.comparison.similarities import cka_of_all
 from kc.comparison.workplace import Direction, Workplace
 from kc.consistency.net import check_shapes
@@ -140,6 +148,7 @@ def compare_layers(
                 "name": side.name,
                 "weights": side.weights,
                 "layers": list(side.layers),
+                "preparation": plain(side.preparation),
                 "activations": stores[side.letter].digest,
             }
             for side in sides
@@ -152,9 +161,10 @@ def compare_layers(
     }
     arrays = {letter: [store[name] for name in store.names] for letter, store in stores.items()}
     told = (
+        *notes.of_views(sides, [len(cell.shapes[0]) for cell in cells], settings),
         *notes.of_rounding(sides, arrays),
         *_notes(fitted, left_out),
-        notes.of_rows(sides, rows, settings),
+        notes.of_rows(sides, rows),
     )
     told += tuple(notes.of_ranks(fitted.fits))
     told += tuple(f"{s.letter}: {s.name}, {s.weights}; {len(s.layers)} layers." for s in sides)
@@ -230,10 +240,11 @@ def _table(
 def _cells(sides: Sequence[ComparedSide], settings: CompareSettings) -> tuple[list[_Cell], int]:
     """Pair all layers; count and leave out pairs that cannot be brought to the same kind."""
     found, refused = [], []
+    cuts = cuts_of_sides(sides, settings)
     for first in sides[0].layers.values():
         for second in sides[1].layers.values():
             try:
-                forms = align(first, second, settings.tokens, settings.align)
+                forms = align(first, second, settings.tokens, settings.align, cuts)
                 shapes = forms[0].shape(first.shape), forms[1].shape(second.shape)
                 check_shapes(*shapes)
                 found.append(_Cell((first.name, second.name), forms, shapes))

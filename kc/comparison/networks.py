@@ -1,11 +1,9 @@
-"""Build a network from a name of torchvision or timm, or from a function in a file."""
+"""Build a network from a library's name with its weights, or from a function in a file."""
 
 import difflib
-import importlib
 import importlib.util
 import sys
 import traceback
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,18 +12,18 @@ from types import ModuleType
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from torch import nn
-from torchvision import models
 
-from kc.comparison.kinds import refuse_kind
+from kc.comparison.libraries import Wanted, is_remote, load_from, named
+from kc.comparison.loading import Loaded
 from kc.comparison.modules import ready, unwrap
-from kc.errors import NetworkError
-from kc.networks.state import State, read_state
-from kc.networks.weights import classes_of, last_layer, load_into, named_as, tensors_of
-from kc.plans.commands import command
+from kc.errors import NetworkError, SettingsError
+from kc.networks.state import read_state
+from kc.networks.weights import load_into
+from kc.settings.preparation import Preparation, Prepare
 
-TIMM = "timm:"
-"""Prefix of a timm name that torchvision also has."""
+USUAL = Prepare()
 
 
 @dataclass(frozen=True)
@@ -40,29 +38,49 @@ class OwnNetwork:
     """Files it was read from."""
     shared: bool = True
     """Whether the user also holds the module; then kc works on a copy."""
+    prepared: Preparation | None = None
+    """How its pictures are prepared, as its weights say; None: they do not say."""
+    asked: Prepare = USUAL
+    """What is asked for instead, on this side."""
+    is_told: bool = True
+    """Whether ``prepared`` holds, or the usual; False: others trained it, and nothing says how."""
 
 
-def read_network(spec: str, weights: Path | None = None, seed: int = 0) -> OwnNetwork:
+def read_network(
+    spec: str,
+    weights: Path | None = None,
+    seed: int = 0,
+    untrained: bool = False,
+    remote_code: bool = False,
+    size: int | None = None,
+) -> OwnNetwork:
     """Build the network a user names, in eval mode on the CPU.
 
     Parameters
     ----------
     spec
-        A classifier of torchvision (``resnet18``), of timm if it is installed (``timm:NAME`` if
-        torchvision also has that name), or ``path/file.py:function``: the function is called
-        without arguments and returns an ``nn.Module``. **The file is run**: name only your own.
+        ``torchvision:NAME/WEIGHTS`` (``DEFAULT``: the best); ``timm:NAME.TAG``, if timm is
+        installed; ``hf:ORG/MODEL`` or ``hf:FOLDER``, if transformers is; ``hub:OWNER/REPO:ENTRY``
+        (torch.hub); or ``path/file.py:function``: the function is called without arguments and
+        returns an ``nn.Module``. **The file is run**: name only your own. A bare NAME is one of
+        torchvision, else of timm. Weights come from the libraries' own caches, or are downloaded.
     weights
-        A state dict; see :func:`kc.networks.state.read_state`. None: a named network keeps the
-        random weights of ``seed``, a function's network its own. Named networks get as many
-        classes as the weights have.
+        A state dict; see :func:`kc.networks.state.read_state`. Named networks get as many classes
+        as the weights have; they may name no other weights.
     seed
-        Of initial weights; torch's global generator is not changed.
+        Of random weights; torch's global generator is not changed.
+    untrained
+        Let a name without weights have random ones; the network's name then has the seed.
+    remote_code
+        Run code that comes from a repository (``hub:``, some ``hf:``).
+    size
+        Side of its pictures, px, where another than the weights' is wanted.
 
     Raises
     ------
     NetworkError
-        The name, file or function does not exist, the user's code raised, or the weights do not
-        fit.
+        The name, file or function does not exist, no weights are named, they are missing or do not
+        fit, or the user's code raised.
     FeatureError
         The name is that of a file of another kind.
     """
@@ -72,69 +90,61 @@ def read_network(spec: str, weights: Path | None = None, seed: int = 0) -> OwnNe
         torch.manual_seed(seed)
         if file.endswith(".py"):
             model = unwrap(_from_file(Path(file), function))
-            name, kept = f"{Path(file).name}:{function}", "as its function made them"
+            found = Loaded(model, "as its function made them", (Path(file),))
+            name = f"{Path(file).name}:{function}"
         else:
-            model = _for_weights(spec, state, weights) if state and weights else _builder(spec)()
-            name, kept = spec, f"untrained, seed {seed}"
+            wanted = Wanted(spec, remote_code, size)
+            found, name = named(wanted, state, weights, untrained), spec
+    kept = found.weights
+    if not kept and state is None:
+        name, kept = f"{spec} (untrained, seed {seed})", f"untrained, seed {seed}"
     if state is not None and weights is not None:
-        kept = ", ".join(filter(None, (weights.name, load_into(model, state, weights))))
-    files = [Path(file)] if file.endswith(".py") else []
-    files += [] if weights is None else [weights]
-    return OwnNetwork(name, ready(model, name), kept, tuple(files), shared=False)
-
-
-def _for_weights(name: str, state: State, file: Path) -> nn.Module:
-    """Build a named network with as many classes as its weights have."""
-    build = _builder(name)
-    model = build()
-    own = tensors_of(model)
-    state = named_as(own, state, file, last_layer(own))
-    classes = classes_of(state, own)
-    if hasattr(model, "transform_input"):
-        _refuse_transform(name, state, file, classes)
-    return model if classes in (None, len(list(own.values())[-1])) else build(num_classes=classes)
-
-
-def _refuse_transform(name: str, state: State, file: Path, classes: int | None) -> None:
-    """Refuse weights that may need transformed pictures, which a state dict does not show."""
-    about = "" if any("aux" in key.lower() for key in state) else ", aux_logits=False"
-    about += "" if classes is None else f", num_classes={classes}"
-    raise NetworkError(
-        f"{file}: weights for the bare name {name}, which does not say whether they need their "
-        "pictures transformed (transform_input): torchvision's pretrained ones do, those trained "
-        "from scratch do not. Fix: name a function in your own file, "
-        f"return torchvision.models.{name}(init_weights=False, transform_input=True{about}), or "
-        "False, and give the weights with it."
+        kept = ", ".join(filter(None, (weights.name, load_into(found.model, state, weights))))
+    files = (*found.files, *(() if weights is None else (weights,)))
+    name = f"{name}:{found.part}" if found.part else name
+    is_told = found.prepared is not None or not found.is_of_others
+    return OwnNetwork(
+        name,
+        ready(found.model, name),
+        kept,
+        files,
+        shared=False,
+        prepared=found.prepared,
+        is_told=is_told,
     )
 
 
-def _builder(name: str) -> Callable[..., nn.Module]:
-    """Find a name among torchvision's classifiers, then among timm's."""
-    known = models.list_models(module=models)
-    if name in known:
-        return lambda **about: _checked(_of_torchvision(name, **about), name)
-    wanted = name.removeprefix(TIMM)
-    there = importlib.util.find_spec("timm") is not None
-    timm: Any = importlib.import_module("timm") if there else None
-    if there and timm.is_model(wanted):
-        return lambda **about: _checked(timm.create_model(wanted, pretrained=False, **about), name)
-    if Path(name).exists():
-        refuse_kind(Path(name))
-    close = difflib.get_close_matches(wanted, known + (timm.list_models() if there else []), n=3)
-    where = "torchvision's or timm's" if there else "torchvision's, and timm is not installed"
-    raise NetworkError(
-        f"'{name}' is no network of {where}; nearest: {', '.join(close) or 'none'}. "
-        "Fix: correct the name, or name a function (path/file.py:function)"
-        f"{'.' if there else ', or: ' + command('pip', 'install', 'timm')}"
-    )
+def preparation_of(letter: str, network: OwnNetwork, look: Prepare) -> Preparation:
+    """Return how a side's pictures are prepared; ``look``: what is asked for on both sides.
+
+    Raises
+    ------
+    NetworkError
+        Others trained the network, and neither its files nor the user say how.
+    SettingsError
+        What is asked for does not fit together.
+    """
+    names = ("size", "mean", "std")
+    missing = [n for n in names if getattr(network.asked, n) is None and getattr(look, n) is None]
+    if missing and not network.is_told:
+        options = ", ".join(f"--{name}-{letter}" for name in missing)
+        raise NetworkError(
+            f"{network.name}: nothing says how its pictures are prepared (it has no image "
+            f"processor's preprocessor_config.json). Fix: {options}, as it was trained with"
+        )
+    try:
+        return Preparation.of(network.prepared, look, network.asked)
+    except ValidationError as error:
+        told = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise SettingsError(f"{letter}: {network.name}: {told}") from None
 
 
-def _of_torchvision(name: str, **about: Any) -> nn.Module:
-    with warnings.catch_warnings():
-        # torchvision warns that some initialisations are slow
-        warnings.simplefilter("ignore", FutureWarning)
-        model: nn.Module = models.get_model(name, weights=None, **about)
-    return model
+def outline(spec: str, remote_code: bool = False, size: int | None = None) -> OwnNetwork:
+    """Build the network a user names to list its layers: without loading weights it names."""
+    if spec.rpartition(":")[0].endswith(".py") or is_remote(spec):
+        return read_network(spec, remote_code=remote_code)
+    found = load_from(Wanted(spec, remote_code, size), load=False)
+    return OwnNetwork(spec, ready(found.model, spec), shared=False, prepared=found.prepared)
 
 
 def _from_file(file: Path, function: str) -> nn.Module:

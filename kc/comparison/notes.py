@@ -12,6 +12,7 @@ from kc.comparison.layers import Tap
 from kc.comparison.settings import CompareSettings
 from kc.comparison.sides import ComparedRows, ComparedSide
 from kc.comparison.similarities import WIDTH
+from kc.comparison.views import cuts_of
 from kc.consistency.rungs import Fitted
 from kc.datasets.folder import spell_passed
 from kc.images.rows import rows_in
@@ -47,16 +48,40 @@ SETTLED = {
 ONE_PAIR = "One pair of networks: these numbers do not show how much other seeds would differ."
 
 
-def of_rows(sides: Sequence[ComparedSide], rows: ComparedRows, settings: CompareSettings) -> str:
-    """Return the note on the number of images and their normalisation."""
+def of_rows(sides: Sequence[ComparedSide], rows: ComparedRows) -> str:
+    """Return the note on the number of images and how they are prepared."""
     counts = " and ".join(f"{len(rows_in(rows.table, name))} {name}" for name in SUBSETS)
     skipped = rows.images.passed_over if rows.images else None
-    if not any(isinstance(side.source, Tap) for side in sides):
+    told = {s.letter: s.preparation.told() for s in sides if s.preparation is not None}
+    if not told:
         return f"Rows: {counts}."
-    return (
-        f"Images: {counts}, {settings.size} px, minus {_spell(settings.mean)}, over "
-        f"{_spell(settings.std)}.{f' Passed over: {spell_passed(skipped)}.' if skipped else ''}"
-    )
+    how = next(iter(told.values()))
+    if len(set(told.values())) > 1:
+        how = "; ".join(f"of {letter}: {each}" for letter, each in told.items())
+    return f"Images: {counts}, {how}.{f' Passed over: {spell_passed(skipped)}.' if skipped else ''}"
+
+
+def of_views(
+    sides: Sequence[ComparedSide], kinds: Iterable[int], settings: CompareSettings
+) -> list[str]:
+    """Return the note on networks that see different parts of a picture; empty if they do not.
+
+    ``kinds``: the numbers of axes of the features that are compared; 1: vectors.
+    """
+    if cuts_of([side.preparation for side in sides]) is None:
+        return []
+    if all(kind == 1 for kind in kinds):
+        return ["The two networks see different parts of a picture; what only one sees can count."]
+    if settings.view == "own":
+        return [
+            "Warning: the two networks see different parts of a picture, so the same cell of two "
+            "maps shows different places, which counts as xdelta. Fix: --view common, or --align "
+            "pool."
+        ]
+    return [
+        "The two networks see different parts of a picture; their maps are cut to the part that "
+        "both see, bilinearly between cells (--view)."
+    ]
 
 
 def of_rounding(
@@ -258,7 +283,3 @@ def worse_than_linear(
         f"factorised, C x {card['rank']} x C, and too narrow. Use the lower of the two as what "
         f"the source does not give, or fit with --rank {2 * card['rank']} or --rank full."
     )
-
-
-def _spell(colours: Sequence[float]) -> str:
-    return f"({', '.join(f'{value:g}' for value in colours)})"

@@ -7,29 +7,37 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from tqdm import tqdm
 
+from kc.comparison.estimate import check_space
 from kc.comparison.settings import CompareSettings
 from kc.datasets.archive import Files, open_files
 from kc.datasets.colours import say
-from kc.datasets.decode import decode
+from kc.datasets.decode import rgb_of
 from kc.datasets.folder import given_subsets, is_text, parts_named, pictures_in, read_folder
 from kc.datasets.samples import Sample
 from kc.errors import ImageError
 from kc.files.sources import FOLDER, Source
 from kc.images import open_images
 from kc.images.build import SHARD_ROWS, class_names, coordinates, image_arrays, ordered
+from kc.images.preparation import prepared, view
 from kc.names import SUBSETS
 from kc.plans.commands import AGAIN
 from kc.provenance import product_key
 from kc.runtime import derive_seed
 from kc.settings.dataset import Dataset
-from kc.store import Store, StoreContent, StoreWriter
+from kc.settings.preparation import Preparation
+from kc.store import ArraySpec, Store, StoreContent, StoreWriter
 
 LEAST = {"train": 10, "test": 4}
 """Fewest pictures to fit g on (with a validation cut) and to test on (debiased CKA needs 4)."""
 
 
-def build_pictures(source: Path, out: Path, settings: CompareSettings) -> Store:
+def build_pictures(
+    source: Path, out: Path, settings: CompareSettings, how: Preparation | None = None
+) -> Store:
     """Write the store of the pictures of a folder or an archive, or resume writing it.
+
+    ``how``: resizing and crop; None: of networks that do not say. If the crop leaves something
+    out, the array ``view`` (image, side) has the parts of the height and width that it keeps.
 
     If every picture is in a class folder, it is read by :func:`kc.datasets.folder.read_folder`.
     Otherwise there are no labels: ``train/`` and ``test/`` (or ``val/``) at the top are the
@@ -42,16 +50,17 @@ def build_pictures(source: Path, out: Path, settings: CompareSettings) -> Store:
         The folder does not exist or has too few pictures, or a named picture does not decode.
     """
     _check_places(source, out)
+    how = how or Preparation.of(None, settings)
     # without a path: only workflows restrict the characters of paths
-    dataset = Dataset(size=settings.size, seed=settings.seed, test_share=settings.test_share)
-    about = dataset.model_dump(mode="json", include={"size", "seed", "test_share"})
+    dataset = Dataset(size=how.size, seed=settings.seed, test_share=settings.test_share)
+    about = {"seed": dataset.seed, "test_share": dataset.test_share} | how.geometry
     taken = Source.of(source, records=out.parent / FOLDER)
     key = product_key(about, {"source": taken.digest}, "kc.comparison.pictures")
     out.parent.mkdir(parents=True, exist_ok=True)
     with open_files(source, spool=out.parent) as files:
         samples = ordered(read_samples(files, dataset), dataset.seed)
         _check_counts(source, samples)
-        _write(samples, files, dataset.size, out, key, taken)
+        _write(samples, files, how, out, key, taken)
     return open_images(out)
 
 
@@ -122,14 +131,18 @@ def _check_counts(source: Path, samples: Sequence[Sample]) -> None:
 
 
 def _write(
-    samples: Sequence[Sample], files: Files, size: int, out: Path, key: str, source: Source
+    samples: Sequence[Sample], files: Files, how: Preparation, out: Path, key: str, source: Source
 ) -> None:
     rows = coordinates(samples)
+    arrays = image_arrays(len(rows), how.size, masked=False)
+    if not how.is_whole:
+        arrays.append(ArraySpec("view", ("image", "side"), (len(rows), 2), "float32"))
+    check_space(arrays, out.parent)
     with StoreWriter(
         out,
         key,
         StoreContent(
-            image_arrays(len(rows), size, masked=False),
+            arrays,
             rows,
             SHARD_ROWS,
             attributes={"layout": "folder", "classes": class_names(rows)},
@@ -143,9 +156,13 @@ def _write(
         with tqdm(total=total, desc="pictures", unit="image", disable=None) as bar:
             for shard in missing:
                 chosen = samples[writer.rows(shard)]
-                pixels = [decode(sample, files, size) for sample in chosen]
-                writer.write(shard, {"image": np.stack([each.image for each in pixels])})
-                told += [oddity for each in pixels for oddity in each.told]
+                decoded = [rgb_of(sample, files) for sample in chosen]
+                values = {"image": np.stack([prepared(one.picture, how) for one in decoded])}
+                if not how.is_whole:
+                    parts = [view(one.picture.size, how) for one in decoded]
+                    values["view"] = np.array(parts, np.float32)
+                writer.write(shard, values)
+                told += [oddity for one in decoded for oddity in one.told]
                 bar.update(len(chosen))
         say(files.where, told)
         writer.finish()

@@ -6,9 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from kc.comparison.arrays import OwnArrays
 from kc.comparison.classes import IMAGES
-from kc.comparison.sides import ComparedSide
+from kc.comparison.sides import ComparedSide, names_of_pictures
 from kc.comparison.similarities import CKA, SIMILARITIES
 from kc.consistency import saved
 from kc.consistency.rungs import LADDER, MOVED
@@ -48,8 +47,7 @@ def check_places(
     StoreError
         The error names the place and what is in it.
     """
-    is_seen = not all(isinstance(side.source, OwnArrays) for side in sides)
-    names = [*SIDES, *(["pictures"] if is_seen else []), *stores]
+    names = [*SIDES, *sorted(set(names_of_pictures(sides).values())), *stores]
     folders = list(products)
     inputs = [file for side in sides for file in side.files]
     inputs += [] if images is None else [Path(images)]

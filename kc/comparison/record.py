@@ -1,7 +1,9 @@
 """Record some layers of a user's network for every picture, in one pass and one store."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,19 +13,30 @@ from kc.comparison.forms import Form
 from kc.comparison.layers import Tap
 from kc.comparison.memory import batch_size
 from kc.comparison.settings import CompareSettings
+from kc.comparison.views import Parts
 from kc.names import Shape
 from kc.plans.commands import AGAIN
 from kc.provenance import product_key
+from kc.settings.preparation import Preparation
 from kc.store import ArraySpec, Store, StoreContent, StoreWriter, open_store
 
 WantedForms = Mapping[str, Sequence[Form]]
 """The forms in which each layer is stored, by its name."""
 
 
+class Seen(NamedTuple):
+    """The pictures that a network sees."""
+
+    pictures: Store
+    preparation: Preparation
+    parts: Parts | None = None
+    """What of each picture's view the other network sees too; None: all of it."""
+
+
 def record_layers(
     tapped: Tap,
     wanted: WantedForms,
-    images: Store,
+    seen: Seen,
     settings: CompareSettings,
     out: Path,
     device: torch.device,
@@ -38,12 +51,16 @@ def record_layers(
     FeatureError
         A value is not finite or too large for its type; the error names the image.
     """
-    about = {
+    about: dict[str, Any] = {
         "activations": settings.activations.model_dump(mode="json", exclude={"batch_size"}),
         "wanted": {node: [form.suffix for form in forms] for node, forms in wanted.items()},
-        "mean": settings.mean,
-        "std": settings.std,
+        "mean": seen.preparation.mean,
+        "std": seen.preparation.std,
     }
+    images = seen.pictures
+    parts = None if seen.parts is None else torch.from_numpy(seen.parts).to(device)
+    if seen.parts is not None:
+        about["parts"] = hashlib.sha256(seen.parts.tobytes()).hexdigest()
     key = product_key(
         about, {"images": images.digest, "network": tapped.digest}, "kc.comparison.record"
     )
@@ -56,14 +73,20 @@ def record_layers(
             images.rows,
             settings.activations.shard_rows,
             settings.activations.compressor,
-            {"network": tapped.digest, "images": images.digest},
+            {
+                "network": tapped.digest,
+                "images": images.digest,
+                "pictures": Path(images.path).stem,
+            },
         ),
         mend=AGAIN,
     ) as writer:
         tapped.module.to(device)
-        see = seen_by(
-            lambda seen: formed(tapped.extract(seen), wanted), device, settings.mean, settings.std
-        )
+        extract = seen_by(tapped.extract, device, seen.preparation.mean, seen.preparation.std)
+
+        def see(pixels: Tensor, rows: slice) -> Mapping[str, Tensor]:
+            return formed(extract(pixels, rows), wanted, None if parts is None else parts[rows])
+
         step = batch_size(settings.activations.batch_size, tapped.bytes_each, device)
         record_missing(writer, images["image"], see, step)
         writer.finish()
@@ -81,10 +104,12 @@ def specs_of(
     ]
 
 
-def formed(features: Mapping[str, Tensor], wanted: WantedForms) -> dict[str, Tensor]:
-    """Convert a batch of each layer to its forms, as float32."""
+def formed(
+    features: Mapping[str, Tensor], wanted: WantedForms, parts: Tensor | None = None
+) -> dict[str, Tensor]:
+    """Convert a batch of each layer to its forms, as float32; ``parts``: what is cut out."""
     return {
-        form.array(name): form(features[name].float())
+        form.array(name): form(features[name].float(), parts)
         for name, forms in wanted.items()
         for form in forms
     }

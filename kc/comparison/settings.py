@@ -1,30 +1,23 @@
 """Settings of a comparison of two networks."""
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import field_validator, model_validator
 
-from kc.images.pixels import IMAGENET_MEAN, IMAGENET_STD
 from kc.settings.custom import CENTRING, Look
 from kc.settings.feature_maps import Activations
 from kc.settings.reconstruction import Consistency
-from kc.settings.sections import Colours, Positive
 
 
 class CompareSettings(Look):
     """Settings of :func:`kc.comparison.compare`."""
 
-    mean: Colours = Field(IMAGENET_MEAN, description="taken from each colour (0 to 1)")
-    std: tuple[Positive, Positive, Positive] = Field(
-        IMAGENET_STD, description="each colour is divided by it, after the mean"
-    )
     activations: Activations = Activations()
     consistency: Consistency = Consistency(centring=CENTRING, rank="auto")
     """Centring ``channel`` and rank ``auto``, unless given."""
 
     @classmethod
     def of(cls, look: Look, **sections: Activations | Consistency) -> "CompareSettings":
-        """Complete the settings of a pair; the default colours are ImageNet's."""
-        given = {name: getattr(look, name) for name in Look.model_fields}
-        return cls.model_validate({k: v for k, v in given.items() if v is not None} | sections)
+        """Complete the settings of a pair."""
+        return cls.model_validate({k: getattr(look, k) for k in Look.model_fields} | sections)
 
     @field_validator("consistency")
     @classmethod

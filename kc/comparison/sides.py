@@ -14,14 +14,17 @@ from torch import nn
 from kc.comparison.arrays import OwnArrays, import_arrays
 from kc.comparison.forms import OwnLayer, is_channels_last
 from kc.comparison.layers import Tap, distinct_layers, owned, tap
-from kc.comparison.networks import OwnNetwork
+from kc.comparison.networks import OwnNetwork, preparation_of
 from kc.comparison.pictures import build_pictures
-from kc.comparison.record import WantedForms, record_layers
+from kc.comparison.record import Seen, WantedForms, record_layers
 from kc.comparison.rows import order_in, rows_of_arrays
 from kc.comparison.settings import CompareSettings
+from kc.comparison.views import Parts, cuts_of, parts_of
 from kc.comparison.workplace import Workplace
-from kc.errors import FeatureError, ImageError, NetworkError
+from kc.errors import FeatureError, ImageError, NetworkError, StoreError
 from kc.files.made import begin_register
+from kc.plans.commands import AGAIN
+from kc.settings.preparation import Preparation
 from kc.store import Store
 
 LOG = logging.getLogger(__name__)
@@ -43,6 +46,8 @@ class ComparedSide:
     source: Tap | OwnArrays
     files: tuple[Path, ...] = ()
     """Files it was read from."""
+    preparation: Preparation | None = None
+    """What is done to its pictures; None: it takes none."""
 
     def note(self, layer: str) -> str:
         """Return the note on a layer: network, weights and shape."""
@@ -57,10 +62,21 @@ class ComparedRows(NamedTuple):
     """The rows that all features of a comparison have."""
 
     table: pd.DataFrame
-    images: Store | None
-    """The pictures, if a side is a network."""
+    pictures: dict[str, Store]
+    """By letter, as that side's network takes them; features have those of the other side. Empty if
+    both sides are features."""
     orders: dict[str, np.ndarray]
     """By letter, for features made outside kc: the row of the file for each row."""
+
+    @property
+    def images(self) -> Store | None:
+        """The pictures of one of the sides; None if both are features."""
+        return next(iter(self.pictures.values()), None)
+
+    @property
+    def parts(self) -> dict[str, Parts]:
+        """By letter, the part of what that side sees of each picture that both see."""
+        return parts_of(self.pictures)
 
 
 def open_side(
@@ -81,13 +97,14 @@ def open_side(
         _refuse_channels_last(what.name, chosen, "save it as array.transpose(0, 3, 1, 2)")
         return ComparedSide(letter, what.name, "features made elsewhere", chosen, what, what.inputs)
     network = _network(letter, what)
+    preparation = preparation_of(letter, network, settings)
     if wanted is None:
         raise FeatureError(
             f"{letter}: {network.name} is a network, so a layer must be named: --layer-{letter} "
             "NODE, or --layers all. Fix: 'kc layers' lists the nodes."
         )
     if wanted == "all":
-        distinct = distinct_layers(network, settings.size)
+        distinct = distinct_layers(network, preparation.size)
         wanted = [name for name, shape in distinct if not is_channels_last(shape)]
         if len(wanted) < len(distinct):
             LOG.warning(
@@ -95,11 +112,30 @@ def open_side(
                 *(network.name, len(distinct) - len(wanted)),
             )
     nodes = [wanted] if isinstance(wanted, str) else list(wanted)
-    tapped = tap(network, nodes, settings.size)
+    tapped = tap(network, nodes, preparation.size)
     _refuse_channels_last(
         network.name, tapped.layers, "take the node after its permute to (n, channels, y, x)"
     )
-    return ComparedSide(letter, network.name, network.weights, tapped.layers, tapped, network.files)
+    about = network.name, network.weights, tapped.layers, tapped, network.files, preparation
+    return ComparedSide(letter, *about)
+
+
+def cuts_of_sides(
+    sides: Sequence[ComparedSide], settings: CompareSettings
+) -> tuple[float | None, float | None] | None:
+    """Return how much of each side's maps is compared; None: all, as both see the same."""
+    return cuts_of([side.preparation for side in sides]) if settings.view == "common" else None
+
+
+def names_of_pictures(sides: Sequence[ComparedSide]) -> dict[str, str]:
+    """Return the name of the store of each side's pictures: one for each way to prepare them."""
+    seeing = {s.letter: s.preparation.geometry for s in sides if s.preparation is not None}
+    if not seeing:
+        return {}
+    ways = list(seeing.values())
+    if all(way == ways[0] for way in ways):
+        return {side.letter: "pictures" for side in sides}
+    return {letter: f"pictures-{letter}" for letter in seeing}
 
 
 def _refuse_channels_last(name: str, layers: Mapping[str, OwnLayer], fix: str) -> None:
@@ -157,11 +193,21 @@ def pair_rows(
     arrays = {side.letter: side.source for side in sides if isinstance(side.source, OwnArrays)}
     if len(arrays) == len(sides):
         paired = rows_of_arrays(list(arrays.values()), at.settings)
-        return ComparedRows(paired.table, None, dict(zip(arrays, paired.orders, strict=True)))
+        return ComparedRows(paired.table, {}, dict(zip(arrays, paired.orders, strict=True)))
     if images is None:
         raise ImageError("a network is compared, so pictures are needed. Fix: --images FOLDER.")
     begin_register(at.out)
-    store = build_pictures(Path(images), at.out / "pictures.zarr", at.settings)
+    made: dict[str, Store] = {}
+    pictures = {}
+    for one in sorted(sides, key=lambda one: one.preparation is None):
+        name = names_of_pictures(sides)[one.letter]
+        if name not in made:
+            path = at.out / f"{name}.zarr"
+            made[name] = build_pictures(Path(images), path, at.settings, one.preparation)
+        pictures[one.letter] = made[name]
+    store = next(iter(made.values()))
+    for other in made.values():
+        _check_same_rows(store, other)
     orders = {}
     for letter, side in arrays.items():
         if side.ids is None:
@@ -170,7 +216,22 @@ def pair_rows(
                 f"Fix: --ids-{letter} FILE, one id on each line: the picture's path in --images."
             )
         orders[letter] = order_in(side, side.ids, store.image_ids)
-    return ComparedRows(store.rows, store, orders)
+    return ComparedRows(store.rows, pictures, orders)
+
+
+def _check_same_rows(one: Store, other: Store) -> None:
+    """Refuse two stores of pictures whose ids, labels or subsets are not the same.
+
+    Raises
+    ------
+    StoreError
+        They were made of pictures that changed in between.
+    """
+    if not one.rows.equals(other.rows):
+        raise StoreError(
+            f"{other.path}: its rows (ids, labels, subsets) are not those of {one.path}: the "
+            f"pictures changed in between. Fix: {AGAIN}"
+        )
 
 
 def store_side(side: ComparedSide, wanted: WantedForms, rows: ComparedRows, at: Workplace) -> Store:
@@ -180,5 +241,8 @@ def store_side(side: ComparedSide, wanted: WantedForms, rows: ComparedRows, at: 
     if isinstance(side.source, OwnArrays):
         order = rows.orders[side.letter]
         return import_arrays(side.source, wanted, rows.table, order, at.settings, path)
-    assert rows.images is not None
-    return record_layers(side.source, wanted, rows.images, at.settings, path, at.device)
+    assert side.preparation is not None
+    is_cut = any(form.cut is not None for forms in wanted.values() for form in forms)
+    parts = rows.parts[side.letter] if is_cut else None
+    seen = Seen(rows.pictures[side.letter], side.preparation, parts)
+    return record_layers(side.source, wanted, seen, at.settings, path, at.device)

@@ -54,6 +54,7 @@ from matplotlib.figure import Figure
 from kc.comparison import Comparison, notes
 from kc.comparison.outputs import claim_outputs, names_of
 from kc.comparison.write_ladder import figures_of, write_ladder
+from kc.images.by_id import pictures_by_id
 from kc.report.choose import CHOICE, choose_filters, choose_images, live_channels
 from kc.report.figures import literal, write_figure
 from kc.report.page import Drawing, PageSection, write_page
@@ -77,7 +78,7 @@ def write_comparison(found: Comparison, folder: Path | str) -> Path:
     out = Path(folder)
     classes = [] if found.classes is None else ["classes"]
     ladder = [] if found.ladder is None else ["ladder"]
-    figures = [] if found.images is None else list(found.components)
+    figures = list(found.components) if found.pictures else []
     figures += [] if found.ladder is None else figures_of(found.ladder)
     claim_outputs(out, names_of(["compare", "peers", *ladder, *classes], figures))
     shares = {name: Column(name, ".3f") for name in map(str, found.shares)}
@@ -105,12 +106,12 @@ def write_comparison(found: Comparison, folder: Path | str) -> Path:
         columns={name: Column(name.replace("_", " "), ".3f") for name in NAMES},
     )
     drawn, views = [], []
-    if found.images is not None:
+    if found.pictures:
         for name, path in found.components.items():
-            figure, caption = _figure(found, found.images, name, open_store(path))
+            figure, caption = _figure(found, name, open_store(path))
             write_figure(figure, out / "figures" / name)
             drawn.append(Drawing(out / "figures" / name, caption))
-            views.append(_view(found, name, path, Path(found.images.path)))
+            views.append(_view(found, name, path))
     sections = [PageSection("shares", "Shares", "", [out / "tables" / "compare"], drawn)]
     if found.ladder is not None:
         sections.append(write_ladder(found, out))
@@ -157,7 +158,7 @@ def sentence(found: Comparison) -> str:
     return f"On test images, {'; '.join(parts)}."
 
 
-def _view(found: Comparison, name: str, components: Path, images: Path) -> View:
+def _view(found: Comparison, name: str, components: Path) -> View:
     """Return what the viewer shows of a direction."""
     target, _, source = name.partition("-from-")
     of = found.provenance["networks"]
@@ -165,9 +166,19 @@ def _view(found: Comparison, name: str, components: Path, images: Path) -> View:
         pair=f"{source} to {target}",
         layer=f"{of[source]['layer']} to {of[target]['layer']}",
         components=components,
-        images=images,
+        images=Path(found.pictures[target].path),
+        parts=_parts(found, target),
         about=_told(found, name),
     )
+
+
+def _parts(found: Comparison, target: str) -> dict[str, tuple[float, float]]:
+    """Return the part of each picture that the target's maps show, by id; empty: all of it."""
+    parts = found.parts.get(target)
+    if parts is None:
+        return {}
+    ids = found.pictures[target].image_ids
+    return {str(name): (float(y), float(x)) for name, (y, x) in zip(ids, parts, strict=True)}
 
 
 def _told(found: Comparison, name: str) -> str:
@@ -180,7 +191,7 @@ def _told(found: Comparison, name: str) -> str:
     )
 
 
-def _figure(found: Comparison, images: Store, name: str, store: Store) -> tuple[Figure, str]:
+def _figure(found: Comparison, name: str, store: Store) -> tuple[Figure, str]:
     """Draw the filters of the target with the largest share of x^Delta."""
     array = store["component"]
     each = int(np.prod(array.shape[2:]))
@@ -195,10 +206,11 @@ def _figure(found: Comparison, images: Store, name: str, store: Store) -> tuple[
     panels |= {f"x$^{{({k})}}$": part for k, part in enumerate(parts)}
     panels |= {r"x$^\Delta$": delta}
     ids = store.rows["image_id"].to_numpy()[rows]
-    at = {image_id: row for row, image_id in enumerate(images.image_ids)}
+    target = name.partition("-")[0]
+    pictures, shown_parts = Path(found.pictures[target].path), _parts(found, target)
     caption = f"{_told(found, name)} {CHOICE} {SCALE}"
     figure = feature_maps(
-        np.stack([images["image"][at[image_id]] for image_id in ids]),
+        pictures_by_id(pictures, list(map(str, ids)), shown_parts),
         [Panel(title, maps[rows, filters]) for title, maps in panels.items()],
         [f"filter {c} {image_id}" for c, image_id in zip(filters, ids, strict=True)],
         filters,

@@ -52,7 +52,7 @@ def decode(
     ImageError
         A file does not decode, the mask has another size, the box is outside the picture.
     """
-    picture, told = _rgb(sample, files)
+    picture, told = rgb_of(sample, files)
     kept = crop_box(sample, picture.size, files, crop)
     resized = picture.crop(kept).resize((size, size), Image.Resampling.BILINEAR)
     image = np.ascontiguousarray(np.asarray(resized).transpose(2, 0, 1))
@@ -127,7 +127,14 @@ def _inside(mask: Image.Image, sample: Sample, files: Files) -> NDArray[np.bool_
     return inside
 
 
-def _rgb(sample: Sample, files: Files) -> Rgb:
+def rgb_of(sample: Sample, files: Files) -> Rgb:
+    """Decode a picture to red, green and blue, uncropped.
+
+    Raises
+    ------
+    ImageError
+        It does not decode.
+    """
     picture = _open(sample.file, sample, files)
     try:
         return as_rgb(picture)

@@ -4,10 +4,8 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from kc.names import IMAGENET_MEAN, IMAGENET_STD
 from kc.settings.sections import Colours
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 def normalise(

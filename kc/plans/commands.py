@@ -36,7 +36,10 @@ SNAKEFILES = ("Snakefile", "workflow/Snakefile")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\udc80-\udcff]")
 """Line ends, control and direction characters, and bytes that are not text."""
 _FORCE = ("snakemake", "--cores", "1", "--force")
-_COMPARED = ("tables/compare.json", "tables/matrix.json", "pictures.zarr", "activations/a.zarr")
+_COMPARED = (
+    *("tables/compare.json", "tables/matrix.json", "activations/a.zarr"),
+    *("pictures.zarr", "pictures-a.zarr"),
+)
 _FOLDERS = ("networks", "fits", *BESIDE)
 _CARDS = ("card.json", "result.json", "key.json")
 

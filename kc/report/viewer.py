@@ -7,7 +7,7 @@ scripts that call ``kcData(name, value)``, loaded on first use; pictures are spr
 import base64
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
@@ -56,6 +56,8 @@ class View:
     """Image store of the images."""
     about: str = ""
     """A sentence on what x, x* and x^Delta are."""
+    parts: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """By image, the part of its height and width that maps show; none: all of it."""
 
     @property
     def name(self) -> str:
@@ -126,7 +128,7 @@ def write_view(view: View, folder: Path, shown: Shown) -> dict[str, Any]:
         "weak": int((~live).sum()),
         "map": list(maps.shape[3:]),
         "images": [{key: printable(text) for key, text in image.items()} for image in images],
-        "sprite": _write_sprite(view.images, [image["id"] for image in images], folder),
+        "sprite": _write_sprite(view, [image["id"] for image in images], folder),
         "filters": _filter_rows(found, channels, largest, maps),
         "scripts": scripts,
     }
@@ -253,9 +255,9 @@ def _write_maps(name: str, levels: np.ndarray, folder: Path) -> dict[str, Any]:
     return {"keys": files, "filters": per}
 
 
-def _write_sprite(images: Path, ids: Sequence[str], folder: Path) -> dict[str, Any]:
+def _write_sprite(view: View, ids: Sequence[str], folder: Path) -> dict[str, Any]:
     """Write the pictures into one sheet, named by its digest, so that views share it."""
-    pixels = pictures_by_id(images, ids)
+    pixels = pictures_by_id(view.images, ids, view.parts)
     side = min(THUMBNAIL, pixels.shape[2])
     lines = -(-len(ids) // COLUMNS)
     sheet = Image.new("RGB", (COLUMNS * side, lines * side))

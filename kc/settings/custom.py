@@ -2,37 +2,32 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
-from kc.settings.sections import (
-    Colours,
-    Name,
-    Positive,
-    Section,
-    Seed,
-    Share,
-    Side,
-    Words,
-    usable_path,
-)
+from kc.settings.preparation import Prepare
+from kc.settings.sections import Name, Seed, Share, Words, usable_path
 
 Tokens = Literal["all", "patches", "class"]
 Align = Literal["auto", "pool", "grid"]
+View = Literal["common", "own"]
+Letter = Literal["a", "b"]
 Nodes = Annotated[tuple[Words, ...], Field(min_length=1)]
 """Layers of a network, or arrays of a file."""
 
 
 NETWORK = (
-    "a torchvision or timm name (resnet18), or path/file.py:function; the file is run and the "
-    "function called without arguments"
+    "a network with its weights, torchvision:NAME/WEIGHTS, timm:NAME.TAG, hf:ORG/MODEL or "
+    "hf:FOLDER; a NAME for weights of yours; or path/file.py:function (the file is run and the "
+    "function called without arguments)"
 )
 SIDE = f"{NETWORK}; or features: FILE.npy, FILE.npz, FILE.zarr, FILE.h5:NAME"
 LAYER = (
     "a layer as 'kc layers' lists it, or an array of a file; all, or a list (separated by commas "
     "on the command line): each is compared with each layer of the other side"
 )
+REMOTE = "run code that comes from a repository (hub:OWNER/REPO:ENTRY, some hf:)"
 WEIGHTS = "state dict (.pt, .pth, .th, .safetensors)"
 IDS = "file with the ids of the rows of features, one on each line"
 CENTRING: Literal["layer", "channel"] = "channel"
@@ -48,17 +43,13 @@ def is_features(spec: str) -> bool:
     return FEATURES.fullmatch(spec) is not None
 
 
-class Look(Section):
+class Look(Prepare):
     """How pictures are prepared, and which part of a layer is compared."""
 
-    size: Side = Field(64, description="side pictures are resized to, px")
-    mean: Colours | None = Field(
-        None,
-        description="subtracted from each colour (0 to 1); none: ImageNet's",
-    )
-    std: tuple[Positive, Positive, Positive] | None = Field(
-        None,
-        description="each colour is divided by it after the mean is subtracted; none: ImageNet's",
+    view: View = Field(
+        "common",
+        description="where the two networks see different parts of a picture: maps of the part "
+        "that both see (common), or of all that each sees (own)",
     )
     test_share: Share = Field(
         0.4,
@@ -92,6 +83,15 @@ class Look(Section):
     )
 
 
+class PairSide(NamedTuple):
+    """What is said of one side of a pair."""
+
+    spec: str
+    weights: Path | None
+    ids: Path | None
+    prepare: Prepare
+
+
 class Pair(Look):
     """Two sides, each a network or a file of features; paths are relative to where kc runs."""
 
@@ -111,8 +111,19 @@ class Pair(Look):
     )
     weights_a: Path | None = Field(None, description=WEIGHTS)
     weights_b: Path | None = Field(None, description=WEIGHTS)
+    untrained: bool = Field(
+        False, description="let a name without weights have random ones, of the seed"
+    )
+    remote_code: bool = Field(False, description=REMOTE)
+    prepare_a: Prepare = Field(Prepare(), description="pictures of side a, if not as of both")
+    prepare_b: Prepare = Field(Prepare(), description="pictures of side b, if not as of both")
     ids_a: Path | None = Field(None, description=IDS)
     ids_b: Path | None = Field(None, description=IDS)
+
+    def side(self, letter: Letter) -> PairSide:
+        """Return what is said of one side."""
+        found = {name: getattr(self, f"{name}_{letter}") for name in ("weights", "ids", "prepare")}
+        return PairSide(self.a if letter == "a" else self.b, **found)
 
     @property
     def is_matrix(self) -> bool:

@@ -8,11 +8,12 @@ import typer
 from pydantic import Field
 from typer.testing import CliRunner
 
-from kc.cli.compare import FIT, compare_command
+from kc.cli.compare import FIT, PLAIN, compare_command
 from kc.cli.options import options_of, settings_of, with_options
 from kc.errors import SettingsError
 from kc.settings.custom import Pair
 from kc.settings.feature_maps import Activations
+from kc.settings.preparation import Prepare
 from kc.settings.reconstruction import Consistency, Optimiser
 from kc.settings.sections import Section
 
@@ -58,7 +59,9 @@ def test_an_error_of_the_settings_names_the_option():
 def test_compare_has_every_field_of_a_pair_each_with_its_help():
     parameters = inspect.signature(compare_command).parameters
     own = {"dtype", *FIT, "epochs", "rank", "out", "device"}
-    assert set(Pair.model_fields) | own == set(parameters)
+    sides = {f"{name}_{letter}" for name in Prepare.model_fields for letter in "ab"}
+    assert set(PLAIN) | sides | own == set(parameters)
+    assert set(Pair.model_fields) - set(PLAIN) == {"prepare_a", "prepare_b"}
     for section, names in [
         (Pair, list(Pair.model_fields)),
         (Activations, ["dtype"]),

@@ -156,7 +156,8 @@ def test_a_constant_layer_loses_only_its_own_fits(photos, tmp_path):
 def test_features_larger_than_the_disk_are_refused_before_they_are_made(
     networks, photos, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(estimate.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
+    free = iter([10**6, 1000])  # pictures have room, features do not
+    monkeypatch.setattr(estimate.shutil, "disk_usage", lambda _: SimpleNamespace(free=next(free)))
     with pytest.raises(StoreError, match=r"take 4\.2e-05 GB, 1e-06 GB are free\. Fix: use f"):
         compare_layers(*networks, LAYERS, LAYERS, photos, tmp_path / "out", SETTINGS)
     assert not (tmp_path / "out" / "activations").exists()

@@ -10,9 +10,10 @@ from kc.comparison import CompareSettings, OwnArrays, compare, compare_layers, m
 from kc.comparison.forms import Form
 from kc.comparison.layers import tap
 from kc.comparison.pictures import build_pictures
-from kc.comparison.record import record_layers
+from kc.comparison.record import Seen, record_layers
 from kc.errors import FeatureError
 from kc.settings.feature_maps import Activations
+from kc.settings.preparation import Preparation
 from kc.settings.reconstruction import Consistency, Optimiser
 
 CPU = torch.device("cpu")
@@ -45,8 +46,10 @@ def test_little_memory_makes_small_batches_of_the_same_store(nets, photos, tmp_p
     def record(out, free):
         tapped = tap(network, ["conv3"], 16)
         monkeypatch.setattr(memory, "free_bytes", lambda _: free)
+        how = Preparation.of(None, settings)
+        seen = Seen(images, how)
         watched = tapped._replace(extract=lambda x: (sizes.append(len(x)), tapped.extract(x))[1])
-        return record_layers(watched, {"conv3": [Form()]}, images, settings, tmp_path / out, CPU)
+        return record_layers(watched, {"conv3": [Form()]}, seen, settings, tmp_path / out, CPU)
 
     whole = record("a.zarr", 1e12)["conv3"][:]
     assert sizes == [32, 28]

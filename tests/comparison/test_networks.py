@@ -1,5 +1,4 @@
 import sys
-import types
 from pathlib import Path
 
 import pytest
@@ -8,7 +7,7 @@ from safetensors.torch import save_file
 from torch import nn
 from torchvision import models
 
-from kc.comparison import networks, read_network
+from kc.comparison import libraries, networks, of_timm, read_network
 from kc.errors import NetworkError
 
 PICTURE = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
@@ -42,8 +41,9 @@ def test_a_torchvision_network_has_as_many_classes_as_its_weights(tmp_path):
     found = read_network("resnet18", file)
     assert found.weights == "mine.pth"
     assert torch.equal(found.model.fc.weight, narrow.fc.weight)
-    untrained = read_network("resnet18", seed=4)
+    untrained = read_network("resnet18", seed=4, untrained=True)
     assert untrained.weights == "untrained, seed 4"
+    assert untrained.name == "resnet18 (untrained, seed 4)"
     assert untrained.model.fc.out_features == 1000
 
 
@@ -118,27 +118,16 @@ def test_files_without_a_network_are_refused(tmp_path):
 
 
 def test_unknown_names_give_an_error_with_the_nearest_names(monkeypatch):
-    monkeypatch.setattr(networks.importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(NetworkError, match=r"'resnet19' is no network of torchvision's or timm's"):
+        read_network("resnet19")
+    monkeypatch.setattr(libraries, "library", lambda _: None)
+    monkeypatch.setattr(of_timm, "library", lambda _: None)
     with pytest.raises(
         NetworkError,
         match=r"'resnet81' is no network of torchvision's, and timm is not installed; nearest: "
         r"resnet1.*, or: pip install timm$",
     ):
         read_network("resnet81")
-
-
-def test_timm_is_used_if_it_is_installed(monkeypatch):
-    timm = types.ModuleType("timm")
-    timm.is_model = lambda name: name == "resnet18"
-    timm.list_models = lambda: ["resnet18"]
-    asked = []
-    timm.create_model = lambda name, **about: (asked.append((name, about)), nn.Linear(1, 1))[1]
-    monkeypatch.setitem(sys.modules, "timm", timm)
-    monkeypatch.setattr(networks.importlib.util, "find_spec", lambda _: timm)
-    assert isinstance(read_network("timm:resnet18").model, nn.Linear)
-    assert asked == [("resnet18", {"pretrained": False})]
-    with pytest.raises(NetworkError, match=r"'resnet19' is no network of torchvision's or timm's"):
-        read_network("resnet19")
 
 
 def test_two_projects_may_have_files_of_the_same_name(tmp_path):

@@ -100,9 +100,9 @@ def test_skipped_files_are_listed_in_the_notes(nets, photos, tmp_path):
     assert store.passed_over == {
         ".heic (pictures by their content: give them a suffix that tells so)": 1
     }
-    rows = ComparedRows(store.rows, store, {})
+    rows = ComparedRows(store.rows, {"a": store}, {})
     side = open_side("a", read_network(f"{nets}:tiny", seed=0), "conv3", SETTINGS)
-    assert of_rows([side], rows, SETTINGS).endswith(
+    assert of_rows([side], rows).endswith(
         "Passed over: 1 .heic (pictures by their content: give them a suffix that tells so)."
     )
 
@@ -117,15 +117,15 @@ def test_a_folder_may_have_any_name_that_is_text(photos, tmp_path):
 
 def test_an_interrupted_build_resumes(photos, tmp_path, monkeypatch):
     monkeypatch.setattr(made, "SHARD_ROWS", 16)
-    decoded, decode = [], made.decode
+    decoded, decode = [], made.rgb_of
 
-    def failing(sample, files, size):
+    def failing(sample, files):
         if len(decoded) == 20:
             raise KeyboardInterrupt
         decoded.append(sample.image_id)
-        return decode(sample, files, size)
+        return decode(sample, files)
 
-    monkeypatch.setattr(made, "decode", failing)
+    monkeypatch.setattr(made, "rgb_of", failing)
     with pytest.raises(KeyboardInterrupt):
         build(photos, tmp_path)
     # one shard is complete; four pictures of the second were lost

@@ -1,0 +1,135 @@
+"""Load weights through other libraries: without pickles, and at once where there is no network."""
+
+import importlib
+import importlib.util
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import requests
+from torch import nn
+
+from kc.errors import NetworkError
+from kc.plans.commands import command
+from kc.settings.preparation import Preparation
+
+SECONDS = 5
+"""How long an answer of Hugging Face's server is waited for."""
+_FORCED = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
+
+
+class Loaded(NamedTuple):
+    """A network that a library made."""
+
+    model: nn.Module
+    weights: str = ""
+    """Origin of its weights; empty: they are random."""
+    files: tuple[Path, ...] = ()
+    """Files the weights were read from."""
+    prepared: Preparation | None = None
+    """How the weights' pictures are prepared, if the library knows."""
+    part: str = ""
+    """The part of the library's network that it is; empty: the whole."""
+    is_of_others: bool = False
+    """Whether others trained it, so that its pictures must be prepared as theirs were."""
+
+
+def library(name: str) -> Any:
+    """Import an optional library, or return None."""
+    return importlib.import_module(name) if importlib.util.find_spec(name) is not None else None
+
+
+def needed(name: str, spec: str) -> Any:
+    """Import an optional library.
+
+    Raises
+    ------
+    NetworkError
+        It is not installed.
+    """
+    found = library(name)
+    if found is None:
+        raise NetworkError(
+            f"{spec}: needs {name}, which is not installed. Fix: {command('pip', 'install', name)}"
+        )
+    return found
+
+
+@contextmanager
+def tensors_only() -> Iterator[None]:
+    """Let torch.load, called by other libraries, read tensors and no other objects."""
+    before = os.environ.get(_FORCED)
+    os.environ[_FORCED] = "1"
+    try:
+        yield
+    finally:
+        os.environ.pop(_FORCED)
+        if before is not None:
+            os.environ[_FORCED] = before
+
+
+@contextmanager
+def reachable_or_cached() -> Iterator[None]:
+    """Let Hugging Face's libraries read their cache alone where their server is not reached.
+
+    Otherwise they try for half a minute for each file.
+    """
+    hub = library("huggingface_hub")
+    if hub is None:
+        yield
+        return
+    constants, logger = hub.constants, logging.getLogger("huggingface_hub")
+    before, level = constants.HF_HUB_OFFLINE, logger.level
+    try:
+        requests.head(constants.ENDPOINT, timeout=SECONDS)
+    except requests.RequestException:
+        constants.HF_HUB_OFFLINE = True
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
+        logger.setLevel(level)
+
+
+def fetched[R](spec: str, load: Callable[[], R], missing: Callable[[], str]) -> R:
+    """Load weights; if that fails, name the file that is missing and where it is looked for.
+
+    Raises
+    ------
+    NetworkError
+        They could not be loaded.
+    """
+    try:
+        with tensors_only():
+            return load()
+    except NetworkError:
+        raise
+    # libraries raise errors of every kind: of the network, of files, of their own
+    except Exception as error:
+        told = " ".join(str(error).split())
+        raise NetworkError(
+            f"{spec}: its weights could not be loaded ({type(error).__name__}: {told:.300}). "
+            f"{missing()}"
+        ) from error
+
+
+def cached(repository: str, *names: str) -> list[Path]:
+    """Return which of some files of a repository are in Hugging Face's cache."""
+    find = needed("huggingface_hub", repository).try_to_load_from_cache
+    found = [find(repository, name) for name in names]
+    return [Path(path) for path in found if isinstance(path, str)]
+
+
+def look_in_cache(repository: str, *names: str) -> str:
+    """Return the fix for files of a repository that are neither cached nor reached."""
+    constants = needed("huggingface_hub", repository).constants
+    folder = Path(constants.HF_HUB_CACHE) / f"models--{repository.replace('/', '--')}"
+    return (
+        f"{' or '.join(names)} of {constants.ENDPOINT}/{repository} was looked for in {folder}. "
+        f"Fix: where there is a network, {command('hf', 'download', repository)}, and copy that "
+        "folder; HF_HOME names another place"
+    )
