@@ -259,6 +259,10 @@ def test_modules_are_imported_only_by_names_of_kc():
     of_study.add(("registry.py", "f'{records.__name__}.{module.name}'"))
     public = ("__init__.py", "package")
     optional = {("networks.py", "'timm'"), ("hdf5.py", "'h5py'")}
+    optional |= {
+        ("parquet_files.py", f"'{name}'")
+        for name in ("pyarrow", "pyarrow.compute", "pyarrow.parquet")
+    }
     # readers and drawing code of data sets, from the table of kc.plans.layouts
     of_layout = {("build.py", "LAYOUTS[layout].reader"), ("build.py", "GENERATED")}
     of_layout.add(("generated.py", "drawn[layout]"))
