@@ -16,6 +16,7 @@ RANK = (
     "of each W of g, factorised C x RANK x C: a number, full (not factorised), or auto (full up to "
     "512 channels, for wider maps as many as the images support)"
 )
+THREADS = "cores to use; the results differ by rounding only"
 FIT = ("order", "penalty", "centring", "gain")
 """Options that are fields of :class:`kc.settings.reconstruction.Consistency`."""
 
@@ -46,7 +47,8 @@ def layers_command(
 def compare_command(
     *,
     out: Annotated[Path, typer.Option(help="output folder; an interrupted run continues there")],
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, or cuda:1, ...")] = "auto",
+    threads: Annotated[int, typer.Option(help=THREADS)] = 1,
     rank: Annotated[str, typer.Option(help=RANK)] = "auto",
     **given: Any,
 ) -> None:
@@ -59,9 +61,10 @@ def compare_command(
     """
     from kc.comparison import CompareSettings
     from kc.comparison.make import make
-    from kc.runtime import keep_freed_memory, use_threads
+    from kc.runtime import keep_freed_memory, pick_device, use_threads
 
-    use_threads(1)
+    use_threads(threads)
+    pick_device(device)  # before any file is read
     keep_freed_memory()
     pair = settings_of(Pair, {name: given[name] for name in Pair.model_fields})
     optimiser = {"epochs": given["epochs"]}

@@ -57,7 +57,7 @@ def test_an_error_of_the_settings_names_the_option():
 
 def test_compare_has_every_field_of_a_pair_each_with_its_help():
     parameters = inspect.signature(compare_command).parameters
-    own = {"dtype", *FIT, "epochs", "rank", "out", "device"}
+    own = {"dtype", *FIT, "epochs", "rank", "out", "device", "threads"}
     assert set(Pair.model_fields) | own == set(parameters)
     for section, names in [
         (Pair, list(Pair.model_fields)),
