@@ -16,7 +16,10 @@ RANK = (
     "of each W of g, factorised C x RANK x C: a number, full (not factorised), or auto (full up to "
     "512 channels, for wider maps as many as the images support)"
 )
-THREADS = "cores to use; the results differ by rounding only"
+THREADS = (
+    "cores to use; another number rounds sums differently, which can move a share about as another "
+    "seed of g does (--repeats)"
+)
 FIT = ("order", "penalty", "centring", "gain")
 """Options that are fields of :class:`kc.settings.reconstruction.Consistency`."""
 
