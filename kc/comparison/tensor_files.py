@@ -13,7 +13,7 @@ from torch import Tensor
 
 from kc.comparison.kinds import WEIGHTS_FIX, renamed
 from kc.errors import FeatureError
-from kc.networks.state import DEPTH, as_plain, fault_of, load_pickled
+from kc.networks.state import DEPTH, as_plain, fault_of, read_torch_file
 
 OF_WEIGHTS = {"weight", "bias", "running_mean", "running_var", "num_batches_tracked"}
 """Last parts of names that only the tensors of a state dict have."""
@@ -78,7 +78,7 @@ def _opened(path: Path) -> dict[str, Tensor]:
             # the tensors are maps of the file: no number is read here
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     _check_sums(path)
-    whole = load_pickled(path, mmap=zipfile.is_zipfile(path))
+    whole = read_torch_file(path, mmap=zipfile.is_zipfile(path))
     if isinstance(whole, Tensor):
         return {path.stem: whole}
     if not isinstance(whole, Mapping):

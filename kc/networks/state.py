@@ -92,7 +92,7 @@ def _read(file: Path) -> Any:
     try:
         if file.suffix == ".safetensors":
             return _aliased(load_file(file), file)
-        return load_pickled(file)
+        return read_torch_file(file)
     # a broken file makes its readers raise any error
     except Exception as error:
         # torch prints some of it bold
@@ -104,8 +104,8 @@ def _read(file: Path) -> Any:
         ) from error
 
 
-def load_pickled(file: Path, mmap: bool = False) -> Any:
-    """Load what ``torch.save`` wrote, on the CPU, without running code; it may raise any error.
+def read_torch_file(file: Path, mmap: bool = False) -> Any:
+    """Read what ``torch.save`` wrote, on the CPU, without running code; it may raise any error.
 
     ``mmap``: leave the numbers in the file until they are used; only for files that are zips.
     """
