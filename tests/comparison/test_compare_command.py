@@ -138,10 +138,10 @@ def test_device_and_threads_are_checked_before_any_file_is_read(tmp_path):
 
 
 def test_threads_are_those_of_the_option_and_the_shares_stay_close(tmp_path):
-    values = np.random.default_rng(0).normal(size=(200, 30)).astype(np.float32)
+    values = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
     np.save(tmp_path / "x.npy", values)
-    np.save(tmp_path / "y.npy", np.maximum(values @ values[:30], 0))
-    both = ("--a", tmp_path / "x.npy", "--b", tmp_path / "y.npy", "--no-ladder", "--epochs", 20)
+    np.save(tmp_path / "y.npy", np.maximum(values, 0))
+    both = ("--a", tmp_path / "x.npy", "--b", tmp_path / "y.npy", "--no-ladder", "--epochs", 1)
     shares = []
     try:
         for threads in range(1, 1 + min(2, len(os.sched_getaffinity(0)))):

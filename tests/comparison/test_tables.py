@@ -8,10 +8,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
+from kc.cli.main import app
 from kc.comparison import compare, read_arrays
 from kc.errors import FeatureError
 from kc.settings.custom import Pair
+from kc.store import open_store
 from tests.comparison.test_arrays import SETTINGS, held_out, stored
 
 RNG = np.random.default_rng(2)
@@ -74,6 +77,18 @@ def test_rows_are_matched_by_a_column_of_ids(tmp_path):
     assert read_arrays(str(first), f"{whole}:k").ids[:2].tolist() == ["0", "1"]
     pair = Pair(a=str(first), b=f"{second}:u", ids_a=":name", ids_b=f"{numbered}:k")
     assert pair.files() == [first, second, first, numbered]
+
+
+def test_the_command_reads_tables_and_names_their_ids(tmp_path):
+    first, second = table(tmp_path / "x.tsv"), table(tmp_path / "y.parquet", NAMED.iloc[::-1])
+    words = ["compare", "--a", first, "--b", second, "--ids-a", ":name", "--ids-b", ":name"]
+    words += ["--epochs", 1, "--no-ladder", "--out", tmp_path / "out"]
+    found = CliRunner().invoke(app, [*map(str, words)])
+    assert found.exit_code == 0, found.output
+    shares = pd.read_csv(tmp_path / "out" / "tables" / "compare.csv")
+    assert shares["xdelta"].max() < 0.001
+    rows = open_store(tmp_path / "out" / "activations" / "a.zarr").rows
+    assert sorted(rows["image_id"]) == NAMES
 
 
 def test_columns_that_cannot_be_ids_are_refused(tmp_path):
