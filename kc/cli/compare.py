@@ -19,6 +19,10 @@ RANK = (
 )
 PLAIN = [name for name in Pair.model_fields if not name.startswith("prepare_")]
 """Fields of a pair that are one option each; those of ``prepare_a`` have the side's letter."""
+THREADS = (
+    "cores to use; another number rounds sums differently, which can move a share about as another "
+    "seed of g does (--repeats)"
+)
 FIT = ("order", "penalty", "centring", "gain")
 """Options that are fields of :class:`kc.settings.reconstruction.Consistency`."""
 
@@ -68,7 +72,8 @@ def layers_command(
 def compare_command(
     *,
     out: Annotated[Path, typer.Option(help="output folder; an interrupted run continues there")],
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, or cuda:1, ...")] = "auto",
+    threads: Annotated[int, typer.Option(help=THREADS)] = 1,
     rank: Annotated[str, typer.Option(help=RANK)] = "auto",
     **given: Any,
 ) -> None:
@@ -81,9 +86,10 @@ def compare_command(
     """
     from kc.comparison import CompareSettings
     from kc.comparison.make import make
-    from kc.runtime import keep_freed_memory, use_threads
+    from kc.runtime import keep_freed_memory, pick_device, use_threads
 
-    use_threads(1)
+    use_threads(threads)
+    pick_device(device)  # before any file is read
     keep_freed_memory()
     sides = {
         f"prepare_{letter}": {name: given[f"{name}_{letter}"] for name in Prepare.model_fields}

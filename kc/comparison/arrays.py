@@ -1,4 +1,4 @@
-"""Features made outside kc, in files of numpy, zarr or HDF5; of images or of anything else."""
+"""Features made outside kc, in files of many kinds; of images or of anything else."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,18 +12,21 @@ import torch
 from tqdm import tqdm
 
 from kc.comparison.bounds import check_promise
+from kc.comparison.choice import TENSORS, chosen_arrays
+from kc.comparison.columns import read_columns
 from kc.comparison.forms import OwnLayer
 from kc.comparison.ids import read_ids
 from kc.comparison.kinds import READ, refuse_kind, renamed
-from kc.comparison.npz import ZippedArray, read_npz
+from kc.comparison.npz import read_npz
 from kc.comparison.record import WantedForms, formed, specs_of
 from kc.comparison.settings import CompareSettings
+from kc.comparison.tensor_files import read_tensor_file
 from kc.datasets.hdf5 import read_hdf5
 from kc.errors import FeatureError, KCError
 from kc.files.sources import FOLDER, Source
-from kc.plans.commands import AGAIN, quoted
+from kc.plans.commands import AGAIN
 from kc.provenance import product_key
-from kc.settings.custom import FEATURES
+from kc.settings.custom import FEATURES, TABLES, IdsPlace, ids_place
 from kc.store import Store, StoreContent, StoredArray, StoreWriter, open_store
 from kc.store.files import CHECKSUM
 from kc.store.foreign import chunks_missing, open_foreign
@@ -59,8 +62,11 @@ class OwnArrays:
         return {name: OwnLayer(name, tuple(v.shape[1:])) for name, v in self.arrays.items()}
 
 
-def read_arrays(spec: str, ids: Path | None = None) -> OwnArrays:
-    """Open features: ``FILE.npy``; ``FILE.npz``, ``FILE.zarr``, ``FILE.h5``, also with ``:NAME``.
+def read_arrays(spec: str, ids: Path | str | None = None) -> OwnArrays:
+    """Open features: ``FILE.npy``; or, also with ``:NAME``, a file that holds several arrays.
+
+    These are ``FILE.npz``, ``FILE.zarr``, ``FILE.h5``, ``FILE.pt`` and ``FILE.safetensors``; of a
+    table, ``FILE.parquet`` or ``FILE.csv``, the columns of numbers are the units of one array.
 
     Parameters
     ----------
@@ -68,13 +74,15 @@ def read_arrays(spec: str, ids: Path | None = None) -> OwnArrays:
         Without ``:NAME``: all arrays of the file. A store of kc also holds its ids and which
         images are test images.
     ids
-        A text file with one id on each line, in the order of the rows.
+        A text file with one id on each line, in the order of the rows; ``FILE.csv:COLUMN`` or
+        ``FILE.parquet:COLUMN``; or ``:COLUMN`` of the features' own table, then no feature.
 
     Raises
     ------
     FeatureError
-        The file or array does not exist, is not numeric with two to four dimensions, the numbers of
-        rows or ids differ, or h5py is missing.
+        The file, array or column does not exist, is not numeric with two to four dimensions, or
+        holds weights; the numbers of rows or ids differ; a table lacks a value, or has a column of
+        whole numbers that seems to be an index; h5py or pyarrow is missing.
     StoreError
         A zarr cannot be read, or a store of kc is damaged.
     """
@@ -90,6 +98,7 @@ def read_arrays(spec: str, ids: Path | None = None) -> OwnArrays:
     files: tuple[Path, ...] = (path,)
     found: Mapping[str, Any]
     suffix = parsed["suffix"].lower()
+    place = None if ids is None else ids_place(ids, spec)
     if suffix == ".npy":
         found = _from_npy(path)
     elif suffix == ".npz":
@@ -101,14 +110,19 @@ def read_arrays(spec: str, ids: Path | None = None) -> OwnArrays:
         subsets = store.rows["subset"].to_numpy(object) if "subset" in store.rows else None
     elif suffix == ".zarr":
         found = open_foreign(path)
+    elif suffix in TENSORS:
+        found = read_tensor_file(path, only)
+    elif suffix in TABLES:
+        is_own = place is not None and place.path.exists() and path.samefile(place.path)
+        found = read_columns(path, only, place.column if is_own and place else None)
     else:
         found, files = read_hdf5(path, only)
-    chosen = _chosen(path, found, only)
+    chosen = chosen_arrays(path, found, only)
     if names is None:  # a store of kc has names, and may lie in a bucket
         check_promise(path, chosen, files)
         _refuse_holes(path, chosen)
     arrays = OwnArrays(path.name, chosen, path, names, subsets, files)
-    return arrays if ids is None else _with_ids(arrays, ids)
+    return arrays if place is None else _with_ids(arrays, place)
 
 
 def _is_kcs(path: Path) -> bool:
@@ -134,42 +148,6 @@ def _from_npy(path: Path) -> dict[str, Any]:
         ) from error
 
 
-def _chosen(path: Path, found: Mapping[str, Any], only: str | None) -> dict[str, Any]:
-    """Return the requested array, or all arrays that could be features."""
-    if only is not None:
-        if only not in found:
-            raise FeatureError(
-                f"{path}: no array '{only}' in it; there are {', '.join([*found][:9]) or 'none'}. "
-                "Fix: name one of these."
-            )
-        if not _is_feature(found[only]):
-            raise FeatureError(_what(f"{path}:{only}", found[only]))
-        found = {only: found[only]}
-    features = {name: value for name, value in sorted(found.items()) if _is_feature(value)}
-    kept: dict[str, Any] = {}
-    for name, value in features.items():
-        dotted = name.strip("/").replace("/", ".")
-        if dotted in kept:
-            raise FeatureError(
-                f"{path}: two of its arrays would be called '{dotted}', one of them '{name}'. "
-                f"Fix: name one, {quoted(f'{path}:{name}')}, or rename it."
-            )
-        kept[dotted] = value
-    if not kept:
-        told = " ".join(_what(name, value) for name, value in [*found.items()][:3])
-        raise FeatureError(
-            f"{path}: no features in it. {told or 'It holds no array. Fix: save one there.'}"
-        )
-    counts = {name: int(value.shape[0]) for name, value in kept.items()}
-    if len(set(counts.values())) > 1:
-        told = ", ".join(f"{name} {count}" for name, count in counts.items())
-        raise FeatureError(
-            f"{path}: its arrays have different numbers of rows ({told}). Fix: name one, "
-            f"such as {quoted(f'{path}:{next(iter(kept))}')}"
-        )
-    return kept
-
-
 def _refuse_holes(path: Path, arrays: Mapping[str, Any]) -> None:
     for name, array in arrays.items():
         missing, of = chunks_missing(array)
@@ -181,44 +159,16 @@ def _refuse_holes(path: Path, arrays: Mapping[str, Any]) -> None:
             )
 
 
-def _is_feature(array: Any) -> bool:
-    return (
-        np.dtype(array.dtype).kind in "fiu"
-        and len(array.shape) in (2, 3, 4)
-        and 0 not in array.shape[1:]
-    )
-
-
-def _what(name: str, array: Any) -> str:
-    return (
-        f"'{name}' is {np.dtype(array.dtype)} of shape {tuple(array.shape)}; expected numbers, "
-        f"(n, units), (n, tokens, units) or (n, channels, y, x). Fix: {_remedy(array)}."
-    )
-
-
-def _remedy(array: Any) -> str:
-    kind, axes = np.dtype(array.dtype).kind, len(array.shape)
-    if kind == "c":
-        return "numpy.concatenate([array.real, array.imag], 1)"
-    if kind not in "fiub":
-        return "save numbers, one array for each field"
-    if axes == 0 or 0 in array.shape[1:]:
-        return "save features of at least one unit"
-    if axes == 1:
-        return "array[:, None], if it is one number a row"
-    if axes > 4:
-        return "array.reshape(len(array), -1)"
-    return "array.astype('float32')"
-
-
-def _with_ids(arrays: OwnArrays, file: Path) -> OwnArrays:
-    ids = read_ids(file)
+def _with_ids(arrays: OwnArrays, place: IdsPlace) -> OwnArrays:
+    ids = read_ids(*place)
     if len(ids) != len(arrays):
+        is_whole = place.column is None and place.path.suffix.lower() in TABLES
         raise FeatureError(
-            f"{file}: {len(ids)} ids for the {len(arrays)} rows of {arrays.path}; expected one "
-            "for each row. Fix: correct --ids, or write it from the same list as the features."
+            f"{place.path}: {len(ids)} ids for the {len(arrays)} rows of {arrays.path}; expected "
+            "one for each row. Fix: correct --ids, or write it from the same list as the features"
+            f"{f'; a column of a table is named {place.path}:COLUMN' if is_whole else ''}."
         )
-    return replace(arrays, ids=ids, ids_file=file)
+    return replace(arrays, ids=ids, ids_file=place.path)
 
 
 def import_arrays(
@@ -303,7 +253,7 @@ def _held(arrays: OwnArrays, names: Mapping[str, OwnLayer], memory_gb: float) ->
     for name in names:
         values = arrays.arrays[name]
         small = np.prod(values.shape) * np.dtype(values.dtype).itemsize <= memory_gb * 1e9
-        small |= isinstance(values, ZippedArray)  # cannot be read row by row
+        small |= not getattr(values, "by_row", True)
         found[name] = np.asarray(values[:]) if small else values
     return found
 

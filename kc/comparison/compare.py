@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 from tqdm import tqdm
@@ -38,6 +38,9 @@ from kc.plans.variants import folders_of, orders_and_path, reseeded
 from kc.provenance import code_hash, plain, versions
 from kc.runtime import pick_device
 from kc.store import Store
+
+if TYPE_CHECKING:
+    import matplotlib.figure
 
 DEFAULT = CompareSettings()
 DIRECTIONS = (("a", "b"), ("b", "a"))
@@ -78,6 +81,17 @@ class Comparison(NamedTuple):
     def images(self) -> Store | None:
         """The pictures as a's network takes them; None if both sides are features."""
         return self.pictures.get("a")
+
+    def plot(self) -> "matplotlib.figure.Figure":
+        """Draw the shares of the orders and of x^Delta on test images, of both directions."""
+        from kc.comparison.drawings import orders_figure
+
+        return orders_figure(self.shares, self.provenance["networks"])
+
+    def _repr_html_(self) -> str:
+        from kc.comparison.shown import comparison_html
+
+        return comparison_html(self.shares, self.notes, self.peers, self.peer_notes)
 
 
 def compare(

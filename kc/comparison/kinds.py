@@ -4,26 +4,29 @@ from pathlib import Path
 from typing import NoReturn
 
 from kc.errors import FeatureError
+from kc.settings.custom import is_features
 
-READ = "FILE.npy, FILE.npz, FILE.zarr, FILE.h5, or FILE.h5:NAME"
+READ = (
+    "FILE.npy, FILE.npz, FILE.zarr, FILE.h5, FILE.pt, FILE.safetensors, FILE.parquet or FILE.csv, "
+    "all but the first also with :NAME"
+)
 """Files of features; all but the first may hold several arrays."""
-_NPY, _HDF5 = b"\x93NUMPY", b"\x89HDF\r\n\x1a\n"
-_WEIGHTS = "; if it holds weights, name their network here and give them as --weights-a or -b"
+_NPY, _HDF5, _PARQUET = b"\x93NUMPY", b"\x89HDF\r\n\x1a\n", b"PAR1"
+WEIGHTS_FIX = "name their network here and give the file as --weights-a or -b"
 _ARRAYS = {
-    (".pt", ".pth", ".th", ".ckpt", ".bin"): "torch.load('PATH', weights_only=True).numpy()",
-    (".safetensors",): "safetensors.numpy.load_file('PATH')['NAME']",
     (".mat",): "scipy.io.loadmat('PATH')['NAME']",
-    (".csv", ".tsv", ".txt", ".dat"): "numpy.loadtxt('PATH', delimiter=',', ndmin=2)",
+    (".txt", ".dat"): "numpy.loadtxt('PATH', delimiter=',', ndmin=2)",
     (".pkl", ".pickle", ".joblib"): "pickle.load(open('PATH', 'rb'))",
-    (".parquet", ".feather"): "pandas.read_parquet('PATH').to_numpy('float32')",
+    (".feather",): "pandas.read_feather('PATH').to_numpy('float32')",
 }
 """Python that reads the array in the file PATH, by suffix."""
 _MORE = {
-    **dict.fromkeys((".pt", ".pth", ".th", ".ckpt", ".bin", ".safetensors"), _WEIGHTS),
     ".mat": "; of version 7.3: h5py.File('PATH')['NAME'][:].T",
     **dict.fromkeys((".pkl", ".pickle", ".joblib"), "; kc runs no pickles, so only if it is yours"),
 }
 _FIXES = {
+    (".th", ".ckpt", ".bin"): f"if it holds weights, {WEIGHTS_FIX}; if tensors of features, rename "
+    "it to NEW.pt",
     (".gz", ".bz2", ".xz", ".zst", ".zip", ".tar", ".tgz", ".7z"): "unpack it; pictures may be "
     "packed, and are named with --images",
     (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif"): "pictures are named with "
@@ -35,13 +38,18 @@ _FIXES = {
 
 
 def refuse_kind(path: Path) -> NoReturn:
-    """Refuse a file or folder that exists but is not a file of features that kc reads.
+    """Refuse a file or folder that exists where a network or features are expected.
 
     Raises
     ------
     FeatureError
         The error names the kinds that are read, and how to convert this file.
     """
+    if is_features(str(path)):
+        raise FeatureError(
+            f"{path}: a file of features, where a network is expected. Fix: "
+            f"kc.read_arrays({str(path)!r}); if it holds weights, {WEIGHTS_FIX}."
+        )
     what = "folder" if path.is_dir() else "file"
     raise FeatureError(
         f"{path}: a {what}, but of no kind that features are read from; expected {READ}. "
@@ -72,6 +80,8 @@ def renamed(path: Path) -> str:
         return f"; it is an array of numpy's: rename it to {path.stem}.npy"
     if start.startswith(_HDF5) and suffix not in (".mat", ".h5", ".hdf5"):
         return f"; it is HDF5: rename it to {path.stem}.h5"
+    if start.startswith(_PARQUET) and suffix != ".parquet":
+        return f"; it is a Parquet file: rename it to {path.stem}.parquet"
     if start.startswith(b"PK") and suffix in (".npy", ""):
         return f"; it is a zip, as numpy.savez writes: rename it to {path.stem}.npz"
     return ""

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -41,6 +41,9 @@ from kc.provenance import code_hash, plain, versions
 from kc.runtime import pick_device
 from kc.store import Store
 
+if TYPE_CHECKING:
+    import matplotlib.figure
+
 
 class Matrix(NamedTuple):
     """The results of a comparison of many layers, for a table and a picture."""
@@ -49,6 +52,17 @@ class Matrix(NamedTuple):
     """One row for each pair of layers."""
     notes: tuple[str, ...]
     provenance: dict[str, Any]
+
+    def plot(self) -> "matplotlib.figure.Figure":
+        """Draw heatmaps of the shares given in both directions, and of CKA."""
+        from kc.comparison.drawings import matrix_figure
+
+        return matrix_figure(self.table, self.provenance["networks"])
+
+    def _repr_html_(self) -> str:
+        from kc.comparison.shown import matrix_html
+
+        return matrix_html(self.table, self.notes)
 
 
 class _Cell(NamedTuple):

@@ -15,6 +15,9 @@ SUFFIX = ".npy"
 class ZippedArray:
     """An array of an ``.npz``: shape and type are read at once, the numbers on access."""
 
+    by_row = False
+    """Rows can only be read from the start."""
+
     def __init__(self, path: Path, member: str) -> None:
         self.path, self.member = path, member
         with zipfile.ZipFile(path) as file, file.open(member) as opened:

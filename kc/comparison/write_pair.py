@@ -53,6 +53,13 @@ from matplotlib.figure import Figure
 
 from kc.comparison import Comparison, notes
 from kc.comparison.outputs import claim_outputs, names_of
+from kc.comparison.shown import (
+    MEASURE_COLUMNS,
+    measures_text,
+    share_columns,
+    share_sentence,
+    shares_text,
+)
 from kc.comparison.write_ladder import figures_of, write_ladder
 from kc.images.by_id import pictures_by_id
 from kc.report.choose import CHOICE, choose_filters, choose_images, live_channels
@@ -61,7 +68,6 @@ from kc.report.page import Drawing, PageSection, write_page
 from kc.report.pictures import SCALE, Panel, feature_maps
 from kc.report.tables import Column, TableText, write_table
 from kc.report.viewer import View
-from kc.similarity.measures import NAMES
 from kc.store import Store, open_store
 
 LOOKED_AT = 2**24
@@ -81,29 +87,19 @@ def write_comparison(found: Comparison, folder: Path | str) -> Path:
     figures = list(found.components) if found.pictures else []
     figures += [] if found.ladder is None else figures_of(found.ladder)
     claim_outputs(out, names_of(["compare", "peers", *ladder, *classes], figures))
-    shares = {name: Column(name, ".3f") for name in map(str, found.shares)}
     write_table(
         found.shares,
         out / "tables" / "compare",
-        TableText(title="What g gives of each layer", caption=sentence(found), notes=found.notes),
+        shares_text(found.shares, found.notes),
         provenance=found.provenance,
-        columns=shares
-        | {
-            "xdelta": Column("xdelta: share g does not give", ".3f"),
-            "positions_per_weight": Column("positions per weight of g", ".1f"),
-        },
+        columns=share_columns(found.shares),
     )
     write_table(
         found.peers,
         out / "tables" / "peers",
-        TableText(
-            title="Similarity measures of the same layers",
-            caption="Test images. linear_share is a share like xdelta; the others are 1 if "
-            "features are alike.",
-            notes=found.peer_notes,
-        ),
+        measures_text(found.peer_notes),
         provenance=found.provenance,
-        columns={name: Column(name.replace("_", " "), ".3f") for name in NAMES},
+        columns=MEASURE_COLUMNS,
     )
     drawn, views = [], []
     if found.pictures:
@@ -123,7 +119,7 @@ def write_comparison(found: Comparison, folder: Path | str) -> Path:
     return write_page(
         out,
         title=f"{names['a']['name']} and {names['b']['name']}",
-        lead=sentence(found),
+        lead=share_sentence(found.shares),
         sections=sections,
         views=views,
     )
@@ -144,18 +140,6 @@ def _write_classes(classes: pd.DataFrame, provenance: Mapping[str, Any], out: Pa
         columns={name: Column(name, ".3f") for name in ("xdelta", "low", "high", "weight")},
     )
     return path
-
-
-def sentence(found: Comparison) -> str:
-    """Return a sentence with the shares of both directions on test images."""
-    held = found.shares[found.shares["subset"] == "test"]
-    parts = [
-        f"{100 * share:.1f} % of the variance of {target}'s layer is not given by g from {source}'s"
-        for target, source, share in zip(
-            held["target"], held["source"], held["xdelta"], strict=True
-        )
-    ]
-    return f"On test images, {'; '.join(parts)}."
 
 
 def _view(found: Comparison, name: str, components: Path) -> View:

@@ -49,13 +49,13 @@ def read_state(file: Path) -> State:
             "torch.save(model.state_dict(), FILE)"
         )
     for name, value in tensors.items():
-        if fault := _fault(value):
+        if fault := fault_of(value):
             raise NetworkError(
                 f"{file}: '{name:.200}' of shape {tuple(value.shape)} {fault}; expected a tensor "
                 "whose numbers are all in the file. Fix: save plain copies, "
                 "torch.save({n: v.to_dense().clone() for n, v in model.state_dict().items()}, FILE)"
             )
-    return {name: _plain(value) for name, value in tensors.items()}
+    return {name: as_plain(value) for name, value in tensors.items()}
 
 
 def _by_name(file: Path, found: Any) -> State:
@@ -92,11 +92,7 @@ def _read(file: Path) -> Any:
     try:
         if file.suffix == ".safetensors":
             return _aliased(load_file(file), file)
-        _check_unpacked(file)
-        with warnings.catch_warnings():
-            # torch warns that sparse tensors are validated and quantised ones are deprecated
-            warnings.simplefilter("ignore")
-            return torch.load(file, map_location="cpu", weights_only=True)
+        return read_torch_file(file)
     # a broken file makes its readers raise any error
     except Exception as error:
         # torch prints some of it bold
@@ -106,6 +102,18 @@ def _read(file: Path) -> Any:
             "it holds Python objects besides tensors, which kc refuses to run. Fix: save only "
             "tensors, torch.save(model.state_dict(), FILE)"
         ) from error
+
+
+def read_torch_file(file: Path, mmap: bool = False) -> Any:
+    """Read what ``torch.save`` wrote, on the CPU, without running code; it may raise any error.
+
+    ``mmap``: leave the numbers in the file until they are used; only for files that are zips.
+    """
+    _check_unpacked(file)
+    with warnings.catch_warnings():
+        # torch warns that sparse tensors are validated and quantised ones are deprecated
+        warnings.simplefilter("ignore")
+        return torch.load(file, map_location="cpu", weights_only=True, mmap=mmap)
 
 
 def _aliased(tensors: State, file: Path) -> State:
@@ -128,7 +136,7 @@ def _check_unpacked(file: Path) -> None:
         raise ValueError(f"its {held:,} bytes unpack to {total:,}")
 
 
-def _fault(value: Tensor) -> str:
+def fault_of(value: Tensor) -> str:
     """Return why a tensor cannot be used; empty if it can."""
     if value.device.type != "cpu":
         return f"has no numbers (it is on the device '{value.device}')"
@@ -143,7 +151,8 @@ def _fault(value: Tensor) -> str:
     return ""
 
 
-def _plain(value: Tensor) -> Tensor:
+def as_plain(value: Tensor) -> Tensor:
+    """Return a sparse or quantised tensor as a plain one; others unchanged."""
     if value.is_quantized:
         return value.dequantize()
     return value if value.layout is torch.strided else value.to_dense()

@@ -88,9 +88,7 @@ def write_table(
     columns
         Header and number format by column; other columns keep their name and have three digits.
     """
-    # readers need no column without values; the csv keeps it
-    told = frame if frame.empty else frame.dropna(axis="columns", how="all")
-    readable, sides = _readable(told, columns), _sides(told)
+    readable, sides = _laid_out(frame, columns)
     names = {_harmless(name): name for name in _texts(frame) if _harmless(name) != name}
     if names:
         text = text._replace(notes=[*text.notes, FORMULAS])
@@ -105,6 +103,19 @@ def write_table(
     noted = {f"{stem.name}{suffix}": digest for suffix, digest in files.items()}
     note_made(origin, {"files": noted | {origin.name: xxhash.xxh3_128_hexdigest(content)}})
     write_bytes_atomic(origin, content)
+
+
+def table_cells(
+    frame: pd.DataFrame, text: TableText, columns: Mapping[str, Column]
+) -> dict[str, Any]:
+    """Return headers, cells, title, caption and notes as plain text, as a page shows them."""
+    return _shown(*_laid_out(frame, columns), text)
+
+
+def _laid_out(frame: pd.DataFrame, columns: Mapping[str, Column]) -> tuple[pd.DataFrame, list[str]]:
+    """Format the columns that have values; the csv keeps the others. Return their alignment too."""
+    told = frame if frame.empty else frame.dropna(axis="columns", how="all")
+    return _readable(told, columns), _sides(told)
 
 
 def read_table(stem: Path) -> dict[str, Any]:

@@ -22,25 +22,54 @@ NETWORK = (
     "hf:FOLDER; a NAME for weights of yours; or path/file.py:function (the file is run and the "
     "function called without arguments)"
 )
-SIDE = f"{NETWORK}; or features: FILE.npy, FILE.npz, FILE.zarr, FILE.h5:NAME"
+SIDE = (
+    f"{NETWORK}; or features: FILE.npy, FILE.npz, FILE.zarr, FILE.h5:NAME, FILE.pt, "
+    "FILE.safetensors, FILE.parquet, FILE.csv"
+)
 LAYER = (
     "a layer as 'kc layers' lists it, or an array of a file; all, or a list (separated by commas "
     "on the command line): each is compared with each layer of the other side"
 )
 REMOTE = "run code that comes from a repository (hub:OWNER/REPO:ENTRY, some hf:)"
 WEIGHTS = "state dict (.pt, .pth, .th, .safetensors)"
-IDS = "file with the ids of the rows of features, one on each line"
+IDS = (
+    "ids of the rows of features: a file with one on each line, FILE.csv:COLUMN or "
+    "FILE.parquet:COLUMN, or :COLUMN of the features' own table"
+)
 CENTRING: Literal["layer", "channel"] = "channel"
 """Default of a user's comparison: a constant is no knowledge of a network."""
+TABLES = (".csv", ".tsv", ".parquet")
+"""Suffixes of tables, whose columns may be features or ids."""
+_SUFFIXES = (".npy", ".npz", ".zarr", ".h5", ".hdf5", ".pt", ".pth", ".safetensors", *TABLES)
 FEATURES = re.compile(
-    r"(?P<path>.+(?P<suffix>\.npy|\.npz|\.zarr|\.h5|\.hdf5))/?(:(?P<only>.+))?", re.IGNORECASE
+    rf"(?P<path>.+?(?P<suffix>{'|'.join(map(re.escape, _SUFFIXES))}))/?(:(?P<only>.+))?",
+    re.IGNORECASE,
 )
-"""Form of the name of a file of features."""
+"""Form of the name of a file of features; what follows its first suffix and a colon is inside."""
+_COLUMN = re.compile(
+    rf"(?P<path>.+?({'|'.join(map(re.escape, TABLES))}))?:(?P<column>.+)", re.IGNORECASE
+)
 
 
 def is_features(spec: str) -> bool:
     """Return whether a name is that of a file of features, not that of a network."""
     return FEATURES.fullmatch(spec) is not None
+
+
+class IdsPlace(NamedTuple):
+    """A file of ids, and the column of a table; None: its lines."""
+
+    path: Path
+    column: str | None
+
+
+def ids_place(ids: Path | str, features: str) -> IdsPlace:
+    """Return where ids are: ``FILE``, ``TABLE:COLUMN``, or ``:COLUMN`` of the features' table."""
+    named = _COLUMN.fullmatch(str(ids))
+    if named is None:
+        return IdsPlace(Path(ids), None)
+    own = FEATURES.fullmatch(features)
+    return IdsPlace(Path(named["path"] or (own["path"] if own else features)), named["column"])
 
 
 class Look(Prepare):
@@ -138,7 +167,9 @@ class Pair(Look):
         sides = (self.a, self.b)
         found = [Path(side.rpartition(":")[0]) for side in sides if ".py:" in side]
         found += [Path(named["path"]) for named in map(FEATURES.fullmatch, sides) if named]
-        given = (self.images, self.weights_a, self.weights_b, self.ids_a, self.ids_b)
+        given = [self.images, self.weights_a, self.weights_b]
+        named = ((self.ids_a, self.a), (self.ids_b, self.b))
+        given += [ids_place(ids, side).path for ids, side in named if ids is not None]
         return [*found, *(path for path in given if path is not None)]
 
     def tables(self) -> list[str]:
@@ -168,8 +199,8 @@ class Pair(Look):
                 raise ValueError(f"weights_{letter} '{weights}': '{side}' is a file of features")
             if not is_features(side) and ids is not None:
                 raise ValueError(
-                    f"ids_{letter} '{ids}': '{side}' is no file of features (.npy, .npz, .zarr, "
-                    ".h5), and ids are features'"
+                    f"ids_{letter} '{ids}': '{side}' is no file of features "
+                    f"({', '.join(_SUFFIXES)}), and ids are features'"
                 )
         return self
 

@@ -26,6 +26,7 @@ from kc.names import Architecture
 
 NAME = "[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
 LAYER = r"[A-Za-z0-9][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*"
+DEVICE = r"auto|cpu|cuda(:[0-9]{1,2})?"
 UNSAFE = "{}$`\\\"'*?<>|;&"
 """Characters that paths may not hold: Snakemake or a cluster's shell would interpret them."""
 LONGEST = 1000
@@ -83,6 +84,13 @@ def _one_line(text: str) -> str:
 
 def _is_control(letter: str) -> bool:
     return unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+
+
+def _device(name: str) -> str:
+    if not re.fullmatch(DEVICE, name):
+        why = " (mps has no float64, in which kc sums)" if name == "mps" else ""
+        raise ValueError(f"expected auto, cpu, cuda or cuda:1, got {shown(name)}{why}")
+    return name
 
 
 def usable_path(path: Path) -> Path:
@@ -157,6 +165,7 @@ Layer = Annotated[
 ]
 Colours = tuple[float, float, float]
 """One number each for red, green and blue."""
+DeviceName = Annotated[str, AfterValidator(_device), Field(json_schema_extra={"pattern": DEVICE})]
 Words = Annotated[str, AfterValidator(_one_line)]
 """Free text: names of classes, networks or files."""
 SomePath = Annotated[Path, AfterValidator(usable_path)]

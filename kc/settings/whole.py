@@ -20,7 +20,15 @@ from kc.settings.dataset import Dataset
 from kc.settings.feature_maps import Activations, Pictures
 from kc.settings.recipes import Network, Recipe, Tails
 from kc.settings.reconstruction import Consistency
-from kc.settings.sections import Name, OwnFolder, Section, SomePath, StudySection, nearest
+from kc.settings.sections import (
+    DeviceName,
+    Name,
+    OwnFolder,
+    Section,
+    SomePath,
+    StudySection,
+    nearest,
+)
 from kc.settings.storage import Storage
 
 
@@ -29,7 +37,7 @@ class Common(Section):
 
     results: OwnFolder = Field(Path("results"), description="folder of all products")
     data_root: SomePath | None = Field(None, description="folder of the archives")
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: DeviceName = "auto"
     jobs: Literal["architecture", "network"] = Field(
         "architecture",
         description="networks that one job trains and records: all of an architecture, or one",

@@ -461,8 +461,9 @@ def test_an_invalid_npz_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "fix"),
     [
-        ("x.pt", b"PK\3\4", r"numpy\.save\('x\.npy', torch\.load\('.*x\.pt', weights_only=True\)"),
-        ("x.csv", b"1,2", r"numpy\.save\('x\.npy', numpy\.loadtxt\('.*x\.csv', delimiter=','"),
+        ("x.ckpt", b"PK\3\4", r"if it holds weights, name .*; if tensors of .*rename it to x\.pt"),
+        ("x.txt", b"1,2", r"numpy\.save\('x\.npy', numpy\.loadtxt\('.*x\.txt', delimiter=','"),
+        ("x.pq", b"PAR1", r"it is a Parquet file: rename it to x\.parquet"),
         (
             "x.mat",
             b"MATLAB",
@@ -492,6 +493,17 @@ def test_a_file_of_another_format_is_refused_with_a_conversion(tmp_path, name, c
             read(str(path))
     with pytest.raises(FeatureError, match=r"nothing\.csv: no such file; expected FILE\.npy, FILE"):
         read_arrays(f"{tmp_path}/nothing.csv")
+
+
+def test_features_in_place_of_a_network_are_refused_with_the_reader(tmp_path):
+    path = saved(tmp_path / "x.npy", X)
+    with pytest.raises(FeatureError, match=r"x\.npy: a file of features, where .*kc\.read_arrays"):
+        read_network(str(path))
+
+
+def test_what_follows_the_first_suffix_and_a_colon_is_a_name_in_the_file(tmp_path):
+    np.savez(tmp_path / "x.npz", **{"deep/layer.pt": X, "y": Y})
+    assert list(read_arrays(f"{tmp_path}/x.npz:deep/layer.pt").layers) == ["deep.layer.pt"]
 
 
 def test_a_zip_with_suffix_npy_is_refused_with_a_fix(tmp_path):

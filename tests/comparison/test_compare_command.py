@@ -1,4 +1,5 @@
 import json
+import os
 
 import numpy as np
 import pandas as pd
@@ -127,6 +128,34 @@ def test_features_need_no_pictures(tmp_path):
     assert "SettingsError: weights_a 'w.pt': " in found.output
 
 
+def test_device_and_threads_are_checked_before_any_file_is_read(tmp_path):
+    both = ("--a", tmp_path / "none.npy", "--b", tmp_path / "none.npy", "--out", tmp_path / "out")
+    for option, value in (("--device", "mps"), ("--threads", 0)):
+        found = run("compare", *both, option, value)
+        assert found.exit_code == 2
+        assert "DeviceError" in found.output
+        assert "none.npy" not in found.output
+
+
+def test_threads_are_those_of_the_option_and_the_shares_stay_close(tmp_path):
+    values = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
+    np.save(tmp_path / "x.npy", values)
+    np.save(tmp_path / "y.npy", np.maximum(values, 0))
+    both = ("--a", tmp_path / "x.npy", "--b", tmp_path / "y.npy", "--no-ladder", "--epochs", 1)
+    shares = []
+    try:
+        for threads in range(1, 1 + min(2, len(os.sched_getaffinity(0)))):
+            out = tmp_path / str(threads)
+            found = run("compare", *both, "--threads", threads, "--out", out)
+            assert found.exit_code == 0, found.output
+            assert torch.get_num_threads() == threads
+            shares.append(pd.read_csv(out / "tables" / "compare.csv")["xdelta"].to_numpy())
+    finally:
+        torch.set_num_threads(1)
+    # g may end elsewhere, as with another seed
+    np.testing.assert_allclose(shares[0], shares[-1], atol=0.02)
+
+
 def test_a_folder_has_one_comparison_at_a_time(tmp_path):
     np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(60, 4)))
     both = ("--a", tmp_path / "x.npy", "--b", tmp_path / "x.npy", "--out", tmp_path / "out")
@@ -183,13 +212,10 @@ def test_the_same_weights_on_both_sides_give_the_same_network(nets, photos, tmp_
         (
             "--device",
             "gpu",
-            r"DeviceError: device: 'gpu'; expected auto, cpu or cuda. Fix: one of",
+            r"DeviceError: device: 'gpu'; expected auto, cpu, cuda or, with its number, cuda:1.",
         ),
-        (
-            "--device",
-            "mps",
-            r"DeviceError: device: 'mps'; expected auto, cpu or cuda. Fix: one of",
-        ),
+        ("--device", "mps", r"DeviceError: device: 'mps': Apple's GPU has no float64, in which kc"),
+        ("--threads", 999, r"DeviceError: threads: 999 were asked for, and this process may use"),
     ],
 )
 def test_each_user_error_gives_one_message(nets, photos, tmp_path, option, value, told):

@@ -18,7 +18,8 @@ from kc.comparison import (
 )
 from kc.comparison.layers import distinct_layers
 from kc.comparison.networks import OwnNetwork
-from kc.comparison.write_matrix import best, matrix_figure, write_matrix
+from kc.comparison.shown import best
+from kc.comparison.write_matrix import write_matrix
 from kc.consistency import fit_product
 from kc.errors import FeatureError, StoreError
 from kc.settings.feature_maps import Activations
@@ -147,8 +148,8 @@ def test_a_constant_layer_loses_only_its_own_fits(photos, tmp_path):
     assert cell(found, "conv", "mul")[["xdelta_a", "xdelta_b", "cka"]].isna().all()
     told = next(note for note in found.notes if "could not be made" in note)
     assert told.startswith("2 fits could not be made, the first b.mul-from-a.conv: target: the fe")
-    assert "conv of a gives" in best(found)
-    matrix_figure(found)
+    assert "conv of a gives" in best(found.table)
+    found.plot()
     with pytest.raises(FeatureError, match=r"the feature is constant over the"):
         compare_layers(module, module, ["mul"], ["mul"], photos, tmp_path / "out", SETTINGS)
 
@@ -180,7 +181,7 @@ def test_larger_fits_are_estimated_to_take_longer():
 @pytest.mark.long
 def test_the_heatmaps_show_the_numbers_of_the_table(networks, photos, tmp_path):
     found = compare_layers(*networks, ["conv1", "mean"], LAYERS, photos, tmp_path / "m", SETTINGS)
-    figure = matrix_figure(found)
+    figure = found.plot()
     shown = [axes.images[0].get_array() for axes in figure.axes[:3]]
     assert [values.shape for values in shown] == [(2, 3)] * 3
     row = cell(found, "mean", "conv2")
@@ -199,7 +200,9 @@ def test_the_heatmaps_show_the_numbers_of_the_table(networks, photos, tmp_path):
         *("xdelta_a_train", "cka"),
     ]
     lowest = found.table.loc[found.table["xdelta_b"].idxmin()]
-    assert f"{lowest['layer_a']} of a gives {100 * (1 - lowest['xdelta_b']):.1f} %" in best(found)
+    assert f"{lowest['layer_a']} of a gives {100 * (1 - lowest['xdelta_b']):.1f} %" in best(
+        found.table
+    )
 
 
 def test_layers_with_names_that_no_folder_can_have_are_compared(tmp_path):

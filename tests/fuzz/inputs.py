@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 import torch
 import zarr
 from PIL import Image
@@ -264,7 +266,10 @@ def _write(rng: Rng, room: Path, letter: str, values: np.ndarray) -> tuple[str, 
     kinds = ["f4", "f4", "f4", "f8", ">f4", "f2", "i4", "u1", "?", "c8", "S3", "O"]
     with np.errstate(all="ignore"):
         cast = values.astype(str(rng.choice(kinds[: 4 if rng.random() < 0.93 else None])))
-    form = str(rng.choice(["npy"] * 20 + ["h5", "zarr"] * 5 + ["npz", "NPY", "pt", "csv"]))
+    more = ["npz", "NPY", "pt", "pth", "safetensors", "csv", "tsv", "parquet"]
+    form = str(rng.choice(["npy"] * 20 + ["h5", "zarr"] * 5 + more))
+    # text holds no maps
+    form = "parquet" if form in ("csv", "tsv") and cast.ndim > 2 else form
     path = room / f"{letter}.{form}"
     name = str(NAMES[rng.integers(len(NAMES))]) if rng.random() < 0.1 else "x"
     spec = str(path)
@@ -281,9 +286,23 @@ def _write(rng: Rng, room: Path, letter: str, values: np.ndarray) -> tuple[str, 
             group.create_array(name, shape=cast.shape, dtype=cast.dtype)[:] = cast
         elif form == "npz":
             np.savez(path, **{name: cast})
+        elif form in ("pt", "pth"):
+            tensor = torch.from_numpy(cast)
+            torch.save(tensor if rng.random() < 0.5 else {name: tensor, "epoch": 1}, path)
+        elif form == "safetensors":
+            save_file({name: torch.from_numpy(cast)}, path)
+        elif form == "parquet" and cast.ndim > 2:
+            pd.DataFrame({name: cast.tolist()}).to_parquet(path)
         else:
-            path.write_bytes(rng.bytes(300))
-    except (ValueError, TypeError, OSError):  # the format does not support this type or name
+            columns = [f"u{k}{NAMES[k % len(NAMES)]}" for k in range(cast.shape[1])]
+            frame = pd.DataFrame(cast.reshape(len(cast), cast.shape[1]), columns=columns)
+            _write_table(frame.assign(words=[f"w{k}" for k in range(len(cast))]), path)
+    except (
+        ValueError,
+        TypeError,
+        OSError,
+        pa.ArrowException,
+    ):  # the format does not support this type or name
         if not path.is_dir():
             path.write_bytes(b"")
         return spec, None
@@ -292,6 +311,13 @@ def _write(rng: Rng, room: Path, letter: str, values: np.ndarray) -> tuple[str, 
         _damage(rng, path)
         whole = None
     return spec, whole
+
+
+def _write_table(frame: pd.DataFrame, path: Path) -> None:
+    if path.suffix == ".parquet":
+        frame.to_parquet(path)
+    else:
+        frame.to_csv(path, sep="\t" if path.suffix == ".tsv" else ",", index=False)
 
 
 def _ids(rng: Rng, room: Path, ids: list[str], letter: str) -> Path:

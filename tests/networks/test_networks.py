@@ -17,7 +17,7 @@ from kc.networks import build, load_network, record, split
 from kc.networks import train as train_module
 from kc.networks.prune import removed_share
 from kc.plans.products import NetworkPlan
-from kc.runtime import pick_device
+from kc.runtime import pick_device, use_threads
 from kc.settings.feature_maps import Activations
 from kc.settings.recipes import Distillation, Network, Recipe, Retraining
 from kc.steps import networks as products
@@ -258,10 +258,30 @@ def test_a_missing_gpu_is_an_error():
         pick_device("cuda")
 
 
-@pytest.mark.parametrize("name", ["tpu", "gpu", "mps", "meta", "", "cuda:x"])
+@pytest.mark.parametrize("name", ["tpu", "gpu", "meta", "", "cuda:x", "cpu:0", "cuda:-1"])
 def test_a_device_kc_does_not_compute_on_is_refused(name):
-    with pytest.raises(DeviceError, match=f"device: '{name}'; expected auto, cpu or cuda"):
+    with pytest.raises(DeviceError, match=f"device: '{name}'; expected auto, cpu, cuda or, with"):
         pick_device(name)
+
+
+def test_a_device_without_float64_is_refused_with_the_reason():
+    with pytest.raises(DeviceError, match=r"'mps': Apple's GPU has no float64, .* Fix: cpu, which"):
+        pick_device("mps")
+
+
+def test_one_of_several_gpus_is_chosen_by_its_number(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert [pick_device(name).index for name in ("cuda", "cuda:0", "cuda:1")] == [None, 0, 1]
+    with pytest.raises(DeviceError, match=r"'cuda:2' was asked for; there are cuda:0, cuda:1\. Fi"):
+        pick_device("cuda:2")
+
+
+@pytest.mark.parametrize("threads", [0, -1, 3])
+def test_more_threads_than_cores_are_refused(threads, monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 7})
+    with pytest.raises(DeviceError, match=rf"threads: {threads} were .*may use 2 cores\. Fix"):
+        use_threads(threads)
 
 
 def test_recorded_features_are_those_of_a_hook_on_the_module(images, tmp_path):

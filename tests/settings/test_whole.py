@@ -43,6 +43,17 @@ def test_a_wrong_type_names_the_key_and_what_was_got():
         load_settings({"training": {"epochs": "many"}})
 
 
+@pytest.mark.parametrize("name", ["gpu", "cuda:", "mps", "CPU", ""])
+def test_a_device_is_auto_cpu_or_a_gpu_by_its_number(name):
+    for good in ("auto", "cpu", "cuda", "cuda:1"):
+        assert load_settings({"device": good}).device == good
+    with pytest.raises(
+        SettingsError, match=r"device: expected auto, cpu, cuda or cuda:1, got"
+    ) as e:
+        load_settings({"device": name})
+    assert ("no float64" in str(e.value)) == (name == "mps")
+
+
 def test_an_unknown_layer_names_the_nearest_one():
     with pytest.raises(SettingsError, match=r"'conv4_4' is no layer of vgg16_bn.*'conv4_3'"):
         load_settings({"stability": {"layers": {"vgg16_bn": ["conv4_4"]}}})

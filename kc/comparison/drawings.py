@@ -1,0 +1,101 @@
+"""Draw the shares of a comparison, and the heatmaps of a comparison of many layers."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from kc.report.curves import HEIGHT, LINES, WIDTH
+from kc.report.figures import STYLE, literal
+
+PANELS = {
+    "xdelta_b": "of b's layer, given by a's",
+    "xdelta_a": "of a's layer, given by b's",
+    "cka": "linear CKA",
+}
+CELL = 0.34
+"""Side of a cell in inches."""
+NUMBERED = 24
+"""Most cells per side with numbers written in them."""
+
+
+def orders_figure(shares: pd.DataFrame, networks: Mapping[str, Any]) -> Figure:
+    """Draw the shares of the orders and of x^Delta on test images, a colour for each direction.
+
+    ``networks``: by letter, the origin of each side with its ``name`` and ``layer``.
+    """
+    held = shares[shares["subset"] == "test"]
+    parts = [name for name in map(str, held) if re.fullmatch(r"x\d+", name)] + ["xdelta"]
+    names = {letter: f"{networks[letter]['name']}, {networks[letter]['layer']}" for letter in "ab"}
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(1.6 * WIDTH, HEIGHT))
+        axes = figure.subplots()
+        for place, row in enumerate(held.to_dict("records")):
+            at = np.arange(len(parts)) + (place - (len(held) - 1) / 2) * 0.38
+            bars = axes.bar(
+                at,
+                [row[part] for part in parts],
+                0.34,
+                color=LINES[place]["color"],
+                label=literal(f"{row['target']} ({names[row['target']]}) from {row['source']}"),
+            )
+            axes.bar_label(bars, fmt="%.3f", fontsize=6, padding=1)
+        axes.set_xticks(range(len(parts)), [_told(part) for part in parts])
+        axes.tick_params(axis="x", length=0)
+        axes.set_ylabel("share of Var(x*)")
+        axes.legend(fontsize=7, frameon=False, loc="lower left", bbox_to_anchor=(0, 1))
+        figure.set_layout_engine("constrained")
+    return figure
+
+
+def _told(part: str) -> str:
+    return r"x$^\Delta$" if part == "xdelta" else f"x$^{{({part[1:]})}}$"
+
+
+def matrix_figure(table: pd.DataFrame, networks: Mapping[str, Any]) -> Figure:
+    """Draw 1 - xdelta of both directions and CKA, all from 0 to 1, side by side.
+
+    ``networks``: by letter, the origin of each side with its ``name``.
+    """
+    rows, columns = (list(dict.fromkeys(table[f"layer_{letter}"])) for letter in "ab")
+    names = {letter: networks[letter]["name"] for letter in "ab"}
+    with mpl.rc_context(STYLE):
+        label = 0.075 * max(map(len, rows)) + 0.4
+        below = 0.075 * max(map(len, columns)) + 0.5
+        width, height = max(2.2, CELL * len(columns)), max(1.2, CELL * len(rows))
+        figure = Figure(figsize=(label + 3 * (width + 0.35) + 0.6, height + below + 0.5))
+        panels = figure.subplots(1, len(PANELS), sharey=True, squeeze=False)[0]
+        for axes, (column, title) in zip(panels, PANELS.items(), strict=True):
+            values = table.pivot_table(
+                index="layer_a", columns="layer_b", values=column, dropna=False
+            ).reindex(index=rows, columns=columns)
+            shown = values.to_numpy() if column == "cka" else 1 - values.to_numpy()
+            _heat(axes, shown)
+            axes.set_title(title, loc="left", fontsize=9)
+            axes.set_xticks(range(len(columns)), map(literal, columns), rotation=90)
+            axes.set_xlabel(literal(f"b: {names['b']}"))
+        panels[0].set_yticks(range(len(rows)), map(literal, rows))
+        panels[0].set_ylabel(literal(f"a: {names['a']}"))
+        figure.colorbar(panels[-1].images[0], ax=list(panels), fraction=0.02, pad=0.01)
+        figure.set_layout_engine("constrained")
+    return figure
+
+
+def _heat(axes: Axes, values: np.ndarray) -> None:
+    """Draw cells from 0 (pale) to 1, with their numbers if there is room; unknown cells grey."""
+    axes.imshow(values, cmap="viridis_r", vmin=0, vmax=1, aspect="auto")
+    axes.set_facecolor("0.85")
+    axes.tick_params(length=0)
+    if max(values.shape) > NUMBERED:
+        return
+    for (row, column), value in np.ndenumerate(values):
+        if np.isfinite(value):
+            colour = "white" if value > 0.5 else "black"
+            axes.text(
+                column, row, f"{value:.2f}", ha="center", va="center", fontsize=6, color=colour
+            )

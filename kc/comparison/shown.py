@@ -1,0 +1,91 @@
+"""Texts and columns of the tables of a comparison, for its files and for a notebook."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from kc.report.fragment import html_fragment
+from kc.report.tables import Column, TableText, table_cells
+from kc.similarity.measures import NAMES
+
+MEASURE_COLUMNS = {name: Column(name.replace("_", " "), ".3f") for name in NAMES}
+"""Columns of the table of similarity measures."""
+
+
+def share_columns(frame: pd.DataFrame) -> dict[str, Column]:
+    """Return the columns of a table of shares: three decimals."""
+    named = {
+        "xdelta": Column("xdelta: share g does not give", ".3f"),
+        "positions_per_weight": Column("positions per weight of g", ".1f"),
+    }
+    return {name: named.get(name, Column(name, ".3f")) for name in map(str, frame)}
+
+
+def shares_text(shares: pd.DataFrame, notes: Sequence[str]) -> TableText:
+    """Return title, caption and notes of the table of shares."""
+    return TableText(
+        title="What g gives of each layer", caption=share_sentence(shares), notes=notes
+    )
+
+
+def measures_text(notes: Sequence[str]) -> TableText:
+    """Return title, caption and notes of the table of similarity measures."""
+    return TableText(
+        title="Similarity measures of the same layers",
+        caption="Test images. linear_share is a share like xdelta; the others are 1 if "
+        "features are alike.",
+        notes=notes,
+    )
+
+
+def matrix_text(notes: Sequence[str]) -> TableText:
+    """Return title, caption and notes of the table of many layers."""
+    return TableText(
+        title="Layers reconstructed from each other",
+        caption="Test images; xdelta: share of the variance that g does not give from the "
+        "other side's layer.",
+        notes=notes,
+    )
+
+
+def share_sentence(shares: pd.DataFrame) -> str:
+    """Return a sentence with the shares of both directions on test images."""
+    held = shares[shares["subset"] == "test"]
+    parts = [
+        f"{100 * share:.1f} % of the variance of {target}'s layer is not given by g from {source}'s"
+        for target, source, share in zip(
+            held["target"], held["source"], held["xdelta"], strict=True
+        )
+    ]
+    return f"On test images, {'; '.join(parts)}."
+
+
+def best(table: pd.DataFrame) -> str:
+    """Return a sentence on the pair of layers with the largest share, in each direction."""
+    told = []
+    for target, source in ("ba", "ab"):
+        if table[f"xdelta_{target}"].isna().all():
+            continue
+        row = table.iloc[int(table[f"xdelta_{target}"].argmin())]
+        told.append(
+            f"{row[f'layer_{source}']} of {source} gives {100 * (1 - row[f'xdelta_{target}']):.1f} "
+            f"% of the variance of {row[f'layer_{target}']} of {target}"
+        )
+    return f"The largest shares given, on test images: {'; '.join(told)}."
+
+
+def comparison_html(
+    shares: pd.DataFrame, notes: Sequence[str], peers: pd.DataFrame, peer_notes: Sequence[str]
+) -> str:
+    """Return the main sentence, shares, notes and similarity measures as HTML for a notebook."""
+    tables = (
+        (shares, shares_text(shares, notes)._replace(caption=""), share_columns(shares)),
+        (peers, measures_text(peer_notes), MEASURE_COLUMNS),
+    )
+    return html_fragment(share_sentence(shares), [table_cells(*table) for table in tables])
+
+
+def matrix_html(table: pd.DataFrame, notes: Sequence[str]) -> str:
+    """Return the main sentence, the table and its notes as HTML for a notebook."""
+    cells = table_cells(table, matrix_text(notes), share_columns(table))
+    return html_fragment(best(table), [cells])
