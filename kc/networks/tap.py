@@ -4,8 +4,9 @@ import difflib
 import inspect
 import math
 import re
-from collections.abc import Callable, Sequence
-from itertools import chain, count
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from itertools import chain, count, islice
 from typing import Any
 
 import torch
@@ -36,20 +37,43 @@ class _Tracer(NodePathTracer):  # type: ignore[misc]
         )
 
     def _get_node_qualname(self, module_qualname: str, node: fx.node.Node) -> str:
-        """Name a node as torchvision does, except that modules keep their names.
+        """Return the module around a node; :meth:`names` makes names of them."""
+        return module_qualname
+
+    def names(self) -> dict[str, fx.Node]:
+        """Name all nodes as torchvision does, except that modules keep their names.
 
         torchvision treats a number as a count, and names as patterns: the first of ``conv_1`` and
         ``conv_2`` becomes ``conv``, the second ``conv_1``; ``conv[0]`` is not found at all.
+        Modules are named first, so that hooks, which do not see functions, count as the graph does.
         """
-        taken, modules = self.node_to_qualname.values(), self.submodule_paths or {}
-        name = module_qualname
-        if node.op != "call_module":
-            function = re.sub(r"(?<=.)_\d+$", "", str(node))
-            name = f"{name}.{function}" if name else function
-        elif name not in taken:
-            return name
-        free = chain([name], (f"{name}_{k}" for k in count(1)))
-        return next(n for n in free if n not in taken and n not in modules.values())
+        paths = set((self.submodule_paths or {}).values())
+        named: dict[fx.Node, str] = {}
+        counts: Counter[str] = Counter()
+        for node, path in self.node_to_qualname.items():
+            if node.op == "call_module":
+                named[node] = call_name(path, counts[path], paths)
+                counts[path] += 1
+        taken = {*named.values(), *paths}
+        for node, path in self.node_to_qualname.items():
+            if node not in named:
+                function = re.sub(r"(?<=.)_\d+$", "", str(node))
+                name = f"{path}.{function}" if path else function
+                free = chain([name], (f"{name}_{k}" for k in count(1)))
+                named[node] = next(n for n in free if n not in taken)
+                taken.add(named[node])
+        return {named[node]: node for node in self.node_to_qualname}
+
+
+def call_name(path: str, number: int, paths: Collection[str]) -> str:
+    """Name the call of a module with this number (from 0), e.g. ``relu``, ``relu_1``.
+
+    ``paths``: of all modules, whose names are not taken.
+    """
+    if number == 0:
+        return path
+    free = (name for k in count(1) if (name := f"{path}_{k}") not in paths)
+    return next(islice(free, number - 1, None))
 
 
 def nodes(model: nn.Module) -> list[str]:
@@ -158,7 +182,7 @@ def _trace(model: nn.Module) -> tuple[fx.Graph, dict[str, fx.Node]]:
     finally:
         for module, mode in modes.items():
             module.training = mode
-    return graph, {name: node for node, name in tracer.node_to_qualname.items()}
+    return graph, tracer.names()
 
 
 def _head(model: nn.Module, before: list[fx.Node], cut: fx.Node) -> nn.Module:
