@@ -1,5 +1,6 @@
 """``kc compare`` and ``kc layers``: compare your own networks or features."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,7 +9,7 @@ import typer
 
 from kc.cli.options import options_of, settings_of, with_options
 from kc.cli.terminal import echo
-from kc.settings.custom import CENTRING, NETWORK, WEIGHTS, Look, Pair
+from kc.settings.custom import CENTRING, LAYOUT, NETWORK, TAP, WEIGHTS, Listing, Look, Pair
 from kc.settings.feature_maps import Activations
 from kc.settings.reconstruction import Consistency, Optimiser
 
@@ -18,20 +19,34 @@ RANK = (
 )
 FIT = ("order", "penalty", "centring", "gain")
 """Options that are fields of :class:`kc.settings.reconstruction.Consistency`."""
+READ = {
+    "nchw": "",
+    "nhwc": "  read as (y, x, channels)",
+    "unclear": "  (y, x, channels)? Fix: --layout nhwc or nchw",
+}
+"""What follows a shape in the list of layers."""
 
 
 def layers_command(
     network: Annotated[str, typer.Argument(help=NETWORK)],
     weights: Annotated[Path | None, typer.Option(help=WEIGHTS)] = None,
     size: Annotated[int, typer.Option(min=1, max=2048, help="side of the pictures, px")] = 224,
+    tap: Annotated[str, typer.Option(help=f"{TAP} (auto, graph, hooks)")] = "auto",
+    layout: Annotated[str, typer.Option(help=f"{LAYOUT} (auto, nchw, nhwc)")] = "auto",
 ) -> None:
-    """List the layers of a network that can be compared, with the shape of one image's feature."""
-    from kc.comparison import layers_of, read_network
+    """List the layers of a network that can be compared, with the shape of one image's feature.
+
+    Shapes are those that are stored: tokens x units, or channels x y x x.
+    """
+    from kc.comparison import read_network
+    from kc.comparison.layers import listed
     from kc.runtime import use_threads
 
     use_threads(1)
-    for name, shape in layers_of(read_network(network, weights), size):
-        echo(f"{name}  {' x '.join(map(str, shape))}")
+    chosen = settings_of(Listing, {"tap": tap, "layout": layout})
+    named = replace(read_network(network, weights), layout=chosen.layout)
+    for layer in listed(named, size, chosen.tap):
+        echo(f"{layer.name}  {' x '.join(map(str, layer.shape))}{READ[layer.read]}")
 
 
 @with_options(

@@ -162,6 +162,7 @@ def compare(
             side.letter: {
                 "name": side.name,
                 "weights": side.weights,
+                **side.card,
                 "layer": names[side.letter],
                 "form": forms[side.letter].suffix.removeprefix("@"),
                 "activations": stored[side.letter].store.digest,

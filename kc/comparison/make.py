@@ -1,6 +1,7 @@
 """Compare the pair of a user and write the page: for the command line and the workflow."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from tqdm import tqdm
@@ -54,6 +55,7 @@ def _made(
 ) -> Path:
     a = _side(pair.a, pair.weights_a, pair.ids_a, settings.seed)
     b = _side(pair.b, pair.weights_b, pair.ids_b, settings.seed + 1)
+    a, b = replace(a, layout=pair.layout_a), replace(b, layout=pair.layout_b)
     if pair.is_matrix:
         of_a, of_b = pair.layers or pair.layer_a, pair.layers or pair.layer_b
         found = compare_layers(a, b, of_a, of_b, pair.images, out, settings, device, say)

@@ -18,11 +18,13 @@ from torch import nn
 from torchvision import models
 
 from kc.comparison.kinds import refuse_kind
-from kc.comparison.modules import ready, unwrap
+from kc.comparison.modules import ready, run_plainly, unwrap, with_run
 from kc.errors import NetworkError
+from kc.networks.hooks import Run
 from kc.networks.state import State, read_state
 from kc.networks.weights import classes_of, last_layer, load_into, named_as, tensors_of
 from kc.plans.commands import command
+from kc.settings.custom import Layout
 
 TIMM = "timm:"
 """Prefix of a timm name that torchvision also has."""
@@ -40,6 +42,10 @@ class OwnNetwork:
     """Files it was read from."""
     shared: bool = True
     """Whether the user also holds the module; then kc works on a copy."""
+    run: Run = run_plainly
+    """Runs the module on pictures."""
+    layout: Layout = "auto"
+    """How its maps are read: (channels, y, x), (y, x, channels), or as the network tells."""
 
 
 def read_network(spec: str, weights: Path | None = None, seed: int = 0) -> OwnNetwork:
@@ -50,7 +56,9 @@ def read_network(spec: str, weights: Path | None = None, seed: int = 0) -> OwnNe
     spec
         A classifier of torchvision (``resnet18``), of timm if it is installed (``timm:NAME`` if
         torchvision also has that name), or ``path/file.py:function``: the function is called
-        without arguments and returns an ``nn.Module``. **The file is run**: name only your own.
+        without arguments and returns an ``nn.Module``, or with it a function that runs it,
+        ``(network, call)`` with ``call(network, pictures)``. **The file is run**: name only your
+        own.
     weights
         A state dict; see :func:`kc.networks.state.read_state`. None: a named network keeps the
         random weights of ``seed``, a function's network its own. Named networks get as many
@@ -71,16 +79,18 @@ def read_network(spec: str, weights: Path | None = None, seed: int = 0) -> OwnNe
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if file.endswith(".py"):
-            model = unwrap(_from_file(Path(file), function))
+            model, call = _from_file(Path(file), function)
+            model = unwrap(model)
             name, kept = f"{Path(file).name}:{function}", "as its function made them"
         else:
             model = _for_weights(spec, state, weights) if state and weights else _builder(spec)()
+            call = run_plainly
             name, kept = spec, f"untrained, seed {seed}"
     if state is not None and weights is not None:
         kept = ", ".join(filter(None, (weights.name, load_into(model, state, weights))))
     files = [Path(file)] if file.endswith(".py") else []
     files += [] if weights is None else [weights]
-    return OwnNetwork(name, ready(model, name), kept, tuple(files), shared=False)
+    return OwnNetwork(name, ready(model, name), kept, tuple(files), shared=False, run=call)
 
 
 def _for_weights(name: str, state: State, file: Path) -> nn.Module:
@@ -112,12 +122,12 @@ def _builder(name: str) -> Callable[..., nn.Module]:
     """Find a name among torchvision's classifiers, then among timm's."""
     known = models.list_models(module=models)
     if name in known:
-        return lambda **about: _checked(_of_torchvision(name, **about), name)
+        return lambda **about: _of_torchvision(name, **about)
     wanted = name.removeprefix(TIMM)
     there = importlib.util.find_spec("timm") is not None
     timm: Any = importlib.import_module("timm") if there else None
     if there and timm.is_model(wanted):
-        return lambda **about: _checked(timm.create_model(wanted, pretrained=False, **about), name)
+        return lambda **about: timm.create_model(wanted, pretrained=False, **about)
     if Path(name).exists():
         refuse_kind(Path(name))
     close = difflib.get_close_matches(wanted, known + (timm.list_models() if there else []), n=3)
@@ -137,14 +147,14 @@ def _of_torchvision(name: str, **about: Any) -> nn.Module:
     return model
 
 
-def _from_file(file: Path, function: str) -> nn.Module:
+def _from_file(file: Path, function: str) -> tuple[nn.Module, Run]:
     if not file.is_file():
         raise NetworkError(f"{file}: no such file; expected path/file.py:function")
     with _importable_beside(file):
         module = _called(file, "the file", lambda: _run(file))
         make = getattr(module, function, None)
         if isinstance(make, nn.Module):
-            return make
+            return make, run_plainly
         if not callable(make):
             there = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
             close = difflib.get_close_matches(function, there, n=3, cutoff=0.3)
@@ -152,7 +162,7 @@ def _from_file(file: Path, function: str) -> nn.Module:
                 f"{file}: no function '{function}' in it; nearest: {', '.join(close) or 'none'}. "
                 f"Expected one that gives the network, named as {file.name}:function"
             )
-        return _checked(_called(file, f"{function}()", make), f"{file}:{function}")
+        return with_run(_called(file, f"{function}()", make), f"{file}:{function}")
 
 
 def _run(file: Path) -> ModuleType:
@@ -202,12 +212,3 @@ def _called(file: Path, what: str, call: Callable[[], Any]) -> Any:
             f"{file}: {line}{what} raised {type(error).__name__}: {error}. Fix: try it in Python: "
             "the function must run without arguments and give the network."
         ) from error
-
-
-def _checked(model: Any, name: str) -> nn.Module:
-    if not isinstance(model, nn.Module):
-        raise NetworkError(
-            f"{name} gives a {type(model).__name__}, expected an nn.Module. Fix: "
-            "return the network alone."
-        )
-    return model

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
+from torch.utils._pytree import tree_leaves
 from torchvision import ops
 from torchvision.models.feature_extraction import NodePathTracer
 
@@ -36,7 +37,7 @@ class _Tracer(NodePathTracer):  # type: ignore[misc]
             lambda self, x: root_fn(self, x), is_module, concrete_args
         )
 
-    def _get_node_qualname(self, module_qualname: str, node: fx.node.Node) -> str:
+    def _get_node_qualname(self, module_qualname: str, _: fx.node.Node) -> str:
         """Return the module around a node; :meth:`names` makes names of them."""
         return module_qualname
 
@@ -175,14 +176,31 @@ def split(model: nn.Module, node: str, example: Tensor) -> tuple[nn.Module, nn.M
 
 def _trace(model: nn.Module) -> tuple[fx.Graph, dict[str, fx.Node]]:
     """Trace a network in eval mode; return its graph and its nodes by name."""
-    modes = {module: module.training for module in model.modules()}
+    before = {module: _kept(module) for module in model.modules()}
     tracer = _Tracer()
     try:
         graph: fx.Graph = tracer.trace(model.eval())
     finally:
-        for module, mode in modes.items():
-            module.training = mode
+        for module, kept in before.items():
+            _restore(module, kept)
     return graph, tracer.names()
+
+
+def _kept(module: nn.Module) -> dict[str, Any]:
+    """Return a module's attributes, with copies of lists and dicts."""
+    return {
+        name: value.copy() if type(value) in (list, dict) else value
+        for name, value in vars(module).items()
+    }
+
+
+def _restore(module: nn.Module, kept: dict[str, Any]) -> None:
+    """Undo what tracing did to a module: its mode, and values of the trace in its attributes."""
+    module.training = kept["training"]
+    for name, value in list(vars(module).items()):
+        if any(isinstance(leaf, fx.Proxy) for leaf in tree_leaves(value)):
+            vars(module).pop(name)
+            vars(module).update({name: kept[name]} if name in kept else {})
 
 
 def _head(model: nn.Module, before: list[fx.Node], cut: fx.Node) -> nn.Module:

@@ -20,6 +20,8 @@ from kc.settings.sections import (
 
 Tokens = Literal["all", "patches", "class"]
 Align = Literal["auto", "pool", "grid"]
+Tapping = Literal["auto", "graph", "hooks"]
+Layout = Literal["auto", "nchw", "nhwc"]
 Nodes = Annotated[tuple[Words, ...], Field(min_length=1)]
 """Layers of a network, or arrays of a file."""
 
@@ -34,6 +36,14 @@ LAYER = (
     "on the command line): each is compared with each layer of the other side"
 )
 WEIGHTS = "state dict (.pt, .pth, .th, .safetensors)"
+TAP = (
+    "how layers are found: as nodes of the graph that torch.fx traces, or as modules, by hooks; "
+    "auto: by hooks where the network cannot be traced"
+)
+LAYOUT = (
+    "how maps are read: (channels, y, x) is nchw, (y, x, channels) is nhwc; auto: as the network "
+    "tells, and nchw for features"
+)
 IDS = "file with the ids of the rows of features, one on each line"
 CENTRING: Literal["layer", "channel"] = "channel"
 """Default of a user's comparison: a constant is no knowledge of a network."""
@@ -46,6 +56,13 @@ FEATURES = re.compile(
 def is_features(spec: str) -> bool:
     """Return whether a name is that of a file of features, not that of a network."""
     return FEATURES.fullmatch(spec) is not None
+
+
+class Listing(Section):
+    """How the layers of a network are listed."""
+
+    tap: Tapping = Field("auto", description=TAP)
+    layout: Layout = Field("auto", description=LAYOUT)
 
 
 class Look(Section):
@@ -76,6 +93,7 @@ class Look(Section):
         description="how layers of different shapes are compared: by their means over positions "
         "and tokens (pool), or tokens on their grid (grid); auto: grid if both have one",
     )
+    tap: Tapping = Field("auto", description=TAP)
     labels: bool = Field(
         False,
         description="also compute what is missing of each class; needs pictures in class folders",
@@ -113,6 +131,8 @@ class Pair(Look):
     weights_b: Path | None = Field(None, description=WEIGHTS)
     ids_a: Path | None = Field(None, description=IDS)
     ids_b: Path | None = Field(None, description=IDS)
+    layout_a: Layout = Field("auto", description=LAYOUT)
+    layout_b: Layout = Field("auto", description=LAYOUT)
 
     @property
     def is_matrix(self) -> bool:
