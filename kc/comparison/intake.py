@@ -142,5 +142,6 @@ def _why_not(network: OwnNetwork, size: int, errors: list[Exception]) -> str:
     return (
         f"{network.name}: takes no pictures, neither of {size} px nor of {SIZES[0]} or other usual "
         f"sizes {told}. Fix: let net(torch.zeros(2, 3, {size}, {size})) run in Python; its "
-        "forward must take a batch (n, 3, y, x), or (n, 1, y, x)."
+        "forward must take a batch (n, 3, y, x), or (n, 1, y, x). If it needs more than pictures, "
+        "let a function in FILE.py return (network, call), where call(network, pictures) runs it."
     )

@@ -82,19 +82,17 @@ def _told_by_norm(module: Any, feature: Tensor) -> Literal["nchw", "nhwc"] | Non
 
 
 def _by_shape(feature: Tensor, pictures: Tensor) -> Literal["nchw"] | None:
-    """Return nchw if only the last two sides are in the proportion of the pictures."""
-    _, first, second, third = feature.shape
-    is_first = _in_proportion(second, third, pictures)
-    return "nchw" if is_first and not _in_proportion(first, second, pictures) else None
+    """Return nchw unless the first two sides are in the proportion of the pictures."""
+    _, first, second, _ = feature.shape
+    return None if _in_proportion(first, second, pictures) else "nchw"
 
 
 def _else(feature: Tensor, pictures: Tensor, is_inside: bool) -> Read:
-    """Read a map of the network by its first two sides."""
-    _, first, second, third = feature.shape
-    looks_last = _in_proportion(first, second, pictures)
-    if looks_last and not _in_proportion(second, third, pictures):
-        return "nhwc" if is_inside else "unclear"
-    return "unclear" if is_inside else "nchw"
+    """Read a map whose first two sides are in the proportion of the pictures."""
+    _, _, second, third = feature.shape
+    if _in_proportion(second, third, pictures):  # so all its sides are about equal
+        return "unclear" if is_inside else "nchw"
+    return "nhwc" if is_inside else "unclear"
 
 
 def _in_proportion(y: int, x: int, pictures: Tensor) -> bool:

@@ -41,14 +41,6 @@ class Way(NamedTuple):
         return f"tapped by hooks{f': {self.why}' if self.why else ''}"
 
 
-class _NoGraphError(NetworkError):
-    """The graph cannot be used; ``why`` says it in short."""
-
-    def __init__(self, why: str, message: str) -> None:
-        super().__init__(message)
-        self.why = why
-
-
 def way_of(network: OwnNetwork, how: Tapping, pictures: Tensor) -> Way:
     """Choose the way; ``auto`` takes the graph if it gives the network's outputs.
 
@@ -60,20 +52,14 @@ def way_of(network: OwnNetwork, how: Tapping, pictures: Tensor) -> Way:
     """
     if how == "hooks":
         return Way("hooks")
-    try:
-        if network.run is not run_plainly:
-            raise _NoGraphError(
-                "a function runs it",
-                f"{network.name}: a function of yours runs it, which the graph does not show. Fix: "
-                "--tap hooks.",
-            )
-        _check_graph(network, pictures)
-    except _NoGraphError as fault:
-        if how == "graph":
-            raise
-        LOG.info("%s: tapped by hooks, not by its graph: %s", network.name, fault)
-        return Way("hooks", fault.why)
-    return Way("graph")
+    fault = _fault_of_graph(network, pictures)
+    if fault is None:
+        return Way("graph")
+    why, error = fault
+    if how == "graph":
+        raise error
+    LOG.info("%s: tapped by hooks, not by its graph: %s", network.name, error)
+    return Way("hooks", why)
 
 
 def traced[R](network: OwnNetwork, trace: Callable[[nn.Module], R]) -> R:
@@ -92,8 +78,7 @@ def traced[R](network: OwnNetwork, trace: Callable[[nn.Module], R]) -> R:
         raise
     # tracing runs the user's own forward
     except Exception as error:
-        raise _NoGraphError(
-            "torch.fx cannot trace it",
+        raise NetworkError(
             f"{network.name}: torch.fx cannot trace it ({type(error).__name__}: {error!s:.300}). "
             "Its forward branches on values (an if, an assert), or does what cannot be traced, "
             "such as x[:, 0] = y. Fix: --tap hooks, or wrap that part in a function marked with "
@@ -122,8 +107,7 @@ def forward(network: OwnNetwork, model: nn.Module, pictures: Tensor, seed: int =
                     f"{network.name}: takes one batch of pictures, and not the next {told}. Fix: "
                     "let it take any batch (n, 3, y, x) of this size."
                 ) from error
-            raise _NoGraphError(
-                "its graph does not take the pictures",
+            raise NetworkError(
                 f"{network.name}: the network takes pictures of {pictures.shape[-1]} px, its graph "
                 f"as torch.fx traces it does not {told}. Fix: --tap hooks, or wrap the part that "
                 "looks at values in a function marked with torch.fx.wrap.",
@@ -140,33 +124,45 @@ def are_alike(one: Tensor, other: Tensor) -> bool:
     return torch.allclose(one, other, rtol=rtol, atol=rtol / 100, equal_nan=True)
 
 
-def _check_graph(network: OwnNetwork, pictures: Tensor) -> None:
-    """Refuse a network whose traced graph gives other outputs than the network.
+def _fault_of_graph(network: OwnNetwork, pictures: Tensor) -> tuple[str, NetworkError] | None:
+    """Return why the graph cannot be used, in short and as an error; None if it can.
 
     An in-place operation whose result is not used (``F.relu_(x)`` on a separate line) is lost in
-    the graph of an extractor.
+    the graph of an extractor, which then gives other outputs than the network.
     """
-    given = tensors_in(forward(network, traced(network, whole_graph), pictures))
+    name = network.name
+    if network.run is not run_plainly:
+        return "a function runs it", NetworkError(
+            f"{name}: a function of yours runs it, which the graph does not show. Fix: --tap hooks."
+        )
+    try:
+        graph = traced(network, whole_graph)
+    except NetworkError as error:
+        return "torch.fx cannot trace it", error
+    try:
+        given = tensors_in(forward(network, graph, pictures))
+    except NetworkError as error:
+        return "its graph does not take the pictures", error
     plain = tensors_in(run(network, pictures))
     if not plain:
-        raise _NoGraphError(
-            "it gives no tensor by which its graph could be checked",
-            f"{network.name}: gives no tensor by which its graph could be checked. Fix: --tap "
-            "hooks, or let it return tensors, or tuples, lists or dicts of them.",
+        return "it gives no tensor by which its graph could be checked", NetworkError(
+            f"{name}: gives no tensor by which its graph could be checked. Fix: --tap hooks, or "
+            "let it return tensors, or tuples, lists or dicts of them."
         )
-    if len(given) == len(plain) and all(map(are_alike, given, plain)):
-        return
-    again = tensors_in(run(network, pictures, seed=1))
-    if len(again) != len(plain) or not all(map(are_alike, again, plain)):
-        raise _NoGraphError(
-            "it gives other outputs each time",
-            f"{network.name}: gives other outputs each time, in eval mode: it draws random "
-            f"numbers, or counts its calls. Fix: {FIXED}; or --tap hooks and a layer before that.",
+    if _are_all_alike(given, plain):
+        return None
+    if not _are_all_alike(tensors_in(run(network, pictures, seed=1)), plain):
+        return "it gives other outputs each time", NetworkError(
+            f"{name}: gives other outputs each time, in eval mode: it draws random numbers, or "
+            f"counts its calls. Fix: {FIXED}; or --tap hooks and a layer before that."
         )
-    raise _NoGraphError(
-        "its graph gives other outputs",
-        f"{network.name}: its graph as torch.fx traces it gives other outputs than the network "
-        "(a line such as F.relu_(x), whose result is not used, is lost; so are hooks on the "
-        "whole network, and a forward set on the object). Fix: --tap hooks, or write "
-        "x = F.relu(x), and hooks as lines of forward.",
+    return "its graph gives other outputs", NetworkError(
+        f"{name}: its graph as torch.fx traces it gives other outputs than the network (a line "
+        "such as F.relu_(x), whose result is not used, is lost; so are hooks on the whole network, "
+        "and a forward set on the object). Fix: --tap hooks, or write x = F.relu(x), and hooks as "
+        "lines of forward."
     )
+
+
+def _are_all_alike(some: list[Tensor], others: list[Tensor]) -> bool:
+    return len(some) == len(others) and all(map(are_alike, some, others))
