@@ -162,9 +162,9 @@ def test_a_module_that_refuses_to_be_copied_is_rebuilt_from_its_parts():
 
 
 def test_networks_that_cannot_be_tapped_are_refused():
+    net = Net()
+    net.one.weight = Unique(net.one.weight.detach())
     with pytest.raises(NetworkError, match=r"cannot be copied \(RuntimeError: once .*Fix: name a"):
-        net = Net()
-        net.one.weight = Unique(net.one.weight.detach())
         layers_of(OwnNetwork("mine", net), 16)
     with torch.device("meta"):
         nowhere = Net()
