@@ -169,7 +169,8 @@ def _check_apart(network: OwnNetwork, way: Way, opened: Opened, three: Tensor) -
     model = opened.extractor
     with _whole(model):
         again = forward(network, model, three[:2], seed=1)
-        beside = forward(network, model, three[[0, 2]], seed=1)
+        # another number of pictures, too
+        beside = forward(network, model, three[[0, 2, 1]], seed=1)
     for name, value in opened.features.items():
         if not are_alike(value, again[name]):
             raise NetworkError(
