@@ -24,7 +24,7 @@ from kc.files.sources import FOLDER, Source
 from kc.names import Shape
 from kc.plans.commands import AGAIN, quoted
 from kc.provenance import product_key
-from kc.settings.custom import FEATURES, Layout
+from kc.settings.custom import FEATURES, MapLayout
 from kc.store import Store, StoreContent, StoredArray, StoreWriter, open_store
 from kc.store.files import CHECKSUM
 from kc.store.foreign import chunks_missing, open_foreign
@@ -45,7 +45,7 @@ class OwnArrays:
     files: tuple[Path, ...] = ()
     """All files that hold the content; none: ``path`` alone."""
     ids_file: Path | None = None
-    layout: Layout = "auto"
+    layout: MapLayout = "auto"
     """How maps are read: ``nhwc`` is (y, x, channels); ``auto`` refuses what looks like it."""
 
     def __len__(self) -> int:

@@ -94,7 +94,7 @@ def compare(
         one from :func:`kc.comparison.read_network`, or features made outside kc
         (:func:`kc.comparison.read_arrays`).
     layer_a, layer_b
-        Nodes as :func:`kc.comparison.layers_of` lists them, or arrays of a file (None: the only
+        Layers as :func:`kc.comparison.layers_of` lists them, or arrays of a file (None: the only
         one).
     images
         Folder or archive of pictures; None if both sides are features.
@@ -102,8 +102,8 @@ def compare(
     Raises
     ------
     NetworkError
-        The layer does not exist (the error names the nearest), or the network cannot be traced or
-        does not take pictures of this size.
+        The layer does not exist (the error names the nearest), or the network cannot be tapped in
+        the requested way or does not take pictures of this size.
     ImageError
         There are no or too few pictures, or one does not decode.
     FeatureError

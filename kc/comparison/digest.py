@@ -120,8 +120,9 @@ def _spelled(value: object, seen: _Seen) -> Iterator[str | bytes]:
         if isinstance(value, FunctionType) and not is_library(value.__code__.co_filename):
             yield from _of_function(value, seen)
         # a library's decorator around a user's function, such as torch.no_grad
-        if isinstance(value, FunctionType) and hasattr(value, "__wrapped__"):
-            yield from _spelled(value.__wrapped__, seen)
+        inner = getattr(value, "__wrapped__", None)
+        if isinstance(inner, FunctionType):
+            yield from _spelled(inner, seen)
     yield from _of_class(type(value), seen)
     if _is_plain(value):
         yield from _spelled(dict(sorted(vars(value).items())), seen)
@@ -217,5 +218,8 @@ def _of_code(code: CodeType) -> Iterator[str | bytes]:
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield from _of_code(constant)
+        elif isinstance(constant, frozenset):
+            # in an order that does not change from run to run
+            yield from sorted(map(repr, constant))
         else:
             yield repr(constant)

@@ -14,7 +14,7 @@ from kc.comparison.intake import drawn, intake_of
 from kc.comparison.layouts import layouts_of
 from kc.comparison.modules import copy_of
 from kc.comparison.networks import OwnNetwork
-from kc.comparison.tapping import Opened, open_network
+from kc.comparison.tapping import Tapped, open_network
 from kc.comparison.ways import FIXED, Way, are_alike, forward, way_of
 from kc.errors import NetworkError
 from kc.names import Shape
@@ -129,7 +129,7 @@ def tap(network: OwnNetwork, wanted: Sequence[str], size: int, how: Tapping = "a
 
 
 def _read(
-    network: OwnNetwork, features: Mapping[str, Tensor], opened: Opened, pictures: Tensor
+    network: OwnNetwork, features: Mapping[str, Tensor], opened: Tapped, pictures: Tensor
 ) -> tuple[dict[str, OwnLayer], dict[str, Tensor]]:
     """Describe layers, and bring their maps to (channels, y, x)."""
     prefix = told_prefix(network.model)
@@ -164,7 +164,7 @@ def _refuse(network: OwnNetwork, way: Way, layer: str, feature: object) -> NoRet
     )
 
 
-def _check_apart(network: OwnNetwork, way: Way, opened: Opened, three: Tensor) -> None:
+def _check_apart(network: OwnNetwork, way: Way, opened: Tapped, three: Tensor) -> None:
     """Refuse features that change from call to call, or with the other pictures of the batch."""
     model = opened.extractor
     with _whole(model):

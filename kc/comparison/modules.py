@@ -11,7 +11,7 @@ from torch.nn.parameter import is_lazy
 from torch.utils._pytree import tree_leaves
 
 from kc.errors import NetworkError
-from kc.networks.hooks import Run
+from kc.networks.hooks import RunNetwork
 
 
 def run_plainly(model: nn.Module, pictures: Tensor) -> Any:
@@ -19,7 +19,7 @@ def run_plainly(model: nn.Module, pictures: Tensor) -> Any:
     return model(pictures)
 
 
-def with_run(made: Any, name: str) -> tuple[nn.Module, Run]:
+def with_run(made: Any, name: str) -> tuple[nn.Module, RunNetwork]:
     """Return what a user's function made: a network, and how it is run.
 
     Raises

@@ -20,11 +20,11 @@ from torchvision import models
 from kc.comparison.kinds import refuse_kind
 from kc.comparison.modules import ready, run_plainly, unwrap, with_run
 from kc.errors import NetworkError
-from kc.networks.hooks import Run
+from kc.networks.hooks import RunNetwork
 from kc.networks.state import State, read_state
 from kc.networks.weights import classes_of, last_layer, load_into, named_as, tensors_of
 from kc.plans.commands import command
-from kc.settings.custom import Layout
+from kc.settings.custom import MapLayout
 
 TIMM = "timm:"
 """Prefix of a timm name that torchvision also has."""
@@ -42,9 +42,9 @@ class OwnNetwork:
     """Files it was read from."""
     shared: bool = True
     """Whether the user also holds the module; then kc works on a copy."""
-    run: Run = run_plainly
+    run: RunNetwork = run_plainly
     """Runs the module on pictures."""
-    layout: Layout = "auto"
+    layout: MapLayout = "auto"
     """How its maps are read: (channels, y, x), (y, x, channels), or as the network tells."""
 
 
@@ -147,7 +147,7 @@ def _of_torchvision(name: str, **about: Any) -> nn.Module:
     return model
 
 
-def _from_file(file: Path, function: str) -> tuple[nn.Module, Run]:
+def _from_file(file: Path, function: str) -> tuple[nn.Module, RunNetwork]:
     if not file.is_file():
         raise NetworkError(f"{file}: no such file; expected path/file.py:function")
     with _importable_beside(file):

@@ -18,7 +18,7 @@ from kc.networks.hooks import Hooked, Survey, survey
 from kc.networks.tap import check_node
 
 
-class Opened(NamedTuple):
+class Tapped(NamedTuple):
     """Some layers of a network."""
 
     features: dict[str, Any]
@@ -35,7 +35,7 @@ class Opened(NamedTuple):
 
 def open_network(
     network: OwnNetwork, way: Way, pictures: Tensor, wanted: Sequence[str] | None = None
-) -> Opened:
+) -> Tapped:
     """Tap some layers of a network, or all (None), and run it on an example.
 
     Raises
@@ -48,7 +48,7 @@ def open_network(
     return _by_hooks(network, way, pictures, wanted)
 
 
-def _by_graph(network: OwnNetwork, pictures: Tensor, wanted: Sequence[str] | None) -> Opened:
+def _by_graph(network: OwnNetwork, pictures: Tensor, wanted: Sequence[str] | None) -> Tapped:
     known = traced(network, nodes)
     wanted = known[1:] if wanted is None else wanted
     for name in wanted:
@@ -67,7 +67,7 @@ def _by_graph(network: OwnNetwork, pictures: Tensor, wanted: Sequence[str] | Non
     extractor.recompile()
     with _counted(extractor) as sizes:
         features = forward(network, extractor, pictures)
-    return Opened(features, modules, extractor, graph, sizes)
+    return Tapped(features, modules, extractor, graph, sizes)
 
 
 def _refuse_unless_a_node(
@@ -86,7 +86,7 @@ def _refuse_unless_a_node(
 
 def _by_hooks(
     network: OwnNetwork, way: Way, pictures: Tensor, wanted: Sequence[str] | None
-) -> Opened:
+) -> Tapped:
     with _counted(network.model) as sizes:
         found = _surveyed(network, pictures, wanted)
     names = list(found.features) if wanted is None else list(wanted)
@@ -98,7 +98,7 @@ def _by_hooks(
     counts = {found.origins[name]: found.counts[found.origins[name]] for name in names}
     extractor = Hooked(network.model, network.run, names, counts)
     features = {name: found.features[name] for name in names}
-    return Opened(features, modules, extractor, None, sizes)
+    return Tapped(features, modules, extractor, None, sizes)
 
 
 def _surveyed(network: OwnNetwork, pictures: Tensor, wanted: Sequence[str] | None) -> Survey:

@@ -14,7 +14,7 @@ from kc.networks.tap import call_name
 
 ROOT = "forward"
 """Name of the whole network's output; no submodule can have it."""
-Run = Callable[[nn.Module, Tensor], Any]
+RunNetwork = Callable[[nn.Module, Tensor], Any]
 """Runs a network on pictures."""
 
 
@@ -34,7 +34,7 @@ class Survey(NamedTuple):
 
 
 def survey(
-    network: nn.Module, run: Run, pictures: Tensor, wanted: Collection[str] | None = None
+    network: nn.Module, run: RunNetwork, pictures: Tensor, wanted: Collection[str] | None = None
 ) -> Survey:
     """Run a network and name every tensor that its modules return.
 
@@ -77,7 +77,7 @@ class Hooked(nn.Module):
     """
 
     def __init__(
-        self, network: nn.Module, run: Run, wanted: Sequence[str], counts: Mapping[str, int]
+        self, network: nn.Module, run: RunNetwork, wanted: Sequence[str], counts: Mapping[str, int]
     ) -> None:
         super().__init__()
         self.network, self.run = network, run

@@ -21,7 +21,7 @@ from kc.settings.sections import (
 Tokens = Literal["all", "patches", "class"]
 Align = Literal["auto", "pool", "grid"]
 Tapping = Literal["auto", "graph", "hooks"]
-Layout = Literal["auto", "nchw", "nhwc"]
+MapLayout = Literal["auto", "nchw", "nhwc"]
 Nodes = Annotated[tuple[Words, ...], Field(min_length=1)]
 """Layers of a network, or arrays of a file."""
 
@@ -62,7 +62,7 @@ class Listing(Section):
     """How the layers of a network are listed."""
 
     tap: Tapping = Field("auto", description=TAP)
-    layout: Layout = Field("auto", description=LAYOUT)
+    layout: MapLayout = Field("auto", description=LAYOUT)
 
 
 class Look(Section):
@@ -131,8 +131,8 @@ class Pair(Look):
     weights_b: Path | None = Field(None, description=WEIGHTS)
     ids_a: Path | None = Field(None, description=IDS)
     ids_b: Path | None = Field(None, description=IDS)
-    layout_a: Layout = Field("auto", description=LAYOUT)
-    layout_b: Layout = Field("auto", description=LAYOUT)
+    layout_a: MapLayout = Field("auto", description=LAYOUT)
+    layout_b: MapLayout = Field("auto", description=LAYOUT)
 
     @property
     def is_matrix(self) -> bool:
