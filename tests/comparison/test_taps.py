@@ -9,12 +9,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.fx.proxy import TraceError
 from torchvision import models
 
 from kc.comparison import CompareSettings, OwnNetwork, compare, layers_of, read_network
 from kc.comparison.layers import listed, tap
 from kc.comparison.sides import open_side
 from kc.errors import NetworkError
+from kc.networks import nodes
 
 PICTURES = torch.randn(3, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 QUICK = (("resnet18", 32), ("swin_t", 64), ("timm:convnext_atto", 32))
@@ -309,10 +311,14 @@ class Caching(nn.Module):
 
 
 def test_a_trace_leaves_nothing_in_the_network():
-    tapped = tap(OwnNetwork("mine", Caching()), ["forward"], 16)
+    net = Caching()
+    with pytest.raises(TraceError):
+        nodes(net)
+    assert net.scale is None
+    assert net.all == []
+    assert net.training
+    tapped = tap(OwnNetwork("mine", net), ["forward"], 16)
     assert tapped.way.how == "hooks"
-    net = Caching().eval()
-    net.one.load_state_dict(tapped.module.network.one.state_dict())
     with torch.inference_mode():
         assert torch.equal(tapped.extract(PICTURES)["forward"], net(PICTURES))
 
