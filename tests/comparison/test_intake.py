@@ -17,9 +17,10 @@ def net(colours=3):
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
-def test_pictures_are_cast_to_the_networks_precision(dtype):
+@pytest.mark.parametrize("how", ["graph", "hooks"])
+def test_pictures_are_cast_to_the_networks_precision(dtype, how):
     module = net().to(dtype).eval()
-    tapped = tap(OwnNetwork("mine", module), ["2"], 28)
+    tapped = tap(OwnNetwork("mine", module), ["2"], 28, how)
     name = str(dtype).removeprefix("torch.")
     assert tapped.told == f"pictures cast to {name}, as its parameters are"
     with torch.inference_mode():

@@ -105,8 +105,9 @@ def plain(net):
     return found["two"]
 
 
+@pytest.mark.parametrize("how", ["graph", "hooks"])
 @pytest.mark.parametrize("name", MAKES)
-def test_features_are_those_of_the_module_which_is_not_changed(name):
+def test_features_are_those_of_the_module_which_is_not_changed(name, how):
     net = MAKES[name]()
     if name in ("kept", "old weight norm", "weight norm"):
         net(PICTURES)  # now it holds a gradient history
@@ -116,7 +117,7 @@ def test_features_are_those_of_the_module_which_is_not_changed(name):
         for m in modules
     ]
     state = {key: value.clone() for key, value in net.state_dict().items()}
-    side = open_side("a", net, "two", CompareSettings(size=16))
+    side = open_side("a", net, "two", CompareSettings(size=16, tap=how))
     with torch.inference_mode():
         made = side.source.extract(PICTURES)["two"]
     assert list(net.modules()) == modules
