@@ -1,5 +1,6 @@
 """``kc compare`` and ``kc layers``: compare your own networks or features."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,7 +9,17 @@ import typer
 
 from kc.cli.options import options_of, settings_of, with_options
 from kc.cli.terminal import echo
-from kc.settings.custom import CENTRING, NETWORK, REMOTE, WEIGHTS, Look, Pair
+from kc.settings.custom import (
+    CENTRING,
+    LAYOUT,
+    NETWORK,
+    REMOTE,
+    TAP,
+    WEIGHTS,
+    Listing,
+    Look,
+    Pair,
+)
 from kc.settings.feature_maps import Activations
 from kc.settings.preparation import Prepare
 from kc.settings.reconstruction import Consistency, Optimiser
@@ -25,6 +36,12 @@ THREADS = (
 )
 FIT = ("order", "penalty", "centring", "gain")
 """Options that are fields of :class:`kc.settings.reconstruction.Consistency`."""
+READ = {
+    "nchw": "",
+    "nhwc": "  read as (y, x, channels)",
+    "unclear": "  (y, x, channels)? Fix: --layout nhwc or nchw",
+}
+"""What follows a shape in the list of layers."""
 
 
 def layers_command(
@@ -37,22 +54,27 @@ def layers_command(
         ),
     ] = None,
     remote_code: Annotated[bool, typer.Option("--remote-code", help=REMOTE)] = False,
+    tap: Annotated[str, typer.Option(help=f"{TAP} (auto, graph, hooks)")] = "auto",
+    layout: Annotated[str, typer.Option(help=f"{LAYOUT} (auto, nchw, nhwc)")] = "auto",
 ) -> None:
     """List the layers of a network that can be compared, with the shape of one image's feature.
 
-    Weights that a name tells are not loaded.
+    Shapes are those that are stored: tokens x units, or channels x y x x. Weights that a name
+    tells are not loaded.
     """
-    from kc.comparison import layers_of, outline, read_network
+    from kc.comparison import outline, read_network
+    from kc.comparison.layers import listed
     from kc.runtime import use_threads
 
     use_threads(1)
+    chosen = settings_of(Listing, {"tap": tap, "layout": layout})
     if weights is None:
         found = outline(network, remote_code, size)
     else:
         found = read_network(network, weights)
     own = found.prepared.size if found.prepared else 224
-    for name, shape in layers_of(found, size or own):
-        echo(f"{name}  {' x '.join(map(str, shape))}")
+    for layer in listed(replace(found, layout=chosen.layout), size or own, chosen.tap):
+        echo(f"{layer.name}  {' x '.join(map(str, layer.shape))}{READ[layer.read]}")
 
 
 @with_options(

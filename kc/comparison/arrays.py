@@ -14,7 +14,7 @@ from tqdm import tqdm
 from kc.comparison.bounds import check_promise
 from kc.comparison.choice import TENSORS, chosen_arrays
 from kc.comparison.columns import read_columns
-from kc.comparison.forms import OwnLayer
+from kc.comparison.forms import OwnLayer, channels_first, is_channels_last
 from kc.comparison.ids import read_ids
 from kc.comparison.kinds import READ, refuse_kind, renamed
 from kc.comparison.npz import read_npz
@@ -24,9 +24,10 @@ from kc.comparison.tensor_files import read_tensor_file
 from kc.datasets.hdf5 import read_hdf5
 from kc.errors import FeatureError, KCError
 from kc.files.sources import FOLDER, Source
+from kc.names import Shape
 from kc.plans.commands import AGAIN
 from kc.provenance import product_key
-from kc.settings.custom import FEATURES, TABLES, IdsPlace, ids_place
+from kc.settings.custom import FEATURES, TABLES, IdsPlace, MapLayout, ids_place
 from kc.store import Store, StoreContent, StoredArray, StoreWriter, open_store
 from kc.store.files import CHECKSUM
 from kc.store.foreign import chunks_missing, open_foreign
@@ -47,6 +48,8 @@ class OwnArrays:
     files: tuple[Path, ...] = ()
     """All files that hold the content; none: ``path`` alone."""
     ids_file: Path | None = None
+    layout: MapLayout = "auto"
+    """How maps are read: ``nhwc`` is (y, x, channels); ``auto`` refuses what looks like it."""
 
     def __len__(self) -> int:
         return int(next(iter(self.arrays.values())).shape[0])
@@ -59,7 +62,13 @@ class OwnArrays:
     @property
     def layers(self) -> dict[str, OwnLayer]:
         """Return the shape of each array, by name."""
-        return {name: OwnLayer(name, tuple(v.shape[1:])) for name, v in self.arrays.items()}
+        return {name: self._layer(name, tuple(v.shape[1:])) for name, v in self.arrays.items()}
+
+    def _layer(self, name: str, shape: Shape) -> OwnLayer:
+        if self.layout == "nhwc" and len(shape) == 3:
+            return OwnLayer(name, (shape[2], shape[0], shape[1]), read="nhwc")
+        is_unclear = self.layout == "auto" and is_channels_last(shape)
+        return OwnLayer(name, shape, read="unclear" if is_unclear else "nchw")
 
 
 def read_arrays(spec: str, ids: Path | str | None = None) -> OwnArrays:
@@ -194,6 +203,7 @@ def import_arrays(
     about = {
         "activations": settings.activations.model_dump(mode="json", exclude={"batch_size"}),
         "wanted": {name: [form.suffix for form in forms] for name, forms in wanted.items()},
+        "read": {name: layer.read for name, layer in layers.items()},
         "rows": [list(map(str, column)) for column in (rows["image_id"], rows["subset"], order)],
     }
     source = Source.of(*_files(arrays), records=out.parent.parent / FOLDER)
@@ -221,7 +231,7 @@ def import_arrays(
                     name: torch.from_numpy(_rows(values, order[writer.rows(shard)]))
                     for name, values in held.items()
                 }
-            found = formed(taken, wanted)
+            found = formed(channels_first(taken, layers), wanted)
             writer.write(shard, {name: values.numpy() for name, values in found.items()})
         writer.finish()
     return open_store(out)

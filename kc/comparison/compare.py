@@ -26,7 +26,7 @@ from kc.comparison.sides import (
     store_side,
 )
 from kc.comparison.similarities import measures_of
-from kc.comparison.views import Parts
+from kc.comparison.views import ViewParts
 from kc.comparison.workplace import Direction, Workplace
 from kc.consistency.ladder import field_of
 from kc.consistency.net import check_shapes
@@ -74,7 +74,7 @@ class Comparison(NamedTuple):
     """One row for each direction and map (:class:`kc.consistency.rungs.Ladder`), or None."""
     ladder_notes: tuple[str, ...] = ()
     """Footnotes of the ladder: what the maps are, and which were left out."""
-    parts: Mapping[str, Parts] = {}
+    parts: Mapping[str, ViewParts] = {}
     """By side, the part of each picture's height and width that maps show; none: all of it."""
 
     @property
@@ -118,7 +118,7 @@ def compare(
         one from :func:`kc.comparison.read_network`, or features made outside kc
         (:func:`kc.comparison.read_arrays`).
     layer_a, layer_b
-        Nodes as :func:`kc.comparison.layers_of` lists them, or arrays of a file (None: the only
+        Layers as :func:`kc.comparison.layers_of` lists them, or arrays of a file (None: the only
         one).
     images
         Folder or archive of pictures; None if both sides are features.
@@ -126,8 +126,8 @@ def compare(
     Raises
     ------
     NetworkError
-        The layer does not exist (the error names the nearest), or the network cannot be traced or
-        does not take pictures of this size.
+        The layer does not exist (the error names the nearest), or the network cannot be tapped in
+        the requested way or does not take pictures of this size.
     ImageError
         There are no or too few pictures, or one does not decode.
     FeatureError
@@ -188,6 +188,7 @@ def compare(
             side.letter: {
                 "name": side.name,
                 "weights": side.weights,
+                **side.card,
                 "layer": names[side.letter],
                 "form": forms[side.letter].suffix.removeprefix("@"),
                 "preparation": plain(side.preparation),
@@ -209,7 +210,7 @@ def compare(
     )  # fmt: skip
 
 
-def _shown_parts(rows: ComparedRows, forms: Mapping[str, Form]) -> dict[str, Parts]:
+def _shown_parts(rows: ComparedRows, forms: Mapping[str, Form]) -> dict[str, ViewParts]:
     parts = rows.parts if any(form.cut is not None for form in forms.values()) else {}
     return {letter: part for letter, part in parts.items() if forms[letter].cut is not None}
 

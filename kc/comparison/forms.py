@@ -8,6 +8,7 @@ the patch tokens on their grid (``grid``) or by means over positions and tokens 
 import hashlib
 import math
 import re
+from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 import torch.nn.functional as F
@@ -155,6 +156,10 @@ def prefix_of(tokens: int, told: int | None = None) -> int | None:
     return None
 
 
+Read = Literal["nchw", "nhwc", "unclear"]
+"""How a map is read; unclear: it may be (channels, y, x) or (y, x, channels)."""
+
+
 class OwnLayer(NamedTuple):
     """A layer before it is brought into a form."""
 
@@ -163,6 +168,8 @@ class OwnLayer(NamedTuple):
     """Of one image's feature."""
     told: int | None = None
     """Number of tokens before the patch tokens, if the network states it."""
+    read: Read = "nchw"
+    """How a map lies in the network or file; ``shape`` is (channels, y, x) unless unclear."""
 
     @property
     def prefix(self) -> int | None:
@@ -173,6 +180,16 @@ class OwnLayer(NamedTuple):
 def is_channels_last(shape: Shape) -> bool:
     """Return whether a map is (y, x, channels): its first two sides are equal."""
     return len(shape) == 3 and shape[0] == shape[1] != shape[2]
+
+
+def channels_first(
+    features: Mapping[str, Tensor], layers: Mapping[str, OwnLayer]
+) -> dict[str, Tensor]:
+    """Bring maps (n, y, x, channels) to (n, channels, y, x)."""
+    return {
+        name: feature.movedim(-1, 1) if layers[name].read == "nhwc" else feature
+        for name, feature in features.items()
+    }
 
 
 def align(

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
+from kc.comparison.modules import run_plainly
 from kc.comparison.networks import OwnNetwork
+from kc.comparison.running import run
 from kc.errors import NetworkError
 
 GREY = (0.299, 0.587, 0.114)
@@ -82,8 +84,7 @@ def _tried(network: OwnNetwork, size: int) -> tuple[dict[Intake, bool], list[Exc
     errors: list[Exception] = []
     for way in _ways(network.model):
         try:
-            with torch.inference_mode(), torch.random.fork_rng(devices=[]):
-                given = tensors_in(network.model(way(pictures)))
+            given = tensors_in(run(network, way(pictures)))
         except Exception as error:
             errors.append(error)
             continue
@@ -101,6 +102,8 @@ def _ways(model: nn.Module) -> Iterator[Intake]:
 
 def _check_arguments(network: OwnNetwork) -> None:
     """Refuse a forward that needs more than pictures; other arguments keep their default."""
+    if network.run is not run_plainly:
+        return
     takes = inspect.signature(network.model.forward).parameters.values()
     needed = [
         each
@@ -112,8 +115,9 @@ def _check_arguments(network: OwnNetwork) -> None:
         names = ", ".join(each.name for each in needed) or "nothing"
         raise NetworkError(
             f"{network.name}: its forward needs {names}; expected one argument, the pictures "
-            "(others may have defaults). Fix: wrap it in a module of yours whose forward takes "
-            "the pictures alone and fills in the rest."
+            "(others may have defaults). Fix: let a function in FILE.py return (network, call), "
+            "where call(network, pictures) runs it and fills in the rest; in Python, "
+            "kc.comparison.OwnNetwork(NAME, network, run=call)."
         )
 
 
@@ -138,5 +142,6 @@ def _why_not(network: OwnNetwork, size: int, errors: list[Exception]) -> str:
     return (
         f"{network.name}: takes no pictures, neither of {size} px nor of {SIZES[0]} or other usual "
         f"sizes {told}. Fix: let net(torch.zeros(2, 3, {size}, {size})) run in Python; its "
-        "forward must take a batch (n, 3, y, x), or (n, 1, y, x)."
+        "forward must take a batch (n, 3, y, x), or (n, 1, y, x). If it needs more than pictures, "
+        "let a function in FILE.py return (network, call), where call(network, pictures) runs it."
     )

@@ -1,38 +1,38 @@
 """List the layers of a user's network, and tap some of them."""
 
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from copy import deepcopy
 from dataclasses import replace
-from typing import Any, NamedTuple, NoReturn
+from typing import NamedTuple, NoReturn
 
 import torch
-from torch import Tensor, fx, nn
-from torch.utils._pytree import tree_leaves
+from torch import Tensor, nn
 
 from kc.comparison.digest import network_digest
-from kc.comparison.forms import OwnLayer
-from kc.comparison.intake import drawn, intake_of, tensors_in
+from kc.comparison.forms import OwnLayer, channels_first
+from kc.comparison.intake import drawn, intake_of
+from kc.comparison.layouts import layouts_of
 from kc.comparison.modules import copy_of
 from kc.comparison.networks import OwnNetwork
-from kc.errors import KCError, NetworkError
+from kc.comparison.tapping import Tapped, open_network
+from kc.comparison.ways import FIXED, Way, are_alike, forward, way_of
+from kc.errors import NetworkError
 from kc.names import Shape
-from kc.networks import feature_extractor, nodes
-from kc.networks.tap import Extract, whole_graph
+from kc.networks.hooks import Hooked, without_fastpath
+from kc.networks.tap import Extract
+from kc.settings.custom import Tapping
 
 RANKS = (2, 3, 4)
 """Dimensions of vectors, tokens and maps, with the images as the first."""
-FIXED = "F.dropout(x, p, training=self.training), and nothing drawn or counted in forward"
 
 
 class Tap(NamedTuple):
     """Some layers of one network."""
 
     layers: dict[str, OwnLayer]
-    """By node."""
+    """By name."""
     extract: Extract
-    """By node."""
+    """By name; maps are (n, channels, y, x)."""
     module: nn.Module
     """The module that ``extract`` runs; move it to a device first."""
     digest: str
@@ -41,81 +41,103 @@ class Tap(NamedTuple):
     """Bytes of one picture's features in all modules, float32: an upper bound of the memory."""
     told: str = ""
     """What is done to pictures first; empty if nothing."""
+    way: Way = Way("graph")
 
 
-def layers_of(network: OwnNetwork, size: int = 224) -> list[tuple[str, Shape]]:
+def layers_of(
+    network: OwnNetwork, size: int = 224, how: Tapping = "auto"
+) -> list[tuple[str, Shape]]:
     """List the layers that can be tapped, in order, with the shape of one image's feature.
 
     Raises
     ------
     NetworkError
-        The network cannot be copied or traced, or does not take pictures of this size.
+        The network cannot be copied, does not take pictures of this size, or cannot be tapped in
+        the requested way.
     """
-    return [(name, tuple(found.shape[1:])) for name, found in _looked_at(network, size).items()]
+    return [(layer.name, layer.shape) for layer in listed(network, size, how)]
 
 
-def distinct_layers(network: OwnNetwork, size: int) -> list[tuple[str, Shape]]:
-    """List :func:`layers_of` without nodes that return what the node before them returned.
+def listed(network: OwnNetwork, size: int = 224, how: Tapping = "auto") -> list[OwnLayer]:
+    """List :func:`layers_of` with how their maps are read."""
+    return [layer for layer, _ in _looked_at(network, size, how)]
+
+
+def distinct_layers(network: OwnNetwork, size: int, how: Tapping = "auto") -> list[OwnLayer]:
+    """List :func:`layers_of` without layers that return what the layer before them returned.
 
     Those are dropout in eval mode and identities; they would give the same fits.
     """
-    kept: list[tuple[str, Tensor]] = []
-    for name, feature in _looked_at(network, size).items():
+    kept: list[tuple[OwnLayer, Tensor]] = []
+    for layer, feature in _looked_at(network, size, how):
         if not (kept and torch.equal(feature, kept[-1][1])):
-            kept.append((name, feature))
-    return [(name, tuple(feature.shape[1:])) for name, feature in kept]
+            kept.append((layer, feature))
+    return [layer for layer, _ in kept]
 
 
-def _looked_at(network: OwnNetwork, size: int) -> dict[str, Tensor]:
-    """Return the features of two pictures at all nodes that can be tapped, in order."""
+def _looked_at(network: OwnNetwork, size: int, how: Tapping) -> list[tuple[OwnLayer, Tensor]]:
+    """Return all layers that can be tapped, in order, with the features of two pictures."""
     network = owned(network)
     pictures = intake_of(network, size)(drawn(network, size))
-    names = _traced(network, nodes)
-    extractor, _ = _untouched(network, names)
-    features = _forward(network, extractor, pictures)
-    found = {name: features[name] for name in names[1:] if _is(features[name])}
+    way = way_of(network, how, pictures)
+    opened = open_network(network, way, pictures)
+    found = {name: value for name, value in opened.features.items() if _is(value)}
     if not found:
         raise NetworkError(
-            f"{network.name}: none of its {len(names) - 1} nodes gives features, floats with one "
-            "row for each picture, (n, units), (n, tokens, units) or (n, channels, y, x). Fix: let "
-            "forward keep pictures apart, with layers between its input and its output."
+            f"{network.name}: none of its {len(opened.features)} {way.word}s gives features, "
+            "floats with one row for each picture, (n, units), (n, tokens, units) or (n, channels, "
+            "y, x). Fix: let forward keep pictures apart, with layers between its input and its "
+            "output."
         )
-    return found
+    layers, features = _read(network, found, opened, pictures)
+    return [(layer, features[name]) for name, layer in layers.items()]
 
 
-def tap(network: OwnNetwork, wanted: Sequence[str], size: int) -> Tap:
+def tap(network: OwnNetwork, wanted: Sequence[str], size: int, how: Tapping = "auto") -> Tap:
     """Tap some layers of a network (named as in :func:`layers_of`) in one forward pass.
 
     What runs after the last layer is left out. Features are copied at once, so that in-place
     ReLUs do not overwrite them. Pictures are made grey for a network of one channel and cast to
-    the type of its parameters.
+    the type of its parameters. Maps (y, x, channels) become (channels, y, x), where the network
+    or its ``layout`` says that they are.
 
     Raises
     ------
     NetworkError
-        The node does not exist (the error names the nearest) or gives no feature, its feature is
+        The layer does not exist (the error names the nearest) or gives no feature, its feature is
         random or depends on other pictures of the batch; or as :func:`layers_of`.
     """
     network = owned(network)
     seen = intake_of(network, size)
-    extractor, graph = _untouched(network, wanted)
     example = seen(drawn(network, size))
-    with _counted(extractor) as sizes, torch.random.fork_rng(devices=[]):
-        # a network that draws random numbers must still get the same digest
-        torch.manual_seed(0)
-        features = _forward(network, extractor, example)
-    for node in wanted:
-        if not _is(features[node]):
-            _refuse(network, node, features[node])
-    _check_trace(network, example)
-    _check_apart(network, extractor, features, seen(drawn(network, size, 3)))
-    told = told_prefix(network.model)
-    layers = {node: OwnLayer(node, tuple(features[node].shape[1:]), told) for node in wanted}
-    digest = network_digest(network.model, extractor, graph, features)
-    each = max(1, sum(sizes) // len(example))
-    return Tap(
-        layers, lambda pictures: extractor(seen(pictures)), extractor, digest, each, seen.told()
-    )
+    way = way_of(network, how, example)
+    opened = open_network(network, way, example, wanted)
+    for name in wanted:
+        if not _is(opened.features[name]):
+            _refuse(network, way, name, opened.features[name])
+    _check_apart(network, way, opened, seen(drawn(network, size, 3)))
+    layers, features = _read(network, opened.features, opened, example)
+    extractor = opened.extractor
+    digest = network_digest(network, extractor, opened.graph, features)
+
+    def extract(pictures: Tensor) -> dict[str, Tensor]:
+        with without_fastpath():
+            return channels_first(extractor(seen(pictures)), layers)
+
+    each = max(1, sum(opened.sizes) // len(example))
+    return Tap(layers, extract, extractor, digest, each, seen.told(), way)
+
+
+def _read(
+    network: OwnNetwork, features: Mapping[str, Tensor], opened: Tapped, pictures: Tensor
+) -> tuple[dict[str, OwnLayer], dict[str, Tensor]]:
+    """Describe layers, and bring their maps to (channels, y, x)."""
+    prefix = told_prefix(network.model)
+    read = layouts_of(network, features, opened.modules, pictures)
+    layers = {name: OwnLayer(name, (), prefix, read.get(name, "nchw")) for name in features}
+    moved = channels_first(features, layers)
+    shapes = {name: tuple(feature.shape[1:]) for name, feature in moved.items()}
+    return {name: layer._replace(shape=shapes[name]) for name, layer in layers.items()}, moved
 
 
 def owned(network: OwnNetwork) -> OwnNetwork:
@@ -134,142 +156,43 @@ def told_prefix(model: nn.Module) -> int | None:
     return 1 if isinstance(getattr(model, "class_token", None), nn.Parameter) else None
 
 
-def _untouched(network: OwnNetwork, wanted: Sequence[str]) -> tuple[Any, fx.Graph]:
-    """Trace an extractor that copies each feature at once; return it and its graph."""
-    extractor: Any = _traced(network, lambda model: feature_extractor(model, wanted))
-    graph = deepcopy(extractor.graph)
-    output = next(node for node in extractor.graph.nodes if node.op == "output")
-    copies = {}
-    for name, node in output.args[0].items():
-        with extractor.graph.inserting_after(node):
-            copies[name] = extractor.graph.call_function(_copied, (node,))
-    output.args = (copies,)
-    extractor.recompile()
-    return extractor, graph
-
-
-def _copied(value: object) -> object:
-    return value.clone() if isinstance(value, Tensor) else value
-
-
-@contextmanager
-def _counted(model: nn.Module) -> Iterator[list[int]]:
-    """Count the bytes of each module's output, as float32."""
-    sizes: list[int] = []
-
-    def count(_: nn.Module, __: object, given: object) -> None:
-        sizes.extend(4 * part.numel() for part in tree_leaves(given) if isinstance(part, Tensor))
-
-    handles = [module.register_forward_hook(count) for module in model.modules()]
-    try:
-        yield sizes
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def _refuse(network: OwnNetwork, node: str, feature: object) -> NoReturn:
+def _refuse(network: OwnNetwork, way: Way, layer: str, feature: object) -> NoReturn:
     got = f"of {feature.dtype}, {tuple(feature.shape)}" if isinstance(feature, Tensor) else ""
     raise NetworkError(
-        f"{network.name}: node '{node}' gives a {type(feature).__name__} {got}; expected "
+        f"{network.name}: {way.word} '{layer}' gives a {type(feature).__name__} {got}; expected "
         "(n, units), (n, tokens, units) or (n, channels, y, x). Fix: 'kc layers' lists others."
     )
 
 
-def _traced[R](network: OwnNetwork, trace: Callable[[nn.Module], R]) -> R:
-    """Trace the network, without torchvision's warning about training mode."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
-            return trace(network.model)
-    except KCError:
-        raise
-    # tracing runs the user's own forward
-    except Exception as error:
-        raise NetworkError(
-            f"{network.name}: torch.fx cannot trace it ({type(error).__name__}: {error}). Its "
-            "forward branches on values (an if, an assert), or does what cannot be traced, such as "
-            "x[:, 0] = y. Fix: wrap that part in a function marked with torch.fx.wrap."
-        ) from error
-
-
-def _forward(network: OwnNetwork, model: Any, pictures: Tensor) -> Any:
-    """Run a traced graph on pictures that the network takes."""
-    try:
-        with torch.inference_mode():
-            return model(pictures)
-    except Exception as error:
-        raise NetworkError(
-            f"{network.name}: the network takes pictures of {pictures.shape[-1]} px, its graph as "
-            f"torch.fx traces it does not ({type(error).__name__}: {error!s:.300}). Fix: wrap the "
-            "part that looks at values in a function marked with torch.fx.wrap."
-        ) from error
-
-
-def _check_trace(network: OwnNetwork, example: Tensor) -> None:
-    """Refuse a network whose traced graph gives other outputs than the network.
-
-    An in-place operation whose result is not used (``F.relu_(x)`` on a separate line) is lost in
-    the graph of an extractor.
-    """
-    traced = _outputs(network, _traced(network, whole_graph), example)
-    plain = _outputs(network, network.model, example)
-    if not plain:
-        raise NetworkError(
-            f"{network.name}: gives no tensor by which its graph could be checked. Fix: let it "
-            "return tensors, or tuples, lists or dicts of them."
-        )
-    if len(traced) != len(plain) or not all(map(_are_alike, traced, plain)):
-        again = _outputs(network, network.model, example, seed=1)
-        if not all(map(_are_alike, again, plain)):
-            raise NetworkError(
-                f"{network.name}: gives other outputs each time, in eval mode: it draws random "
-                f"numbers, or counts its calls. Fix: {FIXED}."
-            )
-        raise NetworkError(
-            f"{network.name}: its graph as torch.fx traces it gives other outputs than the network "
-            "(a line such as F.relu_(x), whose result is not used, is lost; so are hooks on the "
-            "whole network, and a forward set on the object). Fix: write x = F.relu(x), and hooks "
-            "as lines of forward."
-        )
-
-
-def _outputs(network: OwnNetwork, model: nn.Module, example: Tensor, seed: int = 0) -> list[Tensor]:
-    """Run a model with a fixed random seed and list all tensors in its output."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return tensors_in(_forward(network, model, example))
-
-
-def _check_apart(
-    network: OwnNetwork, extractor: nn.Module, features: Mapping[str, Tensor], three: Tensor
-) -> None:
+def _check_apart(network: OwnNetwork, way: Way, opened: Tapped, three: Tensor) -> None:
     """Refuse features that change from call to call, or with the other pictures of the batch."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(1)
-        again = _forward(network, extractor, three[:2])
-        beside = _forward(network, extractor, three[[0, 2]])
-    for node, value in features.items():
-        if not _are_alike(value, again[node]):
+    model = opened.extractor
+    with _whole(model):
+        again = forward(network, model, three[:2], seed=1)
+        # another number of pictures, too
+        beside = forward(network, model, three[[0, 2, 1]], seed=1)
+    for name, value in opened.features.items():
+        if not are_alike(value, again[name]):
             raise NetworkError(
-                f"{network.name}: node '{node}' gives other features each time, in eval mode: it "
-                f"draws random numbers, or counts its calls. Fix: {FIXED}."
+                f"{network.name}: {way.word} '{name}' gives other features each time, in eval "
+                f"mode: it draws random numbers, or counts its calls. Fix: {FIXED}."
             )
-        if not _are_alike(value[:1], beside[node][:1]):
+        if not are_alike(value[:1], beside[name][:1]):
             raise NetworkError(
-                f"{network.name}: node '{node}' gives other features of a picture if the "
+                f"{network.name}: {way.word} '{name}' gives other features of a picture if the "
                 "batch has other pictures, as a batch norm in training mode does. Fix: let eval() "
                 "reach it (training=self.training, no call of train()), with running statistics."
             )
 
 
-def _are_alike(one: Tensor, other: Tensor) -> bool:
-    if one.shape != other.shape or one.dtype != other.dtype:
-        return False
-    if not one.is_floating_point():
-        return torch.equal(one, other)
-    rtol = max(1e-3, 8 * torch.finfo(one.dtype).eps)
-    return torch.allclose(one, other, rtol=rtol, atol=rtol / 100, equal_nan=True)
+@contextmanager
+def _whole(model: nn.Module) -> Iterator[None]:
+    """Let hooks run the whole network, so that all calls of a layer are counted."""
+    if isinstance(model, Hooked):
+        model.stops = False
+    yield
+    if isinstance(model, Hooked):
+        model.stops = True
 
 
 def _is(value: object) -> bool:

@@ -16,7 +16,7 @@ from kc.networks.weights import classes_of, last_layer, named_as, tensors_of
 from kc.plans.commands import command
 
 
-class Wanted(NamedTuple):
+class NamedNetwork(NamedTuple):
     """The network of a library that a user names."""
 
     spec: str
@@ -36,7 +36,7 @@ class Parsed(NamedTuple):
     """What names its weights; None: nothing does."""
 
 
-def named(wanted: Wanted, state: State | None, file: Path | None, untrained: bool) -> Loaded:
+def named(wanted: NamedNetwork, state: State | None, file: Path | None, untrained: bool) -> Loaded:
     """Build a network of a library, with the weights it names or as many classes as ``state``.
 
     Raises
@@ -54,8 +54,8 @@ def named(wanted: Wanted, state: State | None, file: Path | None, untrained: boo
             )
         return Loaded(_for_weights(wanted, state, file))
     if tag is None and not untrained:
-        is_timm = prefix == of_timm.PREFIX
-        known = of_timm.weights_of(name) if is_timm else of_torchvision.weights_of(name)
+        is_timm = prefix == of_timm.TIMM
+        known = of_timm.timm_weights(name) if is_timm else of_torchvision.torchvision_weights(name)
         each = [f"{prefix}{name}{'.' if is_timm else '/'}{one}" for one in known]
         raise NetworkError(
             f"{spec}: names no weights, and what a network with random weights lacks says nothing "
@@ -66,24 +66,24 @@ def named(wanted: Wanted, state: State | None, file: Path | None, untrained: boo
     return load_from(wanted)
 
 
-def load_from(wanted: Wanted, load: bool = True, **about: Any) -> Loaded:
+def load_from(wanted: NamedNetwork, load: bool = True, **about: Any) -> Loaded:
     """Build a network of a library; ``load``: with the weights that its name tells, if any.
 
     ``about``: arguments of the constructors of torchvision and timm.
     """
     prefix, name, tag = parsed(wanted.spec)
-    if prefix == of_transformers.PREFIX:
-        return of_transformers.build(name, load, wanted.remote_code)
-    if prefix == of_hub.PREFIX:
-        return of_hub.build(name, wanted.remote_code)
-    if prefix == of_timm.PREFIX:
-        return of_timm.build(name, load, wanted.size, **about)
-    return of_torchvision.build(name, tag, load, **about)
+    if prefix == of_transformers.TRANSFORMERS:
+        return of_transformers.transformers_network(name, load, wanted.remote_code)
+    if prefix == of_hub.HUB:
+        return of_hub.hub_network(name, wanted.remote_code)
+    if prefix == of_timm.TIMM:
+        return of_timm.timm_network(name, load, wanted.size, **about)
+    return of_torchvision.torchvision_network(name, tag, load, **about)
 
 
-def is_remote(spec: str) -> bool:
+def brings_code(spec: str) -> bool:
     """Return whether a name is that of code in a repository."""
-    return spec.startswith(of_hub.PREFIX)
+    return spec.startswith(of_hub.HUB)
 
 
 def parsed(spec: str) -> Parsed:
@@ -94,16 +94,16 @@ def parsed(spec: str) -> Parsed:
     NetworkError
         No library has it.
     """
-    for prefix in (of_transformers.PREFIX, of_hub.PREFIX):
+    for prefix in (of_transformers.TRANSFORMERS, of_hub.HUB):
         if spec.startswith(prefix):
             return Parsed(prefix, spec.removeprefix(prefix), spec)
-    name, _, tag = spec.removeprefix(of_torchvision.PREFIX).partition("/")
-    if not spec.startswith(of_timm.PREFIX) and name in of_torchvision.names():
-        return Parsed(of_torchvision.PREFIX, name, tag or None)
-    name = spec.removeprefix(of_timm.PREFIX)
-    if spec.startswith(of_torchvision.PREFIX) or not of_timm.is_name(name):
+    name, _, tag = spec.removeprefix(of_torchvision.TORCHVISION).partition("/")
+    if not spec.startswith(of_timm.TIMM) and name in of_torchvision.torchvision_names():
+        return Parsed(of_torchvision.TORCHVISION, name, tag or None)
+    name = spec.removeprefix(of_timm.TIMM)
+    if spec.startswith(of_torchvision.TORCHVISION) or not of_timm.is_name(name):
         _refuse_name(spec)
-    return Parsed(of_timm.PREFIX, name, of_timm.tag_of(name))
+    return Parsed(of_timm.TIMM, name, of_timm.tag_of(name))
 
 
 def _refuse_name(spec: str) -> NoReturn:
@@ -112,7 +112,9 @@ def _refuse_name(spec: str) -> NoReturn:
         refuse_kind(Path(spec))
     there = library("timm") is not None
     wanted = re.sub(r"^(torchvision|timm):", "", spec).partition("/")[0].partition(".")[0]
-    close = difflib.get_close_matches(wanted, [*of_torchvision.names(), *of_timm.names()], n=3)
+    close = difflib.get_close_matches(
+        wanted, [*of_torchvision.torchvision_names(), *of_timm.timm_names()], n=3
+    )
     where = "torchvision's or timm's" if there else "torchvision's, and timm is not installed"
     raise NetworkError(
         f"'{spec}' is no network of {where}; nearest: {', '.join(close) or 'none'}. Fix: correct "
@@ -121,7 +123,7 @@ def _refuse_name(spec: str) -> NoReturn:
     )
 
 
-def _for_weights(wanted: Wanted, state: State, file: Path) -> nn.Module:
+def _for_weights(wanted: NamedNetwork, state: State, file: Path) -> nn.Module:
     """Build a named network with as many classes as its weights have."""
     model = load_from(wanted).model
     own = tensors_of(model)

@@ -72,9 +72,9 @@ def _made(
 def _side(pair: Pair, letter: Letter, settings: CompareSettings) -> OwnNetwork | OwnArrays:
     side = pair.side(letter)
     if is_features(side.spec):
-        return read_arrays(side.spec, side.ids)
+        return replace(read_arrays(side.spec, side.ids), layout=side.layout)
     # two untrained networks of one name have different weights
     seed = settings.seed + "ab".index(letter)
     size = side.prepare.size or settings.size
     network = read_network(side.spec, side.weights, seed, pair.untrained, pair.remote_code, size)
-    return replace(network, asked=side.prepare)
+    return replace(network, asked=side.prepare, layout=side.layout)

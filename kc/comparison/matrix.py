@@ -161,6 +161,7 @@ def compare_layers(
             side.letter: {
                 "name": side.name,
                 "weights": side.weights,
+                **side.card,
                 "layers": list(side.layers),
                 "preparation": plain(side.preparation),
                 "activations": stores[side.letter].digest,
@@ -181,7 +182,7 @@ def compare_layers(
         notes.of_rows(sides, rows),
     )
     told += tuple(notes.of_ranks(fitted.fits))
-    told += tuple(f"{s.letter}: {s.name}, {s.weights}; {len(s.layers)} layers." for s in sides)
+    told += tuple(side.note_of_all() for side in sides)
     told += (notes.of_fit(settings), notes.ONE_PAIR)
     return Matrix(_table(cells, fitted, cka, settings.consistency.order), told, origin)
 

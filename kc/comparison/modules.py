@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from copy import deepcopy
 from itertools import chain
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,33 @@ from torch.nn.parameter import is_lazy
 from torch.utils._pytree import tree_leaves
 
 from kc.errors import NetworkError
+from kc.networks.hooks import RunNetwork
+
+
+def run_plainly(model: nn.Module, pictures: Tensor) -> Any:
+    """Call a network with pictures alone."""
+    return model(pictures)
+
+
+def with_run(made: Any, name: str) -> tuple[nn.Module, RunNetwork]:
+    """Return what a user's function made: a network, and how it is run.
+
+    Raises
+    ------
+    NetworkError
+        It made neither a network nor ``(network, call)``.
+    """
+    if isinstance(made, nn.Module):
+        return made, run_plainly
+    if isinstance(made, tuple) and len(made) == 2:
+        model, run = made
+        # a module as the second would be a second network
+        if isinstance(model, nn.Module) and callable(run) and not isinstance(run, nn.Module):
+            return model, run
+    raise NetworkError(
+        f"{name} gives a {type(made).__name__}, expected an nn.Module. Fix: return the network "
+        "alone, or (network, call), where call(network, pictures) runs it."
+    )
 
 
 def copy_of(module: nn.Module, name: str) -> nn.Module:
@@ -24,7 +52,7 @@ def copy_of(module: nn.Module, name: str) -> nn.Module:
         copied = deepcopy(module)
     except Exception:
         try:
-            copied = deepcopy(module, dict(_uncopied(module)))
+            copied = _rebuilt(module)
         except Exception as error:
             raise NetworkError(
                 f"{name}: cannot be copied ({type(error).__name__}: {error!s:.300}); kc works on a "
@@ -32,6 +60,20 @@ def copy_of(module: nn.Module, name: str) -> nn.Module:
                 "kc.read_network('FILE.py:FUNCTION')."
             ) from error
     return ready(unwrap(copied), name)
+
+
+def _rebuilt(module: nn.Module) -> nn.Module:
+    """Copy a network part by part, without what its classes do on a copy.
+
+    Objects that cannot be copied are shared; all modules and weights are new.
+    """
+    new = {id(part): object.__new__(type(part)) for part in module.modules()}
+    memo: dict[int, Any] = {**dict(_uncopied(module)), **new}
+    for part in module.modules():
+        new[id(part)].__dict__.update(
+            {name: deepcopy(kept, memo) for name, kept in vars(part).items()}
+        )
+    return new[id(module)]
 
 
 def _uncopied(module: nn.Module) -> Iterator[tuple[int, object]]:

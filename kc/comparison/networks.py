@@ -15,12 +15,14 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from kc.comparison.libraries import Wanted, is_remote, load_from, named
+from kc.comparison.libraries import NamedNetwork, brings_code, load_from, named
 from kc.comparison.loading import Loaded
-from kc.comparison.modules import ready, unwrap
+from kc.comparison.modules import ready, run_plainly, unwrap, with_run
 from kc.errors import NetworkError, SettingsError
+from kc.networks.hooks import RunNetwork
 from kc.networks.state import read_state
 from kc.networks.weights import load_into
+from kc.settings.custom import MapLayout
 from kc.settings.preparation import Preparation, Prepare
 
 USUAL = Prepare()
@@ -44,6 +46,10 @@ class OwnNetwork:
     """What is asked for instead, on this side."""
     is_told: bool = True
     """Whether ``prepared`` holds, or the usual; False: others trained it, and nothing says how."""
+    run: RunNetwork = run_plainly
+    """Runs the module on pictures."""
+    layout: MapLayout = "auto"
+    """How its maps are read: (channels, y, x), (y, x, channels), or as the network tells."""
 
 
 def read_network(
@@ -62,7 +68,8 @@ def read_network(
         ``torchvision:NAME/WEIGHTS`` (``DEFAULT``: the best); ``timm:NAME.TAG``, if timm is
         installed; ``hf:ORG/MODEL`` or ``hf:FOLDER``, if transformers is; ``hub:OWNER/REPO:ENTRY``
         (torch.hub); or ``path/file.py:function``: the function is called without arguments and
-        returns an ``nn.Module``. **The file is run**: name only your own. A bare NAME is one of
+        returns an ``nn.Module``, or with it a function that runs it, ``(network, call)`` with
+        ``call(network, pictures)``. **The file is run**: name only your own. A bare NAME is one of
         torchvision, else of timm. Weights come from the libraries' own caches, or are downloaded.
     weights
         A state dict; see :func:`kc.networks.state.read_state`. Named networks get as many classes
@@ -89,12 +96,13 @@ def read_network(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if file.endswith(".py"):
-            model = unwrap(_from_file(Path(file), function))
-            found = Loaded(model, "as its function made them", (Path(file),))
+            model, call = _from_file(Path(file), function)
+            found = Loaded(unwrap(model), "as its function made them", (Path(file),))
             name = f"{Path(file).name}:{function}"
         else:
-            wanted = Wanted(spec, remote_code, size)
+            wanted = NamedNetwork(spec, remote_code, size)
             found, name = named(wanted, state, weights, untrained), spec
+            call = run_plainly
     kept = found.weights
     if not kept and state is None:
         name, kept = f"{spec} (untrained, seed {seed})", f"untrained, seed {seed}"
@@ -111,6 +119,7 @@ def read_network(
         shared=False,
         prepared=found.prepared,
         is_told=is_told,
+        run=call,
     )
 
 
@@ -141,20 +150,20 @@ def preparation_of(letter: str, network: OwnNetwork, look: Prepare) -> Preparati
 
 def outline(spec: str, remote_code: bool = False, size: int | None = None) -> OwnNetwork:
     """Build the network a user names to list its layers: without loading weights it names."""
-    if spec.rpartition(":")[0].endswith(".py") or is_remote(spec):
+    if spec.rpartition(":")[0].endswith(".py") or brings_code(spec):
         return read_network(spec, remote_code=remote_code)
-    found = load_from(Wanted(spec, remote_code, size), load=False)
+    found = load_from(NamedNetwork(spec, remote_code, size), load=False)
     return OwnNetwork(spec, ready(found.model, spec), shared=False, prepared=found.prepared)
 
 
-def _from_file(file: Path, function: str) -> nn.Module:
+def _from_file(file: Path, function: str) -> tuple[nn.Module, RunNetwork]:
     if not file.is_file():
         raise NetworkError(f"{file}: no such file; expected path/file.py:function")
     with _importable_beside(file):
         module = _called(file, "the file", lambda: _run(file))
         make = getattr(module, function, None)
         if isinstance(make, nn.Module):
-            return make
+            return make, run_plainly
         if not callable(make):
             there = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
             close = difflib.get_close_matches(function, there, n=3, cutoff=0.3)
@@ -162,7 +171,7 @@ def _from_file(file: Path, function: str) -> nn.Module:
                 f"{file}: no function '{function}' in it; nearest: {', '.join(close) or 'none'}. "
                 f"Expected one that gives the network, named as {file.name}:function"
             )
-        return _checked(_called(file, f"{function}()", make), f"{file}:{function}")
+        return with_run(_called(file, f"{function}()", make), f"{file}:{function}")
 
 
 def _run(file: Path) -> ModuleType:
@@ -212,12 +221,3 @@ def _called(file: Path, what: str, call: Callable[[], Any]) -> Any:
             f"{file}: {line}{what} raised {type(error).__name__}: {error}. Fix: try it in Python: "
             "the function must run without arguments and give the network."
         ) from error
-
-
-def _checked(model: Any, name: str) -> nn.Module:
-    if not isinstance(model, nn.Module):
-        raise NetworkError(
-            f"{name} gives a {type(model).__name__}, expected an nn.Module. Fix: "
-            "return the network alone."
-        )
-    return model

@@ -9,11 +9,11 @@ from torch import nn
 from kc.comparison.loading import Loaded, fetched
 from kc.errors import NetworkError
 
-PREFIX = "hub:"
+HUB = "hub:"
 FLAG = "--remote-code"
 
 
-def build(place: str, remote_code: bool) -> Loaded:
+def hub_network(place: str, remote_code: bool) -> Loaded:
     """Run an entry of a repository's ``hubconf.py``, which makes a network and loads its weights.
 
     ``place``: ``OWNER/REPOSITORY:ENTRY``, ``OWNER/REPOSITORY:REF:ENTRY`` or ``FOLDER:ENTRY``.
@@ -23,7 +23,7 @@ def build(place: str, remote_code: bool) -> Loaded:
     NetworkError
         It was not said that remote code may run, or the entry raised.
     """
-    spec = f"{PREFIX}{place}"
+    spec = f"{HUB}{place}"
     repository, _, entry = place.rpartition(":")
     if not repository:
         raise NetworkError(

@@ -19,13 +19,13 @@ from kc.comparison.loading import (
 from kc.errors import NetworkError
 from kc.settings.preparation import Preparation
 
-PREFIX = "timm:"
+TIMM = "timm:"
 PLACES = ("hf-hub:", "local-dir:")
 """Names of timm that are places, and always have weights."""
 FILES = ("model.safetensors", "pytorch_model.bin")
 
 
-def names() -> list[str]:
+def timm_names() -> list[str]:
     """List the networks; none if timm is not installed."""
     timm = library("timm")
     return list(timm.list_models()) if timm is not None else []
@@ -42,14 +42,14 @@ def tag_of(name: str) -> str | None:
     return name if name.startswith(PLACES) else name.partition(".")[2] or None
 
 
-def weights_of(name: str) -> list[str]:
+def timm_weights(name: str) -> list[str]:
     """List the tags of a network's weights."""
     bare = name.partition(".")[0]
     found = needed("timm", name).list_pretrained(f"{bare}.*")
     return [each.partition(".")[2] for each in found]
 
 
-def build(name: str, load: bool = True, size: int | None = None, **about: Any) -> Loaded:
+def timm_network(name: str, load: bool = True, size: int | None = None, **about: Any) -> Loaded:
     """Build a network; with the weights of its tag, if it has one and ``load``.
 
     ``size``: of its pictures; needed by transformers whose grid of tokens is fixed.
@@ -59,12 +59,12 @@ def build(name: str, load: bool = True, size: int | None = None, **about: Any) -
     NetworkError
         There are no such weights, or they cannot be loaded.
     """
-    timm, tag, spec = needed("timm", name), tag_of(name), f"{PREFIX}{name}"
-    if tag is not None and not name.startswith(PLACES) and tag not in weights_of(name):
-        known = ", ".join(weights_of(name)) or "none"
+    timm, tag, spec = needed("timm", name), tag_of(name), f"{TIMM}{name}"
+    if tag is not None and not name.startswith(PLACES) and tag not in timm_weights(name):
+        known = ", ".join(timm_weights(name)) or "none"
         raise NetworkError(
             f"{spec}: timm has no weights '{tag}'; expected one of {known}. "
-            f"Fix: {PREFIX}{name.partition('.')[0]}.TAG"
+            f"Fix: {TIMM}{name.partition('.')[0]}.TAG"
         )
     if tag is None or not load:
         model = timm.create_model(name, pretrained=False, **about)

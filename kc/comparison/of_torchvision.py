@@ -13,21 +13,21 @@ from kc.comparison.loading import Loaded, fetched
 from kc.errors import NetworkError
 from kc.settings.preparation import Preparation
 
-PREFIX = "torchvision:"
+TORCHVISION = "torchvision:"
 
 
-def names() -> Sequence[str]:
+def torchvision_names() -> Sequence[str]:
     """List the classifiers."""
     found: list[str] = models.list_models(module=models)
     return found
 
 
-def weights_of(name: str) -> list[str]:
+def torchvision_weights(name: str) -> list[str]:
     """List the names of a network's weights."""
     return list(models.get_model_weights(name).__members__)
 
 
-def build(name: str, tag: str | None, load: bool = True, **about: Any) -> Loaded:
+def torchvision_network(name: str, tag: str | None, load: bool = True, **about: Any) -> Loaded:
     """Build a network with the weights ``tag``; None: with random ones.
 
     ``load=False``: random weights, with the preparation of ``tag``.
@@ -39,10 +39,10 @@ def build(name: str, tag: str | None, load: bool = True, **about: Any) -> Loaded
     """
     if tag is None:
         return Loaded(_made(name, None, **about))
-    if tag not in weights_of(name):
+    if tag not in torchvision_weights(name):
         raise NetworkError(
-            f"{PREFIX}{name}: torchvision has no weights '{tag}'; expected one of "
-            f"{', '.join(weights_of(name)) or 'none'}. Fix: {PREFIX}{name}/NAME"
+            f"{TORCHVISION}{name}: torchvision has no weights '{tag}'; expected one of "
+            f"{', '.join(torchvision_weights(name)) or 'none'}. Fix: {TORCHVISION}{name}/NAME"
         )
     weights = models.get_model_weights(name)[tag]
     prepared = _prepared(weights.transforms())
@@ -50,7 +50,7 @@ def build(name: str, tag: str | None, load: bool = True, **about: Any) -> Loaded
         return Loaded(_made(name, None, **about), prepared=prepared)
     file = Path(torch.hub.get_dir(), "checkpoints", weights.url.rpartition("/")[2])
     model = fetched(
-        f"{PREFIX}{name}/{tag}",
+        f"{TORCHVISION}{name}/{tag}",
         lambda: _made(name, weights, **about),
         lambda: (
             f"{file.name} was looked for in {file.parent}. Fix: download {weights.url} into it, or "

@@ -19,7 +19,7 @@ from kc.comparison.loading import (
 from kc.errors import NetworkError
 from kc.settings.preparation import Preparation
 
-PREFIX = "hf:"
+TRANSFORMERS = "hf:"
 PICTURES = "pixel_values"
 """Name of the argument that takes pictures, in all networks of transformers."""
 TOWERS = ("vision_model", "vision_tower", "visual", "image_encoder")
@@ -28,7 +28,7 @@ CONFIG, WEIGHTS = "config.json", ("model.safetensors", "pytorch_model.bin")
 PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 
 
-def build(place: str, load: bool = True, remote_code: bool = False) -> Loaded:
+def transformers_network(place: str, load: bool = True, remote_code: bool = False) -> Loaded:
     """Build a network with its weights; of one that also takes texts, the part for pictures.
 
     Parameters
@@ -46,7 +46,7 @@ def build(place: str, load: bool = True, remote_code: bool = False) -> Loaded:
     NetworkError
         transformers is not installed, a file is missing, or the network takes no pictures.
     """
-    spec = f"{PREFIX}{place}"
+    spec = f"{TRANSFORMERS}{place}"
     transformers = needed("transformers", spec)
     with reachable_or_cached():
         about = {"trust_remote_code": remote_code}

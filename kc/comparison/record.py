@@ -13,7 +13,7 @@ from kc.comparison.forms import Form
 from kc.comparison.layers import Tap
 from kc.comparison.memory import batch_size
 from kc.comparison.settings import CompareSettings
-from kc.comparison.views import Parts
+from kc.comparison.views import ViewParts
 from kc.names import Shape
 from kc.plans.commands import AGAIN
 from kc.provenance import product_key
@@ -24,19 +24,19 @@ WantedForms = Mapping[str, Sequence[Form]]
 """The forms in which each layer is stored, by its name."""
 
 
-class Seen(NamedTuple):
+class SeenPictures(NamedTuple):
     """The pictures that a network sees."""
 
     pictures: Store
     preparation: Preparation
-    parts: Parts | None = None
+    parts: ViewParts | None = None
     """What of each picture's view the other network sees too; None: all of it."""
 
 
 def record_layers(
     tapped: Tap,
     wanted: WantedForms,
-    seen: Seen,
+    seen: SeenPictures,
     settings: CompareSettings,
     out: Path,
     device: torch.device,

@@ -12,14 +12,14 @@ import pandas as pd
 from torch import nn
 
 from kc.comparison.arrays import OwnArrays, import_arrays
-from kc.comparison.forms import OwnLayer, is_channels_last
+from kc.comparison.forms import OwnLayer
 from kc.comparison.layers import Tap, distinct_layers, owned, tap
 from kc.comparison.networks import OwnNetwork, preparation_of
 from kc.comparison.pictures import build_pictures
-from kc.comparison.record import Seen, WantedForms, record_layers
+from kc.comparison.record import SeenPictures, WantedForms, record_layers
 from kc.comparison.rows import order_in, rows_of_arrays
 from kc.comparison.settings import CompareSettings
-from kc.comparison.views import Parts, cuts_of, parts_of
+from kc.comparison.views import ViewParts, cuts_of, parts_of
 from kc.comparison.workplace import Workplace
 from kc.errors import FeatureError, ImageError, NetworkError, StoreError
 from kc.files.made import begin_register
@@ -52,10 +52,25 @@ class ComparedSide:
     def note(self, layer: str) -> str:
         """Return the note on a layer: network, weights and shape."""
         shape = " x ".join(map(str, self.layers[layer].shape))
-        what, seen = "", ""
+        what, told = "", [f"layer {layer} ({shape})"]
+        if self.layers[layer].read == "nhwc":
+            told.append("read as (y, x, channels)")
         if isinstance(self.source, Tap):
-            what, seen = "weights: ", f"; {self.source.told}" if self.source.told else ""
-        return f"{self.letter}: {self.name}, {what}{self.weights}; layer {layer} ({shape}){seen}."
+            what = "weights: "
+            told += [text for text in (self.source.told, self.source.way.told) if text]
+        return f"{self.letter}: {self.name}, {what}{self.weights}; {'; '.join(told)}."
+
+    def note_of_all(self) -> str:
+        """Return the note on all layers of a matrix."""
+        last = sum(layer.read == "nhwc" for layer in self.layers.values())
+        told = [f"{len(self.layers)} layers", f"{last} read as (y, x, channels)" if last else ""]
+        told += [self.source.told, self.source.way.told] if isinstance(self.source, Tap) else []
+        return f"{self.letter}: {self.name}, {self.weights}; {'; '.join(filter(None, told))}."
+
+    @property
+    def card(self) -> dict[str, str]:
+        """How its layers are found, for the record; empty for features."""
+        return {"tap": self.source.way.how} if isinstance(self.source, Tap) else {}
 
 
 class ComparedRows(NamedTuple):
@@ -74,7 +89,7 @@ class ComparedRows(NamedTuple):
         return next(iter(self.pictures.values()), None)
 
     @property
-    def parts(self) -> dict[str, Parts]:
+    def parts(self) -> dict[str, ViewParts]:
         """By letter, the part of what that side sees of each picture that both see."""
         return parts_of(self.pictures)
 
@@ -94,7 +109,7 @@ def open_side(
     if isinstance(what, OwnArrays):
         names = _arrays_named(letter, what, wanted)
         chosen = {name: what.layers[name] for name in names}
-        _refuse_channels_last(what.name, chosen, "save it as array.transpose(0, 3, 1, 2)")
+        _refuse_unclear(what.name, chosen, letter)
         return ComparedSide(letter, what.name, "features made elsewhere", chosen, what, what.inputs)
     network = _network(letter, what)
     preparation = preparation_of(letter, network, settings)
@@ -104,18 +119,16 @@ def open_side(
             "NODE, or --layers all. Fix: 'kc layers' lists the nodes."
         )
     if wanted == "all":
-        distinct = distinct_layers(network, preparation.size)
-        wanted = [name for name, shape in distinct if not is_channels_last(shape)]
+        distinct = distinct_layers(network, preparation.size, settings.tap)
+        wanted = [layer.name for layer in distinct if layer.read != "unclear"]
         if len(wanted) < len(distinct):
             LOG.warning(
-                "%s: %d nodes left out, whose maps seem to have their channels last",
-                *(network.name, len(distinct) - len(wanted)),
+                "%s: %d layers left out, whose maps may have their channels last. Fix: --layout-%s",
+                *(network.name, len(distinct) - len(wanted), letter),
             )
     nodes = [wanted] if isinstance(wanted, str) else list(wanted)
-    tapped = tap(network, nodes, preparation.size)
-    _refuse_channels_last(
-        network.name, tapped.layers, "take the node after its permute to (n, channels, y, x)"
-    )
+    tapped = tap(network, nodes, preparation.size, settings.tap)
+    _refuse_unclear(network.name, tapped.layers, letter)
     about = network.name, network.weights, tapped.layers, tapped, network.files, preparation
     return ComparedSide(letter, *about)
 
@@ -138,14 +151,15 @@ def names_of_pictures(sides: Sequence[ComparedSide]) -> dict[str, str]:
     return {letter: f"pictures-{letter}" for letter in seeing}
 
 
-def _refuse_channels_last(name: str, layers: Mapping[str, OwnLayer], fix: str) -> None:
-    """Refuse maps (y, x, channels), which kc would read as (channels, y, x)."""
+def _refuse_unclear(name: str, layers: Mapping[str, OwnLayer], letter: str) -> None:
+    """Refuse maps that may be (y, x, channels), which kc would read as (channels, y, x)."""
     for layer in layers.values():
-        if is_channels_last(layer.shape):
+        if layer.read == "unclear":
             shape = " x ".join(map(str, layer.shape))
             raise FeatureError(
-                f"{name}: '{layer.name}' is {shape}, by its shape a map with its channels last; "
-                f"expected (channels, y, x). Fix: {fix}."
+                f"{name}: '{layer.name}' is {shape}, by its shape perhaps a map with its channels "
+                f"last; expected (channels, y, x). Fix: --layout-{letter} nhwc if it is (y, x, "
+                f"channels), --layout-{letter} nchw if not; in Python, layout='nhwc' of the side."
             )
 
 
@@ -244,5 +258,5 @@ def store_side(side: ComparedSide, wanted: WantedForms, rows: ComparedRows, at: 
     assert side.preparation is not None
     is_cut = any(form.cut is not None for forms in wanted.values() for form in forms)
     parts = rows.parts[side.letter] if is_cut else None
-    seen = Seen(rows.pictures[side.letter], side.preparation, parts)
+    seen = SeenPictures(rows.pictures[side.letter], side.preparation, parts)
     return record_layers(side.source, wanted, seen, at.settings, path, at.device)

@@ -11,7 +11,7 @@ from kc.store import Store
 ALIKE = 0.01
 """Views whose sides differ by less are the same: a crop is a whole number of pixels."""
 
-Parts = Float[np.ndarray, "n side"]
+ViewParts = Float[np.ndarray, "n side"]
 """For each picture, a part of a height and a width, about the centre."""
 
 
@@ -37,14 +37,14 @@ def cuts_of(
     return first, second
 
 
-def parts_of(pictures: Mapping[str, Store]) -> dict[str, Parts]:
+def parts_of(pictures: Mapping[str, Store]) -> dict[str, ViewParts]:
     """Return, by side, the part of its own view of each picture that both sides see."""
     views = {letter: _view(store) for letter, store in pictures.items()}
     common = np.minimum.reduce(list(views.values()))
     return {letter: common / each for letter, each in views.items()}
 
 
-def _view(store: Store) -> Parts:
+def _view(store: Store) -> ViewParts:
     if "view" in store:
         return np.asarray(store["view"][:], np.float32)
     return np.ones((len(store["image"]), 2), np.float32)

@@ -4,12 +4,14 @@ import difflib
 import inspect
 import math
 import re
-from collections.abc import Callable, Sequence
-from itertools import chain, count
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from itertools import chain, count, islice
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
+from torch.utils._pytree import tree_leaves
 from torchvision import ops
 from torchvision.models.feature_extraction import NodePathTracer
 
@@ -35,21 +37,44 @@ class _Tracer(NodePathTracer):  # type: ignore[misc]
             lambda self, x: root_fn(self, x), is_module, concrete_args
         )
 
-    def _get_node_qualname(self, module_qualname: str, node: fx.node.Node) -> str:
-        """Name a node as torchvision does, except that modules keep their names.
+    def _get_node_qualname(self, module_qualname: str, _: fx.node.Node) -> str:
+        """Return the module around a node; :meth:`names` makes names of them."""
+        return module_qualname
+
+    def names(self) -> dict[str, fx.Node]:
+        """Name all nodes as torchvision does, except that modules keep their names.
 
         torchvision treats a number as a count, and names as patterns: the first of ``conv_1`` and
         ``conv_2`` becomes ``conv``, the second ``conv_1``; ``conv[0]`` is not found at all.
+        Modules are named first, so that hooks, which do not see functions, count as the graph does.
         """
-        taken, modules = self.node_to_qualname.values(), self.submodule_paths or {}
-        name = module_qualname
-        if node.op != "call_module":
-            function = re.sub(r"(?<=.)_\d+$", "", str(node))
-            name = f"{name}.{function}" if name else function
-        elif name not in taken:
-            return name
-        free = chain([name], (f"{name}_{k}" for k in count(1)))
-        return next(n for n in free if n not in taken and n not in modules.values())
+        paths = set((self.submodule_paths or {}).values())
+        named: dict[fx.Node, str] = {}
+        counts: Counter[str] = Counter()
+        for node, path in self.node_to_qualname.items():
+            if node.op == "call_module":
+                named[node] = call_name(path, counts[path], paths)
+                counts[path] += 1
+        taken = {*named.values(), *paths}
+        for node, path in self.node_to_qualname.items():
+            if node not in named:
+                function = re.sub(r"(?<=.)_\d+$", "", str(node))
+                name = f"{path}.{function}" if path else function
+                free = chain([name], (f"{name}_{k}" for k in count(1)))
+                named[node] = next(n for n in free if n not in taken)
+                taken.add(named[node])
+        return {named[node]: node for node in self.node_to_qualname}
+
+
+def call_name(path: str, number: int, paths: Collection[str]) -> str:
+    """Name the call of a module with this number (from 0), e.g. ``relu``, ``relu_1``.
+
+    ``paths``: of all modules, whose names are not taken.
+    """
+    if number == 0:
+        return path
+    free = (name for k in count(1) if (name := f"{path}_{k}") not in paths)
+    return next(islice(free, number - 1, None))
 
 
 def nodes(model: nn.Module) -> list[str]:
@@ -151,14 +176,31 @@ def split(model: nn.Module, node: str, example: Tensor) -> tuple[nn.Module, nn.M
 
 def _trace(model: nn.Module) -> tuple[fx.Graph, dict[str, fx.Node]]:
     """Trace a network in eval mode; return its graph and its nodes by name."""
-    modes = {module: module.training for module in model.modules()}
+    before = {module: _kept(module) for module in model.modules()}
     tracer = _Tracer()
     try:
         graph: fx.Graph = tracer.trace(model.eval())
     finally:
-        for module, mode in modes.items():
-            module.training = mode
-    return graph, {name: node for node, name in tracer.node_to_qualname.items()}
+        for module, kept in before.items():
+            _restore(module, kept)
+    return graph, tracer.names()
+
+
+def _kept(module: nn.Module) -> dict[str, Any]:
+    """Return a module's attributes, with copies of lists and dicts."""
+    return {
+        name: value.copy() if type(value) in (list, dict) else value
+        for name, value in vars(module).items()
+    }
+
+
+def _restore(module: nn.Module, kept: dict[str, Any]) -> None:
+    """Undo what tracing did to a module: its mode, and values of the trace in its attributes."""
+    module.training = kept["training"]
+    for name, value in list(vars(module).items()):
+        if any(isinstance(leaf, fx.Proxy) for leaf in tree_leaves(value)):
+            vars(module).pop(name)
+            vars(module).update({name: kept[name]} if name in kept else {})
 
 
 def _head(model: nn.Module, before: list[fx.Node], cut: fx.Node) -> nn.Module:

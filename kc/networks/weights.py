@@ -3,6 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 
 import torch
@@ -128,7 +129,8 @@ def named_as(
 ) -> State:
     """Rename a state dict's entries to the names of the network; others keep theirs.
 
-    ``DataParallel`` and ``torch.compile`` put ``module`` or ``_orig_mod`` into names.
+    ``DataParallel`` and ``torch.compile`` put ``module`` or ``_orig_mod`` into names. One prefix
+    of the state dict is removed, and one that all names of the network have is added.
 
     Raises
     ------
@@ -139,12 +141,33 @@ def named_as(
     if len(set(bare.values())) == len(state) and all(_bare(name) == name for name in own):
         state = {bare[name]: value for name, value in state.items()}
     prefix = _prefix_of(state, own, file, fresh)
-    found = {
+    found = _behind(prefix, state, own)
+    shared = _shared_prefix(own)
+    if shared and len(found) < len(own):
+        inner = {name.removeprefix(shared): value for name, value in own.items()}
+        left = {name.removeprefix(shared) for name in fresh}
+        other = _prefix_of(state, inner, file, left)
+        renamed = {f"{shared}{n}": v for n, v in _behind(other, state, inner).items()}
+        if len(renamed) > len(found):
+            taken = {f"{other}{name.removeprefix(shared)}" for name in renamed}
+            return {name: value for name, value in state.items() if name not in taken} | renamed
+    return {n: v for n, v in state.items() if n.removeprefix(prefix) not in found} | found
+
+
+def _behind(prefix: str, state: State, own: Mapping[str, Tensor]) -> State:
+    """Return the tensors of a network that a state dict has under a prefix, without it."""
+    return {
         name.removeprefix(prefix): value
         for name, value in state.items()
         if name.startswith(prefix) and name.removeprefix(prefix) in own
     }
-    return {n: v for n, v in state.items() if n.removeprefix(prefix) not in found} | found
+
+
+def _shared_prefix(own: Mapping[str, Tensor]) -> str:
+    """Return the prefix that all names of a network have, such as ``backbone.``; or nothing."""
+    parts = zip(*(name.split(".")[:-1] for name in own), strict=False)
+    shared = [some[0] for some in takewhile(lambda some: len(set(some)) == 1, parts)]
+    return "".join(f"{part}." for part in shared)
 
 
 def _bare(name: str) -> str:

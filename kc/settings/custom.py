@@ -7,12 +7,14 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import Field, model_validator
 
 from kc.settings.preparation import Prepare
-from kc.settings.sections import Name, Seed, Share, Words, usable_path
+from kc.settings.sections import Name, Section, Seed, Share, Words, usable_path
 
 Tokens = Literal["all", "patches", "class"]
 Align = Literal["auto", "pool", "grid"]
-View = Literal["common", "own"]
+FieldOfView = Literal["common", "own"]
 Letter = Literal["a", "b"]
+Tapping = Literal["auto", "graph", "hooks"]
+MapLayout = Literal["auto", "nchw", "nhwc"]
 Nodes = Annotated[tuple[Words, ...], Field(min_length=1)]
 """Layers of a network, or arrays of a file."""
 
@@ -35,6 +37,14 @@ WEIGHTS = "state dict (.pt, .pth, .th, .safetensors)"
 IDS = (
     "ids of the rows of features: a file with one on each line, FILE.csv:COLUMN or "
     "FILE.parquet:COLUMN, or :COLUMN of the features' own table"
+)
+TAP = (
+    "how layers are found: as nodes of the graph that torch.fx traces, or as modules, by hooks; "
+    "auto: by hooks where the network cannot be traced"
+)
+LAYOUT = (
+    "how maps are read: (channels, y, x) is nchw, (y, x, channels) is nhwc; auto: as the network "
+    "tells, and nchw for features"
 )
 CENTRING: Literal["layer", "channel"] = "channel"
 """Default of a user's comparison: a constant is no knowledge of a network."""
@@ -72,10 +82,17 @@ def ids_place(ids: Path | str, features: str) -> IdsPlace:
     return IdsPlace(Path(named["path"] or (own["path"] if own else features)), named["column"])
 
 
+class Listing(Section):
+    """How the layers of a network are listed."""
+
+    tap: Tapping = Field("auto", description=TAP)
+    layout: MapLayout = Field("auto", description=LAYOUT)
+
+
 class Look(Prepare):
     """How pictures are prepared, and which part of a layer is compared."""
 
-    view: View = Field(
+    view: FieldOfView = Field(
         "common",
         description="where the two networks see different parts of a picture: maps of the part "
         "that both see (common), or of all that each sees (own)",
@@ -96,6 +113,7 @@ class Look(Prepare):
         description="how layers of different shapes are compared: by their means over positions "
         "and tokens (pool), or tokens on their grid (grid); auto: grid if both have one",
     )
+    tap: Tapping = Field("auto", description=TAP)
     labels: bool = Field(
         False,
         description="also compute what is missing of each class; needs pictures in class folders",
@@ -117,8 +135,9 @@ class PairSide(NamedTuple):
 
     spec: str
     weights: Path | None
-    ids: Path | None
+    ids: Path | str | None
     prepare: Prepare
+    layout: MapLayout
 
 
 class Pair(Look):
@@ -148,10 +167,12 @@ class Pair(Look):
     prepare_b: Prepare = Field(Prepare(), description="pictures of side b, if not as of both")
     ids_a: Path | None = Field(None, description=IDS)
     ids_b: Path | None = Field(None, description=IDS)
+    layout_a: MapLayout = Field("auto", description=LAYOUT)
+    layout_b: MapLayout = Field("auto", description=LAYOUT)
 
     def side(self, letter: Letter) -> PairSide:
         """Return what is said of one side."""
-        found = {name: getattr(self, f"{name}_{letter}") for name in ("weights", "ids", "prepare")}
+        found = {name: getattr(self, f"{name}_{letter}") for name in PairSide._fields[1:]}
         return PairSide(self.a if letter == "a" else self.b, **found)
 
     @property

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -348,13 +349,20 @@ def test_two_arrays_of_one_name_are_refused(tmp_path):
     assert len(read_arrays(f"{tmp_path}/x.h5:a/b")) == ROWS
 
 
-def test_maps_with_channels_last_are_refused(tmp_path):
+def test_maps_with_channels_last_are_refused_unless_it_is_said(tmp_path):
     maps = RNG.normal(size=(ROWS, 4, 4, 3)).astype(np.float32)
     first = saved(tmp_path / "x.npy", maps)
     second = saved(tmp_path / "y.npy", maps.transpose(0, 3, 1, 2))
-    with pytest.raises(FeatureError, match=r"'x' is 4 x 4 x 3, by its shape a map with"):
+    with pytest.raises(FeatureError, match=r"'x' is 4 x 4 x 3, by its .*Fix: --layout-a nhwc if"):
         compare(of(first), of(second), out=tmp_path / "out", settings=SETTINGS)
     assert not (tmp_path / "out").exists()
+    last = replace(of(first), layout="nhwc")
+    found = compare(last, of(second), out=tmp_path / "out", settings=SETTINGS)
+    stores = [open_store(tmp_path / "out" / "activations" / f"{side}.zarr") for side in "ab"]
+    assert np.array_equal(stores[0]["x"][:], stores[1]["y"][:])
+    assert "layer x (3 x 4 x 4); read as (y, x, channels)." in " ".join(found.notes)
+    # as it is: four channels of 4 x 3
+    assert replace(of(first), layout="nchw").layers["x"].shape == (4, 4, 3)
 
 
 def test_rounding_that_counts_as_xdelta_gives_a_warning(tmp_path):

@@ -203,6 +203,8 @@ def test_the_same_weights_on_both_sides_give_the_same_network(nets, photos, tmp_
         ("--size", 8, r"SettingsError: --size: Input should be greater than or equal to 16"),
         ("--tokens", "some", r"SettingsError: --tokens: Input should be 'all', 'patches' or 'cla"),
         ("--align", "mean", r"SettingsError: --align: Input should be 'auto', 'pool' or 'grid'"),
+        ("--tap", "fx", r"SettingsError: --tap: Input should be 'auto', 'graph' or 'hooks' (got"),
+        ("--layout-b", "hwc", r"SettingsError: --layout-b: Input should be 'auto', 'nchw' or 'nhw"),
         ("--layers", "conv1,conv2", r"SettingsError: layers is for both sides; exp"),
         ("--layer-a", "conv3\nconv2", r"SettingsError: --layer-a: expected one line of 1 to"),
         ("--test-share", 1, r"SettingsError: --test-share: Input should be less than 1 (got 1.0)"),

@@ -17,9 +17,10 @@ def net(colours=3):
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
-def test_pictures_are_cast_to_the_networks_precision(dtype):
+@pytest.mark.parametrize("how", ["graph", "hooks"])
+def test_pictures_are_cast_to_the_networks_precision(dtype, how):
     module = net().to(dtype).eval()
-    tapped = tap(OwnNetwork("mine", module), ["2"], 28)
+    tapped = tap(OwnNetwork("mine", module), ["2"], 28, how)
     name = str(dtype).removeprefix("torch.")
     assert tapped.told == f"pictures cast to {name}, as its parameters are"
     with torch.inference_mode():
@@ -87,7 +88,8 @@ def test_further_arguments_keep_their_defaults():
 
 @pytest.mark.parametrize(("kind", "told"), [(Needy, "x, labels"), (Named, "x")])
 def test_missing_arguments_of_forward_are_named(kind, told):
-    with pytest.raises(NetworkError, match=rf"its forward needs {told}; .*Fix: wrap it in a mod"):
+    fix = r"Fix: let a function in FILE\.py return \(network, call\)"
+    with pytest.raises(NetworkError, match=rf"its forward needs {told}; .*{fix}"):
         layers_of(OwnNetwork("mine", kind(3, 2, 3)), 28)
 
 

@@ -10,7 +10,7 @@ from kc.comparison import CompareSettings, OwnArrays, compare, compare_layers, m
 from kc.comparison.forms import Form
 from kc.comparison.layers import tap
 from kc.comparison.pictures import build_pictures
-from kc.comparison.record import Seen, record_layers
+from kc.comparison.record import SeenPictures, record_layers
 from kc.errors import FeatureError
 from kc.settings.feature_maps import Activations
 from kc.settings.preparation import Preparation
@@ -47,7 +47,7 @@ def test_little_memory_makes_small_batches_of_the_same_store(nets, photos, tmp_p
         tapped = tap(network, ["conv3"], 16)
         monkeypatch.setattr(memory, "free_bytes", lambda _: free)
         how = Preparation.of(None, settings)
-        seen = Seen(images, how)
+        seen = SeenPictures(images, how)
         watched = tapped._replace(extract=lambda x: (sizes.append(len(x)), tapped.extract(x))[1])
         return record_layers(watched, {"conv3": [Form()]}, seen, settings, tmp_path / out, CPU)
 

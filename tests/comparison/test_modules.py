@@ -10,6 +10,7 @@ from torch.nn.utils import parametrizations, weight_norm
 
 from kc.comparison import CompareSettings, OwnNetwork, layers_of
 from kc.comparison.layers import tap
+from kc.comparison.modules import copy_of
 from kc.comparison.sides import _network, open_side
 from kc.errors import NetworkError
 
@@ -104,8 +105,9 @@ def plain(net):
     return found["two"]
 
 
+@pytest.mark.parametrize("how", ["graph", "hooks"])
 @pytest.mark.parametrize("name", MAKES)
-def test_features_are_those_of_the_module_which_is_not_changed(name):
+def test_features_are_those_of_the_module_which_is_not_changed(name, how):
     net = MAKES[name]()
     if name in ("kept", "old weight norm", "weight norm"):
         net(PICTURES)  # now it holds a gradient history
@@ -115,7 +117,7 @@ def test_features_are_those_of_the_module_which_is_not_changed(name):
         for m in modules
     ]
     state = {key: value.clone() for key, value in net.state_dict().items()}
-    side = open_side("a", net, "two", CompareSettings(size=16))
+    side = open_side("a", net, "two", CompareSettings(size=16, tap=how))
     with torch.inference_mode():
         made = side.source.extract(PICTURES)["two"]
     assert list(net.modules()) == modules
@@ -140,9 +142,31 @@ class Stubborn(Net):
         raise RuntimeError("once only")
 
 
+class Unique(nn.Parameter):
+    def __deepcopy__(self, _):
+        raise RuntimeError("once only")
+
+
+def test_a_module_that_refuses_to_be_copied_is_rebuilt_from_its_parts():
+    """Its parts are held in a plain list too, which must hold the copies."""
+    net = Stubborn().train()
+    net.parts, net.lock = [net.one], threading.Lock()
+    copied = copy_of(net, "mine")
+    assert not copied.training
+    assert net.training
+    assert copied.one is copied.parts[0] is not net.one
+    assert copied.one.weight is not net.one.weight
+    assert torch.equal(copied(PICTURES), net.eval()(PICTURES))
+    with torch.no_grad():
+        copied.one.weight.zero_()
+    assert bool(net.one.weight.any())
+
+
 def test_networks_that_cannot_be_tapped_are_refused():
+    net = Net()
+    net.one.weight = Unique(net.one.weight.detach())
     with pytest.raises(NetworkError, match=r"cannot be copied \(RuntimeError: once .*Fix: name a"):
-        layers_of(OwnNetwork("mine", Stubborn()), 16)
+        layers_of(OwnNetwork("mine", net), 16)
     with torch.device("meta"):
         nowhere = Net()
     lazy = nn.Sequential(nn.Flatten(), nn.LazyLinear(3))

@@ -14,7 +14,7 @@ from kc.comparison import CompareSettings, read_network
 from kc.comparison.forms import Form
 from kc.comparison.layers import tap
 from kc.comparison.pictures import build_pictures
-from kc.comparison.record import Seen, record_layers
+from kc.comparison.record import SeenPictures, record_layers
 from kc.settings.preparation import Preparation
 from kc.similarity.measures import MINIBATCH
 
@@ -45,7 +45,7 @@ def test_the_cifar_networks_have_their_published_accuracy(tmp_path, name):
     folder = shared() / "data" / "cifar10"
     weights = weights_of(folder, name)
     images = build_pictures(folder / "cifar10_subset.tgz", tmp_path / "pictures.zarr", CIFAR)
-    seen = Seen(images, Preparation.of(None, CIFAR))
+    seen = SeenPictures(images, Preparation.of(None, CIFAR))
     logits = record_layers(
         tap(read_network(f"{NETS}:{name}", weights), ["linear"], 32), {"linear": [Form()]}, seen,
         CIFAR, tmp_path / "logits.zarr", torch.device("cpu"),

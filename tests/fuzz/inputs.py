@@ -126,6 +126,8 @@ CHOICES: dict[str, Sequence[Any]] = {
     "repeats": (1, 2, 0),
     "tokens": ("all", "patches", "class"),
     "align": ("auto", "pool", "grid"),
+    "tap": ("auto", "graph", "hooks", "fx"),
+    "layout-a": ("auto", "nchw", "nhwc", "chwn"),
     "dtype": ("float16", "float32", "float64"),
     "seed": (0, 1, 7, -1, 2**40),
     "device": ("cpu", "auto", "cuda", "tpu"),

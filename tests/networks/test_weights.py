@@ -1,5 +1,6 @@
 """Reading of state dicts, and loading them into networks."""
 
+from collections import OrderedDict
 from pathlib import Path
 
 import pytest
@@ -90,7 +91,19 @@ def changed(model):
     }
 
 
-@pytest.mark.parametrize("prefix", ["net.", "backbone.", "a.b.encoder.", "model._orig_mod."])
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        "net.",
+        "backbone.",
+        "a.b.encoder.",
+        "model._orig_mod.",
+        "module.",
+        "model.",
+        "encoder_q.",
+        "student.backbone.",
+    ],
+)
 def test_one_prefix_of_any_name_is_removed(prefix, caplog):
     model, state = small(), changed(small())
     kept = {f"{prefix}{name}": value for name, value in state.items()}
@@ -98,6 +111,16 @@ def test_one_prefix_of_any_name_is_removed(prefix, caplog):
     assert load_into(model, kept | extra, Path("w")) == "2 left over (criterion.weight, n_averaged)"
     assert "w: 2 left over, not used (criterion.weight, n_averaged)" in caplog.text
     assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "student.backbone.", "trunk."])
+def test_a_prefix_of_the_network_is_added(prefix):
+    inner = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+    outer = nn.Sequential(OrderedDict(trunk=nn.Sequential(OrderedDict(net=inner))))
+    state = {f"{prefix}{name}": value + 1 for name, value in inner.state_dict().items()}
+    told = load_into(outer, state | {"loss.weight": torch.ones(2)}, Path("w"))
+    assert told == "1 left over (loss.weight)"
+    assert torch.equal(inner[0].weight, state[f"{prefix}0.weight"])
 
 
 def test_wrappers_within_names_are_left_out():
