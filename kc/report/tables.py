@@ -41,6 +41,9 @@ _MARKUP = re.compile(r"<(?=[A-Za-z/!?])|&(?=#?\w+;)|\\(?=[!-/:-@\[-`{-~]|$)|\](?
 # in a cell also characters that change the style or end the cell; not underscores inside words
 _STYLING = re.compile(_MARKUP.pattern + r"|[|`*~$]|(?<![^\W_])_|_(?![^\W_])")
 _ENTITIES = {"<": "&lt;", "&": "&amp;"}
+ANY_TEXT = pd.option_context("mode.string_storage", "python")
+"""Names of files may hold bytes that are no text, which strings of Arrow refuse, where pyarrow is
+installed."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ class TableText(NamedTuple):
     """Sentences under the table."""
 
 
+@ANY_TEXT
 def write_table(
     frame: pd.DataFrame,
     stem: Path,
@@ -105,6 +109,7 @@ def write_table(
     write_bytes_atomic(origin, content)
 
 
+@ANY_TEXT
 def table_cells(
     frame: pd.DataFrame, text: TableText, columns: Mapping[str, Column]
 ) -> dict[str, Any]:

@@ -163,7 +163,7 @@ HOSTILE = [
 
 def test_hostile_names_are_shown_as_text_in_table_and_page(tmp_path: Path):
     stem = tmp_path / "tables" / "names"
-    names = pd.DataFrame({"class": HOSTILE, "share": range(len(HOSTILE))})
+    names = pd.DataFrame({"class": HOSTILE, "share": range(len(HOSTILE))}, dtype=object)
     about = "; ".join(HOSTILE)
     write_table(names, stem, TableText(about, about, [about]), provenance={"where": about})
     seen = [printable(name) for name in HOSTILE]

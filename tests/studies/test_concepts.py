@@ -265,8 +265,6 @@ def test_printed_values_are_the_papers():
     assert (printed_dataset("det"), printed_dataset("objects")) == ("det", "cub")
 
 
-@pytest.mark.long
-@pytest.mark.skipif("concepts" not in Settings.model_fields, reason="the section is not wired yet")
 def test_the_study_writes_all_its_files(tmp_path: Path):
     from kc.concepts.maps import map_networks
     from kc.concepts.networks import Given, train_concept_networks
