@@ -1,17 +1,19 @@
 """Copy the modules of users and take them out of their wrappers."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.utils._pytree import tree_leaves
 
 from kc.errors import NetworkError
 from kc.networks.hooks import RunNetwork
+from kc.settings.preparation import Preparation, Prepare
 
 
 def run_plainly(model: nn.Module, pictures: Tensor) -> Any:
@@ -19,25 +21,50 @@ def run_plainly(model: nn.Module, pictures: Tensor) -> Any:
     return model(pictures)
 
 
-def with_run(made: Any, name: str) -> tuple[nn.Module, RunNetwork]:
-    """Return what a user's function made: a network, and how it is run.
+class Made(NamedTuple):
+    """What a user's function made."""
+
+    model: nn.Module
+    run: RunNetwork = run_plainly
+    prepared: Preparation | None = None
+    """How its pictures are prepared, if the function says so."""
+
+
+def made_by_user(made: Any, name: str) -> Made:
+    """Read what a user's function returned: a network, and what else it says.
 
     Raises
     ------
     NetworkError
-        It made neither a network nor ``(network, call)``.
+        It returned neither a network nor a tuple of it, ``call``, and how pictures are prepared.
     """
-    if isinstance(made, nn.Module):
-        return made, run_plainly
-    if isinstance(made, tuple) and len(made) == 2:
-        model, run = made
-        # a module as the second would be a second network
-        if isinstance(model, nn.Module) and callable(run) and not isinstance(run, nn.Module):
-            return model, run
-    raise NetworkError(
-        f"{name} gives a {type(made).__name__}, expected an nn.Module. Fix: return the network "
-        "alone, or (network, call), where call(network, pictures) runs it."
-    )
+    model, *rest = made if isinstance(made, tuple) and made else (made,)
+    # a module after the first would be a second network
+    calls = [one for one in rest if callable(one) and not isinstance(one, nn.Module)]
+    told = [one for one in rest if isinstance(one, Mapping)]
+    fits = len(calls) < 2 and len(told) < 2 and len(rest) == len(calls) + len(told)
+    if not isinstance(model, nn.Module) or not fits:
+        raise NetworkError(
+            f"{name} gives a {type(made).__name__}, expected an nn.Module. Fix: return the network "
+            "alone, or (network, call), where call(network, pictures) runs it; a dict after them "
+            'says how pictures are prepared, {"size": 224, "resize": 256, "aspect": "keep"}.'
+        )
+    return Made(model, calls[0] if calls else run_plainly, _prepared(told, name))
+
+
+def _prepared(told: Sequence[Mapping[str, Any]], name: str) -> Preparation | None:
+    if not told:
+        return None
+    try:
+        return Preparation.of(None, Prepare.model_validate(dict(told[0])))
+    except ValidationError as error:
+        fault = error.errors()[0]
+        where = ".".join(map(str, fault["loc"]))
+        message = fault["msg"].removeprefix("Value error, ")
+        raise NetworkError(
+            f"{name}: how its pictures are prepared: {f'{where}: ' if where else ''}{message}. "
+            f"Fix: correct the dict; its keys are {', '.join(Prepare.model_fields)}"
+        ) from None
 
 
 def copy_of(module: nn.Module, name: str) -> nn.Module:

@@ -17,7 +17,7 @@ from torch import nn
 
 from kc.comparison.libraries import NamedNetwork, brings_code, load_from, named
 from kc.comparison.loading import Loaded
-from kc.comparison.modules import ready, run_plainly, unwrap, with_run
+from kc.comparison.modules import Made, made_by_user, ready, run_plainly, unwrap
 from kc.errors import NetworkError, SettingsError
 from kc.networks.hooks import RunNetwork
 from kc.networks.state import read_state
@@ -69,8 +69,9 @@ def read_network(
         installed; ``hf:ORG/MODEL`` or ``hf:FOLDER``, if transformers is; ``hub:OWNER/REPO:ENTRY``
         (torch.hub); or ``path/file.py:function``: the function is called without arguments and
         returns an ``nn.Module``, or with it a function that runs it, ``(network, call)`` with
-        ``call(network, pictures)``. **The file is run**: name only your own. A bare NAME is one of
-        torchvision, else of timm. Weights come from the libraries' own caches, or are downloaded.
+        ``call(network, pictures)``, and a dict that says how its pictures are prepared. **The file
+        is run**: name only your own. A bare NAME is one of torchvision, else of timm. Weights come
+        from the libraries' own caches, or are downloaded.
     weights
         A state dict; see :func:`kc.networks.state.read_state`. Named networks get as many classes
         as the weights have; they may name no other weights.
@@ -96,8 +97,9 @@ def read_network(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if file.endswith(".py"):
-            model, call = _from_file(Path(file), function)
-            found = Loaded(unwrap(model), "as its function made them", (Path(file),))
+            model, call, prepared = _from_file(Path(file), function)
+            files: tuple[Path, ...] = (Path(file),)
+            found = Loaded(unwrap(model), "as its function made them", files, prepared)
             name = f"{Path(file).name}:{function}"
         else:
             wanted = NamedNetwork(spec, remote_code, size)
@@ -156,14 +158,14 @@ def outline(spec: str, remote_code: bool = False, size: int | None = None) -> Ow
     return OwnNetwork(spec, ready(found.model, spec), shared=False, prepared=found.prepared)
 
 
-def _from_file(file: Path, function: str) -> tuple[nn.Module, RunNetwork]:
+def _from_file(file: Path, function: str) -> Made:
     if not file.is_file():
         raise NetworkError(f"{file}: no such file; expected path/file.py:function")
     with _importable_beside(file):
         module = _called(file, "the file", lambda: _run(file))
         make = getattr(module, function, None)
         if isinstance(make, nn.Module):
-            return make, run_plainly
+            return Made(make)
         if not callable(make):
             there = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
             close = difflib.get_close_matches(function, there, n=3, cutoff=0.3)
@@ -171,7 +173,7 @@ def _from_file(file: Path, function: str) -> tuple[nn.Module, RunNetwork]:
                 f"{file}: no function '{function}' in it; nearest: {', '.join(close) or 'none'}. "
                 f"Expected one that gives the network, named as {file.name}:function"
             )
-        return with_run(_called(file, f"{function}()", make), f"{file}:{function}")
+        return made_by_user(_called(file, f"{function}()", make), f"{file}:{function}")
 
 
 def _run(file: Path) -> ModuleType:
