@@ -7,15 +7,18 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
-import requests
 from torch import nn
 
 from kc.errors import NetworkError
 from kc.plans.commands import command
 from kc.settings.preparation import Preparation
 
+Library = Literal["timm", "transformers", "huggingface_hub"]
+"""Libraries that kc works without."""
 SECONDS = 5
 """How long an answer of Hugging Face's server is waited for."""
 _FORCED = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
@@ -37,12 +40,12 @@ class Loaded(NamedTuple):
     """Whether others trained it, so that its pictures must be prepared as theirs were."""
 
 
-def library(name: str) -> Any:
+def library(name: Library) -> Any:
     """Import an optional library, or return None."""
     return importlib.import_module(name) if importlib.util.find_spec(name) is not None else None
 
 
-def needed(name: str, spec: str) -> Any:
+def needed(name: Library, spec: str) -> Any:
     """Import an optional library.
 
     Raises
@@ -83,16 +86,25 @@ def reachable_or_cached() -> Iterator[None]:
         return
     constants, logger = hub.constants, logging.getLogger("huggingface_hub")
     before, level = constants.HF_HUB_OFFLINE, logger.level
-    try:
-        requests.head(constants.ENDPOINT, timeout=SECONDS)
-    except requests.RequestException:
-        constants.HF_HUB_OFFLINE = True
+    constants.HF_HUB_OFFLINE = before or not _is_reached(constants.ENDPOINT)
     logger.setLevel(logging.ERROR)
     try:
         yield
     finally:
         constants.HF_HUB_OFFLINE = before
         logger.setLevel(level)
+
+
+def _is_reached(address: str) -> bool:
+    if not address.startswith(("https://", "http://")):
+        return True  # the library says what is wrong with it
+    try:
+        urlopen(Request(address, method="HEAD"), timeout=SECONDS).close()  # noqa: S310 - see above
+    except HTTPError:  # an answer
+        return True
+    except OSError:
+        return False
+    return True
 
 
 def fetched[R](spec: str, load: Callable[[], R], missing: Callable[[], str]) -> R:

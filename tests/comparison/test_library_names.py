@@ -1,18 +1,20 @@
 """Names of libraries: weights come from their caches; names without weights are refused."""
 
+import json
 import os
 from pathlib import Path
+from urllib.error import URLError
 
 import pytest
-import requests
 import timm
 import torch
 from torchvision import models
 
-from kc.comparison import CompareSettings, layers_of, outline, read_network
+from kc.comparison import CompareSettings, layers_of, loading, outline, read_network
 from kc.comparison.make import make
 from kc.errors import NetworkError
 from kc.settings.custom import Pair
+from kc.settings.reconstruction import Consistency, Optimiser
 from tests.comparison.noise import write
 
 NAME = "shufflenet_v2_x0_5"
@@ -24,12 +26,12 @@ def _empty_caches(tmp_path, monkeypatch):
     """No network, and caches of the libraries that hold nothing."""
 
     def unreached(*_: object, **__: object) -> None:
-        raise requests.ConnectionError("no network")
+        raise URLError("no network")
 
     hub = pytest.importorskip("huggingface_hub")
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     monkeypatch.setattr(hub.constants, "HF_HUB_CACHE", str(tmp_path / "hf"))
-    monkeypatch.setattr(requests, "head", unreached)
+    monkeypatch.setattr(loading, "urlopen", unreached)
     monkeypatch.setattr("urllib.request.urlopen", unreached)
 
 
@@ -219,3 +221,31 @@ def test_a_repository_of_torch_hub_is_read_from_its_cache_where_it_may_run(tmp_p
         read_network(f"hub:{folder}:number", remote_code=True)
     with pytest.raises(NetworkError, match=r"not be loaded .*Code is looked for in .*/torch/hub"):
         read_network("hub:owner/other:v1:small", remote_code=True)
+
+
+def test_a_transformer_of_each_library_is_compared_each_fed_as_it_was_trained(
+    tmp_path, monkeypatch
+):
+    vit(tmp_path / "vit", image_mean=[0.4] * 3, image_std=[0.2] * 3)
+    made = timm.create_model("test_vit", pretrained=False)
+    timm.models.save_for_hf(made, tmp_path / "timm-vit", safe_serialization=True)
+    write(tmp_path / "photos", *(f"{k:02d}.png" for k in range(60)))
+    monkeypatch.chdir(tmp_path)
+    pair = Pair.model_validate(
+        {"a": "hf:vit", "b": "timm:local-dir:timm-vit", "images": "photos", "ladder": False}
+        | {"layer_a": "layers.1", "layer_b": "blocks.1", "prepare_b": {"size": 80}}
+    )
+    quick = Consistency(order=0, optimiser=Optimiser(epochs=2))
+    told = []
+    settings = CompareSettings.of(pair, consistency=quick)
+    make(pair, settings, tmp_path / "out", say=told.append)
+    assert told[0].startswith("a: hf:vit, weights: as saved there; pictures: both sides resized to")
+    assert "(0.4, 0.4, 0.4), over (0.2, 0.2, 0.2)" in told[0]
+    assert "cut at the centre to 80 px" in told[1]
+    assert {path.stem for path in (tmp_path / "out").glob("*.zarr")} == {"pictures-a", "pictures-b"}
+    about = json.loads((tmp_path / "out/tables/compare.json").read_text())["networks"]
+    assert about["a"]["preparation"]["mean"] == [0.4] * 3
+    assert about["b"]["preparation"]["size"] == 80
+    notes = (tmp_path / "out/tables/compare.md").read_text()
+    assert "a: hf:vit" in notes
+    assert "hooks" in notes
