@@ -20,6 +20,7 @@ from kc.comparison.sides import (
     Comparable,
     ComparedRows,
     ComparedSide,
+    check_room,
     cuts_of_sides,
     open_side,
     pair_rows,
@@ -148,6 +149,7 @@ def compare(
     known = len(rows_in(rows.table, "train"))
     what = " and ".join(f"{side.name}, {names[side.letter]}" for side in sides)
     check_memory(what, [(one, other), (other, one)], known, settings.consistency, at.device)
+    check_room(sides, {s.letter: {names[s.letter]: [forms[s.letter]]} for s in sides}, rows, at)
     stored = {}
     for side in sides:
         name, form = names[side.letter], forms[side.letter]

@@ -13,17 +13,17 @@ from tqdm import tqdm
 
 from kc.comparison import notes
 from kc.comparison.compare import DEFAULT, DIRECTIONS, origin_of
-from kc.comparison.estimate import check_space, matrix_rate, seconds_of, spell_seconds
+from kc.comparison.estimate import matrix_rate, seconds_of, spell_seconds
 from kc.comparison.fits import direction_product
 from kc.comparison.forms import LONGEST, Form, align
 from kc.comparison.memory import check_memory
 from kc.comparison.places import check_places
-from kc.comparison.record import specs_of
 from kc.comparison.settings import CompareSettings
 from kc.comparison.sides import (
     Choice,
     Comparable,
     ComparedSide,
+    check_room,
     cuts_of_sides,
     open_side,
     pair_rows,
@@ -142,13 +142,14 @@ def compare_layers(
     check_places(at.out, sides, images, [], [*fits, "peers/matrix"])
     rows = pair_rows(sides, images, at)
     wanted = {side.letter: _wanted(side.letter, cells) for side in sides}
-    size = _check_size(sides, wanted, len(rows.table), at)
+    size = check_room(sides, wanted, rows, at)
     plan = _plan(cells, len(rows_in(rows.table, "train")), settings, matrix_rate(at.device))
     say(
         f"{len(plan)} fits ({len(sides[0].layers)} x {len(sides[1].layers)} layers, both ways"
         f"{f', {left_out} pairs left out' if left_out else ''}): about "
         f"{spell_seconds(sum(planned.seconds for planned in plan))} on {at.device.type}, "
-        f"{size / 1e9:.3g} GB of features. An interrupted run resumes."
+        f"{size / 1e9:.3g} GB of features and {rows.bytes / 1e9:.3g} GB of pictures. An "
+        "interrupted run resumes."
     )
     stores = {side.letter: store_side(side, wanted[side.letter], rows, at) for side in sides}
     shapes = [cell.work(*ends) for cell in cells for ends in DIRECTIONS]
@@ -278,25 +279,6 @@ def _wanted(letter: str, cells: Sequence[_Cell]) -> dict[str, list[Form]]:
         if cell.forms[at] not in forms:
             forms.append(cell.forms[at])
     return found
-
-
-def _check_size(
-    sides: Sequence[ComparedSide],
-    wanted: Mapping[str, Mapping[str, list[Form]]],
-    rows: int,
-    at: Workplace,
-) -> int:
-    specs = [
-        spec
-        for side in sides
-        for spec in specs_of(
-            {name: layer.shape for name, layer in side.layers.items()},
-            wanted[side.letter],
-            rows,
-            at.settings.activations.dtype,
-        )
-    ]
-    return check_space(specs, at.out)
 
 
 def _about(cell: _Cell) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import difflib
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +13,12 @@ import pandas as pd
 from torch import nn
 
 from kc.comparison.arrays import OwnArrays, import_arrays
+from kc.comparison.estimate import check_space
 from kc.comparison.forms import OwnLayer
 from kc.comparison.layers import Tap, distinct_layers, owned, tap
 from kc.comparison.networks import OwnNetwork, preparation_of
 from kc.comparison.pictures import build_pictures
-from kc.comparison.record import SeenPictures, WantedForms, record_layers
+from kc.comparison.record import SeenPictures, WantedForms, record_layers, specs_of
 from kc.comparison.rows import order_in, rows_of_arrays
 from kc.comparison.settings import CompareSettings
 from kc.comparison.views import ViewParts, cuts_of, parts_of
@@ -87,6 +89,12 @@ class ComparedRows(NamedTuple):
     def images(self) -> Store | None:
         """The pictures of one of the sides; None if both are features."""
         return next(iter(self.pictures.values()), None)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of the pictures: a store for each way to prepare them."""
+        made = {store.path: store["image"] for store in self.pictures.values()}
+        return sum(math.prod(array.shape) for array in made.values())
 
     @property
     def parts(self) -> dict[str, ViewParts]:
@@ -246,6 +254,32 @@ def _check_same_rows(one: Store, other: Store) -> None:
             f"{other.path}: its rows (ids, labels, subsets) are not those of {one.path}: the "
             f"pictures changed in between. Fix: {AGAIN}"
         )
+
+
+def check_room(
+    sides: Sequence[ComparedSide],
+    wanted: Mapping[str, WantedForms],
+    rows: ComparedRows,
+    at: Workplace,
+) -> int:
+    """Return the bytes of the features of both sides; ``wanted``: by letter.
+
+    Raises
+    ------
+    StoreError
+        The disk has less room.
+    """
+    specs = [
+        spec
+        for side in sides
+        for spec in specs_of(
+            {name: layer.shape for name, layer in side.layers.items()},
+            wanted[side.letter],
+            len(rows.table),
+            at.settings.activations.dtype,
+        )
+    ]
+    return check_space(specs, at.out)
 
 
 def store_side(side: ComparedSide, wanted: WantedForms, rows: ComparedRows, at: Workplace) -> Store:

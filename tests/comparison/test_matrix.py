@@ -163,6 +163,9 @@ def test_features_larger_than_the_disk_are_refused_before_they_are_made(
     with pytest.raises(StoreError, match=r"take 4\.2e-05 GB, 1e-06 GB are free\. Fix: use f"):
         compare_layers(*networks, LAYERS, LAYERS, photos, tmp_path / "out", SETTINGS)
     assert not (tmp_path / "out" / "activations").exists()
+    free = iter([10**6, 1000])
+    with pytest.raises(StoreError, match=r"conv3 take .* GB, 1e-06 GB are free"):
+        compare(*networks, "conv3", "conv3", photos, tmp_path / "pair", SETTINGS)
 
 
 def test_larger_fits_are_estimated_to_take_longer():
