@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from kc.comparison.settings import CompareSettings
-from kc.consistency.equations import POSITIONS
+from kc.consistency.equations import POSITIONS, STRENGTHS
 from kc.consistency.net import channels_of, inputs_of, positions_of
 from kc.consistency.rank import common_rank
 from kc.errors import StoreError
@@ -20,8 +20,8 @@ USUAL_STEPS = 700
 """Steps of a fit: half of the default's finish after 680, eight of ten after 320 to 1,650."""
 OVERHEAD = 0.5
 """Seconds that a fit of any size takes."""
-EIGEN = 20.0
-"""Operations of a symmetric eigendecomposition, in units of the side cubed."""
+SOLVES = len(STRENGTHS) / 3
+"""Operations of the Cholesky factorisations of all strengths, in units of the side cubed."""
 SLOWER = 3.0
 """Factor by which a fit's operations are slower than a matrix product, about."""
 
@@ -62,13 +62,13 @@ def linear_operations(source: Shape, target: Shape, images: int, field: int) -> 
     wide, positions = channels_of(target), images * positions_of(target)
     # the dual, where positions are fewer: no matrix has more rows than they are
     patch = min(inputs_of(field, source), positions)
-    return 2 * min(positions, POSITIONS) * patch * (patch + wide) + EIGEN * patch**3
+    return 2 * min(positions, POSITIONS) * patch * (patch + wide) + SOLVES * patch**3
 
 
 def flattened_operations(source: Shape, target: Shape, images: int) -> float:
     """Count the operations of the best linear map of whole images, in the dual."""
     units = math.prod(source) + math.prod(target)
-    return 4 * float(images) ** 2 * units + EIGEN * float(images) ** 3
+    return 4 * float(images) ** 2 * units + SOLVES * float(images) ** 3
 
 
 def matrix_rate(device: torch.device) -> float:

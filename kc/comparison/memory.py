@@ -20,7 +20,7 @@ PART = 0.25
 STATE = 6
 """Numbers kept for each weight of g: value, gradient, three of the optimiser, the best value."""
 EIGEN = 6
-"""Matrices of float64 held while the eigenvectors of one matrix are computed and used."""
+"""Matrices of float64 held while a square one is decomposed and used."""
 SCATTERED = 1.9
 """Bytes the allocator takes per requested byte: 1.6 to 2.6 in comparisons of 1,000 to 4,000 units
 (it keeps freed memory, and the next matrix does not always fit into it)."""

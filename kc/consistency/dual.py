@@ -42,17 +42,11 @@ def dual_ridge(
     across = patch_products(validation.inputs, fitted.inputs, kernel_size) / len(y)
     units = fitted.inputs.shape[1] * kernel_size**2 if on_maps else fitted.inputs.shape[-1]
     mean = float(gram.trace()) / units
-    values, vectors = torch.linalg.eigh(gram)
-    del gram
-    values = values.clamp_min(0)
-    rotated, seen = vectors.T @ y, across @ vectors
 
-    def error(damped: Tensor) -> float:
-        missed = torch.addmm(held, seen * damped.reciprocal(), rotated, beta=-1)
-        return float(missed.square().mean())
+    def error(alpha: Tensor) -> float:
+        return float(torch.addmm(held, across, alpha, beta=-1).square().mean())
 
-    shrunk = best_damped(values, mean, error).reciprocal()
-    return _weight(fitted, vectors @ (rotated * shrunk[:, None]) / len(y), kernel_size)
+    return _weight(fitted, best_damped(gram, y, mean, error) / len(y), kernel_size)
 
 
 def patch_products(

@@ -114,13 +114,9 @@ def _best_dual(
     products: Float[Tensor, "n f"], y: Float[Tensor, "n d"], fitted: Tensor, held: Tensor
 ) -> Float[Tensor, "n d"]:
     """Return what the ridge regression that validates best misses of every image."""
-    values, vectors = torch.linalg.eigh(products[fitted])
-    values = values.clamp_min(0)
-    rotated = vectors.T @ y[fitted]
-    reach = products @ vectors
+    own, seen = products[fitted], products[held]
 
-    def error(damped: Tensor) -> float:
-        return float((y[held] - (reach[held] / damped) @ rotated).square().sum())
+    def error(alpha: Tensor) -> float:
+        return float((y[held] - seen @ alpha).square().sum())
 
-    missed: Tensor = y - (reach / best_damped(values, values.mean(), error)) @ rotated
-    return missed
+    return y - products @ best_damped(own, y[fitted], own.diagonal().mean(), error)
