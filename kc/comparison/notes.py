@@ -230,7 +230,9 @@ def of_measures(peers: pd.DataFrame) -> tuple[str, ...]:
         told,
         f"Not computed ({len(empty)} of {len(NAMES)}): flattened features wider than {WIDTH}, "
         f"patches of more than {MANY} units at as many positions, and CCA measures if there are "
-        "too few images for the units: " + ", ".join(empty) + ".",
+        "too few images for the units, or a feature varies by rounding alone: "
+        + ", ".join(empty)
+        + ".",
     )
 
 

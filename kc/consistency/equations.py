@@ -101,7 +101,7 @@ def best_damped(
     mean: Tensor | float,
     error: Callable[[Tensor], float],
 ) -> Float[Tensor, "u d"]:
-    r"""Return :math:`(M + \rho I)^{-1} B` of the least ``error``; strengths are in units of ``mean``.
+    r"""Return :math:`(M + \rho I)^{-1} B` of least ``error``; strengths are in units of ``mean``.
 
     One Cholesky factorisation for each strength: for all of them a fifth of the operations of an
     eigendecomposition.

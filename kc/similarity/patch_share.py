@@ -1,5 +1,7 @@
 """Measure the best linear map of patches by inner products of positions, for few rows."""
 
+import math
+
 import torch
 
 from kc.consistency.data import FeaturePair
@@ -19,7 +21,7 @@ def patch_share(
     .. math:: \hat y = \bar y + \bar K_{test} (\bar K_{train} + \epsilon I)^{-1} (Y - \bar y)
 
     with K the inner products of patches, centred by the training rows' mean. Of many solutions the
-    smallest is used, as there; patches are never stored.
+    smallest is used, as there; patches are never stored. NaN: the source varies by rounding alone.
     """
     sides = [list(pair.in_order(rows)) for rows in halves]
     inputs = [torch.cat([match_size(x, pair.target_shape) for x, _ in side]) for side in sides]
@@ -31,7 +33,10 @@ def patch_share(
     of_train += whole - means - means[:, None]
     of_train.diagonal().add_(RIDGE * of_train.trace())
     mean = seen.mean(0)
-    alpha = torch.cholesky_solve(seen - mean, torch.linalg.cholesky(of_train))
+    factor, failed = torch.linalg.cholesky_ex(of_train)
+    if failed:  # what is left after the mean is rounding
+        return math.nan
+    alpha = torch.cholesky_solve(seen - mean, factor)
     missed = held - mean - of_test @ alpha
     if centring == "channel":
         return float(missed.var(0, correction=0).sum() / held.var(0, correction=0).sum())

@@ -38,3 +38,11 @@ def test_the_patch_share_is_nan_if_both_matrices_are_too_large(monkeypatch):
     x, y = features((2, 3))
     monkeypatch.setattr(measures, "MANY", 100)
     assert np.isnan(similarities(x, y, TRAIN, TEST)[PATCHES])
+
+
+def test_the_patch_share_is_nan_if_the_source_varies_by_rounding():
+    generator = torch.Generator().manual_seed(0)
+    x = 1 + 1e-6 * torch.randn(30, 5, 3, 3, generator=generator)
+    y = torch.randn(30, 2, 1, 1, generator=generator)
+    share = patch_share(pair_up(x, y, torch.device("cpu")), (np.arange(18), np.arange(18, 30)), 3)
+    assert np.isnan(share)
