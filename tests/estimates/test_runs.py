@@ -50,3 +50,16 @@ def test_a_scattered_recording_counts_its_parts_and_the_collecting_job(scatter, 
     # all networks are of one architecture and data set: one batch
     assert table.loc["activations", "jobs"] == jobs
     assert table.loc["activations", "gpu_jobs"] == jobs
+
+
+def test_bytes_of_pictures_are_those_of_the_store_and_of_drawn_files():
+    def size(**about):
+        settings = load_settings(RAW | {"datasets": {"birds": {"size": 64, "images": 90, **about}}})
+        table = estimate(settings, [plan_of(settings, "stability")]).set_index("product")
+        return table.loc["images", "bytes"]
+
+    stored = 90 * 3 * 64**2
+    assert size(archive="birds.tgz") == stored
+    # and their foregrounds, and the drawn files
+    drawn = {"classes": 3, "images_per_class": 30, "canvas": 96}
+    assert size(generated=drawn) == round(stored + 90 * 64**2 + 90 * 96**2 * 0.82)
