@@ -54,7 +54,8 @@ def test_a_scattered_recording_counts_its_parts_and_the_collecting_job(scatter, 
 
 def test_bytes_of_pictures_are_those_of_the_store_and_of_drawn_files():
     def size(**about):
-        settings = load_settings(RAW | {"datasets": {"birds": {"size": 64, "images": 90, **about}}})
+        birds = {"size": 64, "images": 90, **about}
+        settings = load_settings(RAW | {"data_root": ".", "datasets": {"birds": birds}})
         table = estimate(settings, [plan_of(settings, "stability")]).set_index("product")
         return table.loc["images", "bytes"]
 
