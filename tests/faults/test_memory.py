@@ -21,8 +21,9 @@ from tests.faults.hungry import JOBS, NODE, A, B
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]  # minutes on a busy machine
 ROOT = Path(__file__).parents[2]
 GROUPS = Path("/sys/fs/cgroup/memory")
-LIMITS = {"record": 32 << 20, "fit": 72 << 20, "decompose": 72 << 20, "read": 32 << 20}
-"""Bytes a process may use in addition to its job on the small folder, page cache included."""
+LIMITS = {"record": 32 << 20, "fit": 72 << 20, "decompose": 72 << 20, "read": 64 << 20}
+"""Bytes a process may use in addition to its job on the small folder, page cache included. Reading
+through dask stays below 32 MB without pyarrow, and below 64 where it is installed."""
 SHAPE = (8, 16, 16)
 IMAGES, PICTURES = 40_960, 5_120
 """Two layers of SHAPE are 640 MB, their components 480 MB; 320 MB are recorded."""
