@@ -83,8 +83,10 @@ def matrix_rate(device: torch.device) -> float:
     return 2 * side**3 / best
 
 
-def check_space(specs: Iterable[ArraySpec], out: Path) -> int:
-    """Return the bytes that arrays will take; refuse more than the disk has free.
+def check_space(specs: Iterable[ArraySpec], place: Path) -> int:
+    """Return the bytes that arrays take; refuse more than the disk has free for them.
+
+    ``place``: where they are written. What a former run left there is written over or kept.
 
     Raises
     ------
@@ -94,11 +96,12 @@ def check_space(specs: Iterable[ArraySpec], out: Path) -> int:
     listed = list(specs)
     names = [spec.name for spec in listed]
     needed = sum(math.prod(spec.shape) * spec.disk_dtype.itemsize for spec in listed)
-    out.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(out).free
+    place.parent.mkdir(parents=True, exist_ok=True)
+    there = sum(file.stat().st_size for file in place.rglob("*") if file.is_file())
+    free = shutil.disk_usage(place.parent).free + there
     if needed > free:
         raise StoreError(
-            f"{out}: {', '.join(names[:3])}{' and others' if len(names) > 3 else ''}"
+            f"{place}: {', '.join(names[:3])}{' and others' if len(names) > 3 else ''}"
             f" take {needed / 1e9:.3g} GB, {free / 1e9:.3g} GB are free. Fix: use fewer layers "
             "(--layers a,b,c), fewer or smaller images, or another --out."
         )

@@ -137,7 +137,7 @@ def _write(
     arrays = image_arrays(len(rows), how.size, masked=False)
     if not how.is_whole:
         arrays.append(ArraySpec("view", ("image", "side"), (len(rows), 2), "float32"))
-    check_space(arrays, out.parent)
+    check_space(arrays, out)
     with StoreWriter(
         out,
         key,

@@ -279,7 +279,7 @@ def check_room(
             at.settings.activations.dtype,
         )
     ]
-    return check_space(specs, at.out)
+    return check_space(specs, at.out / "activations")
 
 
 def store_side(side: ComparedSide, wanted: WantedForms, rows: ComparedRows, at: Workplace) -> Store:

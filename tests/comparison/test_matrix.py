@@ -168,6 +168,13 @@ def test_features_larger_than_the_disk_are_refused_before_they_are_made(
         compare(*networks, "conv3", "conv3", photos, tmp_path / "pair", SETTINGS)
 
 
+def test_a_full_disk_stops_no_run_whose_features_are_there(networks, photos, tmp_path, monkeypatch):
+    compare(*networks, "conv3", "conv3", photos, tmp_path / "out", SETTINGS)
+    full = SimpleNamespace(free=1000)
+    monkeypatch.setattr(estimate.shutil, "disk_usage", lambda _: full)
+    compare(*networks, "conv3", "conv3", photos, tmp_path / "out", SETTINGS)
+
+
 def test_larger_fits_are_estimated_to_take_longer():
     def seconds(source, target, images=1000, rate=1e10):
         return estimate.seconds_of(source, target, images, SETTINGS, rate)
