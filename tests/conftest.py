@@ -23,6 +23,7 @@ if CPU.is_file() and "avx512" not in CPU.read_text():
 TESTS = Path(__file__).parent
 LONGEST = (
     "workflow/test_slurm.py",
+    "workflow/test_slurm_short.py",
     "workflow/test_runs.py",
     "comparison/test_real.py",
     "faults/test_campaign.py",

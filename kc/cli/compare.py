@@ -94,7 +94,7 @@ def layers_command(
 def compare_command(
     *,
     out: Annotated[Path, typer.Option(help="output folder; an interrupted run continues there")],
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, or cuda:1, ...")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, or mps")] = "auto",
     threads: Annotated[int, typer.Option(help=THREADS)] = 1,
     rank: Annotated[str, typer.Option(help=RANK)] = "auto",
     **given: Any,
@@ -108,10 +108,11 @@ def compare_command(
     """
     from kc.comparison import CompareSettings
     from kc.comparison.make import make
-    from kc.runtime import keep_freed_memory, pick_device, use_threads
+    from kc.comparison.workplace import Workplace
+    from kc.runtime import keep_freed_memory, use_threads
 
     use_threads(threads)
-    pick_device(device)  # before any file is read
+    Workplace.of(CompareSettings(), out, device)  # before any file is read
     keep_freed_memory()
     sides = {
         f"prepare_{letter}": {name: given[f"{name}_{letter}"] for name in Prepare.model_fields}

@@ -37,7 +37,6 @@ from kc.consistency.variants import varied
 from kc.images.rows import rows_in
 from kc.plans.variants import folders_of, orders_and_path, reseeded
 from kc.provenance import code_hash, plain, versions
-from kc.runtime import pick_device
 from kc.store import Store
 
 if TYPE_CHECKING:
@@ -136,7 +135,7 @@ def compare(
     StoreError
         An input, or a file that kc did not make, is where kc writes; nothing is changed then.
     """
-    at = Workplace(settings, Path(out), pick_device(device))
+    at = Workplace.of(settings, Path(out), device)
     sides = [open_side("a", a, layer_a, settings), open_side("b", b, layer_b, settings)]
     names = {side.letter: next(iter(side.layers)) for side in sides}
     forms = _forms(sides, names, settings)

@@ -38,7 +38,6 @@ from kc.errors import FeatureError
 from kc.images.rows import rows_in
 from kc.names import SUBSETS, Shape, component_names
 from kc.provenance import code_hash, plain, versions
-from kc.runtime import pick_device
 from kc.store import Store
 
 if TYPE_CHECKING:
@@ -135,7 +134,7 @@ def compare_layers(
         The features need more space than the disk has; or an input, or a file that kc did not
         make, is where kc writes: nothing is changed then.
     """
-    at = Workplace(settings, Path(out), pick_device(device))
+    at = Workplace.of(settings, Path(out), device)
     sides = [open_side("a", a, layers_a, settings), open_side("b", b, layers_b, settings)]
     cells, left_out = _cells(sides, settings)
     fits = [f"fits/{cell.name(*ends)}" for cell in cells for ends in DIRECTIONS]

@@ -293,4 +293,4 @@ def store_side(side: ComparedSide, wanted: WantedForms, rows: ComparedRows, at: 
     is_cut = any(form.cut is not None for forms in wanted.values() for form in forms)
     parts = rows.parts[side.letter] if is_cut else None
     seen = SeenPictures(rows.pictures[side.letter], side.preparation, parts)
-    return record_layers(side.source, wanted, seen, at.settings, path, at.device)
+    return record_layers(side.source, wanted, seen, at.settings, path, at.of_networks)

@@ -7,7 +7,9 @@ import torch
 
 from kc.comparison.settings import CompareSettings
 from kc.consistency.data import FeaturePair, pair_up
+from kc.errors import DeviceError
 from kc.files.checksum import content_digest
+from kc.runtime import pick_device
 from kc.store import StoredArray
 
 
@@ -17,6 +19,28 @@ class Workplace(NamedTuple):
     settings: CompareSettings
     out: Path
     device: torch.device
+    """Of g and the measures."""
+    of_networks: torch.device
+    """On which the networks run."""
+
+    @classmethod
+    def of(cls, settings: CompareSettings, out: Path, device: str) -> "Workplace":
+        """Choose the devices; on Apple's GPU (``mps``), which has no float64, only networks run.
+
+        Raises
+        ------
+        DeviceError
+            There is no such device.
+        """
+        if device != "mps":
+            chosen = pick_device(device)
+            return cls(settings, out, chosen, chosen)
+        if not torch.backends.mps.is_available():
+            raise DeviceError(
+                f"device: 'mps' was asked for, but torch {torch.__version__} sees no GPU of Apple "
+                "here. Fix: cpu or auto."
+            )
+        return cls(settings, out, torch.device("cpu"), torch.device("mps"))
 
 
 class Direction(NamedTuple):

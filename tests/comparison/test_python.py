@@ -4,6 +4,9 @@ import pytest
 import torch
 from torch import nn
 
+from kc.comparison import CompareSettings
+from kc.comparison.workplace import Workplace
+
 SIX = """
 from kc.comparison import compare
 from kc.comparison.write_pair import write_comparison
@@ -50,3 +53,11 @@ def test_a_layer_must_be_named(photos, tmp_path):
 
     with pytest.raises(FeatureError, match=r"a: Sequential is a network, so a layer must be named"):
         compare(network(), network(), images=photos, out=tmp_path / "out")
+
+
+def test_on_apples_gpu_networks_run_and_g_does_not(monkeypatch, tmp_path):
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    at = Workplace.of(CompareSettings(), tmp_path, "mps")
+    assert (at.of_networks.type, at.device.type) == ("mps", "cpu")
+    at = Workplace.of(CompareSettings(), tmp_path, "cpu")
+    assert (at.of_networks.type, at.device.type) == ("cpu", "cpu")
