@@ -19,7 +19,7 @@ from kc.files.sources import FOLDER, Source
 from kc.images import open_images
 from kc.images.build import SHARD_ROWS, class_names, coordinates, image_arrays, ordered
 from kc.images.preparation import prepared, view
-from kc.names import SUBSETS
+from kc.names import SUBSETS, spell_bytes
 from kc.plans.commands import AGAIN
 from kc.provenance import product_key
 from kc.runtime import derive_seed
@@ -137,7 +137,7 @@ def _write(
     arrays = image_arrays(len(rows), how.size, masked=False)
     if not how.is_whole:
         arrays.append(ArraySpec("view", ("image", "side"), (len(rows), 2), "float32"))
-    check_space(arrays, out)
+    size = spell_bytes(check_space(arrays, out))
     with StoreWriter(
         out,
         key,
@@ -153,7 +153,7 @@ def _write(
     ) as writer:
         missing, told = writer.missing(), list[str]()
         total = sum(len(samples[writer.rows(shard)]) for shard in missing)
-        with tqdm(total=total, desc="pictures", unit="image", disable=None) as bar:
+        with tqdm(total=total, desc=f"{out.stem} ({size})", unit="image", disable=None) as bar:
             for shard in missing:
                 chosen = samples[writer.rows(shard)]
                 decoded = [rgb_of(sample, files) for sample in chosen]
