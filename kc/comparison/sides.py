@@ -220,9 +220,9 @@ def pair_rows(
         raise ImageError("a network is compared, so pictures are needed. Fix: --images FOLDER.")
     begin_register(at.out)
     made: dict[str, Store] = {}
-    pictures = {}
+    pictures, names = {}, names_of_pictures(sides)
     for one in sorted(sides, key=lambda one: one.preparation is None):
-        name = names_of_pictures(sides)[one.letter]
+        name = names[one.letter]
         if name not in made:
             path = at.out / f"{name}.zarr"
             made[name] = build_pictures(Path(images), path, at.settings, one.preparation)
