@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from kc.studies.intervals import over_fits, over_networks, over_splits
+from kc.studies.intervals import over_fits, over_groups, over_networks
 
 M, RUNS, TRUTH = 6, 400, 0.3
 PAIRS = list(permutations(range(M), 2))
@@ -61,7 +61,7 @@ def test_order_of_the_pairs_does_not_matter():
 
 def test_half_splits_count_once_though_both_directions_are_fitted():
     values = [0.1, 0.3, 0.2, 0.4, 0.5, 0.7]
-    found = over_splits(["a", "a", "b", "b", "c", "c"], values)
+    found = over_groups(["a", "a", "b", "b", "c", "c"], values)
     low, high = stats.t.interval(0.95, 2, loc=0.3667, scale=stats.sem([0.2, 0.3, 0.6]))
     assert found.n == 3
     assert found.n_pairs == 6
@@ -74,7 +74,7 @@ def test_intervals_over_half_splits_have_their_nominal_coverage():
     covered, naive = 0, 0
     for _ in range(RUNS):
         values = np.repeat(rng.normal(TRUTH, 0.05, 4), 2) + rng.normal(0, 0.01, 8)
-        found = over_splits(splits, list(values))
+        found = over_groups(splits, list(values))
         covered += found.low <= TRUTH <= found.high
         low, high = naive_bootstrap(values, rng)
         naive += low <= TRUTH <= high
@@ -104,6 +104,17 @@ def test_the_case_decides_whether_networks_or_splits_are_counted():
 
 def test_sign_needs_the_whole_interval_on_one_side():
     names = ["a", "b", "c"]
-    assert over_splits(names, [0.30, 0.31, 0.32]).sign == 1
-    assert over_splits(names, [-0.30, -0.31, -0.32]).sign == -1
-    assert over_splits(names, [-0.1, 0.1, 0.3]).sign == 0
+    assert over_groups(names, [0.30, 0.31, 0.32]).sign == 1
+    assert over_groups(names, [-0.30, -0.31, -0.32]).sign == -1
+    assert over_groups(names, [-0.1, 0.1, 0.3]).sign == 0
+
+
+def test_the_interval_of_a_share_is_symmetric_on_a_log_scale_and_stays_above_0():
+    names, values = ["a", "b", "c"], [0.01, 0.02, 0.30]
+    plain = over_groups(names, values)
+    found = over_groups(names, values, scale="log")
+    half = plain.high - plain.mean
+    assert plain.low < 0 < found.low
+    assert found.mean == plain.mean
+    assert found.low * found.high == pytest.approx(found.mean**2)
+    assert math.log(found.high / found.mean) == pytest.approx(half / found.mean)

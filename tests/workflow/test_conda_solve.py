@@ -7,6 +7,7 @@ import asyncio
 import hashlib
 import io
 import json
+import os
 import subprocess
 import sys
 import tarfile
@@ -132,9 +133,14 @@ def test_what_was_solved_installs(channel, spec, tmp_path):
     assert names == {line.split("=")[0] for line in read(spec)}
 
 
-def test_builds_are_frozen_for_each_platform(channel, tmp_path):
+def test_builds_are_frozen_for_each_platform(channel, tmp_path, tmp_path_factory):
     command = [sys.executable, ROOT / "envs" / "pin.py", "--out", tmp_path]
-    subprocess.run([*command, "--channel", channel.base_url], check=True)
+    # a cache of its own: other processes may write the user's at the same time
+    own = {**os.environ, "XDG_CACHE_HOME": str(tmp_path_factory.mktemp("cache"))}
+    ended = subprocess.run(
+        [*command, "--channel", channel.base_url], env=own, capture_output=True, text=True
+    )
+    assert ended.returncode == 0, ended.stderr
     assert len(list(tmp_path.iterdir())) == len(SPECS) * len(PLATFORMS)
     for spec in SPECS:
         for platform in PLATFORMS:
