@@ -25,6 +25,8 @@ class NetworkPlan:
     """Share of its weights that is pruned; it starts from the unpruned network."""
     generation: int = 1
     """Number in a chain of born-again networks, each taught by the one before."""
+    handicap: str = ""
+    """What it cannot know (:mod:`kc.plans.handicaps`), e.g. ``grey``; empty: nothing."""
 
     @property
     def name(self) -> str:
@@ -36,6 +38,7 @@ class NetworkPlan:
             member += f"-pruned{100 * self.removed:g}"
         if self.generation > 1:
             member += f"-generation{self.generation}"
+        member += f"-{self.handicap}" if self.handicap else ""
         return f"{self.dataset}-{self.architecture}-{member}"
 
     @property
@@ -153,12 +156,13 @@ def batches(
 ) -> dict[str, list[NetworkPlan]]:
     """Group networks into the jobs that make them, by the job's name.
 
-    ``architecture``: all of one kind and architecture on one data set, so that a chain of
-    born-again networks is one job. ``network``: one per job.
+    ``architecture``: all of one kind, handicap and architecture on one data set, so that a chain
+    of born-again networks is one job. ``network``: one per job.
     """
     found: dict[str, list[NetworkPlan]] = {}
     for network in sorted(networks):
         name = f"{network.dataset}-{network.architecture}"
         name += "" if network.kind == "plain" else f"-{network.kind}"
+        name += f"-{network.handicap}" if network.handicap else ""
         found.setdefault(network.name if jobs == "network" else name, []).append(network)
     return found
