@@ -61,7 +61,8 @@ def dots_figure(rows: Sequence[DotRow], axis: str, zero: bool = False) -> Figure
         Mark 0, for gains and differences.
     """
     groups = list(dict.fromkeys(row.group for row in rows))
-    assert rows and len(groups) <= len(MARKS), "too few rows, or more groups than marks"
+    assert rows, "no rows to draw"
+    assert len(groups) <= len(MARKS), f"{len(groups)} groups, more than the marks"
     marks = dict(zip(groups, MARKS, strict=False))
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, LINE * len(rows) + 1.0))
