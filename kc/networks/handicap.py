@@ -60,7 +60,7 @@ def seen_in_training(rows: pd.DataFrame, chosen: np.ndarray, plan: NetworkPlan) 
     kind, amount = handicap_of(plan.handicap)
     labels = rows["label"].to_numpy()
     if kind == "without":
-        left = chosen[labels[chosen] >= amount]
+        left: np.ndarray = chosen[labels[chosen] >= amount]
         if len(np.unique(labels[left])) < 2:
             raise NetworkError(
                 f"{plan.name}: {amount:g} of {len(np.unique(labels))} classes are left out of "
@@ -82,7 +82,10 @@ def seen_in_test(rows: pd.DataFrame, plan: NetworkPlan) -> np.ndarray:
     """Return the test rows that count for a network's accuracy: those of classes it was taught."""
     found: np.ndarray = rows_in(rows, "test")
     kind, amount = handicap_of(plan.handicap)
-    return found[rows["label"].to_numpy()[found] >= amount] if kind == "without" else found
+    if kind != "without":
+        return found
+    taught: np.ndarray = found[rows["label"].to_numpy()[found] >= amount]
+    return taught
 
 
 def more_epochs(plan: NetworkPlan) -> float:
