@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 from scipy import stats
 
@@ -77,7 +78,8 @@ def power_of(effect: float, n: int) -> float:
         return math.nan
     critical = float(stats.t.ppf(1 - LEVEL / 2, n - 1))
     of = stats.nct(n - 1, abs(effect))
-    return float(of.sf(critical) + of.cdf(-critical))
+    # the chance of the opposite sign; far out scipy gives NaN for less than 1e-9
+    return float(of.sf(critical) + np.nan_to_num(of.cdf(-critical)))
 
 
 def smallest_seen(error: float, n: int) -> float:

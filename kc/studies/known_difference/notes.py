@@ -7,6 +7,7 @@ import pandas as pd
 
 from kc.plans.records.known_difference import KnownDifference
 from kc.studies.known_difference.numbers import GRID
+from kc.studies.wording import unsettled
 
 CLOSE = 5.0
 """Most percentage points between handicapped networks and placebo for a fair comparison."""
@@ -75,7 +76,7 @@ def contrast_notes(about: KnownDifference, contrasts: pd.DataFrame) -> list[str]
 
 def handicap_notes(about: KnownDifference, table: pd.DataFrame) -> list[str]:
     """Return the notes on the accuracies: how close the placebo is to the handicapped networks."""
-    top1 = table.set_index("networks")["top1"]
+    top1 = table.set_index("kind")["top1"]
     notes = []
     for factor in about.factors:
         gap = float(top1[about.handicap(factor)] - top1[about.placebo(factor)])
@@ -95,10 +96,10 @@ def handicap_notes(about: KnownDifference, table: pd.DataFrame) -> list[str]:
     ]
 
 
-def titration_notes(table: pd.DataFrame) -> list[str]:
+def titration_notes(table: pd.DataFrame, preset: str) -> list[str]:
     """Return the notes of the titration: how far each measure is from the truth."""
     added = table[table["part"] == "added"]
-    notes = []
+    notes = [*unsettled(table["settled"].tolist(), [preset])]
     if len(added):
         off = {name: _farthest(added, name) for name in ("g", "linear", "cka")}
         told = ", ".join(f"{name} {value:.3f}" for name, value in off.items())

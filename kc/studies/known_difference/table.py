@@ -32,6 +32,7 @@ COLUMNS = {
     "smallest": Column("smallest detectable", ".3f"),
 }
 ACCURACIES = {
+    "kind": Column("handicap"),
     "top1": Column("top-1 (%)", ".1f"),
     "ci_low": Column("", ".1f"),
     "n": Column("networks"),
@@ -64,7 +65,7 @@ def write(settings: Settings) -> None:
         STUDY: ("Known differences", "Contrasts between fits, by measure, test images.",
                 contrast_notes(about, contrasts)),
         "titration": ("Titration", "Measures of made differences whose size is known.",
-                      titration_notes(made)),
+                      titration_notes(made, settings.consistency.preset)),
         "handicaps": ("Handicapped networks", "Test accuracy of each group of networks.",
                       handicap_notes(about, networks)),
         f"{STUDY}_fits": ("Known differences: each fit", "Measures of each fit.",
@@ -72,13 +73,14 @@ def write(settings: Settings) -> None:
     }  # fmt: skip
     frames = {STUDY: contrasts, "titration": made, "handicaps": networks, f"{STUDY}_fits": fits}
     columns = {STUDY: COLUMNS, "titration": MADE, "handicaps": ACCURACIES}
-    common = settled_notes(settings, plan), setting_notes(settings, plan.networks)
+    settled, common = settled_notes(settings, plan), setting_notes(settings, plan.networks)
     provenance = origin(settings, STUDY, plan) | {"titration": digest}
     for name, (title, caption, notes) in texts.items():
+        warnings = settled if name.startswith(STUDY) else ()
         write_table(
             frames[name],
             settings.results / "tables" / name,
-            TableText(title, caption, [*common[0], *notes, *common[1]]),
+            TableText(title, caption, [*warnings, *notes, *common]),
             provenance=provenance,
             columns=columns.get(name, {}),
         )
@@ -104,7 +106,7 @@ def read_titration(settings: Settings, about: KnownDifference) -> tuple[pd.DataF
 
 
 def networks_table(settings: Settings, about: KnownDifference, plan: StudyPlan) -> pd.DataFrame:
-    """Return a row for each kind of network: networks, top1 (test, %), interval, n, images."""
+    """Return a row for each kind of network: kind, top1 (test, %), interval, n, images."""
     rows = []
     kinds = ["", *(kind(factor) for factor in about.factors
                    for kind in (about.handicap, about.placebo))]  # fmt: skip
@@ -113,7 +115,7 @@ def networks_table(settings: Settings, about: KnownDifference, plan: StudyPlan) 
         cards = [read_network_card(network, settings.results) for network in own]
         top1 = [float(card["accuracy"]["test"]) for card in cards]
         found = over_groups([network.name for network in own], top1)
-        row = {"networks": kind or "full", "top1": found.mean}
+        row = {"kind": kind or "full", "top1": found.mean}
         row |= {"ci_low": found.low, "ci_high": found.high, "n": found.n}
         rows.append(row | {"images": round(sum(card["images"] for card in cards) / len(cards))})
     return pd.DataFrame(rows)
