@@ -56,6 +56,8 @@ EXPECTED = {
     "born_again": (5, 8),
     "cross_task": (2, 4),
     "orders": (2, 1),
+    # four groups of two full, two grey networks and a placebo, with six fits
+    "known_difference": (20, 24),
     "baselines": (7, 6),  # diagnosis and refinement
     "concepts": (0, 0),  # it has its own networks
 }
@@ -170,26 +172,26 @@ def test_a_fit_between_halves_uses_one_split():
 
 def test_networks_shared_between_studies_are_trained_once():
     networks = all_networks(default())
-    assert len(networks) == len({network.name for network in networks}) == 47
+    assert len(networks) == len({network.name for network in networks}) == 47 + 18
     assert Counter((n.dataset, n.architecture) for n in networks) == {
         ("birds", "alexnet"): 9,
         ("birds", "vgg16_bn"): 9 + 5 + 4,  # pruned, later generations
         ("birds", "resnet34"): 9,
-        ("birds", "resnet18"): 2,
+        ("birds", "resnet18"): 20,
         ("objects", "vgg16_bn"): 2,
         ("objects", "resnet18"): 2,
         ("mix", "vgg16_bn"): 3,  # one of them classifies superclasses
         ("mix", "resnet18"): 2,
     }
     alone = sum(len(plan.networks) for plan in plans(default()).values())
-    assert alone == 58 + 7  # the number without sharing
+    assert alone == 58 + 7 + 20  # the number without sharing
 
 
 def test_fits_shared_between_studies_are_made_once():
     fits = all_fits(default())
     # stability shares conv4_3 and resnet34 with refinement, and one fit with orders
-    assert sum(number for _, number in EXPECTED.values()) == 128 + 6
-    assert len(fits) == len({fit.name for fit in fits}) == 125
+    assert sum(number for _, number in EXPECTED.values()) == 128 + 6 + 24
+    assert len(fits) == len({fit.name for fit in fits}) == 125 + 24
 
 
 def test_a_fit_is_kept_once_if_at_least_one_study_keeps_it():
@@ -249,7 +251,9 @@ def test_one_job_per_architecture():
         "birds-vgg16_bn-pruned": 5,
         "birds-vgg16_bn-born_again": 4,
         "birds-resnet34": 9,
-        "birds-resnet18": 2,
+        "birds-resnet18": 8,
+        "birds-resnet18-grey": 8,
+        "birds-resnet18-fewer50": 4,
         "objects-vgg16_bn": 2,
         "objects-resnet18": 2,
         "mix-vgg16_bn": 3,
@@ -314,7 +318,7 @@ def test_pictures_have_distinct_names_on_every_system():
         born_again={"layers": ["conv5_3", "features.3"]},
     )
     found = [name for study in STUDIES for name, _ in pictured(study, plan_of(settings, study))]
-    assert len(found) == 2 + 2 + 2 + 4 + 4
+    assert len(found) == 2 + 2 + 2 + 4 + 4 + 1
     assert len({name.lower() for name in found}) == len(found)
     assert all("." not in name and "/" not in name for name in found)
 

@@ -10,7 +10,9 @@ KNOWN = SETTINGS.of(KnownDifference)
 TITRATION = titration_name(KNOWN)
 
 
-rule titrate:
+rule:
+    name:
+        f"titrate_{TITRATION}"
     input:
         f"{RESULTS}/activations/{KNOWN.titrated.name}.json",
     output:
