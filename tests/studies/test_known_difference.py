@@ -158,6 +158,8 @@ def fits(groups=4, spread=0.0, inside=True):
 
 def test_contrasts_equal_those_computed_by_hand():
     by_hand = {"beyond placebo": 0.1, "beyond seeds": 0.15, "interaction": 0.12}
+    by_hand["asymmetry"] = 0.05 - 0.4
+    assert by_hand.keys() == CONTRASTS.keys()
     for contrast, value in by_hand.items():
         assert contrast_values(fits(), "grey", contrast, "decoded") == pytest.approx([value] * 4)
     table = contrasts_table(fits(spread=0.01)).set_index(["measure", "contrast"])

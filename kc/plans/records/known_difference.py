@@ -147,7 +147,8 @@ STUDY = Study(
     plots={
         "known_difference": "Contrasts by measure, with 95 % intervals over groups of networks; "
         "dots: single groups.",
-        "titration": "Measured difference against the true share that was added.",
+        "titration": "Measured difference against the true share that was added; thin line: the "
+        "truth.",
     },
     pictures="known_difference",
 )

@@ -14,6 +14,7 @@ CONTRASTS: Mapping[str, Mapping[str, int]] = {
     "beyond placebo": {"h_to_f": 1, "p_to_f": -1},
     "beyond seeds": {"h_to_f": 1, "f_to_f": -1},
     "interaction": {"h_to_f": 1, "f_to_f": -1, "f_to_h": -1, "h_to_h": 1},
+    "asymmetry": {"h_to_f": 1, "f_to_h": -1, "p_to_f": -1, "f_to_p": 1},
 }
 """Signs of the roles in each contrast (:class:`kc.plans.records.known_difference.Group`)."""
 LEVEL, POWER = 0.05, 0.8

@@ -60,10 +60,10 @@ def contrast_notes(about: KnownDifference, contrasts: pd.DataFrame) -> list[str]
         "inside: mean square of x^Delta on the object over that off it, relative to the same of "
         "x*. share: Var(xdelta) / Var(x*), the fraction of variance unexplained. linear: what the "
         "best linear map misses. cka: 1 - CKA. decoded and inside are the primary measures.",
-        "beyond placebo: (handicapped to full) - (placebo to full). beyond seeds: (handicapped to "
-        "full) - (full to full). interaction: beyond seeds - ((full to handicapped) - (handicapped "
-        "to handicapped)). Both fits of a difference have the same target, except in the placebo's "
-        "of the interaction, which has none.",
+        "h: handicapped, f: full, p: placebo; h to f: f's feature from h's. beyond placebo: (h to "
+        "f) - (p to f). beyond seeds: (h to f) - (f to f). interaction: beyond seeds - ((f to h) - "
+        "(h to h)). asymmetry: ((h to f) - (f to h)) - ((p to f) - (f to p)). Both fits of each "
+        "difference of the first three have the same target.",
         "Intervals: t over groups of networks that share no network. power: of a t test at 5 %, "
         "if the true value were this one. smallest: value detected with a probability of 80 %. "
         f"With {contrasts['measure'].nunique()} measures, one interval in twenty excludes 0 by "

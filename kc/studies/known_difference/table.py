@@ -16,7 +16,7 @@ from kc.store.product import read_card
 from kc.studies.components import draw_components
 from kc.studies.fits import read_network_card
 from kc.studies.intervals import over_groups
-from kc.studies.known_difference.contrasts import CONTRASTS, contrast_values, contrasts_table
+from kc.studies.known_difference.contrasts import contrast_values, contrasts_table
 from kc.studies.known_difference.notes import contrast_notes, handicap_notes, titration_notes
 from kc.studies.known_difference.numbers import fits_table
 from kc.studies.origin import origin, setting_notes, settled_notes
@@ -130,7 +130,7 @@ def contrasts_figure(fits: pd.DataFrame, contrasts: pd.DataFrame) -> Figure:
         label = f"{row.part}: {row.measure}" if several else str(row.measure)
         ends = float(row.value), float(row.ci_low), float(row.ci_high)  # type: ignore[arg-type]
         rows.append(DotRow(label, *ends, dots, group=str(row.contrast)))
-    return dots_figure(rows, f"difference ({', '.join(CONTRASTS)})", zero=True)
+    return dots_figure(rows, "difference between fits, in units of the measure", zero=True)
 
 
 def titration_figure(made: pd.DataFrame) -> Figure:
