@@ -295,6 +295,12 @@ def test_an_odd_number_of_seeds_is_one_clear_error():
         load_settings({"known_difference": {"seeds": [0, 1, 2]}})
 
 
+def test_a_factor_without_a_placebo_is_one_clear_error():
+    section = {"factors": ["grey", "classes"], "placebo_images": {"grey": 0.5}}
+    with pytest.raises(SettingsError, match=r"placebo_images has no 'classes', .*Fix: add a share"):
+        load_settings({"known_difference": section})
+
+
 TINY = {
     "device": "cpu",
     "datasets": {

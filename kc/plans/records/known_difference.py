@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from kc.names import Architecture
 from kc.plans.handicaps import GREY, fewer, without
@@ -73,7 +73,17 @@ class KnownDifference(StudySection):
 
     def placebo(self, factor: Factor) -> str:
         """Return the handicap of its placebo."""
-        return fewer(self.placebo_images.get(factor, 0.5))
+        return fewer(self.placebo_images[factor])
+
+    @model_validator(mode="after")
+    def _every_factor_has_a_placebo(self) -> "KnownDifference":
+        for factor in self.factors:
+            if factor not in self.placebo_images:
+                raise ValueError(
+                    f"placebo_images has no '{factor}', which is among factors. Fix: add a share "
+                    f"for it, e.g. {{{factor}: 0.5}}"
+                )
+        return self
 
 
 class Group(NamedTuple):
