@@ -183,6 +183,16 @@ def test_a_measure_without_values_is_left_out_and_two_groups_have_no_interval():
     assert told.endswith("Fix: six or more known_difference.seeds.")
 
 
+def test_a_contrast_that_is_0_by_definition_is_left_out():
+    frame = fits(spread=0.01)
+    for there, back in (("h_to_f", "f_to_h"), ("p_to_f", "f_to_p")):
+        same = frame.loc[frame["role"] == there, "cka"].to_numpy()
+        frame.loc[frame["role"] == back, "cka"] = same
+    found = contrasts_table(frame)
+    assert "asymmetry" not in set(found[found["measure"] == "cka"]["contrast"])
+    assert "asymmetry" in set(found[found["measure"] == "share"]["contrast"])
+
+
 def test_power_is_the_level_without_effect_and_that_of_simulated_tests_with_one():
     assert power_of(0.0, 4) == pytest.approx(0.05)
     assert power_of(-2.5, 4) == power_of(2.5, 4)

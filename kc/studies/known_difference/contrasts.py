@@ -18,6 +18,7 @@ CONTRASTS: Mapping[str, Mapping[str, int]] = {
 }
 """Signs of the roles in each contrast (:class:`kc.plans.records.known_difference.Group`)."""
 LEVEL, POWER = 0.05, 0.8
+ROUNDING = 1e-12
 
 
 def contrast_values(fits: pd.DataFrame, part: str, contrast: str, measure: str) -> list[float]:
@@ -29,7 +30,10 @@ def contrast_values(fits: pd.DataFrame, part: str, contrast: str, measure: str) 
 
 
 def contrasts_table(fits: pd.DataFrame) -> pd.DataFrame:
-    """Return a row for each factor, measure and contrast; measures that are NaN are left out.
+    """Return a row for each factor, measure and contrast.
+
+    Left out are measures that are NaN, and contrasts that are 0 by definition: CKA, which has no
+    direction, has no asymmetry.
 
     Columns: part, measure, contrast, value (mean over groups), ci_low, ci_high, n (groups), effect
     (value in standard errors), power (of a two-sided t test at 5 % if the true value were this
@@ -41,7 +45,7 @@ def contrasts_table(fits: pd.DataFrame) -> pd.DataFrame:
         for measure in MEASURES:
             for contrast in CONTRASTS:
                 values = contrast_values(fits, part, contrast, measure)
-                if not any(map(math.isnan, values)):
+                if not any(map(math.isnan, values)) and max(map(abs, values)) > ROUNDING:
                     about = {"part": part, "measure": measure, "contrast": contrast}
                     rows.append(about | _estimated(groups, values))
     return pd.DataFrame(rows)

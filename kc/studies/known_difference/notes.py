@@ -63,7 +63,7 @@ def contrast_notes(about: KnownDifference, contrasts: pd.DataFrame) -> list[str]
         "h: handicapped, f: full, p: placebo; h to f: f's feature from h's. beyond placebo: (h to "
         "f) - (p to f). beyond seeds: (h to f) - (f to f). interaction: beyond seeds - ((f to h) - "
         "(h to h)). asymmetry: ((h to f) - (f to h)) - ((p to f) - (f to p)). Both fits of each "
-        "difference of the first three have the same target.",
+        "difference of the first three have the same target. CKA has no direction: no asymmetry.",
         "Intervals: t over groups of networks that share no network. power: of a t test at 5 %, "
         "if the true value were this one. smallest: value detected with a probability of 80 %. "
         f"With {contrasts['measure'].nunique()} measures, one interval in twenty excludes 0 by "
