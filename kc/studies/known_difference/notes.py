@@ -112,8 +112,9 @@ def titration_notes(table: pd.DataFrame, preset: str) -> list[str]:
         "deleted: x is x* without some channels, drawn at random. The share that it cannot give is "
         "at most that of these channels (upper), and at most what the linear map of g's field "
         "misses (linear_field).",
-        "linear: missed by the best linear map of the neighbourhoods of one convolution; cka: "
-        "1 - CKA, which is no share of variance. Test images.",
+        "linear: missed by the best linear map of the neighbourhoods of one convolution. cka: "
+        "1 - CKA; it is s too for what was added here, which has the covariance of x, but is no "
+        "share of variance in general. Test images.",
     ]
 
 
