@@ -114,8 +114,18 @@ class FitPlan:
 
     @property
     def pair(self) -> str:
-        """Name of the unordered pair of networks, whose fits are one job."""
-        return "--".join(sorted((self.source.name, self.target.name)))
+        """Name of the job that makes it: that of its two networks, in either direction.
+
+        All halves of one split count as one network, and an untrained one as the trained one: a
+        fit takes seconds, and so does a job's start.
+        """
+        return "--".join(sorted({_of_job(end) for end in (self.source, self.target)}))
+
+
+def _of_job(network: NetworkPlan) -> str:
+    if network.half:
+        return f"{network.dataset}-{network.architecture}-split{network.half[:-1]}"
+    return replace(network, trained=True).name
 
 
 def reconstructions(

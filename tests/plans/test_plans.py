@@ -207,6 +207,16 @@ def test_untrained_and_itself_are_one_pair_a_layer_and_part_of_the_controls():
     assert [name for name, fits in none.items() if fits] == ["initialization", "training_data"]
 
 
+def test_fits_of_a_split_are_one_job_and_those_of_an_untrained_network_go_with_its_pair():
+    cases = one_split()
+    splits = [fit for name in ("training_data", "same_start", "same_half") for fit in cases[name]]
+    assert {fit.pair for fit in splits} == {"birds-alexnet-split0"}
+    pair = "birds-alexnet-seed0--birds-alexnet-seed1"
+    assert {fit.pair for fit in cases["untrained"]} == {pair}
+    assert pair in {fit.pair for fit in cases["initialization"]}
+    assert {fit.pair for fit in cases["itself"]} == {"birds-alexnet-seed0"}
+
+
 def test_a_ring_has_both_directions_of_neighbours_and_the_fits_on_half_the_images():
     every, ring = (one_split(pairs=pairs)["initialization"] for pairs in ("all", "ring"))
     near = {(a, b) for a in range(5) for b in range(5) if (a - b) % 5 in (1, 4)}
