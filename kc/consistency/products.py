@@ -56,9 +56,14 @@ def fit_pairs(
     target = Destination.of(out)
     opened = {name: open_store(path) for name, path in sorted(stores.items())}
     layers = HeldLayers(opened, settings.memory_gb)
-    for plan in sorted(fits, key=lambda plan: (plan.pair, plan.source_node, plan.target_node)):
+    for plan in sorted(fits, key=_reading_order):
         check_same_images(opened[plan.source.name], opened[plan.target.name])
         make_fit(product_of(plan, layers, settings, seed, target, device), target.folder)
+
+
+def _reading_order(plan: FitPlan) -> tuple[str, ...]:
+    """Sort fits so that those of the same layers follow each other."""
+    return (*sorted((plan.source.name, plan.target.name)), plan.source_node, plan.target_node)
 
 
 class HeldLayers:
