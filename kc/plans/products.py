@@ -28,6 +28,10 @@ class NetworkPlan:
     """Share of its weights that is pruned; it starts from the unpruned network."""
     generation: int = 1
     """Number in a chain of born-again networks, each taught by the one before."""
+    start: str = ""
+    """Half (``0a``) or seed (``3``) of the network whose first weights it has; empty: its own."""
+    trained: bool = True
+    """False: it keeps its first weights, which a trained network of its name starts from."""
 
     @property
     def name(self) -> str:
@@ -39,6 +43,8 @@ class NetworkPlan:
             member += f"-pruned{100 * self.removed:g}"
         if self.generation > 1:
             member += f"-generation{self.generation}"
+        member += f"-start{self.start}" if self.start else ""
+        member += "" if self.trained else "-untrained"
         return f"{self.dataset}-{self.architecture}-{member}"
 
     @property
@@ -49,6 +55,16 @@ class NetworkPlan:
         if self.generation > 1:
             return replace(self, generation=self.generation - 1)
         return None
+
+    @property
+    def first_weights(self) -> str:
+        """Name of the trained network that starts from the same weights."""
+        started = replace(self, start="", trained=True)
+        if self.start.isdigit():
+            started = replace(started, seed=int(self.start), half="")
+        elif self.start:
+            started = replace(started, half=self.start)
+        return started.name
 
     @property
     def kind(self) -> str:
@@ -101,8 +117,18 @@ class FitPlan:
 
     @property
     def pair(self) -> str:
-        """Name of the unordered pair of networks, whose fits are one job."""
-        return "--".join(sorted((self.source.name, self.target.name)))
+        """Name of the job that makes it: that of its two networks, in either direction.
+
+        All halves of one split count as one network, and an untrained one as the trained one: a
+        fit takes seconds, and so does a job's start.
+        """
+        return "--".join(sorted({_of_job(end) for end in (self.source, self.target)}))
+
+
+def _of_job(network: NetworkPlan) -> str:
+    if network.half:
+        return f"{network.dataset}-{network.architecture}-split{network.half[:-1]}"
+    return replace(network, trained=True).name
 
 
 def reconstructions(
