@@ -14,6 +14,7 @@ from kc.plans.products import (
     merged,
     networks_of,
     nodes_of,
+    pairs_of,
     with_origins,
 )
 from kc.plans.registry import STUDIES
@@ -40,8 +41,8 @@ def vgg(seed: int = 0, dataset: str = "birds", **more: object) -> NetworkPlan:
     return NetworkPlan(dataset, "vgg16_bn", seed, **more)  # type: ignore[arg-type]
 
 
-def seeds(names: list[str]) -> set[str]:
-    return {f"{name}-seed{seed}" for name in names for seed in (0, 1)}
+def seeds(names: list[str], count: int) -> set[str]:
+    return {f"{name}-seed{seed}" for name in names for seed in range(count)}
 
 
 # the default, by hand
@@ -49,14 +50,17 @@ def seeds(names: list[str]) -> set[str]:
 EXPECTED = {
     # networks, fits: three architectures of 3 seeds and 6 halves; five layers of 6 + 6 + 6 pairs
     "stability": (27, 90),
-    "diagnosis": (2, 2),
-    "refinement": (6, 4),
-    "redundancy": (8, 9),
+    "diagnosis": (8, 8),  # four seeds, both directions
+    "refinement": (12, 48),  # three architectures of 4 seeds, four layers of 12 pairs
+    "redundancy": (
+        16,
+        72,
+    ),  # 2 data sets of 2 architectures of 4 seeds; 3 tasks, 3 layers, ring of 8
     "compression": (6, 10),
     "born_again": (5, 8),
     "cross_task": (2, 4),
     "orders": (2, 1),
-    "baselines": (7, 6),  # diagnosis and refinement
+    "baselines": (16, 56),  # diagnosis and refinement
     "concepts": (0, 0),  # it has its own networks
 }
 
@@ -81,41 +85,64 @@ def test_every_study_has_a_plan_and_is_counted_here():
 def test_networks_and_fits_of_diagnosis():
     plan = plan_of(default(), "diagnosis")
     assert [fit.name for fit in plan.cases["blind_spots"]] == [
-        "birds-alexnet-seed0--birds-resnet34-seed0--conv5-to-last_conv"
+        f"birds-alexnet-seed{n}--birds-resnet34-seed{n}--conv5-to-layer2.3.add" for n in range(4)
     ]
     assert [fit.name for fit in plan.cases["unreliable"]] == [
-        "birds-resnet34-seed0--birds-alexnet-seed0--last_conv-to-conv5"
+        f"birds-resnet34-seed{n}--birds-alexnet-seed{n}--layer2.3.add-to-conv5" for n in range(4)
     ]
-    assert (plan.fits[0].source_node, plan.fits[0].target_node) == ("features.10", "layer3.5.add")
-    assert plan.fits[0].pair == plan.fits[1].pair
+    assert (plan.fits[0].source_node, plan.fits[0].target_node) == ("features.10", "layer2.3.add")
+    assert plan.fits[0].pair == plan.fits[4].pair
     assert plan.stores
-    assert drawn_fits("diagnosis", plan) == list(plan.fits)
+    assert drawn_fits("diagnosis", plan) == [plan.fits[0], plan.fits[4]]  # the first pair
 
 
 def test_networks_and_fits_of_refinement():
     plan = plan_of(default(), "refinement")
-    assert {network.name for network in plan.networks} == seeds(
-        ["birds-vgg16_bn", "birds-resnet18", "birds-resnet34"]
-    )
-    assert [fit.name for fit in plan.fits] == [
-        "birds-vgg16_bn-seed0--birds-vgg16_bn-seed1--conv4_3",
-        "birds-vgg16_bn-seed0--birds-vgg16_bn-seed1--conv5_2",
-        "birds-resnet18-seed0--birds-resnet18-seed1--last_conv",
-        "birds-resnet34-seed0--birds-resnet34-seed1--last_conv",
+    names = ["birds-vgg16_bn", "birds-resnet18", "birds-resnet34"]
+    assert {network.name for network in plan.networks} == seeds(names, 4)
+    assert Counter(fit.name.rpartition("--")[2] for fit in plan.fits) == {
+        "conv4_3": 12, "conv5_2": 12, "last_conv": 24,
+    }  # fmt: skip
+    assert [fit.name for fit in plan.fits[:3]] == [
+        f"birds-vgg16_bn-seed0--birds-vgg16_bn-seed{n}--conv4_3" for n in (1, 2, 3)
     ]
+    assert {(fit.target, fit.source) for fit in plan.fits} == {
+        (fit.source, fit.target) for fit in plan.fits
+    }
+
+
+def test_a_ring_of_refinement_leaves_out_the_pairs_across_it():
+    fits = plan_of(default(refinement={"pairs": "ring"}), "refinement").fits
+    assert {tuple(sorted((fit.source.seed, fit.target.seed))) for fit in fits} == {
+        (0, 1), (1, 2), (2, 3), (0, 3),
+    }  # fmt: skip
+    assert len(fits) == 4 * 8
+
+
+@pytest.mark.parametrize(
+    ("count", "every", "ring"), [(2, 2, 2), (3, 6, 6), (4, 12, 8), (5, 20, 10)]
+)
+def test_pairs_have_both_directions_and_each_network_as_often(count: int, every: int, ring: int):
+    for pairs, expected in (("all", every), ("ring", ring)):
+        found = pairs_of(range(count), pairs)  # type: ignore[arg-type]
+        assert len(found) == len(set(found)) == expected
+        assert {(b, a) for a, b in found} == set(found)
+        assert found[0] == (0, 1)
+        assert all(a != b for a, b in found)
+        assert set(Counter(a for a, _ in found).values()) == {expected // count}
+    assert {(b - a) % count for a, b in pairs_of(range(count), "ring")} <= {1, count - 1}
 
 
 def test_networks_and_fits_of_redundancy():
     plan = plan_of(default(), "redundancy")
-    assert {network.name for network in plan.networks} == seeds(
-        ["objects-vgg16_bn", "objects-resnet18", "mix-vgg16_bn", "mix-resnet18"]
-    )
+    names = ["objects-vgg16_bn", "objects-resnet18", "mix-vgg16_bn", "mix-resnet18"]
+    assert {network.name for network in plan.networks} == seeds(names, 4)
     assert {task: (fits[0].source.dataset, fits[0].only) for task, fits in plan.cases.items()} == {
         "voc_animal": ("objects", "animal"),
         "mix_cub": ("mix", "bird"),
         "mix_dogs": ("mix", "dog"),
     }
-    assert [fit.name for fit in plan.cases["mix_dogs"]] == [
+    assert [fit.name for fit in plan.cases["mix_dogs"]][::8] == [
         "mix-vgg16_bn-seed0--mix-vgg16_bn-seed1--conv4_3--only-dog",
         "mix-vgg16_bn-seed0--mix-vgg16_bn-seed1--conv5_2--only-dog",
         "mix-resnet18-seed0--mix-resnet18-seed1--last_conv--only-dog",
