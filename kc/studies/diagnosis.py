@@ -19,6 +19,7 @@ from kc.studies.fits import read_network_card
 from kc.studies.gains import GainsOf, mean_accuracies, with_half_widths, write_gains
 from kc.studies.intervals import Estimate
 from kc.studies.reading import train_and_test
+from kc.studies.verdicts import EXPLAINED, verdict
 from kc.studies.wording import OVER_PAIRS, with_interval
 
 RAW, GIVEN, WITH_BLIND, RELIABLE = "raw x_A", "g(x_A)", "g(x_A) + blind spots", "g(x_B)"
@@ -80,6 +81,7 @@ def write(settings: Settings) -> None:
         "paper: the values printed in [L20, Sec. 4.1].",
         notes=[
             _strength(margin(pairs), study),
+            *_claims(pairs),
             OVER_PAIRS,
             f"A is the weak network ({study.weak}, {study.weak_layer}), B the strong one "
             f"({study.strong}, {study.strong_layer}).",
@@ -143,6 +145,22 @@ def _strength(found: Estimate, study: Diagnosis) -> str:
         f"{told}, expected {STRONGER:g} or more (the paper: 16.1): this run cannot test what the "
         "paper claims of a weak and a strong network."
     )
+
+
+def _claims(pairs: pd.DataFrame) -> list[str]:
+    """Compare the paper's claims with the gains, if B is strong enough to test them."""
+    if margin(pairs).mean < STRONGER:
+        return []
+    told = (("Claim: blind spots added to g(x_A) classify", WITH_BLIND),)
+    told += (("Claim: without its unreliable features x_A classifies", RELIABLE),)
+    found = [
+        verdict(
+            f"{claim} better than raw x_A (gain in points)",
+            {name: over_chains(pairs[pairs["features"] == name], "gain_over_raw")},
+        )
+        for claim, name in told
+    ]
+    return [*found, EXPLAINED]
 
 
 def _sizes(bench: Bench, blind: FitPlan) -> str:

@@ -144,6 +144,26 @@ def with_paper(
     return table.assign(paper=paper, paper_gain=gain)
 
 
+def gains_over(pairs: pd.DataFrame, by: Sequence[str], features: str, own: str) -> pd.DataFrame:
+    """Return the gain of some features over others of each pair.
+
+    Parameters
+    ----------
+    pairs
+        From :func:`pair_accuracies`.
+    by
+        Columns that tell the cases, besides the features.
+
+    Returns
+    -------
+    DataFrame
+        ``by``, source_network, target_network, gain (percentage points).
+    """
+    keys = [*by, "source_network", "target_network"]
+    wide = pairs.pivot_table(index=keys, columns="features", values="top1", sort=False)
+    return (wide[features] - wide[own]).rename("gain").reset_index()
+
+
 def write_gains(
     settings: Settings,
     plan: StudyPlan,

@@ -13,6 +13,7 @@ from kc.studies.features import Bench
 from kc.studies.gains import (
     OWN,
     GainsOf,
+    gains_over,
     mean_accuracies,
     pair_accuracies,
     sums_shown,
@@ -20,6 +21,7 @@ from kc.studies.gains import (
     write_gains,
 )
 from kc.studies.reading import Readings
+from kc.studies.verdicts import EXPLAINED, effects_by, verdict
 from kc.studies.wording import OVER_NETWORKS, ROLES, pairs_note
 
 BY = ("task", "network", "layer", "features")
@@ -58,6 +60,8 @@ def write(settings: Settings) -> None:
     pairs = redundancy_pairs(settings, plan)
     table = redundancy_table(pairs)
     notes = [
+        _claim(pairs),
+        EXPLAINED,
         pairs_note(study.seeds, study.pairs),
         OVER_NETWORKS,
         ROLES,
@@ -76,3 +80,14 @@ def write(settings: Settings) -> None:
     )
     about = GainsOf("redundancy", BY[:-1], "gain_over_B", sums_shown(table))
     write_gains(settings, plan, text, (table, pairs), about)
+
+
+def _claim(pairs: pd.DataFrame) -> str:
+    """Compare the paper's claim with the gains over baselines."""
+    clean = pairs["features"].iloc[-1]
+    gains = gains_over(pairs, BY[:-1], clean, "B")
+    return verdict(
+        f"Claim: features without redundancy ({clean}) classify better than own ones (gain in "
+        "points)",
+        effects_by(gains, list(BY[:-1]), "gain", over_pairs),
+    )

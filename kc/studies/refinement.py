@@ -13,6 +13,7 @@ from kc.studies.features import Bench
 from kc.studies.gains import (
     OWN,
     GainsOf,
+    gains_over,
     mean_accuracies,
     pair_accuracies,
     sums_shown,
@@ -20,6 +21,7 @@ from kc.studies.gains import (
     write_gains,
 )
 from kc.studies.reading import Readings
+from kc.studies.verdicts import EXPLAINED, effects_by, verdict
 from kc.studies.wording import OVER_NETWORKS, ROLES, SAME_BASELINES, pairs_note
 
 BY = ("network", "layer", "features")
@@ -54,6 +56,7 @@ def write(settings: Settings) -> None:
     pairs = refinement_pairs(settings, plan)
     table = refinement_table(pairs)
     notes = [
+        *_claims(pairs),
         pairs_note(study.seeds, study.pairs),
         OVER_NETWORKS,
         ROLES,
@@ -74,3 +77,19 @@ def write(settings: Settings) -> None:
     )
     about = GainsOf("refinement", BY[:-1], "gain_over_B", sums_shown(table))
     write_gains(settings, plan, text, (table, pairs), about)
+
+
+def _claims(pairs: pd.DataFrame) -> list[str]:
+    """Compare the paper's claim with the gains of all components together."""
+    refined = pairs["features"].iloc[-1]
+    told = []
+    for own, what in (("B", "trained further"), ("B_as_trained", "not trained further, as [L19]")):
+        gains = gains_over(pairs, BY[:-1], refined, own)
+        told.append(
+            verdict(
+                f"Claim: refined features ({refined}) classify better than own ones, baselines "
+                f"{what} (gain in points)",
+                effects_by(gains, ["network", "layer"], "gain", over_pairs),
+            )
+        )
+    return [*told, EXPLAINED]

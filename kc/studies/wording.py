@@ -7,6 +7,13 @@ from kc.report.tables import Column
 from kc.settings.sections import Pairs
 from kc.studies.intervals import LEAST, Estimate
 
+
+def with_ends(name: str, header: str, spec: str) -> dict[str, Column]:
+    """Return headers of a column and of the ends of its interval."""
+    ends = {"": "", "_low": ", low", "_high": ", high"}
+    return {f"{name}{end}": Column(f"{header}{text}", spec) for end, text in ends.items()}
+
+
 _HALF = ", half-width over test images"
 ACCURACY: Mapping[str, Column] = MappingProxyType(
     {
@@ -38,10 +45,14 @@ INCONSISTENCY: Mapping[str, Column] = MappingProxyType(
         "variance": Column("Var(xdelta) (feature's units squared)"),
         "share": Column("Var(xdelta) / Var(x*)", ".3f"),
         "share_train": Column("the same on training images", ".3f"),
-        "top1": Column("top-1 (%)", ".1f"),
+        "chain": Column("seed"),
+        "ci_low": Column("", ".3f"),
+        "variance_low": Column("Var(xdelta), low"),
+        "variance_high": Column("Var(xdelta), high"),
+        **with_ends("top1", "top-1 (%)", ".1f"),
     }
 )
-"""Columns of :func:`kc.studies.inconsistent.inconsistencies`."""
+"""Columns of :func:`kc.studies.inconsistent.inconsistencies` and ``mean_shares``."""
 OVER_NETWORKS = (
     "Accuracies and gains (percentage points) are means over pairs. Intervals, 95 %: over networks "
     "(jackknife, n networks), for these test images. Half-widths over test images: half the "
@@ -75,7 +86,10 @@ def pairs_note(seeds: Sequence[int], pairs: Pairs) -> str:
     return f"A, which reconstructs, and B: {which} among {len(seeds)} networks that differ in seed."
 
 
-ONE_CHAIN = "One network in each row: these numbers do not show how much another seed would differ."
+CHAINS = (
+    "Means over chains of networks that share none, one of each seed (n); intervals, 95 %: t over "
+    "chains, for shares and variances on a log scale."
+)
 
 
 def unsettled(settled: Sequence[str], presets: Iterable[str]) -> tuple[str, ...]:
