@@ -151,14 +151,16 @@ def _claims(pairs: pd.DataFrame) -> list[str]:
     """Compare the paper's claims with the gains, if B is strong enough to test them."""
     if margin(pairs).mean < STRONGER:
         return []
-    told = (("Claim: blind spots added to g(x_A) classify", WITH_BLIND),)
-    told += (("Claim: without its unreliable features x_A classifies", RELIABLE),)
+    claims = {
+        WITH_BLIND: "Claim: with its blind spots added the feature classifies",
+        RELIABLE: "Claim: without its unreliable features x_A classifies",
+    }
     found = [
         verdict(
             f"{claim} better than raw x_A (gain in points)",
             {name: over_chains(pairs[pairs["features"] == name], "gain_over_raw")},
         )
-        for claim, name in told
+        for name, claim in claims.items()
     ]
     return [*found, EXPLAINED]
 

@@ -48,4 +48,6 @@ def effects_by(
 def _seen(found: Estimate, spec: str) -> str:
     if found.n < LEAST:
         return f" (no interval with n = {found.n})"
-    return "" if found.sign else f" (smallest seen {found.smallest:{spec.removeprefix('+')}})"
+    return (
+        "" if found.sign else f" (from {found.smallest:{spec.removeprefix('+')}} it would be seen)"
+    )

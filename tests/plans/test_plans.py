@@ -56,9 +56,9 @@ EXPECTED = {
         16,
         72,
     ),  # 2 data sets of 2 architectures of 4 seeds; 3 tasks, 3 layers, ring of 8
-    "compression": (6, 10),
-    "born_again": (5, 8),
-    "cross_task": (2, 4),
+    "compression": (18, 30),  # three chains
+    "born_again": (15, 24),
+    "cross_task": (6, 12),
     "orders": (2, 1),
     "baselines": (16, 56),  # diagnosis and refinement
     "concepts": (0, 0),  # it has its own networks
@@ -153,36 +153,54 @@ def test_networks_and_fits_of_compression():
     plan = plan_of(default(), "compression")
     assert list(plan.cases) == ["0.5", "0.8", "0.9", "0.933", "0.97"]
     assert {fit.source.name for fit in plan.fits} == {
-        f"birds-vgg16_bn-seed0-pruned{share}" for share in ("50", "80", "90", "93.3", "97")
+        f"birds-vgg16_bn-seed{seed}-pruned{share}"
+        for seed in range(3)
+        for share in ("50", "80", "90", "93.3", "97")
     }
-    assert {fit.target.name for fit in plan.fits} == {"birds-vgg16_bn-seed0"}
-    assert {fit.source.name for fit in plan.fits if fit.keep} == {
-        "birds-vgg16_bn-seed0-pruned97"
-    }  # the most pruned network shows the loss best
-    assert {fit.source.origin for fit in plan.fits} == {vgg()}
+    assert all(fit.source.origin == fit.target for fit in plan.fits)
+    assert {fit.target_layer for fit in plan.fits} == {"conv4_3", "conv5_2"}
+    assert [fit.source.name for fit in plan.fits if fit.keep] == [
+        "birds-vgg16_bn-seed0-pruned93.3"
+    ] * 2  # the share that the paper shows
+
+
+@pytest.mark.parametrize(("removed", "shown"), [([0.5, 0.9], 0.9), ([0.99, 0.95, 0.2], 0.95)])
+def test_pictures_are_of_the_share_nearest_to_the_papers(removed: list[float], shown: float):
+    plan = plan_of(default(compression={"removed": removed}), "compression")
+    assert {fit.source.removed for fit in plan.fits if fit.keep} == {shown}
 
 
 def test_networks_and_fits_of_born_again():
     plan = plan_of(default(), "born_again")
-    assert [network.name for network in plan.networks] == [
-        "birds-vgg16_bn-seed0",
-        *(f"birds-vgg16_bn-seed0-generation{number}" for number in (2, 3, 4, 5)),
-    ]
+    assert {network.name for network in plan.networks} == {
+        f"birds-vgg16_bn-seed{seed}{later}"
+        for seed in range(3)
+        for later in ("", *(f"-generation{number}" for number in (2, 3, 4, 5)))
+    }
     assert {fit.target.generation for fit in plan.fits} == {5}
+    assert all(fit.source.seed == fit.target.seed for fit in plan.fits)
     assert {case: {fit.source.generation for fit in fits} for case, fits in plan.cases.items()} == {
         str(number): {number} for number in (1, 2, 3, 4)
     }
-    assert [fit.source.generation for fit in plan.fits if fit.keep] == [1, 1]
+    kept = [(fit.source.seed, fit.source.generation) for fit in plan.fits if fit.keep]
+    assert kept == [(0, 1), (0, 1), (0, 3), (0, 3), (0, 4), (0, 4)]
+
+
+@pytest.mark.parametrize(("generations", "shown"), [(2, {1}), (3, {1, 2}), (4, {1, 2, 3})])
+def test_pictures_of_few_generations_are_not_repeated(generations: int, shown: set[int]):
+    plan = plan_of(default(born_again={"generations": generations}), "born_again")
+    assert {fit.source.generation for fit in plan.fits if fit.keep} == shown
 
 
 def test_networks_and_fits_of_cross_task():
     plan = plan_of(default(), "cross_task")
     assert [network.name for network in plan.networks] == [
-        "mix-vgg16_bn-seed0", "mix-vgg16_bn-seed0-superclass",
-    ]  # fmt: skip
+        f"mix-vgg16_bn-seed{seed}{task}" for seed in range(3) for task in ("", "-superclass")
+    ]
     assert {fit.target.task for fit in plan.cases["b_from_a"]} == {"superclass"}
     assert {fit.source.task for fit in plan.cases["a_from_b"]} == {"superclass"}
-    assert all(fit.keep for fit in plan.fits)
+    assert all(fit.source.seed == fit.target.seed for fit in plan.fits)
+    assert all(fit.keep == (fit.source.seed == 0) for fit in plan.fits)
 
 
 def test_a_fit_between_halves_uses_one_split():
@@ -197,26 +215,24 @@ def test_a_fit_between_halves_uses_one_split():
 
 def test_networks_shared_between_studies_are_trained_once():
     networks = all_networks(default())
-    assert len(networks) == len({network.name for network in networks}) == 47
+    assert len(networks) == len({network.name for network in networks}) == 80
     assert Counter((n.dataset, n.architecture) for n in networks) == {
-        ("birds", "alexnet"): 9,
-        ("birds", "vgg16_bn"): 9 + 5 + 4,  # pruned, later generations
-        ("birds", "resnet34"): 9,
-        ("birds", "resnet18"): 2,
-        ("objects", "vgg16_bn"): 2,
-        ("objects", "resnet18"): 2,
-        ("mix", "vgg16_bn"): 3,  # one of them classifies superclasses
-        ("mix", "resnet18"): 2,
+        ("birds", "alexnet"): 9 + 1,  # a fourth seed
+        ("birds", "vgg16_bn"): 9 + 1 + 15 + 12,  # pruned, later generations
+        ("birds", "resnet34"): 9 + 1,
+        ("birds", "resnet18"): 4,
+        ("objects", "vgg16_bn"): 4,
+        ("objects", "resnet18"): 4,
+        ("mix", "vgg16_bn"): 4 + 3,  # three classify superclasses
+        ("mix", "resnet18"): 4,
     }
-    alone = sum(len(plan.networks) for plan in plans(default()).values())
-    assert alone == 58 + 7  # the number without sharing
 
 
 def test_fits_shared_between_studies_are_made_once():
     fits = all_fits(default())
-    # stability shares conv4_3 and resnet34 with refinement, and one fit with orders
-    assert sum(number for _, number in EXPECTED.values()) == 128 + 6
-    assert len(fits) == len({fit.name for fit in fits}) == 125
+    # stability shares its 6 pairs of conv4_3 and of resnet34 with refinement, one with orders
+    assert sum(number for _, number in EXPECTED.values()) == 285 + 56
+    assert len(fits) == len({fit.name for fit in fits}) == 285 - 13
 
 
 def test_a_fit_is_kept_once_if_at_least_one_study_keeps_it():
@@ -262,7 +278,8 @@ def test_every_node_a_fit_reads_is_recorded():
     read = {network: nodes_of(network, fits) for network in networks_of(fits)}
     assert read[vgg()] == ["features.30", "features.37", "features.40"]
     assert read[vgg(generation=2)] == ["features.30", "features.40"]
-    assert read[NetworkPlan("birds", "resnet34", 1)] == ["layer3.5.add"]
+    assert read[vgg(removed=0.9)] == ["features.30", "features.37"]
+    assert read[NetworkPlan("birds", "resnet34", 1)] == ["layer2.3.add", "layer3.5.add"]
 
 
 # jobs
@@ -271,18 +288,19 @@ def test_every_node_a_fit_reads_is_recorded():
 def test_one_job_per_architecture():
     found = batches(all_networks(default()), "architecture")
     assert {name: len(members) for name, members in found.items()} == {
-        "birds-alexnet": 9,
-        "birds-vgg16_bn": 9,
-        "birds-vgg16_bn-pruned": 5,
-        "birds-vgg16_bn-born_again": 4,
-        "birds-resnet34": 9,
-        "birds-resnet18": 2,
-        "objects-vgg16_bn": 2,
-        "objects-resnet18": 2,
-        "mix-vgg16_bn": 3,
-        "mix-resnet18": 2,
+        "birds-alexnet": 10,
+        "birds-vgg16_bn": 10,
+        "birds-vgg16_bn-pruned": 15,
+        "birds-vgg16_bn-born_again": 12,
+        "birds-resnet34": 10,
+        "birds-resnet18": 4,
+        "objects-vgg16_bn": 4,
+        "objects-resnet18": 4,
+        "mix-vgg16_bn": 7,
+        "mix-resnet18": 4,
     }
-    assert [n.generation for n in found["birds-vgg16_bn-born_again"]] == [2, 3, 4, 5]
+    chains = [(n.seed, n.generation) for n in found["birds-vgg16_bn-born_again"]]
+    assert sorted(chains) == [(seed, number) for seed in range(3) for number in (2, 3, 4, 5)]
     for members in found.values():
         assert len({(n.dataset, n.architecture, n.kind) for n in members}) == 1
 
@@ -314,20 +332,25 @@ def test_outputs_of_studies():
     outputs = {name: outputs_of(settings, name, plan) for name, plan in plans(settings).items()}
     assert [name for name in outputs["diagnosis"] if name.endswith((".csv", ".png"))] == [
         "tables/diagnosis.csv",
-        "figures/fig3_blind_spots_resnet34_last_conv.png",
+        "tables/diagnosis_pairs.csv",
+        "figures/diagnosis.png",
+        "figures/fig3_blind_spots_resnet34_layer2_3_add.png",
         "figures/fig3_unreliable_alexnet_conv5.png",
     ]
     assert [name for name in outputs["compression"] if name.endswith((".csv", ".svg"))] == [
         "tables/compression.csv",
+        "tables/compression_chains.csv",
         "figures/fig4_compression.svg",
-        "figures/fig4_compression_0_97_vgg16_bn_conv4_3.svg",
-        "figures/fig4_compression_0_97_vgg16_bn_conv5_3.svg",
+        "figures/fig4_compression_0_933_vgg16_bn_conv4_3.svg",
+        "figures/fig4_compression_0_933_vgg16_bn_conv5_2.svg",
     ]
     assert outputs["orders"] == [
         "figures/fig1_vgg16_bn_conv5_3.png", "figures/fig1_vgg16_bn_conv5_3.svg",
     ]  # fmt: skip
     assert outputs["refinement"] == [
-        f"tables/table3.{suffix}" for suffix in ("csv", "md", "tex", "json")
+        *(f"tables/table3.{suffix}" for suffix in ("csv", "md", "tex", "json")),
+        *(f"tables/table3_pairs.{suffix}" for suffix in ("csv", "md", "tex", "json")),
+        *(f"figures/table3.{suffix}" for suffix in ("png", "svg")),
     ]
     together = [name for some in outputs.values() for name in some]
     assert len(set(together)) == len(together)
@@ -341,7 +364,7 @@ def test_pictures_have_distinct_names_on_every_system():
         born_again={"layers": ["conv5_3", "features.3"]},
     )
     found = [name for study in STUDIES for name, _ in pictured(study, plan_of(settings, study))]
-    assert len(found) == 2 + 2 + 2 + 4 + 4
+    assert len(found) == 2 + 2 + 3 * 2 + 4 + 4
     assert len({name.lower() for name in found}) == len(found)
     assert all("." not in name and "/" not in name for name in found)
 
