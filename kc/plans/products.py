@@ -30,6 +30,10 @@ class NetworkPlan:
     """Share of its weights that is pruned; it starts from the unpruned network."""
     generation: int = 1
     """Number in a chain of born-again networks, each taught by the one before."""
+    start: str = ""
+    """Half (``0a``) or seed (``3``) of the network whose first weights it has; empty: its own."""
+    trained: bool = True
+    """False: it keeps its first weights, which a trained network of its name starts from."""
 
     @property
     def name(self) -> str:
@@ -41,6 +45,8 @@ class NetworkPlan:
             member += f"-pruned{100 * self.removed:g}"
         if self.generation > 1:
             member += f"-generation{self.generation}"
+        member += f"-start{self.start}" if self.start else ""
+        member += "" if self.trained else "-untrained"
         return f"{self.dataset}-{self.architecture}-{member}"
 
     @property
@@ -51,6 +57,16 @@ class NetworkPlan:
         if self.generation > 1:
             return replace(self, generation=self.generation - 1)
         return None
+
+    @property
+    def first_weights(self) -> str:
+        """Name of the trained network that starts from the same weights."""
+        started = replace(self, start="", trained=True)
+        if self.start.isdigit():
+            started = replace(started, seed=int(self.start), half="")
+        elif self.start:
+            started = replace(started, half=self.start)
+        return started.name
 
     @property
     def kind(self) -> str:

@@ -159,6 +159,7 @@ def hyper_of(
     epochs = recipe.dataset_epochs.get(plan.dataset) or shape.epochs or recipe.epochs
     if plan.half and recipe.halves_keep_steps:
         epochs *= 2
+    epochs = epochs if plan.trained else 0
     rate = shape.learning_rate or recipe.learning_rate
     return Hyper(recipe, heads, epochs, rate, seed, device)
 
@@ -216,8 +217,9 @@ def _prepared(
         apply_masks(model, found.s_conv, found.s_fc)
         about = found._asdict()
     else:
-        model = build(plan.architecture, sum(hyper.heads), training.shape, hyper.seed)
-        if training.shape.weights is not None:
+        start = derive_seed(plan.first_weights)
+        model = build(plan.architecture, sum(hyper.heads), training.shape, start)
+        if training.shape.weights is not None and plan.trained:
             file = weights_file(plan.architecture, training.shape.weights)
             about["fresh"] = load_pretrained(model, plan.architecture, file)
             about["pretrained"] = {"file": str(file), "digest": file_digest(file)}

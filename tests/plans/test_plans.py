@@ -48,14 +48,14 @@ def seeds(names: list[str], count: int) -> set[str]:
 # the default, by hand
 
 EXPECTED = {
-    # networks, fits: three architectures of 3 seeds and 6 halves; five layers of 6 + 6 + 6 pairs
-    "stability": (27, 90),
+    # networks, fits: three architectures of 5 seeds, one of them untrained too, and 5 half-splits
+    # of three networks; five layers of 20 pairs of seeds, 10 on half the images, 10 of halves,
+    # untrained and itself; three layers of 10 + 10 controls
+    "stability": (63, 270),
     "diagnosis": (8, 8),  # four seeds, both directions
     "refinement": (12, 48),  # three architectures of 4 seeds, four layers of 12 pairs
-    "redundancy": (
-        16,
-        72,
-    ),  # 2 data sets of 2 architectures of 4 seeds; 3 tasks, 3 layers, ring of 8
+    # two data sets of two architectures of 4 seeds; three tasks, three layers, rings of 8 pairs
+    "redundancy": (16, 72),
     "compression": (18, 30),  # three chains
     "born_again": (15, 24),
     "cross_task": (6, 12),
@@ -206,8 +206,61 @@ def test_networks_and_fits_of_cross_task():
 def test_a_fit_between_halves_uses_one_split():
     fits = plan_of(default(), "stability").cases["training_data"]
     assert Counter((fit.source.half, fit.target.half) for fit in fits) == {
-        pair: 5 for n in "012" for pair in ((f"{n}a", f"{n}b"), (f"{n}b", f"{n}a"))
+        pair: 5 for n in "01234" for pair in ((f"{n}a", f"{n}b"), (f"{n}b", f"{n}a"))
     }
+
+
+def ends(fits: tuple[FitPlan, ...]) -> set[tuple[str, str]]:
+    return {
+        (end.name.removeprefix("birds-alexnet-"), fit.source_layer)
+        for fit in fits
+        for end in (fit.source, fit.target)
+    }
+
+
+def one_split(**over: object) -> dict[str, tuple[FitPlan, ...]]:
+    study = {"layers": {"alexnet": ["conv5", "conv4"]}, "half_splits": 1}
+    return dict(plan_of(default(stability=study | over), "stability").cases)
+
+
+def test_controls_change_the_half_or_the_start_alone_in_the_deepest_layer():
+    cases = one_split()
+    assert ends(cases["same_start"]) == {("half0a", "conv5"), ("half0b-start0a", "conv5")}
+    assert ends(cases["same_half"]) == {("half0b", "conv5"), ("half0b-start0a", "conv5")}
+    for fit in cases["same_start"]:
+        assert fit.source.first_weights == fit.target.first_weights
+        assert fit.source.half != fit.target.half
+    for fit in cases["same_half"]:
+        assert fit.source.first_weights != fit.target.first_weights
+        assert fit.source.half == fit.target.half
+    assert len(cases["same_start"]) == len(cases["same_half"]) == 2
+    assert {fit.source_layer for fit in one_split(controls="all")["same_half"]} == {
+        "conv4", "conv5",
+    }  # fmt: skip
+
+
+def test_untrained_and_itself_are_one_pair_a_layer_and_part_of_the_controls():
+    cases = one_split()
+    assert ends(cases["untrained"]) == {
+        (name, layer) for name in ("seed0-untrained", "seed1") for layer in ("conv4", "conv5")
+    }
+    assert all(fit.source == fit.target for fit in cases["itself"])
+    assert len(cases["itself"]) == len(cases["untrained"]) == 2
+    none = one_split(controls="none")
+    assert [name for name, fits in none.items() if fits] == ["initialization", "training_data"]
+
+
+def test_a_ring_has_both_directions_of_neighbours_and_the_fits_on_half_the_images():
+    every, ring = (one_split(pairs=pairs)["initialization"] for pairs in ("all", "ring"))
+    near = {(a, b) for a in range(5) for b in range(5) if (a - b) % 5 in (1, 4)}
+    for fits, whole in ((every, 20), (ring, 10)):
+        halved = [fit for fit in fits if fit.images == "half"]
+        assert {(fit.source.seed, fit.target.seed) for fit in halved} == near
+        assert len(fits) == 2 * (whole + 10)
+        assert len({fit.name for fit in fits}) == len(fits)
+    assert {(fit.source.seed, fit.target.seed) for fit in ring} == near
+    two = one_split(pairs="ring", seeds=[3, 1])["initialization"]
+    assert {(fit.source.seed, fit.target.seed) for fit in two} == {(3, 1), (1, 3)}
 
 
 # what studies share
@@ -215,11 +268,11 @@ def test_a_fit_between_halves_uses_one_split():
 
 def test_networks_shared_between_studies_are_trained_once():
     networks = all_networks(default())
-    assert len(networks) == len({network.name for network in networks}) == 80
+    assert len(networks) == len({network.name for network in networks}) == 113
     assert Counter((n.dataset, n.architecture) for n in networks) == {
-        ("birds", "alexnet"): 9 + 1,  # a fourth seed
-        ("birds", "vgg16_bn"): 9 + 1 + 15 + 12,  # pruned, later generations
-        ("birds", "resnet34"): 9 + 1,
+        ("birds", "alexnet"): 21,
+        ("birds", "vgg16_bn"): 21 + 15 + 12,  # pruned, later generations
+        ("birds", "resnet34"): 21,
         ("birds", "resnet18"): 4,
         ("objects", "vgg16_bn"): 4,
         ("objects", "resnet18"): 4,
@@ -230,9 +283,9 @@ def test_networks_shared_between_studies_are_trained_once():
 
 def test_fits_shared_between_studies_are_made_once():
     fits = all_fits(default())
-    # stability shares its 6 pairs of conv4_3 and of resnet34 with refinement, one with orders
-    assert sum(number for _, number in EXPECTED.values()) == 285 + 56
-    assert len(fits) == len({fit.name for fit in fits}) == 285 - 13
+    # stability shares 12 pairs of conv4_3 and of resnet34 with refinement, and one with orders
+    assert sum(number for _, number in EXPECTED.values()) == 465 + 56
+    assert len(fits) == len({fit.name for fit in fits}) == 465 - 25
 
 
 def test_a_fit_is_kept_once_if_at_least_one_study_keeps_it():
@@ -288,11 +341,11 @@ def test_every_node_a_fit_reads_is_recorded():
 def test_one_job_per_architecture():
     found = batches(all_networks(default()), "architecture")
     assert {name: len(members) for name, members in found.items()} == {
-        "birds-alexnet": 10,
-        "birds-vgg16_bn": 10,
+        "birds-alexnet": 21,
+        "birds-vgg16_bn": 21,
         "birds-vgg16_bn-pruned": 15,
         "birds-vgg16_bn-born_again": 12,
-        "birds-resnet34": 10,
+        "birds-resnet34": 21,
         "birds-resnet18": 4,
         "objects-vgg16_bn": 4,
         "objects-resnet18": 4,
