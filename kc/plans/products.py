@@ -3,11 +3,13 @@
 The Snakefile reads this without torch.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import permutations
 from typing import Any, Literal
 
 from kc.names import Architecture, Heads, node_of
+from kc.settings.sections import Pairs
 
 Grouping = Literal["architecture", "network"]
 """Networks of one job: all of an architecture, or one."""
@@ -131,18 +133,39 @@ def _of_job(network: NetworkPlan) -> str:
     return replace(network, trained=True).name
 
 
+def pairs_of[T](networks: Sequence[T], pairs: Pairs) -> list[tuple[T, T]]:
+    """List ordered pairs of different networks, always with both directions.
+
+    ``ring``: the pairs of neighbours, the last and the first among them; with three networks or
+    fewer these are all pairs.
+
+    >>> ["".join(pair) for pair in pairs_of("abcd", "ring")]
+    ['ab', 'ad', 'ba', 'bc', 'cb', 'cd', 'da', 'dc']
+    """
+    count = len(networks)
+    return [
+        (networks[a], networks[b])
+        for a, b in permutations(range(count), 2)
+        if pairs == "all" or (b - a) % count in (1, count - 1)
+    ]
+
+
 def reconstructions(
     dataset: str,
     layers: Mapping[Architecture, tuple[str, ...]],
-    seeds: tuple[int, int],
+    pairs: Iterable[tuple[int, int]],
     only: str = "",
 ) -> tuple[FitPlan, ...]:
-    """Return fits from the first seed's network to the second's, in every layer."""
-    found = []
-    for name, some in layers.items():
-        a, b = (NetworkPlan(dataset, name, seed) for seed in seeds)
-        found += [FitPlan(a, b, layer, layer, only=only) for layer in some]
-    return tuple(found)
+    """Return fits in every layer, from the network of the first seed of each pair to the second."""
+    seeds = list(pairs)
+    return tuple(
+        FitPlan(
+            NetworkPlan(dataset, name, a), NetworkPlan(dataset, name, b), layer, layer, only=only
+        )
+        for name, some in layers.items()
+        for layer in some
+        for a, b in seeds
+    )
 
 
 def networks_of(fits: Iterable[FitPlan]) -> list[NetworkPlan]:
