@@ -1,7 +1,7 @@
 """Names of networks, layers and features, as in settings, stores and tables."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
@@ -50,6 +50,13 @@ LAYER_NODES: Mapping[str, Mapping[str, str]] = MappingProxyType(
 def node_of(architecture: str, layer: str) -> str:
     """Return the graph node of a named layer; a node name is returned unchanged."""
     return LAYER_NODES.get(architecture, {}).get(layer, layer)
+
+
+def by_depth(architecture: str, layers: Iterable[str]) -> list[str]:
+    """Sort layers from shallow to deep; unknown layers come last, in their order."""
+    nodes = list(LAYER_NODES.get(architecture, {}).values())
+    depth = {node: number for number, node in enumerate(nodes)}
+    return sorted(layers, key=lambda layer: depth.get(node_of(architecture, layer), len(nodes)))
 
 
 Heads = Literal["class", "superclass", "both"]

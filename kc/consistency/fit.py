@@ -13,7 +13,7 @@ from kc.consistency.data import FeaturePair, pair_up
 from kc.consistency.decompose import Normalisation, exact_products
 from kc.consistency.net import ConsistencyNet, match_size
 from kc.consistency.optimise import Choose, FitRecipe, Progress, optimise
-from kc.consistency.order import Rows, cut, rows_of
+from kc.consistency.order import Rows, apart, cut, rows_of
 from kc.consistency.rank import common_rank
 from kc.consistency.released import EPOCHS, Released
 from kc.consistency.result import FitAbout, FitResult, check_fitting
@@ -51,6 +51,8 @@ class FitRun:
     choose: Choose = "validation"
     initial: ConsistencyNet | None = None
     resume: Resume | None = None
+    held: Rows | None = None
+    """The validation cut, part of the training images; None: a random cut by the seed."""
 
 
 def fit(
@@ -137,7 +139,7 @@ def fit(
 def fit_pair(pair: FeaturePair, settings: Consistency, run: FitRun) -> FitResult:
     """Fit g to a pair of features; see :func:`fit`. The penalty is a number."""
     rows, is_paper = rows_of(run.train, len(pair)), settings.preset == "paper"
-    fitted, held = cut(rows, run.seed)
+    fitted, held = cut(rows, run.seed) if run.held is None else apart(rows, run.held)
     with exact_products():
         units = units_of(pair, fitted, settings.centring) if is_paper else Normalisation()
         net = run.initial or ConsistencyNet(

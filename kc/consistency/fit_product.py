@@ -52,6 +52,8 @@ class FitProduct:
     """Opens the network to train from."""
     choose: Choose = "validation"
     """See :func:`kc.consistency.fit.fit`."""
+    held: Rows | None = None
+    """The validation cut; None: a random one by the seed."""
 
 
 def make_fit(about: FitProduct, out: Path) -> Path:
@@ -82,7 +84,9 @@ def _make(about: FitProduct, product: Product) -> None:
     settings = about.settings.model_copy(update={"penalty": _penalty(about, pair)})
     initial = None if about.initial is None else about.initial()
     resume = Resume(product.folder / STATE)
-    run = FitRun(train, about.seed, choose=about.choose, initial=initial, resume=resume)
+    run = FitRun(
+        train, about.seed, choose=about.choose, initial=initial, resume=resume, held=about.held
+    )
     result = fit_pair(pair, settings, run)
     files = save_fit(result, product.folder)
     found = evaluate(result, pair, about.subsets, about.kept)

@@ -87,10 +87,28 @@ def cut(rows: Rows, seed: int) -> tuple[Rows, Rows]:
         There are too few images for both.
     """
     held = max(2, round(VALIDATION_SHARE * len(rows)))
-    if len(rows) - held < 4:
-        raise FeatureError(
-            f"{len(rows)} training images are too few to fit g: {held} are the validation cut, and "
-            "at least 4 must be left. Fix: record more images, or mark more of them as training."
-        )
+    _check_enough(len(rows) - held, held)
     order = np.random.default_rng(derive_seed("validation", seed)).permutation(rows)
     return np.sort(order[held:]), np.sort(order[:held])
+
+
+def apart(rows: Rows, held: Rows) -> tuple[Rows, Rows]:
+    """Split training rows into those that are not held, and a given validation cut.
+
+    Raises
+    ------
+    FeatureError
+        There are too few images for both.
+    """
+    fitted = np.setdiff1d(rows, held)
+    _check_enough(len(fitted), len(held))
+    return fitted, held
+
+
+def _check_enough(fitted: int, held: int) -> None:
+    if fitted < 4:
+        raise FeatureError(
+            f"{fitted + held} training images are too few to fit g: {held} are the validation "
+            "cut, and at least 4 must be left. Fix: record more images, or mark more of them as "
+            "training."
+        )

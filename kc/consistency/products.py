@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import torch
 from kc.consistency.component_store import kept_of
 from kc.consistency.data import FeaturePair, pair_up
 from kc.consistency.fit_product import FitProduct, make_fit
-from kc.consistency.order import Rows
+from kc.consistency.order import Rows, cut
 from kc.consistency.result import FitResult
 from kc.consistency.variance import Moments
 from kc.errors import FeatureError
@@ -55,9 +56,14 @@ def fit_pairs(
     target = Destination.of(out)
     opened = {name: open_store(path) for name, path in sorted(stores.items())}
     layers = HeldLayers(opened, settings.memory_gb)
-    for plan in sorted(fits, key=lambda plan: (plan.pair, plan.source_node, plan.target_node)):
+    for plan in sorted(fits, key=_reading_order):
         check_same_images(opened[plan.source.name], opened[plan.target.name])
         make_fit(product_of(plan, layers, settings, seed, target, device), target.folder)
+
+
+def _reading_order(plan: FitPlan) -> tuple[str, ...]:
+    """Sort fits so that those of the same layers follow each other."""
+    return (*sorted((plan.source.name, plan.target.name)), plan.source_node, plan.target_node)
 
 
 class HeldLayers:
@@ -97,16 +103,20 @@ def product_of(
     raw = RAW_PENALTY.get(plan.target.architecture, 0.1)
     if settings.preset == "released":
         settings = settings.model_copy(update={"penalty": raw})
+    # a fit on half the images differs from the whole one in these alone
+    of_fit = derive_seed("fit", seed, replace(plan, images="all").name)
+    subsets, held = _subsets(target.rows, plan, of_fit)
     return FitProduct(
         plan.name,
         key,
         settings,
-        derive_seed("fit", seed, plan.name),
-        _subsets(target.rows, plan, seed),
+        of_fit,
+        subsets,
         partial(layers.pair, plan, device),
         partial(_told, plan, source, target),
         kept_of(plan, settings, key, target[plan.target_node], out),
         raw,
+        held=held,
     )
 
 
@@ -125,8 +135,12 @@ def fit_key(plan: FitPlan, settings: Consistency, seed: int, source: Store, targ
     return product_key(about, inputs, "kc.consistency.products")
 
 
-def _subsets(rows: pd.DataFrame, plan: FitPlan, seed: int) -> dict[str, Rows]:
-    """Return the rows of each subset; ``train`` may be a fixed random half."""
+def _subsets(rows: pd.DataFrame, plan: FitPlan, seed: int) -> tuple[dict[str, Rows], Rows | None]:
+    """Return the rows of each subset, and the validation cut if the seed alone does not decide it.
+
+    On half the images g is fitted on a random half of those of the whole fit, and stopped on the
+    same validation images.
+    """
     found: dict[str, Rows] = {name: rows_in(rows, name, plan.only) for name in SUBSETS}
     if min(map(len, found.values())) == 0:
         known = ", ".join(sorted(set(rows["superclass"]))) if "superclass" in rows else "none"
@@ -134,11 +148,12 @@ def _subsets(rows: pd.DataFrame, plan: FitPlan, seed: int) -> dict[str, Rows]:
             f"{plan.name}: no training or no test image is of superclass '{plan.only}'; "
             f"the data set's superclasses: {known}."
         )
-    if plan.images == "half":
-        rng = np.random.default_rng(derive_seed("half-images", seed))
-        train = rng.permutation(found["train"])
-        found["train"] = np.sort(train[: len(train) // 2])
-    return found
+    if plan.images == "all":
+        return found, None
+    fitted, held = cut(found["train"], seed)
+    half = np.random.default_rng(derive_seed("half-images", seed)).permutation(fitted)
+    found["train"] = np.sort(np.concatenate([half[: len(half) // 2], held]))
+    return found, held
 
 
 def _told(

@@ -15,7 +15,15 @@ from kc.errors import NetworkError
 from kc.images import normalise
 from kc.networks.checkpoint import STATE, load_state, save_state
 from kc.networks.distil import born_again_loss
-from kc.networks.epoch import MOMENTUM, Outcome, Steering, run_epoch, set_rate, shuffled_batches
+from kc.networks.epoch import (
+    MOMENTUM,
+    Epoch,
+    Outcome,
+    Steering,
+    run_epoch,
+    set_rate,
+    shuffled_batches,
+)
 from kc.runtime import derive_seed
 from kc.settings.recipes import Distillation, Recipe
 
@@ -128,7 +136,7 @@ def train_network(
             )
         if (epoch + 1) % hyper.recipe.checkpoint_epochs == 0 and epoch + 1 < hyper.epochs:
             save_state(state, model, optimiser, history)
-    return pd.DataFrame(history)
+    return pd.DataFrame(history, columns=["epoch", *Epoch._fields])
 
 
 def _epoch(

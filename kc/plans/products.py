@@ -3,11 +3,13 @@
 The Snakefile reads this without torch.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import permutations
 from typing import Any, Literal
 
 from kc.names import Architecture, Heads, node_of
+from kc.settings.sections import Pairs
 
 Grouping = Literal["architecture", "network"]
 """Networks of one job: all of an architecture, or one."""
@@ -28,6 +30,10 @@ class NetworkPlan:
     """Share of its weights that is pruned; it starts from the unpruned network."""
     generation: int = 1
     """Number in a chain of born-again networks, each taught by the one before."""
+    start: str = ""
+    """Half (``0a``) or seed (``3``) of the network whose first weights it has; empty: its own."""
+    trained: bool = True
+    """False: it keeps its first weights, which a trained network of its name starts from."""
     handicap: str = ""
     """What it cannot know (:mod:`kc.plans.handicaps`), e.g. ``grey``; empty: nothing."""
 
@@ -41,6 +47,8 @@ class NetworkPlan:
             member += f"-pruned{100 * self.removed:g}"
         if self.generation > 1:
             member += f"-generation{self.generation}"
+        member += f"-start{self.start}" if self.start else ""
+        member += "" if self.trained else "-untrained"
         member += f"-{self.handicap}" if self.handicap else ""
         return f"{self.dataset}-{self.architecture}-{member}"
 
@@ -52,6 +60,16 @@ class NetworkPlan:
         if self.generation > 1:
             return replace(self, generation=self.generation - 1)
         return None
+
+    @property
+    def first_weights(self) -> str:
+        """Name of the trained network that starts from the same weights."""
+        started = replace(self, start="", trained=True)
+        if self.start.isdigit():
+            started = replace(started, seed=int(self.start), half="")
+        elif self.start:
+            started = replace(started, half=self.start)
+        return started.name
 
     @property
     def kind(self) -> str:
@@ -104,22 +122,53 @@ class FitPlan:
 
     @property
     def pair(self) -> str:
-        """Name of the unordered pair of networks, whose fits are one job."""
-        return "--".join(sorted((self.source.name, self.target.name)))
+        """Name of the job that makes it: that of its two networks, in either direction.
+
+        All halves of one split count as one network, and an untrained one as the trained one: a
+        fit takes seconds, and so does a job's start.
+        """
+        return "--".join(sorted({_of_job(end) for end in (self.source, self.target)}))
+
+
+def _of_job(network: NetworkPlan) -> str:
+    if network.half:
+        return f"{network.dataset}-{network.architecture}-split{network.half[:-1]}"
+    return replace(network, trained=True).name
+
+
+def pairs_of[T](networks: Sequence[T], pairs: Pairs) -> list[tuple[T, T]]:
+    """List ordered pairs of different networks, always with both directions.
+
+    ``ring``: the pairs of neighbours, the last and the first among them; with three networks or
+    fewer these are all pairs.
+
+    >>> ["".join(pair) for pair in pairs_of("abcd", "ring")]
+    ['ab', 'ad', 'ba', 'bc', 'cb', 'cd', 'da', 'dc']
+    """
+    count = len(networks)
+    return [
+        (networks[a], networks[b])
+        for a, b in permutations(range(count), 2)
+        if pairs == "all" or (b - a) % count in (1, count - 1)
+    ]
 
 
 def reconstructions(
     dataset: str,
     layers: Mapping[Architecture, tuple[str, ...]],
-    seeds: tuple[int, int],
+    pairs: Iterable[tuple[int, int]],
     only: str = "",
 ) -> tuple[FitPlan, ...]:
-    """Return fits from the first seed's network to the second's, in every layer."""
-    found = []
-    for name, some in layers.items():
-        a, b = (NetworkPlan(dataset, name, seed) for seed in seeds)
-        found += [FitPlan(a, b, layer, layer, only=only) for layer in some]
-    return tuple(found)
+    """Return fits in every layer, from the network of the first seed of each pair to the second."""
+    seeds = list(pairs)
+    return tuple(
+        FitPlan(
+            NetworkPlan(dataset, name, a), NetworkPlan(dataset, name, b), layer, layer, only=only
+        )
+        for name, some in layers.items()
+        for layer in some
+        for a, b in seeds
+    )
 
 
 def networks_of(fits: Iterable[FitPlan]) -> list[NetworkPlan]:

@@ -10,7 +10,7 @@ import reprlib
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, get_origin
+from typing import Annotated, Any, Literal, get_origin
 
 from pydantic import (
     AfterValidator,
@@ -149,6 +149,12 @@ Side = Annotated[int, Field(ge=16, le=2048)]
 """Side of a stored picture, px."""
 Distinct = AfterValidator(_distinct)
 Seeds = Annotated[tuple[Seed, Seed], Distinct]
+PairedSeeds = Annotated[tuple[Seed, ...], Field(min_length=2, max_length=64), Distinct]
+"""Seeds of networks that are paired with each other."""
+ChainSeeds = Annotated[tuple[Seed, ...], Field(min_length=1, max_length=64), Distinct]
+"""Seeds of chains or pairs of networks that share none."""
+Pairs = Literal["all", "ring"]
+"""Ordered pairs among networks: all, or both directions of a ring."""
 Name = Annotated[
     str,
     _spelled(

@@ -162,6 +162,7 @@ def hyper_of(
         epochs *= 2
     if recipe.halves_keep_steps:
         epochs = round(epochs * more_epochs(plan))
+    epochs = epochs if plan.trained else 0
     rate = shape.learning_rate or recipe.learning_rate
     return Hyper(recipe, heads, epochs, rate, seed, device)
 
@@ -220,9 +221,10 @@ def _prepared(
         apply_masks(model, found.s_conv, found.s_fc)
         about = found._asdict()
     else:
-        model = build(plan.architecture, sum(hyper.heads), training.shape, hyper.seed)
+        start = derive_seed(plan.first_weights)
+        model = build(plan.architecture, sum(hyper.heads), training.shape, start)
         model = handicapped(model, plan.handicap)
-        if training.shape.weights is not None:
+        if training.shape.weights is not None and plan.trained:
             file = weights_file(plan.architecture, training.shape.weights)
             about["fresh"] = load_pretrained(model, plan.architecture, file)
             about["pretrained"] = {"file": str(file), "digest": file_digest(file)}

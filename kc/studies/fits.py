@@ -116,9 +116,9 @@ def read_card_beside(
 def shares_of(fits: Iterable[FitPlan], case: str, results: Path) -> pd.DataFrame:
     """List the variances of all parts, one row for each fit and subset.
 
-    Columns: case, network, layer, images, source_network, target_network,
-    positions_per_weight, preset, penalty, gain, settled, resized, subset; variances x0..xK, xdelta,
-    cross, target; and sum, that of x0..xK and xdelta.
+    Columns: case, network, layer, images, source_network, target_network, target_seed (of halves:
+    number of the split), positions_per_weight, preset, penalty, gain, settled, resized, subset;
+    variances x0..xK, xdelta, cross, target; and sum, that of x0..xK and xdelta.
     """
     rows = []
     for plan in fits:
@@ -130,6 +130,7 @@ def shares_of(fits: Iterable[FitPlan], case: str, results: Path) -> pd.DataFrame
             "images": plan.images,
             "source_network": plan.source.name,
             "target_network": plan.target.name,
+            "target_seed": plan.target.seed,
             "positions_per_weight": float(card["positions_per_weight"]),
             "preset": str(card["preset"]),
             "penalty": float(card["penalty"]),

@@ -47,7 +47,7 @@ SETTINGS = {
     "consistency": {"order": 1, "optimiser": {"epochs": 1, "batch_size": 8}},
     "stability": {
         **{"dataset": "mix", "layers": {"resnet18": ["last_conv"]}, "seeds": [0, 1]},
-        **{"half_splits": 0, "half_images": False},
+        **{"half_splits": 0, "half_images": False, "controls": "none"},
     },
 }
 FIT = "mix-resnet18-seed0--mix-resnet18-seed1--last_conv"

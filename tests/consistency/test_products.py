@@ -11,7 +11,7 @@ import torch
 
 from kc.consistency import fit_product, optimise, products
 from kc.consistency.saved import load_fit
-from kc.errors import StoreError
+from kc.errors import FeatureError, StoreError
 from kc.plans.products import FitPlan, NetworkPlan
 from kc.settings.reconstruction import Consistency, Optimiser
 from kc.store import ArraySpec, StoreContent, StoreWriter, open_store
@@ -120,11 +120,28 @@ def test_components_of_the_test_images_are_kept_where_the_plan_says(stores, tmp_
     assert store.attributes["component"] == ["x0", "x1", "x2", "xdelta"]
 
 
-def test_a_half_fit_sees_a_fixed_half_of_the_training_images(stores, tmp_path):
+def test_a_half_fit_sees_half_the_images_and_the_same_validation_images(stores, tmp_path):
     run(stores, tmp_path)
     full, half = (load_fit(tmp_path / "fits" / plan.name) for plan in PLANS[:2])
-    assert len(half.train) == len(full.train) // 2
-    assert set(half.train) < set(full.train)
+    assert np.array_equal(half.validation, full.validation)
+    fitted, fewer = (np.setdiff1d(one.train, one.validation) for one in (full, half))
+    assert set(fewer) < set(fitted)
+    assert len(fewer) == len(fitted) // 2
+    # its own units, from its own images
+    assert half.normalisation.target_mean != full.normalisation.target_mean
+    assert half.about.seed == full.about.seed
+
+
+def test_too_few_images_for_half_of_them_are_one_error(tmp_path):
+    values = np.random.default_rng(0).normal(size=(12, 4, 3, 3)).astype(np.float16)
+    rows = pd.DataFrame({"image_id": [f"{n}.jpg" for n in range(12)]})
+    rows["subset"] = np.where(np.arange(12) < 9, "train", "test")
+    for name in (A.name, B.name):
+        write_store(tmp_path / "activations" / f"{name}.zarr", values, rows)
+    few = {n.name: tmp_path / "activations" / f"{n.name}.json" for n in (A, B)}
+    run(few, tmp_path, plans=PLANS[:1])
+    with pytest.raises(FeatureError, match=r"5 training images are too few to fit g: 2 are .*Fix"):
+        run(few, tmp_path, plans=PLANS[1:2])
 
 
 def test_a_second_run_makes_nothing_and_an_interrupted_one_resumes(stores, tmp_path, counted):

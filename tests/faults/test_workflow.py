@@ -32,7 +32,12 @@ networks: {resnet18: {width: 0.25}}
 training: {epochs: 1, batch_size: 8, learning_rate: 0.01}
 activations: {shard_rows: 8}
 consistency: {order: 0, optimiser: {epochs: 1, batch_size: 8}}
-stability: {layers: {resnet18: [layer1.1.add]}, seeds: [0, 1], half_splits: 0, half_images: false}
+stability:
+  layers: {resnet18: [layer1.1.add]}
+  seeds: [0, 1]
+  half_splits: 0
+  half_images: false
+  controls: none
 """
 NETWORKS = [f"out/networks/birds-resnet18-seed{seed}/card.json" for seed in (0, 1)]
 

@@ -50,6 +50,7 @@ SETTINGS = {
         "seeds": [0, 1],
         "half_splits": 0,
         "half_images": False,
+        "controls": "none",
     },
 }
 LOOKED_AT = Concepts(

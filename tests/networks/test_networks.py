@@ -209,6 +209,48 @@ def test_each_generation_is_taught_by_the_one_before(images, tmp_path):
     assert card["origin"] == second.name
 
 
+def first_weights(monkeypatch):
+    """Note the weights that each network starts from, by its name."""
+    found, whole = {}, products.train_network
+
+    def noting(model, pictures, hyper, folder, name, teacher):
+        found[name] = {key: value.clone() for key, value in model.state_dict().items()}
+        return whole(model, pictures, hyper, folder, name, teacher)
+
+    monkeypatch.setattr(products, "train_network", noting)
+    return found
+
+
+def test_a_network_may_start_from_the_first_weights_of_another_half(images, tmp_path, monkeypatch):
+    a, b = (replace(plan(0), half=half) for half in ("0a", "0b"))
+    again = replace(b, start="0a")
+    assert (again.name, again.first_weights) == (f"{b.name}-start0a", a.name)
+    found = first_weights(monkeypatch)
+    networks = made(images, tmp_path, a, b, again)
+    starts = [found[one.name]["conv1.weight"] for one in (a, b, again)]
+    assert torch.equal(starts[2], starts[0])
+    assert not torch.equal(starts[2], starts[1])
+    trained = [network.conv1.weight for network in networks]
+    assert not torch.equal(trained[2], trained[0])
+    assert not torch.equal(trained[2], trained[1])
+    assert replace(plan(0), half="0b", start="3").first_weights == plan(3).name
+
+
+def test_an_untrained_network_keeps_the_first_weights_of_the_trained_one(
+    images, tmp_path, monkeypatch
+):
+    random = replace(plan(0), trained=False)
+    assert random.name == f"{plan(0).name}-untrained"
+    found = first_weights(monkeypatch)
+    network, _ = made(images, tmp_path, random, plan(0))
+    start = found[plan(0).name]
+    assert all(torch.equal(value, start[key]) for key, value in network.state_dict().items())
+    card = json.loads((tmp_path / random.name / "card.json").read_text())
+    assert (card["epochs"], card["trained"]) == (0, False)
+    history = pd.read_csv(tmp_path / random.name / "history.csv")
+    assert (len(history), history.columns[0]) == (0, "epoch")
+
+
 def test_a_network_of_superclasses_has_one_logit_per_superclass(images, tmp_path):
     (network,) = made(images, tmp_path, replace(plan(0), task="superclass"))
     assert network.fc.out_features == 2

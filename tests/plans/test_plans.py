@@ -14,6 +14,7 @@ from kc.plans.products import (
     merged,
     networks_of,
     nodes_of,
+    pairs_of,
     with_origins,
 )
 from kc.plans.registry import STUDIES
@@ -40,25 +41,28 @@ def vgg(seed: int = 0, dataset: str = "birds", **more: object) -> NetworkPlan:
     return NetworkPlan(dataset, "vgg16_bn", seed, **more)  # type: ignore[arg-type]
 
 
-def seeds(names: list[str]) -> set[str]:
-    return {f"{name}-seed{seed}" for name in names for seed in (0, 1)}
+def seeds(names: list[str], count: int) -> set[str]:
+    return {f"{name}-seed{seed}" for name in names for seed in range(count)}
 
 
 # the default, by hand
 
 EXPECTED = {
-    # networks, fits: three architectures of 3 seeds and 6 halves; five layers of 6 + 6 + 6 pairs
-    "stability": (27, 90),
-    "diagnosis": (2, 2),
-    "refinement": (6, 4),
-    "redundancy": (8, 9),
-    "compression": (6, 10),
-    "born_again": (5, 8),
-    "cross_task": (2, 4),
+    # networks, fits: three architectures of 5 seeds, one of them untrained too, and 5 half-splits
+    # of three networks; five layers of 20 pairs of seeds, 10 on half the images, 10 of halves,
+    # untrained and itself; three layers of 10 + 10 controls
+    "stability": (63, 270),
+    "diagnosis": (8, 8),  # four seeds, both directions
+    "refinement": (12, 48),  # three architectures of 4 seeds, four layers of 12 pairs
+    # two data sets of two architectures of 4 seeds; three tasks, three layers, rings of 8 pairs
+    "redundancy": (16, 72),
+    "compression": (18, 30),  # three chains
+    "born_again": (15, 24),
+    "cross_task": (6, 12),
     "orders": (2, 1),
     # four groups of two full, two grey networks and a placebo, with six fits
     "known_difference": (20, 24),
-    "baselines": (7, 6),  # diagnosis and refinement
+    "baselines": (16, 56),  # diagnosis and refinement
     "concepts": (0, 0),  # it has its own networks
 }
 
@@ -83,41 +87,64 @@ def test_every_study_has_a_plan_and_is_counted_here():
 def test_networks_and_fits_of_diagnosis():
     plan = plan_of(default(), "diagnosis")
     assert [fit.name for fit in plan.cases["blind_spots"]] == [
-        "birds-alexnet-seed0--birds-resnet34-seed0--conv5-to-last_conv"
+        f"birds-alexnet-seed{n}--birds-resnet34-seed{n}--conv5-to-layer2.3.add" for n in range(4)
     ]
     assert [fit.name for fit in plan.cases["unreliable"]] == [
-        "birds-resnet34-seed0--birds-alexnet-seed0--last_conv-to-conv5"
+        f"birds-resnet34-seed{n}--birds-alexnet-seed{n}--layer2.3.add-to-conv5" for n in range(4)
     ]
-    assert (plan.fits[0].source_node, plan.fits[0].target_node) == ("features.10", "layer3.5.add")
-    assert plan.fits[0].pair == plan.fits[1].pair
+    assert (plan.fits[0].source_node, plan.fits[0].target_node) == ("features.10", "layer2.3.add")
+    assert plan.fits[0].pair == plan.fits[4].pair
     assert plan.stores
-    assert drawn_fits("diagnosis", plan) == list(plan.fits)
+    assert drawn_fits("diagnosis", plan) == [plan.fits[0], plan.fits[4]]  # the first pair
 
 
 def test_networks_and_fits_of_refinement():
     plan = plan_of(default(), "refinement")
-    assert {network.name for network in plan.networks} == seeds(
-        ["birds-vgg16_bn", "birds-resnet18", "birds-resnet34"]
-    )
-    assert [fit.name for fit in plan.fits] == [
-        "birds-vgg16_bn-seed0--birds-vgg16_bn-seed1--conv4_3",
-        "birds-vgg16_bn-seed0--birds-vgg16_bn-seed1--conv5_2",
-        "birds-resnet18-seed0--birds-resnet18-seed1--last_conv",
-        "birds-resnet34-seed0--birds-resnet34-seed1--last_conv",
+    names = ["birds-vgg16_bn", "birds-resnet18", "birds-resnet34"]
+    assert {network.name for network in plan.networks} == seeds(names, 4)
+    assert Counter(fit.name.rpartition("--")[2] for fit in plan.fits) == {
+        "conv4_3": 12, "conv5_2": 12, "last_conv": 24,
+    }  # fmt: skip
+    assert [fit.name for fit in plan.fits[:3]] == [
+        f"birds-vgg16_bn-seed0--birds-vgg16_bn-seed{n}--conv4_3" for n in (1, 2, 3)
     ]
+    assert {(fit.target, fit.source) for fit in plan.fits} == {
+        (fit.source, fit.target) for fit in plan.fits
+    }
+
+
+def test_a_ring_of_refinement_leaves_out_the_pairs_across_it():
+    fits = plan_of(default(refinement={"pairs": "ring"}), "refinement").fits
+    assert {tuple(sorted((fit.source.seed, fit.target.seed))) for fit in fits} == {
+        (0, 1), (1, 2), (2, 3), (0, 3),
+    }  # fmt: skip
+    assert len(fits) == 4 * 8
+
+
+@pytest.mark.parametrize(
+    ("count", "every", "ring"), [(2, 2, 2), (3, 6, 6), (4, 12, 8), (5, 20, 10)]
+)
+def test_pairs_have_both_directions_and_each_network_as_often(count: int, every: int, ring: int):
+    for pairs, expected in (("all", every), ("ring", ring)):
+        found = pairs_of(range(count), pairs)  # type: ignore[arg-type]
+        assert len(found) == len(set(found)) == expected
+        assert {(b, a) for a, b in found} == set(found)
+        assert found[0] == (0, 1)
+        assert all(a != b for a, b in found)
+        assert set(Counter(a for a, _ in found).values()) == {expected // count}
+    assert {(b - a) % count for a, b in pairs_of(range(count), "ring")} <= {1, count - 1}
 
 
 def test_networks_and_fits_of_redundancy():
     plan = plan_of(default(), "redundancy")
-    assert {network.name for network in plan.networks} == seeds(
-        ["objects-vgg16_bn", "objects-resnet18", "mix-vgg16_bn", "mix-resnet18"]
-    )
+    names = ["objects-vgg16_bn", "objects-resnet18", "mix-vgg16_bn", "mix-resnet18"]
+    assert {network.name for network in plan.networks} == seeds(names, 4)
     assert {task: (fits[0].source.dataset, fits[0].only) for task, fits in plan.cases.items()} == {
         "voc_animal": ("objects", "animal"),
         "mix_cub": ("mix", "bird"),
         "mix_dogs": ("mix", "dog"),
     }
-    assert [fit.name for fit in plan.cases["mix_dogs"]] == [
+    assert [fit.name for fit in plan.cases["mix_dogs"]][::8] == [
         "mix-vgg16_bn-seed0--mix-vgg16_bn-seed1--conv4_3--only-dog",
         "mix-vgg16_bn-seed0--mix-vgg16_bn-seed1--conv5_2--only-dog",
         "mix-resnet18-seed0--mix-resnet18-seed1--last_conv--only-dog",
@@ -128,43 +155,124 @@ def test_networks_and_fits_of_compression():
     plan = plan_of(default(), "compression")
     assert list(plan.cases) == ["0.5", "0.8", "0.9", "0.933", "0.97"]
     assert {fit.source.name for fit in plan.fits} == {
-        f"birds-vgg16_bn-seed0-pruned{share}" for share in ("50", "80", "90", "93.3", "97")
+        f"birds-vgg16_bn-seed{seed}-pruned{share}"
+        for seed in range(3)
+        for share in ("50", "80", "90", "93.3", "97")
     }
-    assert {fit.target.name for fit in plan.fits} == {"birds-vgg16_bn-seed0"}
-    assert {fit.source.name for fit in plan.fits if fit.keep} == {
-        "birds-vgg16_bn-seed0-pruned97"
-    }  # the most pruned network shows the loss best
-    assert {fit.source.origin for fit in plan.fits} == {vgg()}
+    assert all(fit.source.origin == fit.target for fit in plan.fits)
+    assert {fit.target_layer for fit in plan.fits} == {"conv4_3", "conv5_2"}
+    assert [fit.source.name for fit in plan.fits if fit.keep] == [
+        "birds-vgg16_bn-seed0-pruned93.3"
+    ] * 2  # the share that the paper shows
+
+
+@pytest.mark.parametrize(("removed", "shown"), [([0.5, 0.9], 0.9), ([0.99, 0.95, 0.2], 0.95)])
+def test_pictures_are_of_the_share_nearest_to_the_papers(removed: list[float], shown: float):
+    plan = plan_of(default(compression={"removed": removed}), "compression")
+    assert {fit.source.removed for fit in plan.fits if fit.keep} == {shown}
 
 
 def test_networks_and_fits_of_born_again():
     plan = plan_of(default(), "born_again")
-    assert [network.name for network in plan.networks] == [
-        "birds-vgg16_bn-seed0",
-        *(f"birds-vgg16_bn-seed0-generation{number}" for number in (2, 3, 4, 5)),
-    ]
+    assert {network.name for network in plan.networks} == {
+        f"birds-vgg16_bn-seed{seed}{later}"
+        for seed in range(3)
+        for later in ("", *(f"-generation{number}" for number in (2, 3, 4, 5)))
+    }
     assert {fit.target.generation for fit in plan.fits} == {5}
+    assert all(fit.source.seed == fit.target.seed for fit in plan.fits)
     assert {case: {fit.source.generation for fit in fits} for case, fits in plan.cases.items()} == {
         str(number): {number} for number in (1, 2, 3, 4)
     }
-    assert [fit.source.generation for fit in plan.fits if fit.keep] == [1, 1]
+    kept = [(fit.source.seed, fit.source.generation) for fit in plan.fits if fit.keep]
+    assert kept == [(0, 1), (0, 1), (0, 3), (0, 3), (0, 4), (0, 4)]
+
+
+@pytest.mark.parametrize(("generations", "shown"), [(2, {1}), (3, {1, 2}), (4, {1, 2, 3})])
+def test_pictures_of_few_generations_are_not_repeated(generations: int, shown: set[int]):
+    plan = plan_of(default(born_again={"generations": generations}), "born_again")
+    assert {fit.source.generation for fit in plan.fits if fit.keep} == shown
 
 
 def test_networks_and_fits_of_cross_task():
     plan = plan_of(default(), "cross_task")
     assert [network.name for network in plan.networks] == [
-        "mix-vgg16_bn-seed0", "mix-vgg16_bn-seed0-superclass",
-    ]  # fmt: skip
+        f"mix-vgg16_bn-seed{seed}{task}" for seed in range(3) for task in ("", "-superclass")
+    ]
     assert {fit.target.task for fit in plan.cases["b_from_a"]} == {"superclass"}
     assert {fit.source.task for fit in plan.cases["a_from_b"]} == {"superclass"}
-    assert all(fit.keep for fit in plan.fits)
+    assert all(fit.source.seed == fit.target.seed for fit in plan.fits)
+    assert all(fit.keep == (fit.source.seed == 0) for fit in plan.fits)
 
 
 def test_a_fit_between_halves_uses_one_split():
     fits = plan_of(default(), "stability").cases["training_data"]
     assert Counter((fit.source.half, fit.target.half) for fit in fits) == {
-        pair: 5 for n in "012" for pair in ((f"{n}a", f"{n}b"), (f"{n}b", f"{n}a"))
+        pair: 5 for n in "01234" for pair in ((f"{n}a", f"{n}b"), (f"{n}b", f"{n}a"))
     }
+
+
+def ends(fits: tuple[FitPlan, ...]) -> set[tuple[str, str]]:
+    return {
+        (end.name.removeprefix("birds-alexnet-"), fit.source_layer)
+        for fit in fits
+        for end in (fit.source, fit.target)
+    }
+
+
+def one_split(**over: object) -> dict[str, tuple[FitPlan, ...]]:
+    study = {"layers": {"alexnet": ["conv5", "conv4"]}, "half_splits": 1}
+    return dict(plan_of(default(stability=study | over), "stability").cases)
+
+
+def test_controls_change_the_half_or_the_start_alone_in_the_deepest_layer():
+    cases = one_split()
+    assert ends(cases["same_start"]) == {("half0a", "conv5"), ("half0b-start0a", "conv5")}
+    assert ends(cases["same_half"]) == {("half0b", "conv5"), ("half0b-start0a", "conv5")}
+    for fit in cases["same_start"]:
+        assert fit.source.first_weights == fit.target.first_weights
+        assert fit.source.half != fit.target.half
+    for fit in cases["same_half"]:
+        assert fit.source.first_weights != fit.target.first_weights
+        assert fit.source.half == fit.target.half
+    assert len(cases["same_start"]) == len(cases["same_half"]) == 2
+    assert {fit.source_layer for fit in one_split(controls="all")["same_half"]} == {
+        "conv4", "conv5",
+    }  # fmt: skip
+
+
+def test_untrained_and_itself_are_one_pair_a_layer_and_part_of_the_controls():
+    cases = one_split()
+    assert ends(cases["untrained"]) == {
+        (name, layer) for name in ("seed0-untrained", "seed1") for layer in ("conv4", "conv5")
+    }
+    assert all(fit.source == fit.target for fit in cases["itself"])
+    assert len(cases["itself"]) == len(cases["untrained"]) == 2
+    none = one_split(controls="none")
+    assert [name for name, fits in none.items() if fits] == ["initialization", "training_data"]
+
+
+def test_fits_of_a_split_are_one_job_and_those_of_an_untrained_network_go_with_its_pair():
+    cases = one_split()
+    splits = [fit for name in ("training_data", "same_start", "same_half") for fit in cases[name]]
+    assert {fit.pair for fit in splits} == {"birds-alexnet-split0"}
+    pair = "birds-alexnet-seed0--birds-alexnet-seed1"
+    assert {fit.pair for fit in cases["untrained"]} == {pair}
+    assert pair in {fit.pair for fit in cases["initialization"]}
+    assert {fit.pair for fit in cases["itself"]} == {"birds-alexnet-seed0"}
+
+
+def test_a_ring_has_both_directions_of_neighbours_and_the_fits_on_half_the_images():
+    every, ring = (one_split(pairs=pairs)["initialization"] for pairs in ("all", "ring"))
+    near = {(a, b) for a in range(5) for b in range(5) if (a - b) % 5 in (1, 4)}
+    for fits, whole in ((every, 20), (ring, 10)):
+        halved = [fit for fit in fits if fit.images == "half"]
+        assert {(fit.source.seed, fit.target.seed) for fit in halved} == near
+        assert len(fits) == 2 * (whole + 10)
+        assert len({fit.name for fit in fits}) == len(fits)
+    assert {(fit.source.seed, fit.target.seed) for fit in ring} == near
+    two = one_split(pairs="ring", seeds=[3, 1])["initialization"]
+    assert {(fit.source.seed, fit.target.seed) for fit in two} == {(3, 1), (1, 3)}
 
 
 # what studies share
@@ -172,26 +280,25 @@ def test_a_fit_between_halves_uses_one_split():
 
 def test_networks_shared_between_studies_are_trained_once():
     networks = all_networks(default())
-    assert len(networks) == len({network.name for network in networks}) == 47 + 18
+    assert len(networks) == len({network.name for network in networks}) == 113 + 16
     assert Counter((n.dataset, n.architecture) for n in networks) == {
-        ("birds", "alexnet"): 9,
-        ("birds", "vgg16_bn"): 9 + 5 + 4,  # pruned, later generations
-        ("birds", "resnet34"): 9,
-        ("birds", "resnet18"): 20,
-        ("objects", "vgg16_bn"): 2,
-        ("objects", "resnet18"): 2,
-        ("mix", "vgg16_bn"): 3,  # one of them classifies superclasses
-        ("mix", "resnet18"): 2,
+        ("birds", "alexnet"): 21,
+        ("birds", "vgg16_bn"): 21 + 15 + 12,  # pruned, later generations
+        ("birds", "resnet34"): 21,
+        ("birds", "resnet18"): 4 + 4 + 8 + 4,
+        ("objects", "vgg16_bn"): 4,
+        ("objects", "resnet18"): 4,
+        ("mix", "vgg16_bn"): 4 + 3,  # three classify superclasses
+        ("mix", "resnet18"): 4,
     }
-    alone = sum(len(plan.networks) for plan in plans(default()).values())
-    assert alone == 58 + 7 + 20  # the number without sharing
 
 
 def test_fits_shared_between_studies_are_made_once():
     fits = all_fits(default())
-    # stability shares conv4_3 and resnet34 with refinement, and one fit with orders
-    assert sum(number for _, number in EXPECTED.values()) == 128 + 6 + 24
-    assert len(fits) == len({fit.name for fit in fits}) == 125 + 24
+    # stability shares 12 pairs of conv4_3 and of resnet34 with refinement, and one with orders;
+    # known_difference shares two with refinement
+    assert sum(number for _, number in EXPECTED.values()) == 465 + 56 + 24
+    assert len(fits) == len({fit.name for fit in fits}) == 465 - 25 + 22
 
 
 def test_a_fit_is_kept_once_if_at_least_one_study_keeps_it():
@@ -237,7 +344,8 @@ def test_every_node_a_fit_reads_is_recorded():
     read = {network: nodes_of(network, fits) for network in networks_of(fits)}
     assert read[vgg()] == ["features.30", "features.37", "features.40"]
     assert read[vgg(generation=2)] == ["features.30", "features.40"]
-    assert read[NetworkPlan("birds", "resnet34", 1)] == ["layer3.5.add"]
+    assert read[vgg(removed=0.9)] == ["features.30", "features.37"]
+    assert read[NetworkPlan("birds", "resnet34", 1)] == ["layer2.3.add", "layer3.5.add"]
 
 
 # jobs
@@ -246,20 +354,21 @@ def test_every_node_a_fit_reads_is_recorded():
 def test_one_job_per_architecture():
     found = batches(all_networks(default()), "architecture")
     assert {name: len(members) for name, members in found.items()} == {
-        "birds-alexnet": 9,
-        "birds-vgg16_bn": 9,
-        "birds-vgg16_bn-pruned": 5,
-        "birds-vgg16_bn-born_again": 4,
-        "birds-resnet34": 9,
+        "birds-alexnet": 21,
+        "birds-vgg16_bn": 21,
+        "birds-vgg16_bn-pruned": 15,
+        "birds-vgg16_bn-born_again": 12,
+        "birds-resnet34": 21,
         "birds-resnet18": 8,
         "birds-resnet18-grey": 8,
         "birds-resnet18-fewer50": 4,
-        "objects-vgg16_bn": 2,
-        "objects-resnet18": 2,
-        "mix-vgg16_bn": 3,
-        "mix-resnet18": 2,
+        "objects-vgg16_bn": 4,
+        "objects-resnet18": 4,
+        "mix-vgg16_bn": 7,
+        "mix-resnet18": 4,
     }
-    assert [n.generation for n in found["birds-vgg16_bn-born_again"]] == [2, 3, 4, 5]
+    chains = [(n.seed, n.generation) for n in found["birds-vgg16_bn-born_again"]]
+    assert sorted(chains) == [(seed, number) for seed in range(3) for number in (2, 3, 4, 5)]
     for members in found.values():
         assert len({(n.dataset, n.architecture, n.kind) for n in members}) == 1
 
@@ -291,20 +400,25 @@ def test_outputs_of_studies():
     outputs = {name: outputs_of(settings, name, plan) for name, plan in plans(settings).items()}
     assert [name for name in outputs["diagnosis"] if name.endswith((".csv", ".png"))] == [
         "tables/diagnosis.csv",
-        "figures/fig3_blind_spots_resnet34_last_conv.png",
+        "tables/diagnosis_pairs.csv",
+        "figures/diagnosis.png",
+        "figures/fig3_blind_spots_resnet34_layer2_3_add.png",
         "figures/fig3_unreliable_alexnet_conv5.png",
     ]
     assert [name for name in outputs["compression"] if name.endswith((".csv", ".svg"))] == [
         "tables/compression.csv",
+        "tables/compression_chains.csv",
         "figures/fig4_compression.svg",
-        "figures/fig4_compression_0_97_vgg16_bn_conv4_3.svg",
-        "figures/fig4_compression_0_97_vgg16_bn_conv5_3.svg",
+        "figures/fig4_compression_0_933_vgg16_bn_conv4_3.svg",
+        "figures/fig4_compression_0_933_vgg16_bn_conv5_2.svg",
     ]
     assert outputs["orders"] == [
         "figures/fig1_vgg16_bn_conv5_3.png", "figures/fig1_vgg16_bn_conv5_3.svg",
     ]  # fmt: skip
     assert outputs["refinement"] == [
-        f"tables/table3.{suffix}" for suffix in ("csv", "md", "tex", "json")
+        *(f"tables/table3.{suffix}" for suffix in ("csv", "md", "tex", "json")),
+        *(f"tables/table3_pairs.{suffix}" for suffix in ("csv", "md", "tex", "json")),
+        *(f"figures/table3.{suffix}" for suffix in ("png", "svg")),
     ]
     together = [name for some in outputs.values() for name in some]
     assert len(set(together)) == len(together)
@@ -318,7 +432,7 @@ def test_pictures_have_distinct_names_on_every_system():
         born_again={"layers": ["conv5_3", "features.3"]},
     )
     found = [name for study in STUDIES for name, _ in pictured(study, plan_of(settings, study))]
-    assert len(found) == 2 + 2 + 2 + 4 + 4 + 1
+    assert len(found) == 2 + 2 + 3 * 2 + 4 + 4 + 1
     assert len({name.lower() for name in found}) == len(found)
     assert all("." not in name and "/" not in name for name in found)
 

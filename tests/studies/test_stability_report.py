@@ -18,17 +18,21 @@ from kc.studies.stability.numbers import stability_tables
 from kc.studies.stability.table import write
 from tests.reference.written_fits import write_results
 
-TABLES = ("table1", "table2", "networks")
+TABLES = ("table1", "table1_pairs", "table2", "networks")
+SMALL = {"seeds": [0, 1, 2], "half_splits": 3}
 DEEP = {"conv4": 0.1, "conv5": 0.2, "conv4_3": 0.3, "conv5_3": 0.45, "last_conv": 0.6}
 
 
 def share(fit: FitPlan, subset: str) -> float:
+    if fit.source == fit.target:
+        return 0.001
     own = 0.01 * sum(sum(map(ord, end.name)) % 5 for end in (fit.source, fit.target))
     return DEEP[fit.target_layer] + own - (0.08 if subset == "train" else 0)
 
 
 def settings_in(folder: Path, **changed: object) -> Settings:
-    raw = {"results": folder, "networks": {"vgg16_bn": {"width": 0.125}}} | changed
+    raw = {"results": folder, "networks": {"vgg16_bn": {"width": 0.125}}} | {"stability": SMALL}
+    raw |= changed
     settings = load_settings(raw)
     write_results(plan_of(settings, "stability"), folder, share)
     return settings
@@ -88,24 +92,33 @@ def test_a_missing_fit_leaves_no_table(tmp_path: Path):
     assert not (tmp_path / "tables").exists()
 
 
-def test_figure_shows_each_mean_once_and_closes(tmp_path: Path):
+def test_figure_shows_means_dots_and_printed_values_by_layer_and_case(tmp_path: Path):
     settings = settings_in(tmp_path)
-    table1 = stability_tables(plan_of(settings, "stability"), tmp_path).table1
-    figure = stability_figure(table1)
-    assert [axes.get_title(loc="left") for axes in figure.axes] == [
-        "Different initialisations",
-        "Different training data",
+    found = stability_tables(plan_of(settings, "stability"), tmp_path)
+    figure = stability_figure(found.table1, found.table1_pairs)
+    (axes,) = figure.axes
+    labels = [label.get_text() for label in axes.get_yticklabels()]
+    assert labels[:4] == [
+        "alexnet conv4, an untrained source",
+        "alexnet conv4, different initialisations",
+        "alexnet conv4, different training data",
+        "alexnet conv4, the network itself",
     ]
-    for axes, case in zip(figure.axes, ("initialization", "training_data"), strict=True):
-        shown = {c.get_label(): sorted(c.lines[0].get_xdata()) for c in axes.containers}
-        rows = table1[table1["case"] == case]
-        for subset, label in (("test", "test images"), ("train", "training images")):
-            wanted = sorted(rows.loc[rows["subset"] == subset, "mean"])
-            assert next(v for k, v in shown.items() if k.startswith(label)) == wanted
-        assert shown["[L20], as printed"] == sorted(rows["paper"].unique())
-    low, high = figure.axes[0].get_xlim()
-    assert low < min(0, table1["ci_low"].min())
-    assert high > max(table1["ci_high"].max(), table1["paper"].max())
+    assert labels[-2] == "resnet34 last_conv, other start, same half"
+    # test images of all cases, training images of the paper's
+    rows = found.table1[
+        (found.table1["subset"] == "test")
+        | found.table1["case"].isin(["initialization", "training_data"])
+    ]
+    means = [container.lines[0].get_xdata()[0] for container in axes.containers]
+    assert sorted(means) == sorted(rows["mean"])
+    dots = [line.get_xdata() for line in axes.lines if line.get_markersize() == 3]
+    whole = found.table1_pairs[found.table1_pairs["images"] == "all"]
+    shown = sorted(value for some in dots for value in some)
+    paper = whole["case"].isin(["initialization", "training_data"])
+    assert shown == sorted([*whole["share_test"], *whole.loc[paper, "share_train"]])
+    printed = sorted(line.get_xdata()[0] for line in axes.lines if line.get_marker() == "D")
+    assert printed == sorted(rows.loc[(rows["subset"] == "test"), "paper"].dropna())
     write_figure(figure, tmp_path / "figure")
     assert b"<dc:date>" not in (tmp_path / "figure.svg").read_bytes()
     assert plt.get_fignums() == []

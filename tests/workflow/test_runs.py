@@ -33,7 +33,12 @@ networks: {resnet18: {width: 0.125}, alexnet: {width: 0.0625, head_units: 8}}
 training: {epochs: 4, batch_size: 8, learning_rate: 0.01}
 activations: {shard_rows: 8}
 consistency: {order: 1, optimiser: {epochs: 2, batch_size: 8}}
-stability: {layers: {resnet18: [last_conv]}, seeds: [0, 1], half_splits: 0, half_images: false}
+stability:
+  layers: {resnet18: [last_conv]}
+  seeds: [0, 1]
+  half_splits: 0
+  half_images: false
+  controls: none
 orders: {dataset: photos, layers: {resnet18: [last_conv]}}
 concepts:
   dataset: objects

@@ -16,7 +16,7 @@ class Orders(StudySection):
 
 
 def _plan(about: Orders, _: Others) -> StudyPlan:
-    fits = reconstructions(about.dataset, about.layers, about.seeds)
+    fits = reconstructions(about.dataset, about.layers, [about.seeds])
     return StudyPlan({"orders": tuple(replace(fit, keep=True) for fit in fits)})
 
 

@@ -8,12 +8,12 @@ import pandas as pd
 
 from kc.plans.products import FitPlan
 from kc.studies import printed, wording
-from kc.studies.depth import DepthComparison, compare_depths
-from kc.studies.intervals import LEAST, Estimate, over_fits
+from kc.studies.stability.cases import case_notes
+from kc.studies.stability.controls import control_notes
+from kc.studies.stability.depth_notes import depth_notes
 
 FIT = ("case", "images", "source_network", "target_network")
 """Columns that identify a fit, together with the layer."""
-CASES = {"initialization": "different initialisations", "training_data": "different training data"}
 
 
 class LayerPair(NamedTuple):
@@ -37,12 +37,13 @@ def table1_notes(shares: pd.DataFrame) -> tuple[str, ...]:
     """Write the notes of Table 1: what n is, depth, presets, how the paper's numbers are read."""
     return (
         *unsettled_notes(shares),
-        *_what_n_is(shares),
+        *depth_notes(shares),
+        *control_notes(shares),
+        *case_notes(shares),
         "Subset train: the images g was fitted on, which the networks were trained on too (each "
         "on half of them if training data differ); subset test: images used for neither. Fits on "
-        "half the images take that half as train. The paper does not say on which images it "
-        "measured; its code reports test images.",
-        *(_sentence(found) for found in compare_depths(shares)),
+        "half the images (pairs of a ring) take that half as train. The paper does not say on "
+        "which images it measured; its code reports test images.",
         *preset_notes(shares),
         f"Two definitions: mean is Var(xdelta) / Var(x*), the fraction of variance unexplained "
         f"(FVU = 1 - R^2); mean_of_sum is Var(xdelta) / (sum of the "
@@ -57,8 +58,9 @@ def table2_notes(shares: pd.DataFrame) -> tuple[str, ...]:
         *unsettled_notes(shares),
         "From the pairs of different initialisations, fitted on all training images; "
         "variance is in the feature's own units squared, averaged over the pairs; share is the "
-        "average of the pairs' shares of Var(x*), with the jackknife over networks; share_of_sum "
-        "is that of the sum of x0..xK and xdelta, as in the paper's columns.",
+        "average of the pairs' shares of Var(x*), with the jackknife over networks (on a log "
+        "scale; cross on a plain one); share_of_sum is that of the sum of x0..xK and xdelta, as in "
+        "the paper's columns.",
         "cross = Var(x*) - sum of the components' variances: the components may be "
         "correlated, so shares of Var(x*) sum to 1 only with it.",
         "x1, x2, ... depend on lambda, the penalty on the gains p: compare them across layers, or "
@@ -179,86 +181,6 @@ def preset_notes(shares: pd.DataFrame) -> tuple[str, ...]:
             "does not say what it does."
         )
     return tuple(notes)
-
-
-def _what_n_is(shares: pd.DataFrame) -> list[str]:
-    whole = shares[shares["images"] == "all"]
-    units = {
-        "initialization": (
-            "networks of different seeds, all ordered pairs",
-            "networks",
-            "the jackknife over networks with t(n - 1)",
-        ),
-        "training_data": (
-            "random half-splits, both directions of each",
-            "half-splits",
-            "the t interval over the half-splits' means",
-        ),
-    }
-    notes = []
-    for case, group in whole.groupby("case", sort=False):
-        counts = sorted(
-            {_size(str(case), layer) for _, layer in group.groupby(["network", "layer"])}
-        )
-        what, unit, how = units[str(case)]
-        said = f"Interval, 95 %: {how}; pairs share networks, so pairs are not counted as n."
-        if counts[0] < LEAST:
-            said = f"No interval where n is below {LEAST}: {how} needs {LEAST} {unit}."
-        notes.append(
-            f"{CASES[str(case)].capitalize()} ({case}): n is the number of {what}; here n = "
-            f"{' or '.join(map(str, counts))}. {said}"
-        )
-    return notes
-
-
-def _size(case: str, fits: pd.DataFrame) -> int:
-    ends = list(fits["source_network"]), list(fits["target_network"])
-    return over_fits(case, *ends, list(fits["xdelta"])).n
-
-
-def _sentence(found: DepthComparison) -> str:
-    """Write what is known of two depths; held-out shares alone never suffice for "less stable"."""
-    a, b = found.first, found.second
-    text = (
-        f"{found.network}, {CASES[found.case]}: {b} minus {a} is {_spell(found.test)} on test and "
-        f"{_spell(found.train)} on train. g has {found.positions[0]:.3g} positions per weight in "
-        f"{a} and {found.positions[1]:.3g} in {b}"
-    )
-    if found.growth is None or found.extrapolated is None:
-        text += "; there are no fits on half the images. "
-    else:
-        text += (
-            f"; on half the images the test value grows by {found.growth[0]:+.3f} in {a} and "
-            f"{found.growth[1]:+.3f} in {b}; with that excess taken as 1 / images and removed, "
-            f"{b} minus {a} on test is {_spell(found.extrapolated)}. "
-        )
-    return text + _verdict(found)
-
-
-def _verdict(found: DepthComparison) -> str:
-    if found.sign != 0:
-        word = "less" if found.sign > 0 else "more"
-        return (
-            f"So {found.second} is {word} stable than {found.first}, and not only through the "
-            "overfitting of g, which raises test and lowers train."
-        )
-    named = {"test": found.test, "train": found.train, "extrapolated test": found.extrapolated}
-    told = {name: value for name, value in named.items() if value is not None}
-    signs = {name: value.sign for name, value in told.items()}
-    if all(value.n < LEAST for value in told.values()):
-        why = f"with n = {found.test.n} there is no interval"
-    elif {1, -1} <= set(signs.values()):
-        why = "the differences contradict each other, as they do where g overfits one layer more"
-    else:
-        open_ones = [name for name, sign in signs.items() if sign == 0]
-        why = f"the interval of the difference on {' and on '.join(open_ones)} holds 0"
-    return f"Whether {found.second} is less stable than {found.first} cannot be told: {why}."
-
-
-def _spell(found: Estimate) -> str:
-    if found.n < LEAST:
-        return f"{found.mean:+.3f}"
-    return f"{found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
 
 
 def _penalties(shares: pd.DataFrame) -> str:

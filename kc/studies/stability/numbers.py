@@ -25,7 +25,7 @@ from kc.studies.fits import (
     read_network_card,
     shares_of,
 )
-from kc.studies.intervals import Estimate, over_fits
+from kc.studies.intervals import Estimate, Scale, over_fits
 from kc.studies.stability.notes import (
     LayerPair,
     ladder_notes,
@@ -35,6 +35,16 @@ from kc.studies.stability.notes import (
 )
 
 GROUP = ["case", "network", "layer", "subset"]
+PAIR = ["case", "network", "layer", "images", "source_network", "target_network"]
+PAIR_NOTES = (
+    "Share of x^Delta (fraction of variance unexplained) of every fit; images: half where g is "
+    "fitted on half of them. Untrained and start in a network's name: it keeps its first weights, "
+    "or takes those of another half.",
+)
+NETWORK_NOTES = (
+    "Accuracies are top-1, in percent; the last epoch is kept. start: the half whose first weights "
+    "a network has, where these are not its own.",
+)
 
 
 @dataclass(frozen=True)
@@ -42,6 +52,8 @@ class StabilityTables:
     """All tables of the study, with their notes."""
 
     table1: pd.DataFrame
+    table1_pairs: pd.DataFrame
+    """Every fit of Table 1."""
     table2: pd.DataFrame
     ladder: pd.DataFrame
     """Ladder of one pair for each layer (:mod:`kc.consistency.rungs`)."""
@@ -80,24 +92,26 @@ def stability_tables(plan: StudyPlan, results: Path) -> StabilityTables:
     ladder = pd.concat((pair.rungs for pair in pairs), ignore_index=True)
     return StabilityTables(
         table1,
+        _pairs(shares),
         table2,
         ladder,
         {(p.fit.target.architecture, p.fit.target_layer): p.penalty for p in pairs},
         _networks(plan, networks),
         {
             "table1": table1_notes(shares),
+            "table1_pairs": PAIR_NOTES,
             "table2": (*table2_notes(shares), *pair_notes(table2, pairs)),
             "ladder": ladder_notes(ladder, pairs),
-            "networks": ("Accuracies are top-1, in percent; the last epoch is kept.",),
+            "networks": NETWORK_NOTES,
         },
         {"fits": fits, "networks": networks},
     )
 
 
-def _estimate(group: pd.DataFrame, values: "pd.Series[float]") -> Estimate:
+def _estimate(group: pd.DataFrame, values: "pd.Series[float]", scale: Scale = "log") -> Estimate:
     """Average over the fits of one case, with the interval for that case."""
     case, first, second = group["case"].iloc[0], group["source_network"], group["target_network"]
-    return over_fits(case, list(first), list(second), list(values))
+    return over_fits(case, list(first), list(second), list(values), scale)
 
 
 def _table1(shares: pd.DataFrame) -> pd.DataFrame:
@@ -119,13 +133,24 @@ def _table1(shares: pd.DataFrame) -> pd.DataFrame:
                 "ci_high": found.high,
                 "n": found.n,
                 "n_pairs": found.n_pairs,
-                "paper": printed.TABLE1[case].get((network, layer), math.nan),
+                "paper": printed.TABLE1.get(case, {}).get((network, layer), math.nan),
                 "positions_per_weight": float(group["positions_per_weight"].mean()),
                 "mean_half_images": float((half["xdelta"] / half["target"]).mean()),
                 "settled": _spell_settled(group["settled"]),
             }
         )
     return pd.DataFrame(rows)
+
+
+def _pairs(shares: pd.DataFrame) -> pd.DataFrame:
+    """List every fit with its share on test and on training images."""
+    wide = (
+        shares.assign(share=shares["xdelta"] / shares["target"])
+        .pivot_table(index=[*PAIR, "settled"], columns="subset", values="share", sort=False)
+        .reset_index()
+    )
+    named = {"test": "share_test", "train": "share_train"}
+    return wide.rename(columns=named)[[*PAIR, *named.values(), "settled"]]
 
 
 def _spell_settled(found: "pd.Series[str]") -> str:
@@ -185,7 +210,8 @@ def _table2(shares: pd.DataFrame, parts: pd.DataFrame) -> pd.DataFrame:
     for key, group in wanted.groupby(GROUP[1:], sort=False):
         network, layer, subset = map(str, key)
         for component in [*component_names(order), "cross"]:
-            found = _estimate(group, group[component] / group["target"])
+            scale: Scale = "plain" if component == "cross" else "log"
+            found = _estimate(group, group[component] / group["target"], scale)
             at = (network, layer)
             of_sum = (group[component] / group["sum"]).mean()
             rows.append(
@@ -217,6 +243,8 @@ def _networks(plan: StudyPlan, cards: Mapping[str, Mapping[str, Any]]) -> pd.Dat
             "architecture": network.architecture,
             "seed": network.seed,
             "half": network.half,
+            "start": network.start,
+            "trained": network.trained,
             "test_accuracy": cards[network.name]["accuracy"]["test"],
             "train_accuracy": cards[network.name]["accuracy"]["train"],
             "images": cards[network.name]["images"],
