@@ -28,6 +28,18 @@ ROLES: tuple[Role, ...] = ("teacher", "student", "baseline")
 """In the order in which they are made and shown."""
 
 
+type Rate = Positive | tuple[Positive, Positive]
+"""First learning rate, which falls to a tenth, or first and last."""
+
+
+class DistilRates(Section):
+    """A student's learning rates by the layer whose output it imitates; none: the baseline's."""
+
+    fc1: Rate | None = None
+    fc2: Rate | None = None
+    fc3: Rate | None = None
+
+
 class Lessons(Section):
     """How teacher, student and baseline are trained; the defaults are for small networks."""
 
@@ -49,10 +61,16 @@ class Lessons(Section):
     family_rates: dict[Family, Positive] = Field(
         {}, description="factor on the rates of teacher and baseline; released: resnet 10"
     )
-    distil_rates: dict[FC, Positive] = Field(
-        # released: 1e-4 for fc1, 1e-3 for fc2 and fc3
-        {"fc1": 0.01, "fc2": 0.01, "fc3": 0.003},
-        description="of the student, by the layer whose output it imitates",
+    distil_loss: Literal["printed", "released"] = Field(
+        "printed",
+        description="printed: squared distance of the outputs of student and teacher, over 128; "
+        "released: over the number of units (the MSE), to which the released rates belong",
+    )
+    distil_rates: dict[Family, DistilRates] = Field(
+        {},
+        description="of students, by family and layer: the first, which falls to a tenth, or first "
+        "and last; none: the baseline's, so that weight distances compare. released: 1e-4 for fc1, "
+        "1e-3 for fc2 and fc3; resnet: 10 to 0.1 for fc1, 0.1 to 0.01 for fc2 and fc3",
     )
     augment: bool = Field(True, description="mirror and shift training pictures")
     teacher_augment: Literal["shift", "crop"] = Field(
@@ -69,6 +87,11 @@ class Lessons(Section):
         (0, 1),
         description="of the teacher, and of student and baseline, whose first weights are equal",
     )
+
+    def distil_rate(self, architecture: str, layer: str) -> float | tuple[float, float] | None:
+        """Return a student's own learning rate, or first and last one; None: the baseline's."""
+        own = [by for name, by in self.distil_rates.items() if architecture.startswith(name)]
+        return getattr(own[0], layer) if own else None
 
     @model_validator(mode="after")
     def _checkpoints_rise_to_the_end(self) -> "Lessons":
@@ -148,11 +171,8 @@ class Concepts(StudySection):
         return next(b for name, b in self.thresholds.items() if architecture.startswith(name))
 
     @model_validator(mode="after")
-    def _families_have_what_they_need(self) -> "Concepts":
+    def _families_have_a_threshold(self) -> "Concepts":
         for architecture in self.architectures:
             if not any(architecture.startswith(name) for name in self.thresholds):
                 raise ValueError(f"thresholds has no value for {architecture}")
-        for layers in (self.layers, *self.dataset_layers.values()):
-            if missing := [layer for layer in layers if layer not in self.training.distil_rates]:
-                raise ValueError(f"training.distil_rates has no value for {', '.join(missing)}")
         return self

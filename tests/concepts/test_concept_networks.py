@@ -17,16 +17,22 @@ from kc.concepts import training
 from kc.concepts.architectures import build_with_head, fc_node
 from kc.concepts.networks import (
     Given,
-    first_rate,
     initial,
     layer_head,
     load_at,
+    rates_of,
     read_concept_card,
     read_history,
     train_concept_networks,
 )
 from kc.concepts.samples import load_pictures
-from kc.concepts.training import Course, checkpoint_file, cropped_at_random, rate_at
+from kc.concepts.training import (
+    Course,
+    checkpoint_file,
+    cropped_at_random,
+    distillation_lesson,
+    rate_at,
+)
 from kc.errors import NetworkError, SettingsError, StoreError
 from kc.images import normalise
 from kc.networks import build
@@ -127,6 +133,19 @@ def test_a_student_comes_nearer_to_its_teacher(make_images: Callable[..., Store]
     assert away(12) < 0.9 * away(0)
 
 
+def test_the_printed_loss_weighs_a_unit_equally_in_all_layers():
+    generator = torch.Generator().manual_seed(0)
+    for units in (6, 128):
+        student, teacher = nn.Linear(5, units), nn.Linear(5, units)
+        pictures = torch.rand(7, 5, generator=generator)
+        away = (student(pictures) - teacher(pictures)).square().sum(1).mean()
+        for form, divisor in (("printed", 128), ("released", units)):
+            found = distillation_lesson(student, teacher, form).loss(
+                pictures, torch.zeros(7, dtype=torch.long)
+            )
+            assert float(found) == pytest.approx(float(away) / divisor, rel=1e-5)
+
+
 def test_checkpoints_are_those_listed(make_images: Callable[..., Store], tmp_path: Path):
     lessons = LESSONS.model_copy(update={"checkpoints": (1, 4)})
     make(make_images(), tmp_path, BASELINE, lessons=lessons)
@@ -150,6 +169,10 @@ def test_distances_are_those_of_the_checkpoints(make_images: Callable[..., Store
     states = [weights(tmp_path, BASELINE, epoch) for epoch in range(5)]
     path = [[state[name].numpy() for name in names] for state in states]
     np.testing.assert_allclose(history["distance_all"], plain.travelled(path), rtol=1e-6)
+    up_to = [name for name in names if name.startswith(BELOW)]
+    assert 0 < len(up_to) < len(names)
+    path = [[state[name].numpy() for name in up_to] for state in states]
+    np.testing.assert_allclose(history["distance_up_to_fc2"], plain.travelled(path), rtol=1e-6)
     by_epoch = plain.travelled([[state["classifier.1.weight"].numpy()] for state in states])
     by_step = history["distance_fc1"].to_numpy()
     assert by_step[0] == 0
@@ -249,18 +272,33 @@ def test_first_rates_are_those_of_role_family_and_start():
         finetune_rate=0.001,
         baseline_rate=0.02,
         family_rates={"resnet": 10},
-        distil_rates={"fc1": 1e-4, "fc2": 1e-3},
+        distil_rates={"resnet": {"fc1": (10, 0.1), "fc2": 0.1}, "vgg": {"fc1": 1e-4}},
     )
 
     def rate(architecture: str, role: str, layer: str = "", finetuned: bool = False) -> float:
-        return first_rate(ConceptNetwork("d", architecture, role, layer), lessons, finetuned)
+        first, last = rates_of(ConceptNetwork("d", architecture, role, layer), lessons, finetuned)
+        assert (role == "student" and layer == "fc1") or last == pytest.approx(first / 10)
+        return first
 
     assert rate("vgg16", "teacher") == 0.01
     assert rate("vgg16", "teacher", finetuned=True) == 0.001
     assert rate("resnet50", "teacher") == 0.1
     assert rate("resnet50", "teacher", finetuned=True) == 0.01
     assert (rate("alexnet", "baseline"), rate("resnet152", "baseline")) == (0.02, 0.2)
-    assert [rate("resnet50", "student", layer) for layer in ("fc1", "fc2")] == [1e-4, 1e-3]
+    # a student's own, else the baseline's
+    assert [rate("resnet50", "student", f"fc{k}") for k in (1, 2, 3)] == [10, 0.1, 0.2]
+    assert [rate("vgg16", "student", f"fc{k}") for k in (1, 2)] == [1e-4, 0.02]
+    assert rates_of(ConceptNetwork("d", "resnet50", "student", "fc1"), lessons, False) == (10, 0.1)
+    assert rate("alexnet", "student", "fc2") == 0.02
+
+
+def test_students_and_baselines_learn_at_equal_rates_by_default():
+    for lessons in (Lessons(), Concepts().training):
+        for architecture in ("alexnet", "vgg11", "resnet50"):
+            baseline = rates_of(ConceptNetwork("d", architecture, "baseline"), lessons, False)
+            for layer in ("fc1", "fc2", "fc3"):
+                plan = ConceptNetwork("d", architecture, "student", layer)
+                assert rates_of(plan, lessons, False) == baseline
 
 
 def test_crops_are_parts_of_the_picture_mirrored_half_the_time():
@@ -322,7 +360,7 @@ def test_only_teachers_from_scratch_are_trained_on_crops(
     assert bool(seen) == cropped
     card = read_concept_card(plan, tmp_path)
     assert card["finetuned"] == (weights is not None)
-    expected = {"teacher": 0.002 if weights else 0.02, "student": 0.01, "baseline": 0.02}[role]
+    expected = {"teacher": 0.002 if weights else 0.02, "student": 0.02, "baseline": 0.02}[role]
     assert card["first_rate"] == expected
 
 
@@ -396,6 +434,9 @@ def test_rates_fall_by_a_decade():
     assert rates[0] == 0.02
     assert rates[-1] == pytest.approx(0.002)
     assert np.allclose(np.diff(np.log(rates)), np.log(0.1) / (len(rates) - 1))
+    steep = course._replace(rate=10.0, fall=0.01)  # of a ResNet's student at fc1
+    assert rate_at(steep, 0) == 10
+    assert rate_at(steep, Lessons().epochs - 1) == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize("architecture", ["alexnet", "vgg11", "resnet18", "resnet50"])
@@ -445,8 +486,10 @@ def test_invalid_settings_are_refused():
         Lessons(epochs=9, checkpoints=(0, 5))
     with pytest.raises(ValueError, match="thresholds has no value for vgg11"):
         Concepts(thresholds={"alexnet": 0.25})
-    with pytest.raises(ValueError, match=r"distil_rates has no value for fc2"):
-        Concepts(training=Lessons(distil_rates={"fc1": 0.1}))
+    with pytest.raises(ValueError, match=r"distil_rates.fc1"):
+        Lessons(distil_rates={"fc1": 0.1})
+    with pytest.raises(ValueError, match=r"expected no true or false here"):
+        Lessons(distil_rates={"vgg": {"fc1": True}})
 
 
 def test_networks_are_a_teacher_its_students_and_a_baseline():

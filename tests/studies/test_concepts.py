@@ -24,6 +24,7 @@ from kc.studies.concepts.notes import (
     accuracy_note,
     counting_notes,
     hypothesis_notes,
+    speed_notes,
     training_notes,
 )
 from kc.studies.concepts.numbers import (
@@ -59,7 +60,12 @@ def history(role: Role) -> pd.DataFrame:
     epochs = np.arange(10)
     pace = {"teacher": 1.0, "student": 0.5, "baseline": 2.0}[role]
     return pd.DataFrame(
-        {"epoch": epochs, "distance_all": pace * epochs, "distance_fc1": 10 * pace * epochs}
+        {
+            "epoch": epochs,
+            "distance_all": pace * epochs,
+            "distance_up_to_fc1": 2 * pace * epochs,
+            "distance_fc1": 10 * pace * epochs,
+        }
     )
 
 
@@ -113,15 +119,18 @@ def test_table3_equals_the_plain_version(maps: dict[Role, Maps]):
         n_fg = [plain_counts(h, foreground())[0] for h in H]
         richest = plain.richest(n_fg, list(EPOCHS))
         way = history(role).set_index("epoch")
-        for tail, name in (("", "all"), ("_released", "fc1")):
+        for tail, name in (("", "all"), ("_up_to", "up_to_fc1"), ("_released", "fc1")):
             gone = way.loc[[EPOCHS[k] for k in richest], f"distance_{name}"].to_numpy(float)
             assert row[f"d_mean{tail}"] == pytest.approx(gone.mean())
             assert row[f"d_std{tail}"] == pytest.approx(gone.var())
+        # the pace of a network has no part in it
+        assert row["d_ratio"] == pytest.approx(np.mean([EPOCHS[k] for k in richest]) / EPOCHS[-1])
         rho = plain.kept(plain_sets(H[1:], foreground()))
         assert row["rho"] == pytest.approx(np.nanmean(rho))
         assert row["n_rho"] == COUNT
         late = plain.selected(H[3:].double().numpy(), foreground().numpy())
         assert row["dropped"] == pytest.approx(1 - np.mean(late))
+    assert {"d_ratio_low", "d_ratio_high"} <= set(frame.columns)
     for name in ("n_fg", "n_bg", "lambda_ratio", "d_mean", "d_std", "rho"):
         assert {name, f"{name}_low", f"{name}_high", f"paper_{name}"} <= set(frame.columns)
 
@@ -210,6 +219,17 @@ def test_notes_describe_the_foreground_and_the_first_weights_of_teachers(maps: d
     ready = " ".join(training_notes(settings_of(ABOUT, alexnet={"weights": "imagenet"})))
     assert "as for the paper's Table 3: alexnet; first rate 0.002" in ready
     assert "Teachers from scratch" not in ready
+
+
+def test_notes_say_whether_rates_allow_to_compare_distances():
+    (equal, _) = speed_notes(settings_of(ABOUT))
+    assert "Student and baseline learn at equal rates." in equal
+    assert "student as the baseline." in training_notes(settings_of(ABOUT))[0]
+    lessons = {"distil_rates": {"alexnet": {"fc1": (0.1, 0.01)}}}
+    about = Concepts.model_validate(ABOUT.model_dump() | {"training": lessons})
+    (unequal, _) = speed_notes(settings_of(about))
+    assert "Students of alexnet fc1 have a rate of their own" in unequal
+    assert "student alexnet fc1 0.1 to 0.01." in training_notes(settings_of(about))[0]
 
 
 def test_differences_are_paired_and_keep_their_sign(maps: dict[Role, Maps]):

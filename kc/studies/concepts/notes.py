@@ -21,6 +21,9 @@ MEASURES: Mapping[str, tuple[str, str]] = MappingProxyType(
         "lambda_ratio": ("lambda", ".3f"),
         "d_mean": ("D_mean", ".3f"),
         "d_std": ("D_std", ".3g"),
+        "d_mean_up_to": ("D_mean up to the layer", ".3f"),
+        "d_std_up_to": ("D_std up to the layer", ".3g"),
+        "d_ratio": ("D(richest) / D(last)", ".3f"),
         "d_mean_released": ("D_mean released", ".3f"),
         "d_std_released": ("D_std released", ".3g"),
         "rho": ("rho", ".3f"),
@@ -35,7 +38,15 @@ HYPOTHESES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ),
     (
         "Hypothesis 2 (S learns its concepts sooner and at the same time: smaller D_mean, D_std)",
-        ("d_mean", "d_std", "d_mean_released", "d_std_released"),
+        (
+            "d_ratio",
+            "d_mean",
+            "d_std",
+            "d_mean_up_to",
+            "d_std_up_to",
+            "d_mean_released",
+            "d_std_released",
+        ),
     ),
     ("Hypothesis 3 (S takes fewer detours: larger rho)", ("rho",)),
 )
@@ -139,14 +150,25 @@ def untrained_note(found: Sequence[LayerView]) -> str:
     )
 
 
-def speed_notes() -> list[str]:
-    """Explain D and rho."""
+def speed_notes(settings: Settings) -> list[str]:
+    """Explain D and rho, and whether rates allow to compare D."""
+    about = settings.of(Concepts)
+    lessons, some = about.training, product(about.architectures, about.layers)
+    own = [f"{name} {layer}" for name, layer in some if lessons.distil_rate(name, layer)]
+    rates = (
+        f"Students of {', '.join(own)} have a rate of their own, and a lower rate makes D smaller "
+        "without faster learning: compare only the ratio."
+        if own
+        else "Student and baseline learn at equal rates."
+    )
     return [
         "D: distance of all parameters, summed by epoch, over the norm of the initial ones, as "
-        "printed; 'released': that of the analysed layer's weight, summed by step. The layers "
-        "above a student's target do not change while it imitates, but count in the norm; a rate "
-        "below the baseline's makes D smaller without faster learning. D_std "
-        "is a variance, as printed. Student and baseline are compared at the same epochs.",
+        "printed; 'up to the layer': that of the parameters up to it, which student and baseline "
+        "both train; 'released': that of the analysed layer's weight, summed by step. The layers "
+        "above a student's target do not change while it imitates, but count in the printed D's "
+        "norm. D(richest) / D(last), mean over images, of the parameters up to the layer: no "
+        "factor on the rate changes it. D_std is a variance, as printed. Student and baseline are "
+        f"compared at the same epochs. {rates}",
         "rho: share of the concepts on the object at any checkpoint after epoch 0 that the "
         "last one still has; mean over images that have any.",
     ]
@@ -170,16 +192,36 @@ def training_notes(settings: Settings) -> list[str]:
     ]
     # this study uses neither the other studies' recipe nor g
     own = settings.model_copy(update={"training": Recipe(), "consistency": Consistency()})
-    rates = ", ".join(f"{layer} {rate:g}" for layer, rate in lessons.distil_rates.items())
+    rates = _student_rates(about)
     factors = ", ".join(f"{name} {by:g}" for name, by in lessons.family_rates.items())
     times = f" (teacher and baseline multiplied by: {factors})" if factors else ""
     return [
         f"SGD for {lessons.epochs} epochs, the paper: 150; first rates: baseline "
-        f"{lessons.baseline_rate:g}, student {rates}{times}. "
+        f"{lessons.baseline_rate:g}{times}; student {rates}. {_LOSSES[lessons.distil_loss]} "
         f"Checkpoints after epochs {', '.join(map(str, lessons.checkpoints))}.",
         *_teacher_start(settings),
         *setting_notes(own, plans),
     ]
+
+
+_LOSSES = MappingProxyType(
+    {
+        "printed": "Students' loss: the squared distance to the teacher's output, over 128.",
+        "released": "Students' loss: the MSE of the output.",
+    }
+)
+
+
+def _student_rates(about: Concepts) -> str:
+    told = {}
+    for name, layer in product(about.architectures, about.layers):
+        own = about.training.distil_rate(name, layer)
+        if own is not None:
+            both = own if isinstance(own, tuple) else (own,)
+            told[f"{name} {layer}"] = " to ".join(f"{rate:g}" for rate in both)
+    spelled = ", ".join(f"{place} {rate}" for place, rate in told.items())
+    others = len(told) < len(about.architectures) * len(about.layers)
+    return "; ".join(filter(None, (spelled, "as the baseline" if others else "")))
 
 
 def _teacher_start(settings: Settings) -> list[str]:

@@ -1,5 +1,6 @@
 """Compute Tables 2 and 3 of [C20] and test its hypotheses."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -24,7 +25,7 @@ from kc.concepts import (
 from kc.concepts.maps import Maps, read_maps
 from kc.concepts.networks import read_history
 from kc.concepts.samples import Measured, measured_pictures
-from kc.concepts.training import ALL
+from kc.concepts.training import ALL, UP_TO
 from kc.errors import StoreError
 from kc.images import open_images
 from kc.names import Architecture
@@ -49,12 +50,17 @@ CLAIMS: Mapping[str, int] = MappingProxyType(
         "lambda_ratio": 1,
         "d_mean": -1,
         "d_std": -1,
+        "d_mean_up_to": -1,
+        "d_std_up_to": -1,
+        "d_ratio": -1,
         "d_mean_released": -1,
         "d_std_released": -1,
         "rho": 1,
     }
 )
 """Sign of student minus baseline that [C20] claims."""
+RATIO_OF = "_up_to"
+"""Columns of the distance from which D(richest) / D(last) is computed."""
 LATE = 2 / 3
 """Checkpoints after this share of the epochs are late; the released code's choice is unknown."""
 
@@ -71,6 +77,8 @@ class Seen(NamedTuple):
     counts: tuple[Counts, ...]
     distance: Float[Tensor, " m"]
     """Distance of all parameters, summed by epoch [C20, Eq. (4)]; no unit."""
+    distance_up_to: Float[Tensor, " m"]
+    """Distance of the parameters up to the layer, by epoch; both networks train these."""
     distance_released: Float[Tensor, " m"]
     """Distance of the layer's weight, summed by step."""
 
@@ -188,7 +196,8 @@ def layer_view(
         H = found.H[:, kept]
         counts = tuple(count_concepts(one, front[kept], threshold, about.level) for one in H)
         rows = history.set_index("epoch").loc[list(found.epochs)]
-        ways = [torch.tensor(rows[f"distance_{name}"].to_numpy(float)) for name in (ALL, layer)]
+        names = (ALL, UP_TO + layer, layer)
+        ways = [torch.tensor(rows[f"distance_{name}"].to_numpy(float)) for name in names]
         seen[role] = Seen(role, found.epochs, H, counts, *ways)
     chosen = kept.nonzero().flatten()
     left = Measured(
@@ -225,9 +234,10 @@ def concepts_table3(found: Sequence[LayerView]) -> pd.DataFrame:
     """Compute Table 3: concepts, learning speed and detours of S and B [C20, Eqs. (3) to (5)].
 
     Columns: dataset, network, layer, role, n_fg, n_bg, lambda_ratio (last checkpoint), d_mean,
-    d_std (all parameters by epoch), d_mean_released, d_std_released (the layer's weight by step),
-    rho, each with _low and _high; n_images, n_rho (images with a foreground concept at any
-    checkpoint), dropped (share that the released selection would drop); printed values as paper_*.
+    d_std (all parameters by epoch), d_mean_up_to, d_std_up_to, d_ratio (those up to the layer),
+    d_mean_released, d_std_released (the layer's weight by step), rho, each with _low and _high;
+    n_images, n_rho (images with a foreground concept at any checkpoint), dropped (share that the
+    released selection would drop); printed values as paper_*.
     """
     rows = []
     for view in found:
@@ -237,6 +247,8 @@ def concepts_table3(found: Sequence[LayerView]) -> pd.DataFrame:
             for tail, distance in _distances(seen).items():
                 speed = learning_speed(distance, seen.richest)
                 row |= _ends(f"d_mean{tail}", speed.d_mean) | _ends(f"d_std{tail}", speed.d_std)
+                if tail == RATIO_OF:
+                    row |= _ends("d_ratio", speed.d_ratio)
             rho = over_images(kept_share(seen.concepts, seen.epochs))
             row |= _ends("rho", rho)
             row |= {"n_rho": rho.n_images, "dropped": view.dropped[role]}
@@ -266,11 +278,15 @@ def _by_image(seen: Seen) -> dict[str, Tensor]:
         travelled = distance[seen.richest]
         values[f"d_mean{tail}"] = travelled
         values[f"d_std{tail}"] = (travelled - travelled.mean()).square()
+        if tail == RATIO_OF:
+            values["d_ratio"] = travelled / (float(distance[-1]) or math.nan)
     return values | {"rho": kept_share(seen.concepts, seen.epochs)}
 
 
 def _distances(seen: Seen) -> dict[str, Tensor]:
-    return {"": seen.distance, "_released": seen.distance_released}
+    return {
+        "": seen.distance, RATIO_OF: seen.distance_up_to, "_released": seen.distance_released
+    }  # fmt: skip
 
 
 def _last(view: LayerView, role: Role) -> dict[str, Any]:

@@ -96,7 +96,12 @@ def write(settings: Settings) -> None:
             title="Concepts, Table 3: student and baseline over training",
             caption="Concepts at the last checkpoint, weight distance to the checkpoint with most "
             "concepts on the object, share of concepts kept; paper: [C20, Table 3].",
-            notes=[*hypothesis_notes(found), untrained_note(found), *speed_notes(), *shared],
+            notes=[
+                *hypothesis_notes(found),
+                untrained_note(found),
+                *speed_notes(settings),
+                *shared,
+            ],
         ),
         provenance=provenance,
         columns=COLUMNS,
