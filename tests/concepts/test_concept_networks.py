@@ -143,7 +143,7 @@ def test_the_printed_loss_weighs_a_unit_equally_in_all_layers():
             found = distillation_lesson(student, teacher, form).loss(
                 pictures, torch.zeros(7, dtype=torch.long)
             )
-            assert float(found) == pytest.approx(float(away) / divisor, rel=1e-5)
+            assert found.item() == pytest.approx(away.item() / divisor, rel=1e-5)
 
 
 def test_checkpoints_are_those_listed(make_images: Callable[..., Store], tmp_path: Path):
