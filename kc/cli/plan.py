@@ -1,5 +1,7 @@
 """``kc plan``: what a run will make, and how large it will be."""
 
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -26,6 +28,9 @@ def plan_command(
     tflops: Annotated[
         float | None, typer.Option(help="concepts: 10^12 operations per second of your device")
     ] = None,
+    cores: Annotated[
+        int | None, typer.Option(min=1, help="simulate a run on so many cores, by an earlier one")
+    ] = None,
     measure: Annotated[
         bool, typer.Option("--measure", help="concepts: measure the rate of training steps here")
     ] = False,
@@ -46,6 +51,8 @@ def plan_command(
         _plan_products(settings, plans)
     if "concepts" in (study or []):
         _plan_concepts(settings, tflops, measure)
+    if cores is not None:
+        _plan_time(settings, [base, *(configfile or [])], study or [], cores)
 
 
 def _plan_products(settings: Settings, plans: Mapping[str, StudyPlan]) -> None:
@@ -87,3 +94,37 @@ def _plan_concepts(settings: Settings, tflops: float | None, measure: bool) -> N
         echo(f"{name}, all: {found[name].sum():,.6g}")
     for note in notes:
         echo(f"- {note}")
+
+
+def _plan_time(settings: Settings, files: list[Path], studies: list[str], cores: int) -> None:
+    """Print how long a run would take on more cores, from the times of an earlier run."""
+    from kc.estimates.schedule import read_jobs, simulate
+    from kc.estimates.time_left import spelled
+
+    found = simulate(read_jobs(_graph(settings, files, studies), settings.results / "logs"), cores)
+    echo(
+        f"on {cores} cores, from the times of an earlier run: {spelled(found.seconds)}; all jobs "
+        f"one after another: {spelled(found.work)}"
+    )
+    echo(f"longest chain, {spelled(found.chain_seconds)}: {', '.join(found.chain)}")
+
+
+def _graph(settings: Settings, files: list[Path], studies: list[str]) -> str:
+    """Ask Snakemake which jobs wait for which.
+
+    Raises
+    ------
+    KCError
+        Snakemake is not installed, or refuses.
+    """
+    base, *presets = files
+    snakefile = base.resolve().parent / "Snakefile"
+    command = [sys.executable, "-m", "snakemake", *studies, "--snakefile", str(snakefile)]
+    command += ["--dag", "dot", "--forceall", "--nolock", "--cores", "1"]
+    command += ["--config", f"data_root={settings.data_root}"]
+    command += ["--configfile", *map(str, presets)] if presets else []
+    ended = subprocess.run(command, capture_output=True, text=True)  # noqa: S603, no shell
+    if ended.returncode:
+        told = (ended.stderr.strip() or ended.stdout.strip()).splitlines()
+        raise KCError(f"{snakefile}: snakemake lists no jobs: {told[-1] if told else ''}")
+    return ended.stdout

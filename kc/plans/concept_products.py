@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import product
-from typing import Literal
 
 from kc.names import Architecture
+from kc.plans.products import Grouping
 from kc.settings.concepts import ROLES, Concepts, Role
 
 
@@ -53,7 +53,7 @@ def layers_seen(network: ConceptNetwork, settings: Concepts) -> tuple[str, ...]:
 
 
 def concept_batches(
-    networks: Iterable[ConceptNetwork], jobs: Literal["architecture", "network"]
+    networks: Iterable[ConceptNetwork], jobs: Grouping
 ) -> dict[str, list[ConceptNetwork]]:
     """Group networks into jobs by name: all of one architecture, or one per job."""
     found: dict[str, list[ConceptNetwork]] = {}

@@ -15,7 +15,8 @@ def outputs_of(settings: Settings, study: str, plan: StudyPlan) -> list[str]:
     figures = [*about.plots, *plan.figures]
     if settings.consistency.components != "none":
         figures += [name for name, _ in pictured(study, plan)]
-    tables = [f"tables/{name}.{suffix}" for name in about.tables for suffix in TABLE]
+    names = (*about.tables, *about.details)
+    tables = [f"tables/{name}.{suffix}" for name in names for suffix in TABLE]
     return tables + [f"figures/{name}.{suffix}" for name in figures for suffix in FIGURE]
 
 

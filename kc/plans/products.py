@@ -9,6 +9,9 @@ from typing import Any, Literal
 
 from kc.names import Architecture, Heads, node_of
 
+Grouping = Literal["architecture", "network"]
+"""Networks of one job: all of an architecture, or one."""
+
 
 @dataclass(frozen=True, order=True)
 class NetworkPlan:
@@ -148,9 +151,7 @@ def merged(fits: Iterable[FitPlan]) -> list[FitPlan]:
     return sorted(found.values())
 
 
-def batches(
-    networks: Iterable[NetworkPlan], jobs: Literal["architecture", "network"]
-) -> dict[str, list[NetworkPlan]]:
+def batches(networks: Iterable[NetworkPlan], jobs: Grouping) -> dict[str, list[NetworkPlan]]:
     """Group networks into the jobs that make them, by the job's name.
 
     ``architecture``: all of one kind and architecture on one data set, so that a chain of

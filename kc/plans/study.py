@@ -60,8 +60,11 @@ class Study[S: StudySection]:
     plan: Callable[[S, Others], StudyPlan]
     """Function from its section to its plan; only ``beside_others`` uses the other plans."""
     tables: tuple[str, ...] = ()
+    details: tuple[str, ...] = ()
+    """Tables of single pairs or chains, which the page folds."""
     plots: Mapping[str, str] = field(default_factory=dict)
-    """Figures that do not depend on the settings, each with its caption."""
+    """Figures that do not depend on the settings, each with its caption; one with the name of a
+    table is shown above it."""
     pictures: str = ""
     """Prefix of its pictures, one per kept fit; empty if it draws no components."""
     environment: Literal["report", "studies"] = "studies"

@@ -61,6 +61,20 @@ class PageSection(NamedTuple):
     tables: Sequence[Path]
     """Paths without suffix, as in :func:`kc.report.tables.write_table`."""
     figures: Sequence[Drawing]
+    """Those with the name of a table are shown above it."""
+    details: Sequence[Path] = ()
+    """Tables that are folded."""
+
+    @property
+    def written(self) -> list[Path]:
+        """Return all tables, the folded ones last."""
+        return [*self.tables, *self.details]
+
+    @property
+    def above(self) -> dict[str, Drawing]:
+        """Return the figures that are shown above tables, by name."""
+        names = {stem.name for stem in self.written}
+        return {one.stem.name: one for one in self.figures if one.stem.name in names}
 
 
 def write_page(
@@ -104,7 +118,7 @@ def write_page(
     """
     files = folder / FILES
     refuse_strangers(folder, page_strangers(folder))
-    tables = {stem: read_table(stem) for section in sections for stem in section.tables}
+    tables = {stem: read_table(stem) for section in sections for stem in section.written}
     # an interrupted run must leave no incomplete page
     (folder / "index.html").unlink(missing_ok=True)
     _empty(files, _named(sections, views))
@@ -175,7 +189,7 @@ def _known(files: Path) -> list[str]:
 
 def _named(sections: Sequence[PageSection], views: Sequence[View]) -> set[str]:
     """Return patterns of the names of all files that the page will have."""
-    tables = {f"{stem.name}.{suffix}" for part in sections for stem in part.tables
+    tables = {f"{stem.name}.{suffix}" for part in sections for stem in part.written
               for suffix in COPIED}  # fmt: skip
     drawn = {f"{drawing.stem.name}.png" for part in sections for drawing in part.figures}
     scripts = {f"{glob.escape(view.name)}*.js" for view in views}

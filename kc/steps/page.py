@@ -43,16 +43,18 @@ def _section(settings: Settings, study: str, plan: StudyPlan) -> PageSection:
     told = {**about.plots, **plan.figures}
     told |= {name: f"{_ends(fit)} Test images." for name, fit in pictured(study, plan)}
     files = [Path(name) for name in outputs_of(settings, study, plan)]
+    tables = [settings.results / file.with_suffix("") for file in files if file.suffix == ".md"]
     return PageSection(
         study,
         about.title,
         about.caption,
-        [settings.results / file.with_suffix("") for file in files if file.suffix == ".md"],
+        [stem for stem in tables if stem.name in about.tables],
         [
             Drawing(settings.results / file.with_suffix(""), told[file.stem])
             for file in files
             if file.suffix == ".png"
         ],
+        [stem for stem in tables if stem.name in about.details],
     )
 
 

@@ -39,15 +39,19 @@ def write_study_table(
     table: pd.DataFrame,
     text: TableText,
     columns: Mapping[str, Column],
+    name: str = "",
 ) -> None:
-    """Write the table of a study with one table; add the notes that all studies share.
+    """Write a table of a study; add the notes that all studies share.
+
+    ``name``: one of its tables or details; empty: its only table.
 
     Raises
     ------
     StoreError
         A fit or network is missing, or is not what its name says.
     """
-    (name,) = STUDIES[study].tables
+    if not name:
+        (name,) = STUDIES[study].tables
     common = setting_notes(settings, plan.networks)
     write_table(
         table,

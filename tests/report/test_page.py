@@ -80,10 +80,10 @@ def written(folder: Path, name: str = "table9") -> Path:
     return stem
 
 
-def drawn(folder: Path) -> Drawing:
-    (folder / "figures").mkdir(parents=True)
-    Image.new("RGB", (30, 20), "red").save(folder / "figures" / "fig9.png")
-    return Drawing(folder / "figures" / "fig9", 'Fig. 9, "red".')
+def drawn(folder: Path, name: str = "fig9") -> Drawing:
+    (folder / "figures").mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (30, 20), "red").save(folder / "figures" / f"{name}.png")
+    return Drawing(folder / "figures" / name, 'Fig. 9, "red".')
 
 
 def page_in(folder: Path, views: list[View] | None = None) -> Path:
@@ -283,3 +283,31 @@ def test_a_page_without_a_list_of_its_files_is_replaced(tmp_path: Path):
     shutil.rmtree(tmp_path / "b/figures")
     page_in(tmp_path / "b")
     assert files_of(folder) == first
+
+
+def test_a_figure_named_as_a_table_is_above_it_and_details_are_folded(tmp_path: Path):
+    stems = [written(tmp_path, name) for name in ("table9", "table9_pairs")]
+    figures = [drawn(tmp_path), drawn(tmp_path, "table9")]
+    section = PageSection("nine", "Nine", "About.", stems[:1], figures, stems[1:])
+    write_page(tmp_path / "page", title="T", lead="L", sections=[section], views=[])
+    text = (tmp_path / "page" / "index.html").read_text()
+    ids = [text.index(f'id="{name}"') for name in (
+        "figure-table9", "table-table9", "table-table9_pairs", "figure-fig9",
+    )]  # fmt: skip
+    assert ids == sorted(ids)
+    assert text.count('id="figure-table9"') == 1
+    folded = text.index('<details class="folded">')
+    assert ids[2] < folded < text.index("</details>", folded) < ids[3]
+    assert text[folded : text.index("</details>", folded)].count("<tr>") == 1 + len(FRAME)
+
+
+def test_only_the_first_notes_are_shown_unfolded(tmp_path: Path):
+    stem = tmp_path / "tables" / "table9"
+    notes = [f"note number {number}" for number in range(5)]
+    write_table(FRAME, stem, TableText("T", "", notes), provenance={})
+    section = PageSection("nine", "Nine", "", [stem], [])
+    write_page(tmp_path / "page", title="T", lead="L", sections=[section], views=[])
+    text = (tmp_path / "page" / "index.html").read_text()
+    first, more = text.index('<ul class="notes">'), text.index("<summary>More notes (2)")
+    at = [text.index(note) for note in notes]
+    assert first < at[0] < at[2] < more < at[3] < at[4]

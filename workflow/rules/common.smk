@@ -4,6 +4,7 @@ from hashlib import sha256
 from itertools import groupby
 
 from kc.errors import KCError, RoomError
+from kc.estimates.time_left import RunJob, TimeLeft
 from kc.files.made import begin_register
 from kc.files.sources import FOLDER, digest_of
 from kc.names import BESIDE
@@ -63,6 +64,16 @@ def room_missing():
     except (ImportError, KCError) as error:
         logger.warning(f"Free disk space was not checked: {error}")
     return ""
+
+
+def tell_time_left():
+    """Follow the run's jobs and tell, on the terminal and in the log, how much time is left."""
+    dag = workflow.dag
+    jobs = {
+        dag.jobid(job): RunJob(job.rule.name.split("_")[0], max(1, len(job.output)))
+        for job in dag.needrun_jobs()
+    }
+    logger.addHandler(TimeLeft(jobs, logger.info))
 
 
 def results_folder(wildcards):

@@ -26,7 +26,9 @@ def concept_maps(networks):
     return [f"{RESULTS}/{path}" for path in map_paths(networks, CONCEPTS)]
 
 
-for batch, members in concept_batches(CONCEPT_NETWORKS, SETTINGS.jobs).items():
+for batch, members in concept_batches(
+    CONCEPT_NETWORKS, SETTINGS.grouping("training")
+).items():
 
     rule:
         name:

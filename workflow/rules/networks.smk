@@ -12,7 +12,7 @@ def training_of(network):
 
 
 # One rule for each batch, so that every network's card is a separate output.
-for batch, members in batches(NETWORKS, SETTINGS.jobs).items():
+for batch, members in batches(NETWORKS, SETTINGS.grouping("training")).items():
 
     rule:
         name:

@@ -37,3 +37,4 @@ onstart:
         raise WorkflowError(missing_room)
     begin_register(Path(RESULTS))
     note_run(workflow, RESULTS)
+    tell_time_left()
