@@ -54,6 +54,8 @@ def node_of(architecture: str, layer: str) -> str:
 
 Heads = Literal["class", "superclass", "both"]
 """What a network classifies; both: one head for each."""
+Start = Literal["scratch", "pretrained"]
+"""First weights of a network; pretrained: from a file, except those of its last layer."""
 Subset = Literal["train", "test"]
 SUBSETS: tuple[Subset, Subset] = ("train", "test")
 

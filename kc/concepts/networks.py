@@ -71,13 +71,14 @@ def train_concept_networks(
     """
     measured_pictures(given.images, given.lessons.classes, 1)
     for plan in sorted(plans, key=lambda plan: ROLES.index(plan.role)):
+        shape = given.shape.started(plan.start)
         inputs = {"images": given.images.digest}
         if plan.teacher is not None:
             inputs["teacher"] = read_concept_card(plan.teacher, out)["digest"]
-        if plan.role == "teacher" and given.shape.weights is not None:
-            inputs["weights"] = file_digest(weights_file(plan.architecture, given.shape.weights))
+        if shape.weights is not None:
+            inputs["weights"] = file_digest(weights_file(plan.architecture, shape.weights))
         layers = (plan.layer,) if plan.layer else given.layers
-        about = {"plan": asdict(plan), "shape": given.shape, "lessons": given.lessons}
+        about = {"plan": asdict(plan), "shape": shape, "lessons": given.lessons}
         about |= {"layers": layers}
         key = product_key(about, inputs, "kc.concepts.networks")
         checkpoints = map(checkpoint_file, given.lessons.checkpoints)
@@ -86,7 +87,7 @@ def train_concept_networks(
                 LOG.info("%s: is there already", plan.name)
             else:
                 product.start()
-                _make(plan, given._replace(layers=layers), product, device)
+                _make(plan, given._replace(shape=shape, layers=layers), product, device)
 
 
 def read_concept_card(plan: ConceptNetwork, folder: Path) -> dict[str, Any]:
@@ -129,11 +130,10 @@ def layer_head(model: nn.Module, architecture: str, layer: str, side: int) -> nn
 
 def initial(plan: ConceptNetwork, classes: int, given: Given) -> nn.Module:
     """Build a network before training; student and baseline are equal, bit for bit."""
-    of_teacher, of_others = given.lessons.seeds
-    seed = of_teacher if plan.role == "teacher" else of_others
-    seed = derive_seed("concepts", plan.dataset, plan.architecture, seed)
-    pretrained = plan.role == "teacher"
-    return build_with_head(plan.architecture, classes, given.shape, seed, pretrained)
+    part = "teacher" if plan.role == "teacher" else "student and baseline"
+    seed = derive_seed("concepts", plan.dataset, plan.architecture, part, plan.seed)
+    shape = given.shape.started(plan.start)
+    return build_with_head(plan.architecture, classes, shape, seed, given.lessons.new_layers)
 
 
 def _make(plan: ConceptNetwork, given: Given, product: Product, device: torch.device) -> None:
@@ -151,9 +151,9 @@ def _make(plan: ConceptNetwork, given: Given, product: Product, device: torch.de
             layer_head(one, plan.architecture, plan.layer, side) for one in (model, teacher)
         )
         lesson = distillation_lesson(own, wanted, lessons.distil_loss)
-    finetuned = plan.role == "teacher" and given.shape.weights is not None
+    finetuned = plan.start == "pretrained"
     crops = plan.role == "teacher" and not finetuned and lessons.teacher_augment == "crop"
-    rate, last = rates_of(plan, lessons, finetuned)
+    rate, last = rates_of(plan, lessons)
     course = Course(plan.name, lessons, rate, derive_seed(plan.name), device, crops, last / rate)
     watched = _watched(model, plan.architecture, given.layers, side)
     history = train_to_checkpoints(model, lesson, pictures, course, watched, product)
@@ -195,7 +195,7 @@ def read_history(plan: ConceptNetwork, folder: Path) -> pd.DataFrame:
     return pd.read_csv(folder / plan.name / HISTORY)
 
 
-def rates_of(plan: ConceptNetwork, lessons: Lessons, finetuned: bool) -> tuple[float, float]:
+def rates_of(plan: ConceptNetwork, lessons: Lessons) -> tuple[float, float]:
     """Return the learning rates of a network's first and last epoch.
 
     A student learns at the baseline's rates unless ``lessons.distil_rates`` names its own.
@@ -207,7 +207,8 @@ def rates_of(plan: ConceptNetwork, lessons: Lessons, finetuned: bool) -> tuple[f
     scratch = lessons.teacher_rate if plan.role == "teacher" else lessons.baseline_rate
     families = lessons.family_rates.items()
     factors = [factor for family, factor in families if plan.architecture.startswith(family)]
-    rate = (lessons.finetune_rate if finetuned else scratch) * (factors[0] if factors else 1)
+    first = lessons.finetune_rate if plan.start == "pretrained" else scratch
+    rate = first * (factors[0] if factors else 1)
     return rate, rate * RATE_FALL
 
 

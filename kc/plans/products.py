@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from kc.names import Architecture, Heads, node_of
+from kc.names import Architecture, Heads, Start, node_of
 
 Grouping = Literal["architecture", "network"]
 """Networks of one job: all of an architecture, or one."""
@@ -28,6 +28,8 @@ class NetworkPlan:
     """Share of its weights that is pruned; it starts from the unpruned network."""
     generation: int = 1
     """Number in a chain of born-again networks, each taught by the one before."""
+    start: Start = "scratch"
+    """What its weights start from."""
 
     @property
     def name(self) -> str:
@@ -39,6 +41,8 @@ class NetworkPlan:
             member += f"-pruned{100 * self.removed:g}"
         if self.generation > 1:
             member += f"-generation{self.generation}"
+        if self.start != "scratch":
+            member += f"-{self.start}"
         return f"{self.dataset}-{self.architecture}-{member}"
 
     @property
@@ -88,6 +92,11 @@ class FitPlan:
         tail = "--half" if self.images == "half" else ""
         tail += f"--only-{self.only}" if self.only else ""
         return f"{self.source.name}--{self.target.name}--{layers}{tail}"
+
+    def begun(self, start: Start) -> "FitPlan":
+        """Return the fit between the same networks trained from other first weights."""
+        source, target = (replace(network, start=start) for network in (self.source, self.target))
+        return replace(self, source=source, target=target)
 
     @property
     def source_node(self) -> str:
@@ -161,5 +170,6 @@ def batches(networks: Iterable[NetworkPlan], jobs: Grouping) -> dict[str, list[N
     for network in sorted(networks):
         name = f"{network.dataset}-{network.architecture}"
         name += "" if network.kind == "plain" else f"-{network.kind}"
+        name += "" if network.start == "scratch" else f"-{network.start}"
         found.setdefault(network.name if jobs == "network" else name, []).append(network)
     return found

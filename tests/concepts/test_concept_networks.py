@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,7 @@ from kc.plans.concept_products import (
     concept_batches,
     concept_figures,
     concept_networks,
+    epochs_seen,
     layers_seen,
 )
 from kc.settings.concepts import Concepts, Lessons
@@ -256,7 +258,9 @@ def test_existing_networks_are_not_trained_again(
 def test_a_student_without_its_teacher_is_refused(
     make_images: Callable[..., Store], tmp_path: Path
 ):
-    with pytest.raises(NetworkError, match=r"'objects-alexnet-teacher' is missing. Fix: snake"):
+    with pytest.raises(
+        NetworkError, match=r"'objects-alexnet-seed0-teacher' is missing. Fix: snake"
+    ):
         make(make_images(), tmp_path, STUDENT)
 
 
@@ -276,7 +280,8 @@ def test_first_rates_are_those_of_role_family_and_start():
     )
 
     def rate(architecture: str, role: str, layer: str = "", finetuned: bool = False) -> float:
-        first, last = rates_of(ConceptNetwork("d", architecture, role, layer), lessons, finetuned)
+        start = "pretrained" if finetuned else "scratch"
+        first, last = rates_of(ConceptNetwork("d", architecture, role, layer, 0, start), lessons)
         assert (role == "student" and layer == "fc1") or last == pytest.approx(first / 10)
         return first
 
@@ -288,17 +293,17 @@ def test_first_rates_are_those_of_role_family_and_start():
     # a student's own, else the baseline's
     assert [rate("resnet50", "student", f"fc{k}") for k in (1, 2, 3)] == [10, 0.1, 0.2]
     assert [rate("vgg16", "student", f"fc{k}") for k in (1, 2)] == [1e-4, 0.02]
-    assert rates_of(ConceptNetwork("d", "resnet50", "student", "fc1"), lessons, False) == (10, 0.1)
+    assert rates_of(ConceptNetwork("d", "resnet50", "student", "fc1"), lessons) == (10, 0.1)
     assert rate("alexnet", "student", "fc2") == 0.02
 
 
 def test_students_and_baselines_learn_at_equal_rates_by_default():
     for lessons in (Lessons(), Concepts().training):
         for architecture in ("alexnet", "vgg11", "resnet50"):
-            baseline = rates_of(ConceptNetwork("d", architecture, "baseline"), lessons, False)
+            baseline = rates_of(ConceptNetwork("d", architecture, "baseline"), lessons)
             for layer in ("fc1", "fc2", "fc3"):
                 plan = ConceptNetwork("d", architecture, "student", layer)
-                assert rates_of(plan, lessons, False) == baseline
+                assert rates_of(plan, lessons) == baseline
 
 
 def test_crops_are_parts_of_the_picture_mirrored_half_the_time():
@@ -352,6 +357,7 @@ def test_only_teachers_from_scratch_are_trained_on_crops(
         update={"teacher_augment": wanted, "epochs": 1, "checkpoints": (1,)}
     )
     plan = {"teacher": TEACHER, "student": STUDENT, "baseline": BASELINE}[role]
+    plan = replace(plan, teacher_start="pretrained" if weights else "scratch")
     if role == "student":
         make(images, tmp_path, TEACHER, lessons=lessons)
     seen = []
@@ -372,8 +378,9 @@ def test_a_teacher_starts_from_the_weights_given_and_the_others_do_not(tmp_path:
     state = given_weights.state_dict()
     shape = shape.model_copy(update={"weights": str(file), "head_units": 8})
 
-    def start(role: str) -> dict[str, Tensor]:
-        plan = ConceptNetwork("d", "resnet50", role, "fc1" if role == "student" else "")
+    def start(role: str, seed: int = 0) -> dict[str, Tensor]:
+        layer = "fc1" if role == "student" else ""
+        plan = ConceptNetwork("d", "resnet50", role, layer, seed, "pretrained")
         return initial(plan, 3, Given(None, shape, LESSONS, LAYERS)).state_dict()
 
     teacher, student, baseline = (start(role) for role in ("teacher", "student", "baseline"))
@@ -389,6 +396,10 @@ def test_a_teacher_starts_from_the_weights_given_and_the_others_do_not(tmp_path:
         "fc",
     }  # of C20, random in all networks
     assert not torch.equal(teacher["fc.0.weight"], student["fc.0.weight"])
+    other = start("teacher", seed=1)  # fine-tuned networks differ in their heads alone
+    assert all(torch.equal(other[name], teacher[name]) for name in body)
+    assert not torch.equal(other["fc.0.weight"], teacher["fc.0.weight"])
+    assert not any(same(start("baseline", seed=1), baseline)[name] for name in convolutions)
 
 
 def on_meta(architecture: str) -> nn.Module:
@@ -493,11 +504,11 @@ def test_invalid_settings_are_refused():
 
 
 def test_networks_are_a_teacher_its_students_and_a_baseline():
-    plans = concept_networks(Concepts(architectures=("vgg11",)))
+    plans = concept_networks(Concepts(architectures=("vgg11",), seeds=(4,)))
     assert [plan.name for plan in plans] == [
-        "objects-vgg11-teacher",
-        *(f"objects-vgg11-student-fc{k}" for k in (1, 2, 3)),
-        "objects-vgg11-baseline",
+        "objects-vgg11-seed4-teacher",
+        *(f"objects-vgg11-seed4-student-fc{k}" for k in (1, 2, 3)),
+        "objects-vgg11-seed4-baseline",
     ]
     assert [plan.teacher for plan in plans] == [None, *[plans[0]] * 3, None]
     assert list(concept_batches(plans, "architecture")) == ["objects-vgg11"]
@@ -506,18 +517,63 @@ def test_networks_are_a_teacher_its_students_and_a_baseline():
 
 def test_several_data_sets_may_have_layers_of_their_own():
     about = Concepts(
-        dataset=("cub", "det"), architectures=("alexnet",), dataset_layers={"det": ("fc1", "fc2")}
+        dataset=("cub", "det"),
+        architectures=("alexnet",),
+        dataset_layers={"det": ("fc1", "fc2")},
+        seeds=(0,),
     )
     plans = concept_networks(about)
     assert [plan.name for plan in plans if plan.role == "student"] == [
-        *(f"cub-alexnet-student-fc{k}" for k in (1, 2, 3)),
-        *(f"det-alexnet-student-fc{k}" for k in (1, 2)),
+        *(f"cub-alexnet-seed0-student-fc{k}" for k in (1, 2, 3)),
+        *(f"det-alexnet-seed0-student-fc{k}" for k in (1, 2)),
     ]
     seen = {plan.name: layers_seen(plan, about) for plan in plans}
-    assert seen["cub-alexnet-baseline"] == ("fc1", "fc2", "fc3")
-    assert seen["det-alexnet-baseline"] == ("fc1", "fc2")
-    assert seen["det-alexnet-student-fc2"] == ("fc2",)
+    assert seen["cub-alexnet-seed0-baseline"] == ("fc1", "fc2", "fc3")
+    assert seen["det-alexnet-seed0-baseline"] == ("fc1", "fc2")
+    assert seen["det-alexnet-seed0-student-fc2"] == ("fc2",)
     assert list(concept_batches(plans, "architecture")) == ["cub-alexnet", "det-alexnet"]
     assert "concepts_maps_cub_alexnet_fc3" in concept_figures(about)
     assert "concepts_maps_det_alexnet_fc3" not in concept_figures(about)
     assert Concepts(dataset="cub").datasets == ("cub",)
+
+
+def test_each_seed_has_a_teacher_of_its_own_and_tables_may_differ_in_what_teachers_start_from():
+    about = Concepts(
+        dataset=("cub", "det"),
+        architectures=("alexnet", "vgg11"),
+        layers=("fc1",),
+        seeds=(0, 7),
+        table2={"architectures": ("vgg16",), "datasets": ("cub",)},
+        table3={"teacher": "pretrained"},
+    )
+    plans = concept_networks(about)
+    assert len(plans) == len(set(plans)) == 2 * (2 * 2 * 3 + 3)
+    assert {plan.name for plan in plans if plan.architecture == "vgg16" and plan.seed == 7} == {
+        *("cub-vgg16-seed7-teacher", "cub-vgg16-seed7-student-fc1", "cub-vgg16-seed7-baseline")
+    }
+    assert [plan.name for plan in plans][:3] == [
+        "cub-alexnet-seed0-teacher-pretrained",
+        "cub-alexnet-seed0-student-pretrained-fc1",
+        "cub-alexnet-seed0-baseline",
+    ]
+    assert {plan.start for plan in plans if plan.role != "teacher"} == {"scratch"}
+    assert all(plan.teacher in plans for plan in plans if plan.role == "student")
+    assert concept_networks(Concepts()) == concept_networks(
+        Concepts(table2={"architectures": ("alexnet",)})
+    )
+    assert about.starts() == {"scratch", "pretrained"}
+    with pytest.raises(ValueError, match=r"table2.datasets: 'voc' is not among .*Fix: add it"):
+        Concepts(dataset="cub", table2={"datasets": ("voc",)})
+
+
+def test_augmentation_is_by_data_set():
+    about = Concepts(dataset=("cub", "det"), dataset_augment={"cub": False})
+    assert not about.lessons_of("cub").augment
+    assert about.lessons_of("det").augment
+
+
+def test_of_teachers_only_the_last_checkpoint_is_mapped_and_of_students_none_before_training():
+    about = Concepts(training=Lessons(epochs=5, checkpoints=(0, 2, 5)))
+    assert epochs_seen(TEACHER, about) == (5,)
+    assert epochs_seen(STUDENT, about) == (2, 5)
+    assert epochs_seen(BASELINE, about) == (0, 2, 5)

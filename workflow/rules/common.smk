@@ -104,11 +104,11 @@ def source_of(made, *paths):
     return digest
 
 
-def weights_of(made, architecture):
-    """Return a function that digests a file of pretrained weights, if the settings name one."""
-    weights = SETTINGS.network(architecture).weights
-    own = [] if weights in (None, "imagenet") else [Path(weights)]
-    return source_of(made, *own)
+def weights_of(made, networks):
+    """Return a function that digests the file of weights that a network of a job starts from."""
+    shapes = [SETTINGS.network(n.architecture).started(n.start) for n in networks]
+    own = {Path(s.weights) for s in shapes if s.weights not in (None, "imagenet")}
+    return source_of(made, *sorted(own))
 
 
 def study_environment(study):

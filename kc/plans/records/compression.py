@@ -8,10 +8,10 @@ from kc.names import Architecture
 from kc.plans.products import FitPlan, NetworkPlan
 from kc.plans.study import Others, Study, StudyPlan
 from kc.settings.recipes import Retraining
-from kc.settings.sections import Layers, Name, Seed, Share, StudySection
+from kc.settings.sections import Layers, Name, NetworkStudy, Seed, Share
 
 
-class Compression(StudySection):
+class Compression(NetworkStudy):
     """What pruning removes from features [L20, Fig. 4 left]."""
 
     dataset: Name = "birds"

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from kc.names import Architecture
 from kc.plans.products import FitPlan, NetworkPlan
 from kc.plans.study import Others, Study, StudyPlan
-from kc.settings.sections import Layer, Name, Seed, StudySection
+from kc.settings.sections import Layer, Name, NetworkStudy, Seed
 
 
-class Diagnosis(StudySection):
+class Diagnosis(NetworkStudy):
     """Blind spots and unreliable features of a weak network [L20, Sec. 4.1]."""
 
     dataset: Name = "birds"

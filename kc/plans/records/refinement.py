@@ -4,10 +4,10 @@ from pydantic import Field
 
 from kc.plans.products import reconstructions
 from kc.plans.study import Others, Study, StudyPlan
-from kc.settings.sections import LayersOf, Name, Seeds, StudySection
+from kc.settings.sections import LayersOf, Name, NetworkStudy, Seeds
 
 
-class Refinement(StudySection):
+class Refinement(NetworkStudy):
     """Features from A that B's tail classifies better than B's own [L20, Table 3]."""
 
     dataset: Name = "birds"

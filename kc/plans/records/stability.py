@@ -7,10 +7,10 @@ from pydantic import Field
 
 from kc.plans.products import FitPlan, NetworkPlan
 from kc.plans.study import Others, Study, StudyPlan
-from kc.settings.sections import Distinct, LayersOf, Name, Seed, StudySection
+from kc.settings.sections import Distinct, LayersOf, Name, NetworkStudy, Seed
 
 
-class Stability(StudySection):
+class Stability(NetworkStudy):
     """Instability of training: Tables 1 and 2 of [L20]."""
 
     dataset: Name = "birds"
