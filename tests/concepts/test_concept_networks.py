@@ -577,3 +577,17 @@ def test_of_teachers_only_the_last_checkpoint_is_mapped_and_of_students_none_bef
     assert epochs_seen(TEACHER, about) == (5,)
     assert epochs_seen(STUDENT, about) == (2, 5)
     assert epochs_seen(BASELINE, about) == (0, 2, 5)
+
+
+def test_as_released_all_fully_connected_layers_of_a_fine_tuned_teacher_are_new(tmp_path: Path):
+    file = tmp_path / "alexnet.safetensors"
+    ready = build("alexnet", 3, SHAPE, 99)
+    save_weights(ready, file)
+    shape, plan = SHAPE.model_copy(update={"weights": str(file)}), replace(TEACHER, seed=1)
+    plan = replace(plan, teacher_start="pretrained")
+    for count in (1, 3):
+        lessons = LESSONS.model_copy(update={"new_layers": count})
+        state = initial(plan, 3, Given(None, shape, lessons, LAYERS)).state_dict()
+        alike = {name for name, is_same in same(state, ready.state_dict()).items() if is_same}
+        new = {name.split(".")[1] for name in state.keys() - alike}
+        assert new == ({"6"} if count == 1 else {"1", "4", "6"})

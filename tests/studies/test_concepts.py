@@ -234,7 +234,7 @@ def test_notes_describe_the_foreground_and_the_first_weights_of_teachers(maps: d
 
 def test_notes_say_whether_rates_allow_to_compare_distances():
     (equal, _) = speed_notes(settings_of(ABOUT))
-    assert "Student and baseline learn at equal rates." in equal
+    assert "Student and baseline learn at equal rates, but their losses differ" in equal
     assert "student as the baseline." in training_notes(settings_of(ABOUT), "table3")[0]
     lessons = {"distil_rates": {"alexnet": {"fc1": (0.1, 0.01)}}}
     about = Concepts.model_validate(ABOUT.model_dump() | {"training": lessons})
@@ -283,6 +283,8 @@ def three() -> list[LayerView]:
 
 
 def test_with_three_seeds_intervals_are_over_seeds(three: list[LayerView]):
+    still = three[1].seen["student"]  # of equal maps after epoch 0: rho 1
+    still = still._replace(counts=(still.counts[0], *[still.counts[-1]] * 3))
     each = pd.concat([concepts_table3([view]) for view in three])
     frame = concepts_table3(three)
     assert len(frame) == 2
@@ -294,6 +296,9 @@ def test_with_three_seeds_intervals_are_over_seeds(three: list[LayerView]):
             ends = row[[name, f"{name}_low", f"{name}_high"]].tolist()
             assert ends == pytest.approx([found.mean, found.low, found.high])
             assert 0 < found.low < found.mean < found.high
+    wide = [three[0], three[1]._replace(seen=three[1].seen | {"student": still}), three[2]]
+    shares = concepts_table3(wide)
+    assert shares["rho_high"].max() == 1  # a share ends there
     two = concepts_table2(three[:2])
     assert two["n_fg_low"].isna().all()
     assert not two["n_fg"].isna().any()

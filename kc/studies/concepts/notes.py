@@ -180,7 +180,8 @@ def speed_notes(settings: Settings) -> list[str]:
         f"Students with a rate of their own: {', '.join(own)}; a lower rate makes D smaller "
         "without faster learning, so compare only the ratio."
         if own
-        else "Student and baseline learn at equal rates."
+        else "Student and baseline learn at equal rates, but their losses differ, and so do their "
+        "steps: only the ratio is free of that."
     )
     return [
         "D: distance of all parameters, summed by epoch, over the norm of the initial ones, as "

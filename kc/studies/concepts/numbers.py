@@ -44,6 +44,8 @@ CLAIMS: Mapping[str, int] = MappingProxyType(
 )
 """Sign of student minus baseline that [C20] claims."""
 COUNTS = ("n_fg", "n_bg", "lambda_ratio")
+SHARES = ("lambda_ratio", "d_ratio", "rho")
+"""Measures that cannot exceed 1, where their intervals end."""
 RATIO_OF = "_up_to"
 """Columns of the distance from which D(richest) / D(last) is computed."""
 
@@ -138,10 +140,8 @@ def differences(views: Sequence[LayerView], pair: tuple[Role, Role] = PAIR) -> l
     :math:`(v_S - E v_S)^2 - (v_B - E v_B)^2`, whose mean is the difference of the variances.
     """
     found = [_differences(view, pair) for view in views]
-    return [
-        Difference(views[0].name, name, claim, _over_seeds([one[name] for one in found], "plain"))
-        for name, claim in CLAIMS.items()
-    ]
+    gaps = {name: _over_seeds(name, [one[name] for one in found], "plain") for name in CLAIMS}
+    return [Difference(views[0].name, name, claim, gaps[name]) for name, claim in CLAIMS.items()]
 
 
 def _differences(view: LayerView, pair: tuple[Role, Role]) -> dict[str, Interval]:
@@ -149,14 +149,15 @@ def _differences(view: LayerView, pair: tuple[Role, Role]) -> dict[str, Interval
     return {name: over_images(one[name] - other[name]) for name in CLAIMS}
 
 
-def _over_seeds(own: Sequence[Interval], scale: Scale) -> Interval:
+def _over_seeds(name: str, own: Sequence[Interval], scale: Scale) -> Interval:
     """Average the values of seeds, with an interval over them; one seed keeps its own."""
     known = [one for one in own if not math.isnan(one.value)]
     if len(own) == 1 or not known:
         return own[0]
     groups = [str(number) for number in range(len(known))]
     found = over_groups(groups, [one.value for one in known], scale=scale)
-    return Interval(found.mean, found.low, found.high, min(one.n_images for one in own))
+    high = min(found.high, 1.0) if name in SHARES and scale == "log" else found.high
+    return Interval(found.mean, found.low, high, min(one.n_images for one in own))
 
 
 def _row(views: Sequence[LayerView], role: Role, names: Iterable[str]) -> dict[str, Any]:
@@ -164,7 +165,7 @@ def _row(views: Sequence[LayerView], role: Role, names: Iterable[str]) -> dict[s
     own = [measures(view.seen[role]) for view in views]
     row: dict[str, Any] = _place(views[0]) | {"role": LETTERS[role]}
     for name in names:
-        row |= _ends(name, _over_seeds([one[name] for one in own], "log"))
+        row |= _ends(name, _over_seeds(name, [one[name] for one in own], "log"))
     return row | {"n_images": min(o["n_fg"].n_images for o in own), "n_seeds": len(views)}
 
 

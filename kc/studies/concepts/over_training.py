@@ -158,7 +158,8 @@ def distance_figure(cells: Sequence[Sequence[LayerView]]) -> Figure:
     mean over seeds.
     """
     with mpl.rc_context(STYLE | {"axes.spines.left": True}):
-        figure = Figure(figsize=(2.7 * len(cells) + 0.6, 2.9), layout="constrained")
+        width = max(2.7 * len(cells) + 0.6, 4.6)  # of the legend
+        figure = Figure(figsize=(width, 2.9), layout="constrained")
         panels = figure.subplots(1, len(cells), sharey=True, squeeze=False)[0]
         for axes, views in zip(panels, cells, strict=True):
             for role, line in zip(PAIR, LINES, strict=False):
