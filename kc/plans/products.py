@@ -28,8 +28,8 @@ class NetworkPlan:
     """Share of its weights that is pruned; it starts from the unpruned network."""
     generation: int = 1
     """Number in a chain of born-again networks, each taught by the one before."""
-    start: Start = "scratch"
-    """What its weights start from."""
+    weights: Start = "scratch"
+    """What its weights start from: drawn by its seed, or pretrained except for the last layer."""
 
     @property
     def name(self) -> str:
@@ -41,8 +41,7 @@ class NetworkPlan:
             member += f"-pruned{100 * self.removed:g}"
         if self.generation > 1:
             member += f"-generation{self.generation}"
-        if self.start != "scratch":
-            member += f"-{self.start}"
+        member += "" if self.weights == "scratch" else f"-{self.weights}"
         return f"{self.dataset}-{self.architecture}-{member}"
 
     @property
@@ -93,9 +92,9 @@ class FitPlan:
         tail += f"--only-{self.only}" if self.only else ""
         return f"{self.source.name}--{self.target.name}--{layers}{tail}"
 
-    def begun(self, start: Start) -> "FitPlan":
+    def begun(self, weights: Start) -> "FitPlan":
         """Return the fit between the same networks trained from other first weights."""
-        source, target = (replace(network, start=start) for network in (self.source, self.target))
+        source, target = (replace(one, weights=weights) for one in (self.source, self.target))
         return replace(self, source=source, target=target)
 
     @property
@@ -170,6 +169,6 @@ def batches(networks: Iterable[NetworkPlan], jobs: Grouping) -> dict[str, list[N
     for network in sorted(networks):
         name = f"{network.dataset}-{network.architecture}"
         name += "" if network.kind == "plain" else f"-{network.kind}"
-        name += "" if network.start == "scratch" else f"-{network.start}"
+        name += "" if network.weights == "scratch" else f"-{network.weights}"
         found.setdefault(network.name if jobs == "network" else name, []).append(network)
     return found

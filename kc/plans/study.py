@@ -26,10 +26,14 @@ class StudyPlan:
     repeats: int = 1
     """Number of seeds of g for each of these, the first one included."""
 
-    def begun(self, start: Start) -> "StudyPlan":
+    def begun(self, weights: Start) -> "StudyPlan":
         """Return the plan with networks trained from other first weights."""
-        cases = {name: tuple(fit.begun(start) for fit in fits) for name, fits in self.cases.items()}
-        return replace(self, cases=cases, climbed=tuple(fit.begun(start) for fit in self.climbed))
+
+        def changed(fits: tuple[FitPlan, ...]) -> tuple[FitPlan, ...]:
+            return tuple(fit.begun(weights) for fit in fits)
+
+        cases = {name: changed(fits) for name, fits in self.cases.items()}
+        return replace(self, cases=cases, climbed=changed(self.climbed))
 
     @property
     def fits(self) -> tuple[FitPlan, ...]:

@@ -94,7 +94,7 @@ def train_networks(
         inputs = {"images": images.digest}
         if plan.origin is not None:
             inputs["origin"] = _origin_digest(plan.origin, out)
-        own = training._replace(shape=training.shape.started(plan.start))
+        own = training._replace(shape=training.shape.started(plan.weights))
         if own.shape.weights is not None:
             file = weights_file(plan.architecture, own.shape.weights)
             inputs["weights"] = file_digest(file)

@@ -137,10 +137,10 @@ def setting_notes(settings: Settings, networks: Iterable[NetworkPlan]) -> tuple[
     if narrow:
         spelled = ", ".join(f"{name} {width:g}" for name, width in narrow.items())
         notes.append(f"Networks are narrower than the paper's; factor on channels: {spelled}.")
-    scratch = sorted({network.architecture for network in some if network.start == "scratch"})
+    scratch = sorted({network.architecture for network in some if network.weights == "scratch"})
     if scratch:
         notes.append(f"Trained from scratch, without ImageNet weights: {', '.join(scratch)}.")
-    tuned = sorted({network.architecture for network in some if network.start == "pretrained"})
+    tuned = sorted({network.architecture for network in some if network.weights == "pretrained"})
     if tuned:
         shapes = {name: settings.network(name).started("pretrained") for name in tuned}
         told = ", ".join(f"{name} ({shape.weights})" for name, shape in shapes.items())

@@ -196,7 +196,7 @@ def test_only_networks_that_start_from_pretrained_weights_load_them(images, tmp_
     monkeypatch.setattr(
         products, "train_network", lambda model, *args: begun.update({args[3]: model}) or FRAME
     )
-    tuned = [replace(plan(seed), start="pretrained") for seed in (0, 1)]
+    tuned = [replace(plan(seed), weights="pretrained") for seed in (0, 1)]
     made(images, tmp_path / "out", plan(0), *tuned)
     scratch, one, other = (begun[each.name] for each in (plan(0), *tuned))
     body = [name for name in ready.state_dict() if name.endswith(("conv1.weight", "conv2.weight"))]
@@ -212,7 +212,7 @@ def test_only_networks_that_start_from_pretrained_weights_load_them(images, tmp_
     ]
     assert "pretrained" not in cards[0]
     assert cards[1]["pretrained"]["file"].endswith("resnet18-f37072fd.pth")
-    assert [card["start"] for card in cards] == ["scratch", "pretrained"]
+    assert [card["weights"] for card in cards] == ["scratch", "pretrained"]
 
 
 def test_a_pruned_network_without_the_unpruned_one_is_refused(images, tmp_path):

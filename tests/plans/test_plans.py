@@ -342,7 +342,7 @@ def test_networks_start_from_pretrained_weights_where_a_study_says_so():
     found = plans(settings)
     names = [network.name for network in found["diagnosis"].networks]
     assert names == ["birds-alexnet-seed0-pretrained", "birds-resnet34-seed0-pretrained"]
-    assert {n.start for name in ("stability", "refinement") for n in found[name].networks} == {
+    assert {n.weights for name in ("stability", "refinement") for n in found[name].networks} == {
         "scratch"
     }
     # those of baselines are the diagnosis' own
@@ -351,12 +351,12 @@ def test_networks_start_from_pretrained_weights_where_a_study_says_so():
         [*found["diagnosis"].networks, vgg(), *found["stability"].networks], "architecture"
     )
     assert [n.name for n in jobs["birds-alexnet-pretrained"]] == names[:1]
-    assert all(n.start == "scratch" for n in jobs["birds-alexnet"])
-    pruned = NetworkPlan("birds", "resnet18", 0, removed=0.5, start="pretrained")
+    assert all(n.weights == "scratch" for n in jobs["birds-alexnet"])
+    pruned = NetworkPlan("birds", "resnet18", 0, removed=0.5, weights="pretrained")
     assert pruned.name == "birds-resnet18-seed0-pruned50-pretrained"
-    assert pruned.origin == NetworkPlan("birds", "resnet18", 0, start="pretrained")
+    assert pruned.origin == NetworkPlan("birds", "resnet18", 0, weights="pretrained")
     climbed = plan_of(default(stability={"weights": "pretrained"}), "stability").climbed
-    assert {fit.target.start for fit in climbed} == {"pretrained"}
+    assert {fit.target.weights for fit in climbed} == {"pretrained"}
 
 
 def test_weights_without_effect_are_refused():

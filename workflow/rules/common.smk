@@ -104,9 +104,9 @@ def source_of(made, *paths):
     return digest
 
 
-def weights_of(made, networks):
-    """Return a function that digests the file of weights that a network of a job starts from."""
-    shapes = [SETTINGS.network(n.architecture).started(n.start) for n in networks]
+def weights_of(made, starts):
+    """Return a function that digests the files of weights of a job, by pairs of network and start."""
+    shapes = [SETTINGS.network(name).started(start) for name, start in starts]
     own = {Path(s.weights) for s in shapes if s.weights not in (None, "imagenet")}
     return source_of(made, *sorted(own))
 
