@@ -447,6 +447,39 @@ def test_without_components_no_picture_is_expected():
     assert outputs_of(settings, "orders", plan_of(settings, "orders")) == []
 
 
+# starting weights
+
+
+def test_networks_start_from_pretrained_weights_where_a_study_says_so():
+    settings = default(diagnosis={"weights": "pretrained"}, networks={"alexnet": {"weights": "f"}})
+    found = plans(settings)
+    names = [network.name for network in found["diagnosis"].networks]
+    assert names == ["birds-alexnet-seed0-pretrained", "birds-resnet34-seed0-pretrained"]
+    assert {n.weights for name in ("stability", "refinement") for n in found[name].networks} == {
+        "scratch"
+    }
+    # those of baselines are the diagnosis' own
+    assert {*found["diagnosis"].fits} < {*found["baselines"].fits}
+    jobs = batches(
+        [*found["diagnosis"].networks, vgg(), *found["stability"].networks], "architecture"
+    )
+    assert [n.name for n in jobs["birds-alexnet-pretrained"]] == names[:1]
+    assert all(n.weights == "scratch" for n in jobs["birds-alexnet"])
+    pruned = NetworkPlan("birds", "resnet18", 0, removed=0.5, weights="pretrained")
+    assert pruned.name == "birds-resnet18-seed0-pruned50-pretrained"
+    assert pruned.origin == NetworkPlan("birds", "resnet18", 0, weights="pretrained")
+    climbed = plan_of(default(stability={"weights": "pretrained"}), "stability").climbed
+    assert {fit.target.weights for fit in climbed} == {"pretrained"}
+
+
+def test_weights_without_effect_are_refused():
+    settings = default(networks={"alexnet": {"weights": "imagenet"}})
+    with pytest.raises(SettingsError, match=r"^networks.alexnet.weights is set, but every .*Fix: "):
+        plans(settings)
+    tuned = {"concepts": {"table3": {"teacher": "pretrained"}}}
+    assert plans(default(networks={"alexnet": {"weights": "imagenet"}}, **tuned))
+
+
 # faults
 
 
