@@ -36,6 +36,8 @@ class NetworkPlan:
     """False: it keeps its first weights, which a trained network of its name starts from."""
     weights: Start = "scratch"
     """What its weights start from: drawn by its seed, or pretrained except for the last layer."""
+    handicap: str = ""
+    """What it cannot know (:mod:`kc.plans.handicaps`), e.g. ``grey``; empty: nothing."""
 
     @property
     def name(self) -> str:
@@ -50,6 +52,7 @@ class NetworkPlan:
         member += f"-start{self.start}" if self.start else ""
         member += "" if self.trained else "-untrained"
         member += "" if self.weights == "scratch" else f"-{self.weights}"
+        member += f"-{self.handicap}" if self.handicap else ""
         return f"{self.dataset}-{self.architecture}-{member}"
 
     @property
@@ -211,13 +214,14 @@ def merged(fits: Iterable[FitPlan]) -> list[FitPlan]:
 def batches(networks: Iterable[NetworkPlan], jobs: Grouping) -> dict[str, list[NetworkPlan]]:
     """Group networks into the jobs that make them, by the job's name.
 
-    ``architecture``: all of one kind and architecture on one data set, so that a chain of
-    born-again networks is one job. ``network``: one per job.
+    ``architecture``: all of one kind, handicap and architecture on one data set, so that a chain
+    of born-again networks is one job. ``network``: one per job.
     """
     found: dict[str, list[NetworkPlan]] = {}
     for network in sorted(networks):
         name = f"{network.dataset}-{network.architecture}"
         name += "" if network.kind == "plain" else f"-{network.kind}"
         name += "" if network.weights == "scratch" else f"-{network.weights}"
+        name += f"-{network.handicap}" if network.handicap else ""
         found.setdefault(network.name if jobs == "network" else name, []).append(network)
     return found

@@ -60,6 +60,8 @@ EXPECTED = {
     "born_again": (15, 24),
     "cross_task": (6, 12),
     "orders": (2, 1),
+    # four groups of two full, two grey networks and a placebo, with six fits
+    "known_difference": (20, 24),
     "baselines": (16, 56),  # diagnosis and refinement
     "concepts": (0, 0),  # it has its own networks
 }
@@ -278,12 +280,12 @@ def test_a_ring_has_both_directions_of_neighbours_and_the_fits_on_half_the_image
 
 def test_networks_shared_between_studies_are_trained_once():
     networks = all_networks(default())
-    assert len(networks) == len({network.name for network in networks}) == 113
+    assert len(networks) == len({network.name for network in networks}) == 113 + 16
     assert Counter((n.dataset, n.architecture) for n in networks) == {
         ("birds", "alexnet"): 21,
         ("birds", "vgg16_bn"): 21 + 15 + 12,  # pruned, later generations
         ("birds", "resnet34"): 21,
-        ("birds", "resnet18"): 4,
+        ("birds", "resnet18"): 20,
         ("objects", "vgg16_bn"): 4,
         ("objects", "resnet18"): 4,
         ("mix", "vgg16_bn"): 4 + 3,  # three classify superclasses
@@ -294,8 +296,8 @@ def test_networks_shared_between_studies_are_trained_once():
 def test_fits_shared_between_studies_are_made_once():
     fits = all_fits(default())
     # stability shares 12 pairs of conv4_3 and of resnet34 with refinement, and one with orders
-    assert sum(number for _, number in EXPECTED.values()) == 465 + 56
-    assert len(fits) == len({fit.name for fit in fits}) == 465 - 25
+    assert sum(number for _, number in EXPECTED.values()) == 465 + 24 + 56
+    assert len(fits) == len({fit.name for fit in fits}) == 465 + 24 - 25
 
 
 def test_a_fit_is_kept_once_if_at_least_one_study_keeps_it():
@@ -356,7 +358,9 @@ def test_one_job_per_architecture():
         "birds-vgg16_bn-pruned": 15,
         "birds-vgg16_bn-born_again": 12,
         "birds-resnet34": 21,
-        "birds-resnet18": 4,
+        "birds-resnet18": 8,
+        "birds-resnet18-grey": 8,
+        "birds-resnet18-fewer50": 4,
         "objects-vgg16_bn": 4,
         "objects-resnet18": 4,
         "mix-vgg16_bn": 7,
@@ -427,7 +431,7 @@ def test_pictures_have_distinct_names_on_every_system():
         born_again={"layers": ["conv5_3", "features.3"]},
     )
     found = [name for study in STUDIES for name, _ in pictured(study, plan_of(settings, study))]
-    assert len(found) == 2 + 2 + 3 * 2 + 4 + 4
+    assert len(found) == 2 + 2 + 3 * 2 + 4 + 4 + 1
     assert len({name.lower() for name in found}) == len(found)
     assert all("." not in name and "/" not in name for name in found)
 

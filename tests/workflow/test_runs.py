@@ -145,6 +145,7 @@ EDITS = {
     "a comment": ("kc/consistency/net.py", "", "# why\n"),
     "a docstring": ("kc/consistency/net.py", '"""', '"""Once more: '),
 }
+FITTED = "fit_.*|ladder_.*|titrate_.*|diagnosis|refinement|redundancy|known_difference|baselines"
 AGAIN = {
     "a drawn car": "images_(objects|others|animals)",
     "a dog's head": "images_(dogs|objects|others|animals)",
@@ -152,8 +153,8 @@ AGAIN = {
     "the reader of photographs": "images_photos",
     "the reader of birds": "images_birds",
     "the reader of lists in another process": "images_dogs",
-    "g": "fit_.*|ladder_.*|diagnosis|refinement|redundancy|baselines",
-    "the optimiser": "fit_.*|ladder_.*|diagnosis|refinement|redundancy|baselines",
+    "g": FITTED,
+    "the optimiser": FITTED,
     "a study's note": "stability",
     "the page's style": "report",
 }
