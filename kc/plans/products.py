@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import permutations
 from typing import Any, Literal
 
-from kc.names import Architecture, Heads, node_of
+from kc.names import Architecture, Heads, Start, node_of
 from kc.settings.sections import Pairs
 
 Grouping = Literal["architecture", "network"]
@@ -34,6 +34,8 @@ class NetworkPlan:
     """Half (``0a``) or seed (``3``) of the network whose first weights it has; empty: its own."""
     trained: bool = True
     """False: it keeps its first weights, which a trained network of its name starts from."""
+    weights: Start = "scratch"
+    """What its weights start from: drawn by its seed, or pretrained except for the last layer."""
     handicap: str = ""
     """What it cannot know (:mod:`kc.plans.handicaps`), e.g. ``grey``; empty: nothing."""
 
@@ -49,6 +51,7 @@ class NetworkPlan:
             member += f"-generation{self.generation}"
         member += f"-start{self.start}" if self.start else ""
         member += "" if self.trained else "-untrained"
+        member += "" if self.weights == "scratch" else f"-{self.weights}"
         member += f"-{self.handicap}" if self.handicap else ""
         return f"{self.dataset}-{self.architecture}-{member}"
 
@@ -109,6 +112,11 @@ class FitPlan:
         tail = "--half" if self.images == "half" else ""
         tail += f"--only-{self.only}" if self.only else ""
         return f"{self.source.name}--{self.target.name}--{layers}{tail}"
+
+    def begun(self, weights: Start) -> "FitPlan":
+        """Return the fit between the same networks trained from other first weights."""
+        source, target = (replace(one, weights=weights) for one in (self.source, self.target))
+        return replace(self, source=source, target=target)
 
     @property
     def source_node(self) -> str:
@@ -213,6 +221,7 @@ def batches(networks: Iterable[NetworkPlan], jobs: Grouping) -> dict[str, list[N
     for network in sorted(networks):
         name = f"{network.dataset}-{network.architecture}"
         name += "" if network.kind == "plain" else f"-{network.kind}"
+        name += "" if network.weights == "scratch" else f"-{network.weights}"
         name += f"-{network.handicap}" if network.handicap else ""
         found.setdefault(network.name if jobs == "network" else name, []).append(network)
     return found

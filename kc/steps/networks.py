@@ -95,17 +95,18 @@ def train_networks(
         inputs = {"images": images.digest}
         if plan.origin is not None:
             inputs["origin"] = _origin_digest(plan.origin, out)
-        if training.shape.weights is not None:
-            file = weights_file(plan.architecture, training.shape.weights)
+        own = training._replace(shape=training.shape.started(plan.weights))
+        if own.shape.weights is not None:
+            file = weights_file(plan.architecture, own.shape.weights)
             inputs["weights"] = file_digest(file)
-        about = {"plan": asdict(plan)} | training.of(plan)
+        about = {"plan": asdict(plan)} | own.of(plan)
         key = product_key(about, inputs, "kc.steps.networks")
         with Product(out / plan.name, key, FILES) as product:
             if product.is_done():
                 LOG.info("%s: exists already", plan.name)
             else:
                 product.start()
-                _make(plan, images, training, product, device)
+                _make(plan, images, own, product, device)
 
 
 def half_rows(rows: pd.DataFrame, half: str) -> np.ndarray:

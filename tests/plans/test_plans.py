@@ -285,7 +285,7 @@ def test_networks_shared_between_studies_are_trained_once():
         ("birds", "alexnet"): 21,
         ("birds", "vgg16_bn"): 21 + 15 + 12,  # pruned, later generations
         ("birds", "resnet34"): 21,
-        ("birds", "resnet18"): 4 + 4 + 8 + 4,
+        ("birds", "resnet18"): 20,
         ("objects", "vgg16_bn"): 4,
         ("objects", "resnet18"): 4,
         ("mix", "vgg16_bn"): 4 + 3,  # three classify superclasses
@@ -295,10 +295,9 @@ def test_networks_shared_between_studies_are_trained_once():
 
 def test_fits_shared_between_studies_are_made_once():
     fits = all_fits(default())
-    # stability shares 12 pairs of conv4_3 and of resnet34 with refinement, and one with orders;
-    # known_difference shares two with refinement
-    assert sum(number for _, number in EXPECTED.values()) == 465 + 56 + 24
-    assert len(fits) == len({fit.name for fit in fits}) == 465 - 25 + 22
+    # stability shares 12 pairs of conv4_3 and of resnet34 with refinement, and one with orders
+    assert sum(number for _, number in EXPECTED.values()) == 465 + 24 + 56
+    assert len(fits) == len({fit.name for fit in fits}) == 465 + 24 - 25
 
 
 def test_a_fit_is_kept_once_if_at_least_one_study_keeps_it():
@@ -450,6 +449,39 @@ def test_without_components_no_picture_is_expected():
         figures = [n for n in outputs_of(settings, study, plan) if n.startswith("figures/")]
         assert {Path(name).stem for name in figures} == {*STUDIES[study].plots, *plan.figures}
     assert outputs_of(settings, "orders", plan_of(settings, "orders")) == []
+
+
+# starting weights
+
+
+def test_networks_start_from_pretrained_weights_where_a_study_says_so():
+    settings = default(diagnosis={"weights": "pretrained"}, networks={"alexnet": {"weights": "f"}})
+    found = plans(settings)
+    names = [network.name for network in found["diagnosis"].networks]
+    assert names == ["birds-alexnet-seed0-pretrained", "birds-resnet34-seed0-pretrained"]
+    assert {n.weights for name in ("stability", "refinement") for n in found[name].networks} == {
+        "scratch"
+    }
+    # those of baselines are the diagnosis' own
+    assert {*found["diagnosis"].fits} < {*found["baselines"].fits}
+    jobs = batches(
+        [*found["diagnosis"].networks, vgg(), *found["stability"].networks], "architecture"
+    )
+    assert [n.name for n in jobs["birds-alexnet-pretrained"]] == names[:1]
+    assert all(n.weights == "scratch" for n in jobs["birds-alexnet"])
+    pruned = NetworkPlan("birds", "resnet18", 0, removed=0.5, weights="pretrained")
+    assert pruned.name == "birds-resnet18-seed0-pruned50-pretrained"
+    assert pruned.origin == NetworkPlan("birds", "resnet18", 0, weights="pretrained")
+    climbed = plan_of(default(stability={"weights": "pretrained"}), "stability").climbed
+    assert {fit.target.weights for fit in climbed} == {"pretrained"}
+
+
+def test_weights_without_effect_are_refused():
+    settings = default(networks={"alexnet": {"weights": "imagenet"}})
+    with pytest.raises(SettingsError, match=r"^networks.alexnet.weights is set, but every .*Fix: "):
+        plans(settings)
+    tuned = {"concepts": {"table3": {"teacher": "pretrained"}}}
+    assert plans(default(networks={"alexnet": {"weights": "imagenet"}}, **tuned))
 
 
 # faults

@@ -45,12 +45,13 @@ concepts:
   architectures: [alexnet]
   layers: [fc1]
   dataset_classes: {objects: []}
+  seeds: [0]
   images: 1
   training: {epochs: 1, checkpoints: [0, 1], above: {epochs: 1}}
 """
 MADE = (
     "stability",
-    "out/concepts/maps/objects-alexnet-teacher--fc1.json",
+    "out/concepts/maps/objects-alexnet-seed0-teacher--fc1.json",
     *(f"out/images/{name}.json" for name in ("others", "mix", "photos")),
 )
 """Targets of the run, at least one of each step; the page comes last."""

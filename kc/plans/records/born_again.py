@@ -8,10 +8,10 @@ from kc.names import Architecture
 from kc.plans.products import FitPlan, NetworkPlan
 from kc.plans.study import Others, Study, StudyPlan
 from kc.settings.recipes import Distillation
-from kc.settings.sections import ChainSeeds, Layers, Name, StudySection
+from kc.settings.sections import ChainSeeds, Layers, Name, NetworkStudy
 
 
-class BornAgain(StudySection):
+class BornAgain(NetworkStudy):
     """What each generation of born-again networks adds [L20, Fig. 4 right]."""
 
     dataset: Name = "birds"

@@ -8,13 +8,13 @@ from kc.names import Architecture
 from kc.plans.products import FitPlan, NetworkPlan
 from kc.plans.study import Others, Study, StudyPlan
 from kc.settings.recipes import Retraining
-from kc.settings.sections import ChainSeeds, Layers, Name, Share, StudySection
+from kc.settings.sections import ChainSeeds, Layers, Name, NetworkStudy, Share
 
 PICTURED = 0.933
 """Removed share whose pictures [L20, Fig. 4] shows; of other shares the nearest is shown."""
 
 
-class Compression(StudySection):
+class Compression(NetworkStudy):
     """What pruning removes from features [L20, Fig. 4 left]."""
 
     dataset: Name = "birds"

@@ -7,10 +7,10 @@ from pydantic import Field
 from kc.names import Architecture
 from kc.plans.products import FitPlan, NetworkPlan
 from kc.plans.study import Others, Study, StudyPlan
-from kc.settings.sections import ChainSeeds, Layers, Name, StudySection
+from kc.settings.sections import ChainSeeds, Layers, Name, NetworkStudy
 
 
-class CrossTask(StudySection):
+class CrossTask(NetworkStudy):
     """What networks of two tasks share: A classifies all classes, B superclasses [L20, Fig. 5]."""
 
     task: Literal["superclass", "both"] = Field(

@@ -7,10 +7,10 @@ from pydantic import Field
 from kc.names import Architecture
 from kc.plans.products import FitPlan, NetworkPlan
 from kc.plans.study import Others, Study, StudyPlan
-from kc.settings.sections import ChainSeeds, Layer, Name, StudySection
+from kc.settings.sections import ChainSeeds, Layer, Name, NetworkStudy
 
 
-class Diagnosis(StudySection):
+class Diagnosis(NetworkStudy):
     """Blind spots and unreliable features of a weak network [L20, Sec. 4.1]."""
 
     dataset: Name = "birds"

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from kc.plans.products import pairs_of, reconstructions
 from kc.plans.study import Others, Study, StudyPlan
-from kc.settings.sections import LayersOf, Name, PairedSeeds, Pairs, Section, StudySection
+from kc.settings.sections import LayersOf, Name, NetworkStudy, PairedSeeds, Pairs, Section
 
 
 class Task(Section):
@@ -16,7 +16,7 @@ class Task(Section):
     superclass: Name
 
 
-class Redundancy(StudySection):
+class Redundancy(NetworkStudy):
     """Features without what some of the classes do not need [L20, Table 4]."""
 
     tasks: dict[Name, Task] = {

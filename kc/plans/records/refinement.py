@@ -4,10 +4,10 @@ from pydantic import Field
 
 from kc.plans.products import pairs_of, reconstructions
 from kc.plans.study import Others, Study, StudyPlan
-from kc.settings.sections import LayersOf, Name, PairedSeeds, Pairs, StudySection
+from kc.settings.sections import LayersOf, Name, NetworkStudy, PairedSeeds, Pairs
 
 
-class Refinement(StudySection):
+class Refinement(NetworkStudy):
     """Features from A that B's tail classifies better than B's own [L20, Table 3]."""
 
     dataset: Name = "birds"
