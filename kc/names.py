@@ -61,6 +61,8 @@ def by_depth(architecture: str, layers: Iterable[str]) -> list[str]:
 
 Heads = Literal["class", "superclass", "both"]
 """What a network classifies; both: one head for each."""
+Start = Literal["scratch", "pretrained"]
+"""First weights of a network; pretrained: from a file, except those of its last layer."""
 Subset = Literal["train", "test"]
 SUBSETS: tuple[Subset, Subset] = ("train", "test")
 

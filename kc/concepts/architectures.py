@@ -16,7 +16,7 @@ _BLOCK, _UNITS = 512, 4096
 
 
 def build_with_head(
-    architecture: str, classes: int, shape: Network, seed: int, pretrained: bool = False
+    architecture: str, classes: int, shape: Network, seed: int, new_layers: int = 0
 ) -> nn.Module:
     """Build a network; the same seed gives the same bits. A ResNet's last layer is replaced.
 
@@ -26,12 +26,13 @@ def build_with_head(
 
     Parameters
     ----------
-    pretrained
-        Load ``shape.weights`` if set; the new head keeps its random weights.
+    new_layers
+        Load ``shape.weights`` if set, except into so many last layers and a ResNet's new head,
+        which keep their random weights; 0: load nothing.
     """
     model = build(architecture, classes, shape, seed)
-    if pretrained and shape.weights is not None:
-        load_pretrained(model, architecture, weights_file(architecture, shape.weights))
+    if new_layers and shape.weights is not None:
+        load_pretrained(model, architecture, weights_file(architecture, shape.weights), new_layers)
     if architecture.startswith("resnet"):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)

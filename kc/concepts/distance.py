@@ -1,5 +1,6 @@
 """Cumulative distance of the weights in training, and its value when concepts are most."""
 
+import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -16,9 +17,10 @@ class WeightDistance:
 
     .. math:: \sum_{k=1}^{m} \|w_k - w_{k-1}\| / \|w_0\|
 
-    There are two versions: as printed, pass all parameters and call :meth:`update` once per epoch;
-    as released, pass only the analysed layer's weight and call it after each step. Distances have
-    no unit. Memory: one copy of the parameters.
+    There are three versions: as printed, pass all parameters and call :meth:`update` once per
+    epoch; to compare a student with a baseline, pass those up to the target layer, which both
+    train; as released, pass only the analysed layer's weight and call it after each step. Distances
+    have no unit. Memory: one copy of the parameters.
 
     Parameters
     ----------
@@ -67,6 +69,8 @@ class LearningSpeed(NamedTuple):
     d_mean: Interval
     d_std: Interval
     """A variance, as printed: low means that concepts are learned simultaneously."""
+    d_ratio: Interval
+    """Mean of D(richest) / D(last), which no factor on all steps changes; NaN without movement."""
 
 
 def learning_speed(distance: Float[Tensor, " m"], richest: Int[Tensor, " n"]) -> LearningSpeed:
@@ -75,7 +79,9 @@ def learning_speed(distance: Float[Tensor, " m"], richest: Int[Tensor, " n"]) ->
     .. math:: D_{mean} = E_I \Big[ \sum_{k=1}^{\hat m(I)} \|w_k - w_{k-1}\| / \|w_0\| \Big], \quad
               D_{std} = Var_I [\ldots]
 
-    [C20, Eq. (4)]; small values mean that concepts are learned quickly and simultaneously.
+    [C20, Eq. (4)]; small values mean that concepts are learned quickly and simultaneously. A higher
+    learning rate makes both larger; the ratio of the distance at the richest checkpoint to that at
+    the last one depends only on how training is divided.
 
     Parameters
     ----------
@@ -85,7 +91,11 @@ def learning_speed(distance: Float[Tensor, " m"], richest: Int[Tensor, " n"]) ->
         Row of each image's richest checkpoint (:func:`kc.concepts.richest_checkpoint`).
     """
     travelled = distance[richest]
-    return LearningSpeed(over_images(travelled), over_images(travelled, "variance"))
+    last = float(distance[-1])
+    shares = travelled / (last or math.nan)
+    return LearningSpeed(
+        over_images(travelled), over_images(travelled, "variance"), over_images(shares)
+    )
 
 
 def _norm(tensors: list[Tensor]) -> float:

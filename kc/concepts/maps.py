@@ -22,7 +22,7 @@ from kc.concepts.settings import EntropySettings, preset
 from kc.concepts.training import checkpoint_file
 from kc.images import normalise
 from kc.plans.commands import remake
-from kc.plans.concept_products import ConceptNetwork, layers_seen
+from kc.plans.concept_products import ConceptNetwork, epochs_seen, layers_seen
 from kc.provenance import product_key
 from kc.settings.concepts import Concepts
 from kc.store import ArraySpec, Store, StoreContent, StoreWriter, open_store
@@ -100,7 +100,7 @@ def _map_layer(
     plan: ConceptNetwork, layer: str, about: Searched, networks: Path, out: Path
 ) -> None:
     card = read_concept_card(plan, networks)
-    epochs, ids = about.settings.training.checkpoints, about.measured.ids
+    epochs, ids = epochs_seen(plan, about.settings), about.measured.ids
     inputs = {"images": about.images.digest}
     inputs |= {name: card["files"][name] for name in map(checkpoint_file, epochs)}
     made_of = {"search": asdict(about.search), "seed": about.settings.seed}

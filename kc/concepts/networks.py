@@ -9,12 +9,16 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from kc.concepts.architectures import build_with_head, fc_node
 from kc.concepts.samples import concept_classes, load_pictures, measured_pictures
 from kc.concepts.training import (
+    ALL,
+    RATE_FALL,
+    UP_TO,
     Course,
+    Watched,
     checkpoint_file,
     distillation_lesson,
     label_lesson,
@@ -67,13 +71,14 @@ def train_concept_networks(
     """
     measured_pictures(given.images, given.lessons.classes, 1)
     for plan in sorted(plans, key=lambda plan: ROLES.index(plan.role)):
+        shape = given.shape.started(plan.start)
         inputs = {"images": given.images.digest}
         if plan.teacher is not None:
             inputs["teacher"] = read_concept_card(plan.teacher, out)["digest"]
-        if plan.role == "teacher" and given.shape.weights is not None:
-            inputs["weights"] = file_digest(weights_file(plan.architecture, given.shape.weights))
+        if shape.weights is not None:
+            inputs["weights"] = file_digest(weights_file(plan.architecture, shape.weights))
         layers = (plan.layer,) if plan.layer else given.layers
-        about = {"plan": asdict(plan), "shape": given.shape, "lessons": given.lessons}
+        about = {"plan": asdict(plan), "shape": shape, "lessons": given.lessons}
         about |= {"layers": layers}
         key = product_key(about, inputs, "kc.concepts.networks")
         checkpoints = map(checkpoint_file, given.lessons.checkpoints)
@@ -82,7 +87,7 @@ def train_concept_networks(
                 LOG.info("%s: is there already", plan.name)
             else:
                 product.start()
-                _make(plan, given._replace(layers=layers), product, device)
+                _make(plan, given._replace(shape=shape, layers=layers), product, device)
 
 
 def read_concept_card(plan: ConceptNetwork, folder: Path) -> dict[str, Any]:
@@ -125,11 +130,10 @@ def layer_head(model: nn.Module, architecture: str, layer: str, side: int) -> nn
 
 def initial(plan: ConceptNetwork, classes: int, given: Given) -> nn.Module:
     """Build a network before training; student and baseline are equal, bit for bit."""
-    of_teacher, of_others = given.lessons.seeds
-    seed = of_teacher if plan.role == "teacher" else of_others
-    seed = derive_seed("concepts", plan.dataset, plan.architecture, seed)
-    pretrained = plan.role == "teacher"
-    return build_with_head(plan.architecture, classes, given.shape, seed, pretrained)
+    part = "teacher" if plan.role == "teacher" else "student and baseline"
+    seed = derive_seed("concepts", plan.dataset, plan.architecture, part, plan.seed)
+    shape = given.shape.started(plan.start)
+    return build_with_head(plan.architecture, classes, shape, seed, given.lessons.new_layers)
 
 
 def _make(plan: ConceptNetwork, given: Given, product: Product, device: torch.device) -> None:
@@ -139,19 +143,20 @@ def _make(plan: ConceptNetwork, given: Given, product: Product, device: torch.de
     pictures = load_pictures(given.images, "train", lessons.classes)
     # a third faster for narrow networks on a CPU, and best for tensor cores
     model = initial(plan, len(names), given).to(memory_format=torch.channels_last).to(device)
-    nodes = {layer: fc_node(plan.architecture, layer) for layer in given.layers}
-    layers = {layer: model.get_parameter(f"{node}.weight") for layer, node in nodes.items()}
     side = pictures.images.shape[-1]
     lesson = label_lesson(model)
     if plan.teacher is not None:
         teacher = load_at(plan.teacher, folder.parent, None).to(device)
-        heads = [layer_head(one, plan.architecture, plan.layer, side) for one in (model, teacher)]
-        lesson = distillation_lesson(*heads)
-    finetuned = plan.role == "teacher" and given.shape.weights is not None
+        own, wanted = (
+            layer_head(one, plan.architecture, plan.layer, side) for one in (model, teacher)
+        )
+        lesson = distillation_lesson(own, wanted, lessons.distil_loss)
+    finetuned = plan.start == "pretrained"
     crops = plan.role == "teacher" and not finetuned and lessons.teacher_augment == "crop"
-    rate = first_rate(plan, lessons, finetuned)
-    course = Course(plan.name, lessons, rate, derive_seed(plan.name), device, crops)
-    history = train_to_checkpoints(model, lesson, pictures, course, layers, product)
+    rate, last = rates_of(plan, lessons)
+    course = Course(plan.name, lessons, rate, derive_seed(plan.name), device, crops, last / rate)
+    watched = _watched(model, plan.architecture, given.layers, side)
+    history = train_to_checkpoints(model, lesson, pictures, course, watched, product)
     if plan.teacher is not None:
         _teach_above(model, plan, pictures, lessons, device)
     save_weights(model, folder / WEIGHTS)
@@ -161,6 +166,7 @@ def _make(plan: ConceptNetwork, given: Given, product: Product, device: torch.de
         "name": plan.name,
         "class_names": names,
         "first_rate": rate,
+        "last_rate": last,
         "finetuned": finetuned,
         "shape": plain(given.shape),
         "lessons": plain(lessons),
@@ -189,14 +195,31 @@ def read_history(plan: ConceptNetwork, folder: Path) -> pd.DataFrame:
     return pd.read_csv(folder / plan.name / HISTORY)
 
 
-def first_rate(plan: ConceptNetwork, lessons: Lessons, finetuned: bool) -> float:
-    """Return the learning rate of a network's first epoch."""
+def rates_of(plan: ConceptNetwork, lessons: Lessons) -> tuple[float, float]:
+    """Return the learning rates of a network's first and last epoch.
+
+    A student learns at the baseline's rates unless ``lessons.distil_rates`` names its own.
+    """
     if plan.role == "student":
-        return next(rate for layer, rate in lessons.distil_rates.items() if layer == plan.layer)
+        own = lessons.distil_rate(plan.architecture, plan.layer)
+        if own is not None:
+            return own if isinstance(own, tuple) else (own, own * RATE_FALL)
     scratch = lessons.teacher_rate if plan.role == "teacher" else lessons.baseline_rate
     families = lessons.family_rates.items()
     factors = [factor for family, factor in families if plan.architecture.startswith(family)]
-    return (lessons.finetune_rate if finetuned else scratch) * (factors[0] if factors else 1)
+    first = lessons.finetune_rate if plan.start == "pretrained" else scratch
+    rate = first * (factors[0] if factors else 1)
+    return rate, rate * RATE_FALL
+
+
+def _watched(model: nn.Module, architecture: str, layers: Sequence[str], side: int) -> Watched:
+    """Select the parameters of the distances: all, those up to each layer, each layer's weight."""
+    by_step: dict[str, Tensor] = {}
+    by_epoch: dict[str, list[Tensor]] = {ALL: [*model.parameters()]}
+    for layer in layers:
+        by_step[layer] = model.get_parameter(f"{fc_node(architecture, layer)}.weight")
+        by_epoch[UP_TO + layer] = [*layer_head(model, architecture, layer, side).parameters()]
+    return Watched(by_step, by_epoch)
 
 
 def _teach_above(

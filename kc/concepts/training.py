@@ -1,7 +1,7 @@
 """Training of a network, or of its layers up to one, with checkpoints at chosen epochs."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 import torch
@@ -22,10 +22,14 @@ from kc.settings.concepts import Lessons
 from kc.store.product import Product
 
 RATE_FALL = 0.1
-"""Last learning rate over first; log-spaced over the epochs."""
+"""Last learning rate over first, unless the settings name both; log-spaced over the epochs."""
 WEIGHT_DECAY = 1e-4
+PARTS = 128
+"""Divisor of the squared distance of student and teacher."""
 ALL = "all"
-"""Name of the distance over all parameters."""
+"""Name of the distance over all parameters, by epoch."""
+UP_TO = "up_to_"
+"""Prefix, before a layer's name, of the distance of all parameters up to that layer, by epoch."""
 
 
 class Lesson(NamedTuple):
@@ -48,6 +52,17 @@ class Course(NamedTuple):
     device: torch.device
     crops: bool = False
     """Crop each picture at random, instead of ``lessons.augment``."""
+    fall: float = RATE_FALL
+    """Last learning rate over first."""
+
+
+class Watched(NamedTuple):
+    """Parameters whose distance is summed in training, by name."""
+
+    by_step: Mapping[str, Tensor]
+    """Weights of single layers, as released."""
+    by_epoch: Mapping[str, list[Tensor]]
+    """Many parameters, as printed [C20, Eq. (4)]."""
 
 
 def label_lesson(model: nn.Module) -> Lesson:
@@ -55,19 +70,24 @@ def label_lesson(model: nn.Module) -> Lesson:
     return Lesson(model, lambda pictures, labels: F.cross_entropy(model(pictures), labels))
 
 
-def distillation_lesson(head: nn.Module, teacher: nn.Module) -> Lesson:
+def distillation_lesson(
+    head: nn.Module, teacher: nn.Module, form: Literal["printed", "released"] = "printed"
+) -> Lesson:
     r"""Return the lesson that trains layers on a teacher's output [C20, Sec. 4.1].
 
-    .. math:: \mathrm{loss} = \mathrm{MSE}(f_S(x), f_T(x))
+    .. math:: \mathrm{loss} = \|f_T(x) - f_S(x)\|^2 / n, \quad
+              n = 128 \text{ (printed)}, \quad n = \text{units (released)}
 
-    before the ReLU, without labels. ``teacher`` is in eval mode. Differs from the paper's
-    ||f_T - f_S||^2 by a constant factor, the number of units.
+    before the ReLU, without labels, mean over pictures. ``teacher`` is in eval mode. The paper's n
+    is 1. A constant keeps its loss within a factor, and one rate then suits all layers; the number
+    of units makes the steps of a layer of six outputs twenty times those of one of 128.
     """
 
     def loss(pictures: Tensor, labels: Int[Tensor, " n"]) -> Float[Tensor, ""]:  # noqa: ARG001
         with torch.no_grad():
             wanted = teacher(pictures)
-        return F.mse_loss(head(pictures), wanted)
+        found = F.mse_loss(head(pictures), wanted)
+        return found * (wanted.shape[1] / PARTS) if form == "printed" else found
 
     return Lesson(head, loss)
 
@@ -82,24 +102,18 @@ def train_to_checkpoints(
     lesson: Lesson,
     pictures: LabelledPictures,
     course: Course,
-    layers: Mapping[str, Tensor],
+    watched: Watched,
     product: Product,
 ) -> pd.DataFrame:
     """Train a part of ``model`` in place; save the model at the listed epochs in ``product``.
 
     An interrupted run resumes at the last checkpoint and ends with the same bits.
 
-    Parameters
-    ----------
-    layers
-        Weights of single layers by name; their distance is summed at each step, as released. That
-        over all parameters is summed at each epoch, as printed [C20, Eq. (4)].
-
     Returns
     -------
     DataFrame
-        One row per epoch, from 0: epoch, loss, learning_rate, and for each of ``layers`` and
-        ``all`` the distance so far and its divisor (``distance_NAME``, ``norm_NAME``).
+        One row per epoch, from 0: epoch, loss, learning_rate, and for each name in ``watched`` the
+        distance so far and its divisor (``distance_NAME``, ``norm_NAME``).
 
     Raises
     ------
@@ -115,18 +129,18 @@ def train_to_checkpoints(
     )
     state = product.folder / STATE
     history = load_state(state, model, optimiser)
-    watched: dict[str, list[Tensor]] = {ALL: [*model.parameters()]}
-    watched |= {name: [weight] for name, weight in layers.items()}
-    ways = _ways(watched, history)
+    steps = {name: [weight] for name, weight in watched.by_step.items()}
+    ways = _ways({**watched.by_epoch, **steps}, history)
     if not history:
         history.append(_row(0, float("nan"), float("nan"), ways))
         _keep(model, 0, lessons, product)
-    each_step = [ways[name] for name in layers]
+    each_step = [ways[name] for name in watched.by_step]
     todo = range(len(history) - 1, lessons.epochs)
     for epoch in tqdm(todo, desc=course.name, unit="epoch", disable=None, leave=False):
         rate = rate_at(course, epoch)
         loss = _epoch(lesson, pictures, course, optimiser, epoch, each_step)
-        ways[ALL].update()
+        for name in watched.by_epoch:
+            ways[name].update()
         history.append(_row(epoch + 1, loss, rate, ways))
         if not torch.tensor(loss).isfinite():
             raise NetworkError(
@@ -139,9 +153,9 @@ def train_to_checkpoints(
 
 
 def rate_at(course: Course, epoch: int) -> float:
-    """Return the learning rate of an epoch, from 0, log-spaced down to ``rate * RATE_FALL``."""
+    """Return the learning rate of an epoch, from 0, log-spaced down to ``rate * fall``."""
     last = max(1, course.lessons.epochs - 1)
-    return float(course.rate * RATE_FALL ** (epoch / last))
+    return float(course.rate * course.fall ** (epoch / last))
 
 
 def _epoch(

@@ -16,7 +16,7 @@ from kc.concepts.architectures import build_with_head, fc_node
 from kc.concepts.bound import HALVINGS
 from kc.estimates.runs import CLASSES, images_of
 from kc.names import Architecture
-from kc.plans.concept_products import ConceptNetwork, concept_networks, layers_seen
+from kc.plans.concept_products import ConceptNetwork, concept_networks, epochs_seen, layers_seen
 from kc.runtime import pick_device
 from kc.settings.concepts import FC, Concepts
 from kc.settings.whole import Settings
@@ -109,7 +109,7 @@ def hours(settings: Settings, work: pd.DataFrame, tflops: float | None) -> tuple
         ``settings.device``.
     """
     if tflops is not None:
-        rates = dict.fromkeys(settings.of(Concepts).architectures, tflops)
+        rates = dict.fromkeys(settings.of(Concepts).all_architectures, tflops)
         said = f"{tflops:g}, as given"
     else:
         device = pick_device(settings.device)
@@ -172,7 +172,7 @@ def _network(
         target = costs[layers[0]]
         learned = lessons.epochs * (target.learn + target.forward) + target.forward
         learned += lessons.above.epochs * (whole.learn - target.learn)
-    maps = len(lessons.checkpoints) * about.images
+    maps = len(epochs_seen(plan, about)) * about.images
     halvings = HALVINGS if search.search == "bound" else 0
     forward = 1 + search.scale_draws + halvings * search.draws
     probed = sum(

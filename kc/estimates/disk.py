@@ -117,7 +117,7 @@ def _jobs(settings: Settings, plans: Mapping[str, StudyPlan]) -> list[_Job]:
     kept = {use.name for use in store_uses(settings, plans) if use.kind == "components"}
     waiting, studies, ready = dict(pairs), dict(plans), set[NetworkPlan]()
     jobs: list[_Job] = []
-    for batch, members in batches(networks, settings.jobs).items():
+    for batch, members in batches(networks, settings.grouping("recording")).items():
         made = {("activations", network.name) for network in members if network in recorded}
         ready |= set(members)
         if made:

@@ -63,11 +63,11 @@ def estimate(settings: Settings, plans: Iterable[StudyPlan]) -> pd.DataFrame:
     }
     counts = {
         "images": len(datasets),
-        "networks": len(batches(networks, settings.jobs)),
+        "networks": len(batches(networks, settings.grouping("training"))),
         # the parts and the job that collects them
-        "activations": len(batches(recorded, settings.jobs))
+        "activations": len(batches(recorded, settings.grouping("recording")))
         * (settings.cluster.scatter + (settings.cluster.scatter > 1)),
-        "fits": len({fit.pair for fit in fits}) + len({fit.pair for fit in climbed}),
+        "fits": len({fit.pair for fit in fits}) + len({fit.name for fit in climbed}),
     }
     rows = [(kind, len(each), sum(each)) for kind, each in sizes.items()]
     frame = pd.DataFrame(rows, columns=["product", "count", "bytes"])

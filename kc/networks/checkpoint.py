@@ -10,6 +10,7 @@ from torch import nn
 
 from kc.errors import StoreError
 from kc.networks.build import build
+from kc.networks.handicap import handicapped
 from kc.networks.state import read_state
 from kc.networks.weights import load_into
 from kc.settings.recipes import Network
@@ -57,7 +58,7 @@ def load_state(path: Path, model: nn.Module, optimiser: torch.optim.SGD) -> list
 
 
 def load_network(folder: Path) -> nn.Module:
-    """Load a trained network in eval mode on the CPU.
+    """Load a trained network in eval mode on the CPU, with its handicap if it has one.
 
     Raises
     ------
@@ -66,9 +67,10 @@ def load_network(folder: Path) -> nn.Module:
     """
     card = read_card(folder, files=[WEIGHTS])
     shape = Network.model_validate(card["shape"])
-    return filled(
+    model = filled(
         lambda: build(card["architecture"], card["classes"], shape, seed=0), folder / WEIGHTS
     )
+    return handicapped(model, card.get("handicap", ""))
 
 
 def filled(make: Callable[[], nn.Module], file: Path) -> nn.Module:

@@ -37,18 +37,26 @@ def weights_file(architecture: str, weights: str) -> Path:
     if not path.is_file():
         raise NetworkError(
             f"networks.{architecture}.weights is 'imagenet', but '{path}' is not there. Fix: "
-            f"download {url} into that folder, or set weights: null to train from scratch"
+            f"download {url} into that folder, or let the study train from scratch "
+            "(weights: scratch)"
         )
     return path
 
 
-def load_pretrained(model: nn.Module, architecture: str, file: Path) -> list[str]:
-    """Load pretrained weights into a network, except into its last layer.
+def load_pretrained(
+    model: nn.Module, architecture: str, file: Path, new_layers: int = 1
+) -> list[str]:
+    """Load pretrained weights into a network, except into its last layers.
+
+    Parameters
+    ----------
+    new_layers
+        Number of linear layers, from the last one, that keep the model's own weights.
 
     Returns
     -------
     list
-        Names of the tensors that were not loaded: those of the last linear layer.
+        Names of the tensors that were not loaded: those of the last linear layers.
 
     Raises
     ------
@@ -56,8 +64,9 @@ def load_pretrained(model: nn.Module, architecture: str, file: Path) -> list[str
         The file is no state dict of this network at this width
         (:func:`kc.networks.weights.load_into`).
     """
-    last = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)][-1]
-    fresh = [name for name in model.state_dict() if name.startswith(f"{last}.")]
+    linear = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
+    last = tuple(f"{name}." for name in linear[-new_layers:])
+    fresh = [name for name in model.state_dict() if name.startswith(last)]
     fix = (
         f"the weights of {architecture}, with networks.{architecture} at width 1, head_units null "
         "and small_input false."

@@ -40,7 +40,7 @@ _COMPARED = (
     *("tables/compare.json", "tables/matrix.json", "activations/a.zarr"),
     *("pictures.zarr", "pictures-a.zarr"),
 )
-_FOLDERS = ("networks", "fits", *BESIDE)
+_FOLDERS = ("networks", "fits", *BESIDE, "titrations")
 _CARDS = ("card.json", "result.json", "key.json")
 
 

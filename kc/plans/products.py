@@ -3,11 +3,16 @@
 The Snakefile reads this without torch.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import permutations
 from typing import Any, Literal
 
-from kc.names import Architecture, Heads, node_of
+from kc.names import Architecture, Heads, Start, node_of
+from kc.settings.sections import Pairs
+
+Grouping = Literal["architecture", "network"]
+"""Networks of one job: all of an architecture, or one."""
 
 
 @dataclass(frozen=True, order=True)
@@ -29,6 +34,10 @@ class NetworkPlan:
     """Half (``0a``) or seed (``3``) of the network whose first weights it has; empty: its own."""
     trained: bool = True
     """False: it keeps its first weights, which a trained network of its name starts from."""
+    weights: Start = "scratch"
+    """What its weights start from: drawn by its seed, or pretrained except for the last layer."""
+    handicap: str = ""
+    """What it cannot know (:mod:`kc.plans.handicaps`), e.g. ``grey``; empty: nothing."""
 
     @property
     def name(self) -> str:
@@ -42,6 +51,8 @@ class NetworkPlan:
             member += f"-generation{self.generation}"
         member += f"-start{self.start}" if self.start else ""
         member += "" if self.trained else "-untrained"
+        member += "" if self.weights == "scratch" else f"-{self.weights}"
+        member += f"-{self.handicap}" if self.handicap else ""
         return f"{self.dataset}-{self.architecture}-{member}"
 
     @property
@@ -102,6 +113,11 @@ class FitPlan:
         tail += f"--only-{self.only}" if self.only else ""
         return f"{self.source.name}--{self.target.name}--{layers}{tail}"
 
+    def begun(self, weights: Start) -> "FitPlan":
+        """Return the fit between the same networks trained from other first weights."""
+        source, target = (replace(one, weights=weights) for one in (self.source, self.target))
+        return replace(self, source=source, target=target)
+
     @property
     def source_node(self) -> str:
         """Graph node of the source layer, its name in the activation store."""
@@ -128,18 +144,39 @@ def _of_job(network: NetworkPlan) -> str:
     return replace(network, trained=True).name
 
 
+def pairs_of[T](networks: Sequence[T], pairs: Pairs) -> list[tuple[T, T]]:
+    """List ordered pairs of different networks, always with both directions.
+
+    ``ring``: the pairs of neighbours, the last and the first among them; with three networks or
+    fewer these are all pairs.
+
+    >>> ["".join(pair) for pair in pairs_of("abcd", "ring")]
+    ['ab', 'ad', 'ba', 'bc', 'cb', 'cd', 'da', 'dc']
+    """
+    count = len(networks)
+    return [
+        (networks[a], networks[b])
+        for a, b in permutations(range(count), 2)
+        if pairs == "all" or (b - a) % count in (1, count - 1)
+    ]
+
+
 def reconstructions(
     dataset: str,
     layers: Mapping[Architecture, tuple[str, ...]],
-    seeds: tuple[int, int],
+    pairs: Iterable[tuple[int, int]],
     only: str = "",
 ) -> tuple[FitPlan, ...]:
-    """Return fits from the first seed's network to the second's, in every layer."""
-    found = []
-    for name, some in layers.items():
-        a, b = (NetworkPlan(dataset, name, seed) for seed in seeds)
-        found += [FitPlan(a, b, layer, layer, only=only) for layer in some]
-    return tuple(found)
+    """Return fits in every layer, from the network of the first seed of each pair to the second."""
+    seeds = list(pairs)
+    return tuple(
+        FitPlan(
+            NetworkPlan(dataset, name, a), NetworkPlan(dataset, name, b), layer, layer, only=only
+        )
+        for name, some in layers.items()
+        for layer in some
+        for a, b in seeds
+    )
 
 
 def networks_of(fits: Iterable[FitPlan]) -> list[NetworkPlan]:
@@ -174,17 +211,17 @@ def merged(fits: Iterable[FitPlan]) -> list[FitPlan]:
     return sorted(found.values())
 
 
-def batches(
-    networks: Iterable[NetworkPlan], jobs: Literal["architecture", "network"]
-) -> dict[str, list[NetworkPlan]]:
+def batches(networks: Iterable[NetworkPlan], jobs: Grouping) -> dict[str, list[NetworkPlan]]:
     """Group networks into the jobs that make them, by the job's name.
 
-    ``architecture``: all of one kind and architecture on one data set, so that a chain of
-    born-again networks is one job. ``network``: one per job.
+    ``architecture``: all of one kind, handicap and architecture on one data set, so that a chain
+    of born-again networks is one job. ``network``: one per job.
     """
     found: dict[str, list[NetworkPlan]] = {}
     for network in sorted(networks):
         name = f"{network.dataset}-{network.architecture}"
         name += "" if network.kind == "plain" else f"-{network.kind}"
+        name += "" if network.weights == "scratch" else f"-{network.weights}"
+        name += f"-{network.handicap}" if network.handicap else ""
         found.setdefault(network.name if jobs == "network" else name, []).append(network)
     return found

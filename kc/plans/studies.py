@@ -10,7 +10,7 @@ from kc.errors import SettingsError
 from kc.plans.products import NetworkPlan
 from kc.plans.registry import STUDIES
 from kc.plans.study import StudyPlan
-from kc.settings.sections import nearest
+from kc.settings.sections import NetworkStudy, nearest
 from kc.settings.whole import Settings
 
 LONGEST = 220
@@ -40,6 +40,8 @@ def plan_of(settings: Settings, study: str) -> StudyPlan:
         if not other.beside_others
     }
     plan = STUDIES[study].plan(section, others)
+    if isinstance(section, NetworkStudy) and section.weights != "scratch":
+        plan = plan.begun(section.weights)
     if not plan.networks and not plan.inputs:
         raise SettingsError(
             f"{study}: its layers or tasks are empty, so there is nothing to do. Fix: name one "
@@ -55,7 +57,20 @@ def plan_of(settings: Settings, study: str) -> StudyPlan:
 
 
 def plans(settings: Settings) -> dict[str, StudyPlan]:
-    """Return the plan of every study."""
+    """Return the plan of every study.
+
+    Raises
+    ------
+    SettingsError
+        As :func:`plan_of`, or pretrained weights are set that no study uses.
+    """
+    named = [name for name, about in settings.networks.items() if about.weights is not None]
+    if named and not any("pretrained" in settings.section(study).starts() for study in STUDIES):
+        raise SettingsError(
+            f"networks.{named[0]}.weights is set, but every study trains from scratch, so it would "
+            "have no effect. Fix: set weights: pretrained in the section of a study, such as "
+            "diagnosis, or table3: {teacher: pretrained} in that of concepts; or omit it"
+        )
     return {study: plan_of(settings, study) for study in STUDIES}
 
 

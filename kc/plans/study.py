@@ -1,9 +1,10 @@
 """The record of a study, and its plan under given settings; without torch."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from kc.names import Start
 from kc.plans.products import FitPlan, NetworkPlan, networks_of
 from kc.settings.sections import StudySection
 
@@ -24,6 +25,15 @@ class StudyPlan:
     """Fits with a ladder (:mod:`kc.consistency.rungs`) and repeats."""
     repeats: int = 1
     """Number of seeds of g for each of these, the first one included."""
+
+    def begun(self, weights: Start) -> "StudyPlan":
+        """Return the plan with networks trained from other first weights."""
+
+        def changed(fits: tuple[FitPlan, ...]) -> tuple[FitPlan, ...]:
+            return tuple(fit.begun(weights) for fit in fits)
+
+        cases = {name: changed(fits) for name, fits in self.cases.items()}
+        return replace(self, cases=cases, climbed=changed(self.climbed))
 
     @property
     def fits(self) -> tuple[FitPlan, ...]:

@@ -1,4 +1,7 @@
-"""Draw curves: a line for each layer (or network), with its own colour, marker and line style."""
+"""Draw curves: a line for each layer (or network), with its own colour, marker and line style.
+
+Points may have intervals and be means of single values (of chains of networks), drawn as dots.
+"""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -43,6 +46,8 @@ def curves_figure(
     hue: str,
     labels: Mapping[Any, str],
     y2: CurveAxis | None = None,
+    single: pd.DataFrame | None = None,
+    along: str = "",
 ) -> Figure:
     """Draw ``y`` against ``x``, a line for each value of ``hue``; ``y2`` in a second panel.
 
@@ -55,18 +60,24 @@ def curves_figure(
     ----------
     frame
         One row for each point. Points without a value (NaN) are left out. Lines have the order of
-        the first rows of ``hue``.
+        the first rows of ``hue``. Columns NAME_low and NAME_high beside an axis's column NAME are
+        the ends of its intervals.
     labels
         Names of values of ``hue`` in the legend; others keep their own name.
+    single
+        Single values of which the points are means: the axes' columns and ``hue``.
+    along
+        Column in whose order points are joined; empty: that of the x axis.
 
     Raises
     ------
     SettingsError
         The frame lacks a column, has no rows, rows without a line, too many lines, or two points
-        of one line at the same x.
+        of one line at the same place along it.
     """
     shown = [y] if y2 is None else [y, y2]
-    _check(frame, x.column, [axis.column for axis in shown], hue)
+    order = along or x.column
+    _check(frame, order, [x.column, *(axis.column for axis in shown)], hue)
     values = list(frame[hue].unique())
     names = [labels.get(value, str(value)) for value in values]
     columns = _columns(names, WIDTH * len(shown))
@@ -75,12 +86,15 @@ def curves_figure(
         figure = Figure(figsize=(WIDTH * len(shown), height))
         panels = figure.subplots(1, len(shown), squeeze=False)[0]
         for axes, axis in zip(panels, shown, strict=True):
-            points = frame[[x.column, hue, axis.column]].dropna()
-            if axis == y2 and _is_shared(points, len(values)):
-                _line(axes, points.drop_duplicates(x.column), x.column, axis.column, ALONE)
+            at = (x.column, axis.column)
+            points = frame.dropna(subset=list(at)).sort_values(order)
+            if axis == y2 and _is_shared(points[[x.column, hue, axis.column]], len(values)):
+                first = None if single is None else single[single[hue] == values[0]]
+                _line(axes, points[points[hue] == values[0]], at, ALONE, first)
             else:
                 for value, style in zip(values, LINES, strict=False):
-                    _line(axes, points[points[hue] == value], x.column, axis.column, style)
+                    some = None if single is None else single[single[hue] == value]
+                    _line(axes, points[points[hue] == value], at, style, some)
             _dress(axes, x.label, axis.label, is_integer_dtype(frame[x.column]))
         low, high = panels[0].get_ylim()
         panels[0].set_ylim(low if frame[y.column].min() < 0 else 0, max(high, 0))
@@ -99,12 +113,35 @@ def _is_shared(points: pd.DataFrame, lines: int) -> bool:
     return lines > 1 and bool((at.min() == at.max()).all() and (at.size() == lines).all())
 
 
-def _line(axes: Axes, points: pd.DataFrame, x: str, y: str, style: Mapping[str, Any]) -> None:
-    points = points.sort_values(x)
+def _line(
+    axes: Axes,
+    points: pd.DataFrame,
+    at: tuple[str, str],
+    style: Mapping[str, Any],
+    single: pd.DataFrame | None,
+) -> None:
+    """Draw a line with the intervals of its points, and their single values as small dots."""
+    x, y = at
     axes.plot(
         points[x], points[y], markersize=6.5, linewidth=1.4, markeredgecolor="white",
         markeredgewidth=0.5, clip_on=False, zorder=3, **style,
     )  # fmt: skip
+    across, upright = _errors(points, x), _errors(points, y)
+    if across is not None or upright is not None:
+        axes.errorbar(
+            points[x], points[y], xerr=across, yerr=upright, fmt="none", ecolor=style["color"],
+            elinewidth=0.9, zorder=2,
+        )  # fmt: skip
+    if single is not None:
+        axes.scatter(single[x], single[y], s=7, color=style["color"], alpha=0.55, linewidths=0)
+
+
+def _errors(points: pd.DataFrame, name: str) -> list[pd.Series] | None:
+    """Return how far the interval reaches to both sides of each point; None if there is none."""
+    low, high = f"{name}_low", f"{name}_high"
+    if low not in points or points[low].isna().all():
+        return None
+    return [points[name] - points[low], points[high] - points[name]]
 
 
 def _dress(axes: Axes, xlabel: str, title: str, whole: bool) -> None:

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from kc.names import Start
 from kc.settings.sections import Count, Name, Positive, Section, Seed, Share, Words
 
 
@@ -47,11 +48,16 @@ class Network(Section):
     )
     weights: Words | None = Field(
         None,
-        description="pretrained weights to start from: imagenet (torchvision's, in torch's cache) "
-        "or a file; none: from scratch",
+        description="weights of networks that start from pretrained ones, as their study says: "
+        "imagenet (torchvision's, in torch's cache) or a file; none: imagenet",
     )
     learning_rate: Positive | None = Field(None, description="replaces the recipe's")
     epochs: Count | None = Field(None, description="replaces the recipe's")
+
+    def started(self, start: Start) -> "Network":
+        """Return the shape with the weights that are loaded, None from scratch."""
+        weights = (self.weights or "imagenet") if start == "pretrained" else None
+        return self.model_copy(update={"weights": weights})
 
 
 class Retraining(Section):

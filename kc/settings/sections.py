@@ -10,7 +10,7 @@ import reprlib
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import (
     AfterValidator,
@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from kc.errors import without_secrets
-from kc.names import Architecture
+from kc.names import Architecture, Start
 
 NAME = "[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
 LAYER = r"[A-Za-z0-9][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*"
@@ -149,6 +149,12 @@ Side = Annotated[int, Field(ge=16, le=2048)]
 """Side of a stored picture, px."""
 Distinct = AfterValidator(_distinct)
 Seeds = Annotated[tuple[Seed, Seed], Distinct]
+PairedSeeds = Annotated[tuple[Seed, ...], Field(min_length=2, max_length=64), Distinct]
+"""Seeds of networks that are paired with each other."""
+ChainSeeds = Annotated[tuple[Seed, ...], Field(min_length=1, max_length=64), Distinct]
+"""Seeds of chains or pairs of networks that share none."""
+Pairs = Literal["all", "ring"]
+"""Ordered pairs among networks: all, or both directions of a ring."""
 Name = Annotated[
     str,
     _spelled(
@@ -188,7 +194,7 @@ class Section(BaseModel):
     def _no_truth_for_a_number(cls, value: Any, about: Any) -> Any:
         """Raise ValueError for ``true`` in place of a number; Python would take it for 1."""
         wants = cls.model_fields[about.field_name or ""].annotation
-        is_truth = wants in (bool, bool | None)
+        is_truth = wants in (bool, bool | None) or get_args(wants)[-1:] == (bool,)
         if not is_truth and any(isinstance(one, bool) for one in _scalars(value, wants)):
             raise ValueError(f"expected no true or false here, got {shown(value)}")
         return value
@@ -206,6 +212,10 @@ class StudySection(Section):
         if "dataset" in type(self).model_fields:
             yield "dataset", getattr(self, "dataset")  # noqa: B009
 
+    def starts(self) -> frozenset[Start]:
+        """Return what its own networks start from."""
+        return frozenset()
+
     def layers_named(self) -> Iterable[tuple[str, Architecture, Sequence[str]]]:
         """Return the keys that name layers, each with the architecture and the layers."""
         layers = getattr(self, "layers", ())
@@ -214,6 +224,20 @@ class StudySection(Section):
                 yield f"layers.{architecture}", architecture, some
         elif layers:
             yield "layers", getattr(self, "architecture"), layers  # noqa: B009
+
+
+class NetworkStudy(StudySection):
+    """Settings of a study that compares networks of its own."""
+
+    weights: Start = Field(
+        "scratch",
+        description="what its networks start from: scratch, or pretrained (networks.NAME.weights), "
+        "with a new last layer by seed",
+    )
+
+    def starts(self) -> frozenset[Start]:
+        """Return what its networks start from."""
+        return frozenset((self.weights,))
 
 
 def _scalars(value: Any, wants: Any) -> Iterator[Any]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from pydantic import Field, create_model, model_validator
 
 from kc.names import LAYER_NODES, Architecture
+from kc.plans.products import Grouping
 from kc.plans.registry import STUDIES
 from kc.settings.cluster import Cluster
 from kc.settings.custom import Custom
@@ -38,9 +39,10 @@ class Common(Section):
     results: OwnFolder = Field(Path("results"), description="folder of all products")
     data_root: SomePath | None = Field(None, description="folder of the archives")
     device: DeviceName = "auto"
-    jobs: Literal["architecture", "network"] = Field(
-        "architecture",
-        description="networks that one job trains and records: all of an architecture, or one",
+    jobs: Literal["auto", "architecture", "network"] = Field(
+        "auto",
+        description="networks that one job trains or records: all of an architecture, or one; "
+        "auto: one to train, all to record",
     )
     cluster: Cluster = Cluster()
     storage: Storage = Storage()
@@ -96,6 +98,12 @@ class Common(Section):
             if path is not None
             for found in self.datasets[name].downloads(path)
         ]
+
+    def grouping(self, work: Literal["training", "recording"]) -> Grouping:
+        """Return how networks are grouped into the jobs that train or record them."""
+        if self.jobs == "auto":
+            return "network" if work == "training" else "architecture"
+        return self.jobs
 
     def network(self, architecture: Architecture) -> Network:
         """Return an architecture's shape; torchvision's own if none is set."""

@@ -16,6 +16,7 @@ from kc.errors import NetworkError
 from kc.images.rows import rows_in
 from kc.networks.build import build
 from kc.networks.checkpoint import FILES, HISTORY, WEIGHTS, load_network, save_weights
+from kc.networks.handicap import handicapped, more_epochs, seen_in_test, seen_in_training
 from kc.networks.pretrained import load_pretrained, weights_file
 from kc.networks.prune import apply_masks, bake, removed_share, solve_multiples
 from kc.networks.train import (
@@ -94,17 +95,18 @@ def train_networks(
         inputs = {"images": images.digest}
         if plan.origin is not None:
             inputs["origin"] = _origin_digest(plan.origin, out)
-        if training.shape.weights is not None:
-            file = weights_file(plan.architecture, training.shape.weights)
+        own = training._replace(shape=training.shape.started(plan.weights))
+        if own.shape.weights is not None:
+            file = weights_file(plan.architecture, own.shape.weights)
             inputs["weights"] = file_digest(file)
-        about = {"plan": asdict(plan)} | training.of(plan)
+        about = {"plan": asdict(plan)} | own.of(plan)
         key = product_key(about, inputs, "kc.steps.networks")
         with Product(out / plan.name, key, FILES) as product:
             if product.is_done():
                 LOG.info("%s: exists already", plan.name)
             else:
                 product.start()
-                _make(plan, images, training, product, device)
+                _make(plan, images, own, product, device)
 
 
 def half_rows(rows: pd.DataFrame, half: str) -> np.ndarray:
@@ -159,6 +161,8 @@ def hyper_of(
     epochs = recipe.dataset_epochs.get(plan.dataset) or shape.epochs or recipe.epochs
     if plan.half and recipe.halves_keep_steps:
         epochs *= 2
+    if recipe.halves_keep_steps:
+        epochs = round(epochs * more_epochs(plan))
     epochs = epochs if plan.trained else 0
     rate = shape.learning_rate or recipe.learning_rate
     return Hyper(recipe, heads, epochs, rate, seed, device)
@@ -171,6 +175,7 @@ def _make(
     folder = product.folder
     labels, names = labels_of(images.rows, plan)
     rows = half_rows(images.rows, plan.half) if plan.half else rows_in(images.rows, "train")
+    rows = seen_in_training(images.rows, rows, plan)
     pictures = _load(images, rows, labels)
     hyper = hyper_of(plan, training, tuple(map(len, names)), device)
     model, teacher, about = _prepared(plan, training, hyper, folder.parent)
@@ -180,7 +185,7 @@ def _make(
         about["removed_share"] = removed_share(model)
     save_weights(model, folder / WEIGHTS)
     write_bytes_atomic(folder / HISTORY, history.to_csv(index=False).encode())
-    test = _load(images, rows_in(images.rows, "test"), labels)
+    test = _load(images, seen_in_test(images.rows, plan), labels)
     tested, trained = (
         accuracy_by_head(model, part, hyper.heads, device) for part in (test, pictures)
     )
@@ -219,6 +224,7 @@ def _prepared(
     else:
         start = derive_seed(plan.first_weights)
         model = build(plan.architecture, sum(hyper.heads), training.shape, start)
+        model = handicapped(model, plan.handicap)
         if training.shape.weights is not None and plan.trained:
             file = weights_file(plan.architecture, training.shape.weights)
             about["fresh"] = load_pretrained(model, plan.architecture, file)

@@ -1,73 +1,113 @@
 """Compute the features of a network that its pruned version lacks [L20, Fig. 4 left]."""
 
+import numpy as np
 import pandas as pd
 
 from kc.plans.records.compression import Compression
 from kc.plans.studies import plan_of
 from kc.plans.study import StudyPlan
 from kc.report.curves import CurveAxis
-from kc.report.figures import write_figure
 from kc.report.tables import Column, TableText
 from kc.settings.whole import Settings
+from kc.studies.averages import over_chains
+from kc.studies.chains import (
+    ACCURACY_AXIS,
+    SHARE,
+    ChainTables,
+    draw_chain_curves,
+    write_chain_tables,
+)
 from kc.studies.components import draw_components
 from kc.studies.fits import read_network_card
-from kc.studies.inconsistent import inconsistencies, shares_figure
-from kc.studies.origin import write_study_table
-from kc.studies.wording import INCONSISTENCY, ONE_CHAIN
+from kc.studies.inconsistent import inconsistencies, mean_shares
+from kc.studies.verdicts import EXPLAINED, effects_by, verdict
+from kc.studies.wording import with_ends
+
+PRUNING = ("removed_share", "s_conv", "s_fc")
 
 
-def compression_table(settings: Settings, plan: StudyPlan) -> pd.DataFrame:
-    """Compute the table of Fig. 4 (left): one row for each removed share and layer.
+def compression_chains(settings: Settings, plan: StudyPlan) -> pd.DataFrame:
+    """Compute Fig. 4 (left) for each chain: one row for each removed share, chain and layer.
 
     Columns: removed (share of the weights), removed_share (actual share), s_conv, s_fc
-    (multiples of the standard deviation of a layer's weights), network, layer, top1 (of the
-    pruned network), top1_original, variance and share of x^Delta on test images, share_train.
+    (multiples of the standard deviation of a layer's weights), chain (seed), network, layer, top1
+    (of the pruned network), top1_original, variance and share of x^Delta on test images,
+    share_train.
     """
     results = settings.results
     frame = inconsistencies(plan.cases, "removed", results)
     frame = frame.rename(columns={"source_top1": "top1", "target_top1": "top1_original"})
     frame["removed"] = frame["removed"].astype(float)
     pruned = [read_network_card(fit.source, results) for fit in plan.fits]
-    for place, name in enumerate(("removed_share", "s_conv", "s_fc"), 1):
+    for place, name in enumerate(PRUNING, 1):
         frame.insert(place, name, [float(card[name]) for card in pruned])
     return frame
 
 
-def write(settings: Settings) -> None:
-    """Write ``tables/compression`` and ``figures/fig4_compression*`` under the results folder."""
-    plan = plan_of(settings, "compression")
-    study, results = settings.of(Compression), settings.results
-    table = compression_table(settings, plan)
-    notes = [
-        "Magnitude pruning: weights below s times the standard deviation of their layer's are set "
-        "to 0; s_conv for convolutions, s_fc for fully connected layers, found by bisection so "
-        "that both lose the same share. Quantisation is left out.",
-        f"Retrained for {study.retraining.epochs} epochs with fixed masks. x*: the original's "
-        "feature; x: the pruned network's.",
-        "The paper does not print which layer it looked at.",
-        ONE_CHAIN,
-    ]
-    write_study_table(
-        settings,
-        "compression",
-        plan,
-        table,
-        TableText(
-            title="Compression: what pruning removes",
-            caption="Variance of the original's feature that g cannot reconstruct from the pruned "
-            "network's, test images [L20, Fig. 4, left].",
-            notes=notes,
+def compression_table(chains: pd.DataFrame) -> pd.DataFrame:
+    """Average over chains: columns of :func:`kc.studies.inconsistent.mean_shares`."""
+    return mean_shares(chains, "removed", ("top1", "top1_original"), PRUNING)
+
+
+def compression_claims(chains: pd.DataFrame) -> list[str]:
+    """Compare the paper's claims with each chain's curve, if it has two removed shares or more."""
+    if chains["removed"].nunique() < 2:
+        return []
+    rows = []
+    for (layer, chain), some in chains.sort_values("removed").groupby(["layer", "chain"]):
+        share, top1 = some["share"].to_numpy(), some["top1"].to_numpy()
+        slope = np.polynomial.Polynomial.fit(share, top1, 1).convert().coef[1]
+        rows.append(
+            {"layer": layer, "chain": chain, "lost": share[-1] - share[0]}
+            | {"accuracy": -0.1 * slope}
+        )
+    frame = pd.DataFrame(rows)
+    least, most = (f"{end:.1%}" for end in (chains["removed"].min(), chains["removed"].max()))
+    told = {
+        "lost": (
+            f"Claim: pruning discards features (share of x^Delta, {most} minus {least})",
+            "+.3f",
         ),
-        {
-            **INCONSISTENCY,
-            "removed": Column("removed", ".1%"),
-            "removed_share": Column("actually removed", ".2%"),
-            "top1_original": Column("original's top-1 (%)", ".1f"),
-        },
+        "accuracy": (
+            "Claim: a lower Var(x^Delta) goes with a higher accuracy (points of top-1 lost for "
+            "each 0.1 of Var(x*))",
+            "+.1f",
+        ),
+    }
+    found = [
+        verdict(claim, effects_by(frame, ["layer"], name, over_chains), spec)
+        for name, (claim, spec) in told.items()
+    ]
+    return [*found, EXPLAINED]
+
+
+def write(settings: Settings) -> None:
+    """Write tables ``compression*`` and figures ``fig4_compression*`` under the results folder."""
+    plan = plan_of(settings, "compression")
+    study = settings.of(Compression)
+    chains = compression_chains(settings, plan)
+    tables = ChainTables(compression_table(chains), chains)
+    text = TableText(
+        title="Compression: what pruning removes",
+        caption="Variance of the original's feature that g cannot reconstruct from the pruned "
+        "network's, test images [L20, Fig. 4, left].",
+        notes=[
+            *compression_claims(chains),
+            "Magnitude pruning: weights below s times the standard deviation of their layer's are "
+            "set to 0; s_conv for convolutions, s_fc for fully connected layers, found by "
+            "bisection so that both lose the same share. Quantisation is left out.",
+            f"Retrained for {study.retraining.epochs} epochs with fixed masks. x*: the original's "
+            "feature; x: the pruned network's.",
+        ],
     )
-    figure = shares_figure(
-        table, CurveAxis("removed", "removed share of the weights"), study.layers
-    )
-    write_figure(figure, results / "figures" / "fig4_compression")
-    what = f"x$^\\Delta$ is what pruning {max(study.removed):.1%} of the weights removed."
+    columns = {
+        "removed": Column("removed", ".1%"),
+        "removed_share": Column("actually removed", ".2%"),
+        **with_ends("top1_original", "original's top-1 (%)", ".1f"),
+    }
+    write_chain_tables(settings, plan, "compression", tables, text, columns)
+    axes = (ACCURACY_AXIS, SHARE, CurveAxis("variance", "Var(x$^\\Delta$), feature's units"))
+    draw_chain_curves(settings, tables, "fig4_compression", axes, "removed")
+    shown = {fit.source.removed for fit in plan.fits if fit.keep}
+    what = f"x$^\\Delta$ is what pruning {max(shown):.1%} of the weights removed."
     draw_components(settings, "compression", plan, "parts", what)

@@ -14,8 +14,10 @@ import numpy as np
 import torch
 from jaxtyping import Int
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from kc.consistency.decompose import decompose
+from kc.consistency.net import match_size
 from kc.consistency.result import FitResult
 from kc.consistency.saved import load_fit
 from kc.images.rows import rows_in
@@ -61,6 +63,24 @@ class PartialSums:
         no_target = x.new_zeros((len(x), *net.target_shape))
         parts = decompose(net, self.fit.normalisation, x, no_target)
         return parts.components[: self.upto + 1].sum(0)
+
+
+@dataclass(frozen=True)
+class ShapedFeatures:
+    """Features in the shape of another layer: maps resized bilinearly, missing channels 0."""
+
+    inner: Features
+    shape: tuple[int, ...]
+    """Shape of one image's feature: (channels, y, x), or (units,)."""
+
+    def __len__(self) -> int:
+        return len(self.inner)
+
+    def batch(self, rows: np.ndarray) -> Tensor:
+        """Return float32 features of some of the rows; further channels than the shape's stay."""
+        x = match_size(self.inner.batch(rows), self.shape)
+        missing = max(0, self.shape[0] - x.shape[1])
+        return F.pad(x, [0, 0] * (x.ndim - 2) + [0, missing])
 
 
 def sum_name(upto: int) -> str:

@@ -1,15 +1,15 @@
-"""Compute shares of x^Delta for the tables of Figures 4 and 5 [L20]."""
+"""Compute shares of x^Delta for the tables of Figures 4 and 5 [L20], over chains of networks."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from kc.plans.products import FitPlan
-from kc.report.curves import CurveAxis, curves_figure
+from kc.studies.averages import averaged, over_chains
 from kc.studies.fits import read_fit_card, read_network_card, read_variances
+from kc.studies.intervals import Scale
 
 
 def inconsistency(fit: FitPlan, results: Path) -> dict[str, Any]:
@@ -40,19 +40,47 @@ def inconsistency(fit: FitPlan, results: Path) -> dict[str, Any]:
 def inconsistencies(
     cases: Mapping[str, tuple[FitPlan, ...]], name: str, results: Path
 ) -> pd.DataFrame:
-    """Return a row for each fit; the column ``name`` holds its case."""
+    """Return a row for each fit: column ``name`` holds its case, ``chain`` the target's seed."""
     return pd.DataFrame(
-        [{name: case} | inconsistency(fit, results) for case, fits in cases.items() for fit in fits]
+        [
+            {name: case, "chain": fit.target.seed} | inconsistency(fit, results)
+            for case, fits in cases.items()
+            for fit in fits
+        ]
     )
 
 
-def shares_figure(table: pd.DataFrame, x: CurveAxis, layers: Iterable[str]) -> Figure:
-    """Draw shares of x^Delta and top-1 accuracy, a line for each layer [L20, Fig. 4]."""
-    return curves_figure(
-        table,
-        x,
-        CurveAxis("share", "Var(x$^\\Delta$) / Var(x*)"),
-        "layer",
-        labels={layer: layer for layer in layers},
-        y2=CurveAxis("top1", "top-1 (%)"),
+def mean_shares(
+    chains: pd.DataFrame, by: str, plain: Sequence[str], means: Sequence[str] = ()
+) -> pd.DataFrame:
+    """Average over chains, with intervals over them: on a log scale for share and variance.
+
+    Parameters
+    ----------
+    chains
+        From :func:`inconsistencies`.
+    by
+        Column of the case; rows are told by it, network and layer.
+    plain
+        Further columns with an interval, such as top1.
+    means
+        Columns of which only the mean is taken.
+
+    Returns
+    -------
+    DataFrame
+        ``by``, network, layer; share, ci_low, ci_high, n (chains), the same of train (share_train,
+        without interval), variance, variance_low, variance_high, and for each NAME of ``plain``
+        NAME, NAME_low, NAME_high; ``means``.
+    """
+    scales: dict[str, Scale] = {"share": "log", "variance": "log"}
+    found = averaged(
+        chains,
+        [by, "network", "layer"],
+        scales | dict.fromkeys(plain, "plain"),
+        ["share_train", *means],
+        over_chains,
     )
+    found = found.rename(columns={"share_low": "ci_low", "share_high": "ci_high"})
+    first = [by, *means, "network", "layer", "share", "ci_low", "ci_high", "n", "share_train"]
+    return found[[*first, *(name for name in found if name not in (*first, "n_pairs"))]]

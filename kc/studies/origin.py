@@ -137,9 +137,14 @@ def setting_notes(settings: Settings, networks: Iterable[NetworkPlan]) -> tuple[
     if narrow:
         spelled = ", ".join(f"{name} {width:g}" for name, width in narrow.items())
         notes.append(f"Networks are narrower than the paper's; factor on channels: {spelled}.")
-    scratch = [name for name in sorted(widths) if settings.network(name).weights is None]
+    scratch = sorted({network.architecture for network in some if network.weights == "scratch"})
     if scratch:
         notes.append(f"Trained from scratch, without ImageNet weights: {', '.join(scratch)}.")
+    tuned = sorted({network.architecture for network in some if network.weights == "pretrained"})
+    if tuned:
+        shapes = {name: settings.network(name).started("pretrained") for name in tuned}
+        told = ", ".join(f"{name} ({shape.weights})" for name, shape in shapes.items())
+        notes.append(f"Fine-tuned from pretrained weights, with a new last layer: {told}.")
     if settings.training.augment:
         notes.append("Networks are trained with augmentation; the paper's are not.")
     g = settings.consistency

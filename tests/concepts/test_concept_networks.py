@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,16 +18,22 @@ from kc.concepts import training
 from kc.concepts.architectures import build_with_head, fc_node
 from kc.concepts.networks import (
     Given,
-    first_rate,
     initial,
     layer_head,
     load_at,
+    rates_of,
     read_concept_card,
     read_history,
     train_concept_networks,
 )
 from kc.concepts.samples import load_pictures
-from kc.concepts.training import Course, checkpoint_file, cropped_at_random, rate_at
+from kc.concepts.training import (
+    Course,
+    checkpoint_file,
+    cropped_at_random,
+    distillation_lesson,
+    rate_at,
+)
 from kc.errors import NetworkError, SettingsError, StoreError
 from kc.images import normalise
 from kc.networks import build
@@ -36,6 +43,7 @@ from kc.plans.concept_products import (
     concept_batches,
     concept_figures,
     concept_networks,
+    epochs_seen,
     layers_seen,
 )
 from kc.settings.concepts import Concepts, Lessons
@@ -127,6 +135,19 @@ def test_a_student_comes_nearer_to_its_teacher(make_images: Callable[..., Store]
     assert away(12) < 0.9 * away(0)
 
 
+def test_the_printed_loss_weighs_a_unit_equally_in_all_layers():
+    generator = torch.Generator().manual_seed(0)
+    for units in (6, 128):
+        student, teacher = nn.Linear(5, units), nn.Linear(5, units)
+        pictures = torch.rand(7, 5, generator=generator)
+        away = (student(pictures) - teacher(pictures)).square().sum(1).mean()
+        for form, divisor in (("printed", 128), ("released", units)):
+            found = distillation_lesson(student, teacher, form).loss(
+                pictures, torch.zeros(7, dtype=torch.long)
+            )
+            assert found.item() == pytest.approx(away.item() / divisor, rel=1e-5)
+
+
 def test_checkpoints_are_those_listed(make_images: Callable[..., Store], tmp_path: Path):
     lessons = LESSONS.model_copy(update={"checkpoints": (1, 4)})
     make(make_images(), tmp_path, BASELINE, lessons=lessons)
@@ -150,6 +171,10 @@ def test_distances_are_those_of_the_checkpoints(make_images: Callable[..., Store
     states = [weights(tmp_path, BASELINE, epoch) for epoch in range(5)]
     path = [[state[name].numpy() for name in names] for state in states]
     np.testing.assert_allclose(history["distance_all"], plain.travelled(path), rtol=1e-6)
+    up_to = [name for name in names if name.startswith(BELOW)]
+    assert 0 < len(up_to) < len(names)
+    path = [[state[name].numpy() for name in up_to] for state in states]
+    np.testing.assert_allclose(history["distance_up_to_fc2"], plain.travelled(path), rtol=1e-6)
     by_epoch = plain.travelled([[state["classifier.1.weight"].numpy()] for state in states])
     by_step = history["distance_fc1"].to_numpy()
     assert by_step[0] == 0
@@ -233,7 +258,9 @@ def test_existing_networks_are_not_trained_again(
 def test_a_student_without_its_teacher_is_refused(
     make_images: Callable[..., Store], tmp_path: Path
 ):
-    with pytest.raises(NetworkError, match=r"'objects-alexnet-teacher' is missing. Fix: snake"):
+    with pytest.raises(
+        NetworkError, match=r"'objects-alexnet-seed0-teacher' is missing. Fix: snake"
+    ):
         make(make_images(), tmp_path, STUDENT)
 
 
@@ -249,18 +276,34 @@ def test_first_rates_are_those_of_role_family_and_start():
         finetune_rate=0.001,
         baseline_rate=0.02,
         family_rates={"resnet": 10},
-        distil_rates={"fc1": 1e-4, "fc2": 1e-3},
+        distil_rates={"resnet": {"fc1": (10, 0.1), "fc2": 0.1}, "vgg": {"fc1": 1e-4}},
     )
 
     def rate(architecture: str, role: str, layer: str = "", finetuned: bool = False) -> float:
-        return first_rate(ConceptNetwork("d", architecture, role, layer), lessons, finetuned)
+        start = "pretrained" if finetuned else "scratch"
+        first, last = rates_of(ConceptNetwork("d", architecture, role, layer, 0, start), lessons)
+        assert (role == "student" and layer == "fc1") or last == pytest.approx(first / 10)
+        return first
 
     assert rate("vgg16", "teacher") == 0.01
     assert rate("vgg16", "teacher", finetuned=True) == 0.001
     assert rate("resnet50", "teacher") == 0.1
     assert rate("resnet50", "teacher", finetuned=True) == 0.01
     assert (rate("alexnet", "baseline"), rate("resnet152", "baseline")) == (0.02, 0.2)
-    assert [rate("resnet50", "student", layer) for layer in ("fc1", "fc2")] == [1e-4, 1e-3]
+    # a student's own, else the baseline's
+    assert [rate("resnet50", "student", f"fc{k}") for k in (1, 2, 3)] == [10, 0.1, 0.2]
+    assert [rate("vgg16", "student", f"fc{k}") for k in (1, 2)] == [1e-4, 0.02]
+    assert rates_of(ConceptNetwork("d", "resnet50", "student", "fc1"), lessons) == (10, 0.1)
+    assert rate("alexnet", "student", "fc2") == 0.02
+
+
+def test_students_and_baselines_learn_at_equal_rates_by_default():
+    for lessons in (Lessons(), Concepts().training):
+        for architecture in ("alexnet", "vgg11", "resnet50"):
+            baseline = rates_of(ConceptNetwork("d", architecture, "baseline"), lessons)
+            for layer in ("fc1", "fc2", "fc3"):
+                plan = ConceptNetwork("d", architecture, "student", layer)
+                assert rates_of(plan, lessons) == baseline
 
 
 def test_crops_are_parts_of_the_picture_mirrored_half_the_time():
@@ -314,6 +357,7 @@ def test_only_teachers_from_scratch_are_trained_on_crops(
         update={"teacher_augment": wanted, "epochs": 1, "checkpoints": (1,)}
     )
     plan = {"teacher": TEACHER, "student": STUDENT, "baseline": BASELINE}[role]
+    plan = replace(plan, teacher_start="pretrained" if weights else "scratch")
     if role == "student":
         make(images, tmp_path, TEACHER, lessons=lessons)
     seen = []
@@ -322,7 +366,7 @@ def test_only_teachers_from_scratch_are_trained_on_crops(
     assert bool(seen) == cropped
     card = read_concept_card(plan, tmp_path)
     assert card["finetuned"] == (weights is not None)
-    expected = {"teacher": 0.002 if weights else 0.02, "student": 0.01, "baseline": 0.02}[role]
+    expected = {"teacher": 0.002 if weights else 0.02, "student": 0.02, "baseline": 0.02}[role]
     assert card["first_rate"] == expected
 
 
@@ -334,8 +378,9 @@ def test_a_teacher_starts_from_the_weights_given_and_the_others_do_not(tmp_path:
     state = given_weights.state_dict()
     shape = shape.model_copy(update={"weights": str(file), "head_units": 8})
 
-    def start(role: str) -> dict[str, Tensor]:
-        plan = ConceptNetwork("d", "resnet50", role, "fc1" if role == "student" else "")
+    def start(role: str, seed: int = 0) -> dict[str, Tensor]:
+        layer = "fc1" if role == "student" else ""
+        plan = ConceptNetwork("d", "resnet50", role, layer, seed, "pretrained")
         return initial(plan, 3, Given(None, shape, LESSONS, LAYERS)).state_dict()
 
     teacher, student, baseline = (start(role) for role in ("teacher", "student", "baseline"))
@@ -351,6 +396,10 @@ def test_a_teacher_starts_from_the_weights_given_and_the_others_do_not(tmp_path:
         "fc",
     }  # of C20, random in all networks
     assert not torch.equal(teacher["fc.0.weight"], student["fc.0.weight"])
+    other = start("teacher", seed=1)  # fine-tuned networks differ in their heads alone
+    assert all(torch.equal(other[name], teacher[name]) for name in body)
+    assert not torch.equal(other["fc.0.weight"], teacher["fc.0.weight"])
+    assert not any(same(start("baseline", seed=1), baseline)[name] for name in convolutions)
 
 
 def on_meta(architecture: str) -> nn.Module:
@@ -396,6 +445,9 @@ def test_rates_fall_by_a_decade():
     assert rates[0] == 0.02
     assert rates[-1] == pytest.approx(0.002)
     assert np.allclose(np.diff(np.log(rates)), np.log(0.1) / (len(rates) - 1))
+    steep = course._replace(rate=10.0, fall=0.01)  # of a ResNet's student at fc1
+    assert rate_at(steep, 0) == 10
+    assert rate_at(steep, Lessons().epochs - 1) == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize("architecture", ["alexnet", "vgg11", "resnet18", "resnet50"])
@@ -445,16 +497,18 @@ def test_invalid_settings_are_refused():
         Lessons(epochs=9, checkpoints=(0, 5))
     with pytest.raises(ValueError, match="thresholds has no value for vgg11"):
         Concepts(thresholds={"alexnet": 0.25})
-    with pytest.raises(ValueError, match=r"distil_rates has no value for fc2"):
-        Concepts(training=Lessons(distil_rates={"fc1": 0.1}))
+    with pytest.raises(ValueError, match=r"distil_rates.fc1"):
+        Lessons(distil_rates={"fc1": 0.1})
+    with pytest.raises(ValueError, match=r"expected no true or false here"):
+        Lessons(distil_rates={"vgg": {"fc1": True}})
 
 
 def test_networks_are_a_teacher_its_students_and_a_baseline():
-    plans = concept_networks(Concepts(architectures=("vgg11",)))
+    plans = concept_networks(Concepts(architectures=("vgg11",), seeds=(4,)))
     assert [plan.name for plan in plans] == [
-        "objects-vgg11-teacher",
-        *(f"objects-vgg11-student-fc{k}" for k in (1, 2, 3)),
-        "objects-vgg11-baseline",
+        "objects-vgg11-seed4-teacher",
+        *(f"objects-vgg11-seed4-student-fc{k}" for k in (1, 2, 3)),
+        "objects-vgg11-seed4-baseline",
     ]
     assert [plan.teacher for plan in plans] == [None, *[plans[0]] * 3, None]
     assert list(concept_batches(plans, "architecture")) == ["objects-vgg11"]
@@ -463,18 +517,77 @@ def test_networks_are_a_teacher_its_students_and_a_baseline():
 
 def test_several_data_sets_may_have_layers_of_their_own():
     about = Concepts(
-        dataset=("cub", "det"), architectures=("alexnet",), dataset_layers={"det": ("fc1", "fc2")}
+        dataset=("cub", "det"),
+        architectures=("alexnet",),
+        dataset_layers={"det": ("fc1", "fc2")},
+        seeds=(0,),
     )
     plans = concept_networks(about)
     assert [plan.name for plan in plans if plan.role == "student"] == [
-        *(f"cub-alexnet-student-fc{k}" for k in (1, 2, 3)),
-        *(f"det-alexnet-student-fc{k}" for k in (1, 2)),
+        *(f"cub-alexnet-seed0-student-fc{k}" for k in (1, 2, 3)),
+        *(f"det-alexnet-seed0-student-fc{k}" for k in (1, 2)),
     ]
     seen = {plan.name: layers_seen(plan, about) for plan in plans}
-    assert seen["cub-alexnet-baseline"] == ("fc1", "fc2", "fc3")
-    assert seen["det-alexnet-baseline"] == ("fc1", "fc2")
-    assert seen["det-alexnet-student-fc2"] == ("fc2",)
+    assert seen["cub-alexnet-seed0-baseline"] == ("fc1", "fc2", "fc3")
+    assert seen["det-alexnet-seed0-baseline"] == ("fc1", "fc2")
+    assert seen["det-alexnet-seed0-student-fc2"] == ("fc2",)
     assert list(concept_batches(plans, "architecture")) == ["cub-alexnet", "det-alexnet"]
     assert "concepts_maps_cub_alexnet_fc3" in concept_figures(about)
     assert "concepts_maps_det_alexnet_fc3" not in concept_figures(about)
     assert Concepts(dataset="cub").datasets == ("cub",)
+
+
+def test_each_seed_has_a_teacher_of_its_own_and_tables_may_differ_in_what_teachers_start_from():
+    about = Concepts(
+        dataset=("cub", "det"),
+        architectures=("alexnet", "vgg11"),
+        layers=("fc1",),
+        seeds=(0, 7),
+        table2={"architectures": ("vgg16",), "datasets": ("cub",)},
+        table3={"teacher": "pretrained"},
+    )
+    plans = concept_networks(about)
+    assert len(plans) == len(set(plans)) == 2 * (2 * 2 * 3 + 3)
+    assert {plan.name for plan in plans if plan.architecture == "vgg16" and plan.seed == 7} == {
+        *("cub-vgg16-seed7-teacher", "cub-vgg16-seed7-student-fc1", "cub-vgg16-seed7-baseline")
+    }
+    assert [plan.name for plan in plans][:3] == [
+        "cub-alexnet-seed0-teacher-pretrained",
+        "cub-alexnet-seed0-student-pretrained-fc1",
+        "cub-alexnet-seed0-baseline",
+    ]
+    assert {plan.start for plan in plans if plan.role != "teacher"} == {"scratch"}
+    assert all(plan.teacher in plans for plan in plans if plan.role == "student")
+    assert concept_networks(Concepts()) == concept_networks(
+        Concepts(table2={"architectures": ("alexnet",)})
+    )
+    assert about.starts() == {"scratch", "pretrained"}
+    with pytest.raises(ValueError, match=r"table2.datasets: 'voc' is not among .*Fix: add it"):
+        Concepts(dataset="cub", table2={"datasets": ("voc",)})
+
+
+def test_augmentation_is_by_data_set():
+    about = Concepts(dataset=("cub", "det"), dataset_augment={"cub": False})
+    assert not about.lessons_of("cub").augment
+    assert about.lessons_of("det").augment
+
+
+def test_of_teachers_only_the_last_checkpoint_is_mapped_and_of_students_none_before_training():
+    about = Concepts(training=Lessons(epochs=5, checkpoints=(0, 2, 5)))
+    assert epochs_seen(TEACHER, about) == (5,)
+    assert epochs_seen(STUDENT, about) == (2, 5)
+    assert epochs_seen(BASELINE, about) == (0, 2, 5)
+
+
+def test_as_released_all_fully_connected_layers_of_a_fine_tuned_teacher_are_new(tmp_path: Path):
+    file = tmp_path / "alexnet.safetensors"
+    ready = build("alexnet", 3, SHAPE, 99)
+    save_weights(ready, file)
+    shape, plan = SHAPE.model_copy(update={"weights": str(file)}), replace(TEACHER, seed=1)
+    plan = replace(plan, teacher_start="pretrained")
+    for count in (1, 3):
+        lessons = LESSONS.model_copy(update={"new_layers": count})
+        state = initial(plan, 3, Given(None, shape, lessons, LAYERS)).state_dict()
+        alike = {name for name, is_same in same(state, ready.state_dict()).items() if is_same}
+        new = {name.split(".")[1] for name in state.keys() - alike}
+        assert new == ({"6"} if count == 1 else {"1", "4", "6"})

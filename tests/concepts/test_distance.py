@@ -102,6 +102,19 @@ def test_learning_speed_recovers_when_images_were_richest() -> None:
     assert in_turn.d_mean.low < in_turn.d_mean.value < in_turn.d_mean.high
 
 
+def test_longer_steps_change_the_distance_and_not_the_ratio() -> None:
+    steps = torch.tensor([0.0, 0.5, 1.0, 2.5], dtype=torch.float64)
+    richest = torch.tensor([1, 2, 3, 2])
+    slow, fast = (learning_speed(by * steps.cumsum(0), richest) for by in (1.0, 8.0))
+    assert fast.d_mean.value == pytest.approx(8 * slow.d_mean.value)
+    assert fast.d_std.value == pytest.approx(64 * slow.d_std.value)
+    assert fast.d_ratio == pytest.approx(slow.d_ratio)
+    assert slow.d_ratio.value == pytest.approx(np.mean([0.5, 1.5, 4.0, 1.5]) / 4)
+    still = learning_speed(torch.zeros(4), richest)
+    assert still.d_mean.value == 0
+    assert math.isnan(still.d_ratio.value)
+
+
 def test_learning_speed_of_two_images_has_no_interval() -> None:
     speed = learning_speed(torch.tensor([0.0, 1.0]), torch.tensor([1, 1]))
     assert speed.d_mean.value == 1

@@ -22,6 +22,7 @@ DRAWN = {"layout": "voc", "size": 64, "generated": {"classes": 4, "images_per_cl
 def settings(**concepts: object) -> Settings:
     training = {"epochs": 5, "checkpoints": [0, 1, 5], "above": {"epochs": 2}}
     about = {"dataset": "drawn", "architectures": ["alexnet"], "layers": ["fc1", "fc2"]}
+    about |= {"seeds": [0]}
     about |= {"images": 7, "entropy": "released"}
     return load_settings(
         {
@@ -70,16 +71,20 @@ def test_every_network_is_counted_by_its_training_and_its_searches(monkeypatch: 
     row = work(settings()).iloc[0]
     assert row["networks"] == 4  # a teacher, two students, a baseline
     assert row["training_steps"] == 4 * 5 * 48
-    looks, seen = 3 * 7, 2 + 1 + 1 + 2  # checkpoints x images; layers of T, S, S, B
+    # images; checkpoints x layers of T (the last), S and S (without epoch 0), B (0, 1, 5)
+    looks, seen = 7, 1 * 2 + 2 * 1 + 2 * 1 + 3 * 2
     assert row["search_steps"] == looks * seen * 80 * 96
     whole = 2 * 5 * 9  # teacher and baseline
     below = 5 * (3 + 1) + 5 * (5 + 2)  # with forward passes of the teacher
     above = 2 * (9 - 3) + 2 * (9 - 5) + 1 + 2  # after one pass to the features
     assert row["training_pflop"] == pytest.approx(48 * (whole + below + above) / 1e3)
-    one = (97 * 1 + 80 * 96 * 2) * 3 + (97 * 2 + 80 * 96 * 4) * 3  # fc1 and fc2, three times each
+    one = (97 * 1 + 80 * 96 * 2) * 6 + (97 * 2 + 80 * 96 * 4) * 6  # fc1 and fc2, six times each
     assert row["search_pflop"] == pytest.approx(looks * one / 1e3)
     cheap = work(settings(entropy="fast")).iloc[0]
     assert cheap["search_steps"] == looks * seen * 10 * 24
+    three = work(settings(seeds=[0, 1, 2])).iloc[0]
+    assert three["networks"] == 12
+    assert three["search_pflop"] == pytest.approx(3 * row["search_pflop"])
 
 
 def test_rows_are_by_data_set_and_architecture(monkeypatch: pytest.MonkeyPatch):

@@ -20,6 +20,7 @@ RAW = {
     "compression": {
         "architecture": "resnet34",
         "layers": ["last_conv"],
+        "seeds": [0],
         "removed": [0.5, 0.8, 0.9],
     },
 }

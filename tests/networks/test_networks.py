@@ -110,6 +110,9 @@ def test_halves_are_disjoint_complete_and_balanced_by_class(images):
     assert counts.max() - counts.min() <= 1
 
 
+FRAME = pd.DataFrame({"epoch": [1]})
+
+
 def plan(seed):
     return NetworkPlan("birds", "resnet18", seed)
 
@@ -181,6 +184,35 @@ def test_a_pruned_network_starts_from_the_unpruned_one_and_keeps_its_zeros(image
     # the remaining weights were trained, not kept
     left = pruned.conv1.weight != 0
     assert not torch.equal(pruned.conv1.weight[left], whole.conv1.weight[left])
+
+
+def test_only_networks_that_start_from_pretrained_weights_load_them(images, tmp_path, monkeypatch):
+    # as torchvision's file in torch's cache, of other classes
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    ready = build("resnet18", 7, NARROW, seed=9)
+    (tmp_path / "checkpoints").mkdir()
+    torch.save(ready.state_dict(), tmp_path / "checkpoints" / "resnet18-f37072fd.pth")
+    begun = {}
+    monkeypatch.setattr(
+        products, "train_network", lambda model, *args: begun.update({args[3]: model}) or FRAME
+    )
+    tuned = [replace(plan(seed), weights="pretrained") for seed in (0, 1)]
+    made(images, tmp_path / "out", plan(0), *tuned)
+    scratch, one, other = (begun[each.name] for each in (plan(0), *tuned))
+    body = [name for name in ready.state_dict() if name.endswith(("conv1.weight", "conv2.weight"))]
+    for name in body:
+        assert torch.equal(one.state_dict()[name], ready.state_dict()[name])
+        assert torch.equal(one.state_dict()[name], other.state_dict()[name])
+        assert not torch.equal(scratch.state_dict()[name], ready.state_dict()[name])
+    # seeds differ in the new last layer
+    assert not torch.equal(one.fc.weight, other.fc.weight)
+    cards = [
+        json.loads((tmp_path / "out" / each.name / "card.json").read_text())
+        for each in (plan(0), tuned[0])
+    ]
+    assert "pretrained" not in cards[0]
+    assert cards[1]["pretrained"]["file"].endswith("resnet18-f37072fd.pth")
+    assert [card["weights"] for card in cards] == ["scratch", "pretrained"]
 
 
 def test_a_pruned_network_without_the_unpruned_one_is_refused(images, tmp_path):

@@ -83,3 +83,10 @@ def test_imagenet_weights_are_looked_for_in_torchs_cache_only(tmp_path, monkeypa
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(NetworkError, match=r"networks\.resnet18\.weights: no file"):
         weights_file("resnet18", str(tmp_path / "none.pth"))
+
+
+def test_only_networks_that_start_from_weights_load_them():
+    assert Network().started("scratch").weights is None
+    assert Network(weights="w.pth").started("scratch") == Network()
+    assert Network().started("pretrained").weights == "imagenet"
+    assert Network(weights="w.pth").started("pretrained").weights == "w.pth"

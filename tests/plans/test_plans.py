@@ -14,6 +14,7 @@ from kc.plans.products import (
     merged,
     networks_of,
     nodes_of,
+    pairs_of,
     with_origins,
 )
 from kc.plans.registry import STUDIES
@@ -40,8 +41,8 @@ def vgg(seed: int = 0, dataset: str = "birds", **more: object) -> NetworkPlan:
     return NetworkPlan(dataset, "vgg16_bn", seed, **more)  # type: ignore[arg-type]
 
 
-def seeds(names: list[str]) -> set[str]:
-    return {f"{name}-seed{seed}" for name in names for seed in (0, 1)}
+def seeds(names: list[str], count: int) -> set[str]:
+    return {f"{name}-seed{seed}" for name in names for seed in range(count)}
 
 
 # the default, by hand
@@ -51,14 +52,17 @@ EXPECTED = {
     # of three networks; five layers of 20 pairs of seeds, 10 on half the images, 10 of halves,
     # untrained and itself; three layers of 10 + 10 controls
     "stability": (63, 270),
-    "diagnosis": (2, 2),
-    "refinement": (6, 4),
-    "redundancy": (8, 9),
-    "compression": (6, 10),
-    "born_again": (5, 8),
-    "cross_task": (2, 4),
+    "diagnosis": (8, 8),  # four seeds, both directions
+    "refinement": (12, 48),  # three architectures of 4 seeds, four layers of 12 pairs
+    # two data sets of two architectures of 4 seeds; three tasks, three layers, rings of 8 pairs
+    "redundancy": (16, 72),
+    "compression": (18, 30),  # three chains
+    "born_again": (15, 24),
+    "cross_task": (6, 12),
     "orders": (2, 1),
-    "baselines": (7, 6),  # diagnosis and refinement
+    # four groups of two full, two grey networks and a placebo, with six fits
+    "known_difference": (20, 24),
+    "baselines": (16, 56),  # diagnosis and refinement
     "concepts": (0, 0),  # it has its own networks
 }
 
@@ -83,41 +87,64 @@ def test_every_study_has_a_plan_and_is_counted_here():
 def test_networks_and_fits_of_diagnosis():
     plan = plan_of(default(), "diagnosis")
     assert [fit.name for fit in plan.cases["blind_spots"]] == [
-        "birds-alexnet-seed0--birds-resnet34-seed0--conv5-to-last_conv"
+        f"birds-alexnet-seed{n}--birds-resnet34-seed{n}--conv5-to-layer2.3.add" for n in range(4)
     ]
     assert [fit.name for fit in plan.cases["unreliable"]] == [
-        "birds-resnet34-seed0--birds-alexnet-seed0--last_conv-to-conv5"
+        f"birds-resnet34-seed{n}--birds-alexnet-seed{n}--layer2.3.add-to-conv5" for n in range(4)
     ]
-    assert (plan.fits[0].source_node, plan.fits[0].target_node) == ("features.10", "layer3.5.add")
-    assert plan.fits[0].pair == plan.fits[1].pair
+    assert (plan.fits[0].source_node, plan.fits[0].target_node) == ("features.10", "layer2.3.add")
+    assert plan.fits[0].pair == plan.fits[4].pair
     assert plan.stores
-    assert drawn_fits("diagnosis", plan) == list(plan.fits)
+    assert drawn_fits("diagnosis", plan) == [plan.fits[0], plan.fits[4]]  # the first pair
 
 
 def test_networks_and_fits_of_refinement():
     plan = plan_of(default(), "refinement")
-    assert {network.name for network in plan.networks} == seeds(
-        ["birds-vgg16_bn", "birds-resnet18", "birds-resnet34"]
-    )
-    assert [fit.name for fit in plan.fits] == [
-        "birds-vgg16_bn-seed0--birds-vgg16_bn-seed1--conv4_3",
-        "birds-vgg16_bn-seed0--birds-vgg16_bn-seed1--conv5_2",
-        "birds-resnet18-seed0--birds-resnet18-seed1--last_conv",
-        "birds-resnet34-seed0--birds-resnet34-seed1--last_conv",
+    names = ["birds-vgg16_bn", "birds-resnet18", "birds-resnet34"]
+    assert {network.name for network in plan.networks} == seeds(names, 4)
+    assert Counter(fit.name.rpartition("--")[2] for fit in plan.fits) == {
+        "conv4_3": 12, "conv5_2": 12, "last_conv": 24,
+    }  # fmt: skip
+    assert [fit.name for fit in plan.fits[:3]] == [
+        f"birds-vgg16_bn-seed0--birds-vgg16_bn-seed{n}--conv4_3" for n in (1, 2, 3)
     ]
+    assert {(fit.target, fit.source) for fit in plan.fits} == {
+        (fit.source, fit.target) for fit in plan.fits
+    }
+
+
+def test_a_ring_of_refinement_leaves_out_the_pairs_across_it():
+    fits = plan_of(default(refinement={"pairs": "ring"}), "refinement").fits
+    assert {tuple(sorted((fit.source.seed, fit.target.seed))) for fit in fits} == {
+        (0, 1), (1, 2), (2, 3), (0, 3),
+    }  # fmt: skip
+    assert len(fits) == 4 * 8
+
+
+@pytest.mark.parametrize(
+    ("count", "every", "ring"), [(2, 2, 2), (3, 6, 6), (4, 12, 8), (5, 20, 10)]
+)
+def test_pairs_have_both_directions_and_each_network_as_often(count: int, every: int, ring: int):
+    for pairs, expected in (("all", every), ("ring", ring)):
+        found = pairs_of(range(count), pairs)  # type: ignore[arg-type]
+        assert len(found) == len(set(found)) == expected
+        assert {(b, a) for a, b in found} == set(found)
+        assert found[0] == (0, 1)
+        assert all(a != b for a, b in found)
+        assert set(Counter(a for a, _ in found).values()) == {expected // count}
+    assert {(b - a) % count for a, b in pairs_of(range(count), "ring")} <= {1, count - 1}
 
 
 def test_networks_and_fits_of_redundancy():
     plan = plan_of(default(), "redundancy")
-    assert {network.name for network in plan.networks} == seeds(
-        ["objects-vgg16_bn", "objects-resnet18", "mix-vgg16_bn", "mix-resnet18"]
-    )
+    names = ["objects-vgg16_bn", "objects-resnet18", "mix-vgg16_bn", "mix-resnet18"]
+    assert {network.name for network in plan.networks} == seeds(names, 4)
     assert {task: (fits[0].source.dataset, fits[0].only) for task, fits in plan.cases.items()} == {
         "voc_animal": ("objects", "animal"),
         "mix_cub": ("mix", "bird"),
         "mix_dogs": ("mix", "dog"),
     }
-    assert [fit.name for fit in plan.cases["mix_dogs"]] == [
+    assert [fit.name for fit in plan.cases["mix_dogs"]][::8] == [
         "mix-vgg16_bn-seed0--mix-vgg16_bn-seed1--conv4_3--only-dog",
         "mix-vgg16_bn-seed0--mix-vgg16_bn-seed1--conv5_2--only-dog",
         "mix-resnet18-seed0--mix-resnet18-seed1--last_conv--only-dog",
@@ -128,36 +155,54 @@ def test_networks_and_fits_of_compression():
     plan = plan_of(default(), "compression")
     assert list(plan.cases) == ["0.5", "0.8", "0.9", "0.933", "0.97"]
     assert {fit.source.name for fit in plan.fits} == {
-        f"birds-vgg16_bn-seed0-pruned{share}" for share in ("50", "80", "90", "93.3", "97")
+        f"birds-vgg16_bn-seed{seed}-pruned{share}"
+        for seed in range(3)
+        for share in ("50", "80", "90", "93.3", "97")
     }
-    assert {fit.target.name for fit in plan.fits} == {"birds-vgg16_bn-seed0"}
-    assert {fit.source.name for fit in plan.fits if fit.keep} == {
-        "birds-vgg16_bn-seed0-pruned97"
-    }  # the most pruned network shows the loss best
-    assert {fit.source.origin for fit in plan.fits} == {vgg()}
+    assert all(fit.source.origin == fit.target for fit in plan.fits)
+    assert {fit.target_layer for fit in plan.fits} == {"conv4_3", "conv5_2"}
+    assert [fit.source.name for fit in plan.fits if fit.keep] == [
+        "birds-vgg16_bn-seed0-pruned93.3"
+    ] * 2  # the share that the paper shows
+
+
+@pytest.mark.parametrize(("removed", "shown"), [([0.5, 0.9], 0.9), ([0.99, 0.95, 0.2], 0.95)])
+def test_pictures_are_of_the_share_nearest_to_the_papers(removed: list[float], shown: float):
+    plan = plan_of(default(compression={"removed": removed}), "compression")
+    assert {fit.source.removed for fit in plan.fits if fit.keep} == {shown}
 
 
 def test_networks_and_fits_of_born_again():
     plan = plan_of(default(), "born_again")
-    assert [network.name for network in plan.networks] == [
-        "birds-vgg16_bn-seed0",
-        *(f"birds-vgg16_bn-seed0-generation{number}" for number in (2, 3, 4, 5)),
-    ]
+    assert {network.name for network in plan.networks} == {
+        f"birds-vgg16_bn-seed{seed}{later}"
+        for seed in range(3)
+        for later in ("", *(f"-generation{number}" for number in (2, 3, 4, 5)))
+    }
     assert {fit.target.generation for fit in plan.fits} == {5}
+    assert all(fit.source.seed == fit.target.seed for fit in plan.fits)
     assert {case: {fit.source.generation for fit in fits} for case, fits in plan.cases.items()} == {
         str(number): {number} for number in (1, 2, 3, 4)
     }
-    assert [fit.source.generation for fit in plan.fits if fit.keep] == [1, 1]
+    kept = [(fit.source.seed, fit.source.generation) for fit in plan.fits if fit.keep]
+    assert kept == [(0, 1), (0, 1), (0, 3), (0, 3), (0, 4), (0, 4)]
+
+
+@pytest.mark.parametrize(("generations", "shown"), [(2, {1}), (3, {1, 2}), (4, {1, 2, 3})])
+def test_pictures_of_few_generations_are_not_repeated(generations: int, shown: set[int]):
+    plan = plan_of(default(born_again={"generations": generations}), "born_again")
+    assert {fit.source.generation for fit in plan.fits if fit.keep} == shown
 
 
 def test_networks_and_fits_of_cross_task():
     plan = plan_of(default(), "cross_task")
     assert [network.name for network in plan.networks] == [
-        "mix-vgg16_bn-seed0", "mix-vgg16_bn-seed0-superclass",
-    ]  # fmt: skip
+        f"mix-vgg16_bn-seed{seed}{task}" for seed in range(3) for task in ("", "-superclass")
+    ]
     assert {fit.target.task for fit in plan.cases["b_from_a"]} == {"superclass"}
     assert {fit.source.task for fit in plan.cases["a_from_b"]} == {"superclass"}
-    assert all(fit.keep for fit in plan.fits)
+    assert all(fit.source.seed == fit.target.seed for fit in plan.fits)
+    assert all(fit.keep == (fit.source.seed == 0) for fit in plan.fits)
 
 
 def test_a_fit_between_halves_uses_one_split():
@@ -235,26 +280,24 @@ def test_a_ring_has_both_directions_of_neighbours_and_the_fits_on_half_the_image
 
 def test_networks_shared_between_studies_are_trained_once():
     networks = all_networks(default())
-    assert len(networks) == len({network.name for network in networks}) == 83
+    assert len(networks) == len({network.name for network in networks}) == 113 + 16
     assert Counter((n.dataset, n.architecture) for n in networks) == {
         ("birds", "alexnet"): 21,
-        ("birds", "vgg16_bn"): 21 + 5 + 4,  # pruned, later generations
+        ("birds", "vgg16_bn"): 21 + 15 + 12,  # pruned, later generations
         ("birds", "resnet34"): 21,
-        ("birds", "resnet18"): 2,
-        ("objects", "vgg16_bn"): 2,
-        ("objects", "resnet18"): 2,
-        ("mix", "vgg16_bn"): 3,  # one of them classifies superclasses
-        ("mix", "resnet18"): 2,
+        ("birds", "resnet18"): 20,
+        ("objects", "vgg16_bn"): 4,
+        ("objects", "resnet18"): 4,
+        ("mix", "vgg16_bn"): 4 + 3,  # three classify superclasses
+        ("mix", "resnet18"): 4,
     }
-    alone = sum(len(plan.networks) for plan in plans(default()).values())
-    assert alone == 94 + 7  # the number without sharing
 
 
 def test_fits_shared_between_studies_are_made_once():
     fits = all_fits(default())
-    # stability shares conv4_3 and resnet34 with refinement, and one fit with orders
-    assert sum(number for _, number in EXPECTED.values()) == 308 + 6
-    assert len(fits) == len({fit.name for fit in fits}) == 305
+    # stability shares 12 pairs of conv4_3 and of resnet34 with refinement, and one with orders
+    assert sum(number for _, number in EXPECTED.values()) == 465 + 24 + 56
+    assert len(fits) == len({fit.name for fit in fits}) == 465 + 24 - 25
 
 
 def test_a_fit_is_kept_once_if_at_least_one_study_keeps_it():
@@ -300,7 +343,8 @@ def test_every_node_a_fit_reads_is_recorded():
     read = {network: nodes_of(network, fits) for network in networks_of(fits)}
     assert read[vgg()] == ["features.30", "features.37", "features.40"]
     assert read[vgg(generation=2)] == ["features.30", "features.40"]
-    assert read[NetworkPlan("birds", "resnet34", 1)] == ["layer3.5.add"]
+    assert read[vgg(removed=0.9)] == ["features.30", "features.37"]
+    assert read[NetworkPlan("birds", "resnet34", 1)] == ["layer2.3.add", "layer3.5.add"]
 
 
 # jobs
@@ -311,16 +355,19 @@ def test_one_job_per_architecture():
     assert {name: len(members) for name, members in found.items()} == {
         "birds-alexnet": 21,
         "birds-vgg16_bn": 21,
-        "birds-vgg16_bn-pruned": 5,
-        "birds-vgg16_bn-born_again": 4,
+        "birds-vgg16_bn-pruned": 15,
+        "birds-vgg16_bn-born_again": 12,
         "birds-resnet34": 21,
-        "birds-resnet18": 2,
-        "objects-vgg16_bn": 2,
-        "objects-resnet18": 2,
-        "mix-vgg16_bn": 3,
-        "mix-resnet18": 2,
+        "birds-resnet18": 8,
+        "birds-resnet18-grey": 8,
+        "birds-resnet18-fewer50": 4,
+        "objects-vgg16_bn": 4,
+        "objects-resnet18": 4,
+        "mix-vgg16_bn": 7,
+        "mix-resnet18": 4,
     }
-    assert [n.generation for n in found["birds-vgg16_bn-born_again"]] == [2, 3, 4, 5]
+    chains = [(n.seed, n.generation) for n in found["birds-vgg16_bn-born_again"]]
+    assert sorted(chains) == [(seed, number) for seed in range(3) for number in (2, 3, 4, 5)]
     for members in found.values():
         assert len({(n.dataset, n.architecture, n.kind) for n in members}) == 1
 
@@ -352,20 +399,25 @@ def test_outputs_of_studies():
     outputs = {name: outputs_of(settings, name, plan) for name, plan in plans(settings).items()}
     assert [name for name in outputs["diagnosis"] if name.endswith((".csv", ".png"))] == [
         "tables/diagnosis.csv",
-        "figures/fig3_blind_spots_resnet34_last_conv.png",
+        "tables/diagnosis_pairs.csv",
+        "figures/diagnosis.png",
+        "figures/fig3_blind_spots_resnet34_layer2_3_add.png",
         "figures/fig3_unreliable_alexnet_conv5.png",
     ]
     assert [name for name in outputs["compression"] if name.endswith((".csv", ".svg"))] == [
         "tables/compression.csv",
+        "tables/compression_chains.csv",
         "figures/fig4_compression.svg",
-        "figures/fig4_compression_0_97_vgg16_bn_conv4_3.svg",
-        "figures/fig4_compression_0_97_vgg16_bn_conv5_3.svg",
+        "figures/fig4_compression_0_933_vgg16_bn_conv4_3.svg",
+        "figures/fig4_compression_0_933_vgg16_bn_conv5_2.svg",
     ]
     assert outputs["orders"] == [
         "figures/fig1_vgg16_bn_conv5_3.png", "figures/fig1_vgg16_bn_conv5_3.svg",
     ]  # fmt: skip
     assert outputs["refinement"] == [
-        f"tables/table3.{suffix}" for suffix in ("csv", "md", "tex", "json")
+        *(f"tables/table3.{suffix}" for suffix in ("csv", "md", "tex", "json")),
+        *(f"tables/table3_pairs.{suffix}" for suffix in ("csv", "md", "tex", "json")),
+        *(f"figures/table3.{suffix}" for suffix in ("png", "svg")),
     ]
     together = [name for some in outputs.values() for name in some]
     assert len(set(together)) == len(together)
@@ -379,7 +431,7 @@ def test_pictures_have_distinct_names_on_every_system():
         born_again={"layers": ["conv5_3", "features.3"]},
     )
     found = [name for study in STUDIES for name, _ in pictured(study, plan_of(settings, study))]
-    assert len(found) == 2 + 2 + 2 + 4 + 4
+    assert len(found) == 2 + 2 + 3 * 2 + 4 + 4 + 1
     assert len({name.lower() for name in found}) == len(found)
     assert all("." not in name and "/" not in name for name in found)
 
@@ -397,6 +449,39 @@ def test_without_components_no_picture_is_expected():
         figures = [n for n in outputs_of(settings, study, plan) if n.startswith("figures/")]
         assert {Path(name).stem for name in figures} == {*STUDIES[study].plots, *plan.figures}
     assert outputs_of(settings, "orders", plan_of(settings, "orders")) == []
+
+
+# starting weights
+
+
+def test_networks_start_from_pretrained_weights_where_a_study_says_so():
+    settings = default(diagnosis={"weights": "pretrained"}, networks={"alexnet": {"weights": "f"}})
+    found = plans(settings)
+    names = [network.name for network in found["diagnosis"].networks]
+    assert names == ["birds-alexnet-seed0-pretrained", "birds-resnet34-seed0-pretrained"]
+    assert {n.weights for name in ("stability", "refinement") for n in found[name].networks} == {
+        "scratch"
+    }
+    # those of baselines are the diagnosis' own
+    assert {*found["diagnosis"].fits} < {*found["baselines"].fits}
+    jobs = batches(
+        [*found["diagnosis"].networks, vgg(), *found["stability"].networks], "architecture"
+    )
+    assert [n.name for n in jobs["birds-alexnet-pretrained"]] == names[:1]
+    assert all(n.weights == "scratch" for n in jobs["birds-alexnet"])
+    pruned = NetworkPlan("birds", "resnet18", 0, removed=0.5, weights="pretrained")
+    assert pruned.name == "birds-resnet18-seed0-pruned50-pretrained"
+    assert pruned.origin == NetworkPlan("birds", "resnet18", 0, weights="pretrained")
+    climbed = plan_of(default(stability={"weights": "pretrained"}), "stability").climbed
+    assert {fit.target.weights for fit in climbed} == {"pretrained"}
+
+
+def test_weights_without_effect_are_refused():
+    settings = default(networks={"alexnet": {"weights": "imagenet"}})
+    with pytest.raises(SettingsError, match=r"^networks.alexnet.weights is set, but every .*Fix: "):
+        plans(settings)
+    tuned = {"concepts": {"table3": {"teacher": "pretrained"}}}
+    assert plans(default(networks={"alexnet": {"weights": "imagenet"}}, **tuned))
 
 
 # faults

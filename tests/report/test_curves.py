@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.figure import Figure
 
 from kc.errors import SettingsError
@@ -69,6 +70,35 @@ def test_a_second_panel_shows_the_second_column():
     assert right.get_xlabel() == left.get_xlabel()
     assert [line.get_color() for line in right.lines] == [line.get_color() for line in left.lines]
     assert right.lines[0].get_ydata().tolist() == frame["accuracy"][:4].tolist()
+
+
+def test_intervals_reach_from_low_to_high_and_single_values_are_dots():
+    frame = points().assign(
+        share_low=lambda f: f["share"] - 0.1, share_high=lambda f: f["share"] + 0.2
+    )
+    single = pd.concat([frame.assign(share=frame["share"] + more) for more in (-0.05, 0.05)])
+    (axes,) = curves_figure(frame, X, Y, "layer", LABELS, single=single).axes
+    assert len(axes.lines) == len(LAYERS)
+    bars = [some for some in axes.collections if isinstance(some, LineCollection)]
+    ends = np.array([segment[:, 1] for bar in bars for segment in bar.get_segments()])
+    assert ends.tolist() == frame[["share_low", "share_high"]].to_numpy().tolist()
+    dots = [some for some in axes.collections if isinstance(some, PathCollection)]
+    assert len(dots) == len(LAYERS)
+    for layer, some in zip(LAYERS, dots, strict=True):
+        expected = single.loc[single["layer"] == layer, ["removed", "share"]].to_numpy()
+        assert some.get_offsets().tolist() == expected.tolist()
+    # without both, nothing but lines
+    assert not curves_figure(points(), X, Y, "layer", LABELS).axes[0].collections
+
+
+def test_points_are_joined_along_another_column():
+    frame = points().assign(accuracy=lambda f: 1 - f["removed"])
+    frame.loc[frame["removed"] == 0.5, "accuracy"] = 1.0  # two points at one x
+    axis = CurveAxis("accuracy", "accuracy")
+    line = curves_figure(frame, axis, Y, "layer", LABELS, along="removed").axes[0].lines[0]
+    assert line.get_xdata().tolist() == [1.0, 1.0, 0.25, pytest.approx(0.1)]
+    with pytest.raises(SettingsError, match="two points of layer 'fc2' at accuracy 1"):
+        curves_figure(frame, axis, Y, "layer", LABELS)
 
 
 def test_a_column_equal_for_all_lines_is_drawn_once():

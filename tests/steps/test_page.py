@@ -35,7 +35,8 @@ def test_every_study_with_all_tables_and_figures_is_on_the_page(monkeypatch, set
     assert list(sections) == list(STUDIES)
     for study, section in sections.items():
         made = outputs_of(settings, study, plans(settings)[study])
-        tables = {f"tables/{stem.name}.csv" for stem in section.tables}
+        tables = {f"tables/{stem.name}.csv" for stem in section.written}
+        assert {stem.name for stem in section.details} == set(STUDIES[study].details)
         figures = {f"figures/{drawing.stem.name}.png" for drawing in section.figures}
         assert tables == {name for name in made if name.endswith(".csv")}
         assert figures == {name for name in made if name.endswith(".png")}
@@ -51,10 +52,11 @@ def test_every_kept_fit_has_one_view(monkeypatch, settings: Settings):
     kept = {fit.name for plan in plans(settings).values() for fit in plan.fits if fit.keep}
     assert {view.name for view in views} == kept
     assert len(views) == len(kept) > 5
-    seen = next(view for view in views if view.name.endswith("conv5-to-last_conv"))
+    seen = next(view for view in views if view.name.endswith("conv5-to-layer2.3.add"))
     assert seen.pair == "birds-alexnet-seed0 → birds-resnet34-seed0"
-    assert seen.layer == "conv5 → last_conv"
-    assert "x*: last_conv of birds-resnet34-seed0; x: conv5 of birds-alexnet-seed0." in seen.about
+    assert seen.layer == "conv5 → layer2.3.add"
+    ends = "x*: layer2.3.add of birds-resnet34-seed0; x: conv5 of birds-alexnet-seed0."
+    assert ends in seen.about
     assert "Used in: Diagnosis" in seen.about
     assert seen.images == settings.results / "images" / "birds.json"
 

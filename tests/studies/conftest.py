@@ -34,11 +34,12 @@ TINY = {
     "consistency": {"penalty": 0, "optimiser": {"epochs": 40}},  # a penalty would shut all orders
     "tails": {"refine": {"epochs": 2, "first_rate": 1e-3, "last_rate": 1e-4}}
     | {"fresh": {"epochs": 2}},
-    "diagnosis": {"dataset": "mix", "strong": "resnet18"},
-    "refinement": {"dataset": "mix", "layers": {"alexnet": ["conv5"]}},
+    "diagnosis": {"dataset": "mix", "strong": "resnet18", "seeds": [0, 1]},
+    "refinement": {"dataset": "mix", "layers": {"alexnet": ["conv5"]}, "seeds": [0, 1]},
     "redundancy": {
         "tasks": {"mix_dogs": {"dataset": "mix", "superclass": "dog"}},
         "layers": {"alexnet": ["conv5"]},
+        "seeds": [0, 1],
     },
     "orders": {"dataset": "mix", "layers": {"alexnet": ["conv5"]}},
 }

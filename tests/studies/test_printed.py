@@ -63,6 +63,8 @@ def test_table3_is_the_papers():
     assert found == {(r.features, r.network, r.layer): r.top1 for r in frame.itertuples()}
     for r in frame.itertuples():
         assert printed.table3(r.features, r.network, r.layer) == r.top1
+        if r.features in ("A", "B"):  # [L19] prints them for baselines as they were trained
+            assert printed.table3(f"{r.features}_as_trained", r.network, r.layer) == r.top1
 
 
 def test_table4_is_the_papers():
@@ -79,9 +81,13 @@ def test_the_diagnosis_is_the_papers():
     assert (printed.diagnosis("alexnet"), printed.diagnosis("resnet34")) == (weak, strong)
     assert printed.diagnosis("raw x_A") == frame["raw xA"]
     assert printed.diagnosis("g(x_B)") == frame["g(xB) = xA without unreliable features"]
-    # the paper prints only this difference for blind spots, so they have no row
+    second = frame["g(xB) = xA without unreliable features"] - frame["raw xA"]
+    assert printed.diagnosis_gain("g(x_B)") == pytest.approx(second)
+    assert pd.isna(printed.diagnosis_gain("raw x_A"))
+    # the paper prints only this difference for blind spots, so they have no accuracy
     gain = frame["gain of g(xA)+blind spots over raw xA"]
     assert round(strong - weak, 1) == gain
+    assert printed.diagnosis_gain("g(x_A) + blind spots") == gain
     assert pd.isna(printed.diagnosis("g(x_A) + blind spots"))
 
 

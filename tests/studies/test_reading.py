@@ -23,9 +23,10 @@ from kc.runtime import derive_seed
 from kc.settings.recipes import Refine, Tails
 from kc.settings.whole import Settings
 from kc.store import ArraySpec, StoreContent, StoreWriter, open_store
+from kc.studies import reading
 from kc.studies.features import Bench, PartialSums, StoredRows, TappedLayer, sum_name
 from kc.studies.fits import read_network_card
-from kc.studies.reading import read_by_b, train_and_test
+from kc.studies.reading import Readings, train_and_test
 from tests.studies.conftest import SELF, A, B
 
 PAIR = FitPlan(A, B, "conv5", "conv5")
@@ -162,7 +163,8 @@ def parts_of(bench: Bench, plan: FitPlan) -> tuple[TappedLayer, TappedLayer, lis
 
 
 def diagnosed(settings: Settings) -> list[FitPlan]:
-    return list(plan_of(settings, "diagnosis").fits)
+    """Return both fits of the first pair."""
+    return [fits[0] for fits in plan_of(settings, "diagnosis").cases.values()]
 
 
 def test_partial_sums_are_those_of_the_decomposition(tiny, bench):
@@ -221,7 +223,7 @@ def test_features_too_large_to_hold_are_computed_in_batches_with_the_same_result
     assert isinstance(scarce.raw(layer)["train"], StoredRows)
     assert isinstance(bench.sums(bench.fit(PAIR), layer, 2)["test"], HeldFeatures)
     assert isinstance(scarce.sums(scarce.fit(PAIR), layer, 2)["test"], PartialSums)
-    here, there = (read_by_b(some, PAIR, range(3)) for some in (bench, scarce))
+    here, there = (Readings(some).of_pair(PAIR, range(3)) for some in (bench, scarce))
     assert list(here) == list(there) == ["A", "B", "x0", "x0+x1", "x0+x1+x2"]
     for name, found in here.items():
         assert found.tolist() == there[name].tolist(), name
@@ -241,10 +243,10 @@ def test_features_that_just_fit_are_held(tiny):
 
 def test_features_reconstructed_from_the_same_network_are_read_as_its_own(tiny):
     bench = changed(tiny, STILL)
-    own = read_by_b(bench, SELF, [0, 2])
+    own = Readings(bench).of_pair(SELF, [0, 2])
     assert own["x0+x1+x2"].tolist() == own["A"].tolist() == own["B"].tolist()
     # the counter-example: another network's is not
-    pair = read_by_b(bench, PAIR, [0])
+    pair = Readings(bench).of_pair(PAIR, [0])
     assert pair["A"].tolist() == own["A"].tolist()
     assert pair["A"].tolist() != pair["B"].tolist()
     assert pair["x0"].tolist() != pair["A"].tolist()
@@ -252,7 +254,7 @@ def test_features_reconstructed_from_the_same_network_are_read_as_its_own(tiny):
 
 def test_baselines_and_sums_are_read_by_their_own_tails(tiny):
     bench = changed(tiny, STILL)
-    found = read_by_b(bench, PAIR, [2])
+    found = Readings(bench).of_pair(PAIR, [2])
     a, b = (bench.layer(end, "features.10") for end in (A, B))
     labels = b.labels["test"].numpy()
     for name, end in (("A", A), ("B", B)):
@@ -282,7 +284,7 @@ def test_stores_of_other_images_are_refused(tiny, tmp_path: Path):
     bench = Bench(tiny.model_copy(update={"results": results}))
     first = open_store(tiny.results / "activations" / f"{A.name}.json").image_ids[5]
     with pytest.raises(StoreError, match=rf"first difference at row 5: {first} / .*Fix: "):
-        read_by_b(bench, PAIR, [0])
+        Readings(bench).of_pair(PAIR, [0])
     with pytest.raises(StoreError, match="list different images"):
         bench.fit(PAIR)
 
@@ -319,3 +321,45 @@ def test_a_tail_keeps_every_class_if_all_occur(bench):
     linears = [module for module in layer.tail.modules() if isinstance(module, nn.Linear)]
     assert linears[-1].out_features == 5
     assert sorted(set(torch.cat(list(layer.labels.values())).tolist())) == [0, 1, 2, 3, 4]
+
+
+# what belongs to one network
+
+
+def test_a_networks_own_tail_is_trained_once_for_all_its_pairs(tiny, bench, monkeypatch):
+    trained, train = [], reading.train_tail
+    monkeypatch.setattr(reading, "train_tail", lambda *some: trained.append(1) or train(*some))
+    pairs = plan_of(tiny, "refinement").fits
+    assert {(fit.source, fit.target) for fit in pairs} == {(A, B), (B, A)}
+    together = Readings(bench)
+    found = [together.of_pair(fit, [2]) for fit in pairs]
+    assert len(trained) == 2 + 2  # the own tails of two networks, a reconstruction each
+    # the same as without reuse
+    for fit, some in zip(pairs, found, strict=True):
+        for name, right in Readings(bench).of_pair(fit, [2]).items():
+            assert some[name].tolist() == right.tolist()
+    assert found[0]["A"].tolist() == found[1]["B"].tolist()
+    # images of one superclass have another tail
+    Readings(bench).own((A, "features.10", "dog"))
+    together.own((A, "features.10", "dog"))
+    assert len(trained) == 4 + 2 * 3 + 2
+
+
+def test_networks_as_trained_have_the_accuracies_of_their_cards(tiny, bench):
+    found = Readings(bench).as_trained(PAIR)
+    cards = [read_network_card(end, tiny.results) for end in (A, B)]
+    expected = [card["accuracy"]["test"] for card in cards]
+    assert [found["A_as_trained"], found["B_as_trained"]] == expected
+    assert expected[0] != expected[1]
+
+
+def test_for_a_superclass_networks_as_trained_choose_among_its_classes(tiny, bench):
+    (plan,) = (fit for fit in plan_of(tiny, "redundancy").fits if fit.source == A)
+    found = Readings(bench).as_trained(plan)
+    for name, end in (("A_as_trained", A), ("B_as_trained", B)):
+        layer = bench.layer(end, "features.10", "dog")
+        rows, labels = layer.rows["test"].rows, layer.labels["test"].numpy()
+        right = choices(logits(tiny, end), rows, DOG_CLASSES) == labels
+        assert found[name] == pytest.approx(100 * right.mean())
+        # the counter-example: among all classes it is right less often
+        assert (choices(logits(tiny, end), rows) == labels).mean() <= right.mean()

@@ -14,6 +14,7 @@ from kc.plans.products import FitPlan, NetworkPlan
 from kc.plans.studies import plan_of
 from kc.settings.load import load_settings
 from kc.settings.whole import Settings
+from kc.studies import chains
 from tests.reference.written_components import names, noise, write_components, write_images
 from tests.reference.written_fits import card_of, write_card, write_results
 
@@ -27,12 +28,12 @@ STUDIES = ("compression", "born_again", "cross_task")
 
 
 def share(fit: FitPlan, subset: str) -> float:
-    found = 0.2 + fit.source.removed / 4 - fit.source.generation / 50
+    found = 0.2 + fit.source.removed / 4 - fit.source.generation / 50 + fit.target.seed / 100
     return found + 0.3 * (fit.target.task == "superclass") - 0.02 * (subset == "train")
 
 
 def top1(network: NetworkPlan) -> float:
-    return 65.4 - 10 * network.removed + network.generation
+    return 65.4 - 10 * network.removed + network.generation + network.seed
 
 
 def settings_in(folder: Path, study: str, components: str = "test") -> Settings:
@@ -95,7 +96,7 @@ def test_without_components_no_picture_is_drawn_or_expected(tmp_path: Path, stud
     write(settings, study)
     expected = outputs_of(settings, study, plan_of(settings, study))
     assert written(tmp_path) == set(expected)
-    assert len([name for name in expected if name.endswith(".png")]) == (study != "cross_task")
+    assert len([name for name in expected if name.endswith(".png")]) == 1
 
 
 @pytest.mark.parametrize("study", STUDIES)
@@ -105,8 +106,10 @@ def test_the_notes_explain_the_numbers(tmp_path: Path, study: str):
     dataset = "mix" if study == "cross_task" else "birds"
     assert f"generated pictures ({dataset}), 64 px" in text
     assert "vgg16_bn 0.125" in text
-    assert "do not show how much another seed would differ" in text
-    assert "does not print which layer" in text
+    assert "Means over chains of networks that share none" in text
+    assert ("does not print which layer" in text) == (study != "compression")
+    assert "Claim: " in text
+    assert "(t.975 + t.8) standard errors" in text
     tex = (tmp_path / "tables" / f"{study}.tex").read_text()
     assert rf"\label{{tab:{study}}}" in tex
 
@@ -114,10 +117,17 @@ def test_the_notes_explain_the_numbers(tmp_path: Path, study: str):
 @pytest.mark.parametrize(
     ("study", "row"),
     [
-        # removed, actually removed, s_conv, s_fc, ..., Var, share, train, top-1 of both
-        ("compression", "| 50.0% | 50.01% | 1 | 1.5 | vgg16_bn | conv4_3 | 1.52 | 0.305 | 0.285 |"),
-        ("born_again", "| 1 | vgg16_bn | conv4_3 | 0.9 | 0.180 | 0.160 | 66.4 | 70.4 |"),
-        ("cross_task", "| b_from_a | vgg16_bn | conv4_3 | 0.520 | 0.540 | 2.4 | 0.480 | 66.4 |"),
+        # removed, actually removed, s_conv, s_fc, ..., share, interval, n, train
+        (
+            "compression",
+            "| 50.0% | 50.01% | 1 | 1.5 | vgg16_bn | conv4_3 | 0.315 | [0.291, 0.341] | 3 |",
+        ),
+        ("born_again", "| 1 | vgg16_bn | conv4_3 | 0.190 | [0.167, 0.217] | 3 | 0.170 | 0.95 |"),
+        # reconstructed, its interval, train, share
+        (
+            "cross_task",
+            "| b_from_a | vgg16_bn | conv4_3 | 0.510 | 0.485 | 0.534 | 0.530 | 0.490 |",
+        ),
     ],
 )
 def test_the_first_row_equals_values_computed_by_hand(tmp_path: Path, study: str, row: str):
@@ -149,19 +159,38 @@ def test_a_missing_network_leaves_no_table(tmp_path: Path, study: str):
     assert not (tmp_path / "tables").exists()
 
 
+@pytest.mark.parametrize("study", STUDIES)
+def test_the_numbers_of_every_chain_are_in_a_table_of_their_own(tmp_path: Path, study: str):
+    settings = settings_in(tmp_path, study, components="none")
+    write(settings, study)
+    single = pd.read_csv(tmp_path / "tables" / f"{study}_chains.csv")
+    assert len(single) == len(plan_of(settings, study).fits)
+    assert set(single["chain"]) == {0, 1, 2}
+    table = pd.read_csv(tmp_path / "tables" / f"{study}.csv")
+    by = [table.columns[0], "network", "layer"]
+    means = single.groupby(by, sort=False)["share"].mean()
+    assert table["share"].tolist() == pytest.approx(means.tolist())
+    assert len(table) * 3 == len(single)
+
+
 def test_the_curves_show_the_numbers_of_the_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    module = importlib.import_module("kc.studies.compression")
     drawn = []
-    monkeypatch.setattr(module, "write_figure", lambda figure, stem: drawn.append((figure, stem)))
+    monkeypatch.setattr(chains, "write_figure", lambda figure, stem: drawn.append((figure, stem)))
     write(settings_in(tmp_path, "compression", components="none"), "compression")
     ((figure, stem),) = drawn
     assert stem == tmp_path / "figures" / "fig4_compression"
     table = pd.read_csv(tmp_path / "tables" / "compression.csv")
+    single = pd.read_csv(tmp_path / "tables" / "compression_chains.csv")
     left, right = figure.axes
-    for line, (_, rows) in zip(left.lines, table.groupby("layer", sort=False), strict=True):
-        assert line.get_xdata().tolist() == rows["removed"].tolist()
+    assert left.get_xlabel() == right.get_xlabel() == "top-1 (%)"
+    dots = [some.get_offsets().tolist() for some in left.collections]
+    for line, (layer, rows) in zip(left.lines, table.groupby("layer", sort=False), strict=True):
+        assert line.get_xdata().tolist() == rows["top1"].tolist()  # by removed share
         assert line.get_ydata().tolist() == rows["share"].tolist()
-    assert right.lines[0].get_ydata().tolist() == table["top1"].tolist()[::2]
+        of_layer = single[single["layer"] == layer]
+        assert of_layer[["top1", "share"]].to_numpy().tolist() in dots
+    # here both layers have the same variances
+    assert right.lines[0].get_ydata().tolist() == table["variance"].tolist()[::2]
 
 
 @pytest.mark.parametrize("study", STUDIES)

@@ -43,8 +43,11 @@ def test_the_files_are_those_the_rule_expects(tiny: Settings, tmp_path: Path, st
         assert set(about["networks"]) == {network.name for network in plan.networks}
         frame = pd.read_csv(tmp_path / "tables" / f"{TABLE[study]}.csv")
         assert {"features", "top1", "ci_low", "ci_high", "n", "paper"} <= set(frame.columns)
+        single = pd.read_csv(tmp_path / "tables" / f"{TABLE[study]}_pairs.csv")
+        assert len(single) == 2 * len(frame)  # two ordered pairs, or two seeds
         text = (tmp_path / "tables" / f"{TABLE[study]}.md").read_text()
-        assert "the bootstrap over test images, paired for gains" in text
+        assert "bootstrap over test images, paired for gains" in text
+        assert "pairs" in text
         assert "generated pictures (mix), 64 px" in text
 
 
@@ -54,4 +57,20 @@ def test_without_components_nothing_is_drawn(tiny: Settings, tmp_path: Path, stu
     settings = fresh(tiny, tmp_path, consistency=none)
     write(settings, study)
     assert written(tmp_path) == set(outputs_of(settings, study, plan_of(settings, study)))
-    assert not (tmp_path / "figures").exists()
+    drawn = {path.stem for path in (tmp_path / "figures").glob("*.png")}
+    assert drawn == ({"diagnosis"} if study == "diagnosis" else set())
+
+
+def test_the_diagnosis_says_what_it_can_test_and_what_is_resized(tiny: Settings, tmp_path: Path):
+    none = tiny.consistency.model_copy(update={"components": "none"})
+    write(fresh(tiny, tmp_path, consistency=none), "diagnosis")
+    notes = json.loads((tmp_path / "tables" / "diagnosis.json").read_text())["shown"]["notes"]
+    assert any(
+        "resnet18 is more accurate than alexnet by" in note
+        and "this run cannot test what the paper claims" in note
+        for note in notes
+    )
+    assert any(
+        "x_A is 32 x 6 x 6, x_B 32 x 4 x 4" in note and "resized bilinearly" in note
+        for note in notes
+    )

@@ -50,10 +50,17 @@ def test_a_scattered_recording_has_one_job_for_each_part_and_one_that_gathers(tm
 @pytest.mark.parametrize(
     ("preset", "jobs"),
     [
-        ("paper", ["images_cub", "train_concepts_det-resnet152-student-fc2", "map_concepts_voc-"]),
+        (
+            "paper",
+            [
+                "images_cub",
+                "train_concepts_det-resnet152-seed0-student-pretrained-fc2",
+                "map_concepts_voc-",
+            ],
+        ),
         pytest.param(
             "subset",
-            ["images_det", "train_concepts_det-vgg11", "map_concepts_voc-alexnet"],
+            ["images_det", "train_concepts_det-vgg11-seed1", "map_concepts_voc-alexnet"],
             marks=pytest.mark.long,
         ),
     ],
@@ -66,8 +73,8 @@ def test_the_concepts_of_a_preset_pass_a_dry_run(preset, jobs, tmp_path):
     for job in jobs:
         assert job in text
     # the paper has no fc3 on these two
-    assert "det-resnet152-student-fc3" not in text
-    assert ("cub-resnet152-student-fc3" in text) == (preset == "paper")
+    assert "det-resnet152-seed0-student-pretrained-fc3" not in text
+    assert ("cub-resnet152-seed0-student-pretrained-fc3" in text) == (preset == "paper")
     assert "train_birds" not in text
 
 

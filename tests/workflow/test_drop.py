@@ -18,7 +18,8 @@ networks: {resnet18: {width: 0.125}}
 training: {epochs: 1, batch_size: 8}
 activations: {shard_rows: 32}
 consistency: {order: 0, optimiser: {epochs: 1}}
-compression: {architecture: resnet18, layers: [last_conv], removed: [0.5], retraining: {epochs: 1}}
+compression:
+  {architecture: resnet18, layers: [last_conv], seeds: [0], removed: [0.5], retraining: {epochs: 1}}
 jobs: network
 storage: {drop: [activations]}
 """

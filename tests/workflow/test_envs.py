@@ -35,7 +35,7 @@ def studies_in(environment):
 ENTRIES = {
     "torch": [
         *("images/build.py", "networks/train.py", "activations/record.py", "consistency/fit.py"),
-        *("concepts/train.py", "concepts/maps.py"),
+        *("concepts/train.py", "concepts/maps.py", "consistency/titrate.py"),
     ],
     "report": ["studies/study.py", *studies_in("report")],
     "download": ["download/fetch.py"],

@@ -15,7 +15,7 @@ def recordings(batch, members):
     yield batch, (0, 1), parts, [f"{folder}/{network.name}.json" for network in members]
 
 
-for batch, members in batches(RECORDED, SETTINGS.jobs).items():
+for batch, members in batches(RECORDED, SETTINGS.grouping("recording")).items():
     for name, part, parts, made in recordings(batch, members):
 
         rule:

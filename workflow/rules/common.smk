@@ -104,11 +104,11 @@ def source_of(made, *paths):
     return digest
 
 
-def weights_of(made, architecture):
-    """Return a function that digests a file of pretrained weights, if the settings name one."""
-    weights = SETTINGS.network(architecture).weights
-    own = [] if weights in (None, "imagenet") else [Path(weights)]
-    return source_of(made, *own)
+def weights_of(made, starts):
+    """Return a function that digests the files of weights of a job, by pairs of network and start."""
+    shapes = [SETTINGS.network(name).started(start) for name, start in starts]
+    own = {Path(s.weights) for s in shapes if s.weights not in (None, "imagenet")}
+    return source_of(made, *sorted(own))
 
 
 def study_environment(study):

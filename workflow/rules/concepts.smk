@@ -26,7 +26,9 @@ def concept_maps(networks):
     return [f"{RESULTS}/{path}" for path in map_paths(networks, CONCEPTS)]
 
 
-for batch, members in concept_batches(CONCEPT_NETWORKS, SETTINGS.jobs).items():
+for batch, members in concept_batches(
+    CONCEPT_NETWORKS, SETTINGS.grouping("training")
+).items():
 
     rule:
         name:
@@ -57,7 +59,9 @@ for batch, members in concept_batches(CONCEPT_NETWORKS, SETTINGS.jobs).items():
             device=SETTINGS.device,
             plans=[plain(asdict(network)) for network in members],
             shape=plain(SETTINGS.network(members[0].architecture)),
-            weights=weights_of(concept_cards(members)[0], members[0].architecture),
+            weights=weights_of(
+                concept_cards(members)[0], {(n.architecture, n.start) for n in members}
+            ),
             lessons=plain(CONCEPTS.lessons_of(members[0].dataset)),
             layers=list(CONCEPTS.layers_of(members[0].dataset)),
             code=code_of("kc.steps.concept_networks"),

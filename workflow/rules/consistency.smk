@@ -36,30 +36,22 @@ for pair, members in groupby(
 
 
 # For some fits also linear maps, lower orders, other lambda, and other seeds of g.
-for pair, members in groupby(
-    sorted(CLIMBED, key=lambda fit: fit.pair), key=lambda fit: fit.pair
-):
-    fits = list(members)
+for fit in CLIMBED:
 
     rule:
         name:
-            f"ladder_{pair}"
+            f"ladder_{fit.name}"
         input:
-            [f"{RESULTS}/fits/{fit.name}/card.json" for fit in fits],
-            [f"{RESULTS}/activations/{end.name}.json" for end in networks_of(fits)],
+            f"{RESULTS}/fits/{fit.name}/card.json",
+            [f"{RESULTS}/activations/{end.name}.json" for end in networks_of([fit])],
         output:
-            [
-                f"{RESULTS}/{kind}/{fit.name}/card.json"
-                for kind in BESIDE
-                for fit in fits
-            ],
+            [f"{RESULTS}/{kind}/{fit.name}/card.json" for kind in BESIDE],
             [
                 f"{RESULTS}/fits/{fit.name}{suffix}/card.json"
                 for suffix in suffixes(SETTINGS.consistency, REPEATS)
-                for fit in fits
             ],
         log:
-            f"{RESULTS}/logs/ladders/{pair}.log",
+            f"{RESULTS}/logs/ladders/{fit.name}.log",
         priority: 2
         conda:
             TORCH
@@ -72,7 +64,7 @@ for pair, members in groupby(
             root=MODULES,
             results=results_folder,
             device=SETTINGS.device,
-            fits=[plain(asdict(fit)) for fit in fits],
+            fits=[plain(asdict(fit))],
             repeats=REPEATS,
             settings=plain(SETTINGS.consistency),
             code=code_of("kc.steps.ladders"),

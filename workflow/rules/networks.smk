@@ -1,7 +1,7 @@
 def training_of(network):
     """Return the settings of a network's training; those of pruning or distilling only if used."""
     about = {
-        "shape": SETTINGS.network(network.architecture),
+        "shape": SETTINGS.network(network.architecture).started(network.weights),
         "recipe": SETTINGS.training,
     }
     if network.kind == "pruned":
@@ -12,7 +12,7 @@ def training_of(network):
 
 
 # One rule for each batch, so that every network's card is a separate output.
-for batch, members in batches(NETWORKS, SETTINGS.jobs).items():
+for batch, members in batches(NETWORKS, SETTINGS.grouping("training")).items():
 
     rule:
         name:
@@ -44,7 +44,7 @@ for batch, members in batches(NETWORKS, SETTINGS.jobs).items():
             training=training_of(members[0]),
             weights=weights_of(
                 f"{RESULTS}/networks/{members[0].name}/card.json",
-                members[0].architecture,
+                {(n.architecture, n.weights) for n in members},
             ),
             code=code_of("kc.steps.networks"),
         script:

@@ -27,4 +27,11 @@ STUDY = Study(
     settings=Concepts,
     plan=_plan,
     tables=("concepts_table2", "concepts_table3"),
+    details=("concepts_seeds",),
+    plots={
+        "concepts_table2": f"{CAPTION} Concepts on the object of Table 2's networks.",
+        "concepts_table3": f"{CAPTION} Concepts on the object of Table 3's networks.",
+        "concepts_speed": f"{CAPTION} Weight distance to the richest checkpoint, over the last's.",
+        "concepts_detours": f"{CAPTION} Share of the concepts ever learned that remain.",
+    },
 )

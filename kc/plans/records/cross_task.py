@@ -7,10 +7,10 @@ from pydantic import Field
 from kc.names import Architecture
 from kc.plans.products import FitPlan, NetworkPlan
 from kc.plans.study import Others, Study, StudyPlan
-from kc.settings.sections import Layers, Name, Seed, StudySection
+from kc.settings.sections import ChainSeeds, Layers, Name, NetworkStudy
 
 
-class CrossTask(StudySection):
+class CrossTask(NetworkStudy):
     """What networks of two tasks share: A classifies all classes, B superclasses [L20, Fig. 5]."""
 
     task: Literal["superclass", "both"] = Field(
@@ -19,17 +19,20 @@ class CrossTask(StudySection):
     dataset: Name = "mix"
     architecture: Architecture = "vgg16_bn"
     layers: Layers = ("conv4_3", "conv5_3")
-    seed: Seed = 0
+    seeds: ChainSeeds = Field(
+        (0, 1, 2), description="pairs of A and B, one of each; intervals need three"
+    )
 
 
 def _plan(about: CrossTask, _: Others) -> StudyPlan:
-    a = NetworkPlan(about.dataset, about.architecture, about.seed)
-    b = NetworkPlan(about.dataset, about.architecture, about.seed, task=about.task)
-    cases = {
-        name: tuple(FitPlan(*ends, layer, layer, keep=True) for layer in about.layers)
-        for name, ends in (("b_from_a", (a, b)), ("a_from_b", (b, a)))
-    }
-    return StudyPlan(cases)
+    cases: dict[str, list[FitPlan]] = {"b_from_a": [], "a_from_b": []}
+    for number, seed in enumerate(about.seeds):
+        a = NetworkPlan(about.dataset, about.architecture, seed)
+        b = NetworkPlan(about.dataset, about.architecture, seed, task=about.task)
+        for layer in about.layers:
+            cases["b_from_a"].append(FitPlan(a, b, layer, layer, keep=number == 0))
+            cases["a_from_b"].append(FitPlan(b, a, layer, layer, keep=number == 0))
+    return StudyPlan({name: tuple(fits) for name, fits in cases.items()})
 
 
 STUDY = Study(
@@ -41,5 +44,9 @@ STUDY = Study(
     settings=CrossTask,
     plan=_plan,
     tables=("cross_task",),
+    details=("cross_task_chains",),
+    plots={
+        "cross_task": "Share that g reconstructs, by direction; each pair of networks as a dot."
+    },
     pictures="fig5",
 )

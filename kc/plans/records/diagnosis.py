@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 
+from pydantic import Field
+
 from kc.names import Architecture
 from kc.plans.products import FitPlan, NetworkPlan
 from kc.plans.study import Others, Study, StudyPlan
-from kc.settings.sections import Layer, Name, Seed, StudySection
+from kc.settings.sections import ChainSeeds, Layer, Name, NetworkStudy
 
 
-class Diagnosis(StudySection):
+class Diagnosis(NetworkStudy):
     """Blind spots and unreliable features of a weak network [L20, Sec. 4.1]."""
 
     dataset: Name = "birds"
@@ -16,7 +18,11 @@ class Diagnosis(StudySection):
     weak_layer: Layer = "conv5"
     strong: Architecture = "resnet34"
     strong_layer: Layer = "last_conv"
-    seed: Seed = 0
+    seeds: ChainSeeds = Field(
+        (0, 1, 2, 3),
+        description="a weak and a strong network of each; no network is in two pairs; intervals "
+        "need three",
+    )
 
     def layers_named(self) -> Iterator[tuple[str, Architecture, tuple[str, ...]]]:
         """Return the keys that name layers, each with the architecture and the layers."""
@@ -25,12 +31,15 @@ class Diagnosis(StudySection):
 
 
 def _plan(about: Diagnosis, _: Others) -> StudyPlan:
-    """Reconstruct the strong network's features from the weak one's, and vice versa."""
-    weak = NetworkPlan(about.dataset, about.weak, about.seed)
-    strong = NetworkPlan(about.dataset, about.strong, about.seed)
-    blind = FitPlan(weak, strong, about.weak_layer, about.strong_layer, keep=True)
-    unreliable = FitPlan(strong, weak, about.strong_layer, about.weak_layer, keep=True)
-    return StudyPlan({"blind_spots": (blind,), "unreliable": (unreliable,)}, stores=True)
+    """Reconstruct the strong network's features from the weak one's, and vice versa, by seed."""
+    cases: dict[str, list[FitPlan]] = {"blind_spots": [], "unreliable": []}
+    for number, seed in enumerate(about.seeds):
+        weak = NetworkPlan(about.dataset, about.weak, seed)
+        strong = NetworkPlan(about.dataset, about.strong, seed)
+        layers, keep = (about.weak_layer, about.strong_layer), number == 0
+        cases["blind_spots"].append(FitPlan(weak, strong, *layers, keep=keep))
+        cases["unreliable"].append(FitPlan(strong, weak, *layers[::-1], keep=keep))
+    return StudyPlan({name: tuple(fits) for name, fits in cases.items()}, stores=True)
 
 
 STUDY = Study(
@@ -43,5 +52,7 @@ STUDY = Study(
     settings=Diagnosis,
     plan=_plan,
     tables=("diagnosis",),
+    details=("diagnosis_pairs",),
+    plots={"diagnosis": "Gain of the fresh classifier over A's raw feature, each pair's as a dot."},
     pictures="fig3",
 )

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 from kc.plans.products import reconstructions
 from kc.plans.study import Others, Study, StudyPlan
-from kc.settings.sections import LayersOf, Name, Seeds, StudySection
+from kc.settings.sections import LayersOf, Name, NetworkStudy, Seeds
 
 
-class Orders(StudySection):
+class Orders(NetworkStudy):
     """Pictures of the components by order [L20, Fig. 1], for networks of different seeds."""
 
     dataset: Name = "birds"
@@ -16,7 +16,7 @@ class Orders(StudySection):
 
 
 def _plan(about: Orders, _: Others) -> StudyPlan:
-    fits = reconstructions(about.dataset, about.layers, about.seeds)
+    fits = reconstructions(about.dataset, about.layers, [about.seeds])
     return StudyPlan({"orders": tuple(replace(fit, keep=True) for fit in fits)})
 
 

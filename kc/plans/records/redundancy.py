@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
-from kc.plans.products import reconstructions
+from kc.plans.products import pairs_of, reconstructions
 from kc.plans.study import Others, Study, StudyPlan
-from kc.settings.sections import LayersOf, Name, Section, Seeds, StudySection
+from kc.settings.sections import LayersOf, Name, NetworkStudy, PairedSeeds, Pairs, Section
 
 
 class Task(Section):
@@ -16,7 +16,7 @@ class Task(Section):
     superclass: Name
 
 
-class Redundancy(StudySection):
+class Redundancy(NetworkStudy):
     """Features without what some of the classes do not need [L20, Table 4]."""
 
     tasks: dict[Name, Task] = {
@@ -25,7 +25,12 @@ class Redundancy(StudySection):
         "mix_dogs": Task(dataset="mix", superclass="dog"),
     }
     layers: LayersOf = {"vgg16_bn": ("conv4_3", "conv5_2"), "resnet18": ("last_conv",)}
-    seeds: Seeds = Field((0, 1), description="seeds of A, which reconstructs, and of B")
+    seeds: PairedSeeds = Field(
+        (0, 1, 2, 3), description="one network each, A and B in turn; intervals need three"
+    )
+    pairs: Pairs = Field(
+        "ring", description="ordered pairs (A, B): all, or both directions of a ring"
+    )
 
     def datasets_named(self) -> Iterator[tuple[str, str]]:
         """Return the keys that name a data set, each with the data set."""
@@ -34,8 +39,9 @@ class Redundancy(StudySection):
 
 
 def _plan(about: Redundancy, _: Others) -> StudyPlan:
+    pairs = pairs_of(about.seeds, about.pairs)
     cases = {
-        name: reconstructions(task.dataset, about.layers, about.seeds, task.superclass)
+        name: reconstructions(task.dataset, about.layers, pairs, task.superclass)
         for name, task in about.tasks.items()
     }
     return StudyPlan(cases, stores=True)
@@ -50,4 +56,6 @@ STUDY = Study(
     settings=Redundancy,
     plan=_plan,
     tables=("table4",),
+    details=("table4_pairs",),
+    plots={"table4": "Table 4: gain in accuracy over B's own features, each pair's as a dot."},
 )

@@ -2,12 +2,12 @@
 
 from pydantic import Field
 
-from kc.plans.products import reconstructions
+from kc.plans.products import pairs_of, reconstructions
 from kc.plans.study import Others, Study, StudyPlan
-from kc.settings.sections import LayersOf, Name, Seeds, StudySection
+from kc.settings.sections import LayersOf, Name, NetworkStudy, PairedSeeds, Pairs
 
 
-class Refinement(StudySection):
+class Refinement(NetworkStudy):
     """Features from A that B's tail classifies better than B's own [L20, Table 3]."""
 
     dataset: Name = "birds"
@@ -16,11 +16,17 @@ class Refinement(StudySection):
         "resnet18": ("last_conv",),
         "resnet34": ("last_conv",),
     }
-    seeds: Seeds = Field((0, 1), description="seeds of A, which reconstructs, and of B")
+    seeds: PairedSeeds = Field(
+        (0, 1, 2, 3), description="one network each, A and B in turn; intervals need three"
+    )
+    pairs: Pairs = Field(
+        "all", description="ordered pairs (A, B): all, or both directions of a ring"
+    )
 
 
 def _plan(about: Refinement, _: Others) -> StudyPlan:
-    fits = reconstructions(about.dataset, about.layers, about.seeds)
+    pairs = pairs_of(about.seeds, about.pairs)
+    fits = reconstructions(about.dataset, about.layers, pairs)
     return StudyPlan({"refinement": fits}, stores=True)
 
 
@@ -33,4 +39,6 @@ STUDY = Study(
     settings=Refinement,
     plan=_plan,
     tables=("table3",),
+    details=("table3_pairs",),
+    plots={"table3": "Table 3: gain in accuracy over B's own features, each pair's as a dot."},
 )

@@ -10,10 +10,10 @@ from pydantic import Field
 from kc.names import by_depth
 from kc.plans.products import FitPlan, NetworkPlan
 from kc.plans.study import Others, Study, StudyPlan
-from kc.settings.sections import Distinct, LayersOf, Name, Seed, StudySection
+from kc.settings.sections import Distinct, LayersOf, Name, NetworkStudy, Pairs, Seed
 
 
-class Stability(StudySection):
+class Stability(NetworkStudy):
     """Instability of training: Tables 1 and 2 of [L20]."""
 
     dataset: Name = "birds"
@@ -28,7 +28,7 @@ class Stability(StudySection):
     seeds: Annotated[tuple[Seed, ...], Field(min_length=2, max_length=64), Distinct] = Field(
         (0, 1, 2, 3, 4), description="case 1: one network each; intervals need three"
     )
-    pairs: Literal["all", "ring"] = Field(
+    pairs: Pairs = Field(
         "all",
         description="case 1: all ordered pairs of seeds, or both directions of a ring: half the "
         "fits of five seeds, and intervals half as wide again",

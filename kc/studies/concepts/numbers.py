@@ -1,36 +1,19 @@
-"""Compute Tables 2 and 3 of [C20] and test its hypotheses."""
+"""Compute Tables 2 and 3 of [C20] and test its hypotheses.
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+With several seeds, each with a teacher of its own, a number is the mean over seeds of the mean
+over images, and its interval is over seeds; with one seed, intervals are over images.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pandas as pd
-import torch
-from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from kc.concepts import (
-    Counts,
-    Interval,
-    count_concepts,
-    effective,
-    kept_share,
-    learning_speed,
-    over_images,
-    richest_checkpoint,
-    summarise,
-)
-from kc.concepts.maps import Maps, read_maps
-from kc.concepts.networks import read_history
-from kc.concepts.samples import Measured, measured_pictures
-from kc.concepts.training import ALL
-from kc.errors import StoreError
-from kc.images import open_images
-from kc.names import Architecture
-from kc.plans.commands import fix_at, remake
-from kc.plans.concept_products import ConceptNetwork
-from kc.settings.concepts import Concepts, Role
+from kc.concepts import Interval, kept_share, learning_speed, over_images, summarise
+from kc.settings.concepts import Role
 from kc.studies.concepts.printed import (
     TABLE2,
     TABLE2_MEASURES,
@@ -39,8 +22,10 @@ from kc.studies.concepts.printed import (
     Cell,
     printed,
 )
+from kc.studies.concepts.views import LayerView, Seen, by_cell
+from kc.studies.intervals import Scale, over_groups
 
-LETTERS: dict[Role, str] = {"teacher": "T", "student": "S", "baseline": "B"}
+LETTERS: Mapping[Role, str] = MappingProxyType({"teacher": "T", "student": "S", "baseline": "B"})
 PAIR: tuple[Role, Role] = ("student", "baseline")
 CLAIMS: Mapping[str, int] = MappingProxyType(
     {
@@ -49,49 +34,24 @@ CLAIMS: Mapping[str, int] = MappingProxyType(
         "lambda_ratio": 1,
         "d_mean": -1,
         "d_std": -1,
+        "d_mean_up_to": -1,
+        "d_std_up_to": -1,
+        "d_ratio": -1,
         "d_mean_released": -1,
         "d_std_released": -1,
         "rho": 1,
     }
 )
 """Sign of student minus baseline that [C20] claims."""
-LATE = 2 / 3
-"""Checkpoints after this share of the epochs are late; the released code's choice is unknown."""
-
-
-class Seen(NamedTuple):
-    """One layer of one network over training, on the n images usable for all compared networks.
-
-    The first dimension of every array is the checkpoint, including that before training.
-    """
-
-    role: Role
-    epochs: tuple[int, ...]
-    H: Float[Tensor, "m n grid grid"]
-    counts: tuple[Counts, ...]
-    distance: Float[Tensor, " m"]
-    """Distance of all parameters, summed by epoch [C20, Eq. (4)]; no unit."""
-    distance_released: Float[Tensor, " m"]
-    """Distance of the layer's weight, summed by step."""
-
-    @property
-    def n_fg(self) -> Int[Tensor, "m n"]:
-        """Return the number of foreground concepts."""
-        return torch.stack([counts.n_fg for counts in self.counts])
-
-    @property
-    def concepts(self) -> Bool[Tensor, "m n grid grid"]:
-        """Return which foreground cells are concepts."""
-        return torch.stack([counts.foreground for counts in self.counts])
-
-    @property
-    def richest(self) -> Int[Tensor, " n"]:
-        """Return the row of each image's checkpoint with most concepts."""
-        return richest_checkpoint(self.n_fg, self.epochs)
+COUNTS = ("n_fg", "n_bg", "lambda_ratio")
+SHARES = ("lambda_ratio", "d_ratio", "rho")
+"""Measures that cannot exceed 1, where their intervals end."""
+RATIO_OF = "_up_to"
+"""Columns of the distance from which D(richest) / D(last) is computed."""
 
 
 class Difference(NamedTuple):
-    """One network minus another (student minus baseline), paired over the images of both."""
+    """One network minus another (student minus baseline), paired over seeds or images."""
 
     place: str
     """Data set, network and layer."""
@@ -106,117 +66,16 @@ class Difference(NamedTuple):
         return int(self.found.low > 0) - int(self.found.high < 0)
 
 
-class NetworkMaps(NamedTuple):
-    """Entropy maps of one layer of a network, and its history."""
-
-    maps: Maps
-    history: pd.DataFrame
-    """One row for each epoch."""
-
-
-class LayerView(NamedTuple):
-    """One layer of teacher, student and baseline."""
-
-    dataset: str
-    network: Architecture
-    layer: str
-    seen: dict[Role, Seen]
-    measured: Measured
-    """The images that are used, the same for all three."""
-    unusable: int
-    """Number of images left out: skipped by the search, or without a level, for a network."""
-    dropped: dict[Role, float]
-    """Share of the usable images that the released selection would drop."""
-
-    @property
-    def name(self) -> str:
-        """Return data set, network and layer as one text, for notes."""
-        return f"{self.dataset} {self.network} {self.layer}"
-
-
-def view_layer(
-    about: Concepts, results: Path, dataset: str, network: Architecture, layer: str
-) -> LayerView:
-    """Read the maps of one layer of teacher, student and baseline and count concepts in them.
-
-    Raises
-    ------
-    StoreError
-        Maps are missing, damaged, or those of other images.
-    ImageError
-        The data set has no foreground.
-    """
-    images = open_images(results / "images" / f"{dataset}.json")
-    measured = measured_pictures(images, about.lessons_of(dataset).classes, about.images)
-    read: dict[Role, NetworkMaps] = {}
-    for role in LETTERS:
-        plan = ConceptNetwork(dataset, network, role, layer if role == "student" else "")
-        maps = read_maps(plan, layer, results / "concepts" / "maps")
-        _check_images(maps, measured, results / "concepts" / "maps" / plan.maps(layer))
-        read[role] = NetworkMaps(maps, read_history(plan, results / "concepts" / "networks"))
-    return layer_view(about, dataset, network, layer, measured, read)
-
-
-def layer_view(
-    about: Concepts,
-    dataset: str,
-    network: Architecture,
-    layer: str,
-    measured: Measured,
-    read: Mapping[Role, NetworkMaps],
-) -> LayerView:
-    """Count concepts in the maps of teacher, student and baseline.
-
-    Images that are not usable at every checkpoint after epoch 0 in all three are left out, so that
-    no set of concepts is empty only because a map is missing, and rows use the same images.
-    """
-    front, threshold = measured.foreground, about.threshold(network)
-    usable = torch.ones(len(front), dtype=torch.bool)
-    for found, _ in read.values():
-        for epoch, H in zip(found.epochs, found.H, strict=True):
-            if epoch > 0:
-                usable &= count_concepts(H, front, threshold, about.level).usable
-    kept, dropped = usable.clone(), {}
-    for role, (found, _) in read.items():
-        late = [row for row, e in enumerate(found.epochs) if e >= LATE * found.epochs[-1]]
-        selection = effective(found.H[late][:, usable], front[usable])
-        dropped[role] = selection.dropped
-        if about.effective:
-            kept[usable] &= selection.kept
-    seen = {}
-    for role, (found, history) in read.items():
-        H = found.H[:, kept]
-        counts = tuple(count_concepts(one, front[kept], threshold, about.level) for one in H)
-        rows = history.set_index("epoch").loc[list(found.epochs)]
-        ways = [torch.tensor(rows[f"distance_{name}"].to_numpy(float)) for name in (ALL, layer)]
-        seen[role] = Seen(role, found.epochs, H, counts, *ways)
-    chosen = kept.nonzero().flatten()
-    left = Measured(
-        measured.rows[chosen.numpy()], [measured.ids[i] for i in chosen.tolist()], front[kept]
-    )
-    return LayerView(dataset, network, layer, seen, left, int((~usable).sum()), dropped)
-
-
-def views(about: Concepts, results: Path) -> list[LayerView]:
-    """Read every network and layer of the study; see :func:`view_layer`."""
-    return [
-        view_layer(about, results, dataset, network, layer)
-        for dataset in about.datasets
-        for network in about.architectures
-        for layer in about.layers_of(dataset)
-    ]
-
-
 def concepts_table2(found: Sequence[LayerView]) -> pd.DataFrame:
     """Compute Table 2: concepts of T, S and B at the last checkpoint [C20, Eq. (3)].
 
     Columns: dataset, network, layer, role, n_fg, n_bg, lambda_ratio, each with _low and _high,
-    n_images, and the printed paper_n_fg and paper_lambda_ratio.
+    n_images (fewest of a seed), n_seeds, and the printed paper_n_fg and paper_lambda_ratio.
     """
     rows = []
-    for view in found:
-        for role in view.seen:
-            row = _last(view, role)
+    for views in by_cell(found):
+        for role in LETTERS:
+            row = _row(views, role, COUNTS)
             rows.append(row | _paper(row, TABLE2, TABLE2_MEASURES))
     return pd.DataFrame(rows)
 
@@ -225,37 +84,94 @@ def concepts_table3(found: Sequence[LayerView]) -> pd.DataFrame:
     """Compute Table 3: concepts, learning speed and detours of S and B [C20, Eqs. (3) to (5)].
 
     Columns: dataset, network, layer, role, n_fg, n_bg, lambda_ratio (last checkpoint), d_mean,
-    d_std (all parameters by epoch), d_mean_released, d_std_released (the layer's weight by step),
-    rho, each with _low and _high; n_images, n_rho (images with a foreground concept at any
-    checkpoint), dropped (share that the released selection would drop); printed values as paper_*.
+    d_std (all parameters by epoch), d_mean_up_to, d_std_up_to, d_ratio (those up to the layer),
+    d_mean_released, d_std_released (the layer's weight by step), rho, each with _low and _high;
+    n_images and n_rho (with a foreground concept at any checkpoint), both the fewest of a seed,
+    n_seeds, dropped (share that the released selection would drop); printed values as paper_*.
     """
     rows = []
-    for view in found:
+    for views in by_cell(found):
         for role in PAIR:
-            seen = view.seen[role]
-            row = _last(view, role)
-            for tail, distance in _distances(seen).items():
-                speed = learning_speed(distance, seen.richest)
-                row |= _ends(f"d_mean{tail}", speed.d_mean) | _ends(f"d_std{tail}", speed.d_std)
-            rho = over_images(kept_share(seen.concepts, seen.epochs))
-            row |= _ends("rho", rho)
-            row |= {"n_rho": rho.n_images, "dropped": view.dropped[role]}
+            row = _row(views, role, CLAIMS)
+            row["n_rho"] = min(measures(view.seen[role])["rho"].n_images for view in views)
+            row["dropped"] = sum(view.dropped[role] for view in views) / len(views)
             rows.append(row | _paper(row, TABLE3, TABLE3_MEASURES))
     return pd.DataFrame(rows)
 
 
-def differences(view: LayerView, pair: tuple[Role, Role] = PAIR) -> list[Difference]:
-    r"""Compare two networks image by image, for the three hypotheses of [C20].
+def seeds_table(found: Sequence[LayerView], top1: Mapping[str, float]) -> pd.DataFrame:
+    """List the values of every network: means over its images, D_std the variance.
 
-    Means (N_fg, N_bg, lambda, D_mean, rho) are paired over images, with the t interval. For D_std
-    it is that of :math:`(v_S - E v_S)^2 - (v_B - E v_B)^2`, whose mean is the difference of
-    the variances.
+    Columns: dataset, network, layer, teacher (what it starts from), seed, role, top1 (on test
+    images, %), the measures of Table 3 (those over training not for teachers), n_images.
     """
+    rows = []
+    for one in {(view.cell, view.seed): view for view in found}.values():
+        for role, seen in one.seen.items():
+            values = measures(seen)
+            shown = COUNTS if role == "teacher" else CLAIMS
+            rows.append(
+                _place(one)
+                | {"teacher": one.cell.teacher_start, "seed": one.seed, "role": LETTERS[role]}
+                | {"top1": top1[one.cell.network(role, one.seed).name]}
+                | {name: values[name].value for name in shown}
+                | {"n_images": values["n_fg"].n_images}
+            )
+    return pd.DataFrame(rows)
+
+
+def measures(seen: Seen) -> dict[str, Interval]:
+    """Return every measure of one network, with its interval over images."""
+    values = dict(summarise(seen.counts[-1])._asdict())
+    for tail, distance in _distances(seen).items():
+        speed = learning_speed(distance, seen.richest)
+        values |= {f"d_mean{tail}": speed.d_mean, f"d_std{tail}": speed.d_std}
+        if tail == RATIO_OF:
+            values["d_ratio"] = speed.d_ratio
+    return values | {"rho": over_images(kept_share(seen.concepts, seen.epochs))}
+
+
+def differences(views: Sequence[LayerView], pair: tuple[Role, Role] = PAIR) -> list[Difference]:
+    r"""Compare two networks of each seed, for the three hypotheses of [C20].
+
+    ``views`` are those of one cell. Over several seeds the interval is the t interval of the
+    seeds' differences. With one seed, means (N_fg, N_bg, lambda, D_mean, rho) are paired over
+    images, with the t interval; for D_std it is that of
+    :math:`(v_S - E v_S)^2 - (v_B - E v_B)^2`, whose mean is the difference of the variances.
+    """
+    found = [_differences(view, pair) for view in views]
+    gaps = {name: _over_seeds(name, [one[name] for one in found], "plain") for name in CLAIMS}
+    return [Difference(views[0].name, name, claim, gaps[name]) for name, claim in CLAIMS.items()]
+
+
+def _differences(view: LayerView, pair: tuple[Role, Role]) -> dict[str, Interval]:
     one, other = (_by_image(view.seen[role]) for role in pair)
-    return [
-        Difference(view.name, measure, claim, over_images(one[measure] - other[measure]))
-        for measure, claim in CLAIMS.items()
-    ]
+    return {name: over_images(one[name] - other[name]) for name in CLAIMS}
+
+
+def _over_seeds(name: str, own: Sequence[Interval], scale: Scale) -> Interval:
+    """Average the values of seeds, with an interval over them; one seed keeps its own."""
+    known = [one for one in own if not math.isnan(one.value)]
+    if len(own) == 1 or not known:
+        return own[0]
+    groups = [str(number) for number in range(len(known))]
+    found = over_groups(groups, [one.value for one in known], scale=scale)
+    high = min(found.high, 1.0) if name in SHARES and scale == "log" else found.high
+    return Interval(found.mean, found.low, high, min(one.n_images for one in own))
+
+
+def _row(views: Sequence[LayerView], role: Role, names: Iterable[str]) -> dict[str, Any]:
+    """Return the columns of a cell and role, as means over seeds."""
+    own = [measures(view.seen[role]) for view in views]
+    row: dict[str, Any] = _place(views[0]) | {"role": LETTERS[role]}
+    for name in names:
+        row |= _ends(name, _over_seeds(name, [one[name] for one in own], "log"))
+    return row | {"n_images": min(o["n_fg"].n_images for o in own), "n_seeds": len(views)}
+
+
+def _place(view: LayerView) -> dict[str, Any]:
+    cell = view.cell
+    return {"dataset": cell.dataset, "network": cell.architecture, "layer": cell.layer}
 
 
 def _by_image(seen: Seen) -> dict[str, Tensor]:
@@ -266,25 +182,14 @@ def _by_image(seen: Seen) -> dict[str, Tensor]:
         travelled = distance[seen.richest]
         values[f"d_mean{tail}"] = travelled
         values[f"d_std{tail}"] = (travelled - travelled.mean()).square()
+        if tail == RATIO_OF:
+            values["d_ratio"] = travelled / (float(distance[-1]) or math.nan)
     return values | {"rho": kept_share(seen.concepts, seen.epochs)}
 
 
 def _distances(seen: Seen) -> dict[str, Tensor]:
-    return {"": seen.distance, "_released": seen.distance_released}
-
-
-def _last(view: LayerView, role: Role) -> dict[str, Any]:
-    """Return the first columns of a row: what it is of, and the last checkpoint."""
-    summary = summarise(view.seen[role].counts[-1])
-    row: dict[str, Any] = {
-        "dataset": view.dataset,
-        "network": view.network,
-        "layer": view.layer,
-        "role": LETTERS[role],
-    }
-    for name, interval in summary._asdict().items():
-        row |= _ends(name, interval)
-    return row | {"n_images": summary.n_fg.n_images}
+    released = seen.distance_released
+    return {"": seen.distance, RATIO_OF: seen.distance_up_to, "_released": released}
 
 
 def _ends(name: str, interval: Interval) -> dict[str, float]:
@@ -294,16 +199,7 @@ def _ends(name: str, interval: Interval) -> dict[str, float]:
 def _paper(
     row: Mapping[str, Any],
     table: Mapping[Cell, Mapping[str, float]],
-    measures: Sequence[str],
+    names: Sequence[str],
 ) -> dict[str, float]:
     cell = (row["dataset"], row["network"], row["layer"], row["role"])
-    return {f"paper_{name}": printed(table, cell, name) for name in measures}
-
-
-def _check_images(maps: Maps, measured: Measured, path: Path) -> None:
-    if maps.ids != measured.ids:
-        file = Path(f"{path}.json")
-        raise StoreError(
-            f"{path}.zarr: holds maps of {len(maps.ids)} images that are not the "
-            f"{len(measured.ids)} that the settings select. Fix: {fix_at(file, remake(file))}"
-        )
+    return {f"paper_{name}": printed(table, cell, name) for name in names}

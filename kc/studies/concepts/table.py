@@ -1,46 +1,41 @@
-"""Write Tables 2 and 3 of [C20], and pictures of concepts over training."""
+"""Write Tables 2 and 3 of [C20], the values of all seeds, and the figures."""
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from types import MappingProxyType
 from typing import Any
 
-import matplotlib as mpl
-import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+import pandas as pd
 
-from kc.concepts import over_images
 from kc.concepts.maps import read_maps
 from kc.concepts.networks import read_concept_card
 from kc.images import open_images
-from kc.plans.concept_products import concept_networks, layers_seen
+from kc.plans.concept_products import cells_of, concept_networks, layers_seen
 from kc.provenance import code_hash, plain, versions
-from kc.report.curves import LINES
-from kc.report.figures import STYLE, write_figure
+from kc.report.dots import DotRow, dots_figure
+from kc.report.figures import write_figure
 from kc.report.tables import Column, TableText, write_table
-from kc.settings.concepts import Concepts, Role
+from kc.settings.concepts import Concepts
 from kc.settings.whole import Settings
 from kc.studies.concepts.notes import (
-    INTERVALS,
     MEASURES,
     accuracy_note,
     counting_notes,
     hypothesis_notes,
+    interval_note,
     speed_notes,
     teacher_notes,
     training_notes,
     untrained_note,
 )
 from kc.studies.concepts.numbers import (
-    PAIR,
-    LayerView,
-    Seen,
+    LETTERS,
     concepts_table2,
     concepts_table3,
-    views,
+    seeds_table,
 )
+from kc.studies.concepts.over_training import NAMES, distance_figure, maps_figure, shown_ids
+from kc.studies.concepts.views import LayerView, by_cell, views
 
 COLUMNS: Mapping[str, Column] = MappingProxyType(
     {
@@ -52,65 +47,132 @@ COLUMNS: Mapping[str, Column] = MappingProxyType(
     | {
         "n_images": Column("images"),
         "n_rho": Column("images with a rho"),
+        "n_seeds": Column("seeds"),
         "dropped": Column("released selection drops", ".0%"),
+        "top1": Column("top-1 (%)", ".1f"),
+        "teacher": Column("teacher from"),
     }
 )
-NAMES: Mapping[Role, str] = MappingProxyType(
-    {"teacher": "teacher (T)", "student": "student (S)", "baseline": "baseline (B)"}
+PLOTS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "concepts_table2": ("n_fg", "concepts on the object, N_fg"),
+        "concepts_table3": ("n_fg", "concepts on the object, N_fg"),
+        "concepts_speed": ("d_ratio", "D(richest) / D(last): small means soon"),
+        "concepts_detours": ("rho", "rho, share of concepts kept"),
+    }
 )
-CONCEPT = ("#D55E00", "#0072B2")
-"""Colours of concepts on the object and in the background, as in curves."""
+"""Figures of tables: measure and label of the axis."""
 
 
 def write(settings: Settings) -> None:
     """Write ``tables/concepts_*`` and ``figures/concepts_*`` under the results folder."""
     about, results = settings.of(Concepts), settings.results
-    found = views(about, results)
-    plans = concept_networks(about)
-    cards = {
-        plan.name: read_concept_card(plan, results / "concepts" / "networks") for plan in plans
+    third = views(about, results, "table3")
+    same = cells_of(about, "table2") == cells_of(about, "table3")
+    second = third if same else views(about, results, "table2")
+    folder = results / "concepts" / "networks"
+    cards = {plan.name: read_concept_card(plan, folder) for plan in concept_networks(about)}
+    frames = _write_tables(settings, second, third, cards)
+    seeds = frames["concepts_seeds"]
+    for name, (measure, axis) in PLOTS.items():
+        frame = frames.get(name, frames["concepts_table3"])
+        start = about.of_table("table2" if name == "concepts_table2" else "table3").teacher
+        rows = dot_rows(frame, seeds[seeds["teacher"] == start], measure)
+        write_figure(dots_figure(rows, axis), results / "figures" / name)
+    _write_figures(settings, third)
+
+
+def _write_tables(
+    settings: Settings,
+    second: Sequence[LayerView],
+    third: Sequence[LayerView],
+    cards: Mapping[str, Mapping[str, Any]],
+) -> dict[str, pd.DataFrame]:
+    about = settings.of(Concepts)
+    ends = [interval_note(about), accuracy_note(cards)]
+    notes = {
+        "concepts_table2": [
+            *teacher_notes(second),
+            *counting_notes(settings, second),
+            *ends,
+            *training_notes(settings, "table2"),
+        ],
+        "concepts_table3": [
+            *hypothesis_notes(third),
+            untrained_note(third),
+            *speed_notes(settings),
+            *counting_notes(settings, third),
+            *ends,
+            *training_notes(settings, "table3"),
+        ],
+        "concepts_seeds": [speed_notes(settings)[0]],
     }
-    shared = [
-        *counting_notes(settings, found),
-        INTERVALS,
-        accuracy_note(cards),
-        *training_notes(settings),
-    ]
-    provenance = _origin(settings, cards)
-    write_table(
-        concepts_table2(found),
-        results / "tables" / "concepts_table2",
-        TableText(
-            title="Concepts, Table 2: teacher, student and baseline",
-            caption="Visual concepts at the last checkpoint, cells of a grid of 16 x 16; paper: "
+    top1 = {name: float(card["accuracy"]["test"]) for name, card in cards.items()}
+    frames = {
+        "concepts_table2": concepts_table2(second),
+        "concepts_table3": concepts_table3(third),
+        "concepts_seeds": seeds_table([*second, *third], top1),
+    }
+    origin = _origin(settings, cards)
+    for name, frame in frames.items():
+        text = TableText(*TITLES[name], notes[name])
+        stem = settings.results / "tables" / name
+        write_table(frame, stem, text, provenance=origin, columns=COLUMNS)
+    return frames
+
+
+TITLES: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "concepts_table2": (
+            "Concepts, Table 2: teacher, student and baseline",
+            "Visual concepts at the last checkpoint, cells of a grid of 16 x 16; paper: "
             "the values printed in [C20, Table 2].",
-            notes=[*teacher_notes(found), *shared],
         ),
-        provenance=provenance,
-        columns=COLUMNS,
-    )
-    write_table(
-        concepts_table3(found),
-        results / "tables" / "concepts_table3",
-        TableText(
-            title="Concepts, Table 3: student and baseline over training",
-            caption="Concepts at the last checkpoint, weight distance to the checkpoint with most "
+        "concepts_table3": (
+            "Concepts, Table 3: student and baseline over training",
+            "Concepts at the last checkpoint, weight distance to the checkpoint with most "
             "concepts on the object, share of concepts kept; paper: [C20, Table 3].",
-            notes=[*hypothesis_notes(found), untrained_note(found), *speed_notes(), *shared],
         ),
-        provenance=provenance,
-        columns=COLUMNS,
-    )
-    figures = results / "figures"
-    for (dataset, network), some in groupby(found, lambda view: (view.dataset, view.network)):
-        images = open_images(results / "images" / f"{dataset}.json")["image"]
-        views_of = list(some)
-        for view in views_of:
-            picture = images[int(view.measured.rows[_shown(view)])]
-            stem = figures / f"concepts_maps_{dataset}_{network}_{view.layer}"
-            write_figure(maps_figure(view, picture, _shown(view)), stem)
-        stem = figures / f"concepts_distance_{dataset}_{network}"
-        write_figure(distance_figure(views_of), stem)
+        "concepts_seeds": (
+            "Concepts: every network",
+            "Values of every network of Tables 2 and 3: means over its images, D_std the variance.",
+        ),
+    }
+)
+"""Title and caption of each table."""
+
+
+def dot_rows(frame: pd.DataFrame, seeds: pd.DataFrame, measure: str) -> list[DotRow]:
+    """Return a row for each row of a table: mean, interval, every seed's value, the printed one."""
+    names = {LETTERS[role]: name for role, name in NAMES.items()}
+    keys = ["dataset", "network", "layer", "role"]
+    found = []
+    for row in frame.to_dict("records"):
+        own = seeds[(seeds[keys] == [row[key] for key in keys]).all(axis=1)]
+        low, high = row[f"{measure}_low"], row[f"{measure}_high"]
+        dots = own[measure].dropna().tolist() if len(own) > 1 else ()
+        label = f"{row['dataset']} {row['network']} {row['layer']}"
+        paper = row.get(f"paper_{measure}", float("nan"))
+        found.append(DotRow(label, row[measure], low, high, dots, paper, names[row["role"]]))
+    return found
+
+
+def _write_figures(settings: Settings, found: Sequence[LayerView]) -> None:
+    """Write the figures over training: maps of the first seed's networks, curves of all seeds."""
+    about, figures = settings.of(Concepts), settings.results / "figures"
+    for place, some in groupby(
+        by_cell(found), lambda views: (views[0].cell.dataset, views[0].cell.architecture)
+    ):
+        cells, stem = list(some), "_".join(place)
+        images = open_images(settings.results / "images" / f"{place[0]}.json")["image"]
+        for views_of in cells:
+            view = views_of[0]
+            ids = shown_ids(views_of, about.figure_images)
+            places = [view.measured.ids.index(name) for name in ids]
+            pictures = [images[int(view.measured.rows[one])] for one in places]
+            file = figures / f"concepts_maps_{stem}_{view.cell.layer}"
+            write_figure(maps_figure(view, pictures, places), file)
+        write_figure(distance_figure(cells), figures / f"concepts_distance_{stem}")
 
 
 def _origin(settings: Settings, cards: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -134,112 +196,3 @@ def _origin(settings: Settings, cards: Mapping[str, Mapping[str, Any]]) -> dict[
         "devices": sorted({str(card["device"]) for card in cards.values()}),
         "seconds": {"networks": round(sum(float(card["seconds"]) for card in cards.values()), 2)},
     }
-
-
-def _shown(view: LayerView) -> int:
-    """Choose the image in which the teacher has most concepts on the object at the end."""
-    return int(view.seen["teacher"].n_fg[-1].argmax())
-
-
-def maps_figure(view: LayerView, picture: np.ndarray, place: int) -> Figure:
-    """Draw H and the concepts of one image over training, for teacher, student and baseline.
-
-    As in [C20, Figs. 2, 4, 5]; all maps share one scale, dark is low. Foreground concepts are
-    vermilion, background concepts blue; the object is outlined.
-
-    Parameters
-    ----------
-    picture
-        (3, y, x), uint8: image ``place`` of the view.
-    """
-    epochs = view.seen["teacher"].epochs
-    front = view.measured.foreground[place].numpy()
-    maps = {role: seen.H[:, place].numpy() for role, seen in view.seen.items()}
-    known = np.stack(list(maps.values()))
-    scale = {"vmin": float(np.nanmin(known)), "vmax": float(np.nanmax(known))}
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(0.95 * (len(epochs) + 1) + 1.3, 6.6), layout="constrained")
-        panels = figure.subplots(2 * len(maps), len(epochs) + 1)
-        for axes in panels.flat:
-            axes.set_axis_off()
-        _picture(panels[0, 0], picture, front)
-        panels[0, 0].set_title("image", fontsize=8)
-        for turn, (role, seen) in enumerate(view.seen.items()):
-            above, below = panels[2 * turn], panels[2 * turn + 1]
-            for axes, label in ((above[1], f"{NAMES[role]}\nH"), (below[1], "concepts")):
-                axes.text(
-                    -0.08, 0.5, label, transform=axes.transAxes, ha="right", va="center", fontsize=8
-                )
-            for column, epoch in enumerate(epochs):
-                drawn = above[1 + column].imshow(maps[role][column], cmap="cividis", **scale)
-                _concepts(below[1 + column], picture, front, seen, column, place)
-                if turn == 0:
-                    above[1 + column].set_title(f"epoch {epoch}", fontsize=8)
-        bar = figure.colorbar(drawn, ax=panels, shrink=0.5, pad=0.01)
-        bar.set_label("H (nats); low: the layer keeps much of the cell", fontsize=8)
-        bar.ax.tick_params(labelsize=8)
-        caption = (
-            f"{view.dataset}, {view.network}, {view.layer}: entropy maps and concepts of the "
-            "training image in which the teacher has most concepts on the object at the end. "
-            "Vermilion: concepts on the object; blue: in the background; white line: the "
-            "foreground on the grid."
-        )
-        width = int(12.5 * float(figure.get_size_inches()[0]))
-        figure.supxlabel(textwrap.fill(caption, width), fontsize=8, x=0.01, ha="left")
-    return figure
-
-
-def distance_figure(found: Sequence[LayerView]) -> Figure:
-    """Draw N_fg against the weight distance, a panel for each layer, as in [C20, Fig. 3].
-
-    Shown are means over images with 95 % intervals, and a vertical line at D_mean.
-    """
-    with mpl.rc_context(STYLE | {"axes.spines.left": True}):
-        figure = Figure(figsize=(2.7 * len(found) + 0.6, 2.9), layout="constrained")
-        panels = figure.subplots(1, len(found), sharey=True, squeeze=False)[0]
-        for axes, view in zip(panels, found, strict=True):
-            for role, line in zip(PAIR, LINES, strict=False):
-                seen = view.seen[role]
-                means = [over_images(counts.n_fg[counts.usable]) for counts in seen.counts]
-                values = np.array([mean.value for mean in means])
-                errors = values - np.array([mean.low for mean in means])
-                axes.errorbar(
-                    seen.distance, values, yerr=errors, label=NAMES[role], markersize=4,
-                    elinewidth=0.8, capsize=2, **line,
-                )  # fmt: skip
-                travelled = float(seen.distance[seen.richest].mean())
-                axes.axvline(travelled, color=line["color"], linewidth=0.8, linestyle=":")
-            axes.set_title(f"{view.network}, {view.layer}", loc="left", fontsize=9)
-            axes.set_xlabel("weight distance")
-            axes.grid(axis="y", color="0.9", linewidth=0.6)
-        panels[0].set_ylabel("concepts on the object, N_fg\n(mean, 95 % over images)")
-        handles, labels = panels[0].get_legend_handles_labels()
-        names = [*labels, "D_mean"]
-        handles.append(mpl.lines.Line2D([], [], color="0.3", linewidth=0.8, linestyle=":"))
-        figure.legend(handles, names, loc="outside upper center", ncols=3, frameon=False)
-    return figure
-
-
-def _picture(axes: Axes, picture: np.ndarray, front: np.ndarray) -> None:
-    axes.imshow(picture.transpose(1, 2, 0))
-    _outline(axes, front, picture.shape[1:])
-
-
-def _concepts(
-    axes: Axes, picture: np.ndarray, front: np.ndarray, seen: Seen, row: int, place: int
-) -> None:
-    """Draw the image in grey with its concept cells over it."""
-    luma = np.tensordot([0.299, 0.587, 0.114], picture / 255, 1)
-    axes.imshow(luma, cmap="gray", vmin=-0.4, vmax=1.3)
-    counts = seen.counts[row]
-    cells = np.zeros((*front.shape, 4))
-    for mask, colour in zip((counts.foreground, counts.background), CONCEPT, strict=True):
-        cells[mask[place].numpy()] = mpl.colors.to_rgba(colour, 0.8)
-    height, width = luma.shape
-    axes.imshow(cells, extent=(-0.5, width - 0.5, height - 0.5, -0.5), interpolation="nearest")
-    _outline(axes, front, luma.shape)
-
-
-def _outline(axes: Axes, front: np.ndarray, shape: tuple[int, ...]) -> None:
-    down, across = (np.arange(side) * len(front) // side for side in shape)
-    axes.contour(front[down][:, across].astype(float), levels=[0.5], colors="white", linewidths=0.7)
