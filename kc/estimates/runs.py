@@ -15,6 +15,7 @@ from kc.plans.products import (
     FitPlan,
     NetworkPlan,
     batches,
+    fit_jobs,
     merged,
     networks_of,
     nodes_of,
@@ -67,7 +68,8 @@ def estimate(settings: Settings, plans: Iterable[StudyPlan]) -> pd.DataFrame:
         # the parts and the job that collects them
         "activations": len(batches(recorded, settings.grouping("recording")))
         * (settings.cluster.scatter + (settings.cluster.scatter > 1)),
-        "fits": len({fit.pair for fit in fits}) + len({fit.name for fit in climbed}),
+        "fits": len(fit_jobs(fits, settings.grouping("fitting")))
+        + len({fit.name for fit in climbed}),
     }
     rows = [(kind, len(each), sum(each)) for kind, each in sizes.items()]
     frame = pd.DataFrame(rows, columns=["product", "count", "bytes"])

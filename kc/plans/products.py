@@ -130,7 +130,7 @@ class FitPlan:
 
     @property
     def pair(self) -> str:
-        """Name of the job that makes it: that of its two networks, in either direction.
+        """Name of its two networks, in either direction, and of the job that makes it.
 
         All halves of one split count as one network, and an untrained one as the trained one: a
         fit takes seconds, and so does a job's start.
@@ -142,6 +142,20 @@ def _of_job(network: NetworkPlan) -> str:
     if network.half:
         return f"{network.dataset}-{network.architecture}-split{network.half[:-1]}"
     return replace(network, trained=True).name
+
+
+def fit_jobs(fits: Iterable[FitPlan], jobs: Grouping) -> dict[str, list[FitPlan]]:
+    """Group fits into the jobs that make them, by the job's name.
+
+    ``architecture``: all fits between the networks of two architectures and data sets.
+    ``network``: those between two networks (:attr:`FitPlan.pair`).
+    """
+    found: dict[str, list[FitPlan]] = {}
+    for fit in sorted(fits):
+        ends = {f"{end.dataset}-{end.architecture}" for end in (fit.source, fit.target)}
+        name = "--".join(sorted(ends)) if jobs == "architecture" else fit.pair
+        found.setdefault(name, []).append(fit)
+    return found
 
 
 def pairs_of[T](networks: Sequence[T], pairs: Pairs) -> list[tuple[T, T]]:

@@ -41,8 +41,8 @@ class Common(Section):
     device: DeviceName = "auto"
     jobs: Literal["auto", "architecture", "network"] = Field(
         "auto",
-        description="networks that one job trains or records: all of an architecture, or one; "
-        "auto: one to train, all to record",
+        description="networks that one job trains, records, or fits: all of an architecture, or "
+        "one (two for a fit); auto: all to record, else one",
     )
     cluster: Cluster = Cluster()
     storage: Storage = Storage()
@@ -99,10 +99,10 @@ class Common(Section):
             for found in self.datasets[name].downloads(path)
         ]
 
-    def grouping(self, work: Literal["training", "recording"]) -> Grouping:
-        """Return how networks are grouped into the jobs that train or record them."""
+    def grouping(self, work: Literal["training", "recording", "fitting"]) -> Grouping:
+        """Return how networks are grouped into jobs."""
         if self.jobs == "auto":
-            return "network" if work == "training" else "architecture"
+            return "architecture" if work == "recording" else "network"
         return self.jobs
 
     def network(self, architecture: Architecture) -> Network:

@@ -11,6 +11,7 @@ from kc.plans.products import (
     FitPlan,
     NetworkPlan,
     batches,
+    fit_jobs,
     merged,
     networks_of,
     nodes_of,
@@ -547,3 +548,11 @@ def test_baselines_of_a_study_without_pairs_is_one_clear_error():
 def test_baselines_of_an_unknown_study_is_one_clear_error(name: str):
     with pytest.raises(SettingsError, match=rf"no study '{name}'; there are stability, "):
         plan_of(default(baselines={"studies": [name]}), "baselines")
+
+
+def test_fits_of_two_architectures_are_one_job_where_starts_cost_more_than_fits():
+    fits = all_fits(default())
+    found = fit_jobs(fits, "architecture")
+    assert {"birds-alexnet", "birds-alexnet--birds-resnet34", "mix-vgg16_bn"} <= found.keys()
+    assert sorted(fit for some in found.values() for fit in some) == sorted(fits)
+    assert all(name == some[0].pair for name, some in fit_jobs(fits, "network").items())

@@ -19,7 +19,14 @@ from tests.workflow.slurm_cluster import Slurm, install
 TARGET = os.environ.get("KC_SLURM", "stability")
 FEWER = [] if TARGET == "all" else ["stability={seeds: [0, 1]}"]
 # nothing is behind the node's GPUs
-CONFIG = ["--configfile", "workflow/presets/smoke.yaml", "--config", "device=cpu", *FEWER]
+CONFIG = [
+    "--configfile",
+    "workflow/presets/smoke.yaml",
+    "--config",
+    "device=cpu",
+    "jobs=network",
+    *FEWER,
+]
 PRODUCTS = (
     "*.safetensors",
     "tables/*.[cmt]*",

@@ -1,7 +1,6 @@
 # Settings, plans and functions for all rule files.
 from dataclasses import asdict
 from hashlib import sha256
-from itertools import groupby
 
 from kc.errors import KCError, RoomError
 from kc.estimates.time_left import RunJob, TimeLeft
@@ -10,7 +9,14 @@ from kc.files.sources import FOLDER, digest_of
 from kc.names import BESIDE
 from kc.plans.commands import note_run
 from kc.plans.outputs import drawn_fits, outputs_of
-from kc.plans.products import batches, merged, networks_of, nodes_of, with_origins
+from kc.plans.products import (
+    batches,
+    fit_jobs,
+    merged,
+    networks_of,
+    nodes_of,
+    with_origins,
+)
 from kc.plans.registry import STUDIES
 from kc.plans.stores import PAGE, kept_fits, store_uses
 from kc.plans.studies import plans
@@ -31,6 +37,7 @@ RESULTS = str(SETTINGS.results)
 # jobs follow manifests only to the place that these settings name
 SETTINGS.storage.announce()
 FITS = merged(fit for plan in PLANS.values() for fit in plan.fits)
+FIT_JOBS = fit_jobs(FITS, SETTINGS.grouping("fitting"))
 CLIMBED = merged(fit for plan in PLANS.values() for fit in plan.climbed)
 REPEATS = max(plan.repeats for plan in PLANS.values())
 NETWORKS = with_origins(network for plan in PLANS.values() for network in plan.networks)

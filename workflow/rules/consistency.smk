@@ -1,8 +1,5 @@
 # All fits of a pair of networks, both directions and all layers, are one job.
-for pair, members in groupby(
-    sorted(FITS, key=lambda fit: fit.pair), key=lambda fit: fit.pair
-):
-    fits = list(members)
+for pair, fits in FIT_JOBS.items():
     ends = networks_of(fits)
 
     rule:

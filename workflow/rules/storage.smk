@@ -27,7 +27,14 @@ for store in DROPPED:
         params:
             root=MODULES,
             store=f"{RESULTS}/{store.path}",
-            readers=[*(f"fit_{pair}" for pair in store.pairs), *store.studies],
+            readers=[
+                *(
+                    f"fit_{job}"
+                    for job, fits in FIT_JOBS.items()
+                    if {fit.pair for fit in fits} & {*store.pairs}
+                ),
+                *store.studies,
+            ],
         script:
             "../scripts/storage/drop.py"
 
