@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-WEIGHTS: Mapping[str, float] = {"train": 25.0, "fit": 25.0, "ladder": 300.0, "map": 60.0, "": 5.0}
+WEIGHTS: Mapping[str, float] = {"train": 30.0, "fit": 12.0, "ladder": 12.0, "map": 20.0, "": 5.0}
 """Seconds for one product of a kind of job, until a job of the kind has ended."""
 
 

@@ -21,6 +21,7 @@ from tests.workflow.project import copy_project
 
 TINY = """
 results: out
+jobs: architecture
 data_root: .
 datasets:
   birds: {size: 32, generated: {classes: 3, images_per_class: 20, canvas: 48}}
