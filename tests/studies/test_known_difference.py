@@ -29,7 +29,6 @@ from kc.studies.known_difference.contrasts import (
     contrast_values,
     contrasts_table,
     power_of,
-    smallest_seen,
 )
 from kc.studies.known_difference.decoding import decoded, decoded_classes
 from kc.studies.known_difference.factors import KnownFactor, known_factor, mean_chroma
@@ -201,7 +200,6 @@ def test_power_is_the_level_without_effect_and_that_of_simulated_tests_with_one(
     drawn = rng.standard_normal((20_000, 4)) + 2.5 / 2  # an effect of 2.5 standard errors
     detected = stats.ttest_1samp(drawn, 0, axis=1).pvalue < 0.05
     assert power_of(2.5, 4) == pytest.approx(detected.mean(), abs=0.01)
-    assert np.isnan(smallest_seen(1.0, 2))
 
 
 def test_intervals_of_groups_that_share_no_network_cover_and_a_ring_would_not():

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from kc.studies.intervals import LEAST, Estimate, over_groups
+from kc.studies.intervals import LEAST, LEVEL, over_groups
 from kc.studies.known_difference.numbers import MEASURES
 
 CONTRASTS: Mapping[str, Mapping[str, int]] = {
@@ -17,7 +17,6 @@ CONTRASTS: Mapping[str, Mapping[str, int]] = {
     "asymmetry": {"h_to_f": 1, "f_to_h": -1, "p_to_f": -1, "f_to_p": 1},
 }
 """Signs of the roles in each contrast (:class:`kc.plans.records.known_difference.Group`)."""
-LEVEL, POWER = 0.05, 0.8
 ROUNDING = 1e-12
 
 
@@ -54,8 +53,7 @@ def contrasts_table(fits: pd.DataFrame) -> pd.DataFrame:
 def _estimated(groups: Sequence[str], values: Sequence[float]) -> dict[str, float]:
     # groups share no network
     found = over_groups(groups, values)
-    error = standard_error(found)
-    effect = found.mean / error if error > 0 else math.nan
+    effect = found.mean / found.error if found.error > 0 else math.nan
     return {
         "value": found.mean,
         "ci_low": found.low,
@@ -63,15 +61,8 @@ def _estimated(groups: Sequence[str], values: Sequence[float]) -> dict[str, floa
         "n": found.n,
         "effect": effect,
         "power": power_of(effect, found.n),
-        "smallest": smallest_seen(error, found.n),
+        "smallest": found.smallest,
     }
-
-
-def standard_error(found: Estimate) -> float:
-    """Return the standard error behind a t interval over groups; NaN without interval."""
-    if found.n < LEAST:
-        return math.nan
-    return (found.high - found.low) / 2 / float(stats.t.ppf(1 - LEVEL / 2, found.n - 1))
 
 
 def power_of(effect: float, n: int) -> float:
@@ -81,15 +72,7 @@ def power_of(effect: float, n: int) -> float:
     """
     if n < LEAST or math.isnan(effect):
         return math.nan
-    critical = float(stats.t.ppf(1 - LEVEL / 2, n - 1))
+    critical = float(stats.t.ppf((1 + LEVEL) / 2, n - 1))
     of = stats.nct(n - 1, abs(effect))
     # the chance of the opposite sign; far out scipy gives NaN for less than 1e-9
     return float(of.sf(critical) + np.nan_to_num(of.cdf(-critical)))
-
-
-def smallest_seen(error: float, n: int) -> float:
-    """Return the smallest value detected with 80 % power, (t.975 + t.8) standard errors."""
-    if n < LEAST:
-        return math.nan
-    ends = (1 - LEVEL / 2, POWER)
-    return error * float(sum(stats.t.ppf(end, n - 1) for end in ends))
