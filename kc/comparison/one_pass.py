@@ -30,7 +30,8 @@ def why_not(images: int, layers: int, memory_gb: float) -> str | None:
     """Return why inner products of all images cannot be held; None if they can."""
     if images > MOST:
         return f"{images} images are more than {MOST}"
-    needed = 8 * layers * images**2 / 1e9
+    # a half more for the training images' products of the targets
+    needed = 12 * layers * images**2 / 1e9
     if needed > memory_gb:
         return (
             f"inner products of {images} images for {layers} layers take {needed:.1f} GB, more "

@@ -9,7 +9,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from kc.runtime import derive_seed
-from kc.similarity.dual_share import ImageParts, dual_shares, mean_target
+from kc.similarity.dual_share import ImageParts, TargetGrams, dual_shares
 from kc.similarity.gram_measures import (
     calibrated_share,
     calibrated_similarity,
@@ -90,10 +90,10 @@ def _shares(
     parts: ImageParts,
     permutations: Int[np.ndarray, "p n"],
 ) -> tuple[Tensor, Tensor]:
-    mean = mean_target(targets, parts)
+    prepared = TargetGrams.of(targets, parts)
     values, calibrated = [], []
     for source in tqdm(sources, desc=direction, unit="layer", disable=None):
-        shares = dual_shares(source, targets, parts, permutations, mean)
+        shares = dual_shares(source, prepared, parts, permutations)
         values.append(shares[0])
         calibrated.append(calibrated_share(shares[0], shares[1:]))
     return torch.stack(values), torch.stack(calibrated)

@@ -70,69 +70,69 @@ def total_variance(grams: Float[Tensor, "t n n"], rows: slice) -> Float[Tensor, 
     return torch.where(found > 1e-12 * scale, found, torch.nan)
 
 
-def mean_target(grams: Float[Tensor, "t n n"], parts: ImageParts) -> Float[Tensor, "known known"]:
-    """Return the mean of targets, each scaled to variance 1 on validation images.
+class TargetGrams(NamedTuple):
+    """Inner products of several targets, as :func:`dual_shares` multiplies them."""
 
-    What a source misses of it is the mean of what it misses of each target.
-    """
-    held = slice(parts.fitted, parts.known)
-    weights = total_variance(grams, held).reciprocal().nan_to_num(0)
-    weights = weights / (weights > 0).sum().clamp_min(1)
-    found = grams.new_zeros(parts.known, parts.known)
-    for weight, gram in zip(weights, grams, strict=True):
-        found += weight * gram[: parts.known, : parts.known]
-    return found
+    columns: Float[Tensor, "t nn"]
+    """Of all images, a view of the given ones."""
+    known: Float[Tensor, "t kk"]
+    """Of training images."""
+    totals: Float[Tensor, " t"]
+    """Sums of squares about the mean of the test images."""
+
+    @classmethod
+    def of(cls, grams: Float[Tensor, "t n n"], parts: ImageParts) -> "TargetGrams":
+        """Prepare targets; images are in the order of ``parts``."""
+        known = grams[:, : parts.known, : parts.known].reshape(len(grams), -1)
+        totals = total_variance(grams, slice(parts.known, None))
+        return cls(grams.reshape(len(grams), -1), known, totals)
 
 
 @torch.no_grad()
 def dual_shares(
     source: Float[Tensor, "n n"],
-    targets: Float[Tensor, "t n n"],
+    targets: TargetGrams,
     parts: ImageParts,
     permutations: Int[np.ndarray, "p n"],
-    mean: Float[Tensor, "known known"] | None = None,
 ) -> Float[Tensor, "p t"]:
     r"""Return the share of each target's test variance that the source's linear map misses.
 
     .. math:: \frac{\mathrm{Var}(y - W^\top x - b)}{\mathrm{Var}(y)}
 
-    Both Var about each unit's mean on test images (1 - R^2). The strength is one for a source: the
-    best of ``TRIED`` on validation images, averaged over targets; the map is then fitted to all
-    training images. It is chosen anew for each permutation of the source's images. NaN where
-    source or target is constant.
+    Both Var about each unit's mean on test images (1 - R^2). The strength is the best of ``TRIED``
+    for this pair on validation images, chosen anew for each permutation; the map is then fitted
+    to all training images. NaN where source or target is constant.
 
     Parameters
     ----------
-    source, targets
+    source
         Inner products, ordered as ``parts`` says (:func:`kc.similarity.grams.image_gram`).
     permutations
         Of the source's images, each within the parts
         (:func:`kc.similarity.gram_measures.draw_permutations`).
-    mean
-        :func:`mean_target`, if it is known.
     """
-    test = slice(parts.known, len(source))
-    totals = total_variance(targets, test)
-    if not bool(total_variance(source[None], test).isfinite()):
-        return totals.new_full((len(permutations), len(targets)), torch.nan)
-    mean = mean_target(targets, parts) if mean is None else mean
+    totals = targets.totals
+    if not bool(total_variance(source[None], slice(parts.known, None)).isfinite()):
+        return totals.new_full((len(permutations), len(totals)), torch.nan)
     known = source[: parts.known, : parts.known]
-    forms = {strength: residual_form(known, parts.fitted, strength) for strength in TRIED}
-    possible = {strength: form for strength, form in forms.items() if form is not None}
-    final: dict[float, Tensor] = {}
-    found, columns = [], targets.reshape(len(targets), -1).T
+    tried = torch.stack([_form_from(known, parts.fitted, k) for k in range(len(TRIED))])
+    final: dict[int, Tensor] = {}
+    found = []
     for order in torch.from_numpy(permutations).to(source.device):
         first = order[: parts.known]
-        # permuting the mean back is the same as permuting every form
-        back = torch.argsort(first)
-        turned = mean[back[:, None], back]
-        errors = {s: float((form * turned).sum()) for s, form in possible.items()}
-        for strength in sorted(possible, key=lambda one: errors[one]):
-            if strength not in final:
-                form = residual_form(source, parts.known, strength)
-                if form is None:
-                    continue
-                final[strength] = form
-            found.append(final[strength][order[:, None], order].reshape(-1) @ columns / totals)
-            break
+        errors = tried[:, first[:, None], first].flatten(1) @ targets.known.T
+        chosen, place = torch.unique(errors.argmin(0), return_inverse=True)
+        for number in chosen.tolist():
+            if number not in final:
+                final[number] = _form_from(source, parts.known, number)
+        forms = torch.stack([final[k][order[:, None], order].flatten() for k in chosen.tolist()])
+        missed = forms @ targets.columns.T
+        found.append(missed.gather(0, place[None])[0] / totals)
     return torch.stack(found)
+
+
+def _form_from(gram: Tensor, fitted: int, number: int) -> Tensor:
+    """Return the form of a strength of ``TRIED``, or of the next larger one that can be solved."""
+    forms = (residual_form(gram, fitted, strength) for strength in TRIED[number:])
+    # without a map, the infinite strength, nothing has to be solved
+    return next(form for form in forms if form is not None)
