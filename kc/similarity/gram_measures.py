@@ -5,7 +5,8 @@ Each measure of a source with inner products K and a target with L (both ``(n, n
 .. math:: \langle F(K), G(L) \rangle = \sum_{ij} F(K)_{ij} \, G(L)_{ij}
 
 so all pairs are one matrix product, and the source's images permuted by pi are
-:math:`F(K)_{\pi(i) \pi(j)}`: nothing is computed again.
+:math:`F(K)_{\pi(i) \pi(j)}`: nothing is computed again. [Huh2024] is The Platonic Representation
+Hypothesis (ICML).
 """
 
 from collections.abc import Sequence

@@ -310,6 +310,9 @@ def test_with_too_many_images_only_cka_is_computed(networks, photos, tmp_path, m
     assert told.startswith(
         "Linear maps, neighbours and permuted images are left out: 60 images are"
     )
+
+
+def test_inner_products_that_take_too_much_memory_are_not_made():
     assert why_not(1000, 2000, 4.0) == (
         "inner products of 1000 images for 2000 layers take 24.0 GB, more than 4 (memory_gb)"
     )
