@@ -9,7 +9,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from kc.comparison import notes
-from kc.comparison.cells import Cell, pair_layers, wanted_forms, widest_arrays
+from kc.comparison.layer_pairs import LayerPair, pair_layers, wanted_forms, widest_arrays
 from kc.comparison.compare import DEFAULT, DIRECTIONS, origin_of
 from kc.comparison.estimate import matrix_rate
 from kc.comparison.forms import Form
@@ -151,7 +151,7 @@ def compare_layers(
 
 
 def _measured(
-    cells: Sequence[Cell],
+    cells: Sequence[LayerPair],
     sides: Sequence[ComparedSide],
     wanted: Mapping[str, Mapping[str, list[Form]]],
     stores: Mapping[str, Store],
@@ -182,7 +182,10 @@ def _measured(
 
 
 def _table(
-    cells: Sequence[Cell], fitted: MatrixFits, measured: pd.DataFrame, settings: CompareSettings
+    cells: Sequence[LayerPair],
+    fitted: MatrixFits,
+    measured: pd.DataFrame,
+    settings: CompareSettings,
 ) -> pd.DataFrame:
     """Put the shares of g, if any were asked for, before the measures."""
     if settings.fits == "none":

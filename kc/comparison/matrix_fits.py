@@ -7,7 +7,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from kc.comparison import notes
-from kc.comparison.cells import Cell
+from kc.comparison.layer_pairs import LayerPair
 from kc.comparison.compare import DIRECTIONS
 from kc.comparison.estimate import seconds_of, spell_seconds
 from kc.comparison.fits import direction_product
@@ -24,9 +24,9 @@ from kc.store import Store
 
 
 class PlannedFit(NamedTuple):
-    """A direction of a cell, and the estimated time of its fit."""
+    """A direction of a pair of layers, and the estimated time of its fit."""
 
-    cell: Cell
+    cell: LayerPair
     source: str
     target: str
     seconds: float
@@ -46,7 +46,7 @@ class MatrixFits(NamedTuple):
 
 
 def plan_fits(
-    cells: Sequence[Cell], images: int, settings: CompareSettings, rate: float
+    cells: Sequence[LayerPair], images: int, settings: CompareSettings, rate: float
 ) -> list[PlannedFit]:
     """List both directions of each pair, with the estimated seconds of the fit."""
     return [

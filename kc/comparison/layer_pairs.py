@@ -15,8 +15,8 @@ from kc.errors import FeatureError
 from kc.names import Shape
 
 
-class Cell(NamedTuple):
-    """A layer of a and a layer of b: a cell of the matrix."""
+class LayerPair(NamedTuple):
+    """A layer of a and a layer of b, with their forms: a row of the table."""
 
     layers: tuple[str, str]
     forms: tuple[Form, Form]
@@ -40,7 +40,7 @@ class Cell(NamedTuple):
         return self.shapes["ab".index(source)], self.shapes["ab".index(target)]
 
     def about(self) -> dict[str, Any]:
-        """Return the first columns of the cell's row."""
+        """Return the first columns of its row."""
         found: dict[str, Any] = {}
         sides = zip("ab", self.layers, self.forms, self.shapes, strict=True)
         for letter, layer, form, shape in sides:
@@ -50,7 +50,9 @@ class Cell(NamedTuple):
         return found
 
 
-def pair_layers(sides: Sequence[ComparedSide], settings: CompareSettings) -> tuple[list[Cell], int]:
+def pair_layers(
+    sides: Sequence[ComparedSide], settings: CompareSettings
+) -> tuple[list[LayerPair], int]:
     """Pair all layers; count and leave out pairs that cannot be brought to the same kind.
 
     Raises
@@ -66,7 +68,7 @@ def pair_layers(sides: Sequence[ComparedSide], settings: CompareSettings) -> tup
                 forms = align(first, second, settings.tokens, settings.align, cuts)
                 shapes = forms[0].shape(first.shape), forms[1].shape(second.shape)
                 check_shapes(*shapes)
-                found.append(Cell((first.name, second.name), forms, shapes))
+                found.append(LayerPair((first.name, second.name), forms, shapes))
             except FeatureError as error:
                 refused.append(error)
     if not found:
@@ -74,7 +76,7 @@ def pair_layers(sides: Sequence[ComparedSide], settings: CompareSettings) -> tup
     return found, len(refused)
 
 
-def wanted_forms(letter: str, cells: Sequence[Cell]) -> dict[str, list[Form]]:
+def wanted_forms(letter: str, cells: Sequence[LayerPair]) -> dict[str, list[Form]]:
     """Return the forms in which each layer is stored."""
     at, found = "ab".index(letter), dict[str, list[Form]]()
     for cell in cells:
