@@ -15,7 +15,7 @@ from kc.errors import FeatureError
 from kc.names import Shape
 
 
-class LayerPair(NamedTuple):
+class PairedLayers(NamedTuple):
     """A layer of a and a layer of b, with their forms: a row of the table."""
 
     layers: tuple[str, str]
@@ -52,7 +52,7 @@ class LayerPair(NamedTuple):
 
 def pair_layers(
     sides: Sequence[ComparedSide], settings: CompareSettings
-) -> tuple[list[LayerPair], int]:
+) -> tuple[list[PairedLayers], int]:
     """Pair all layers; count and leave out pairs that cannot be brought to the same kind.
 
     Raises
@@ -68,7 +68,7 @@ def pair_layers(
                 forms = align(first, second, settings.tokens, settings.align, cuts)
                 shapes = forms[0].shape(first.shape), forms[1].shape(second.shape)
                 check_shapes(*shapes)
-                found.append(LayerPair((first.name, second.name), forms, shapes))
+                found.append(PairedLayers((first.name, second.name), forms, shapes))
             except FeatureError as error:
                 refused.append(error)
     if not found:
@@ -76,7 +76,7 @@ def pair_layers(
     return found, len(refused)
 
 
-def wanted_forms(letter: str, cells: Sequence[LayerPair]) -> dict[str, list[Form]]:
+def wanted_forms(letter: str, cells: Sequence[PairedLayers]) -> dict[str, list[Form]]:
     """Return the forms in which each layer is stored."""
     at, found = "ab".index(letter), dict[str, list[Form]]()
     for cell in cells:

@@ -9,10 +9,10 @@ import pandas as pd
 from tqdm import tqdm
 
 from kc.comparison import notes
-from kc.comparison.layer_pairs import LayerPair, pair_layers, wanted_forms, widest_arrays
 from kc.comparison.compare import DEFAULT, DIRECTIONS, origin_of
 from kc.comparison.estimate import matrix_rate
 from kc.comparison.forms import Form
+from kc.comparison.layer_pairs import PairedLayers, pair_layers, wanted_forms, widest_arrays
 from kc.comparison.matrix_fits import MatrixFits, chosen_fits, make_fits, plan_fits, told_fits
 from kc.comparison.matrix_notes import of_left_out, of_matrix_fits, of_measured
 from kc.comparison.one_pass import measures_of_all, why_not
@@ -151,7 +151,7 @@ def compare_layers(
 
 
 def _measured(
-    cells: Sequence[LayerPair],
+    cells: Sequence[PairedLayers],
     sides: Sequence[ComparedSide],
     wanted: Mapping[str, Mapping[str, list[Form]]],
     stores: Mapping[str, Store],
@@ -182,7 +182,7 @@ def _measured(
 
 
 def _table(
-    cells: Sequence[LayerPair],
+    cells: Sequence[PairedLayers],
     fitted: MatrixFits,
     measured: pd.DataFrame,
     settings: CompareSettings,

@@ -7,10 +7,10 @@ import pandas as pd
 from tqdm import tqdm
 
 from kc.comparison import notes
-from kc.comparison.layer_pairs import LayerPair
 from kc.comparison.compare import DIRECTIONS
 from kc.comparison.estimate import seconds_of, spell_seconds
 from kc.comparison.fits import direction_product
+from kc.comparison.layer_pairs import PairedLayers
 from kc.comparison.memory import check_memory
 from kc.comparison.settings import CompareSettings
 from kc.comparison.workplace import Direction, Workplace
@@ -26,7 +26,7 @@ from kc.store import Store
 class PlannedFit(NamedTuple):
     """A direction of a pair of layers, and the estimated time of its fit."""
 
-    cell: LayerPair
+    cell: PairedLayers
     source: str
     target: str
     seconds: float
@@ -46,7 +46,7 @@ class MatrixFits(NamedTuple):
 
 
 def plan_fits(
-    cells: Sequence[LayerPair], images: int, settings: CompareSettings, rate: float
+    cells: Sequence[PairedLayers], images: int, settings: CompareSettings, rate: float
 ) -> list[PlannedFit]:
     """List both directions of each pair, with the estimated seconds of the fit."""
     return [
