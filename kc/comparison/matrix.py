@@ -139,7 +139,7 @@ def compare_layers(
         *notes.of_views(sides, [len(cell.shapes[0]) for cell in cells], settings),
         *notes.of_rounding(sides, arrays),
         *of_matrix_fits(fitted, settings),
-        *of_left_out(left_out),
+        *of_left_out(left_out, int(measured["cka"].isna().sum())),
         *of_measured(why_not(len(rows.table), layers, settings.consistency.memory_gb)),
         notes.of_rows(sides, rows),
         *notes.of_ranks(fitted.fits),

@@ -73,6 +73,9 @@ def of_matrix_fits(fitted: MatrixFits, settings: CompareSettings) -> list[str]:
     ]
 
 
-def of_left_out(left_out: int) -> Sequence[str]:
-    """Return the note on pairs without a common form; empty without such pairs."""
-    return [f"{left_out} pairs could not be brought to the same kind."] if left_out else []
+def of_left_out(left_out: int, empty: int) -> Sequence[str]:
+    """Return the notes on pairs that are not in the table, and on those without measures."""
+    told = [f"{left_out} pairs could not be brought to the same kind."] if left_out else []
+    if empty:
+        told.append(f"{empty} pairs have no measures: a layer is constant over the test images.")
+    return told

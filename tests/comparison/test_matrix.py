@@ -148,6 +148,7 @@ def test_a_constant_layer_loses_only_its_own_fits(photos, tmp_path):
     assert cell(found, "conv", "conv").notna().all()
     assert cell(found, "conv", "mul")["cka":].isna().all()
     assert cell(found, "conv", "mul")[["xdelta_a", "xdelta_b", "cka"]].isna().all()
+    assert "1 pairs have no measures: a layer is constant over the test images." in found.notes
     told = next(note for note in found.notes if "could not be made" in note)
     assert told.startswith("2 fits could not be made, the first b.mul-from-a.conv: target: the fe")
     assert "conv of a gives" in best(found.table)
