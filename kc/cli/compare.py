@@ -104,7 +104,8 @@ def compare_command(
     Reconstruct each layer from the other on training images and write, for test images, the
     fraction of variance unexplained: OUT/tables/compare.* and, for maps, OUT/figures/*. With
     --labels, by class: OUT/tables/classes.*. With
-    --layers (or several names in --layer-a, --layer-b): OUT/tables/matrix.*, OUT/figures/matrix.*.
+    --layers (or several names in --layer-a, --layer-b): measures of every pair, g only with --fits,
+    OUT/tables/matrix.*, OUT/figures/matrix.*.
     """
     from kc.comparison import CompareSettings
     from kc.comparison.make import make

@@ -14,10 +14,18 @@ from kc.report.curves import HEIGHT, LINES, WIDTH
 from kc.report.figures import STYLE, literal
 
 PANELS = {
-    "xdelta_b": "of b's layer, given by a's",
-    "xdelta_a": "of a's layer, given by b's",
+    "xdelta_b": "of b's layer, given by a's (g)",
+    "xdelta_a": "of a's layer, given by b's (g)",
+    "linear_flattened_b": "of b's layer, by a linear map",
+    "linear_flattened_a": "of a's layer, by a linear map",
     "cka": "linear CKA",
+    "neighbours_flattened": "shared neighbours",
 }
+"""Titles of the heatmaps, by column; those that the table lacks are not drawn."""
+SIMILAR = ("cka", "neighbours_flattened")
+"""Columns that are 1 if layers are alike; the others are shares that are missing."""
+ACROSS = 2
+"""Heatmaps side by side."""
 CELL = 0.34
 """Side of a cell in inches."""
 NUMBERED = 24
@@ -58,30 +66,35 @@ def _told(part: str) -> str:
 
 
 def matrix_figure(table: pd.DataFrame, networks: Mapping[str, Any]) -> Figure:
-    """Draw 1 - xdelta of both directions and CKA, all from 0 to 1, side by side.
+    """Draw the table's measures, and 1 - its shares, all from 0 to 1: a heatmap each.
 
     ``networks``: by letter, the origin of each side with its ``name``.
     """
     rows, columns = (list(dict.fromkeys(table[f"layer_{letter}"])) for letter in "ab")
     names = {letter: networks[letter]["name"] for letter in "ab"}
+    drawn = {name: title for name, title in PANELS.items() if name in table}
+    across = min(ACROSS, len(drawn))
+    down = -(-len(drawn) // across)
     with mpl.rc_context(STYLE):
         label = 0.075 * max(map(len, rows)) + 0.4
         below = 0.075 * max(map(len, columns)) + 0.5
         width, height = max(2.2, CELL * len(columns)), max(1.2, CELL * len(rows))
-        figure = Figure(figsize=(label + 3 * (width + 0.35) + 0.6, height + below + 0.5))
-        panels = figure.subplots(1, len(PANELS), sharey=True, squeeze=False)[0]
-        for axes, (column, title) in zip(panels, PANELS.items(), strict=True):
+        size = label + across * (width + 0.35) + 0.6, down * (height + 0.4) + below + 0.1
+        figure = Figure(figsize=size)
+        panels = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
+        for axes, (column, title) in zip(panels.flat, drawn.items(), strict=False):
             values = table.pivot_table(
                 index="layer_a", columns="layer_b", values=column, dropna=False
             ).reindex(index=rows, columns=columns)
-            shown = values.to_numpy() if column == "cka" else 1 - values.to_numpy()
-            _heat(axes, shown)
+            _heat(axes, values.to_numpy() if column in SIMILAR else 1 - values.to_numpy())
             axes.set_title(title, loc="left", fontsize=9)
+        for axes in panels[-1]:
             axes.set_xticks(range(len(columns)), map(literal, columns), rotation=90)
             axes.set_xlabel(literal(f"b: {names['b']}"))
-        panels[0].set_yticks(range(len(rows)), map(literal, rows))
-        panels[0].set_ylabel(literal(f"a: {names['a']}"))
-        figure.colorbar(panels[-1].images[0], ax=list(panels), fraction=0.02, pad=0.01)
+        for axes in panels[:, 0]:
+            axes.set_yticks(range(len(rows)), map(literal, rows))
+            axes.set_ylabel(literal(f"a: {names['a']}"))
+        figure.colorbar(panels[0, 0].images[0], ax=panels, fraction=0.02, pad=0.01)
         figure.set_layout_engine("constrained")
     return figure
 

@@ -41,9 +41,10 @@ def measures_text(notes: Sequence[str]) -> TableText:
 def matrix_text(notes: Sequence[str]) -> TableText:
     """Return title, caption and notes of the table of many layers."""
     return TableText(
-        title="Layers reconstructed from each other",
-        caption="Test images; xdelta: share of the variance that g does not give from the "
-        "other side's layer.",
+        title="Layers compared with each other",
+        caption="Test images; shares are of the variance that the other side's layer does not "
+        "give: linear_flattened by a linear map, xdelta (if fitted) by g. cka and neighbours are "
+        "1 if layers are alike.",
         notes=notes,
     )
 
@@ -61,17 +62,34 @@ def share_sentence(shares: pd.DataFrame) -> str:
 
 
 def best(table: pd.DataFrame) -> str:
-    """Return a sentence on the pair of layers with the largest share, in each direction."""
-    told = []
-    for target, source in ("ba", "ab"):
-        if table[f"xdelta_{target}"].isna().all():
-            continue
-        row = table.iloc[int(table[f"xdelta_{target}"].argmin())]
-        told.append(
-            f"{row[f'layer_{source}']} of {source} gives {100 * (1 - row[f'xdelta_{target}']):.1f} "
-            f"% of the variance of {row[f'layer_{target}']} of {target}"
-        )
-    return f"The largest shares given, on test images: {'; '.join(told)}."
+    """Return a sentence on the best pair of layers: largest shares given, else highest CKA.
+
+    Shares given by g where it was fitted, else by linear maps; one pair for each direction.
+    """
+    kinds = (("xdelta", "by g"), ("linear_flattened", "by linear maps"))
+    for column, how in kinds:
+        told = [_largest(table, f"{column}_{target}", target) for target in "ba"]
+        if any(told):
+            return (
+                f"The largest shares given, on test images, {how}: {'; '.join(filter(None, told))}."
+            )
+    row = table.iloc[int(table["cka"].argmax())]
+    return (
+        f"The highest CKA, on test images: {row['cka']:.3f}, {row['layer_a']} of a and "
+        f"{row['layer_b']} of b."
+    )
+
+
+def _largest(table: pd.DataFrame, column: str, target: str) -> str:
+    """Return the pair with the smallest missing share in words; empty without one."""
+    if column not in table or table[column].isna().all():
+        return ""
+    source = "ab".replace(target, "")
+    row = table.iloc[int(table[column].argmin())]
+    return (
+        f"{row[f'layer_{source}']} of {source} gives {100 * (1 - row[column]):.1f} % of the "
+        f"variance of {row[f'layer_{target}']} of {target}"
+    )
 
 
 def comparison_html(

@@ -1,13 +1,15 @@
-"""Write the comparison of many layers: a long table and three heatmaps.
+"""Write the comparison of many layers: a long table and a heatmap for each measure.
 
 ``kc compare --layers`` writes, in the folder of ``--out``:
 
 ``tables/matrix.csv`` (and .md, .tex, .json)
-    One row for each pair of layers: ``layer_a``, ``form_a``, ``shape_a``, the same for b;
-    ``xdelta_b``: share of Var(b's layer) that g does not give from a's (FVU), test images, with
-    ``x0_b`` .. ``xK_b`` and ``xdelta_b_train``; ``xdelta_a`` ..: from b's layer; ``cka``.
+    One row for each pair of layers: ``layer_a``, ``form_a``, ``shape_a``, the same for b; with
+    ``--fits best`` or ``all``, ``xdelta_b``: share of Var(b's layer) that g does not give from
+    a's (FVU), test images, with ``x0_b`` .. ``xK_b`` and ``xdelta_b_train``; ``xdelta_a`` ..:
+    from b's layer; ``cka``, ``neighbours_flattened``, ``linear_flattened_b``,
+    ``linear_flattened_a``, each with ``_calibrated``, similarities with ``p_``.
 ``figures/matrix.png``, ``figures/matrix.svg``
-    Shares of b's layers given by a's, and of a's by b's, CKA; rows: a, columns: b.
+    Heatmaps of these, shares as what is given; rows: a, columns: b.
 ``activations/``, ``fits/``, ``pictures.zarr``
     As in :mod:`kc.comparison.write_pair`; a fit is named ``b.LAYER-from-a.LAYER``.
 """
@@ -22,9 +24,9 @@ from kc.report.page import Drawing, PageSection, write_page
 from kc.report.tables import write_table
 
 CAPTION = (
-    "Share of the variance of a layer that g gives from the other side's layer, 1 - Var(x^Delta) / "
-    "Var(x*) = R^2, in both directions, and linear CKA (debiased, by minibatch); test images. "
-    "Grey: not compared."
+    "Share of the variance of a layer that the other side's layer gives, 1 - missing share = R^2, "
+    "in both directions, by g (if fitted) and by a linear map of flattened features; linear CKA "
+    "(debiased); share of common nearest neighbours. Test images. Grey: not compared."
 )
 
 

@@ -14,6 +14,7 @@ Align = Literal["auto", "pool", "grid"]
 FieldOfView = Literal["common", "own"]
 Letter = Literal["a", "b"]
 Tapping = Literal["auto", "graph", "hooks"]
+MatrixFit = Literal["none", "best", "all"]
 MapLayout = Literal["auto", "nchw", "nhwc"]
 Nodes = Annotated[tuple[Words, ...], Field(min_length=1)]
 """Layers of a network, or arrays of a file."""
@@ -122,6 +123,11 @@ class Look(Prepare):
         1,
         description="fits of each direction, each with another seed of g; with 2 or more, the "
         "tables show the spread of every share",
+    )
+    fits: MatrixFit = Field(
+        "none",
+        description="several layers: fit g to no pair, to each layer from the layer of the other "
+        "side whose linear map misses least (best), or to all pairs, both ways",
     )
     ladder: bool | None = Field(
         None,
@@ -242,6 +248,15 @@ class Pair(Look):
         for name, asked in (("ladder", self.ladder), ("repeats", self.repeats > 1)):
             if asked and self.is_matrix:
                 raise ValueError(f"{name} needs one layer of each side; expected layer_a, layer_b")
+        return self
+
+    @model_validator(mode="after")
+    def _fits_are_of_many_layers(self) -> "Pair":
+        if self.fits != "none" and not self.is_matrix:
+            raise ValueError(
+                f"fits '{self.fits}' is for several layers (one layer of each side is always "
+                "fitted); expected layers"
+            )
         return self
 
 

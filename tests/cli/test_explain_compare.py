@@ -25,7 +25,7 @@ def made(tmp_path_factory):
         np.savez(room / f"{name}.npz", x=rng.normal(size=(60, 4)), y=rng.normal(size=(60, 3)))
     given = ("--a", room / "a.npz", "--b", room / "b.npz", "--epochs", 1, "--out")
     of_one = ("--layer-a", "x", "--layer-b", "x", "--no-ladder")
-    for out, more in (("pair", of_one), ("matrix", ("--layers", "all"))):
+    for out, more in (("pair", of_one), ("matrix", ("--layers", "all", "--fits", "all"))):
         code, text = run("compare", *given, room / out, *more)
         assert code == 0, text
     return room

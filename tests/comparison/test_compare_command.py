@@ -103,7 +103,7 @@ def test_layers_with_commas_are_compared_all_with_all(nets, photos, tmp_path):
     out, spec = tmp_path / "out", f"{nets}:tiny"
     found = run(
         *("compare", *SMALL, "--a", spec, "--b", spec, "--layers", "conv2,mean"),
-        *("--images", photos, "--out", out),
+        *("--images", photos, "--fits", "all", "--out", out),
     )
     assert found.exit_code == 0, found.output
     assert "8 fits (2 x 2 layers, both ways): about" in found.output
@@ -113,7 +113,11 @@ def test_layers_with_commas_are_compared_all_with_all(nets, photos, tmp_path):
         *("compare", *SMALL, "--a", spec, "--b", spec, "--layer-a", "conv2,mean"),
         *("--layer-b", "mean", "--images", photos, "--out", out),
     )
-    assert "4 fits (2 x 1 layers, both ways): about" in found.output
+    assert "2 x 1 layers, no fits of g (--fits best or all) on cpu" in found.output
+    assert "xdelta_b" not in pd.read_csv(out / "tables" / "matrix.csv")
+    found = run("compare", *SMALL, "--a", spec, "--b", spec, "--fits", "all", "--out", out)
+    assert found.exit_code == 2
+    assert "fits 'all' is for several layers (one layer of each side is always" in found.output
 
 
 def test_features_need_no_pictures(tmp_path):

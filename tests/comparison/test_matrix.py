@@ -18,6 +18,7 @@ from kc.comparison import (
 )
 from kc.comparison.layers import distinct_layers
 from kc.comparison.networks import OwnNetwork
+from kc.comparison.one_pass import why_not
 from kc.comparison.shown import best
 from kc.comparison.write_matrix import write_matrix
 from kc.consistency import fit_product
@@ -32,6 +33,7 @@ SETTINGS = CompareSettings(
     activations=Activations(shard_rows=32, batch_size=8),
     consistency=Consistency(order=1, optimiser=Optimiser(epochs=2)),
 )
+ALL = SETTINGS.model_copy(update={"fits": "all"})
 LAYERS = ["conv2", "conv3", "mean"]
 
 
@@ -54,7 +56,7 @@ def test_each_pair_has_the_shares_of_its_own_comparison(networks, photos, tmp_pa
     )
     said = []
     found = compare_layers(
-        *networks, LAYERS, LAYERS, photos, tmp_path / "all", SETTINGS, say=said.append
+        *networks, LAYERS, LAYERS, photos, tmp_path / "all", ALL, say=said.append
     )
     assert len(found.table) == 9
     # one pass of each network over the 60 pictures, in the forms that the pairs need
@@ -85,7 +87,7 @@ def test_an_interrupted_run_resumes_and_more_layers_need_only_their_fits(
         return fit(*arguments, **settings)
 
     monkeypatch.setattr(fit_product, "fit_pair", fitting)
-    about = (photos, tmp_path / "out", SETTINGS)
+    about = (photos, tmp_path / "out", ALL)
     with pytest.raises(KeyboardInterrupt):
         compare_layers(*networks, ["conv2"], ["conv2", "conv3"], *about)
     found = compare_layers(*networks, ["conv2"], ["conv2", "conv3"], *about)
@@ -99,7 +101,7 @@ def test_an_interrupted_run_resumes_and_more_layers_need_only_their_fits(
 def test_a_layer_is_reconstructed_from_itself(networks, photos, tmp_path):
     found = compare_layers(
         networks[0], networks[0], ["conv1", "conv3"], ["conv1", "conv3"], photos, tmp_path / "out",
-        SETTINGS,
+        ALL,
     )  # fmt: skip
     for name in ("conv1", "conv3"):
         assert cell(found, name, name)[["xdelta_a", "xdelta_b"]].max() < 0.01
@@ -142,16 +144,21 @@ def test_a_constant_layer_loses_only_its_own_fits(photos, tmp_path):
             return (x * 0).mean((2, 3)) + x.mean((2, 3))
 
     module = Fading()
-    found = compare_layers(
-        module, module, ["conv"], ["conv", "mul"], photos, tmp_path / "out", SETTINGS
-    )
+    found = compare_layers(module, module, ["conv"], ["conv", "mul"], photos, tmp_path / "out", ALL)
     assert cell(found, "conv", "conv").notna().all()
+    assert cell(found, "conv", "mul")["cka":].isna().all()
     assert cell(found, "conv", "mul")[["xdelta_a", "xdelta_b", "cka"]].isna().all()
+    assert "1 pairs have no measures: a layer is constant over the test images." in found.notes
     told = next(note for note in found.notes if "could not be made" in note)
     assert told.startswith("2 fits could not be made, the first b.mul-from-a.conv: target: the fe")
     assert "conv of a gives" in best(found.table)
     found.plot()
     with pytest.raises(FeatureError, match=r"the feature is constant over the"):
+        compare_layers(module, module, ["mul"], ["mul"], photos, tmp_path / "out", ALL)
+    told = (
+        r"layers: no pair can be compared over the 24 test images: .* \(mul of a, mul of b\)\. Fix"
+    )
+    with pytest.raises(FeatureError, match=told):
         compare_layers(module, module, ["mul"], ["mul"], photos, tmp_path / "out", SETTINGS)
 
 
@@ -161,7 +168,7 @@ def test_features_larger_than_the_disk_are_refused_before_they_are_made(
     free = iter([10**6, 1000])  # pictures have room, features do not
     monkeypatch.setattr(estimate.shutil, "disk_usage", lambda _: SimpleNamespace(free=next(free)))
     with pytest.raises(StoreError, match=r"take 4\.2e-05 GB, 1e-06 GB are free\. Fix: use f"):
-        compare_layers(*networks, LAYERS, LAYERS, photos, tmp_path / "out", SETTINGS)
+        compare_layers(*networks, LAYERS, LAYERS, photos, tmp_path / "out", ALL)
     assert not (tmp_path / "out" / "activations").exists()
     free = iter([10**6, 1000])
     with pytest.raises(StoreError, match=r"conv3 take .* GB, 1e-06 GB are free"):
@@ -191,13 +198,14 @@ def test_larger_fits_are_estimated_to_take_longer():
 
 @pytest.mark.long
 def test_the_heatmaps_show_the_numbers_of_the_table(networks, photos, tmp_path):
-    found = compare_layers(*networks, ["conv1", "mean"], LAYERS, photos, tmp_path / "m", SETTINGS)
+    found = compare_layers(*networks, ["conv1", "mean"], LAYERS, photos, tmp_path / "m", ALL)
     figure = found.plot()
-    shown = [axes.images[0].get_array() for axes in figure.axes[:3]]
-    assert [values.shape for values in shown] == [(2, 3)] * 3
+    shown = [axes.images[0].get_array() for axes in figure.axes[:6]]
+    assert [values.shape for values in shown] == [(2, 3)] * 6
     row = cell(found, "mean", "conv2")
     at = [float(values[1, 0]) for values in shown]
-    assert at == pytest.approx([1 - row["xdelta_b"], 1 - row["xdelta_a"], row["cka"]])
+    shares = row[["xdelta_b", "xdelta_a", "linear_flattened_b", "linear_flattened_a"]]
+    assert at == pytest.approx([*(1 - shares), row["cka"], row["neighbours_flattened"]])
     page = write_matrix(found, tmp_path / "m")
     assert page == tmp_path / "m" / "index.html"
     assert "Layer by layer" in page.read_text()
@@ -208,7 +216,10 @@ def test_the_heatmaps_show_the_numbers_of_the_table(networks, photos, tmp_path):
     assert list(written.columns) == [
         *("layer_a", "form_a", "shape_a", "layer_b", "form_b", "shape_b"),
         *("xdelta_b", "x0_b", "x1_b", "xdelta_b_train", "xdelta_a", "x0_a", "x1_a"),
-        *("xdelta_a_train", "cka"),
+        *("xdelta_a_train", "cka", "cka_calibrated", "p_cka"),
+        *("neighbours_flattened", "neighbours_flattened_calibrated", "p_neighbours_flattened"),
+        *("linear_flattened_b", "linear_flattened_b_calibrated"),
+        *("linear_flattened_a", "linear_flattened_a_calibrated"),
     ]
     lowest = found.table.loc[found.table["xdelta_b"].idxmin()]
     assert f"{lowest['layer_a']} of a gives {100 * (1 - lowest['xdelta_b']):.1f} %" in best(
@@ -226,7 +237,7 @@ def test_layers_with_names_that_no_folder_can_have_are_compared(tmp_path):
     np.save(tmp_path / "x.npy", values)
     a = OwnArrays("a", layers, tmp_path / "x.npy")
     b = OwnArrays("b", {"n" * 300: values}, tmp_path / "x.npy")
-    found = compare_layers(a, b, out=tmp_path / "out", settings=SETTINGS)
+    found = compare_layers(a, b, out=tmp_path / "out", settings=ALL)
     for of_a, one in layers.items():
         for of_b, other in b.arrays.items():
             alike = (one is noise) == (other is noise)
@@ -236,3 +247,74 @@ def test_layers_with_names_that_no_folder_can_have_are_compared(tmp_path):
     folders = [path.name for path in (tmp_path / "out" / "fits").iterdir() if path.is_dir()]
     assert len(folders) == 3 * 2
     write_matrix(found, tmp_path / "out")
+
+
+def test_no_g_is_fitted_unless_asked_for(networks, photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(fit_product, "fit_pair", lambda *_, **__: pytest.fail("a fit was made"))
+    said, out = [], tmp_path / "out"
+    found = compare_layers(*networks, LAYERS, LAYERS, photos, out, SETTINGS, say=said.append)
+    assert said[0].startswith("3 x 3 layers, no fits of g (--fits best or all) on ")
+    assert not [name for name in found.table if name.startswith("xdelta")]
+    assert found.table.notna().all(axis=None)
+    assert found.table["p_cka"].between(1 / 200, 1).all()
+    assert any(note.startswith("g is fitted to no pair. Fix") for note in found.notes)
+    assert "by linear maps" in best(found.table)
+    page = write_matrix(found, out)
+    assert "shared neighbours" in (out / "figures" / "matrix.svg").read_text()
+    assert "neighbours_flattened_calibrated" in page.read_text()
+    # a second run reads the table of measures
+    monkeypatch.setattr("kc.comparison.one_pass.image_gram", lambda *_: pytest.fail("computed"))
+    again = compare_layers(*networks, LAYERS, LAYERS, photos, out, SETTINGS)
+    pd.testing.assert_frame_equal(again.table, found.table)
+
+
+def test_a_layer_and_itself_are_equal_after_calibration(networks, photos, tmp_path):
+    layers = ["conv1", "conv3"]
+    found = compare_layers(networks[0], networks[0], layers, layers, photos, tmp_path, SETTINGS)
+    for name in layers:
+        row = cell(found, name, name)
+        for measure in ("cka", "neighbours_flattened"):
+            assert row[[measure, f"{measure}_calibrated"]].tolist() == pytest.approx([1, 1])
+            assert row[f"p_{measure}"] == pytest.approx(0.005)
+        assert row["linear_flattened_a"] == pytest.approx(row["linear_flattened_b"])
+
+
+def test_best_fits_each_layer_from_its_best_partner(tmp_path):
+    rng = np.random.default_rng(0)
+    x, y = (rng.normal(size=(80, 3)).astype(np.float32) for _ in range(2))
+    turned = {"x": x @ rng.normal(size=(3, 3)).astype(np.float32), "y": y + 0.1 * x}
+    np.save(tmp_path / "x.npy", x)
+    a = OwnArrays("a", {"x": x, "y": y, "z": np.hstack([x, y])}, tmp_path / "x.npy")
+    b = OwnArrays("b", turned, tmp_path / "x.npy")
+    said, settings = [], SETTINGS.model_copy(update={"fits": "best"})
+    found = compare_layers(a, b, out=tmp_path / "out", settings=settings, say=said.append)
+    assert said[0].startswith("at most 5 fits (3 x 2 layers, each from its best partner): at most")
+    missed = found.table.pivot_table(
+        index="layer_a", columns="layer_b", values="linear_flattened_b"
+    )
+    fitted = found.table.dropna(subset="xdelta_b").set_index("layer_b")["layer_a"]
+    assert fitted.to_dict() == missed.idxmin().to_dict()
+    back = found.table.dropna(subset="xdelta_a").set_index("layer_a")["layer_b"]
+    assert back[["x", "y"]].to_dict() == {"x": "x", "y": "y"}
+    assert len(back) == 3
+    assert len([path for path in (tmp_path / "out" / "fits").iterdir() if path.is_dir()]) == 5
+
+
+def test_with_too_many_images_only_cka_is_computed(networks, photos, tmp_path, monkeypatch):
+    monkeypatch.setattr("kc.comparison.one_pass.MOST", 50)
+    settings = SETTINGS.model_copy(update={"fits": "best"})
+    found = compare_layers(*networks, ["conv3"], ["conv3"], photos, tmp_path / "out", settings)
+    assert found.table.columns[-1] == "cka"
+    assert "linear_flattened_b" not in found.table
+    assert found.table[["xdelta_a", "xdelta_b"]].notna().all(axis=None)
+    told = next(note for note in found.notes if "are left out" in note)
+    assert told.startswith(
+        "Linear maps, neighbours and permuted images are left out: 60 images are"
+    )
+
+
+def test_inner_products_that_take_too_much_memory_are_not_made():
+    assert why_not(1000, 2000, 4.0) == (
+        "inner products of 1000 images for 2000 layers take 24.0 GB, more than 4 (memory_gb)"
+    )
+    assert why_not(1000, 106, 4.0) is None

@@ -36,7 +36,7 @@ def found(sides, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def matrix(sides, tmp_path_factory):
-    settings = SETTINGS.model_copy(update={"repeats": 1})
+    settings = SETTINGS.model_copy(update={"repeats": 1, "fits": "all"})
     out = tmp_path_factory.mktemp("matrix")
     return compare_layers(*sides, out=out, settings=settings, say=lambda _: None)
 

@@ -122,7 +122,8 @@ def test_the_same_preparation_has_one_store(photos, tmp_path):
 
 def test_a_matrix_cuts_maps_too(photos, tmp_path):
     sides = network(WHOLE), network(CROPPED)
-    found = compare_layers(*sides, ["cells"], ["cells"], photos, tmp_path / "out", QUICK)
+    settings = QUICK.model_copy(update={"fits": "all"})
+    found = compare_layers(*sides, ["cells"], ["cells"], photos, tmp_path / "out", settings)
     assert found.table["form_a"].tolist() == ["view"]
     assert found.table["xdelta_b"].max() < 0.15
     assert any("cut to the part that both see" in note for note in found.notes)
