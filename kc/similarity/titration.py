@@ -83,17 +83,6 @@ def with_deleted(
     return KnownPair("deleted", count, source, x, math.nan, float(power[gone].sum() / power.sum()))
 
 
-def usual_measures(
-    pair: KnownPair, subsets: Mapping[str, Rows], device: torch.device, how: Measuring
-) -> dict[str, float]:
-    """Return what usual measures make of the difference: ``linear``, ``cka``, test images.
-
-    ``linear``: share that the best linear map of neighbourhoods misses (of positions, if there are
-    too many units); ``cka``: 1 - debiased CKA of positions.
-    """
-    return differences_of(pair.source, pair.target, subsets, device, how)
-
-
 def differences_of(
     source: object,
     target: object,
@@ -101,7 +90,11 @@ def differences_of(
     device: torch.device,
     how: Measuring,
 ) -> dict[str, float]:
-    """Return ``linear`` and ``cka`` of two features as differences, 0 if alike."""
+    """Return ``linear`` and ``cka`` of two features as differences, 0 if alike; test images.
+
+    ``linear``: share that the best linear map of neighbourhoods misses (of positions, if there are
+    too many units); ``cka``: 1 - debiased CKA of positions.
+    """
     # of a width of 1: flattened features are not compared
     found = similarities(
         source, target, subsets["train"], subsets["test"], device=device, how=how._replace(width=1)

@@ -24,7 +24,7 @@ from kc.provenance import product_key
 from kc.runtime import derive_seed, pick_device
 from kc.settings.reconstruction import Consistency
 from kc.similarity.measures import Measuring
-from kc.similarity.titration import KnownPair, centred, usual_measures, with_added, with_deleted
+from kc.similarity.titration import KnownPair, centred, differences_of, with_added, with_deleted
 from kc.store import open_store
 from kc.store.files import write_bytes_atomic
 from kc.store.product import Product
@@ -110,7 +110,7 @@ class _Bench(NamedTuple):
         fitted = make_fitted(self._product(name, known, pair), self.results)
         row = {"part": known.part, "amount": known.amount, "truth": known.truth}
         row |= {"upper": known.upper, "g": fitted.share("test")}
-        row |= usual_measures(known, self.subsets, self.device, self._how())
+        row |= differences_of(known.source, known.target, self.subsets, self.device, self._how())
         row |= {"linear_field": self._linear_of_field(name, known, pair)}
         LOG.info("%s: true share %.3f, g %.3f", name, known.truth, row["g"])
         return row | {"settled": fitted.card["settled"]}

@@ -8,7 +8,7 @@ from kc.consistency.fit import fit
 from kc.errors import FeatureError
 from kc.settings.reconstruction import Optimiser
 from kc.similarity.measures import Measuring
-from kc.similarity.titration import centred, usual_measures, with_added, with_deleted
+from kc.similarity.titration import centred, differences_of, with_added, with_deleted
 
 CPU = torch.device("cpu")
 SUBSETS = {"train": np.arange(400), "test": np.arange(400, 600)}
@@ -33,7 +33,7 @@ def test_g_and_the_linear_map_find_the_share_that_was_added(share: float):
     pair = with_added(centred(feature(), SUBSETS["train"]), share, SUBSETS, seed=1)
     assert pair.truth == share
     assert share_of_g(pair) == pytest.approx(share, abs=0.03)
-    found = usual_measures(pair, SUBSETS, CPU, Measuring(kernel_size=1))
+    found = differences_of(pair.source, pair.target, SUBSETS, CPU, Measuring(kernel_size=1))
     assert found["linear"] == pytest.approx(share, abs=0.03)
     assert (found["cka"] > 0.01) == (share > 0)
 
@@ -69,7 +69,7 @@ def test_a_deleted_copy_is_given_by_the_rest_and_an_independent_channel_is_not()
     assert twin.source.shape == (600, 11, 3, 3)
     assert twin.upper > 0.01
     assert share_of_g(twin) < 0.003
-    assert usual_measures(twin, SUBSETS, CPU, Measuring())["linear"] < 0.003
+    assert differences_of(twin.source, twin.target, SUBSETS, CPU, Measuring())["linear"] < 0.003
 
 
 def test_the_upper_bound_is_the_share_of_the_deleted_channels():

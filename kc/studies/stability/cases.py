@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from kc.studies.intervals import LEAST, Estimate, over_fits
+from kc.studies.intervals import LEAST, over_fits
 
 CASES = {
     "untrained": "an untrained source",
@@ -42,13 +42,6 @@ def case_notes(shares: pd.DataFrame) -> list[str]:
             "start. itself: a network reconstructs itself, by the same fit. One pair a layer each."
         )
     return notes + _inexact(whole)
-
-
-def spell_difference(found: Estimate) -> str:
-    """Format a difference with its interval."""
-    if found.n < LEAST:
-        return f"{found.mean:+.3f}"
-    return f"{found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
 
 
 def _size(case: str, fits: pd.DataFrame) -> int:

@@ -3,7 +3,8 @@
 import pandas as pd
 
 from kc.studies.intervals import LEAST, Estimate, over_groups
-from kc.studies.stability.cases import CONTROLS, spell_difference
+from kc.studies.stability.cases import CONTROLS
+from kc.studies.wording import with_interval
 
 ADDS = {
     "same_start": "another start adds (to another half)",
@@ -58,7 +59,7 @@ def _added(group: pd.DataFrame) -> dict[str, Estimate]:
 def _told(group: pd.DataFrame) -> list[str]:
     told = []
     for control, found in _added(group).items():
-        text = f"{ADDS[control]} {spell_difference(found)}"
+        text = f"{ADDS[control]} {with_interval(found, '+.3f')}"
         if found.n < LEAST:
             text += f", no interval with n = {found.n}"
         elif not found.sign:

@@ -6,7 +6,8 @@ import pandas as pd
 
 from kc.studies.depth import DepthComparison, compare_depths
 from kc.studies.intervals import LEAST, Estimate
-from kc.studies.stability.cases import CASES, spell_difference
+from kc.studies.stability.cases import CASES
+from kc.studies.wording import with_interval
 
 
 def depth_notes(shares: pd.DataFrame) -> tuple[str, ...]:
@@ -28,7 +29,8 @@ def _sentence(found: DepthComparison) -> str:
     a, b = found.first, found.second
     return (
         f"{found.network}, {CASES[found.case]}: {_verdict(found)} Beside it: {b} minus {a} is "
-        f"{spell_difference(found.test)} on test and {spell_difference(found.train)} on train"
+        f"{with_interval(found.test, '+.3f')} on test and "
+        f"{with_interval(found.train, '+.3f')} on train"
         f"{_growth(found)}; positions per weight of g: {found.positions[0]:.3g} in {a}, "
         f"{found.positions[1]:.3g} in {b}."
     )
