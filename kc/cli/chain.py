@@ -12,7 +12,7 @@ from kc.files.sources import FOLDER, spell
 from kc.plans.commands import fix_at, remake
 from kc.provenance import code_hash
 from kc.store import Store
-from kc.store.files import read_json
+from kc.store.files import file_digest, read_json
 
 _OF_STUDY = frozenset({"study", "settings", "code", "networks", "files"})
 _OF_COMPARISON = frozenset({"images", "fits", "device", *(_OF_STUDY - {"study"})})
@@ -76,6 +76,8 @@ class _OfStudy(Walk):
         origin = self.origin
         now = code_hash(f"kc.studies.{origin['study']}")
         found = self.of_table(table, f"study {origin['study']}", now)
+        for name, digest in origin.get("tables", {}).items():
+            self.follow(found, self.other, name, digest)
         for name, about in origin.get("fits", {}).items():
             self.follow(found, self.fit, name, about["digest"])
         for kind, some in origin.get("beside", {}).items():
@@ -87,6 +89,17 @@ class _OfStudy(Walk):
             self.follow(found, partial(self.features, folder="concepts/maps"), name, digest)
         for name, about in origin["networks"].items():
             self.follow(found, self.network, name, about["digest"])
+        return found
+
+    def other(self, name: str) -> Link:
+        """Check a table that this one was collected from; ``kc explain`` follows it further."""
+        path = self.results / "tables" / f"{name}.json"
+        found = self.new("tables", path)
+        if path.is_file():
+            found.digest = file_digest(path)
+            found.told = found.digest[:8]
+        else:
+            found.fault("missing", f"{path.name} is not there")
         return found
 
     def fit(self, name: str) -> Link:

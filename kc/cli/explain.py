@@ -73,7 +73,8 @@ def _about(origin: Mapping[str, Any]) -> list[str]:
     """Format versions, devices and wall time."""
     versions = ", ".join(f"{name} {value}" for name, value in origin["versions"].items())
     if "seconds" not in origin:
-        return [f"made with {versions}", f"on {origin['device']}"]
+        where = [f"on {origin['device']}"] if "device" in origin else []
+        return [f"made with {versions}", *where]
     seconds = ", ".join(f"{name} {value:g} s" for name, value in origin["seconds"].items())
     return [f"made with {versions}", f"on {', '.join(origin['devices'])}; wall time: {seconds}"]
 

@@ -5,6 +5,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from kc.cli.claims import claims_command
 from kc.cli.compare import compare_command, layers_command
 from kc.cli.config import config_check, config_schema
 from kc.cli.explain import explain_command
@@ -61,3 +62,4 @@ app.command("plan")(plan_command)
 app.command("compare")(compare_command)
 app.command("layers")(layers_command)
 app.command("explain")(explain_command)
+app.command("claims")(claims_command)

@@ -38,6 +38,8 @@ VIEWED = ("views.js", "pictures-????????????.jpg")
 """Files of the viewer besides its scripts."""
 OLDER = ("*.css", "*.js", "*.csv", "*.json", "*.png", "*.jpg")
 """Files of a page without a list of them (older kc), or with a damaged list."""
+CONTENT = frozenset({"files", "shown", "claims"})
+"""Entries of a table's ``.json`` that hold what it shows, not its origin."""
 DEFAULT = Shown()
 
 
@@ -228,8 +230,7 @@ def _origins(tables: Mapping[Path, Mapping[str, Any]]) -> list[tuple[list[str], 
     """Return what tables were made from; those of the same origin share an entry."""
     found: dict[str, tuple[list[str], Any]] = {}
     for stem, content in tables.items():
-        # these two hold the table itself, not its origin
-        origin = {name: value for name, value in content.items() if name not in ("files", "shown")}
+        origin = {name: value for name, value in content.items() if name not in CONTENT}
         found.setdefault(json.dumps(origin, sort_keys=True), ([], origin))[0].append(stem.name)
     return list(found.values())
 

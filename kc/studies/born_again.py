@@ -19,7 +19,7 @@ from kc.studies.chains import (
 )
 from kc.studies.components import draw_components
 from kc.studies.inconsistent import inconsistencies, mean_shares
-from kc.studies.verdicts import EXPLAINED, effects_by, verdict
+from kc.studies.verdicts import Claim, effects_by, sentences
 from kc.studies.wording import with_ends
 
 
@@ -39,25 +39,30 @@ def born_again_table(chains: pd.DataFrame) -> pd.DataFrame:
     return mean_shares(chains, "generation", ("top1", "top1_last"))
 
 
-def born_again_claims(chains: pd.DataFrame) -> list[str]:
+def born_again_claims(chains: pd.DataFrame) -> list[Claim]:
     """Compare the paper's claims with each chain: fewer blind spots, better classification."""
     first = chains[chains["generation"] == 1]
     better = first.assign(gain=first["top1_last"] - first["top1"]).drop_duplicates("chain")
-    claim = "Claim: the last generation classifies better than the first (gain in points)"
-    told = [verdict(claim, {"last minus first": over_chains(better, "gain")}), EXPLAINED]
+    gains = Claim(
+        "[L20, Sec. 4.5]",
+        "the last generation classifies better than the first",
+        "gain in points",
+        {"last minus first": over_chains(better, "gain")},
+    )
     if chains["generation"].nunique() < 2:
-        return told
+        return [gains]
     rows = []
     for (layer, chain), some in chains.groupby(["layer", "chain"]):
         line = np.polynomial.Polynomial.fit(some["generation"], some["share"], 1).convert()
         rows.append({"layer": layer, "chain": chain, "fall": -line.coef[1]})
-    fewer = verdict(
-        "Claim: later generations have fewer blind spots (fall of the share of x^Delta for each "
-        "generation)",
+    fewer = Claim(
+        "[L20, Fig. 4, right]",
+        "later generations have fewer blind spots",
+        "fall of the share of x^Delta for each generation",
         effects_by(pd.DataFrame(rows), ["layer"], "fall", over_chains),
         "+.3f",
     )
-    return [fewer, *told]
+    return [fewer, gains]
 
 
 def write(settings: Settings) -> None:
@@ -66,12 +71,13 @@ def write(settings: Settings) -> None:
     study = settings.of(BornAgain)
     chains = born_again_chains(settings, plan)
     tables = ChainTables(born_again_table(chains), chains)
+    claims = born_again_claims(chains)
     text = TableText(
         title="Born-again networks: blind spots by generation",
         caption=f"Variance of generation {study.generations}'s feature that g cannot "
         "reconstruct from an earlier one, test images [L20, Fig. 4, right].",
         notes=[
-            *born_again_claims(chains),
+            *sentences(claims),
             f"Generation 1 is trained on labels, each later one on labels and, with weight "
             f"{study.distillation.weight:g}, on the one before it (temperature "
             f"{study.distillation.tau:g}), from a new seed.",
@@ -81,7 +87,7 @@ def write(settings: Settings) -> None:
         ],
     )
     columns = with_ends("top1_last", "last generation's top-1 (%)", ".1f")
-    write_chain_tables(settings, plan, "born_again", tables, text, columns)
+    write_chain_tables(settings, plan, "born_again", tables, text, columns, claims)
     axes = (CurveAxis("generation", "generation"), SHARE, ACCURACY_AXIS)
     draw_chain_curves(settings, tables, "fig4_born_again", axes, "generation")
     what = "Blind spots of an earlier generation: the part of the last one's feature that g cannot "

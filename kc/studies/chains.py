@@ -13,6 +13,7 @@ from kc.report.figures import write_figure
 from kc.report.tables import Column, TableText
 from kc.settings.whole import Settings
 from kc.studies.origin import write_study_table
+from kc.studies.verdicts import Claim
 from kc.studies.wording import CHAINS, INCONSISTENCY
 
 SHARE = CurveAxis("share", "Var(x$^\\Delta$) / Var(x*)")
@@ -35,12 +36,13 @@ def write_chain_tables(
     tables: ChainTables,
     text: TableText,
     columns: Mapping[str, Column],
+    claims: Sequence[Claim],
 ) -> None:
-    """Write the table of a study and the table of its single chains."""
+    """Write the table of a study with its claims, and the table of its single chains."""
     (details,) = STUDIES[study].details
     headers = {**INCONSISTENCY, **columns}
     text = text._replace(notes=[*text.notes, CHAINS])
-    write_study_table(settings, study, plan, tables.table, text, headers)
+    write_study_table(settings, study, plan, tables.table, text, headers, claims=claims)
     single = TableText(f"{text.title}, by chain", "The numbers of every chain of networks.", [])
     write_study_table(settings, study, plan, tables.chains, single, headers, details)
 

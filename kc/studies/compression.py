@@ -20,7 +20,7 @@ from kc.studies.chains import (
 from kc.studies.components import draw_components
 from kc.studies.fits import read_network_card
 from kc.studies.inconsistent import inconsistencies, mean_shares
-from kc.studies.verdicts import EXPLAINED, effects_by, verdict
+from kc.studies.verdicts import Claim, effects_by, sentences
 from kc.studies.wording import with_ends
 
 PRUNING = ("removed_share", "s_conv", "s_fc")
@@ -49,7 +49,7 @@ def compression_table(chains: pd.DataFrame) -> pd.DataFrame:
     return mean_shares(chains, "removed", ("top1", "top1_original"), PRUNING)
 
 
-def compression_claims(chains: pd.DataFrame) -> list[str]:
+def compression_claims(chains: pd.DataFrame) -> list[Claim]:
     """Compare the paper's claims with each chain's curve, if it has two removed shares or more."""
     if chains["removed"].nunique() < 2:
         return []
@@ -65,20 +65,26 @@ def compression_claims(chains: pd.DataFrame) -> list[str]:
     least, most = (f"{end:.1%}" for end in (chains["removed"].min(), chains["removed"].max()))
     told = {
         "lost": (
-            f"Claim: pruning discards features (share of x^Delta, {most} minus {least})",
+            "pruning discards features",
+            f"share of x^Delta, {most} minus {least}",
             "+.3f",
         ),
         "accuracy": (
-            "Claim: a lower Var(x^Delta) goes with a higher accuracy (points of top-1 lost for "
-            "each 0.1 of Var(x*))",
+            "a lower Var(x^Delta) goes with a higher accuracy",
+            "points of top-1 lost for each 0.1 of Var(x*)",
             "+.1f",
         ),
     }
-    found = [
-        verdict(claim, effects_by(frame, ["layer"], name, over_chains), spec)
-        for name, (claim, spec) in told.items()
+    return [
+        Claim(
+            "[L20, Fig. 4, left]",
+            says,
+            unit,
+            effects_by(frame, ["layer"], name, over_chains),
+            spec,
+        )
+        for name, (says, unit, spec) in told.items()
     ]
-    return [*found, EXPLAINED]
 
 
 def write(settings: Settings) -> None:
@@ -87,12 +93,13 @@ def write(settings: Settings) -> None:
     study = settings.of(Compression)
     chains = compression_chains(settings, plan)
     tables = ChainTables(compression_table(chains), chains)
+    claims = compression_claims(chains)
     text = TableText(
         title="Compression: what pruning removes",
         caption="Variance of the original's feature that g cannot reconstruct from the pruned "
         "network's, test images [L20, Fig. 4, left].",
         notes=[
-            *compression_claims(chains),
+            *sentences(claims),
             "Magnitude pruning: weights below s times the standard deviation of their layer's are "
             "set to 0; s_conv for convolutions, s_fc for fully connected layers, found by "
             "bisection so that both lose the same share. Quantisation is left out.",
@@ -105,7 +112,7 @@ def write(settings: Settings) -> None:
         "removed_share": Column("actually removed", ".2%"),
         **with_ends("top1_original", "original's top-1 (%)", ".1f"),
     }
-    write_chain_tables(settings, plan, "compression", tables, text, columns)
+    write_chain_tables(settings, plan, "compression", tables, text, columns, claims)
     axes = (ACCURACY_AXIS, SHARE, CurveAxis("variance", "Var(x$^\\Delta$), feature's units"))
     draw_chain_curves(settings, tables, "fig4_compression", axes, "removed")
     shown = {fit.source.removed for fit in plan.fits if fit.keep}

@@ -10,7 +10,7 @@ from kc.studies.averages import over_chains
 from kc.studies.chains import ChainTables, draw_chain_dots, write_chain_tables
 from kc.studies.components import draw_components
 from kc.studies.inconsistent import inconsistencies, mean_shares
-from kc.studies.verdicts import EXPLAINED, effects_by, verdict
+from kc.studies.verdicts import Claim, effects_by, sentences
 from kc.studies.wording import with_ends
 
 RECONSTRUCTED = {
@@ -46,17 +46,19 @@ def cross_task_table(chains: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def cross_task_claims(chains: pd.DataFrame) -> list[str]:
+def cross_task_claim(chains: pd.DataFrame) -> Claim:
     """Compare the paper's claim, that A encodes more than B, with each pair of networks."""
     wide = chains.pivot_table(
         index=["layer", "chain"], columns="direction", values="reconstructed", sort=False
     )
     more = (wide["b_from_a"] - wide["a_from_b"]).rename("more").reset_index()
-    claim = (
-        "Claim: A, which knows more classes, gives more of B's feature than B of A's (difference "
-        "of the shares reconstructed)"
+    return Claim(
+        "[L20, Fig. 5]",
+        "A, which knows more classes, gives more of B's feature than B of A's",
+        "difference of the shares reconstructed",
+        effects_by(more, ["layer"], "more", over_chains),
+        "+.3f",
     )
-    return [verdict(claim, effects_by(more, ["layer"], "more", over_chains), "+.3f"), EXPLAINED]
 
 
 def write(settings: Settings) -> None:
@@ -64,12 +66,13 @@ def write(settings: Settings) -> None:
     plan = plan_of(settings, "cross_task")
     chains = cross_task_chains(settings, plan)
     tables = ChainTables(cross_task_table(chains), chains)
+    claims = [cross_task_claim(chains)]
     text = TableText(
         title="Networks of two tasks",
         caption="Share of a feature's variance that g reconstructs from the network of the "
         "other task, test images [L20, Fig. 5].",
         notes=[
-            *cross_task_claims(chains),
+            *sentences(claims),
             "A is trained on all classes, B only on superclasses. b_from_a: B's feature from A's; "
             "a_from_b: A's from B's. Each accuracy is that on the network's own task.",
             "The paper does not print which layer it looked at, and no numbers.",
@@ -82,7 +85,7 @@ def write(settings: Settings) -> None:
         **with_ends("source_top1", "source's top-1 (%)", ".1f"),
         **with_ends("target_top1", "target's top-1 (%)", ".1f"),
     }
-    write_chain_tables(settings, plan, "cross_task", tables, text, columns)
+    write_chain_tables(settings, plan, "cross_task", tables, text, columns, claims)
     draw_chain_dots(
         settings, tables, "cross_task", ("network", "layer", "direction"), "reconstructed",
         "share of Var(x*) that g reconstructs",

@@ -19,7 +19,7 @@ from kc.studies.fits import read_network_card
 from kc.studies.gains import GainsOf, mean_accuracies, with_half_widths, write_gains
 from kc.studies.intervals import Estimate
 from kc.studies.reading import train_and_test
-from kc.studies.verdicts import EXPLAINED, verdict
+from kc.studies.verdicts import Claim, sentences
 from kc.studies.wording import OVER_PAIRS, with_interval
 
 RAW, GIVEN, WITH_BLIND, RELIABLE = "raw x_A", "g(x_A)", "g(x_A) + blind spots", "g(x_B)"
@@ -75,13 +75,14 @@ def write(settings: Settings) -> None:
     plan = plan_of(settings, "diagnosis")
     study = settings.of(Diagnosis)
     pairs = diagnosis_pairs(settings, plan)
+    claims = diagnosis_claims(pairs)
     text = TableText(
         title="Diagnosis of a weak network by a strong one",
         caption="Top-1 accuracy of both networks, and of one classifier on four features; "
         "paper: the values printed in [L20, Sec. 4.1].",
         notes=[
             _strength(margin(pairs), study),
-            *_claims(pairs),
+            *sentences(claims),
             OVER_PAIRS,
             f"A is the weak network ({study.weak}, {study.weak_layer}), B the strong one "
             f"({study.strong}, {study.strong_layer}).",
@@ -90,7 +91,7 @@ def write(settings: Settings) -> None:
         ],
     )
     about = GainsOf("diagnosis", ("experiment",), "gain_over_raw", (GIVEN, WITH_BLIND, RELIABLE))
-    write_gains(settings, plan, text, (diagnosis_table(pairs), pairs), about)
+    write_gains(settings, plan, text, (diagnosis_table(pairs), pairs), about, claims)
     what = (
         "Diagnosis: x$^\\Delta$ is what the other network does not know: blind spots of the weak "
     )
@@ -147,22 +148,23 @@ def _strength(found: Estimate, study: Diagnosis) -> str:
     )
 
 
-def _claims(pairs: pd.DataFrame) -> list[str]:
+def diagnosis_claims(pairs: pd.DataFrame) -> list[Claim]:
     """Compare the paper's claims with the gains, if B is strong enough to test them."""
     if margin(pairs).mean < STRONGER:
         return []
-    claims = {
-        WITH_BLIND: "Claim: with its blind spots added the feature classifies",
-        RELIABLE: "Claim: without its unreliable features x_A classifies",
+    says = {
+        WITH_BLIND: "with its blind spots added the feature classifies",
+        RELIABLE: "without its unreliable features x_A classifies",
     }
-    found = [
-        verdict(
-            f"{claim} better than raw x_A (gain in points)",
+    return [
+        Claim(
+            "[L20, Sec. 4.1]",
+            f"{start} better than raw x_A",
+            "gain in points",
             {name: over_chains(pairs[pairs["features"] == name], "gain_over_raw")},
         )
-        for name, claim in claims.items()
+        for name, start in says.items()
     ]
-    return [*found, EXPLAINED]
 
 
 def _sizes(bench: Bench, blind: FitPlan) -> str:

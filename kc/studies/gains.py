@@ -17,6 +17,7 @@ from kc.settings.whole import Settings
 from kc.studies.accuracies import accuracies
 from kc.studies.averages import Averaging, averaged
 from kc.studies.origin import write_study_table
+from kc.studies.verdicts import Claim
 from kc.studies.wording import ACCURACY
 
 OWN = ("A", "B")
@@ -170,14 +171,15 @@ def write_gains(
     text: TableText,
     tables: tuple[pd.DataFrame, pd.DataFrame],
     about: GainsOf,
+    claims: Sequence[Claim],
 ) -> None:
-    """Write a study's table with the table of its pairs and the figure of its gains.
+    """Write a study's table with its claims, the table of its pairs, the figure of its gains.
 
     ``tables``: from :func:`mean_accuracies` and its input.
     """
     table, pairs = tables
     (name,), (details,) = STUDIES[about.study].tables, STUDIES[about.study].details
-    write_study_table(settings, about.study, plan, table, text, ACCURACY, name)
+    write_study_table(settings, about.study, plan, table, text, ACCURACY, name, claims)
     single = TableText(f"{text.title}, by pair", "The numbers of every pair of networks.", [])
     write_study_table(settings, about.study, plan, pairs, single, ACCURACY, details)
     figure = gain_figure(table[table["features"].isin(about.shown)], pairs, about.by, about.gain)

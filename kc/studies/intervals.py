@@ -150,6 +150,14 @@ def over_fits(
     return over_groups(splits, values, scale)
 
 
+def estimate_of(mean: float, ends: tuple[float, float], n: int) -> Estimate:
+    """Return the estimate whose 95 % interval, of t(n - 1), has these ends."""
+    if n < LEAST:
+        return Estimate(mean, math.nan, math.nan, n, n)
+    error = (ends[1] - ends[0]) / 2 / float(stats.t.ppf((1 + LEVEL) / 2, n - 1))
+    return Estimate(mean, *ends, n, n, error, float(n - 1))
+
+
 def bounds(mean: Any, error: Any, df: float, scale: Scale) -> tuple[Any, Any]:
     """Return the ends of the interval of each mean; numbers or arrays of one shape."""
     half = float(stats.t.ppf((1 + LEVEL) / 2, df)) * error

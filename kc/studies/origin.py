@@ -15,6 +15,7 @@ from kc.report.tables import Column, TableText, write_table
 from kc.settings.whole import Settings
 from kc.store import open_store
 from kc.studies.fits import read_card_beside, read_fit_card, read_network_card
+from kc.studies.verdicts import Claim, recorded
 from kc.studies.wording import unsettled
 
 OF_FIT = (
@@ -40,10 +41,16 @@ def write_study_table(
     text: TableText,
     columns: Mapping[str, Column],
     name: str = "",
+    claims: Iterable[Claim] = (),
 ) -> None:
     """Write a table of a study; add the notes that all studies share.
 
-    ``name``: one of its tables or details; empty: its only table.
+    Parameters
+    ----------
+    name
+        One of its tables or details; empty: its only table.
+    claims
+        What the table tests; its ``.json`` holds their rows.
 
     Raises
     ------
@@ -57,7 +64,7 @@ def write_study_table(
         table,
         settings.results / "tables" / name,
         text._replace(notes=[*settled_notes(settings, plan), *text.notes, *common]),
-        provenance=origin(settings, study, plan),
+        provenance=origin(settings, study, plan) | recorded(claims),
         columns=columns,
     )
 

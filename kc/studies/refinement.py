@@ -21,7 +21,7 @@ from kc.studies.gains import (
     write_gains,
 )
 from kc.studies.reading import Readings
-from kc.studies.verdicts import EXPLAINED, effects_by, verdict
+from kc.studies.verdicts import Claim, effects_by, sentences
 from kc.studies.wording import OVER_NETWORKS, ROLES, SAME_BASELINES, pairs_note
 
 BY = ("network", "layer", "features")
@@ -55,8 +55,9 @@ def write(settings: Settings) -> None:
     study, recipe = settings.of(Refinement), settings.tails.refine
     pairs = refinement_pairs(settings, plan)
     table = refinement_table(pairs)
+    claims = refinement_claims(pairs)
     notes = [
-        *_claims(pairs),
+        *sentences(claims),
         pairs_note(study.seeds, study.pairs),
         OVER_NETWORKS,
         ROLES,
@@ -76,20 +77,24 @@ def write(settings: Settings) -> None:
         notes=notes,
     )
     about = GainsOf("refinement", BY[:-1], "gain_over_B", sums_shown(table))
-    write_gains(settings, plan, text, (table, pairs), about)
+    write_gains(settings, plan, text, (table, pairs), about, claims)
 
 
-def _claims(pairs: pd.DataFrame) -> list[str]:
+def refinement_claims(pairs: pd.DataFrame) -> list[Claim]:
     """Compare the paper's claim with the gains of all components together."""
     refined = pairs["features"].iloc[-1]
-    told = []
-    for own, what in (("B", "trained further"), ("B_as_trained", "not trained further, as [L19]")):
-        gains = gains_over(pairs, BY[:-1], refined, own)
-        told.append(
-            verdict(
-                f"Claim: refined features ({refined}) classify better than own ones, baselines "
-                f"{what} (gain in points)",
-                effects_by(gains, ["network", "layer"], "gain", over_pairs),
-            )
+    told = {
+        "B": ("[L20, Table 3]", "trained further"),
+        "B_as_trained": ("[L19, Table 3]", "not trained further"),
+    }
+    return [
+        Claim(
+            source,
+            f"refined features ({refined}) classify better than own ones, baselines {what}",
+            "gain in points",
+            effects_by(
+                gains_over(pairs, BY[:-1], refined, own), ["network", "layer"], "gain", over_pairs
+            ),
         )
-    return [*told, EXPLAINED]
+        for own, (source, what) in told.items()
+    ]

@@ -65,6 +65,7 @@ EXPECTED = {
     "known_difference": (20, 24),
     "baselines": (16, 56),  # diagnosis and refinement
     "concepts": (0, 0),  # it has its own networks
+    "claims": (0, 0),  # it reads tables
 }
 
 

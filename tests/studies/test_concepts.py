@@ -19,6 +19,7 @@ from kc.plans.concept_products import ConceptCell, concept_figures, concept_netw
 from kc.settings.concepts import ROLES, Concepts, Role, TableNetworks
 from kc.settings.load import load_settings
 from kc.settings.whole import Settings
+from kc.studies.claims import read_claims
 from kc.studies.concepts.notes import (
     HYPOTHESES,
     accuracy_note,
@@ -445,3 +446,10 @@ def test_the_study_writes_all_its_files(tmp_path: Path):
     text = (tmp_path / "tables" / "concepts_table3.md").read_text()
     for number in (1, 2, 3):
         assert f"Hypothesis {number} " in text
+    told = read_claims([tmp_path / "tables" / "concepts_table3"])
+    assert set(told["source"]) == {f"[C20, hypothesis {number}]" for number in (1, 2, 3)}
+    wide = frame.set_index("role")[["n_fg", "n_bg"]]
+    gap = wide.loc["S"] - wide.loc["B"]
+    effects = told.set_index("unit")["effect"]
+    assert effects["N_fg, S minus B"] == pytest.approx(gap["n_fg"])
+    assert effects["N_bg, B minus S"] == pytest.approx(-gap["n_bg"])

@@ -15,7 +15,7 @@ from kc.settings.load import load_settings
 from kc.settings.whole import Settings
 from kc.studies.born_again import born_again_chains, born_again_claims, born_again_table
 from kc.studies.compression import compression_chains, compression_claims, compression_table
-from kc.studies.cross_task import cross_task_chains, cross_task_claims, cross_task_table
+from kc.studies.cross_task import cross_task_chains, cross_task_claim, cross_task_table
 from kc.studies.inconsistent import inconsistency
 from tests.reference.written_fits import TARGET, card_of, write_card, write_fit, write_results
 
@@ -103,7 +103,7 @@ def test_two_chains_have_no_interval(tmp_path: Path):
     table = compression_table(chains)
     assert table[["ci_low", "ci_high", "top1_low", "variance_high"]].isna().all(axis=None)
     assert set(table["n"]) == {2}
-    assert "no interval with n = 2" in compression_claims(chains)[0]
+    assert "no interval with n = 2" in compression_claims(chains)[0].sentence()
 
 
 def test_compression_keeps_numbers_with_their_network_in_any_order(tmp_path: Path):
@@ -158,7 +158,7 @@ def test_claims_on_compression_have_the_effects_computed_by_hand(tmp_path: Path)
     chains = compression_chains(
         *written(tmp_path, "compression", removed=[0.5, 0.7, 0.9], layers=["conv4_3"])
     )
-    lost, accuracy, _ = compression_claims(chains)
+    lost, accuracy = (claim.sentence() for claim in compression_claims(chains))
     # 0.04 x (1, 1.5, 2) more is lost; 4 points of top-1 over 0.04, 0.06, 0.08 of Var(x*)
     half = stats.t.ppf(0.975, 2) * 0.02 / math.sqrt(3)
     assert f"shows: conv4_3 +0.060 [{0.06 - half:+.3f}, {0.06 + half:+.3f}]." in lost
@@ -172,17 +172,17 @@ def test_claims_on_compression_have_the_effects_computed_by_hand(tmp_path: Path)
 
 def test_claims_on_generations_have_the_effects_computed_by_hand(tmp_path: Path):
     chains = born_again_chains(*written(tmp_path, "born_again", layers=["conv4_3"]))
-    fewer, better, _ = born_again_claims(chains)
+    fewer, better = (claim.sentence() for claim in born_again_claims(chains))
     half = stats.t.ppf(0.975, 2) * 0.005 / math.sqrt(3)  # a fall of 0.01 x (1, 1.5, 2)
     assert f"shows: conv4_3 +0.015 [{0.015 - half:+.3f}, {0.015 + half:+.3f}]." in fewer
     assert "shows: last minus first +4.0 [+4.0, +4.0]." in better
     worse = chains.assign(share=1 - chains["share"])
-    assert "does not show: conv4_3 -0.015 [" in born_again_claims(worse)[0]
+    assert "does not show: conv4_3 -0.015 [" in born_again_claims(worse)[0].sentence()
 
 
 def test_the_claim_on_two_tasks_compares_directions_within_each_pair(tmp_path: Path):
     chains = cross_task_chains(*written(tmp_path, "cross_task", layers=["conv4_3"]))
-    claim, _ = cross_task_claims(chains)
+    claim = cross_task_claim(chains).sentence()
     half = stats.t.ppf(0.975, 2) * 0.05 / math.sqrt(3)  # -0.1 x (1, 1.5, 2)
     assert f"does not show: conv4_3 -0.150 [{-0.15 - half:+.3f}, {-0.15 + half:+.3f}]." in claim
 

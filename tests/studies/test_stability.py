@@ -330,6 +330,10 @@ def test_deeper_is_less_stable_where_the_ratio_without_excess_is_above_1(tmp_pat
     assert "20 in conv4_3, 20 in conv5_3" in note
     assert "changes by +16 % in conv4_3 and by +10 % in conv5_3" in note
     assert "So conv5_3 is less stable than conv4_3." in note
+    (claim,) = tables.claims
+    found = claim.effects[f"vgg16_bn conv5_3 over conv4_3, {case}"]
+    assert (math.exp(found.mean), math.exp(found.low)) == pytest.approx((mean, low), abs=0.01)
+    assert found.sign == 1
 
 
 def test_overfitting_of_g_is_not_reported_as_instability(tmp_path: Path):

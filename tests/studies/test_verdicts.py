@@ -8,7 +8,7 @@ from scipy import stats
 
 from kc.studies.averages import over_chains
 from kc.studies.intervals import over_groups
-from kc.studies.verdicts import EXPLAINED, effects_by, verdict
+from kc.studies.verdicts import EXPLAINED, Claim, effects_by, sentences
 
 
 def test_a_verdict_sorts_cases_by_what_their_intervals_exclude():
@@ -19,7 +19,7 @@ def test_a_verdict_sorts_cases_by_what_their_intervals_exclude():
         "three": over_groups(three, [-1.0, 0.0, 1.3]),
         "four": over_groups(["a", "b"], [1.0, 2.0]),
     }
-    found = verdict("Claim: it is better (gain in points)", effects)
+    found = Claim("[P]", "it is better", "gain in points", effects).sentence()
     error = pd.Series([-1.0, 0.0, 1.3]).std() / math.sqrt(3)
     smallest = stats.t.ppf([0.975, 0.8], 2).sum() * error
     assert found == (
@@ -32,10 +32,12 @@ def test_a_verdict_sorts_cases_by_what_their_intervals_exclude():
 
 
 def test_a_claim_with_one_answer_has_one_word():
-    found = verdict("Claim", {"x": over_groups(["a", "b", "c"], [0.1, 0.2, 0.3])}, "+.3f")
-    assert found.startswith(
-        "Claim: cannot tell: x +0.200 [-0.048, +0.448] (from 0.310 it would be seen)"
-    )
+    effects = {"x": over_groups(["a", "b", "c"], [0.1, 0.2, 0.3])}
+    claim = Claim("[P]", "it grows", "share", effects, "+.3f")
+    told = "Claim: it grows (share): cannot tell: x +0.200 [-0.048, +0.448]"
+    assert claim.sentence() == f"{told} (from 0.310 it would be seen)."
+    assert sentences([claim]) == [claim.sentence(), EXPLAINED]
+    assert sentences([]) == []
 
 
 def test_effects_are_averaged_for_each_case():

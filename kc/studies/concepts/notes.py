@@ -17,6 +17,7 @@ from kc.studies.concepts.printed import printed_dataset
 from kc.studies.concepts.views import LATE, LayerView, by_cell
 from kc.studies.intervals import LEAST
 from kc.studies.origin import setting_notes
+from kc.studies.verdicts import Claim
 
 MEASURES: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
@@ -55,6 +56,20 @@ HYPOTHESES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Hypothesis 3 (S takes fewer detours: larger rho)", ("rho",)),
 )
 """The claims of [C20], each with the measures that test it."""
+TESTED: tuple[tuple[str, str, str], ...] = (
+    ("hypothesis 1", "n_fg", "a distilled network has more concepts on the object"),
+    ("hypothesis 1", "n_bg", "a distilled network has fewer concepts on the background"),
+    ("hypothesis 1", "lambda_ratio", "more of a distilled network's concepts are on the object"),
+    ("hypothesis 2", "d_mean", "a distilled network learns its concepts sooner"),
+    (
+        "hypothesis 2",
+        "d_ratio",
+        "a distilled network learns its concepts sooner, whatever the learning rate",
+    ),
+    ("hypothesis 2", "d_std", "a distilled network learns its concepts more at the same time"),
+    ("hypothesis 3", "rho", "a distilled network makes fewer detours"),
+)
+"""Hypothesis, measure, and what it says of it, in the table of claims."""
 
 
 def interval_note(about: Concepts) -> str:
@@ -83,6 +98,19 @@ def hypothesis_notes(found: Sequence[LayerView]) -> list[str]:
         answers = [_answer(measure, away, "S - B") for measure in measures]
         notes.append(f"{claim}. {' '.join(answers)}")
     return notes
+
+
+def hypothesis_claims(found: Sequence[LayerView]) -> list[Claim]:
+    """Compare the three hypotheses with each network and layer, by the measures in ``TESTED``."""
+    away = [each for views in by_cell(found) for each in differences(views)]
+    claims = []
+    for source, measure, says in TESTED:
+        head, spec = MEASURES[measure]
+        some = [each for each in away if each.measure == measure]
+        of = "S minus B" if some[0].claim > 0 else "B minus S"
+        effects = {each.place: each.effect for each in some}
+        claims.append(Claim(f"[C20, {source}]", says, f"{head}, {of}", effects, f"+{spec}"))
+    return claims
 
 
 def teacher_notes(found: Sequence[LayerView]) -> list[str]:

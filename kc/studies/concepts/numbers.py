@@ -23,7 +23,7 @@ from kc.studies.concepts.printed import (
     printed,
 )
 from kc.studies.concepts.views import LayerView, Seen, by_cell
-from kc.studies.intervals import Scale, over_groups
+from kc.studies.intervals import Estimate, Scale, estimate_of, over_groups
 
 LETTERS: Mapping[Role, str] = MappingProxyType({"teacher": "T", "student": "S", "baseline": "B"})
 PAIR: tuple[Role, Role] = ("student", "baseline")
@@ -59,11 +59,20 @@ class Difference(NamedTuple):
     claim: int
     """Sign that [C20] claims."""
     found: Interval
+    n: int
+    """Seeds, or images of one seed."""
 
     @property
     def sign(self) -> int:
         """Return +1 or -1 if the interval excludes 0, else 0."""
         return int(self.found.low > 0) - int(self.found.high < 0)
+
+    @property
+    def effect(self) -> Estimate:
+        """The difference times the sign that is claimed, so that above 0 means as claimed."""
+        ends = sorted(self.claim * end for end in (self.found.low, self.found.high))
+        mean = self.claim * self.found.value
+        return estimate_of(mean, (ends[0], ends[1]), self.n)
 
 
 def concepts_table2(found: Sequence[LayerView]) -> pd.DataFrame:
@@ -139,9 +148,14 @@ def differences(views: Sequence[LayerView], pair: tuple[Role, Role] = PAIR) -> l
     images, with the t interval; for D_std it is that of
     :math:`(v_S - E v_S)^2 - (v_B - E v_B)^2`, whose mean is the difference of the variances.
     """
-    found = [_differences(view, pair) for view in views]
-    gaps = {name: _over_seeds(name, [one[name] for one in found], "plain") for name in CLAIMS}
-    return [Difference(views[0].name, name, claim, gaps[name]) for name, claim in CLAIMS.items()]
+    each = [_differences(view, pair) for view in views]
+    found = []
+    for name, claim in CLAIMS.items():
+        own = [one[name] for one in each]
+        n = len(_known(own)) if len(own) > 1 else own[0].n_images
+        gap = _over_seeds(name, own, "plain")
+        found.append(Difference(views[0].name, name, claim, gap, n))
+    return found
 
 
 def _differences(view: LayerView, pair: tuple[Role, Role]) -> dict[str, Interval]:
@@ -151,13 +165,17 @@ def _differences(view: LayerView, pair: tuple[Role, Role]) -> dict[str, Interval
 
 def _over_seeds(name: str, own: Sequence[Interval], scale: Scale) -> Interval:
     """Average the values of seeds, with an interval over them; one seed keeps its own."""
-    known = [one for one in own if not math.isnan(one.value)]
+    known = _known(own)
     if len(own) == 1 or not known:
         return own[0]
     groups = [str(number) for number in range(len(known))]
     found = over_groups(groups, [one.value for one in known], scale=scale)
     high = min(found.high, 1.0) if name in SHARES and scale == "log" else found.high
     return Interval(found.mean, found.low, high, min(one.n_images for one in own))
+
+
+def _known(own: Iterable[Interval]) -> list[Interval]:
+    return [one for one in own if not math.isnan(one.value)]
 
 
 def _row(views: Sequence[LayerView], role: Role, names: Iterable[str]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from kc.studies.concepts.notes import (
     MEASURES,
     accuracy_note,
     counting_notes,
+    hypothesis_claims,
     hypothesis_notes,
     interval_note,
     speed_notes,
@@ -36,6 +37,7 @@ from kc.studies.concepts.numbers import (
 )
 from kc.studies.concepts.over_training import NAMES, distance_figure, maps_figure, shown_ids
 from kc.studies.concepts.views import LayerView, by_cell, views
+from kc.studies.verdicts import recorded
 
 COLUMNS: Mapping[str, Column] = MappingProxyType(
     {
@@ -113,11 +115,12 @@ def _write_tables(
         "concepts_table3": concepts_table3(third),
         "concepts_seeds": seeds_table([*second, *third], top1),
     }
-    origin = _origin(settings, cards)
+    origin, claims = _origin(settings, cards), hypothesis_claims(third)
     for name, frame in frames.items():
         text = TableText(*TITLES[name], notes[name])
         stem = settings.results / "tables" / name
-        write_table(frame, stem, text, provenance=origin, columns=COLUMNS)
+        told = recorded(claims) if name == "concepts_table3" else {}
+        write_table(frame, stem, text, provenance=origin | told, columns=COLUMNS)
     return frames
 
 

@@ -7,7 +7,25 @@ import pandas as pd
 from kc.studies.depth import DepthComparison, compare_depths
 from kc.studies.intervals import LEAST, Estimate
 from kc.studies.stability.cases import CASES
+from kc.studies.verdicts import Claim
 from kc.studies.wording import with_interval
+
+
+def depth_claims(shares: pd.DataFrame) -> list[Claim]:
+    """Compare the paper's claim on depth with each pair of neighbouring layers that tells."""
+    effects = {
+        f"{found.network} {found.second} over {found.first}, {CASES[found.case]}": found.ratio
+        for found in compare_depths(shares)
+        if found.ratio is not None
+    }
+    claim = Claim(
+        "[L20, Table 1]",
+        "deeper layers are less stable",
+        "logarithm of the deeper layer's share over the shallower's, without what g overfits",
+        effects,
+        "+.3f",
+    )
+    return [claim] if effects else []
 
 
 def depth_notes(shares: pd.DataFrame) -> tuple[str, ...]:

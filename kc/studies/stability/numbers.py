@@ -5,7 +5,7 @@ fraction of variance unexplained (FVU = 1 - R^2).
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from kc.studies.fits import (
     shares_of,
 )
 from kc.studies.intervals import Estimate, Scale, over_fits
+from kc.studies.stability.depth_notes import depth_claims
 from kc.studies.stability.notes import (
     LayerPair,
     ladder_notes,
@@ -33,6 +34,7 @@ from kc.studies.stability.notes import (
     table1_notes,
     table2_notes,
 )
+from kc.studies.verdicts import Claim
 
 GROUP = ["case", "network", "layer", "subset"]
 PAIR = ["case", "network", "layer", "images", "source_network", "target_network"]
@@ -60,6 +62,8 @@ class StabilityTables:
     penalties: Mapping[tuple[str, str], float]
     """Lambda of the tables, by network and layer."""
     networks: pd.DataFrame
+    claims: Sequence[Claim]
+    """What Table 1 tests."""
     notes: Mapping[str, tuple[str, ...]]
     """Notes of each table, by its name."""
     cards: Mapping[str, Mapping[str, Any]]
@@ -97,6 +101,7 @@ def stability_tables(plan: StudyPlan, results: Path) -> StabilityTables:
         ladder,
         {(p.fit.target.architecture, p.fit.target_layer): p.penalty for p in pairs},
         _networks(plan, networks),
+        depth_claims(shares),
         {
             "table1": table1_notes(shares),
             "table1_pairs": PAIR_NOTES,

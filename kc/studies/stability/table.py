@@ -10,6 +10,7 @@ from kc.studies.origin import origin, setting_notes
 from kc.studies.stability.figure import stability_figure
 from kc.studies.stability.ladder_figure import ladder_figure
 from kc.studies.stability.numbers import stability_tables
+from kc.studies.verdicts import recorded
 
 COLUMNS: Mapping[str, Column] = {
     "mean": Column("Var(xdelta) / Var(x*)", ".3f"),
@@ -83,7 +84,7 @@ def write(settings: Settings) -> None:
             TableText(
                 title=title, caption=caption, notes=[*found.notes[name], *extra.get(name, ())]
             ),
-            provenance=about,
+            provenance=about | (recorded(found.claims) if name == "table1" else {}),
             columns={**shares, **COLUMNS} if name == "ladder" else COLUMNS,
         )
     figures = settings.results / "figures"
