@@ -1,5 +1,6 @@
 """``kc compare`` and ``kc layers``: compare your own networks or features."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -9,6 +10,7 @@ import typer
 
 from kc.cli.options import options_of, settings_of, with_options
 from kc.cli.terminal import echo
+from kc.errors import SettingsError
 from kc.settings.custom import (
     CENTRING,
     LAYOUT,
@@ -21,6 +23,7 @@ from kc.settings.custom import (
     Pair,
 )
 from kc.settings.feature_maps import Activations
+from kc.settings.models import Models
 from kc.settings.preparation import Prepare
 from kc.settings.reconstruction import Consistency, Optimiser
 
@@ -33,6 +36,10 @@ PLAIN = [name for name in Pair.model_fields if not name.startswith("prepare_")]
 THREADS = (
     "cores to use; another number rounds sums differently, which can move a share about as another "
     "seed of g does (--repeats)"
+)
+SIDES = ("a", "b")
+MODELS, LAYER_OF_MODELS, REFERENCES = (
+    Models.model_fields[name].description for name in ("models", "layer", "references")
 )
 FIT = ("order", "penalty", "centring", "gain")
 """Options that are fields of :class:`kc.settings.reconstruction.Consistency`."""
@@ -78,7 +85,12 @@ def layers_command(
 
 
 @with_options(
-    *options_of(Pair, *sorted(PLAIN, key=Look.model_fields.__contains__)),
+    *(
+        option.replace(default=None, annotation=option.annotation | None)
+        if option.name in SIDES
+        else option
+        for option in options_of(Pair, *sorted(PLAIN, key=Look.model_fields.__contains__))
+    ),
     *(
         option.replace(name=f"{option.name}_{letter}")
         for letter in "ab"
@@ -97,6 +109,9 @@ def compare_command(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, or mps")] = "auto",
     threads: Annotated[int, typer.Option(help=THREADS)] = 1,
     rank: Annotated[str, typer.Option(help=RANK)] = "auto",
+    models: Annotated[str | None, typer.Option(help=MODELS)] = None,
+    layer: Annotated[str | None, typer.Option(help=LAYER_OF_MODELS)] = None,
+    references: Annotated[bool, typer.Option(help=REFERENCES)] = True,
     **given: Any,
 ) -> None:
     """Compare layers of two of your own networks: what of each does the other not explain?
@@ -105,31 +120,69 @@ def compare_command(
     fraction of variance unexplained: OUT/tables/compare.* and, for maps, OUT/figures/*. With
     --labels, by class: OUT/tables/classes.*. With
     --layers (or several names in --layer-a, --layer-b): measures of every pair, g only with --fits,
-    OUT/tables/matrix.*, OUT/figures/matrix.*.
+    OUT/tables/matrix.*, OUT/figures/matrix.*. With --models: each of many models with each other,
+    OUT/tables/models.*, OUT/tables/nearest.*, OUT/figures/models.*.
     """
     from kc.comparison import CompareSettings
-    from kc.comparison.make import make
+    from kc.comparison.make import make, make_models
     from kc.comparison.workplace import Workplace
     from kc.runtime import keep_freed_memory, use_threads
 
     use_threads(threads)
     Workplace.of(CompareSettings(), out, device)  # before any file is read
     keep_freed_memory()
+    if models is None:
+        missing = next((name for name in SIDES if given[name] is None), None)
+        if missing is not None:
+            raise SettingsError(f"--{missing}: missing. Fix: --a and --b, or --models A,B,C")
     sides = {
         f"prepare_{letter}": {name: given[f"{name}_{letter}"] for name in Prepare.model_fields}
         for letter in "ab"
     }
-    pair = settings_of(Pair, {name: given[name] for name in PLAIN} | sides)
+    look: Pair | Models
+    if models is None:
+        look = settings_of(Pair, {name: given[name] for name in PLAIN} | sides)
+    else:
+        look = _many(models, layer, references, given)
     optimiser = {"epochs": given["epochs"]}
     settings = CompareSettings.of(
-        pair,
+        look,
         activations=settings_of(Activations, {"dtype": given["dtype"]}),
         consistency=settings_of(
             Consistency,
             {name: given[name] for name in FIT} | {"rank": rank, "optimiser": optimiser},
         ),
     )
-    page = make(pair, settings, out, device, partial(echo, err=True))
-    for table in pair.tables():
+    say = partial(echo, err=True)
+    if isinstance(look, Models):
+        page, tables = make_models(look, settings, out, device, say), ["nearest"]
+    else:
+        page, tables = make(look, settings, out, device, say), look.tables()
+    for table in tables:
         echo((out / "tables" / f"{table}.md").read_text(encoding="utf-8"))
     echo(f"page: {page}")
+
+
+def _many(models: str, layer: str | None, references: bool, given: Mapping[str, Any]) -> Models:
+    """Read the settings of many models; refuse options that are those of a pair.
+
+    Raises
+    ------
+    SettingsError
+        A value is invalid, or an option is of a pair.
+    """
+    shared = {name for name in PLAIN if name in Models.model_fields}
+    usual = {name: field.get_default() for name, field in Pair.model_fields.items()}
+    told = {*PLAIN} - shared
+    told |= {f"{name}_{letter}" for name in Prepare.model_fields for letter in "ab"}
+    for name in sorted(told):
+        if given[name] not in (None, False, usual.get(name)):
+            raise SettingsError(
+                f"--{name.replace('_', '-')}: is of a pair; with --models expected --layer and the "
+                "options of both sides"
+            )
+    own = {"models": tuple(one.strip() for one in models.split(",") if one.strip())}
+    return settings_of(
+        Models,
+        {name: given[name] for name in shared} | own | {"layer": layer, "references": references},
+    )

@@ -86,7 +86,7 @@ def matrix_figure(table: pd.DataFrame, networks: Mapping[str, Any]) -> Figure:
             values = table.pivot_table(
                 index="layer_a", columns="layer_b", values=column, dropna=False
             ).reindex(index=rows, columns=columns)
-            _heat(axes, values.to_numpy() if column in SIMILAR else 1 - values.to_numpy())
+            heat(axes, values.to_numpy() if column in SIMILAR else 1 - values.to_numpy())
             axes.set_title(title, loc="left", fontsize=9)
         for axes in panels[-1]:
             axes.set_xticks(range(len(columns)), map(literal, columns), rotation=90)
@@ -99,7 +99,7 @@ def matrix_figure(table: pd.DataFrame, networks: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def _heat(axes: Axes, values: np.ndarray) -> None:
+def heat(axes: Axes, values: np.ndarray) -> None:
     """Draw cells from 0 (pale) to 1, with their numbers if there is room; unknown cells grey."""
     axes.imshow(values, cmap="viridis_r", vmin=0, vmax=1, aspect="auto")
     axes.set_facecolor("0.85")

@@ -8,15 +8,18 @@ from tqdm import tqdm
 
 from kc.comparison import compare, compare_layers, read_arrays, read_network
 from kc.comparison.arrays import OwnArrays
+from kc.comparison.models import compare_models
 from kc.comparison.networks import OwnNetwork, preparation_of
 from kc.comparison.outputs import LOCK, alone_in, names_of, refuse_outputs
 from kc.comparison.places import check_writable, refuse_files, refuse_inputs
 from kc.comparison.settings import CompareSettings
 from kc.comparison.write_matrix import write_matrix
+from kc.comparison.write_models import FIGURES, TABLES, write_models
 from kc.comparison.write_pair import write_comparison
 from kc.files.made import MADE
 from kc.report.page import FILES
 from kc.settings.custom import Letter, Pair, is_features
+from kc.settings.models import Models
 from kc.store.ownership import LEDGER
 
 
@@ -48,6 +51,42 @@ def make(
     refuse_outputs(out, names)
     with alone_in(out):
         return _made(pair, settings, out, device, say)
+
+
+def make_models(
+    given: Models,
+    settings: CompareSettings,
+    out: Path,
+    device: str = "auto",
+    say: Callable[[str], None] = tqdm.write,
+) -> Path:
+    """Compare many models, write tables, figures and the page, and return the path of the page.
+
+    Raises
+    ------
+    KCError
+        The models cannot be compared.
+    """
+    names = names_of(TABLES, FIGURES)
+    refuse_inputs([out / name for name in (*names, FILES, LEDGER, LOCK)], given.files())
+    refuse_files(out, map(Path, ("tables", "figures", MADE)))
+    check_writable(out)
+    refuse_outputs(out, names)
+    with alone_in(out):
+        models = [_model(given, spec, settings) for spec in given.models]
+        layers = [given.layer_of(place) for place in range(len(models))]
+        found = compare_models(
+            models, layers, given.images, out, settings, device, given.references, say
+        )
+        return write_models(found, out)
+
+
+def _model(given: Models, spec: str, settings: CompareSettings) -> OwnNetwork | OwnArrays:
+    if is_features(spec):
+        return read_arrays(spec, None)
+    return read_network(
+        spec, None, settings.seed, given.untrained, given.remote_code, settings.size
+    )
 
 
 def _made(

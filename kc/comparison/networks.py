@@ -125,8 +125,12 @@ def read_network(
     )
 
 
-def preparation_of(letter: str, network: OwnNetwork, look: Prepare) -> Preparation:
+def preparation_of(
+    letter: str, network: OwnNetwork, look: Prepare, of_option: str | None = None
+) -> Preparation:
     """Return how a side's pictures are prepared; ``look``: what is asked for on both sides.
+
+    ``of_option``: end of the names of its options in errors; None: its letter.
 
     Raises
     ------
@@ -138,7 +142,8 @@ def preparation_of(letter: str, network: OwnNetwork, look: Prepare) -> Preparati
     names = ("size", "mean", "std")
     missing = [n for n in names if getattr(network.asked, n) is None and getattr(look, n) is None]
     if missing and not network.is_told:
-        options = ", ".join(f"--{name}-{letter}" for name in missing)
+        end = f"-{letter}" if of_option is None else of_option
+        options = ", ".join(f"--{name}{end}" for name in missing)
         raise NetworkError(
             f"{network.name}: nothing says how its pictures are prepared (it has no image "
             f"processor's preprocessor_config.json). Fix: {options}, as it was trained with"

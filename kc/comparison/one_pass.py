@@ -69,9 +69,9 @@ def measures_of_all(
     with Product(at.out / "peers" / "matrix", key, [PAIRS]) as made:
         if not made.is_done():
             made.start()
-            rows, parts = _parts(first, seed)
+            rows, parts = image_parts(first, seed)
             sides = [
-                _grams(store, some, rows, parts, at.device)
+                layer_grams(store, some, rows, parts, at.device)
                 for store, some in zip((first, second), names, strict=True)
             ]
             found = all_pairs(sides[0], sides[1], parts, seed)
@@ -82,16 +82,18 @@ def measures_of_all(
     return pd.read_csv(made.folder / PAIRS)
 
 
-def _parts(store: Store, seed: int) -> tuple[Rows, ImageParts]:
+def image_parts(store: Store, seed: int) -> tuple[Rows, ImageParts]:
+    """Return the rows in the order of their parts: fitted, validation, test."""
     fitted, validation = cut(rows_in(store.rows, "train"), seed)
     test = rows_in(store.rows, "test")
     rows = np.concatenate([fitted, validation, test])
     return rows, ImageParts(len(fitted), len(validation), len(test))
 
 
-def _grams(
+def layer_grams(
     store: Store, names: list[str], rows: Rows, parts: ImageParts, device: torch.device
 ) -> Float[Tensor, "layers n n"]:
+    """Return the inner products of the images in each array, about the mean of training images."""
     found = torch.empty(len(names), len(rows), len(rows), dtype=torch.float64, device=device)
     for place, name in enumerate(tqdm(names, desc="layers", unit="layer", disable=None)):
         gram = image_gram(store[name].__getitem__, rows, device)

@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 from kc.comparison.classes import IMAGES
+from kc.comparison.one_pass import PAIRS
 from kc.comparison.sides import ComparedSide, names_of_pictures
 from kc.comparison.similarities import CKA, SIMILARITIES
 from kc.consistency import saved
@@ -16,10 +17,9 @@ from kc.store.ownership import refuse_strangers, store_strangers
 from kc.store.place import SUFFIXES, Folder
 from kc.store.product import Product
 
-SIDES = ("activations/a", "activations/b")
 FILES = {
     "fits": saved.FILES,
-    "peers": (SIMILARITIES, CKA),
+    "peers": (SIMILARITIES, CKA, PAIRS),
     "classes": (IMAGES,),
     "ladder": (LADDER, MOVED),
 }
@@ -47,7 +47,8 @@ def check_places(
     StoreError
         The error names the place and what is in it.
     """
-    names = [*SIDES, *sorted(set(names_of_pictures(sides).values())), *stores]
+    names = [f"activations/{side.letter}" for side in sides]
+    names += [*sorted(set(names_of_pictures(sides).values())), *stores]
     folders = list(products)
     inputs = [file for side in sides for file in side.files]
     inputs += [] if images is None else [Path(images)]

@@ -24,6 +24,7 @@ from kc.comparison.settings import CompareSettings
 from kc.comparison.views import ViewParts, cuts_of, parts_of
 from kc.comparison.workplace import Workplace
 from kc.errors import FeatureError, ImageError, NetworkError, StoreError
+from kc.files.checksum import content_digest
 from kc.files.made import begin_register
 from kc.plans.commands import AGAIN
 from kc.settings.preparation import Preparation
@@ -103,9 +104,15 @@ class ComparedRows(NamedTuple):
 
 
 def open_side(
-    letter: str, what: Comparable, wanted: Choice, settings: CompareSettings
+    letter: str,
+    what: Comparable,
+    wanted: Choice,
+    settings: CompareSettings,
+    of_option: str | None = None,
 ) -> ComparedSide:
     """Open one side and find the requested layers.
+
+    ``of_option``: end of the names of this side's options in errors; None: its letter.
 
     Raises
     ------
@@ -114,16 +121,17 @@ def open_side(
     FeatureError
         The array does not exist, or there are several and none was named.
     """
+    end = f"-{letter}" if of_option is None else of_option
     if isinstance(what, OwnArrays):
-        names = _arrays_named(letter, what, wanted)
+        names = _arrays_named(letter, what, wanted, end)
         chosen = {name: what.layers[name] for name in names}
-        _refuse_unclear(what.name, chosen, letter)
+        _refuse_unclear(what.name, chosen, end)
         return ComparedSide(letter, what.name, "features made elsewhere", chosen, what, what.inputs)
-    network = _network(letter, what)
-    preparation = preparation_of(letter, network, settings)
+    network = network_of(letter, what)
+    preparation = preparation_of(letter, network, settings, end)
     if wanted is None:
         raise FeatureError(
-            f"{letter}: {network.name} is a network, so a layer must be named: --layer-{letter} "
+            f"{letter}: {network.name} is a network, so a layer must be named: --layer{end} "
             "NODE, or --layers all. Fix: 'kc layers' lists the nodes."
         )
     if wanted == "all":
@@ -131,12 +139,12 @@ def open_side(
         wanted = [layer.name for layer in distinct if layer.read != "unclear"]
         if len(wanted) < len(distinct):
             LOG.warning(
-                "%s: %d layers left out, whose maps may have their channels last. Fix: --layout-%s",
-                *(network.name, len(distinct) - len(wanted), letter),
+                "%s: %d layers left out, whose maps may have their channels last. Fix: --layout%s",
+                *(network.name, len(distinct) - len(wanted), end),
             )
     nodes = [wanted] if isinstance(wanted, str) else list(wanted)
     tapped = tap(network, nodes, preparation.size, settings.tap)
-    _refuse_unclear(network.name, tapped.layers, letter)
+    _refuse_unclear(network.name, tapped.layers, end)
     about = network.name, network.weights, tapped.layers, tapped, network.files, preparation
     return ComparedSide(letter, *about)
 
@@ -156,22 +164,24 @@ def names_of_pictures(sides: Sequence[ComparedSide]) -> dict[str, str]:
     ways = list(seeing.values())
     if all(way == ways[0] for way in ways):
         return {side.letter: "pictures" for side in sides}
+    if len(sides) > 2:  # models may share a way, and more may be added
+        return {letter: f"pictures-{content_digest(way)[:8]}" for letter, way in seeing.items()}
     return {letter: f"pictures-{letter}" for letter in seeing}
 
 
-def _refuse_unclear(name: str, layers: Mapping[str, OwnLayer], letter: str) -> None:
+def _refuse_unclear(name: str, layers: Mapping[str, OwnLayer], end: str) -> None:
     """Refuse maps that may be (y, x, channels), which kc would read as (channels, y, x)."""
     for layer in layers.values():
         if layer.read == "unclear":
             shape = " x ".join(map(str, layer.shape))
             raise FeatureError(
                 f"{name}: '{layer.name}' is {shape}, by its shape perhaps a map with its channels "
-                f"last; expected (channels, y, x). Fix: --layout-{letter} nhwc if it is (y, x, "
-                f"channels), --layout-{letter} nchw if not; in Python, layout='nhwc' of the side."
+                f"last; expected (channels, y, x). Fix: --layout{end} nhwc if it is (y, x, "
+                f"channels), --layout{end} nchw if not; in Python, layout='nhwc' of the side."
             )
 
 
-def _network(letter: str, what: object) -> OwnNetwork:
+def network_of(letter: str, what: object) -> OwnNetwork:
     """Return a network; name a module of the user by its class."""
     if isinstance(what, nn.Module):
         what = OwnNetwork(type(what).__name__, what)
@@ -183,12 +193,12 @@ def _network(letter: str, what: object) -> OwnNetwork:
     return owned(what)
 
 
-def _arrays_named(letter: str, what: OwnArrays, wanted: Choice) -> list[str]:
+def _arrays_named(letter: str, what: OwnArrays, wanted: Choice, end: str) -> list[str]:
     there = list(what.arrays)
     if wanted is None and len(there) > 1:
         raise FeatureError(
             f"{letter}: {what.name} holds {len(there)} arrays ({', '.join(there[:6])}); one must "
-            f"be named. Fix: --layer-{letter} NAME, or --layers all."
+            f"be named. Fix: --layer{end} NAME, or --layers all."
         )
     if wanted is None or wanted == "all":
         return there

@@ -29,7 +29,7 @@ FORMS: dict[str, Callable[[Tensor], Tensor]] = {
     "neighbours_flattened": neighbours_form,
 }
 LINEAR = "linear_flattened"
-"""Column of the share that the linear map misses, before the letter of the target."""
+"""Column of the share that the linear map misses; of two sides, before the target's letter."""
 
 
 @torch.no_grad()
@@ -65,6 +65,26 @@ def all_pairs(
         found[name] = values if letter == "b" else values.T
         found[f"{name}_calibrated"] = calibrated if letter == "b" else calibrated.T
     return found
+
+
+@torch.no_grad()
+def one_to_many(
+    source: Float[Tensor, "n n"], targets: Float[Tensor, "t n n"], parts: ImageParts, seed: int
+) -> dict[str, Float[Tensor, " t"]]:
+    """Return what :func:`all_pairs` does, of each target from one source.
+
+    ``linear_flattened`` is the share of the target that the source's linear map misses.
+    """
+    of_test = draw_permutations([parts.test], PERMUTED, derive_seed("null", seed))
+    of_parts = draw_permutations(parts, PERMUTED_MAPS, derive_seed("null", seed))
+    held = slice(parts.known, None)
+    found: dict[str, Tensor] = {}
+    for name, form in FORMS.items():
+        formed = torch.stack([form(one[held, held]) for one in targets])
+        found |= _similarities(name, [form(source[held, held])], formed, of_test)
+    values, calibrated = _shares("linear maps", source[None], targets, parts, of_parts)
+    found |= {LINEAR: values, f"{LINEAR}_calibrated": calibrated}
+    return {name: value[0] for name, value in found.items()}
 
 
 def _similarities(

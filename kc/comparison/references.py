@@ -1,0 +1,59 @@
+"""Make what a similarity is read against: a network's untrained twin, and the pixels."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from kc.comparison.modules import copy_of
+from kc.comparison.networks import OwnNetwork
+from kc.consistency.order import Rows
+from kc.store import StoredArray
+
+PIXELS = "pixels"
+"""Name of the pictures themselves as a source."""
+SIDE = 32
+"""Side, in px, to which pictures are reduced as a source."""
+
+
+def untrained_twin(network: OwnNetwork, seed: int) -> OwnNetwork:
+    """Return a network of the same shape with random weights.
+
+    Parts with ``reset_parameters`` draw their first weights anew; the values of all other weights
+    (such as a transformer's class token) are shuffled, which keeps their size but not what was
+    learned.
+    """
+    model = copy_of(network.model, network.name)
+    owned: set[int] = set()
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(seed)
+        for part in model.modules():
+            reset = getattr(part, "reset_parameters", None)
+            if callable(reset):
+                reset()
+                owned |= {id(value) for value in part.parameters(recurse=False)}
+        for value in model.parameters():
+            if id(value) not in owned:
+                order = torch.randperm(value.numel())
+                value.copy_(value.flatten()[order].reshape(value.shape))
+    made = f"untrained, seed {seed}"
+    return replace(network, name=f"{network.name} ({made})", model=model, weights=made)
+
+
+def is_trainable(network: OwnNetwork) -> bool:
+    """Return whether a network has weights, without which an untrained twin is itself."""
+    return any(True for _ in network.model.parameters())
+
+
+def pixel_reader(pictures: StoredArray | np.ndarray) -> Callable[[Rows], np.ndarray]:
+    """Return a function that reads rows of a store of pictures, reduced to ``SIDE`` px."""
+
+    def read(rows: Rows) -> np.ndarray:
+        some = torch.from_numpy(np.asarray(pictures[rows])).float()
+        if max(some.shape[2:]) <= SIDE:
+            return some.numpy()
+        return F.interpolate(some, SIDE, mode="area").numpy()
+
+    return read
