@@ -23,6 +23,7 @@ from kc.studies.diagnosis import (
     WITH_BLIND,
     diagnosis_pairs,
     diagnosis_table,
+    is_strong,
     margin,
 )
 from kc.studies.features import Bench, ShapedFeatures
@@ -161,6 +162,10 @@ def test_the_margin_of_strong_networks_has_an_interval_over_pairs():
     half = stats.t.ppf(0.975, 2) * 2 / math.sqrt(3)
     assert found.mean == pytest.approx(12)
     assert (found.low, found.high) == pytest.approx((12 - half, 12 + half))
+    assert is_strong(found)
+    # as accuracies in float32 have it
+    assert is_strong(found._replace(mean=87.86458206176758 - 77.86458396911621))
+    assert not is_strong(found._replace(mean=9.99))
 
 
 @pytest.mark.parametrize("number", [0, 1])
