@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from kc.report.curves import HEIGHT, LINES, WIDTH
 from kc.report.figures import STYLE, literal
+from kc.report.heat import HeatMap, HeatMeasure
 
 PANELS = {
     "xdelta_b": "of b's layer, given by a's (g)",
@@ -83,10 +84,8 @@ def matrix_figure(table: pd.DataFrame, networks: Mapping[str, Any]) -> Figure:
         figure = Figure(figsize=size)
         panels = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
         for axes, (column, title) in zip(panels.flat, drawn.items(), strict=False):
-            values = table.pivot_table(
-                index="layer_a", columns="layer_b", values=column, dropna=False
-            ).reindex(index=rows, columns=columns)
-            heat(axes, values.to_numpy() if column in SIMILAR else 1 - values.to_numpy())
+            values = _wide(table, column, rows, columns)
+            heat(axes, values if column in SIMILAR else 1 - values)
             axes.set_title(title, loc="left", fontsize=9)
         for axes in panels[-1]:
             axes.set_xticks(range(len(columns)), map(literal, columns), rotation=90)
@@ -97,6 +96,25 @@ def matrix_figure(table: pd.DataFrame, networks: Mapping[str, Any]) -> Figure:
         figure.colorbar(panels[0, 0].images[0], ax=panels, fraction=0.02, pad=0.01)
         figure.set_layout_engine("constrained")
     return figure
+
+
+def layer_heat(table: pd.DataFrame, networks: Mapping[str, Any]) -> HeatMap:
+    """Return the same numbers for the page, each beside its calibrated value."""
+    rows, columns = (list(dict.fromkeys(table[f"layer_{letter}"])) for letter in "ab")
+    measures = []
+    for name, title in PANELS.items():
+        if name in table:
+            raw = _wide(table, name, rows, columns)
+            own = f"{name}_calibrated"
+            calibrated = _wide(table, own, rows, columns) if own in table else None
+            measures.append(HeatMeasure(title, raw if name in SIMILAR else 1 - raw, calibrated))
+    titles = [f"{letter}: {networks[letter]['name']}" for letter in "ab"]
+    return HeatMap("layers", (titles[0], rows), (titles[1], columns), measures)
+
+
+def _wide(table: pd.DataFrame, name: str, rows: list[str], columns: list[str]) -> np.ndarray:
+    wide = table.pivot_table(index="layer_a", columns="layer_b", values=name, dropna=False)
+    return wide.reindex(index=rows, columns=columns).to_numpy(float)
 
 
 def heat(axes: Axes, values: np.ndarray) -> None:

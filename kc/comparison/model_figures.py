@@ -7,8 +7,9 @@ from matplotlib.figure import Figure
 from scipy.cluster import hierarchy
 
 from kc.comparison.drawings import ACROSS, CELL, heat
-from kc.comparison.model_tables import NEAR, SHARES, Tree, square, tree_of
+from kc.comparison.model_tables import CALIBRATED, NEAR, SHARES, Tree, square, tree_of
 from kc.report.figures import STYLE, literal
+from kc.report.heat import HeatMap, HeatMeasure
 
 TITLES = {
     "cka": "CKA, 0 as permuted images",
@@ -17,6 +18,13 @@ TITLES = {
     "xdelta": "share g gives",
 }
 """Titles of the heatmaps, by measure."""
+HEATS = {
+    "cka": "CKA",
+    "neighbours_flattened": "shared neighbours",
+    "linear_flattened": "share a linear map gives",
+    "xdelta": "share g gives",
+}
+"""The same on the page, which shows raw and calibrated values."""
 
 
 def models_figure(models: pd.DataFrame) -> Figure:
@@ -53,6 +61,22 @@ def models_figure(models: pd.DataFrame) -> Figure:
         figure.colorbar(panels[0, 0].images[0], ax=panels, fraction=0.02, pad=0.01)
         figure.set_layout_engine("constrained")
     return figure
+
+
+def model_heat(models: pd.DataFrame) -> HeatMap:
+    """Return the heatmaps of models for the page, raw beside calibrated."""
+    measures = []
+    names: tuple[list[str], list[str]] = ([], [])
+    for name in NEAR:
+        if name not in models:
+            continue
+        wide = square(models, name)
+        names = (list(wide.index), list(wide.columns))
+        own = f"{name}{CALIBRATED}"
+        raw = wide.to_numpy(float)
+        calibrated = square(models, own).to_numpy(float) if own in models else None
+        measures.append(HeatMeasure(HEATS[name], 1 - raw if name in SHARES else raw, calibrated))
+    return HeatMap("models", ("source", names[0]), ("target", names[1]), measures)
 
 
 def tree_figure(tree: Tree) -> Figure:

@@ -17,6 +17,7 @@
 from pathlib import Path
 
 from kc.comparison import Matrix
+from kc.comparison.drawings import layer_heat
 from kc.comparison.outputs import claim_outputs, names_of
 from kc.comparison.shown import best, matrix_text, share_columns
 from kc.report.figures import write_figure
@@ -51,7 +52,7 @@ def write_matrix(found: Matrix, folder: Path | str) -> Path:
         sections=[
             PageSection(
                 "matrix", "Layer by layer", "", [out / "tables" / "matrix"],
-                [Drawing(figure, CAPTION)],
+                [Drawing(figure, CAPTION)], heats=[layer_heat(found.table, names)],
             )
         ],
         views=[],

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from kc.comparison.model_figures import tree_figure
+from kc.comparison.model_figures import model_heat, tree_figure
 from kc.comparison.model_tables import nearest_models, tree_of
 from kc.comparison.models import ModelMatrix
 from kc.comparison.outputs import claim_outputs, names_of
@@ -86,7 +86,7 @@ def write_models(found: ModelMatrix, folder: Path | str) -> Path:
         sections=[
             PageSection(
                 "models", "Models", "", [out / "tables" / "models", out / "tables" / "nearest"],
-                drawings, [out / "tables" / "model_layers"],
+                drawings, [out / "tables" / "model_layers"], [model_heat(found.table)],
             )
         ],
         views=[],

@@ -22,6 +22,7 @@ from PIL import Image
 from kc.errors import StoreError, printable
 from kc.files.aside import sync
 from kc.plans.commands import PAGE_FILES, fix_at
+from kc.report.heat import HeatMap, write_heat
 from kc.report.pictures import COLOURS
 from kc.report.tables import read_table
 from kc.report.viewer import Shown, View, write_index, write_view
@@ -31,7 +32,7 @@ from kc.store.register import note_made
 
 FILES = PAGE_FILES
 """Folder of the page's other files; kc replaces those it wrote."""
-ASSETS = ("page.css", "page.js", "viewer.js", "maps.js")
+ASSETS = ("page.css", "page.js", "viewer.js", "maps.js", "heat.js")
 COPIED = ("csv", "json")
 """Files of each table that the page links to."""
 VIEWED = ("views.js", "pictures-????????????.jpg")
@@ -66,6 +67,8 @@ class PageSection(NamedTuple):
     """Those with the name of a table are shown above it."""
     details: Sequence[Path] = ()
     """Tables that are folded."""
+    heats: Sequence[HeatMap] = ()
+    """Heatmaps to explore, above the tables."""
 
     @property
     def written(self) -> list[Path]:
@@ -129,6 +132,9 @@ def write_page(
             shutil.copyfile(stem.with_suffix(f".{suffix}"), files / f"{stem.name}.{suffix}")
     drawn = [drawing.stem for section in sections for drawing in section.figures]
     sizes = {stem.name: _copy_figure(stem, files) for stem in drawn}
+    heats = [heat for section in sections for heat in section.heats]
+    for heat in heats:
+        write_heat(heat, files)
     entries = [write_view(view, files, shown) for view in views]
     if entries:
         write_index(entries, _colours(), files / "views.js")
@@ -148,6 +154,7 @@ def write_page(
         sizes=sizes,
         origins=_origins(tables),
         views=entries,
+        heats=heats,
         files=FILES,
     )
     claim(files, {glob.escape(path.name) for path in files.iterdir()})
@@ -195,6 +202,7 @@ def _named(sections: Sequence[PageSection], views: Sequence[View]) -> set[str]:
               for suffix in COPIED}  # fmt: skip
     drawn = {f"{drawing.stem.name}.png" for part in sections for drawing in part.figures}
     scripts = {f"{glob.escape(view.name)}*.js" for view in views}
+    scripts |= {f"{heat.script}.js" for section in sections for heat in section.heats}
     return {glob.escape(name) for name in tables | drawn} | scripts | {*ASSETS, *VIEWED, LEDGER}
 
 

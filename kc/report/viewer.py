@@ -5,7 +5,6 @@ scripts that call ``kcData(name, value)``, loaded on first use; pictures are spr
 """
 
 import base64
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -23,6 +22,7 @@ from kc.errors import FeatureError, printable
 from kc.images.by_id import pictures_by_id
 from kc.images.rows import rows_in
 from kc.report.choose import choose_ends, live_channels
+from kc.report.data_script import write_script
 from kc.store import StoredArray, open_store
 
 LEVELS = 127
@@ -132,7 +132,7 @@ def write_view(view: View, folder: Path, shown: Shown) -> dict[str, Any]:
         "filters": _filter_rows(found, channels, largest, maps),
         "scripts": scripts,
     }
-    _write_script(folder / f"{view.name}.js", view.name, meta)
+    write_script(folder / f"{view.name}.js", view.name, meta)
     return entry | {"xdelta": found.shares["xdelta"]}
 
 
@@ -150,7 +150,7 @@ def quantise(
 
 def write_index(entries: Sequence[Mapping[str, Any]], colours: Sequence[int], path: Path) -> None:
     """Write the script that lists the views and the colours of maps (RGB, smallest first)."""
-    _write_script(path, "views", {"views": list(entries), "colours": list(colours)})
+    write_script(path, "views", {"views": list(entries), "colours": list(colours)})
 
 
 def _measure(array: StoredArray, rows: np.ndarray, names: Sequence[str]) -> _Measured:
@@ -250,7 +250,7 @@ def _write_maps(name: str, levels: np.ndarray, folder: Path) -> dict[str, Any]:
     for number, begin in enumerate(range(0, len(levels), per)):
         key = f"{name}~{number}"
         content = levels[begin : begin + per].tobytes()
-        _write_script(folder / f"{key}.js", key, base64.b64encode(content).decode("ascii"))
+        write_script(folder / f"{key}.js", key, base64.b64encode(content).decode("ascii"))
         files.append(key)
     return {"keys": files, "filters": per}
 
@@ -271,8 +271,3 @@ def _write_sprite(view: View, ids: Sequence[str], folder: Path) -> dict[str, Any
     file = f"pictures-{sha256(drawn.getvalue()).hexdigest()[:12]}.jpg"
     (folder / file).write_bytes(drawn.getvalue())
     return {"file": file, "columns": COLUMNS, "lines": lines}
-
-
-def _write_script(path: Path, name: str, value: object) -> None:
-    spelled = json.dumps(value, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-    path.write_text(f"kcData({json.dumps(name)},{spelled});\n", encoding="ascii")
