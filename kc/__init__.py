@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         Matrix,
         compare,
         compare_layers,
+        compare_models,
         layers_of,
         read_arrays,
         read_network,
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 
 _FROM = {
     "kc.comparison": (
-        *("CompareSettings", "Comparison", "Matrix", "compare", "compare_layers", "layers_of"),
-        *("read_arrays", "read_network"),
+        *("CompareSettings", "Comparison", "Matrix", "compare", "compare_layers"),
+        *("compare_models", "layers_of", "read_arrays", "read_network"),
     ),
     "kc.consistency": ("ConsistencyNet", "Decomposition", "FitResult", "fit"),
     "kc.store": ("open_store",),
@@ -38,6 +39,7 @@ __all__ = [
     "Matrix",
     "compare",
     "compare_layers",
+    "compare_models",
     "fit",
     "layers_of",
     "open_store",

@@ -4,6 +4,7 @@ from kc.comparison.arrays import OwnArrays, read_arrays
 from kc.comparison.compare import Comparison, compare
 from kc.comparison.layers import layers_of
 from kc.comparison.matrix import Matrix, compare_layers
+from kc.comparison.models import compare_models
 from kc.comparison.networks import OwnNetwork, outline, read_network
 from kc.comparison.settings import CompareSettings
 
@@ -15,6 +16,7 @@ __all__ = [
     "OwnNetwork",
     "compare",
     "compare_layers",
+    "compare_models",
     "layers_of",
     "outline",
     "read_arrays",

@@ -15,12 +15,16 @@ from kc.comparison.forms import Form
 from kc.comparison.layer_pairs import PairedLayers, pair_layers, wanted_forms, widest_arrays
 from kc.comparison.matrix_fits import MatrixFits, chosen_fits, make_fits, plan_fits, told_fits
 from kc.comparison.matrix_notes import of_left_out, of_matrix_fits, of_measured
-from kc.comparison.one_pass import measures_of_all, why_not
+from kc.comparison.one_pass import SideGrams, measures_of_all, why_not
 from kc.comparison.places import check_places
+from kc.comparison.record import WantedForms
+from kc.comparison.reference_table import ABOUT, reference_table
+from kc.comparison.references import rows_of_twin, twins_of
 from kc.comparison.settings import CompareSettings
 from kc.comparison.sides import (
     Choice,
     Comparable,
+    ComparedRows,
     ComparedSide,
     check_room,
     open_side,
@@ -33,7 +37,6 @@ from kc.errors import FeatureError
 from kc.images.rows import rows_in
 from kc.names import component_names
 from kc.provenance import code_hash, plain, versions
-from kc.store import Store
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -44,6 +47,10 @@ class Matrix(NamedTuple):
 
     table: pd.DataFrame
     """One row for each pair of layers."""
+    references: pd.DataFrame | None
+    """What pixels and untrained networks give of each layer
+    (:func:`kc.comparison.reference_table.reference_table`); None for features without pictures,
+    empty if there are too many images."""
     notes: tuple[str, ...]
     provenance: dict[str, Any]
 
@@ -95,11 +102,15 @@ def compare_layers(
     at = Workplace.of(settings, Path(out), device)
     sides = [open_side("a", a, layers_a, settings), open_side("b", b, layers_b, settings)]
     cells, left_out = pair_layers(sides, settings)
+    twins = twins_of(sides, (a, b), settings)
+    everyone = [*sides, *twins.values()]
     fits = [f"fits/{cell.name(*ends)}" for cell in cells for ends in DIRECTIONS]
-    check_places(at.out, sides, images, [], [*fits, "peers/matrix"])
+    check_places(at.out, everyone, images, [], [*fits, "peers/matrix", "peers/references"])
     rows = pair_rows(sides, images, at)
     wanted = {side.letter: wanted_forms(side.letter, cells) for side in sides}
-    size = check_room(sides, wanted, rows, at)
+    # a twin is compared as its network gives it
+    own = {t.letter: {name: [Form()] for name in t.layers} for t in twins.values()}
+    size = check_room(everyone, wanted | own, rows, at)
     known = len(rows_in(rows.table, "train"))
     plan = plan_fits(cells, known, settings, matrix_rate(at.device))
     layers = sum(map(len, wanted.values()))
@@ -111,7 +122,22 @@ def compare_layers(
         "interrupted run resumes."
     )
     stores = {side.letter: store_side(side, wanted[side.letter], rows, at) for side in sides}
-    measured = _measured(cells, sides, wanted, stores, at)
+    arrays = [widest_arrays(side, wanted[side.letter]) for side in sides]
+    grams = {
+        side.letter: SideGrams(stores[side.letter], some, at)
+        for side, some in zip(sides, arrays, strict=True)
+    }
+    measured = _measured(cells, arrays, grams, at)
+    many = why_not(len(rows.table), layers, settings.consistency.memory_gb)
+    references = None if rows.images is None else pd.DataFrame(columns=list(ABOUT))
+    if many is None and rows.images is not None:
+        seen = {
+            letter: _twin_grams(twin, own[twin.letter], rows_of_twin(rows, side, twin), at)
+            for side in sides
+            for letter, twin in twins.items()
+            if letter == side.letter
+        }
+        references = reference_table(grams, seen, rows, at)
     shapes = [cell.work(*ends) for cell in cells for ends in DIRECTIONS]
     rank = common_rank(shapes, known, settings.consistency)
     fitted = make_fits(chosen_fits(plan, measured, settings), stores, at, rank)
@@ -134,42 +160,42 @@ def compare_layers(
         "versions": versions(),
         "device": str(at.device),
     }
-    arrays = {letter: [store[name] for name in store.names] for letter, store in stores.items()}
+    stored = {letter: [store[name] for name in store.names] for letter, store in stores.items()}
     told = (
         *notes.of_views(sides, [len(cell.shapes[0]) for cell in cells], settings),
-        *notes.of_rounding(sides, arrays),
+        *notes.of_rounding(sides, stored),
         *of_matrix_fits(fitted, settings),
         *of_left_out(left_out, int(measured["cka"].isna().sum())),
-        *of_measured(why_not(len(rows.table), layers, settings.consistency.memory_gb)),
+        *of_measured(many),
         notes.of_rows(sides, rows),
         *notes.of_ranks(fitted.fits),
         *(side.note_of_all() for side in sides),
         *([notes.of_fit(settings)] if fitted.fits else []),
         notes.ONE_PAIR,
     )
-    return Matrix(_table(cells, fitted, measured, settings), told, origin)
+    return Matrix(_table(cells, fitted, measured, settings), references, told, origin)
 
 
 def _measured(
     cells: Sequence[PairedLayers],
-    sides: Sequence[ComparedSide],
-    wanted: Mapping[str, Mapping[str, list[Form]]],
-    stores: Mapping[str, Store],
+    arrays: Sequence[Mapping[str, str]],
+    grams: Mapping[str, SideGrams],
     at: Workplace,
 ) -> pd.DataFrame:
-    """Return the layers and measures of each pair, each layer in its form with the most units.
+    """Return the layers and measures of each pair.
+
+    ``arrays``: by side and layer, the array that is measured: its form with the most units.
 
     Raises
     ------
     FeatureError
         No fits are asked for, and no pair can be measured.
     """
-    arrays = [widest_arrays(side, wanted[side.letter]) for side in sides]
-    names = [list(some.values()) for some in arrays]
-    found = measures_of_all(stores["a"], stores["b"], (names[0], names[1]), at)
+    found = measures_of_all(grams["a"], grams["b"], at)
     if at.settings.fits != "all" and found["cka"].isna().all():
+        count = len(rows_in(grams["a"].store.rows, "test"))
         raise FeatureError(
-            f"layers: no pair can be compared over the {len(rows_in(stores['a'].rows, 'test'))} "
+            f"layers: no pair can be compared over the {count} "
             f"test images: in each, a layer is constant ({', '.join([*arrays[0]][:3])} of a, "
             f"{', '.join([*arrays[1]][:3])} of b). Fix: name others (--layers), or check the "
             "networks and their input."
@@ -179,6 +205,13 @@ def _measured(
     return pd.concat(
         [about, found.loc[[cell.layers for cell in cells]].reset_index(drop=True)], axis=1
     )
+
+
+def _twin_grams(
+    twin: ComparedSide, wanted: WantedForms, rows: ComparedRows, at: Workplace
+) -> SideGrams:
+    store = store_side(twin, wanted, rows, at)
+    return SideGrams(store, {layer: Form().array(layer) for layer in twin.layers}, at)
 
 
 def _table(

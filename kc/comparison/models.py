@@ -19,7 +19,7 @@ from kc.comparison.model_tables import condensed
 from kc.comparison.networks import OwnNetwork
 from kc.comparison.one_pass import PAIRS, image_parts, layer_grams, why_not
 from kc.comparison.places import check_places
-from kc.comparison.references import PIXELS, is_trainable, pixel_reader, untrained_twin
+from kc.comparison.references import PIXELS, pixel_reader, rows_of_twin, twins_of
 from kc.comparison.settings import CompareSettings
 from kc.comparison.sides import (
     Choice,
@@ -27,7 +27,6 @@ from kc.comparison.sides import (
     ComparedRows,
     ComparedSide,
     check_room,
-    network_of,
     open_side,
     pair_rows,
     store_side,
@@ -125,13 +124,14 @@ def compare_models(
         open_side(names_in_files(models)[number], model, layer, settings, "")
         for number, (model, layer) in enumerate(zip(models, wanted, strict=True))
     ]
-    twins = _twins(sides, models, settings) if references else []
+    found_twins = twins_of(sides, models, settings) if references else {}
+    twins = list(found_twins.values())
     everyone = [*sides, *twins]
     planned = plan_models(sides, settings)
     letters = [*(side.letter for side in everyone), PIXELS]
     peers = [f"peers/{t.letter}-from-{s}" for t in sides for s in letters if s != t.letter]
     check_places(at.out, everyone, images, [], [*peers, *(f"fits/{one.name}" for one in planned)])
-    rows = pair_rows(everyone, images, at)
+    rows = pair_rows(sides, images, at)
     count = sum(len(side.layers) for side in everyone) + 1
     if reason := why_not(len(rows.table), count, settings.consistency.memory_gb):
         raise FeatureError(f"{reason}. Fix: fewer images or layers.")
@@ -143,7 +143,11 @@ def compare_models(
         f"{at.device.type}, {size / 1e9:.3g} GB of features; "
         f"{told_models(planned, known, settings, at)}. An interrupted run resumes."
     )
-    stores = {side.letter: store_side(side, forms[side.letter], rows, at) for side in everyone}
+    stores = {side.letter: store_side(side, forms[side.letter], rows, at) for side in sides}
+    for side in sides:
+        if twin := found_twins.get(side.letter):
+            seen = rows_of_twin(rows, side, twin)
+            stores[twin.letter] = store_side(twin, forms[twin.letter], seen, at)
     order, parts = image_parts(next(iter(stores.values())), settings.seed)
     sources = _sources(sides, twins, rows, stores, (order, parts), at)
     bar = tqdm(sources, desc="models", unit="model", disable=None)
@@ -202,22 +206,6 @@ def name_in_files(name: str) -> str:
     """Return a name that a file can have; different names give different ones."""
     plain_name = re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")[:LETTERS]
     return f"{plain_name}.{hashlib.sha256(name.encode()).hexdigest()[:6]}"
-
-
-def _twins(
-    sides: Sequence[ComparedSide], models: Sequence[Comparable], settings: CompareSettings
-) -> list[ComparedSide]:
-    """Open an untrained twin of each network, with the same layers."""
-    found = []
-    for side, model in zip(sides, models, strict=True):
-        if isinstance(model, OwnArrays):
-            continue
-        network = network_of(side.letter, model)
-        if is_trainable(network):
-            twin = untrained_twin(network, settings.seed)
-            letter = f"{side.letter}.untrained"
-            found.append(open_side(letter, twin, list(side.layers), settings, ""))
-    return found
 
 
 def _sources(

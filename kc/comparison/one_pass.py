@@ -1,5 +1,7 @@
 """Compare all layers of two stores in one pass over the images, from inner products of images."""
 
+from collections.abc import Mapping
+from functools import cached_property
 from itertools import product
 
 import numpy as np
@@ -40,9 +42,22 @@ def why_not(images: int, layers: int, memory_gb: float) -> str | None:
     return None
 
 
-def measures_of_all(
-    first: Store, second: Store, names: tuple[list[str], list[str]], at: Workplace
-) -> pd.DataFrame:
+class SideGrams:
+    """Inner products of the images in some arrays of a store, read when they are first needed."""
+
+    def __init__(self, store: Store, arrays: Mapping[str, str], at: Workplace) -> None:
+        """Take the name of the array of each layer."""
+        self.store, self.layers, self.names = store, list(arrays), list(arrays.values())
+        self._at = at
+
+    @cached_property
+    def grams(self) -> Float[Tensor, "layers n n"]:
+        """One matrix for each array (:func:`layer_grams`)."""
+        rows, parts = image_parts(self.store, self._at.settings.seed)
+        return layer_grams(self.store, self.names, rows, parts, self._at.device)
+
+
+def measures_of_all(first: SideGrams, second: SideGrams, at: Workplace) -> pd.DataFrame:
     """Return the measures of each array of one store and each of another, flattened.
 
     Each array is read once (:func:`kc.similarity.grams.image_gram`), in its stored form: no
@@ -60,21 +75,18 @@ def measures_of_all(
     FeatureError
         There are too few training images.
     """
-    images, layers = len(first.rows), len(names[0]) + len(names[1])
+    names, stores = (first.names, second.names), (first.store, second.store)
+    images, layers = len(first.store.rows), len(names[0]) + len(names[1])
     if why_not(images, layers, at.settings.consistency.memory_gb):
-        return pd.DataFrame({"cka": cka_of_all(first, second, names, at).to_numpy().ravel()})
+        return pd.DataFrame({"cka": cka_of_all(*stores, names, at).to_numpy().ravel()})
     seed = at.settings.seed
-    inputs = {"first": first.digest, "second": second.digest}
+    inputs = {"first": first.store.digest, "second": second.store.digest}
     key = product_key((names, seed), inputs, "kc.comparison.one_pass")
     with Product(at.out / "peers" / "matrix", key, [PAIRS]) as made:
         if not made.is_done():
             made.start()
-            rows, parts = image_parts(first, seed)
-            sides = [
-                layer_grams(store, some, rows, parts, at.device)
-                for store, some in zip((first, second), names, strict=True)
-            ]
-            found = all_pairs(sides[0], sides[1], parts, seed)
+            _, parts = image_parts(first.store, seed)
+            found = all_pairs(first.grams, second.grams, parts, seed)
             frame = pd.DataFrame({name: x.cpu().numpy().ravel() for name, x in found.items()})
             assert len(frame) == len(list(product(*names)))
             write_bytes_atomic(made.folder / PAIRS, frame.to_csv(index=False).encode())

@@ -8,6 +8,7 @@ from tempfile import TemporaryFile
 
 from kc.comparison.classes import IMAGES
 from kc.comparison.one_pass import PAIRS
+from kc.comparison.reference_table import FILE as REFERENCES
 from kc.comparison.sides import ComparedSide, names_of_pictures
 from kc.comparison.similarities import CKA, SIMILARITIES
 from kc.consistency import saved
@@ -19,7 +20,7 @@ from kc.store.product import Product
 
 FILES = {
     "fits": saved.FILES,
-    "peers": (SIMILARITIES, CKA, PAIRS),
+    "peers": (SIMILARITIES, CKA, PAIRS, REFERENCES),
     "classes": (IMAGES,),
     "ladder": (LADDER, MOVED),
 }

@@ -1,14 +1,17 @@
 """Make what a similarity is read against: a network's untrained twin, and the pixels."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
+from kc.comparison.arrays import OwnArrays
 from kc.comparison.modules import copy_of
 from kc.comparison.networks import OwnNetwork
+from kc.comparison.settings import CompareSettings
+from kc.comparison.sides import Comparable, ComparedRows, ComparedSide, network_of, open_side
 from kc.consistency.order import Rows
 from kc.store import StoredArray
 
@@ -40,6 +43,27 @@ def untrained_twin(network: OwnNetwork, seed: int) -> OwnNetwork:
                 value.copy_(value.flatten()[order].reshape(value.shape))
     made = f"untrained, seed {seed}"
     return replace(network, name=f"{network.name} ({made})", model=model, weights=made)
+
+
+def twins_of(
+    sides: Sequence[ComparedSide], models: Sequence[Comparable], settings: CompareSettings
+) -> dict[str, ComparedSide]:
+    """Open an untrained twin of each network with weights, with the same layers, by its letter."""
+    found = {}
+    for side, model in zip(sides, models, strict=True):
+        if isinstance(model, OwnArrays):
+            continue
+        network = network_of(side.letter, model)
+        if is_trainable(network):
+            twin = untrained_twin(network, settings.seed)
+            letter = f"{side.letter}.untrained"
+            found[side.letter] = open_side(letter, twin, list(side.layers), settings)
+    return found
+
+
+def rows_of_twin(rows: ComparedRows, side: ComparedSide, twin: ComparedSide) -> ComparedRows:
+    """Return the rows of a network's twin, which sees the same pictures."""
+    return rows._replace(pictures={twin.letter: rows.pictures[side.letter]})
 
 
 def is_trainable(network: OwnNetwork) -> bool:

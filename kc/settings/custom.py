@@ -202,7 +202,9 @@ class Pair(Look):
     def tables(self) -> list[str]:
         """Return the names of the tables."""
         if self.is_matrix:
-            return ["matrix"]
+            # features alone have no pixels, and no twin without weights
+            is_seen = self.images is not None
+            return ["matrix", *(["references"] if is_seen else [])]
         ladder = [] if self.ladder is False else ["ladder"]
         return ["compare", "peers", *ladder, *(["classes"] if self.labels else [])]
 

@@ -59,9 +59,12 @@ def test_each_pair_has_the_shares_of_its_own_comparison(networks, photos, tmp_pa
         *networks, LAYERS, LAYERS, photos, tmp_path / "all", ALL, say=said.append
     )
     assert len(found.table) == 9
-    # one pass of each network over the 60 pictures, in the forms that the pairs need
+    # one pass of each network over the 60 pictures, in the forms that the pairs need, and one of
+    # each untrained twin
     recorded = [names for names in passes if "image" not in names]
-    assert recorded == [["conv2", "conv2@pool", "conv3", "conv3@pool", "mean"]] * 4
+    assert recorded == [["conv2", "conv2@pool", "conv3", "conv3@pool", "mean"]] * 4 + [
+        ["conv2", "conv3", "mean"]
+    ] * 4
     assert said[0].startswith("18 fits (3 x 3 layers, both ways): about ")
     row = cell(found, "conv2", "conv3")
     assert (row["form_a"], row["shape_b"]) == ("own", "6 x 4 x 4")
@@ -167,7 +170,7 @@ def test_features_larger_than_the_disk_are_refused_before_they_are_made(
 ):
     free = iter([10**6, 1000])  # pictures have room, features do not
     monkeypatch.setattr(estimate.shutil, "disk_usage", lambda _: SimpleNamespace(free=next(free)))
-    with pytest.raises(StoreError, match=r"take 4\.2e-05 GB, 1e-06 GB are free\. Fix: use f"):
+    with pytest.raises(StoreError, match=r"take 8\.16e-05 GB, 1e-06 GB are free\. Fix: use f"):
         compare_layers(*networks, LAYERS, LAYERS, photos, tmp_path / "out", ALL)
     assert not (tmp_path / "out" / "activations").exists()
     free = iter([10**6, 1000])

@@ -14,6 +14,7 @@ from kc.comparison.model_tables import condensed, nearest_models, square, tree_o
 from kc.comparison.models import compare_models, name_in_files
 from kc.comparison.networks import OwnNetwork
 from kc.comparison.references import pixel_reader, untrained_twin
+from kc.comparison.write_matrix import write_matrix
 from kc.comparison.write_models import lead_of, write_models
 from kc.errors import FeatureError
 from kc.settings.feature_maps import Activations
@@ -228,3 +229,32 @@ def test_a_wrong_call_is_one_clear_error(tmp_path, more, told):
     assert done.exit_code == 2
     assert told in done.output
     assert "Traceback" not in done.output
+
+
+def test_a_matrix_shows_the_same_references(networks, photos, tmp_path):
+    two = compare_layers(*networks[:2], "conv2", "conv2", photos, tmp_path / "two", SETTINGS)
+    many = compare_models(networks[:2], "conv2", photos, tmp_path / "many", SETTINGS)
+    assert two.references is not None
+    found = two.references.set_index(["side", "layer", "reference"])
+    assert len(found) == 4
+    tiny, wide = (network.name for network in networks[:2])
+    for letter, target, other in (("a", tiny, wide), ("b", wide, tiny)):
+        for reference, source in (("untrained", f"{other} (untrained, seed 0)"), ("pixels",) * 2):
+            own, same = found.loc[(letter, "conv2", reference)], row(many.table, source, target)
+            for name in (*MEASURES, "cka_calibrated", "p_cka"):
+                assert own[name] == pytest.approx(same[name], abs=1e-9), (letter, reference, name)
+
+
+def test_of_several_layers_a_reference_is_the_best_by_each_measure(networks, photos, tmp_path):
+    two = compare_layers(
+        *networks[:2], ["conv2", "conv3"], "conv2", photos, tmp_path / "two", SETTINGS
+    )
+    many = compare_models(networks[:2], "conv2", photos, tmp_path / "many", SETTINGS)
+    assert two.references is not None
+    found = two.references.set_index(["side", "layer", "reference"])
+    single = row(many.table, f"{networks[0].name} (untrained, seed 0)", networks[1].name)
+    best = found.loc[("b", "conv2", "untrained")]
+    assert best["cka"] >= single["cka"] - 1e-9
+    assert best["linear_flattened"] <= single["linear_flattened"] + 1e-9
+    write_matrix(two, tmp_path / "two")
+    assert len(pd.read_csv(tmp_path / "two" / "tables" / "references.csv")) == len(found)
