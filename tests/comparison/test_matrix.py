@@ -62,9 +62,11 @@ def test_each_pair_has_the_shares_of_its_own_comparison(networks, photos, tmp_pa
     # one pass of each network over the 60 pictures, in the forms that the pairs need, and one of
     # each untrained twin
     recorded = [names for names in passes if "image" not in names]
-    assert recorded == [["conv2", "conv2@pool", "conv3", "conv3@pool", "mean"]] * 4 + [
-        ["conv2", "conv3", "mean"]
-    ] * 4
+    assert (
+        recorded
+        == [["conv2", "conv2@pool", "conv3", "conv3@pool", "mean"]] * 4
+        + [["conv2", "conv3", "mean"]] * 4
+    )
     assert said[0].startswith("18 fits (3 x 3 layers, both ways): about ")
     row = cell(found, "conv2", "conv3")
     assert (row["form_a"], row["shape_b"]) == ("own", "6 x 4 x 4")
