@@ -20,8 +20,9 @@ from kc.plans.products import (
 )
 from kc.plans.registry import STUDIES
 from kc.plans.studies import datasets_of, plan_of, plans
+from kc.settings.concepts import Concepts
 from kc.settings.load import read_settings
-from kc.settings.whole import Settings
+from kc.settings.whole import Common, Settings
 
 CONFIG = Path(__file__).parents[2] / "config.yaml"
 
@@ -275,6 +276,19 @@ def test_a_ring_has_both_directions_of_neighbours_and_the_fits_on_half_the_image
     assert {(fit.source.seed, fit.target.seed) for fit in ring} == near
     two = one_split(pairs="ring", seeds=[3, 1])["initialization"]
     assert {(fit.source.seed, fit.target.seed) for fit in two} == {(3, 1), (1, 3)}
+
+
+def test_the_preset_of_other_seeds_has_the_default_s_design_and_none_of_its_networks():
+    first = default()
+    other = read_settings([CONFIG, CONFIG.parent / "workflow" / "presets" / "other-seeds.yaml"])
+    for study, (networks, fits) in EXPECTED.items():
+        plan = plan_of(other, study)
+        assert (len(plan.networks), len(plan.fits)) == (networks, fits), study
+    trained = {n.name for n in all_networks(first)} & {n.name for n in all_networks(other)}
+    assert trained == set()
+    assert not set(first.of(Concepts).seeds) & set(other.of(Concepts).seeds)
+    same = {name for name in Common.model_fields if getattr(first, name) == getattr(other, name)}
+    assert {*Common.model_fields} - same == {"results"}
 
 
 # what studies share

@@ -36,6 +36,9 @@ class Stability(NetworkStudy):
     half_splits: Annotated[int, Field(ge=0, le=100)] = Field(
         5, description="case 2: random half-splits; intervals need three"
     )
+    first_split: Annotated[int, Field(ge=0, le=1000)] = Field(
+        0, description="case 2: number of the first half-split; other numbers are other halves"
+    )
     half_images: bool = Field(
         True,
         description="case 1, pairs of a ring: also fit on half the images, to remove from "
@@ -70,7 +73,7 @@ def _plan(about: Stability, _: Others) -> StudyPlan:
                 first = replace(seeds[0], trained=False)
                 cases["untrained"].append(FitPlan(first, seeds[1], layer, layer))
                 cases["itself"].append(FitPlan(seeds[0], seeds[0], layer, layer))
-        for index in range(about.half_splits):
+        for index in range(about.first_split, about.first_split + about.half_splits):
             half = NetworkPlan(about.dataset, architecture, index, f"{index}a")
             for case, fit in _of_halves(about, half, layers):
                 cases[case].append(fit)
