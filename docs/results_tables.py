@@ -97,12 +97,16 @@ def ladder(folder: Path) -> str:
     return pipe(rows)
 
 
-def gains(name: str, by: list[str], gain: str) -> Callable[[Path], str]:
-    """Return a function that formats a table of accuracies and gains."""
+def gains(
+    name: str, by: list[str], gain: str, left_out: tuple[str, ...] = ()
+) -> Callable[[Path], str]:
+    """Return a function that formats a table of accuracies and gains, without some features."""
 
     def told(folder: Path) -> str:
         rows = []
         for one in pd.read_csv(folder / f"{name}.csv").to_dict("records"):
+            if one["features"] in left_out:
+                continue
             row = {key: one[key] for key in by}
             row["top-1 [95 %]"] = between(pd.Series(one), "top1", "ci_low", "ci_high", ".1f")
             row[gain.replace("_", " ")] = between(
@@ -171,11 +175,15 @@ def costs(folder: Path) -> str:
         rows.append(
             {"study": about["study"], "networks": len(about["networks"])}
             | {"fits": len(about.get("fits", {}))}
-            | {f"{name}, minutes": f"{value / 60:.0f}" for name, value in spent.items()}
+            | {
+                f"{what}, minutes": f"{spent.get(what, 0) / 60:.0f}"
+                for what in ("networks", "fits")
+            }
         )
     return pipe(rows)
 
 
+OWN = ("A", "A_as_trained")
 SHARE = {"share": ("Var(xdelta) / Var(x*)", "ci_low", "ci_high", ".3f")}
 TOP1 = {"top1": ("top-1 (%)", "top1_low", "top1_high", ".1f")}
 ENDS = {name: (f"{name.removesuffix('_top1')}'s top-1 (%)", f"{name}_low", f"{name}_high", ".1f")
@@ -187,8 +195,8 @@ PARTS: dict[str, Callable[[Path], str]] = {
     "part of the higher orders moved to x0": table2,
     "What each order explains: x^Delta of one pair": ladder,
     "Diagnosis": gains("diagnosis", ["experiment", "features"], "gain_over_raw"),
-    "Table 3": gains("table3", ["network", "layer", "features"], "gain_over_B"),
-    "Table 4": gains("table4", ["task", "network", "layer", "features"], "gain_over_B"),
+    "Table 3": gains("table3", ["network", "layer", "features"], "gain_over_B", OWN),
+    "Table 4": gains("table4", ["task", "network", "layer", "features"], "gain_over_B", OWN),
     "Compression": chain("compression", "removed", SHARE | TOP1),
     "Born-again": chain("born_again", "generation", SHARE | TOP1),
     "Cross-task": chain(
