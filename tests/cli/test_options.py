@@ -59,6 +59,7 @@ def test_an_error_of_the_settings_names_the_option():
 def test_compare_has_every_field_of_a_pair_each_with_its_help():
     parameters = inspect.signature(compare_command).parameters
     own = {"dtype", *FIT, "epochs", "rank", "out", "device", "threads"}
+    own |= {"models", "layer", "references"}
     sides = {f"{name}_{letter}" for name in Prepare.model_fields for letter in "ab"}
     assert set(PLAIN) | sides | own == set(parameters)
     assert set(Pair.model_fields) - set(PLAIN) == {"prepare_a", "prepare_b"}

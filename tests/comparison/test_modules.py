@@ -11,7 +11,7 @@ from torch.nn.utils import parametrizations, weight_norm
 from kc.comparison import CompareSettings, OwnNetwork, layers_of
 from kc.comparison.layers import tap
 from kc.comparison.modules import copy_of
-from kc.comparison.sides import _network, open_side
+from kc.comparison.sides import network_of, open_side
 from kc.errors import NetworkError
 
 PICTURES = torch.randn(3, 3, 16, 16, generator=torch.Generator().manual_seed(0))
@@ -179,4 +179,4 @@ def test_networks_that_cannot_be_tapped_are_refused():
     with pytest.raises(NetworkError, match=r"mine: is compiled to TorchScript.*Fix: give the nn"):
         layers_of(OwnNetwork("mine", script), 16)
     with pytest.raises(NetworkError, match=r"a is a str, expected a network .*Fix: an nn\.Module"):
-        _network("a", "resnet18")
+        network_of("a", "resnet18")
