@@ -1,5 +1,6 @@
 """Draw the shares of a comparison, and the heatmaps of a comparison of many layers."""
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -28,7 +29,11 @@ SIMILAR = ("cka", "neighbours_flattened")
 ACROSS = 2
 """Heatmaps side by side."""
 CELL = 0.34
-"""Side of a cell in inches."""
+"""Largest side of a cell in inches."""
+WIDEST = 14.0
+"""Most inches of a heatmap: of many layers, cells are smaller and only some are named."""
+NAME = 0.13
+"""Inches that a name on an axis needs."""
 NUMBERED = 24
 """Most cells per side with numbers written in them."""
 
@@ -79,7 +84,8 @@ def matrix_figure(table: pd.DataFrame, networks: Mapping[str, Any]) -> Figure:
     with mpl.rc_context(STYLE):
         label = 0.075 * max(map(len, rows)) + 0.4
         below = 0.075 * max(map(len, columns)) + 0.5
-        width, height = max(2.2, CELL * len(columns)), max(1.2, CELL * len(rows))
+        side = cell_side(len(rows), len(columns))
+        width, height = max(2.2, side * len(columns)), max(1.2, side * len(rows))
         size = label + across * (width + 0.35) + 0.6, down * (height + 0.4) + below + 0.1
         figure = Figure(figsize=size)
         panels = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
@@ -88,14 +94,26 @@ def matrix_figure(table: pd.DataFrame, networks: Mapping[str, Any]) -> Figure:
             heat(axes, values if column in SIMILAR else 1 - values)
             axes.set_title(title, loc="left", fontsize=9)
         for axes in panels[-1]:
-            axes.set_xticks(range(len(columns)), map(literal, columns), rotation=90)
+            named = named_cells(len(columns), side)
+            axes.set_xticks(named, [literal(columns[at]) for at in named], rotation=90)
             axes.set_xlabel(literal(f"b: {names['b']}"))
         for axes in panels[:, 0]:
-            axes.set_yticks(range(len(rows)), map(literal, rows))
+            named = named_cells(len(rows), side)
+            axes.set_yticks(named, [literal(rows[at]) for at in named])
             axes.set_ylabel(literal(f"a: {names['a']}"))
         figure.colorbar(panels[0, 0].images[0], ax=panels, fraction=0.02, pad=0.01)
         figure.set_layout_engine("constrained")
     return figure
+
+
+def cell_side(rows: int, columns: int) -> float:
+    """Return the side of a heatmap's cells, inches."""
+    return min(CELL, WIDEST / max(rows, columns))
+
+
+def named_cells(count: int, side: float) -> range:
+    """Return the rows or columns whose names have room on an axis."""
+    return range(0, count, max(1, math.ceil(NAME / side)))
 
 
 def layer_heat(table: pd.DataFrame, networks: Mapping[str, Any]) -> HeatMap:

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from scipy.cluster import hierarchy
 
-from kc.comparison.drawings import ACROSS, CELL, heat
+from kc.comparison.drawings import ACROSS, cell_side, heat, named_cells
 from kc.comparison.model_tables import CALIBRATED, NEAR, SHARES, Tree, square, tree_of
 from kc.report.figures import STYLE, literal
 from kc.report.heat import HeatMap, HeatMeasure
@@ -42,7 +42,8 @@ def models_figure(models: pd.DataFrame) -> Figure:
     down = -(-len(drawn) // across)
     with mpl.rc_context(STYLE):
         label = 0.075 * max(map(len, rows))
-        width, height = max(2.2, CELL * len(columns)), max(1.2, CELL * len(rows))
+        side = cell_side(len(rows), len(columns))
+        width, height = max(2.2, side * len(columns)), max(1.2, side * len(rows))
         size = label + across * (width + 0.35) + 0.8, down * (height + 0.5) + label + 0.5
         figure = Figure(figsize=size)
         panels = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
@@ -53,10 +54,12 @@ def models_figure(models: pd.DataFrame) -> Figure:
         for axes in list(panels.flat)[len(drawn) :]:
             axes.set_axis_off()
         for axes in panels[-1]:
-            axes.set_xticks(range(len(columns)), map(literal, columns), rotation=90)
+            named = named_cells(len(columns), side)
+            axes.set_xticks(named, [literal(columns[at]) for at in named], rotation=90)
             axes.set_xlabel("target")
         for axes in panels[:, 0]:
-            axes.set_yticks(range(len(rows)), map(literal, rows))
+            named = named_cells(len(rows), side)
+            axes.set_yticks(named, [literal(rows[at]) for at in named])
             axes.set_ylabel("source")
         figure.colorbar(panels[0, 0].images[0], ax=panels, fraction=0.02, pad=0.01)
         figure.set_layout_engine("constrained")

@@ -3,13 +3,16 @@
 from collections.abc import Mapping
 
 import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from kc.comparison.one_pass import SideGrams, image_parts
 from kc.comparison.references import PIXELS, pixel_reader
 from kc.comparison.sides import ComparedRows
 from kc.comparison.workplace import Workplace
 from kc.provenance import product_key
-from kc.similarity.all_pairs import LINEAR, one_to_many
+from kc.similarity.all_pairs import LINEAR, raw_values
 from kc.similarity.grams import centred_about, image_gram
 from kc.store.files import write_bytes_atomic
 from kc.store.product import Product
@@ -38,9 +41,9 @@ def reference_table(
     -------
     DataFrame
         One row for each side, layer and reference: ``pixels``, and ``untrained``, the best layer
-        of the other side's untrained twin by each measure. Columns: side, layer, reference, and
-        those of :func:`kc.similarity.all_pairs.one_to_many`. A result with the same key is not
-        computed again.
+        of the other side's untrained twin by each measure. Columns: side, layer, reference, cka,
+        neighbours_flattened, linear_flattened (the share that is missed). A result with the same
+        key is not computed again.
     """
     inputs = {letter: side.store.digest for letter, side in sides.items()}
     inputs |= {f"{letter}.{UNTRAINED}": twin.store.digest for letter, twin in twins.items()}
@@ -66,31 +69,22 @@ def _computed(
     frames = []
     for letter, side in sides.items():
         order, parts = image_parts(side.store, at.settings.seed)
-        grams = {
-            UNTRAINED: [gram for other, twin in twins.items() if other != letter
-                        for gram in twin.grams]
-        }  # fmt: skip
+        others = [twin.grams for other, twin in twins.items() if other != letter]
+        sources = {UNTRAINED: others[0]} if others else {}
         if rows.images is not None:
             read = pixel_reader(rows.images["image"])
             gram = centred_about(image_gram(read, order, at.device), slice(parts.known))
-            grams[PIXELS] = [gram]
-        for reference, some in grams.items():
-            each = [_frame(one_to_many(one, side.grams, parts, at.settings.seed)) for one in some]
-            if each:
-                about = {"side": letter, "layer": side.layers, "reference": reference}
-                frames.append(pd.DataFrame(about).join(_best(each)))
+            sources[PIXELS] = gram[None]
+        for reference, grams in sources.items():
+            found = raw_values(grams, side.grams, parts)
+            about = {"side": letter, "layer": side.layers, "reference": reference}
+            best = {name: _best(name, values).cpu().numpy() for name, values in found.items()}
+            frames.append(pd.DataFrame(about | best))
     return pd.concat(frames, ignore_index=True)
 
 
-def _frame(found: Mapping[str, object]) -> pd.DataFrame:
-    return pd.DataFrame({name: value.cpu().numpy() for name, value in found.items()})  # type: ignore[attr-defined]
-
-
-def _best(frames: list[pd.DataFrame]) -> pd.DataFrame:
-    """Return the best of several sources for each target: smallest shares and p, else largest."""
-    stacked = pd.concat(frames, keys=range(len(frames)))
-    by_target = stacked.groupby(level=1)
-    least, most = by_target.min(), by_target.max()
-    smaller = [name for name in map(str, least) if name == LINEAR or name.startswith("p_")]
-    most[smaller] = least[smaller]
-    return most
+def _best(name: str, values: Float[Tensor, "sources targets"]) -> Float[Tensor, " targets"]:
+    """Return the best source of each target: the smallest share, the largest similarity."""
+    known = values.nan_to_num(nan=torch.inf if name == LINEAR else -torch.inf)
+    best = known.amin(0) if name == LINEAR else known.amax(0)
+    return torch.where(best.isfinite(), best, torch.nan)

@@ -87,6 +87,24 @@ def one_to_many(
     return {name: value[0] for name, value in found.items()}
 
 
+@torch.no_grad()
+def raw_values(
+    sources: Float[Tensor, "s n n"], targets: Float[Tensor, "t n n"], parts: ImageParts
+) -> dict[str, Float[Tensor, "s t"]]:
+    """Return the measures of :func:`one_to_many` of each source and target, without a null."""
+    held = slice(parts.known, None)
+    found: dict[str, Tensor] = {}
+    for name, form in FORMS.items():
+        one, other = (
+            torch.stack([form(gram[held, held]).flatten() for gram in some])
+            for some in (sources, targets)
+        )
+        found[name] = one @ other.T
+    prepared, unmoved = TargetGrams.of(targets, parts), draw_permutations(parts, 0, 0)
+    found[LINEAR] = torch.stack([dual_shares(one, prepared, parts, unmoved)[0] for one in sources])
+    return found
+
+
 def _similarities(
     name: str, sources: list[Tensor], targets: Tensor, permutations: Int[np.ndarray, "p n"]
 ) -> dict[str, Tensor]:

@@ -16,6 +16,7 @@ from kc.comparison import (
     estimate,
     read_network,
 )
+from kc.comparison.drawings import matrix_figure
 from kc.comparison.layers import distinct_layers
 from kc.comparison.networks import OwnNetwork
 from kc.comparison.one_pass import why_not
@@ -323,3 +324,17 @@ def test_inner_products_that_take_too_much_memory_are_not_made():
         "inner products of 1000 images for 2000 layers take 24.0 GB, more than 4 (memory_gb)"
     )
     assert why_not(1000, 106, 4.0) is None
+
+
+def test_heatmaps_of_many_layers_stay_small_and_name_some_of_them():
+    names = [f"layer{number}" for number in range(160)]
+    pairs = pd.MultiIndex.from_product([names, names], names=["layer_a", "layer_b"])
+    table = pd.DataFrame({"cka": 0.5, "linear_flattened_b": 0.5}, index=pairs).reset_index()
+    figure = matrix_figure(table, {"a": {"name": "a"}, "b": {"name": "b"}})
+    assert max(figure.get_size_inches()) < 40
+    shown = [text.get_text() for text in figure.axes[0].get_yticklabels()]
+    assert 60 < len(shown) < 160
+    assert shown[0] == "layer0"
+    few = matrix_figure(table[table["layer_a"].isin(names[:3]) & table["layer_b"].isin(names[:2])],
+                        {"a": {"name": "a"}, "b": {"name": "b"}})  # fmt: skip
+    assert [text.get_text() for text in few.axes[0].get_yticklabels()] == names[:3]
