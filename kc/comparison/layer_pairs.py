@@ -15,6 +15,14 @@ from kc.errors import FeatureError
 from kc.names import Shape
 
 
+def fit_folder(spelled: str) -> str:
+    """Return the name of a fit's folder; where it is no plain name, a digest makes it differ."""
+    plain_name = re.sub(r"[^A-Za-z0-9._@-]", "_", spelled)
+    if plain_name == spelled and len(spelled) <= LONGEST:
+        return spelled
+    return f"{plain_name[:LONGEST]}.{hashlib.sha256(spelled.encode()).hexdigest()[:8]}"
+
+
 class PairedLayers(NamedTuple):
     """A layer of a and a layer of b, with their forms: a row of the table."""
 
@@ -29,11 +37,7 @@ class PairedLayers(NamedTuple):
 
     def name(self, source: str, target: str) -> str:
         """Return the name of a fit's folder, different for each pair of layers."""
-        spelled = f"{target}.{self.array(target)}-from-{source}.{self.array(source)}"
-        plain_name = re.sub(r"[^A-Za-z0-9._@-]", "_", spelled)
-        if plain_name == spelled and len(spelled) <= LONGEST:
-            return spelled
-        return f"{plain_name[:LONGEST]}.{hashlib.sha256(spelled.encode()).hexdigest()[:8]}"
+        return fit_folder(f"{target}.{self.array(target)}-from-{source}.{self.array(source)}")
 
     def work(self, source: str, target: str) -> tuple[Shape, Shape]:
         """Return the shapes of source and target."""

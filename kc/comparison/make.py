@@ -1,6 +1,7 @@
 """Compare the pair of a user and write the page: for the command line and the workflow."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -45,11 +46,7 @@ def make(
     if "ladder" in pair.tables():
         figures += ["ladder", *(["ladder-path"] if pair.ladder else [])]
     names = names_of(pair.tables(), figures)
-    refuse_inputs([out / name for name in (*names, FILES, LEDGER, LOCK)], pair.files())
-    refuse_files(out, map(Path, ("tables", "figures", MADE)))
-    check_writable(out)
-    refuse_outputs(out, names)
-    with alone_in(out):
+    with _guarded(out, names, pair.files()):
         return _made(pair, settings, out, device, say)
 
 
@@ -67,18 +64,24 @@ def make_models(
     KCError
         The models cannot be compared.
     """
-    names = names_of(TABLES, FIGURES)
-    refuse_inputs([out / name for name in (*names, FILES, LEDGER, LOCK)], given.files())
-    refuse_files(out, map(Path, ("tables", "figures", MADE)))
-    check_writable(out)
-    refuse_outputs(out, names)
-    with alone_in(out):
+    with _guarded(out, names_of(TABLES, FIGURES), given.files()):
         models = [_model(given, spec, settings) for spec in given.models]
         layers = [given.layer_of(place) for place in range(len(models))]
         found = compare_models(
             models, layers, given.images, out, settings, device, given.references, say
         )
         return write_models(found, out)
+
+
+@contextmanager
+def _guarded(out: Path, names: Sequence[str], files: Iterable[Path]) -> Iterator[None]:
+    """Refuse a folder where inputs or others' files are in the way; hold its lock."""
+    refuse_inputs([out / name for name in (*names, FILES, LEDGER, LOCK)], files)
+    refuse_files(out, map(Path, ("tables", "figures", MADE)))
+    check_writable(out)
+    refuse_outputs(out, names)
+    with alone_in(out):
+        yield
 
 
 def _model(given: Models, spec: str, settings: CompareSettings) -> OwnNetwork | OwnArrays:

@@ -132,10 +132,9 @@ def compare_layers(
     references = None if rows.images is None else pd.DataFrame(columns=list(ABOUT))
     if many is None and rows.images is not None:
         seen = {
-            letter: _twin_grams(twin, own[twin.letter], rows_of_twin(rows, side, twin), at)
+            side.letter: _twin_grams(twin, own[twin.letter], rows_of_twin(rows, side, twin), at)
             for side in sides
-            for letter, twin in twins.items()
-            if letter == side.letter
+            if (twin := twins.get(side.letter))
         }
         references = reference_table(grams, seen, rows, at)
     shapes = [cell.work(*ends) for cell in cells for ends in DIRECTIONS]

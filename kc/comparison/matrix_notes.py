@@ -39,17 +39,21 @@ def of_measured(why_not: str | None) -> list[str]:
     return [cka, FLATTENED, CALIBRATED]
 
 
+def of_open(names: Sequence[str], made: int) -> str:
+    """Return the warning on fits that are not finished, of those made."""
+    return (
+        f"Warning: {len(names)} of {made} fits are not finished, the first {names[0]}: their "
+        "xdelta is too large. Fix: a higher --epochs (a maximum), or no --epochs."
+    )
+
+
 def of_matrix_fits(fitted: MatrixFits, settings: CompareSettings) -> list[str]:
     """Return the notes on the fits of g, warnings first."""
     if settings.fits == "none":
         return ["g is fitted to no pair. Fix, if wanted: --fits best or all, or one pair."]
     told = []
     if fitted.open:
-        told.append(
-            f"Warning: {len(fitted.open)} of {len(fitted.fits)} fits are not finished, the first "
-            f"{fitted.open[0]}: their xdelta is too large. Fix: a higher --epochs (a maximum), or "
-            "no --epochs."
-        )
+        told.append(of_open(fitted.open, len(fitted.fits)))
     if fitted.warned:
         told.append(
             f"Warning: too few images for the width of {len(fitted.warned)} of "

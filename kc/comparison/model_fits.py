@@ -1,7 +1,5 @@
 """Plan and make the fits of g between many models."""
 
-import hashlib
-import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -10,7 +8,8 @@ from tqdm import tqdm
 
 from kc.comparison.estimate import matrix_rate, seconds_of, spell_seconds
 from kc.comparison.fits import direction_product
-from kc.comparison.forms import LONGEST, Form, align
+from kc.comparison.forms import Form, align
+from kc.comparison.layer_pairs import fit_folder
 from kc.comparison.memory import check_memory
 from kc.comparison.settings import CompareSettings
 from kc.comparison.sides import ComparedSide
@@ -50,11 +49,7 @@ class PlannedModelFit(NamedTuple):
     def name(self) -> str:
         """Name of its folder, different for each pair of layers."""
         ends = [f"{end.letter}.{end.array}" for end in (self.target, self.source)]
-        spelled = "-from-".join(ends)
-        plain_name = re.sub(r"[^A-Za-z0-9._@-]", "_", spelled)
-        if plain_name == spelled and len(spelled) <= LONGEST:
-            return spelled
-        return f"{plain_name[:LONGEST]}.{hashlib.sha256(spelled.encode()).hexdigest()[:8]}"
+        return fit_folder("-from-".join(ends))
 
 
 class ModelFits(NamedTuple):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from kc.comparison import notes
-from kc.comparison.matrix_notes import CALIBRATED
+from kc.comparison.matrix_notes import CALIBRATED, of_open
 from kc.comparison.model_fits import ModelFits
 from kc.comparison.references import SIDE
 from kc.comparison.settings import CompareSettings
@@ -28,11 +28,7 @@ def notes_of_models(
     """Return the notes on measures, references, fits and models; warnings first."""
     told = []
     if fitted.open:
-        told.append(
-            f"Warning: {len(fitted.open)} of {len(fitted.digests)} fits are not finished, the "
-            f"first {fitted.open[0]}: their xdelta is too large. Fix: a higher --epochs (a "
-            "maximum), or no --epochs."
-        )
+        told.append(of_open(fitted.open, len(fitted.digests)))
     if fitted.refused:
         name, error = next(iter(fitted.refused.items()))
         told.append(f"{len(fitted.refused)} fits could not be made, the first {name}: {error}")

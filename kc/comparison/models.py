@@ -19,7 +19,7 @@ from kc.comparison.model_tables import condensed
 from kc.comparison.networks import OwnNetwork
 from kc.comparison.one_pass import PAIRS, image_parts, layer_grams, why_not
 from kc.comparison.places import check_places
-from kc.comparison.references import PIXELS, pixel_reader, rows_of_twin, twins_of
+from kc.comparison.references import PIXELS, pixel_gram, rows_of_twin, twins_of
 from kc.comparison.settings import CompareSettings
 from kc.comparison.sides import (
     Choice,
@@ -38,7 +38,6 @@ from kc.images.rows import rows_in
 from kc.provenance import code_hash, plain, product_key, versions
 from kc.similarity.all_pairs import one_to_many
 from kc.similarity.dual_share import ImageParts
-from kc.similarity.grams import centred_about, image_gram
 from kc.store import Store
 from kc.store.files import write_bytes_atomic
 from kc.store.product import Product
@@ -121,8 +120,8 @@ def compare_models(
     at = Workplace.of(settings, Path(out), device)
     wanted = [layers] * len(models) if isinstance(layers, str) or layers is None else list(layers)
     sides = [
-        open_side(names_in_files(models)[number], model, layer, settings, "")
-        for number, (model, layer) in enumerate(zip(models, wanted, strict=True))
+        open_side(place, model, layer, settings, "")
+        for place, model, layer in zip(names_in_files(models), models, wanted, strict=True)
     ]
     found_twins = twins_of(sides, models, settings) if references else {}
     twins = list(found_twins.values())
@@ -228,8 +227,7 @@ def _sources(
                 ModelFeatures(side.name, kind, list(side.layers), store.digest, side.letter, grams)
             )
     if twins and rows.images is not None:
-        read = pixel_reader(rows.images["image"])
-        gram = centred_about(image_gram(read, order, at.device), slice(parts.known))
+        gram = pixel_gram(rows.images["image"], order, parts, at.device)
         found.append(
             ModelFeatures(PIXELS, PIXELS, [PIXELS], rows.images.digest, PIXELS, gram[None])
         )

@@ -8,12 +8,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from kc.comparison.one_pass import SideGrams, image_parts
-from kc.comparison.references import PIXELS, pixel_reader
+from kc.comparison.references import PIXELS, pixel_gram
 from kc.comparison.sides import ComparedRows
 from kc.comparison.workplace import Workplace
 from kc.provenance import product_key
 from kc.similarity.all_pairs import LINEAR, raw_values
-from kc.similarity.grams import centred_about, image_gram
 from kc.store.files import write_bytes_atomic
 from kc.store.product import Product
 
@@ -72,9 +71,7 @@ def _computed(
         others = [twin.grams for other, twin in twins.items() if other != letter]
         sources = {UNTRAINED: others[0]} if others else {}
         if rows.images is not None:
-            read = pixel_reader(rows.images["image"])
-            gram = centred_about(image_gram(read, order, at.device), slice(parts.known))
-            sources[PIXELS] = gram[None]
+            sources[PIXELS] = pixel_gram(rows.images["image"], order, parts, at.device)[None]
         for reference, grams in sources.items():
             found = raw_values(grams, side.grams, parts)
             about = {"side": letter, "layer": side.layers, "reference": reference}

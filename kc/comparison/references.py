@@ -6,6 +6,8 @@ from dataclasses import replace
 import numpy as np
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
 
 from kc.comparison.arrays import OwnArrays
 from kc.comparison.modules import copy_of
@@ -13,6 +15,8 @@ from kc.comparison.networks import OwnNetwork
 from kc.comparison.settings import CompareSettings
 from kc.comparison.sides import Comparable, ComparedRows, ComparedSide, network_of, open_side
 from kc.consistency.order import Rows
+from kc.similarity.dual_share import ImageParts
+from kc.similarity.grams import centred_about, image_gram
 from kc.store import StoredArray
 
 PIXELS = "pixels"
@@ -81,3 +85,11 @@ def pixel_reader(pictures: StoredArray | np.ndarray) -> Callable[[Rows], np.ndar
         return F.interpolate(some, SIDE, mode="area").numpy()
 
     return read
+
+
+def pixel_gram(
+    pictures: StoredArray, order: Rows, parts: ImageParts, device: torch.device
+) -> Float[Tensor, "n n"]:
+    """Return the inner products of the pictures, about the mean of training images."""
+    gram = image_gram(pixel_reader(pictures), order, device)
+    return centred_about(gram, slice(parts.known))
