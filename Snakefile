@@ -10,10 +10,17 @@ min_version("9.27")
 configfile: workflow.source_path("config.yaml")
 
 
-sys.path.insert(0, str(Path(workflow.basedir)))
+# also where another workflow uses this one as a module
+ROOT = Path(workflow.current_basedir.get_path_or_uri(secret_free=True))
+sys.path.insert(0, str(ROOT))
 
 
 include: "workflow/rules/common.smk"
+
+
+if SETTINGS.container:
+
+    container: SETTINGS.container
 
 
 rule all:
@@ -28,6 +35,22 @@ rule all:
 rule custom:
     input:
         OWN_PAGES,
+
+
+# the stages of all studies
+rule networks:
+    input:
+        [f"{RESULTS}/networks/{network.name}/card.json" for network in NETWORKS],
+
+
+rule activations:
+    input:
+        [f"{RESULTS}/activations/{network.name}.json" for network in networks_of(FITS)],
+
+
+rule fits:
+    input:
+        [f"{RESULTS}/fits/{fit.name}/card.json" for fit in FITS],
 
 
 include: "workflow/rules/images.smk"

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from kc.consistency import ConsistencyNet, Decomposition, FitResult, fit
     from kc.store import open_store
 
+__version__ = "0.1.0"
+
 _FROM = {
     "kc.comparison": (
         *("CompareSettings", "Comparison", "Matrix", "compare", "compare_layers"),

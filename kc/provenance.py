@@ -12,7 +12,7 @@ The hash leaves out what changes no number of a product:
 - comments, docstrings and the texts of raised errors: the hash is taken over the syntax tree
   without them, so that better texts do not cost a night of training;
 - ``kc.settings`` and ``kc.plans``: every key contains the settings and the job's plan by value;
-- ``kc.errors`` and ``kc.cli``: messages and commands;
+- ``kc.errors``, ``kc.cli`` and ``kc.progress``: messages, commands and progress bars;
 - this module: if its way of hashing changes, every hash changes.
 """
 
@@ -30,8 +30,10 @@ from pydantic import BaseModel
 
 from kc.errors import without_secrets
 
+DISTRIBUTION = "knowledge-consistency"
+"""Name of kc among installed packages; ``kc`` on PyPI is another."""
 PACKAGE_ROOT = Path(__file__).parent
-NOT_COUNTED = ("kc.settings", "kc.plans", "kc.cli", "kc.errors", "kc.provenance")
+NOT_COUNTED = ("kc.settings", "kc.plans", "kc.cli", "kc.errors", "kc.progress", "kc.provenance")
 """Packages and modules without numerics; the reasons are given above."""
 
 
@@ -82,7 +84,7 @@ def versions() -> dict[str, str]:
     found = {"python": platform.python_version()}
     for name in names:
         try:
-            found[name] = importlib.metadata.version(name)
+            found[name] = importlib.metadata.version(DISTRIBUTION if name == "kc" else name)
         except importlib.metadata.PackageNotFoundError:
             found[name] = "not installed"
     return found

@@ -10,10 +10,10 @@ from kc import provenance
 
 PACKAGE = Path(provenance.__file__).parent
 ORDER = (
-    ("errors",), ("names",), ("runtime",), ("provenance",), ("files",), ("settings", "plans"),
-    ("store",), ("datasets",), ("synthetic",), ("images",), ("networks",), ("activations",),
-    ("consistency",), ("similarity",), ("concepts",), ("report",), ("studies", "comparison"),
-    ("estimates",), ("steps",), ("cli",),
+    ("errors",), ("names",), ("progress",), ("runtime",), ("provenance",), ("files",),
+    ("settings", "plans"), ("store",), ("datasets",), ("synthetic",), ("images",), ("networks",),
+    ("activations",), ("consistency",), ("similarity",), ("concepts",), ("report",),
+    ("studies", "comparison"), ("estimates",), ("steps",), ("cli",), ("__main__",),
 )  # fmt: skip
 """Order of the packages; those in one tuple may import each other."""
 LIGHT = ("errors", "names", "provenance", "files", "settings", "plans")

@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
-from tqdm import tqdm
 
 from kc.images.pixels import normalise
 from kc.names import FEATURE_DIMS, IMAGENET_MEAN, IMAGENET_STD
 from kc.networks.tap import Extract, look
+from kc.progress import progress_bar
 from kc.settings.sections import Colours
 from kc.store import ArraySpec, StoredArray, StoreWriter
 
@@ -52,7 +52,7 @@ def record_missing(writer: StoreWriter, images: StoredArray, see: See, batch: in
     missing, name = writer.missing(), writer.path.stem
     LOG.info("%s: %d of %d shards to record", name, len(missing), writer.content.shards)
     total = sum(rows.stop - rows.start for rows in map(writer.rows, missing))
-    with tqdm(total=total, desc=f"record {name}", unit="image", disable=None, leave=False) as bar:
+    with progress_bar(total=total, desc=f"record {name}", unit="image") as bar:
         for shard in missing:
             rows = writer.rows(shard)
             pictures = torch.from_numpy(images.read(rows))

@@ -15,7 +15,8 @@ def claims_command(
 ) -> None:
     """Compare two runs' verdicts on the papers' claims: which turned, and do intervals overlap?
 
-    Each run alone: tables/claims.md and claims_cases.md in its results folder.
+    Each run alone: tables/claims.md and claims_cases.md in its results folder. Exit with 1 if a
+    verdict turned or two intervals do not overlap.
     """
     from kc.studies.claims import beside, read_claims
 
@@ -33,6 +34,8 @@ def claims_command(
         f"{len(both)} cases of both runs; verdicts that turned: {int(both['turned'].sum())}; "
         f"intervals that overlap: {int(known.sum())} of {len(known)}"
     )
+    if both["turned"].any() or not known.all():
+        raise typer.Exit(1)
 
 
 def _effect(row: dict[Any, Any], mean: str, low: str, high: str) -> str:

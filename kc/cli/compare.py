@@ -1,15 +1,15 @@
 """``kc compare`` and ``kc layers``: compare your own networks or features."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from kc.cli.options import options_of, settings_of, with_options
-from kc.cli.terminal import echo
+from kc.cli.options import AsJson, optional, options_of, settings_of, with_options
+from kc.cli.terminal import echo, echo_json, show_table
 from kc.errors import SettingsError
 from kc.settings.custom import (
     CENTRING,
@@ -18,15 +18,17 @@ from kc.settings.custom import (
     REMOTE,
     TAP,
     WEIGHTS,
-    Listing,
     Look,
+    MapLayout,
     Pair,
+    Tapping,
 )
 from kc.settings.feature_maps import Activations
 from kc.settings.models import Models
 from kc.settings.preparation import Prepare
 from kc.settings.reconstruction import Consistency, Optimiser
 
+LOG = logging.getLogger("kc")
 RANK = (
     "of each W of g, factorised C x RANK x C: a number, full (not factorised), or auto (full up to "
     "512 channels, for wider maps as many as the images support)"
@@ -38,6 +40,28 @@ THREADS = (
     "seed of g does (--repeats)"
 )
 SIDES = ("a", "b")
+COMPARED, MANY, PICTURES, EACH, LAYERS, G, RUN = (
+    "What is compared",
+    "Many models",
+    "Pictures",
+    "Pictures of one side",
+    "Layers and features",
+    "Fits of g",
+    "Run",
+)
+"""Groups of the options in the help."""
+PANELS = {
+    PICTURES: (*Prepare.model_fields, "view", "test_share"),
+    LAYERS: ("ids_a", "ids_b", "layout_a", "layout_b", "tokens", "align", "tap"),
+    G: ("fits", "repeats", "ladder", "seed"),
+}
+DEVICE = typer.Option(
+    help="of networks and fits", metavar="auto|cpu|cuda|cuda:N|mps", rich_help_panel=RUN
+)
+EXAMPLE = (
+    "Example: `kc compare --a torchvision:resnet18/DEFAULT --b timm:resnet18.a1_in1k "
+    "--layer-a layer3.1.add --layer-b layer3.1.add --images photos --out compared`"
+)
 MODELS, LAYER_OF_MODELS, REFERENCES = (
     Models.model_fields[name].description for name in ("models", "layer", "references")
 )
@@ -51,6 +75,17 @@ READ = {
 """What follows a shape in the list of layers."""
 
 
+def panel_of(name: str) -> str:
+    """Return the group in the help that shows a field of a pair."""
+    return next((panel for panel, names in PANELS.items() if name in names), COMPARED)
+
+
+def announce(text: str) -> None:
+    """Print what a comparison tells while it runs, unless the user wants it quiet."""
+    if LOG.isEnabledFor(logging.WARNING):
+        echo(text, err=True)
+
+
 def layers_command(
     network: Annotated[str, typer.Argument(help=NETWORK)],
     weights: Annotated[Path | None, typer.Option(help=WEIGHTS)] = None,
@@ -61,8 +96,9 @@ def layers_command(
         ),
     ] = None,
     remote_code: Annotated[bool, typer.Option("--remote-code", help=REMOTE)] = False,
-    tap: Annotated[str, typer.Option(help=f"{TAP} (auto, graph, hooks)")] = "auto",
-    layout: Annotated[str, typer.Option(help=f"{LAYOUT} (auto, nchw, nhwc)")] = "auto",
+    tap: Annotated[Tapping, typer.Option(help=TAP)] = "auto",
+    layout: Annotated[MapLayout, typer.Option(help=LAYOUT)] = "auto",
+    as_json: AsJson = False,
 ) -> None:
     """List the layers of a network that can be compared, with the shape of one image's feature.
 
@@ -74,58 +110,67 @@ def layers_command(
     from kc.runtime import use_threads
 
     use_threads(1)
-    chosen = settings_of(Listing, {"tap": tap, "layout": layout})
     if weights is None:
         found = outline(network, remote_code, size)
     else:
         found = read_network(network, weights)
     own = found.prepared.size if found.prepared else 224
-    for layer in listed(replace(found, layout=chosen.layout), size or own, chosen.tap):
+    layers = listed(replace(found, layout=layout), size or own, tap)
+    if as_json:
+        echo_json([layer._asdict() for layer in layers])
+        return
+    for layer in layers:
         echo(f"{layer.name}  {' x '.join(map(str, layer.shape))}{READ[layer.read]}")
 
 
 @with_options(
     *(
-        option.replace(default=None, annotation=option.annotation | None)
-        if option.name in SIDES
-        else option
-        for option in options_of(Pair, *sorted(PLAIN, key=Look.model_fields.__contains__))
+        optional(option) if option.name in SIDES else option
+        for name in sorted(PLAIN, key=Look.model_fields.__contains__)
+        for option in options_of(Pair, name, panel=panel_of(name))
     ),
     *(
         option.replace(name=f"{option.name}_{letter}")
         for letter in "ab"
-        for option in options_of(Prepare, *Prepare.model_fields, of=f"of side {letter} alone")
+        for option in options_of(
+            Prepare, *Prepare.model_fields, of=f"of side {letter} alone", panel=EACH
+        )
     ),
-    *options_of(Activations, "dtype"),
+    *options_of(Activations, "dtype", panel=LAYERS),
     *(
         option.replace(default=CENTRING) if option.name == "centring" else option
-        for option in options_of(Consistency, *FIT)
+        for option in options_of(Consistency, *FIT, panel=G)
     ),
-    *options_of(Optimiser, "epochs"),
+    *options_of(Optimiser, "epochs", panel=G),
 )
 def compare_command(
     *,
-    out: Annotated[Path, typer.Option(help="output folder; an interrupted run continues there")],
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, or mps")] = "auto",
-    threads: Annotated[int, typer.Option(help=THREADS)] = 1,
-    rank: Annotated[str, typer.Option(help=RANK)] = "auto",
-    models: Annotated[str | None, typer.Option(help=MODELS)] = None,
-    layer: Annotated[str | None, typer.Option(help=LAYER_OF_MODELS)] = None,
-    references: Annotated[bool, typer.Option(help=REFERENCES)] = True,
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="output folder; an interrupted run continues there", rich_help_panel=COMPARED
+        ),
+    ],
+    device: Annotated[str, DEVICE] = "auto",
+    threads: Annotated[int, typer.Option(help=THREADS, rich_help_panel=RUN)] = 1,
+    rank: Annotated[str, typer.Option(help=RANK, rich_help_panel=G)] = "auto",
+    models: Annotated[str | None, typer.Option(help=MODELS, rich_help_panel=MANY)] = None,
+    layer: Annotated[str | None, typer.Option(help=LAYER_OF_MODELS, rich_help_panel=MANY)] = None,
+    references: Annotated[bool, typer.Option(help=REFERENCES, rich_help_panel=MANY)] = True,
     **given: Any,
 ) -> None:
     """Compare layers of two of your own networks: what of each does the other not explain?
 
-    Reconstruct each layer from the other on training images and write, for test images, the
-    fraction of variance unexplained: OUT/tables/compare.* and, for maps, OUT/figures/*. With
-    --labels, by class: OUT/tables/classes.*. With
-    --layers (or several names in --layer-a, --layer-b): measures of every pair, g only with --fits,
-    OUT/tables/matrix.*, OUT/figures/matrix.*. With --models: each of many models with each other,
-    OUT/tables/models.*, OUT/tables/nearest.*, OUT/figures/models.*.
+    Each layer is reconstructed from the other on training images; what is missed of it on test
+    images is the fraction of variance unexplained. OUT/index.html shows all that is found;
+    OUT/tables and OUT/figures hold it. Several layers (`--layers`, or lists in `--layer-a`,
+    `--layer-b`) are compared each with each, and so are many models (`--models`): g is fitted to
+    these only with `--fits`.
     """
     from kc.comparison import CompareSettings
     from kc.comparison.make import make, make_models
     from kc.comparison.workplace import Workplace
+    from kc.report.tables import read_table
     from kc.runtime import keep_freed_memory, use_threads
 
     use_threads(threads)
@@ -153,14 +198,17 @@ def compare_command(
             {name: given[name] for name in FIT} | {"rank": rank, "optimiser": optimiser},
         ),
     )
-    say = partial(echo, err=True)
     if isinstance(look, Models):
-        page, tables = make_models(look, settings, out, device, say), ["nearest"]
+        made, tables = make_models(look, settings, out, device, announce), ["nearest"]
     else:
-        page, tables = make(look, settings, out, device, say), look.tables()
-    for table in tables:
-        echo((out / "tables" / f"{table}.md").read_text(encoding="utf-8"))
-    echo(f"page: {page}")
+        made = make(look, settings, out, device, announce)
+        asked = {"compare": True, "matrix": True, "ladder": look.ladder, "classes": look.labels}
+        tables = [name for name in look.tables() if asked.get(name)]
+    echo(made.answer)
+    for name in tables:
+        table = out / "tables" / name
+        show_table(read_table(table)["shown"], table.with_suffix(".csv"))
+    echo(f"page: {made.page}")
 
 
 def _many(models: str, layer: str | None, references: bool, given: Mapping[str, Any]) -> Models:

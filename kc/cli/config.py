@@ -7,6 +7,7 @@ import typer
 
 from kc.cli.terminal import echo
 from kc.settings.load import read_settings
+from kc.settings.presets import settings_file
 from kc.settings.whole import json_schema
 
 
@@ -15,7 +16,9 @@ def config_schema() -> None:
     echo(json_schema(), nl=False)
 
 
-def config_check(files: Annotated[list[Path], typer.Argument(help="config.yaml, presets")]) -> None:
+def config_check(
+    files: Annotated[list[Path], typer.Argument(help="config.yaml, presets: files or names")],
+) -> None:
     """Check settings; each file is merged over those before it."""
-    read_settings(files)
+    read_settings([settings_file(file) for file in files])
     echo("the settings are valid")

@@ -1,15 +1,16 @@
 """``kc explain``: follow a table back to the images, and say how to fix what changed."""
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from kc.cli.options import Base, OverNetwork
+from kc.cli.options import AsJson, Base, OverNetwork
+from kc.cli.terminal import console, echo_json
 from kc.errors import printable
 from kc.plans.commands import remake
+from kc.settings.presets import DEFAULT_FILE
 
 STYLES = {"ok": "green", "missing": "bold red", "changed": "bold red", "stale": "bold yellow"}
 
@@ -22,16 +23,15 @@ def explain_command(
     quick: Annotated[
         bool, typer.Option("--quick", help="compare recorded digests only; read no files again")
     ] = False,
-    base: Base = Path("config.yaml"),
+    base: Base = DEFAULT_FILE,
     network: OverNetwork = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show what a table was made from, back to the images, and whether these files still exist.
 
     missing: not there; changed: not the bytes that were written; stale: made from something that
     was made again since. Exit with 1 if any link does not hold.
     """
-    from rich.console import Console
-
     from kc.cli.chain import chain, is_of_study, read_origin
     from kc.cli.run_options import run_options
     from kc.plans.commands import fix_at
@@ -40,33 +40,43 @@ def explain_command(
     with over_network(network):
         found = chain(table, quick)
     origin = read_origin(table)
-    # piped output is not wrapped
-    width = None if sys.stdout.isatty() else 1 << 12
-    console = Console(highlight=False, markup=False, emoji=False, width=width)
-    console.print(_tree(found))
-    for line in _about(origin):
-        console.print(printable(line))
     faults = found.faults()
-    if not faults:
-        console.print("every link holds", style="green")
-        return
-    console.print(f"links that do not hold: {len(faults)}. To fix, in this order:", style="bold")
-    options = run_options(origin, table, base) if is_of_study(origin) else ()
+    options = run_options(origin, table, base) if faults and is_of_study(origin) else ()
     targets = {fault.target: None for fault in faults if fault.target} | {found.target: None}
-    for target in filter(None, targets):
-        console.print(printable(f"  {remake(target, options or ())}"))
-    if is_of_study(origin):
-        for fault in faults:
-            if not fault.target:
-                console.print(printable(f"  by hand: {fault.name}: {fault.told}"))
+    fixes = [remake(target, options or ()) for target in filter(None, targets) if faults]
+    by_hand = [fault for fault in faults if not fault.target] if is_of_study(origin) else []
+    if faults and not is_of_study(origin):
+        fixes.append(fix_at(table))
+    if as_json:
+        about = {name: origin[name] for name in ("versions", "device", "devices", "seconds")
+                 if name in origin}  # fmt: skip
+        echo_json({"chain": _as_json(found), "faults": len(faults), "fixes": fixes} | about)
     else:
-        console.print(printable(f"  {fix_at(table)}"))
-    if options is None:
-        console.print(
-            "each with the --configfile and --config the table was made with: neither config.yaml "
-            "alone nor a preset of workflow/presets gives the settings it records"
-        )
-    raise typer.Exit(1)
+        out = console()
+        out.print(_tree(found))
+        for line in _about(origin):
+            out.print(printable(line))
+        if not faults:
+            out.print("every link holds", style="green")
+            return
+        out.print(f"links that do not hold: {len(faults)}. To fix, in this order:", style="bold")
+        for fix in fixes:
+            out.print(printable(f"  {fix}"))
+        for fault in by_hand:
+            out.print(printable(f"  by hand: {fault.name}: {fault.told}"))
+        if options is None:
+            out.print(
+                "each with the --configfile and --config the table was made with: neither "
+                "config.yaml alone nor a preset of workflow/presets gives the settings it records"
+            )
+    if faults:
+        raise typer.Exit(1)
+
+
+def _as_json(link: Any) -> dict[str, Any]:
+    """Return a link and all it was made from; one that is shown above has no links here."""
+    about = {name: getattr(link, name) for name in ("stage", "name", "state", "digest", "told")}
+    return about | {"links": [_as_json(inner) for inner in link.links]}
 
 
 def _about(origin: Mapping[str, Any]) -> list[str]:

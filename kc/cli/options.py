@@ -13,10 +13,11 @@ from pydantic.fields import FieldInfo
 from kc.errors import SettingsError
 from kc.settings.sections import Section, shown
 
-Base = Annotated[Path, typer.Option(help="the default settings")]
+Base = Annotated[Path, typer.Option(help="the default settings; where there are none, those of kc")]
 OverNetwork = Annotated[
     bool, typer.Option("--network", help="read arrays in a bucket that a manifest names")
 ]
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON, for other programs")]
 StorePath = Annotated[Path, typer.Argument(help="the store (NAME.zarr) or its manifest")]
 
 
@@ -35,15 +36,23 @@ def with_options[**P, R](*options: Parameter) -> Callable[[Callable[P, R]], Call
     return add
 
 
-def options_of(section: type[Section], *names: str, of: str = "") -> list[Parameter]:
+def options_of(
+    section: type[Section], *names: str, of: str = "", panel: str | None = None
+) -> list[Parameter]:
     """Turn fields of settings into options with their name, type, default and description.
 
-    ``of``: stands before the descriptions.
+    ``of``: stands before the descriptions. ``panel``: the group of the help that shows them.
 
-    Values are checked by the settings (:func:`settings_of`), so that a command and a file of
-    settings give the same errors.
+    Typer checks choices and plain types; the settings check the rest (:func:`settings_of`), so that
+    a command and a file of settings give the same errors.
     """
-    return [_option(name, section.model_fields[name], of) for name in names]
+    return [_option(name, section.model_fields[name], of, panel) for name in names]
+
+
+def optional(option: Parameter) -> Parameter:
+    """Return the same option, which need not be given."""
+    kind, *about = get_args(option.annotation)
+    return option.replace(default=None, annotation=Annotated[kind | None, *about])
 
 
 def settings_of[S: Section](section: type[S], given: Mapping[str, Any]) -> S:
@@ -78,14 +87,12 @@ def _spelled(names: Sequence[str]) -> str:
     return f"{names[-1]}{letter}".replace("_", "-")
 
 
-def _option(name: str, field: FieldInfo, of: str = "") -> Parameter:
+def _option(name: str, field: FieldInfo, of: str, panel: str | None) -> Parameter:
     kind = _plain(field.annotation)
-    members = (field.annotation, *get_args(field.annotation))
-    choices = [str(c) for one in members if get_origin(one) is Literal for c in get_args(one)]
-    told = (field.description or "") + (f" ({', '.join(choices)})" if choices else "")
-    told = f"{of}: {told}" if of else told
+    told = f"{of}: {field.description}" if of else field.description
     # a flag gets no --no-NAME
-    about = typer.Option(*([f"--{name.replace('_', '-')}"] if kind is bool else []), help=told)
+    flag = [f"--{name.replace('_', '-')}"] if kind is bool else []
+    about = typer.Option(*flag, help=told, metavar=_metavar(field), rich_help_panel=panel)
     return Parameter(
         name,
         Parameter.KEYWORD_ONLY,
@@ -94,27 +101,48 @@ def _option(name: str, field: FieldInfo, of: str = "") -> Parameter:
     )
 
 
+def _metavar(field: FieldInfo) -> str | None:
+    """Return what stands for a value in the help, where typer's own word would be wrong."""
+    members = _members(field.annotation)
+    if members == [bool]:
+        return None
+    words = [str(c) for one in members if get_origin(one) is Literal for c in get_args(one)]
+    plain = [one for one in members if get_origin(one) is not Literal]
+    if words and plain:
+        return "|".join(["number" if one in (float, int) else "text" for one in plain] + words)
+    if (
+        len(members) == 1
+        and get_origin(members[0]) is tuple
+        and Ellipsis not in get_args(members[0])
+    ):
+        return "R G B"
+    return None
+
+
+def _members(annotation: Any) -> list[Any]:
+    """Return the types of a union without None, or the type alone; without their constraints."""
+    if get_origin(annotation) is Annotated:
+        return _members(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        return [one for inner in get_args(annotation) for one in _members(inner)]
+    return [] if annotation is NoneType else [annotation]
+
+
 def _plain(annotation: Any) -> Any:
-    """Return the type that typer reads for a type of the settings; of a union the first."""
-    inner = get_args(annotation)
-    match get_origin(annotation):
-        case origin if origin is Annotated:
-            return _plain(inner[0])
-        case origin if origin is Literal:
-            return type(inner[0])
-        case origin if origin in (Union, UnionType):
-            first = _plain(next(one for one in inner if one is not NoneType))
-            return first | None if NoneType in inner else first
-        case origin if origin is tuple:
-            return tuple[*map(_plain, inner)]  # type: ignore[misc]
-    return annotation
+    """Return the type that typer reads for a type of the settings: of several types, text."""
+    members = _members(annotation)
+    one = str if len(members) > 1 else members[0]
+    if get_origin(one) is tuple:
+        one = tuple[*map(_plain, get_args(one))]  # type: ignore[misc]
+    return one | None if NoneType in get_args(annotation) else one
 
 
 def _may_be_a_list(field: FieldInfo) -> bool:
-    """Return whether one of a field's types is a tuple of any length."""
-    members = [get_args(one)[0] if get_origin(one) is Annotated else one
-               for one in get_args(field.annotation)]  # fmt: skip
-    return any(get_origin(one) is tuple and Ellipsis in get_args(one) for one in members)
+    """Return whether a field is one value or a tuple of any length."""
+    members = _members(field.annotation)
+    return len(members) > 1 and any(
+        get_origin(one) is tuple and Ellipsis in get_args(one) for one in members
+    )
 
 
 def _listed(given: str | None) -> str | tuple[str, ...] | None:

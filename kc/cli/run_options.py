@@ -8,6 +8,7 @@ from kc.errors import SettingsError
 from kc.plans.commands import config_files, config_options, run_of
 from kc.provenance import plain
 from kc.settings.load import read_settings
+from kc.settings.presets import settings_file
 
 
 def run_options(origin: Mapping[str, Any], table: Path, base: Path) -> list[str | Path] | None:
@@ -22,7 +23,7 @@ def run_options(origin: Mapping[str, Any], table: Path, base: Path) -> list[str 
         if _gives(origin, [default, *map(Path, run.configfiles)], run.config):
             return run.options()
     for preset in [None, *sorted((base.parent / "workflow" / "presets").glob("*.yaml"))]:
-        if _gives(origin, [base, *([preset] if preset else [])], over):
+        if _gives(origin, [settings_file(base), *([preset] if preset else [])], over):
             return [*config_files([preset] if preset else []), *config_options(over)]
     return None
 

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from tqdm import tqdm
 
 from kc.comparison.bounds import check_promise
 from kc.comparison.choice import TENSORS, chosen_arrays
@@ -26,6 +25,7 @@ from kc.errors import FeatureError, KCError
 from kc.files.sources import FOLDER, Source
 from kc.names import Shape
 from kc.plans.commands import AGAIN
+from kc.progress import progress_bar
 from kc.provenance import product_key
 from kc.settings.custom import FEATURES, TABLES, IdsPlace, MapLayout, ids_place
 from kc.store import Store, StoreContent, StoredArray, StoreWriter, open_store
@@ -225,7 +225,7 @@ def import_arrays(
         missing = writer.missing()
         with _readable(arrays.path):
             held = _held(arrays, layers, settings.consistency.memory_gb) if missing else {}
-        for shard in tqdm(missing, desc=f"read {out.stem}", unit="shard", disable=None):
+        for shard in progress_bar(missing, desc=f"read {out.stem}", unit="shard"):
             with _readable(arrays.path):
                 taken = {
                     name: torch.from_numpy(_rows(values, order[writer.rows(shard)]))

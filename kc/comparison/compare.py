@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
-from tqdm import tqdm
 
 from kc.comparison import notes
 from kc.comparison.classes import check_classes, shares_by_class
@@ -36,6 +35,7 @@ from kc.consistency.rungs import Fitted, make_fitted
 from kc.consistency.variants import varied
 from kc.images.rows import rows_in
 from kc.plans.variants import folders_of, orders_and_path, reseeded
+from kc.progress import progress_bar
 from kc.provenance import code_hash, plain, versions
 from kc.store import Store
 
@@ -81,6 +81,13 @@ class Comparison(NamedTuple):
     def images(self) -> Store | None:
         """The pictures as a's network takes them; None if both sides are features."""
         return self.pictures.get("a")
+
+    @property
+    def answer(self) -> str:
+        """A sentence: what of each layer the other does not give."""
+        from kc.comparison.shown import share_sentence
+
+        return share_sentence(self.shares)
 
     def plot(self) -> "matplotlib.figure.Figure":
         """Draw the shares of the orders and of x^Delta on test images, of both directions."""
@@ -278,5 +285,5 @@ def _fitted(way: Direction, at: Workplace) -> list[Fitted]:
 
 
 def _each[R](ways: Ways, what: str, make: Callable[[Direction], R]) -> dict[tuple[str, str], R]:
-    bar = tqdm(ways.items(), desc=what, unit="direction", disable=None)
+    bar = progress_bar(ways.items(), desc=what, unit="direction")
     return {ends: make(way) for ends, way in bar}

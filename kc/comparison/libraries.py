@@ -112,9 +112,9 @@ def _refuse_name(spec: str) -> NoReturn:
         refuse_kind(Path(spec))
     there = library("timm") is not None
     wanted = re.sub(r"^(torchvision|timm):", "", spec).partition("/")[0].partition(".")[0]
-    close = difflib.get_close_matches(
-        wanted, [*of_torchvision.torchvision_names(), *of_timm.timm_names()], n=3
-    )
+    # many names are in both
+    known = {*of_torchvision.torchvision_names(), *of_timm.timm_names()}
+    close = difflib.get_close_matches(wanted, sorted(known), n=3)
     where = "torchvision's or timm's" if there else "torchvision's, and timm is not installed"
     raise NetworkError(
         f"'{spec}' is no network of {where}; nearest: {', '.join(close) or 'none'}. Fix: correct "

@@ -14,6 +14,7 @@ from urllib.request import Request, urlopen
 from torch import nn
 
 from kc.errors import NetworkError
+from kc.files.optional import import_optional
 from kc.plans.commands import command
 from kc.settings.preparation import Preparation
 
@@ -53,12 +54,7 @@ def needed(name: Library, spec: str) -> Any:
     NetworkError
         It is not installed.
     """
-    found = library(name)
-    if found is None:
-        raise NetworkError(
-            f"{spec}: needs {name}, which is not installed. Fix: {command('pip', 'install', name)}"
-        )
-    return found
+    return import_optional(name, f"{spec}:", NetworkError)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from tqdm import tqdm
 
@@ -24,14 +25,22 @@ from kc.settings.models import Models
 from kc.store.ownership import LEDGER
 
 
+class PageMade(NamedTuple):
+    """What a comparison made."""
+
+    page: Path
+    answer: str
+    """One sentence."""
+
+
 def make(
     pair: Pair,
     settings: CompareSettings,
     out: Path,
     device: str = "auto",
     say: Callable[[str], None] = tqdm.write,
-) -> Path:
-    """Compare a pair, write tables, figures and the page, and return the path of the page.
+) -> PageMade:
+    """Compare a pair, write tables, figures and the page, and return page and answer.
 
     Two untrained networks of the same name get different weights. Only one comparison may run in
     a folder at a time: otherwise a table could mix two.
@@ -56,8 +65,8 @@ def make_models(
     out: Path,
     device: str = "auto",
     say: Callable[[str], None] = tqdm.write,
-) -> Path:
-    """Compare many models, write tables, figures and the page, and return the path of the page.
+) -> PageMade:
+    """Compare many models, write tables, figures and the page, and return page and answer.
 
     Raises
     ------
@@ -70,7 +79,7 @@ def make_models(
         found = compare_models(
             models, layers, given.images, out, settings, device, given.references, say
         )
-        return write_models(found, out)
+        return PageMade(write_models(found, out), found.answer)
 
 
 @contextmanager
@@ -94,7 +103,7 @@ def _model(given: Models, spec: str, settings: CompareSettings) -> OwnNetwork | 
 
 def _made(
     pair: Pair, settings: CompareSettings, out: Path, device: str, say: Callable[[str], None]
-) -> Path:
+) -> PageMade:
     a = _side(pair, "a", settings)
     b = _side(pair, "b", settings)
     for letter, side in (("a", a), ("b", b)):
@@ -104,11 +113,11 @@ def _made(
     if pair.is_matrix:
         of_a, of_b = pair.layers or pair.layer_a, pair.layers or pair.layer_b
         found = compare_layers(a, b, of_a, of_b, pair.images, out, settings, device, say)
-        return write_matrix(found, out)
+        return PageMade(write_matrix(found, out), found.answer)
     assert not isinstance(pair.layer_a, tuple)
     assert not isinstance(pair.layer_b, tuple)
     one = compare(a, b, pair.layer_a, pair.layer_b, pair.images, out, settings, device)
-    return write_comparison(one, out)
+    return PageMade(write_comparison(one, out), one.answer)
 
 
 def _side(pair: Pair, letter: Letter, settings: CompareSettings) -> OwnNetwork | OwnArrays:

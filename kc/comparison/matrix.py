@@ -54,6 +54,13 @@ class Matrix(NamedTuple):
     notes: tuple[str, ...]
     provenance: dict[str, Any]
 
+    @property
+    def answer(self) -> str:
+        """A sentence: which pair of layers is nearest."""
+        from kc.comparison.shown import best
+
+        return best(self.table)
+
     def plot(self) -> "matplotlib.figure.Figure":
         """Draw heatmaps of the measures and of the shares that g gives, if it was fitted."""
         from kc.comparison.drawings import matrix_figure

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import pandas as pd
-from tqdm import tqdm
 
 from kc.comparison import notes
 from kc.comparison.compare import DIRECTIONS
@@ -19,6 +18,7 @@ from kc.consistency.rungs import Fitted, make_fitted
 from kc.errors import FeatureError
 from kc.images.rows import rows_in
 from kc.names import SUBSETS
+from kc.progress import progress_bar
 from kc.similarity.all_pairs import LINEAR
 from kc.store import Store
 
@@ -114,8 +114,7 @@ def make_fits(
     layout = "{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
     total = sum(planned.seconds for planned in plan)
     images = len(rows_in(stores["a"].rows, "train"))
-    disable = None if plan else True
-    with tqdm(total=total, bar_format=layout, disable=disable) as bar:
+    with progress_bar(total=total, bar_format=layout) as bar:
         for number, (cell, source, target, seconds) in enumerate(plan, start=1):
             name = cell.name(source, target)
             bar.set_description_str(f"fit {number} of {len(plan)}: {name}")

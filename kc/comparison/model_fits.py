@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import pandas as pd
-from tqdm import tqdm
 
 from kc.comparison.estimate import matrix_rate, seconds_of, spell_seconds
 from kc.comparison.fits import direction_product
@@ -20,6 +19,7 @@ from kc.consistency.rungs import make_fitted
 from kc.errors import FeatureError
 from kc.images.rows import rows_in
 from kc.names import Shape
+from kc.progress import progress_bar
 from kc.similarity.all_pairs import LINEAR
 from kc.store import Store
 
@@ -147,7 +147,7 @@ def fit_models(
     shapes = [(fit.source.shape, fit.target.shape) for fit in planned]
     rank = common_rank(shapes, images, at.settings.consistency) if shapes else None
     rows, found = [], ModelFits(pd.DataFrame(), {}, [], {})
-    for fit in tqdm(chosen, desc="fits", unit="fit", disable=None if chosen else True):
+    for fit in progress_bar(chosen, desc="fits", unit="fit"):
         ends = [stores[end.letter][end.array] for end in (fit.source, fit.target)]
         try:
             own = [(fit.source.shape, fit.target.shape)]

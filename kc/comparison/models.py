@@ -35,6 +35,7 @@ from kc.comparison.workplace import Workplace
 from kc.consistency.order import Rows
 from kc.errors import FeatureError
 from kc.images.rows import rows_in
+from kc.progress import progress_bar
 from kc.provenance import code_hash, plain, product_key, versions
 from kc.similarity.all_pairs import one_to_many
 from kc.similarity.dual_share import ImageParts
@@ -60,11 +61,30 @@ class ModelMatrix(NamedTuple):
     notes: tuple[str, ...]
     provenance: dict[str, Any]
 
+    @property
+    def nearest(self) -> pd.DataFrame:
+        """The nearest other model of each model, by each measure."""
+        from kc.comparison.model_tables import nearest_models
+
+        return nearest_models(self.table)
+
+    @property
+    def answer(self) -> str:
+        """A sentence: which models are nearest, and which is farthest from the others."""
+        from kc.comparison.shown import nearest_sentence
+
+        return nearest_sentence(self.nearest)
+
     def plot(self) -> "matplotlib.figure.Figure":
         """Draw a heatmap for each measure: rows are sources, columns targets."""
         from kc.comparison.model_figures import models_figure
 
         return models_figure(self.table)
+
+    def _repr_html_(self) -> str:
+        from kc.comparison.shown import models_html
+
+        return models_html(self.answer, self.nearest, self.notes)
 
 
 class ModelFeatures(NamedTuple):
@@ -149,7 +169,7 @@ def compare_models(
             stores[twin.letter] = store_side(twin, forms[twin.letter], seen, at)
     order, parts = image_parts(next(iter(stores.values())), settings.seed)
     sources = _sources(sides, twins, rows, stores, (order, parts), at)
-    bar = tqdm(sources, desc="models", unit="model", disable=None)
+    bar = progress_bar(sources, desc="models", unit="model")
     measured = pd.concat(
         [_measured(source, sources[: len(sides)], parts, at) for source in bar], ignore_index=True
     )

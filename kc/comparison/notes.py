@@ -222,7 +222,7 @@ def of_measures(peers: pd.DataFrame) -> tuple[str, ...]:
         "channels the units, as for g; flattened: each image is a row and all its values are "
         f"units, if both features have at most {WIDTH} of them. linear_share: what the best linear "
         "map misses, comparable with xdelta; the others are 1 if features are alike. What each "
-        "measure shows: docs/peers.md."
+        "measure shows: kc docs peers."
     )
     if not empty:
         return (told,)

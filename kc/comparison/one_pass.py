@@ -9,12 +9,12 @@ import pandas as pd
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from tqdm import tqdm
 
 from kc.comparison.similarities import cka_of_all
 from kc.comparison.workplace import Workplace
 from kc.consistency.order import Rows, cut
 from kc.images.rows import rows_in
+from kc.progress import progress_bar
 from kc.provenance import product_key
 from kc.similarity.all_pairs import all_pairs
 from kc.similarity.dual_share import ImageParts
@@ -107,7 +107,7 @@ def layer_grams(
 ) -> Float[Tensor, "layers n n"]:
     """Return the inner products of the images in each array, about the mean of training images."""
     found = torch.empty(len(names), len(rows), len(rows), dtype=torch.float64, device=device)
-    for place, name in enumerate(tqdm(names, desc="layers", unit="layer", disable=None)):
+    for place, name in enumerate(progress_bar(names, desc="layers", unit="layer")):
         gram = image_gram(store[name].__getitem__, rows, device)
         found[place] = centred_about(gram, slice(parts.known))
     return found

@@ -1,6 +1,5 @@
 """Read tables in Parquet files, block by block."""
 
-import importlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from kc.errors import FeatureError
-from kc.plans.commands import command
+from kc.files.optional import import_optional
 
 BLOCK = 1 << 22
 """Numbers of a block, about."""
@@ -139,11 +138,7 @@ class ParquetFile:
 
 
 def _pyarrow(path: Path) -> tuple[Any, Any]:
-    try:
-        importlib.import_module("pyarrow.compute")
-        return importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
-    except ImportError:
-        raise FeatureError(
-            f"{path}: reading Parquet needs pyarrow, which is not installed. "
-            f"Fix: save it as .csv, or: {command('pip', 'install', 'pyarrow')}"
-        ) from None
+    names = ("pyarrow", "pyarrow.parquet", "pyarrow.compute")
+    what, instead = f"{path}: reading Parquet", "save it as .csv"
+    arrow, parquet, _ = (import_optional(name, what, FeatureError, instead) for name in names)
+    return arrow, parquet

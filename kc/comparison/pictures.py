@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-from tqdm import tqdm
 
 from kc.comparison.estimate import check_space
 from kc.comparison.settings import CompareSettings
@@ -21,6 +20,7 @@ from kc.images.build import SHARD_ROWS, class_names, coordinates, image_arrays, 
 from kc.images.preparation import prepared, view
 from kc.names import SUBSETS, spell_bytes
 from kc.plans.commands import AGAIN
+from kc.progress import progress_bar
 from kc.provenance import product_key
 from kc.runtime import derive_seed
 from kc.settings.dataset import Dataset
@@ -153,7 +153,7 @@ def _write(
     ) as writer:
         missing, told = writer.missing(), list[str]()
         total = sum(len(samples[writer.rows(shard)]) for shard in missing)
-        with tqdm(total=total, desc=f"{out.stem} ({size})", unit="image", disable=None) as bar:
+        with progress_bar(total=total, desc=f"{out.stem} ({size})", unit="image") as bar:
             for shard in missing:
                 chosen = samples[writer.rows(shard)]
                 decoded = [rgb_of(sample, files) for sample in chosen]

@@ -11,6 +11,13 @@ from kc.similarity.measures import NAMES
 MEASURE_COLUMNS = {name: Column(name.replace("_", " "), ".3f") for name in NAMES}
 """Columns of the table of similarity measures."""
 
+NEAREST = TableText(
+    "Nearest models",
+    "The nearest other model by each measure; beside it, what the best untrained network and the "
+    "pixels give.",
+    [],
+)
+
 
 def share_columns(frame: pd.DataFrame) -> dict[str, Column]:
     """Return the columns of a table of shares: three decimals."""
@@ -92,6 +99,20 @@ def _largest(table: pd.DataFrame, column: str, target: str) -> str:
     )
 
 
+def nearest_sentence(near: pd.DataFrame) -> str:
+    """Return a sentence: which two models are nearest, and which model is farthest from others."""
+    by_cka = near[near["measure"] == "cka"]
+    if by_cka.empty:
+        return "No pair of models has a CKA: a layer is constant over the test images."
+    values = by_cka["value"].to_numpy(float)
+    closest, farthest = (by_cka.iloc[int(place)] for place in (values.argmax(), values.argmin()))
+    return (
+        f"By CKA (0: as permuted images, 1: equal), {closest['target']} and {closest['nearest']} "
+        f"are nearest ({closest['value']:.3f}); {farthest['target']} is farthest from the others "
+        f"(nearest: {farthest['nearest']}, {farthest['value']:.3f})."
+    )
+
+
 def comparison_html(
     shares: pd.DataFrame, notes: Sequence[str], peers: pd.DataFrame, peer_notes: Sequence[str]
 ) -> str:
@@ -107,3 +128,9 @@ def matrix_html(table: pd.DataFrame, notes: Sequence[str]) -> str:
     """Return the main sentence, the table and its notes as HTML for a notebook."""
     cells = table_cells(table, matrix_text(notes), share_columns(table))
     return html_fragment(best(table), [cells])
+
+
+def models_html(answer: str, near: pd.DataFrame, notes: Sequence[str]) -> str:
+    """Return the main sentence, the nearest models and the notes as HTML for a notebook."""
+    text = NEAREST._replace(notes=notes)
+    return html_fragment(answer, [table_cells(near, text, share_columns(near))])

@@ -8,10 +8,10 @@ from itertools import pairwise
 import pandas as pd
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from kc.comparison.workplace import Direction, Workplace
 from kc.images.rows import rows_in
+from kc.progress import progress_bar
 from kc.provenance import product_key
 from kc.similarity.measures import NAMES, Measuring, similarities
 from kc.similarity.minibatch import cka_matrix
@@ -92,7 +92,7 @@ def _batches(
     count = max(1, math.ceil((len(rows) - 3) / MINIBATCH))
     edges = list(pairwise([*(MINIBATCH * k for k in range(count)), len(rows)]))
     arrays = [[first[name] for name in names[0]], [second[name] for name in names[1]]]
-    for start, stop in tqdm(edges, desc="CKA", unit="batch", disable=None):
+    for start, stop in progress_bar(edges, desc="CKA", unit="batch"):
         of_first, of_second = (
             [torch.from_numpy(array[rows[start:stop]]).to(device) for array in some]
             for some in arrays

@@ -21,7 +21,7 @@ from pathlib import Path
 from kc.comparison import Matrix
 from kc.comparison.drawings import layer_heat
 from kc.comparison.outputs import claim_outputs, names_of
-from kc.comparison.shown import best, matrix_text, share_columns
+from kc.comparison.shown import matrix_text, share_columns
 from kc.report.figures import write_figure
 from kc.report.page import Drawing, PageSection, write_page
 from kc.report.tables import TableText, write_table
@@ -69,7 +69,7 @@ def write_matrix(found: Matrix, folder: Path | str) -> Path:
     return write_page(
         out,
         title=f"{names['a']['name']} and {names['b']['name']}, layer by layer",
-        lead=best(found.table),
+        lead=found.answer,
         sections=[
             PageSection(
                 "matrix", "Layer by layer", "", [out / "tables" / "matrix"],

@@ -16,13 +16,11 @@
 
 from pathlib import Path
 
-import pandas as pd
-
 from kc.comparison.model_figures import model_heat, tree_figure
-from kc.comparison.model_tables import nearest_models, tree_of
+from kc.comparison.model_tables import tree_of
 from kc.comparison.models import ModelMatrix
 from kc.comparison.outputs import claim_outputs, names_of
-from kc.comparison.shown import share_columns
+from kc.comparison.shown import NEAREST, share_columns
 from kc.report.figures import write_figure
 from kc.report.page import Drawing, PageSection, write_page
 from kc.report.tables import TableText, write_table
@@ -45,7 +43,6 @@ def write_models(found: ModelMatrix, folder: Path | str) -> Path:
     """Write tables (csv, md, tex, json), figures (png, svg) and page; return the page's path."""
     out = Path(folder)
     claim_outputs(out, names_of(TABLES, FIGURES))
-    near = nearest_models(found.table)
     several = bool((found.table["layer_pairs"] > 1).any())
     frames = {
         "models": (
@@ -56,11 +53,8 @@ def write_models(found: ModelMatrix, folder: Path | str) -> Path:
             [*([MEANS] if several else []), *found.notes],
         ),
         "nearest": (
-            near,
-            "Nearest models",
-            "The nearest other model by each measure; beside it, what the best untrained network "
-            "and the pixels give.",
-            [],
+            found.nearest,
+            *NEAREST,
         ),
         "model_layers": (found.layers, "Models, by pair of layers", "", []),
     }
@@ -82,7 +76,7 @@ def write_models(found: ModelMatrix, folder: Path | str) -> Path:
     return write_page(
         out,
         title=f"{len(names)} models",
-        lead=lead_of(near),
+        lead=found.answer,
         sections=[
             PageSection(
                 "models", "Models", "", [out / "tables" / "models", out / "tables" / "nearest"],
@@ -91,17 +85,3 @@ def write_models(found: ModelMatrix, folder: Path | str) -> Path:
         ],
         views=[],
     )  # fmt: skip
-
-
-def lead_of(near: pd.DataFrame) -> str:
-    """Return a sentence: which two models are nearest, and which model is farthest from others."""
-    by_cka = near[near["measure"] == "cka"]
-    if by_cka.empty:
-        return "No pair of models has a CKA: a layer is constant over the test images."
-    values = by_cka["value"].to_numpy(float)
-    closest, farthest = (by_cka.iloc[int(place)] for place in (values.argmax(), values.argmin()))
-    return (
-        f"By CKA (0: as permuted images, 1: equal), {closest['target']} and {closest['nearest']} "
-        f"are nearest ({closest['value']:.3f}); {farthest['target']} is farthest from the others "
-        f"(nearest: {farthest['nearest']}, {farthest['value']:.3f})."
-    )

@@ -57,7 +57,6 @@ from kc.comparison.shown import (
     MEASURE_COLUMNS,
     measures_text,
     share_columns,
-    share_sentence,
     shares_text,
 )
 from kc.comparison.write_ladder import figures_of, write_ladder
@@ -119,7 +118,7 @@ def write_comparison(found: Comparison, folder: Path | str) -> Path:
     return write_page(
         out,
         title=f"{names['a']['name']} and {names['b']['name']}",
-        lead=share_sentence(found.shares),
+        lead=found.answer,
         sections=sections,
         views=views,
     )

@@ -12,7 +12,6 @@ import torch
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
-from tqdm import tqdm
 
 from kc.concepts.entropy import pixel_entropy
 from kc.concepts.networks import layer_head, load_at, read_concept_card
@@ -23,6 +22,7 @@ from kc.concepts.training import checkpoint_file
 from kc.images import normalise
 from kc.plans.commands import remake
 from kc.plans.concept_products import ConceptNetwork, epochs_seen, layers_seen
+from kc.progress import progress_bar
 from kc.provenance import product_key
 from kc.settings.concepts import Concepts
 from kc.store import ArraySpec, Store, StoreContent, StoreWriter, open_store
@@ -127,7 +127,7 @@ def _map_layer(
         mend=remake(file.with_suffix(".json")),
     ) as writer:
         missing = writer.missing()
-        bar = tqdm(missing, desc=file.stem, unit="checkpoint", disable=None, leave=False)
+        bar = progress_bar(missing, desc=file.stem, unit="checkpoint")
         for shard in bar:
             writer.write(shard, _search(plan, layer, epochs[shard], about, networks))
         writer.finish()

@@ -9,7 +9,6 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.transforms import v2
-from tqdm import tqdm
 
 from kc.concepts.distance import WeightDistance
 from kc.errors import NetworkError
@@ -17,6 +16,7 @@ from kc.images import normalise
 from kc.networks.checkpoint import STATE, load_state, save_state, save_weights
 from kc.networks.epoch import MOMENTUM, Outcome, Steering, run_epoch, set_rate, shuffled_batches
 from kc.networks.train import LabelledPictures, augment
+from kc.progress import progress_bar
 from kc.runtime import derive_seed
 from kc.settings.concepts import Lessons
 from kc.store.product import Product
@@ -136,7 +136,7 @@ def train_to_checkpoints(
         _keep(model, 0, lessons, product)
     each_step = [ways[name] for name in watched.by_step]
     todo = range(len(history) - 1, lessons.epochs)
-    for epoch in tqdm(todo, desc=course.name, unit="epoch", disable=None, leave=False):
+    for epoch in progress_bar(todo, desc=course.name, unit="epoch"):
         rate = rate_at(course, epoch)
         loss = _epoch(lesson, pictures, course, optimiser, epoch, each_step)
         for name in watched.by_epoch:

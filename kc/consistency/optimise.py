@@ -7,12 +7,12 @@ from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from tqdm import tqdm
 
 from kc.consistency.finish import Settled
 from kc.consistency.linear import LinearMap
 from kc.consistency.net import ConsistencyNet
 from kc.consistency.task import FitTask, mean_squared_error
+from kc.progress import progress_bar
 
 Choose = Literal["validation", "last"]
 Stage = Literal["start", "round", "epoch"]
@@ -113,7 +113,7 @@ def optimise(
 
     ``after_epoch`` is called after each epoch, when ``progress`` is up to date.
     """
-    with tqdm(desc="fit g", unit="epoch", delay=10, leave=False, disable=None) as bar:
+    with progress_bar(desc="fit g", unit="epoch") as bar:
         while progress.epoch < recipe.epochs and progress.settled == "no":
             # the number of rounds is unknown, so the time left is that of this round
             bar.total = min(progress.ends, recipe.epochs)

@@ -4,7 +4,6 @@ An HDF5 file can show the content of other files as its own. Here only virtual d
 so, and only with HDF5 files in the same folder or below.
 """
 
-import importlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 
 from kc.errors import FeatureError
-from kc.plans.commands import command
+from kc.files.optional import import_optional
 
 DEPTH = 8
 """Most levels of nested virtual data sets; deeper ones are treated as circular."""
@@ -76,13 +75,7 @@ def files_of(path: Path, only: str | None = None) -> list[Path]:
 
 
 def _h5py(path: Path) -> Any:
-    try:
-        return importlib.import_module("h5py")
-    except ImportError:
-        raise FeatureError(
-            f"{path}: reading HDF5 needs h5py, which is not installed. "
-            f"Fix: save the array as .npy, or: {command('pip', 'install', 'h5py')}"
-        ) from None
+    return import_optional("h5py", f"{path}: reading HDF5", FeatureError, "save the array as .npy")
 
 
 @contextmanager

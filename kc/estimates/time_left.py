@@ -66,6 +66,16 @@ class TimeLeft(logging.Handler):
         return max(sum(rest) / self.widest, max(rest, default=0.0))
 
 
+def kind_of(rule: str) -> str:
+    """Return the kind of a job from its rule's name, which a module may have given a prefix.
+
+    >>> kind_of("fit_birds-seed0"), kind_of("kc_train_birds-vgg16_bn"), kind_of("stability")
+    ('fit', 'train', 'stability')
+    """
+    parts = rule.split("_")
+    return next((part for part in parts if part in WEIGHTS), parts[0])
+
+
 def _weight(kind: str) -> float:
     return WEIGHTS.get(kind, WEIGHTS[""])
 

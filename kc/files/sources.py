@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import xxhash
-from tqdm import tqdm
 
 from kc.errors import SourceError, StoreError
 from kc.files.aside import write_whole
+from kc.progress import progress_bar
 
 FOLDER = "sources"
 """Folder of the records in a results folder."""
@@ -173,9 +173,7 @@ def _digests(
     found = {name: str(known[name][4]) for name in stand}
     moved = {name: file for name, file in files.items() if name not in stand}
     total = sum(file.stamp[0] for file in moved.values())
-    with tqdm(
-        total=total, desc=f"check {what}", unit="B", unit_scale=True, disable=None, delay=5
-    ) as bar:
+    with progress_bar(total=total, desc=f"check {what}", unit="B", unit_scale=True) as bar:
         for name, file in moved.items():
             begun = time.time_ns()
             found[name] = _read(file)

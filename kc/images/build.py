@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from kc.datasets.archive import Files, FolderFiles, open_files, open_folder_of
 from kc.datasets.colours import say
@@ -20,6 +19,7 @@ from kc.errors import ImageError
 from kc.files.sources import Source
 from kc.plans.commands import DRAWN
 from kc.plans.layouts import GENERATED, LAYOUTS
+from kc.progress import progress_bar
 from kc.provenance import plain
 from kc.runtime import derive_seed
 from kc.settings.dataset import Dataset
@@ -171,7 +171,7 @@ def _write_shards(
     missing = writer.missing()
     total = sum(len(samples[writer.rows(shard)]) for shard in missing)
     told: list[str] = []
-    with tqdm(total=total, desc="images", unit="image", disable=None, delay=10) as bar:
+    with progress_bar(total=total, desc="images", unit="image") as bar:
         for shard in missing:
             rows = samples[writer.rows(shard)]
             arrays, oddities = _shard(rows, files, dataset, "foreground" in writer.arrays)

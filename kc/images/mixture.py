@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from kc.errors import ImageError
 from kc.images import build
+from kc.progress import progress_bar
 from kc.store import ArraySpec, Store, StoreContent, StoredArray, StoreWriter
 
 HELD = 512 << 20
@@ -120,7 +120,7 @@ def _write_shards(
     bytes_per_row = sum(np.dtype(each.dtype).itemsize * prod(each.shape[1:]) for each in specs)
     together = max(HELD // (bytes_per_row * writer.content.shard_rows), 1)
     total = sum(len(origins[writer.rows(shard)]) for shard in missing)
-    with tqdm(total=total, desc="mixing", unit="image", disable=None, delay=10) as bar:
+    with progress_bar(total=total, desc="mixing", unit="image") as bar:
         for shards in batched(missing, together):
             here = [origin for shard in shards for origin in origins[writer.rows(shard)]]
             values = {spec.name: _gather(arrays[spec.name], here, spec) for spec in specs}

@@ -12,10 +12,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
-from tqdm import tqdm
 
 from kc.errors import NetworkError
 from kc.networks.epoch import MOMENTUM, Outcome, Steering, run_epoch
+from kc.progress import progress_bar
 from kc.runtime import derive_seed
 from kc.settings.recipes import Fresh, Refine
 
@@ -99,7 +99,7 @@ def train_tail(
         return Outcome(F.cross_entropy(logits, wanted), int((logits.argmax(1) == wanted).sum()))
 
     model.train()
-    for epoch in tqdm(range(recipe.epochs), "tail", unit="epoch", disable=None, delay=10):
+    for epoch in progress_bar(range(recipe.epochs), desc="tail", unit="epoch"):
         order = _order(len(labels), recipe.batch_size, derive_seed("tail rows", seed, epoch))
         drawn = derive_seed("tail", seed, epoch)
         found = run_epoch(order, look, optimiser, steering, drawn, device)

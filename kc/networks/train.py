@@ -9,7 +9,6 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from tqdm import tqdm
 
 from kc.errors import NetworkError
 from kc.images import normalise
@@ -24,6 +23,7 @@ from kc.networks.epoch import (
     set_rate,
     shuffled_batches,
 )
+from kc.progress import progress_bar
 from kc.runtime import derive_seed
 from kc.settings.recipes import Distillation, Recipe
 
@@ -127,7 +127,7 @@ def train_network(
     state = folder / STATE
     history = load_state(state, model, optimiser)
     epochs = range(len(history), hyper.epochs)
-    for epoch in tqdm(epochs, desc=name, unit="epoch", disable=None, leave=False):
+    for epoch in progress_bar(epochs, desc=name, unit="epoch"):
         history.append(_epoch(model, pictures, hyper, optimiser, epoch, teacher))
         if not np.isfinite(history[-1]["loss"]):
             raise NetworkError(

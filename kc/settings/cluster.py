@@ -1,4 +1,4 @@
-"""What jobs request from a cluster, and how many share a recording; no result depends on it."""
+"""Cores, memory and time of jobs, and how many jobs share a recording."""
 
 from typing import Annotated
 
@@ -16,10 +16,15 @@ class Request(Section):
     minutes: Count = Field(
         description="wall time; a job that exceeds it continues from there at its next attempt"
     )
+    threads: Annotated[int, Field(ge=1, le=256)] = Field(
+        1,
+        description="cores of one job, also without a cluster; another number rounds sums "
+        "differently, so that weights and fits differ as with another seed",
+    )
 
 
 class Cluster(Section):
-    """Requests by stage, and scattered recording. Only profiles for a cluster use the requests.
+    """Requests by stage, and scattered recording. Memory and time concern clusters only.
 
     Measured: the preset smoke's jobs peak at 201 to 1,035 MB (the last line of each rule's log),
     building the default's images at 646 MB, and the two Snakemakes that SLURM runs around a

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import Field, model_validator
 
 from kc.settings.preparation import Prepare
-from kc.settings.sections import Name, Section, Seed, Share, Words, usable_path
+from kc.settings.sections import Name, Seed, Share, Words, usable_path
 
 Tokens = Literal["all", "patches", "class"]
 Align = Literal["auto", "pool", "grid"]
@@ -81,13 +81,6 @@ def ids_place(ids: Path | str, features: str) -> IdsPlace:
         return IdsPlace(Path(ids), None)
     own = FEATURES.fullmatch(features)
     return IdsPlace(Path(named["path"] or (own["path"] if own else features)), named["column"])
-
-
-class Listing(Section):
-    """How the layers of a network are listed."""
-
-    tap: Tapping = Field("auto", description=TAP)
-    layout: MapLayout = Field("auto", description=LAYOUT)
 
 
 class Look(Prepare):

@@ -51,14 +51,15 @@ def read_settings(files: Iterable[Path], over: Mapping[str, Any] | None = None) 
     """
     raw: dict[str, Any] = {}
     for file in files:
-        raw = _merged(raw, read_mapping(file))
-    return load_settings(_merged(raw, dict(over or {})))
+        raw = overlaid(raw, read_mapping(file))
+    return load_settings(overlaid(raw, dict(over or {})))
 
 
-def _merged(base: Any, over: Any) -> Any:
+def overlaid(base: Any, over: Any) -> Any:
+    """Merge mappings deeply, as Snakemake does: other values replace those of the base."""
     if not (isinstance(base, dict) and isinstance(over, dict)):
         return over
-    return base | {key: _merged(base.get(key), value) for key, value in over.items()}
+    return base | {key: overlaid(base.get(key), value) for key, value in over.items()}
 
 
 def _describe(fault: Any) -> str:

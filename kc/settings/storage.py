@@ -21,7 +21,7 @@ def _root(root: str) -> str:
         raise ValueError(
             "expected an absolute folder, or s3://bucket/prefix of ASCII letters, digits, '_', "
             "'-', '.' without keys, '@' or '?'. Fix: set keys by AWS_ACCESS_KEY_ID and "
-            "AWS_SECRET_ACCESS_KEY (docs/stores.md)"
+            "AWS_SECRET_ACCESS_KEY (kc docs stores)"
         )
     return root
 

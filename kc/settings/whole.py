@@ -28,6 +28,7 @@ from kc.settings.sections import (
     Section,
     SomePath,
     StudySection,
+    Words,
     nearest,
 )
 from kc.settings.storage import Storage
@@ -43,6 +44,9 @@ class Common(Section):
         "auto",
         description="networks that one job trains, records, or fits: all of an architecture, or "
         "one (two for a fit); auto: all to record, else one",
+    )
+    container: Words | None = Field(
+        None, description="image for --sdm apptainer, such as docker://NAME (Dockerfile builds one)"
     )
     cluster: Cluster = Cluster()
     storage: Storage = Storage()
@@ -71,7 +75,8 @@ class Common(Section):
 
         A study of other studies' results depends on all of their sections.
         """
-        unread: dict[str, Any] = {"cluster": Cluster(), "storage": Storage(), "custom": ()}
+        unread: dict[str, Any] = {"container": None, "cluster": Cluster()}
+        unread |= {"storage": Storage(), "custom": ()}
         unread |= {name: STUDIES[name].settings() for name in self._unread_by(study)}
         return cast("Settings", self.model_copy(update=unread))
 

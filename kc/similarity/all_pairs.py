@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from tqdm import tqdm
 
+from kc.progress import progress_bar
 from kc.runtime import derive_seed
 from kc.similarity.dual_share import ImageParts, TargetGrams, dual_shares
 from kc.similarity.gram_measures import (
@@ -109,7 +109,7 @@ def _similarities(
     name: str, sources: list[Tensor], targets: Tensor, permutations: Int[np.ndarray, "p n"]
 ) -> dict[str, Tensor]:
     values, calibrated, p = [], [], []
-    for source in tqdm(sources, desc=name, unit="layer", disable=None):
+    for source in progress_bar(sources, desc=name, unit="layer"):
         products = permuted_products(source, targets, permutations)
         values.append(products[0])
         calibrated.append(calibrated_similarity(products[0], products[1:]))
@@ -130,7 +130,7 @@ def _shares(
 ) -> tuple[Tensor, Tensor]:
     prepared = TargetGrams.of(targets, parts)
     values, calibrated = [], []
-    for source in tqdm(sources, desc=direction, unit="layer", disable=None):
+    for source in progress_bar(sources, desc=direction, unit="layer"):
         shares = dual_shares(source, prepared, parts, permutations)
         values.append(shares[0])
         calibrated.append(calibrated_share(shares[0], shares[1:]))

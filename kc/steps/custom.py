@@ -26,4 +26,4 @@ def compare_custom(
     # the same settings serve the papers' tables, which use another centring
     consistency = consistency.model_copy(update={"centring": pair.centring})
     settings = CompareSettings.of(pair, activations=activations, consistency=consistency)
-    return make(pair, settings, results / "custom" / pair.name, device)
+    return make(pair, settings, results / "custom" / pair.name, device).page

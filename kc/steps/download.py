@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from kc.datasets.download import Wanted, fetch_all
+from kc.errors import DownloadError
+from kc.files.optional import import_optional
 
 
 def download(files: Iterable[tuple[str, str, str | None]]) -> None:
@@ -12,6 +13,9 @@ def download(files: Iterable[tuple[str, str, str | None]]) -> None:
     Raises
     ------
     DownloadError
-        A file cannot be downloaded, or is not the expected one.
+        A file cannot be downloaded, or is not the expected one; or requests is not installed.
     """
+    import_optional("requests", "the download", DownloadError)
+    from kc.datasets.download import Wanted, fetch_all
+
     fetch_all([Wanted(url, Path(path), known) for url, path, known in files])

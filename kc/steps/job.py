@@ -18,24 +18,26 @@ LOG = logging.getLogger("kc")
 
 
 @contextmanager
-def job(log: Sequence[str] = ()) -> Iterator[None]:
+def job(log: Sequence[str] = (), threads: int = 1) -> Iterator[None]:
     """Fix the threads, write a log file, and show an error as one message without traceback.
 
     Parameters
     ----------
     log
         ``snakemake.log``: the rule's log file, if it has one, for messages, warnings and
-        tracebacks. Progress bars go to the terminal only.
+        tracebacks, and for progress unless there is a terminal.
+    threads
+        ``snakemake.threads``: cores of this job.
     """
     keep_freed_memory()
     keep_from_broken_kernels()
     os.environ.setdefault("GOMP_SPINCOUNT", "0")
     # read by torch if it is imported later; some environments have no torch
-    os.environ["OMP_NUM_THREADS"] = "1"
+    os.environ["OMP_NUM_THREADS"] = str(threads)
     if "torch" in sys.modules:
         from kc.runtime import use_threads
 
-        use_threads(1)
+        use_threads(threads)
     if log:
         _write_to(Path(log[0]))
     started = time.perf_counter()

@@ -13,6 +13,7 @@ from zarr.abc.store import Store as ZarrStore
 from zarr.storage import LocalStore
 
 from kc.errors import StoreError
+from kc.files.optional import import_optional
 from kc.store.files import file_digest, parse_json, parse_signed, write_bytes_atomic
 from kc.store.lock import lock
 
@@ -167,7 +168,8 @@ def place_of(root: Path | str) -> Place:
     """Return a place: a folder, or a prefix of a bucket (``s3://bucket/prefix``)."""
     if not is_remote(root):
         return Folder(Path(root))
-    # obstore starts threads: only where it is used
+    # it starts threads: only where it is used
+    import_optional("obstore", f"{root}: a bucket", StoreError)
     from kc.store.bucket import Bucket
 
     return Bucket(_url(root))

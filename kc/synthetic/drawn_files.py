@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, UInt8
 from PIL import Image
-from tqdm import tqdm
 
 from kc.datasets.samples import Box
+from kc.progress import progress_bar
 from kc.runtime import derive_seed
 from kc.settings.dataset import Generated
 
@@ -36,7 +36,7 @@ def box_of(mask: Bool[np.ndarray, "h w"]) -> Box:
 def each_picture(settings: Generated, what: str) -> Iterator[tuple[int, int, bool]]:
     """Iterate over class, picture and whether it is for training, with a progress bar."""
     total = settings.classes * settings.images_per_class
-    with tqdm(total=total, desc=f"drawing {what}", unit="image", disable=None, delay=10) as bar:
+    with progress_bar(total=total, desc=f"drawing {what}", unit="image") as bar:
         for number in range(settings.classes):
             trained = training_images(settings, number)
             for index in range(settings.images_per_class):

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from tqdm import tqdm
-
+from kc.progress import progress_bar
 from kc.settings.dataset import Generated
 from kc.synthetic.annotation import AnnotatedObject, annotation_xml
 from kc.synthetic.drawn_files import box_of, save_lines, save_picture
@@ -44,7 +43,7 @@ def write_det(settings: Generated, folder: Path) -> None:
     root = folder / "ILSVRC"
     listed: dict[str, list[str]] = {"train": [], "val": []}
     plans = planned(settings)
-    with tqdm(plans, desc="drawing scenes", unit="image", disable=None, delay=10) as bar:
+    with progress_bar(plans, desc="drawing scenes", unit="image") as bar:
         for number, plan in enumerate(bar):
             scene = draw_scene(settings, number, plan.kinds)
             objects = [

@@ -9,9 +9,8 @@ difficult objects, and every kind needs one for training.
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from tqdm import tqdm
-
 from kc.datasets.samples import Box
+from kc.progress import progress_bar
 from kc.settings.dataset import Generated
 from kc.synthetic.annotation import AnnotatedObject, annotation_xml
 from kc.synthetic.drawn_files import box_of, save_lines, save_picture
@@ -33,7 +32,7 @@ def write_voc(settings: Generated, folder: Path) -> None:
     root = folder / "VOCdevkit" / YEAR
     plans = planned(settings)
     firsts = _first_pictures(plans)
-    with tqdm(plans, desc="drawing scenes", unit="image", disable=None, delay=10) as bar:
+    with progress_bar(plans, desc="drawing scenes", unit="image") as bar:
         for number, plan in enumerate(bar):
             spared = {kind for kind in plan.kinds if firsts.get(kind) == number}
             _write_one(settings, number, plan, root, spared)

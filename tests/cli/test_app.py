@@ -1,6 +1,8 @@
 import ast
 import json
+import logging
 import os
+import re
 import subprocess
 import sys
 import warnings
@@ -11,6 +13,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+import kc
 from kc.cli import terminal
 from kc.cli.main import app
 from kc.errors import StoreError, ending
@@ -93,6 +96,28 @@ def test_a_folder_that_is_no_store_is_one_clear_error(tmp_path):
     assert "StoreError" in found.output
 
 
+def test_commands_print_json_for_other_programs(store, tmp_path):
+    about = json.loads(run("store", "info", store, "--json").stdout)
+    assert about["images"] == COUNT
+    (array,) = about["arrays"]
+    shards = [file.stat().st_size for file in store.glob("image/c/**/*") if file.is_file()]
+    wanted = {"name": "image", "shape": [6, 3, 4, 4], "dtype": "uint8", "shards": 2}
+    assert wanted.items() <= array.items()
+    assert array["bytes"] == sum(shards)
+    assert json.loads(run("store", "info", store, "--row", 5, "--json").stdout) == {
+        "image_id": "bird5.jpg", "label": 1, "class_name": "wren", "subset": "test",
+    }  # fmt: skip
+    counted = json.loads(run("images", "info", store, "--json").stdout)
+    assert counted["passed_over"] == {".heic": 2}
+    assert counted["classes"][0] == {"label": 0, "class_name": "gull", "test": 1, "train": 2}
+    assert json.loads(run("store", "verify", store, "--json").stdout)["damages"] == []
+    damage(store)
+    found = run("store", "verify", store, "--json")
+    assert found.exit_code == 1
+    (told,) = json.loads(found.stdout)["damages"]
+    assert "shard" in told
+
+
 def test_images_are_counted_by_class_and_subset(store):
     found = run("images", "info", store)
     assert found.exit_code == 0, found.output
@@ -138,12 +163,67 @@ def test_the_plan_of_the_paper_has_the_bytes_counted_by_hand():
     assert rows["images"] == ["1", f"{11788 * 3 * 224**2 / 1e9:.3g}", "GB", "1", "0"]
 
 
+def test_a_plan_as_json_has_the_bytes_of_the_text():
+    plan = ("plan", "stability", "--base", ROOT / "config.yaml")
+    found = json.loads(run(*plan, "--json").stdout)
+    assert found["bytes"] == sum(row["bytes"] for row in found["products"])
+    assert f"on disk, {found['jobs']} jobs, {found['gpu_jobs']} may use a GPU" in run(*plan).stdout
+
+
 def test_a_plan_needs_the_number_of_images(tmp_path):
     preset = tmp_path / "mine.yaml"
     preset.write_text("datasets: {birds: {archive: x.tgz}}\n")
     found = run("plan", "stability", "--configfile", preset, "--base", ROOT / "config.yaml")
     assert found.exit_code == 2
     assert "datasets.birds.images is not set" in found.output
+
+
+def test_the_version_is_that_of_the_package():
+    assert run("--version").output == f"kc {kc.__version__}\n"
+    as_module = subprocess.run(
+        [sys.executable, "-m", "kc", "--version"], capture_output=True, text=True, check=True
+    )
+    assert as_module.stdout == f"kc {kc.__version__}\n"
+
+
+def test_every_command_can_be_quiet_or_verbose():
+    told = [run(*name, "--help").output for name in [("compare",), ("store", "verify"), ("plan",)]]
+    assert all("--quiet" in text and "--verbose" in text for text in told)
+
+
+@pytest.mark.parametrize(("quiet", "verbose", "shown"), [(0, 0, 1), (1, 0, 0), (0, 1, 2)])
+def test_loudness_decides_what_of_the_log_is_shown(quiet, verbose, shown, capsys):
+    log, before = logging.getLogger("kc.somewhere"), logging.getLogger("kc").level
+    with terminal.loudness(bool(quiet), bool(verbose)):
+        log.info("a detail")
+        log.warning("a warning")
+        told = [log.isEnabledFor(level) for level in (logging.WARNING, logging.INFO)]
+    assert sum(told) == shown
+    assert logging.getLogger("kc").level == before
+    assert ("a detail" in capsys.readouterr().err) == bool(verbose)
+
+
+def test_a_table_is_no_wider_than_the_terminal(monkeypatch, capsys):
+    shown = {
+        "heads": ["target", "a long header", "last"],
+        "sides": ["left", "right", "right"],
+        "rows": [[f"row{number}", "0.123", "0.5"] for number in range(25)],
+        "notes": ["Warning: not finished", "Something else."],
+    }
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "20")
+    terminal.show_table(shown, Path("all.csv"))
+    told = re.sub(r"\x1b\[[0-9]*m", "", capsys.readouterr().out)
+    lines = told.splitlines()
+    assert max(len(line) for line in lines if not line.startswith(("not shown", "Warning"))) <= 20
+    assert "not shown, in all.csv: 5 more rows; last" in lines
+    assert "0.123" in told
+    assert "row20" not in told
+    assert lines[-1] == "Warning: not finished"
+    monkeypatch.setenv("COLUMNS", "80")
+    terminal.show_table(shown, Path("all.csv"))
+    assert "not shown, in all.csv: 5 more rows\n" in capsys.readouterr().out
 
 
 def failing(monkeypatch, error):

@@ -172,4 +172,4 @@ def test_the_list_of_layers_shows_the_shapes_that_are_stored(tmp_path):
     assert "two.0  4 x 4 x 6" in listing(f"{file}:other", "--layout", "nchw")
     wrong = CliRunner().invoke(app, ["layers", f"{file}:net", "--tap", "fx"])
     assert wrong.exit_code == 2
-    assert "--tap: Input should be 'auto', 'graph' or 'hooks' (got 'fx')" in wrong.output
+    assert "'fx' is not one of 'auto', 'graph', 'hooks'" in wrong.output

@@ -14,8 +14,9 @@ from kc.comparison.model_tables import condensed, nearest_models, square, tree_o
 from kc.comparison.models import compare_models, name_in_files
 from kc.comparison.networks import OwnNetwork
 from kc.comparison.references import pixel_reader, untrained_twin
+from kc.comparison.shown import nearest_sentence
 from kc.comparison.write_matrix import write_matrix
-from kc.comparison.write_models import lead_of, write_models
+from kc.comparison.write_models import write_models
 from kc.errors import FeatureError
 from kc.settings.feature_maps import Activations
 from kc.settings.reconstruction import Consistency, Optimiser
@@ -141,7 +142,7 @@ def test_nearest_and_tree_follow_from_the_numbers():
     # a and b at 0.1, then c at the mean of 0.7 and 0.5
     assert tree.links[:, 2].tolist() == pytest.approx([0.1, 0.6])
     assert hierarchy.is_valid_linkage(tree.links)
-    assert "b and a are nearest (0.900); c is farthest" in lead_of(nearest_models(table))
+    assert "b and a are nearest (0.900); c is farthest" in nearest_sentence(nearest_models(table))
 
 
 def test_a_twin_has_other_weights_of_the_same_shapes_and_leaves_the_original():

@@ -49,6 +49,19 @@ def test_a_finished_job_logs_its_time_and_memory(tmp_path):
     assert 300 < int(last.split("peak memory ")[1].split()[0]) < 600
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_job_computes_on_the_cores_it_asked_for(threads):
+    script = (
+        "import os, torch; from kc.steps.job import job\n"
+        f"with job(threads={threads}):\n"
+        "    print(torch.get_num_threads(), os.environ['OMP_NUM_THREADS'])"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", script], check=True, capture_output=True, text=True
+    )
+    assert told.stdout.split() == [str(threads)] * 2
+
+
 def test_a_log_is_not_written_through_a_link(tmp_path):
     (tmp_path / "mine").write_text("mine")
     (tmp_path / "log").symlink_to(tmp_path / "mine")

@@ -32,10 +32,12 @@ for batch, members in batches(RECORDED, SETTINGS.grouping("recording")).items():
                 made,
             log:
                 f"{RESULTS}/logs/activations/{name}.log",
+            benchmark:
+                f"{RESULTS}/logs/activations/{name}.tsv"
             priority: 1
             conda:
                 TORCH
-            threads: 1
+            threads: SETTINGS.cluster.activations.threads
             resources:
                 gpu=1,
                 mem_mb=memory("activations"),

@@ -3,7 +3,7 @@ from dataclasses import asdict
 from hashlib import sha256
 
 from kc.errors import KCError, RoomError
-from kc.estimates.time_left import RunJob, TimeLeft
+from kc.estimates.time_left import RunJob, TimeLeft, kind_of
 from kc.files.made import begin_register
 from kc.files.sources import FOLDER, digest_of
 from kc.names import BESIDE
@@ -24,11 +24,12 @@ from kc.plans.variants import suffixes
 from kc.provenance import code_hash, plain
 from kc.settings.file import check_files
 from kc.settings.load import load_settings
+from kc.settings.presets import over_default
 
 try:
     # Snakemake's reader drops the first of two equal keys
     check_files(workflow.configfiles)
-    SETTINGS = load_settings(config)
+    SETTINGS = load_settings(over_default(config))
     PLANS = plans(SETTINGS)
 except KCError as error:
     raise WorkflowError(str(error)) from None
@@ -48,7 +49,9 @@ DROPPED = [
     if store.kind in SETTINGS.storage.drop
 ]
 OWN_PAGES = [f"{RESULTS}/custom/{pair.name}/index.html" for pair in SETTINGS.custom]
-MODULES = str(Path(workflow.basedir))
+MODULES = str(ROOT)
+# a workflow that uses this one as a module may change the names of the rules
+NAMED = {study: workflow.modifier.modify_rulename(study) for study in PLANS}
 TORCH = f"{MODULES}/envs/torch.yaml"
 EVERYTHING = f"{MODULES}/envs/studies.yaml"
 # used by workflow/report/study.rst, which is rendered for the rule of a file
@@ -58,7 +61,9 @@ config["captions"] = {name: study.caption for name, study in STUDIES.items()}
 def room_missing():
     """Return an error if the disk is too small for the studies to make, else an empty text."""
     asked = {job.rule.name for job in workflow.dag.needrun_jobs()}
-    studies = {n: plan for n, plan in PLANS.items() if n in asked and plan.networks}
+    studies = {
+        n: plan for n, plan in PLANS.items() if NAMED[n] in asked and plan.networks
+    }
     if not studies or not SETTINGS.storage.check_disk:
         return ""
     try:
@@ -77,7 +82,7 @@ def tell_time_left():
     """Follow the run's jobs and tell, on the terminal and in the log, how much time is left."""
     dag = workflow.dag
     jobs = {
-        dag.jobid(job): RunJob(job.rule.name.split("_")[0], max(1, len(job.output)))
+        dag.jobid(job): RunJob(kind_of(job.rule.name), max(1, len(job.output)))
         for job in dag.needrun_jobs()
     }
     logger.addHandler(TimeLeft(jobs, logger.info))

@@ -46,9 +46,11 @@ for batch, members in concept_batches(
             concept_cards(members),
         log:
             f"{RESULTS}/logs/concepts/train/{batch}.log",
+        benchmark:
+            f"{RESULTS}/logs/concepts/train/{batch}.tsv"
         conda:
             TORCH
-        threads: 1
+        threads: SETTINGS.cluster.concepts.threads
         resources:
             gpu=1,
             mem_mb=memory("concepts"),
@@ -78,9 +80,11 @@ for batch, members in concept_batches(
             concept_maps(members),
         log:
             f"{RESULTS}/logs/concepts/maps/{batch}.log",
+        benchmark:
+            f"{RESULTS}/logs/concepts/maps/{batch}.tsv"
         conda:
             TORCH
-        threads: 1
+        threads: SETTINGS.cluster.concepts.threads
         resources:
             gpu=1,
             mem_mb=memory("concepts"),

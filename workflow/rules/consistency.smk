@@ -12,10 +12,12 @@ for pair, fits in FIT_JOBS.items():
             [f"{RESULTS}/components/{fit.name}.json" for fit in fits if fit in KEPT],
         log:
             f"{RESULTS}/logs/fits/{pair}.log",
+        benchmark:
+            f"{RESULTS}/logs/fits/{pair}.tsv"
         priority: 2
         conda:
             TORCH
-        threads: 1
+        threads: SETTINGS.cluster.consistency.threads
         resources:
             gpu=1,
             mem_mb=memory("consistency"),
@@ -49,10 +51,12 @@ for fit in CLIMBED:
             ],
         log:
             f"{RESULTS}/logs/ladders/{fit.name}.log",
+        benchmark:
+            f"{RESULTS}/logs/ladders/{fit.name}.tsv"
         priority: 2
         conda:
             TORCH
-        threads: 1
+        threads: SETTINGS.cluster.consistency.threads
         resources:
             gpu=1,
             mem_mb=memory("consistency"),

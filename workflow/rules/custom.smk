@@ -43,9 +43,11 @@ for pair in SETTINGS.custom:
             custom_outputs(pair),
         log:
             f"{RESULTS}/logs/custom/{pair.name}.log",
+        benchmark:
+            f"{RESULTS}/logs/custom/{pair.name}.tsv"
         conda:
             EVERYTHING
-        threads: 1
+        threads: SETTINGS.cluster.consistency.threads
         resources:
             gpu=1,
             mem_mb=memory("consistency"),

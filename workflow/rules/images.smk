@@ -11,9 +11,11 @@ for dataset, about in SETTINGS.datasets.items():
             f"{RESULTS}/images/{dataset}.json",
         log:
             f"{RESULTS}/logs/images/{dataset}.log",
+        benchmark:
+            f"{RESULTS}/logs/images/{dataset}.tsv"
         conda:
             TORCH
-        threads: 1
+        threads: SETTINGS.cluster.images.threads
         resources:
             mem_mb=memory("images"),
             runtime=SETTINGS.cluster.images.minutes,

@@ -29,9 +29,11 @@ for batch, members in batches(NETWORKS, SETTINGS.grouping("training")).items():
             [f"{RESULTS}/networks/{network.name}/card.json" for network in members],
         log:
             f"{RESULTS}/logs/networks/{batch}.log",
+        benchmark:
+            f"{RESULTS}/logs/networks/{batch}.tsv"
         conda:
             TORCH
-        threads: 1
+        threads: SETTINGS.cluster.networks.threads
         resources:
             gpu=1,
             mem_mb=memory("networks"),

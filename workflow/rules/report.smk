@@ -1,5 +1,5 @@
 # One page of all results, which opens from disk.
-TEMPLATES = sorted(Path(workflow.basedir, "kc", "report", "templates").iterdir())
+TEMPLATES = sorted(Path(MODULES, "kc", "report", "templates").iterdir())
 
 
 rule report:
@@ -10,9 +10,11 @@ rule report:
         f"{RESULTS}/report/index.html",
     log:
         f"{RESULTS}/logs/report.log",
+    benchmark:
+        f"{RESULTS}/logs/report.tsv"
     conda:
         EVERYTHING
-    threads: 1
+    threads: SETTINGS.cluster.studies.threads
     resources:
         mem_mb=memory("studies"),
         runtime=SETTINGS.cluster.studies.minutes,

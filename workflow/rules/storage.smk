@@ -18,6 +18,7 @@ for store in DROPPED:
         log:
             f"{RESULTS}/logs/dropped/{store.kind}-{store.name}.log",
         priority: 4
+        localrule: True
         conda:
             EVERYTHING
         threads: 1

@@ -30,10 +30,12 @@ for study, plan in PLANS.items():
             outputs(study),
         log:
             f"{RESULTS}/logs/{study}.log",
+        benchmark:
+            f"{RESULTS}/logs/{study}.tsv"
         priority: 3
         conda:
             study_environment(study)
-        threads: 1
+        threads: SETTINGS.cluster.studies.threads
         resources:
             mem_mb=memory("studies"),
             runtime=SETTINGS.cluster.studies.minutes,

@@ -23,10 +23,12 @@ rule:
         ],
     log:
         f"{RESULTS}/logs/titrations/{TITRATION}.log",
+    benchmark:
+        f"{RESULTS}/logs/titrations/{TITRATION}.tsv"
     priority: 2
     conda:
         TORCH
-    threads: 1
+    threads: SETTINGS.cluster.consistency.threads
     resources:
         gpu=1,
         mem_mb=memory("consistency"),

@@ -9,7 +9,7 @@ from kc.steps.job import job
 from kc.store.part import JobPart
 
 p = snakemake.params
-with job(snakemake.log):
+with job(snakemake.log, snakemake.threads):
     record_features(
         Recording(p.networks, p.nodes, JobPart(*p.part), p.storage_root),
         Path(snakemake.input.images),

@@ -9,7 +9,7 @@ from kc.steps.concept_maps import map_concepts
 from kc.steps.job import job
 
 p = snakemake.params
-with job(snakemake.log):
+with job(snakemake.log, snakemake.threads):
     map_concepts(
         [ConceptNetwork(**plan) for plan in p.plans],
         Path(snakemake.input.images),

@@ -10,7 +10,7 @@ from kc.steps.concept_networks import Teaching, train_concepts
 from kc.steps.job import job
 
 p = snakemake.params
-with job(snakemake.log):
+with job(snakemake.log, snakemake.threads):
     train_concepts(
         [ConceptNetwork(**plan) for plan in p.plans],
         Path(snakemake.input.images),

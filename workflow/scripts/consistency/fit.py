@@ -9,7 +9,7 @@ from kc.steps.fits import fit_layers
 from kc.steps.job import job
 
 p = snakemake.params
-with job(snakemake.log):
+with job(snakemake.log, snakemake.threads):
     fit_layers(
         [FitPlan.of(fit) for fit in p.fits],
         Consistency.model_validate(p.settings),

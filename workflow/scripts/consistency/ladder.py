@@ -9,7 +9,7 @@ from kc.steps.job import job
 from kc.steps.ladders import climb_fits
 
 p = snakemake.params
-with job(snakemake.log):
+with job(snakemake.log, snakemake.threads):
     climb_fits(
         [FitPlan.of(fit) for fit in p.fits],
         p.repeats,

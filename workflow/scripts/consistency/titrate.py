@@ -8,7 +8,7 @@ from kc.steps.job import job
 from kc.steps.titrations import Titration, titrate
 
 p = snakemake.params
-with job(snakemake.log):
+with job(snakemake.log, snakemake.threads):
     titrate(
         Titration(p.name, p.network, p.node, tuple(p.added), tuple(p.deleted)),
         Consistency.model_validate(p.settings),

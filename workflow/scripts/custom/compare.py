@@ -9,7 +9,7 @@ from kc.settings.reconstruction import Consistency
 from kc.steps.job import job
 
 p = snakemake.params
-with job(snakemake.log):
+with job(snakemake.log, snakemake.threads):
     from kc.steps.custom import compare_custom
 
     compare_custom(

@@ -10,7 +10,7 @@ from kc.steps.mixture import mix_images
 
 p = snakemake.params
 dataset, manifest = Dataset.model_validate(p.settings), Path(snakemake.output[0])
-with job(snakemake.log):
+with job(snakemake.log, snakemake.threads):
     if dataset.parts:
         mix_images(dataset, manifest, {Path(path).stem: Path(path) for path in snakemake.input})
     else:

@@ -11,7 +11,7 @@ from kc.steps.networks import Training, make_networks
 p = snakemake.params
 models = {"shape": Network, "recipe": Recipe}
 models |= {"retraining": Retraining, "distillation": Distillation}
-with job(snakemake.log):
+with job(snakemake.log, snakemake.threads):
     make_networks(
         [NetworkPlan(**plan) for plan in p.plans],
         Path(snakemake.input.images),

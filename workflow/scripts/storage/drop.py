@@ -7,5 +7,5 @@ from kc.steps.job import job
 from kc.steps.storage import drop_store
 
 p = snakemake.params
-with job(snakemake.log):
+with job(snakemake.log, snakemake.threads):
     drop_store(Path(p.store), p.readers)
