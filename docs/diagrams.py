@@ -43,8 +43,8 @@ def house() -> tuple[list[list[str]], dict[str, str]]:
         if part.startswith("__"):
             continue
         tree = ast.parse(path.read_text(encoding="utf-8"))
-        if path.name == "__init__.py" or path.parent == ROOT / "kc":
-            about[part] = re.split(r"[.:;] ?", (ast.get_docstring(tree) or "").split("\n")[0])[0]
+        if path.parent == ROOT / "kc" or path == ROOT / "kc" / part / "__init__.py":
+            about[part] = (ast.get_docstring(tree) or "").split("\n")[0].strip(".").replace("`", "")
         graph.add_node(part)
         for node in ast.walk(tree):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("kc."):
@@ -126,7 +126,7 @@ def drawn(
     return "\n".join([*lines, "</svg>", ""])
 
 
-def wrapped(text: str, most: int = 33) -> list[str]:
+def wrapped(text: str, most: int = 29) -> list[str]:
     """Break a text into two lines at most; the second ends with an ellipsis if more is left."""
     words, cuts = text.split(), [0]
     for _ in range(2):

@@ -59,7 +59,7 @@ def test_the_cifar_networks_have_their_published_accuracy(tmp_path, name):
 @pytest.mark.real
 @pytest.mark.timeout(900)
 def test_the_command_compares_both_networks_and_writes_the_page(tmp_path):
-    """The numbers of the README hold, without the linear maps of wider fields.
+    """The numbers of docs/results.md hold, without the linear maps of wider fields.
 
     Processor seconds, since the machine that tests may have other work.
     """
