@@ -121,7 +121,7 @@ def test_every_command_exists(name: str):
                 assert (ROOT / profile).is_dir(), words
         elif words[0] == "make":
             rules = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
-            assert set(words[1:]) <= set(rules), words
+            assert {word for word in words[1:] if "=" not in word} <= set(rules), words
 
 
 def test_commands_and_examples_are_found():

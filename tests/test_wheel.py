@@ -1,6 +1,7 @@
 """The built package works without a checkout: settings, presets and documentation are in it."""
 
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -13,9 +14,14 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("wheel")
+    folder, source = (tmp_path_factory.mktemp(name) for name in ("wheel", "source"))
+    # building leaves files behind
+    for name in ("kc", "docs", "workflow"):
+        shutil.copytree(ROOT / name, source / name, symlinks=True)
+    for name in ("pyproject.toml", "README.md", "LICENSE", "config.yaml"):
+        shutil.copy(ROOT / name, source / name)
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir"]
-    subprocess.run([*command, str(folder), str(ROOT)], check=True, capture_output=True)
+    subprocess.run([*command, str(folder), str(source)], check=True, capture_output=True)
     (wheel,) = folder.glob("*.whl")
     assert wheel.name.startswith("knowledge_consistency-")
     with zipfile.ZipFile(wheel) as opened:

@@ -210,7 +210,7 @@ def test_the_command_takes_a_list_of_models(nets, photos, tmp_path):
     given += ["--images", str(photos), "--size", "16", "--out", str(out)]
     done = CliRunner().invoke(app, given)
     assert done.exit_code == 0, done.output
-    assert "Nearest models" in done.output
+    assert "By CKA (0: as permuted images, 1: equal)" in done.output
     assert (out / "index.html").is_file()
 
 

@@ -1,6 +1,7 @@
 """The workflow inside another one: rules with other names, settings laid over the default."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,15 +10,16 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 THEIRS = """
+DRAWN = {{"classes": 2, "images_per_class": 4, "canvas": 32}}
+GIVEN = {{
+    "results": "theirs",
+    "datasets": {{"birds": {{"size": 32, "generated": DRAWN}}}},
+    "stability": {{"layers": {{"resnet34": ["last_conv"]}}, "seeds": [0, 1]}},
+}}
+
 module kc:
     snakefile: "{root}/Snakefile"
-    config: {{
-        "results": "theirs",
-        "datasets": {{"birds": {{
-            "size": 32, "generated": {{"classes": 2, "images_per_class": 4, "canvas": 32}}
-        }}}},
-        "stability": {{"layers": {{"resnet34": ["last_conv"]}}, "seeds": [0, 1]}},
-    }}
+    config: GIVEN
 
 use rule * from kc as kc_*
 
@@ -66,7 +68,7 @@ def test_settings_are_laid_over_the_default(theirs):
     trained = {line.split()[0] for line in told.splitlines() if line.startswith("kc_train_")}
     # the seeds and architecture above; half-splits and the width of networks as by default
     assert {"kc_train_birds-resnet34-seed0", "kc_train_birds-resnet34-seed1"} <= trained
-    assert not [name for name in trained if "vgg" in name or "seed2" in name]
+    assert not [name for name in trained if "vgg" in name]
     assert [name for name in trained if "half" in name]
 
 
@@ -75,9 +77,6 @@ def test_the_snakefile_in_the_folder_workflow_is_the_same():
         snakemake(ROOT, "-n", "--config", "results=nothing-there", *more)
         for more in ((), ("--snakefile", "workflow/Snakefile"))
     ]
-    counts = [
-        {line for line in text.splitlines() if line.split()[-1:] and line.split()[-1].isdigit()}
-        for text in told
-    ]
-    assert len(counts[0]) > 100
-    assert counts[0] == counts[1]
+    jobs = [set(re.findall(r"^rule (\S+):", text, re.MULTILINE)) for text in told]
+    assert len(jobs[0]) > 100
+    assert jobs[0] - {"all"} == jobs[1] - {"everything"}
