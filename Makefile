@@ -53,6 +53,12 @@ test-all: setup-dev
 docs: setup-dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
+# the tests with the oldest versions that pyproject.toml allows, in .venv-minimum
+test-minimum: setup-dev
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-minimum
+	$(BIN)/uv pip install --quiet --resolution lowest-direct --python .venv-minimum/bin/python --editable '.[dev]'
+	OMP_NUM_THREADS=1 .venv-minimum/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -q -m "not long"
+
 faults: setup-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults.campaign --kills 200 --workflow 4 --damages 500
 
