@@ -253,18 +253,17 @@ def test_modules_are_imported_only_by_names_of_kc():
         for path in SOURCES
         for tree in parsed(path)
         for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and spelled(node.func).endswith("import_module")
+        if isinstance(node, ast.Call)
+        and spelled(node.func).endswith(("import_module", "import_optional"))
     ]
     # modules and records of studies by name; the public names of kc
     of_study = {("study.py", "f'kc.studies.{name}'")}
     of_study.add(("registry.py", "f'{records.__name__}.{module.name}'"))
     public = ("__init__.py", "package")
-    # of loading.py: timm, transformers and huggingface_hub, as the type of the argument says
-    optional = {("loading.py", "name"), ("hdf5.py", "'h5py'")}
-    optional |= {
-        ("parquet_files.py", f"'{name}'")
-        for name in ("pyarrow", "pyarrow.compute", "pyarrow.parquet")
-    }
+    # of loading.py: timm, transformers and huggingface_hub, as the type of the argument says; of
+    # parquet_files.py: pyarrow's modules, from a tuple
+    optional = {("loading.py", "name"), ("parquet_files.py", "name"), ("optional.py", "module")}
+    optional |= {("hdf5.py", "'h5py'"), ("place.py", "'obstore'"), ("download.py", "'requests'")}
     # readers and drawing code of data sets, from the table of kc.plans.layouts
     of_layout = {("build.py", "LAYOUTS[layout].reader"), ("build.py", "GENERATED")}
     of_layout.add(("generated.py", "drawn[layout]"))

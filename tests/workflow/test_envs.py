@@ -65,7 +65,9 @@ def environment(name):
 
 def dependencies():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    return {canonical(line) for line in project["dependencies"]}
+    # what the workflow may need besides
+    extras = (project["optional-dependencies"][name] for name in ("s3", "download"))
+    return {canonical(line) for lines in (project["dependencies"], *extras) for line in lines}
 
 
 def imported(tree, lazily):
