@@ -11,6 +11,7 @@ import typer
 from kc.cli.options import AsJson, optional, options_of, settings_of, with_options
 from kc.cli.terminal import echo, echo_json, show_table
 from kc.errors import SettingsError
+from kc.plans.commands import command
 from kc.settings.custom import (
     CENTRING,
     LAYOUT,
@@ -58,10 +59,12 @@ PANELS = {
 DEVICE = typer.Option(
     help="of networks and fits", metavar="auto|cpu|cuda|cuda:N|mps", rich_help_panel=RUN
 )
-EXAMPLE = (
-    "Example: `kc compare --a torchvision:resnet18/DEFAULT --b timm:resnet18.a1_in1k "
-    "--layer-a layer3.1.add --layer-b layer3.1.add --images photos --out compared`"
+_EXAMPLE = (
+    *("kc", "compare", "--a", "torchvision:resnet18/DEFAULT", "--b", "timm:resnet18.a1_in1k"),
+    *("--layer-a", "layer3.1.add", "--layer-b", "layer3.1.add"),
+    *("--images", "photos", "--out", "compared"),
 )
+EXAMPLE = f"Example: `{command(*_EXAMPLE)}`"
 MODELS, LAYER_OF_MODELS, REFERENCES = (
     Models.model_fields[name].description for name in ("models", "layer", "references")
 )

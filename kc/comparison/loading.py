@@ -14,8 +14,8 @@ from urllib.request import Request, urlopen
 from torch import nn
 
 from kc.errors import NetworkError
-from kc.files.optional import import_optional
 from kc.plans.commands import command
+from kc.plans.optional import import_optional
 from kc.settings.preparation import Preparation
 
 Library = Literal["timm", "transformers", "huggingface_hub"]

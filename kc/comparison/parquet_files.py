@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from kc.errors import FeatureError
-from kc.files.optional import import_optional
+from kc.plans.optional import import_optional
 
 BLOCK = 1 << 22
 """Numbers of a block, about."""

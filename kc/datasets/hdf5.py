@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 
 from kc.errors import FeatureError
-from kc.files.optional import import_optional
+from kc.plans.optional import import_optional
 
 DEPTH = 8
 """Most levels of nested virtual data sets; deeper ones are treated as circular."""

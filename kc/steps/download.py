@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from kc.errors import DownloadError
-from kc.files.optional import import_optional
+from kc.plans.optional import import_optional
 
 
 def download(files: Iterable[tuple[str, str, str | None]]) -> None:

@@ -13,7 +13,7 @@ from zarr.abc.store import Store as ZarrStore
 from zarr.storage import LocalStore
 
 from kc.errors import StoreError
-from kc.files.optional import import_optional
+from kc.plans.optional import import_optional
 from kc.store.files import file_digest, parse_json, parse_signed, write_bytes_atomic
 from kc.store.lock import lock
 

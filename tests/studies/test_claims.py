@@ -117,8 +117,10 @@ def test_the_command_compares_two_runs(tmp_path: Path):
     for name, told in (("a", BETTER), ("b", other)):
         table(tmp_path / name / "tables", "t", told)
         claims.write(load_settings({"results": str(tmp_path / name), "claims": {"tables": ["t"]}}))
+    same = CliRunner().invoke(app, ["claims", str(tmp_path / "a"), str(tmp_path / "a")])
+    assert same.exit_code == 0, same.output
     found = CliRunner().invoke(app, ["claims", str(tmp_path / "a"), str(tmp_path / "b")])
-    assert found.exit_code == 0, found.output
+    assert found.exit_code == 1, found.output
     lines = found.output.splitlines()
     assert lines[0] == "[P, Table 1] it is better, one:"
     assert lines[1] == "  shows: +3.1 [+2.85, +3.35]"

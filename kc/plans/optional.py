@@ -4,6 +4,7 @@ import importlib
 from typing import Any
 
 from kc.errors import KCError
+from kc.plans.commands import command
 
 
 def import_optional(module: str, what: str, error: type[KCError], instead: str = "") -> Any:
@@ -29,5 +30,5 @@ def import_optional(module: str, what: str, error: type[KCError], instead: str =
         name = module.partition(".")[0]
         raise error(
             f"{what} needs {name}, which is not installed. Fix: "
-            f"{instead and instead + ', or: '}pip install {name}"
+            f"{instead and instead + ', or: '}{command('pip', 'install', name)}"
         ) from None

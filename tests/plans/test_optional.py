@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from kc.errors import StoreError
-from kc.files.optional import import_optional
+from kc.plans.optional import import_optional
 from kc.store.place import place_of
 
 
