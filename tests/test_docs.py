@@ -1,8 +1,10 @@
 """The examples of the documentation run, and its commands and links exist."""
 
 import ast
+import io
 import re
 import shlex
+from contextlib import redirect_stdout
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -88,14 +90,19 @@ def test_examples_run_in_order(name: str, folder: Path):
         "model_a": build("resnet18", 4, narrow, 0),
         "model_b": build("resnet18", 4, narrow, 1),
     }
+    printed = io.StringIO()
     for block in blocks(ROOT / name):
-        if block.kind == "python":
+        if block.kind == "text":
+            assert block.text.strip() == printed.getvalue().strip()
+        elif block.kind == "python":
             file = re.match(r"# (\w+\.py)\n", block.text)
             if file:
                 (folder / file[1]).write_text(block.text)
             else:
                 code = compile("\n" * block.line + block.text, ROOT / name, "exec")
-                exec(code, names)
+                printed = io.StringIO()
+                with redirect_stdout(printed):
+                    exec(code, names)
         elif block.kind == "sh run":
             for words in commands_of(block):
                 assert words[0] == "kc"
