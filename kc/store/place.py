@@ -169,7 +169,7 @@ def place_of(root: Path | str) -> Place:
     if not is_remote(root):
         return Folder(Path(root))
     # it starts threads: only where it is used
-    import_optional("obstore", f"{root}: a bucket", StoreError)
+    import_optional("obstore", f"{_url(root)}: a bucket", StoreError)
     from kc.store.bucket import Bucket
 
     return Bucket(_url(root))

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -22,4 +24,4 @@ def test_a_missing_library_is_named_with_its_fix():
 def test_a_bucket_without_its_library_is_one_clear_error(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "obstore", None)
     with pytest.raises(StoreError, match="s3://b/p: a bucket needs obstore, which is not install"):
-        place_of("s3://b/p")
+        place_of(Path("s3://b/p"))
