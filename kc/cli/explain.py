@@ -42,8 +42,9 @@ def explain_command(
     origin = read_origin(table)
     faults = found.faults()
     options = run_options(origin, table, base) if faults and is_of_study(origin) else ()
-    targets = {fault.target: None for fault in faults if fault.target} | {found.target: None}
-    fixes = [remake(target, options or ()) for target in filter(None, targets) if faults]
+    # the table last, after all it is made from
+    targets = dict.fromkeys([*(fault.target for fault in faults), found.target] if faults else [])
+    fixes = [remake(target, options or ()) for target in filter(None, targets)]
     by_hand = [fault for fault in faults if not fault.target] if is_of_study(origin) else []
     if faults and not is_of_study(origin):
         fixes.append(fix_at(table))

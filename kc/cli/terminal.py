@@ -80,10 +80,10 @@ def loudness(quiet: bool, verbose: bool) -> Iterator[None]:
     """Show less or more of kc's log on standard error, and progress only if not ``quiet``."""
     log = logging.getLogger("kc")
     before, handler = log.level, logging.StreamHandler()
-    handler.setFormatter(PlainFormatter("%(name)s: %(message)s"))
     if quiet:
         log.setLevel(logging.ERROR)
     elif verbose:
+        handler.setFormatter(PlainFormatter("%(name)s: %(message)s"))
         log.setLevel(logging.INFO)
         log.addHandler(handler)
     try:

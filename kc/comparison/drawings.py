@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -93,13 +93,10 @@ def matrix_figure(table: pd.DataFrame, networks: Mapping[str, Any]) -> Figure:
             values = _wide(table, column, rows, columns)
             heat(axes, values if column in SIMILAR else 1 - values)
             axes.set_title(title, loc="left", fontsize=9)
+        name_cells(panels, rows, columns)
         for axes in panels[-1]:
-            named = named_cells(len(columns), side)
-            axes.set_xticks(named, [literal(columns[at]) for at in named], rotation=90)
             axes.set_xlabel(literal(f"b: {names['b']}"))
         for axes in panels[:, 0]:
-            named = named_cells(len(rows), side)
-            axes.set_yticks(named, [literal(rows[at]) for at in named])
             axes.set_ylabel(literal(f"a: {names['a']}"))
         figure.colorbar(panels[0, 0].images[0], ax=panels, fraction=0.02, pad=0.01)
         figure.set_layout_engine("constrained")
@@ -111,9 +108,15 @@ def cell_side(rows: int, columns: int) -> float:
     return min(CELL, WIDEST / max(rows, columns))
 
 
-def named_cells(count: int, side: float) -> range:
-    """Return the rows or columns whose names have room on an axis."""
-    return range(0, count, max(1, math.ceil(NAME / side)))
+def name_cells(panels: np.ndarray, rows: Sequence[str], columns: Sequence[str]) -> None:
+    """Name the rows and columns of heatmaps that share their axes, as many as have room."""
+    each = max(1, math.ceil(NAME / cell_side(len(rows), len(columns))))
+    for axes in panels[-1]:
+        named = range(0, len(columns), each)
+        axes.set_xticks(named, [literal(columns[at]) for at in named], rotation=90)
+    for axes in panels[:, 0]:
+        named = range(0, len(rows), each)
+        axes.set_yticks(named, [literal(rows[at]) for at in named])
 
 
 def layer_heat(table: pd.DataFrame, networks: Mapping[str, Any]) -> HeatMap:

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from scipy.cluster import hierarchy
 
-from kc.comparison.drawings import ACROSS, cell_side, heat, named_cells
+from kc.comparison.drawings import ACROSS, cell_side, heat, name_cells
 from kc.comparison.model_tables import CALIBRATED, NEAR, SHARES, Tree, square, tree_of
 from kc.report.figures import STYLE, literal
 from kc.report.heat import HeatMap, HeatMeasure
@@ -53,13 +53,10 @@ def models_figure(models: pd.DataFrame) -> Figure:
             axes.set_title(TITLES[name], loc="left", fontsize=9)
         for axes in list(panels.flat)[len(drawn) :]:
             axes.set_axis_off()
+        name_cells(panels, rows, columns)
         for axes in panels[-1]:
-            named = named_cells(len(columns), side)
-            axes.set_xticks(named, [literal(columns[at]) for at in named], rotation=90)
             axes.set_xlabel("target")
         for axes in panels[:, 0]:
-            named = named_cells(len(rows), side)
-            axes.set_yticks(named, [literal(rows[at]) for at in named])
             axes.set_ylabel("source")
         figure.colorbar(panels[0, 0].images[0], ax=panels, fraction=0.02, pad=0.01)
         figure.set_layout_engine("constrained")

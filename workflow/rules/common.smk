@@ -29,7 +29,10 @@ from kc.settings.presets import over_default
 try:
     # Snakemake's reader drops the first of two equal keys
     check_files(workflow.configfiles)
-    SETTINGS = load_settings(over_default(config))
+    # Snakemake does not read config.yaml for a module
+    SETTINGS = load_settings(
+        over_default(config) if workflow.modifier.is_module else config
+    )
     PLANS = plans(SETTINGS)
 except KCError as error:
     raise WorkflowError(str(error)) from None
